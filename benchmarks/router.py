@@ -22,7 +22,7 @@ import uvloop
 from benchmarks.common import Row
 from deployers.control import Backend, Routing, ask
 from deployers.processes import Processes, ProcessSpec
-from deployers.records import Record, Ring
+from deployers.records import RequestRecord, Ring
 from deployers.site import free_port
 from specs.traffic import Arm
 
@@ -134,7 +134,7 @@ def per_record() -> float:
     ring, count = Ring(), 200_000
     begun = time.perf_counter()
     for _ in range(count):
-        ring.add(Record(1.0, Arm.STABLE, 0.05, 200, 0.01, None))
+        ring.add(RequestRecord(1.0, Arm.STABLE, 0.05, 200, 0.01, None))
     return (time.perf_counter() - begun) / count * 1e6
 
 

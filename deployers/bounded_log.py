@@ -1,6 +1,6 @@
-"""The output of a supervised command, within bounds, in a folder.
+"""Keeps the output of a supervised command in a folder, limited in size.
 
-For supervisors: standard library only, and as little of it as will do.
+Used by supervisors: standard library only, and as little of it as possible.
 """
 
 # ruff: noqa: PTH105, PTH108, PTH123 - pathlib would cost a third of the zygote's start
@@ -14,20 +14,20 @@ _SEGMENT = 262144
 class BoundedLog:
     """Keeps the head and the tail of the output, half of `bound` bytes each.
 
-    While it grows, the tail is the end of two files that take turns.
-    A full disk costs output, never the command: `trouble` then says what was lost.
+    While it grows, the tail is the end of two files that are written alternately.
+    A full disk costs output but never the command; `problem` then says what was lost.
     """
 
     def __init__(self, bound: int, folder: str = ".", *, resume: bool = False) -> None:
-        """With `resume`, the head that is there stays, and the rest is to be written again."""
+        """With `resume`, an existing head is kept, and the caller writes the rest again."""
         self._folder = folder
         self._half = max(bound // 2, 1)
         self._room = self._half
         self._turns = 0
         self.seen = 0
-        """Bytes that were written, also those that are not kept."""
+        """Bytes written so far, including those that were not kept."""
         self._fd = self._open("log")
-        self.trouble = ""
+        self.problem = ""
         if resume:
             self.seen = min(os.fstat(self._fd).st_size, self._half)
             self._room -= self.seen
@@ -45,10 +45,10 @@ class BoundedLog:
                 self._room -= written
                 rest = rest[written:]
         except OSError as error:
-            self.trouble = f"output was lost: {error.strerror}"
+            self.problem = f"output was lost: {error.strerror}"
 
     def close(self) -> None:
-        """Put head, a line about what was cut, and tail into `log`."""
+        """Join head, a line about what was cut, and tail in `log`."""
         os.close(self._fd)
         if not self._turns:
             return
@@ -60,7 +60,7 @@ class BoundedLog:
             os.write(self._fd, notice + tail)
             os.close(self._fd)
         except OSError as error:
-            self.trouble = f"output was lost: {error.strerror}"
+            self.problem = f"output was lost: {error.strerror}"
             return
         self._drop_tail()
 

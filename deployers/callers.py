@@ -1,4 +1,4 @@
-"""The router's side towards callers: reads requests, refuses what no server should see."""
+"""The router's connections from callers: reads requests and refuses invalid ones."""
 
 import asyncio
 import time
@@ -13,22 +13,22 @@ from deployers.proxy import Proxy
 
 
 class CallerConnection(asyncio.Protocol):
-    """A caller's connection: its requests are answered one after the other."""
+    """A caller's connection; its requests are answered one at a time."""
 
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
         self._parser = httptools.HttpRequestParser(self)
-        self._request = http1.Request()
-        self._waiting: deque[http1.Request] = deque()
+        self._request = http1.HttpRequest()
+        self._waiting: deque[http1.HttpRequest] = deque()
         self._header_bytes = 0
         self._largest = 0
         self._deaf = self._paused = self._busy = False
         self._since: float | None = None
-        """When the part of a request began that is not whole yet: its header, or its body."""
+        """When the incomplete part of a request began: its header, or its body."""
         self._refusal: tuple[int, str] | None = None
-        """What is to be said when the calls before it are over."""
+        """Status and reason to send once the preceding calls are over."""
         self._refused: float | None = None
-        """When it was said."""
+        """When that was sent."""
         self.transport: asyncio.Transport
         self.peer = b""
         self.trusted = False
@@ -38,11 +38,11 @@ class CallerConnection(asyncio.Protocol):
         self.tasks: set[asyncio.Task[None]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's does not inherit from it
         peer = (transport.get_extra_info("peername") or ("unknown",))[0]
         self.peer, self.trusted = str(peer).encode(), self._proxy.trusts(peer)
         most, there = self._proxy.limits.callers, len(self._proxy.callers)
-        if there >= 2 * most:  # there is no room even for those that are told why
+        if there >= 2 * most:  # no room even to answer with a refusal
             self.gone = True
             self.transport.abort()
             return
@@ -76,10 +76,10 @@ class CallerConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._deaf = True  # the offer to change protocols is ignored; this request is the last
+            self._deaf = True  # the upgrade is ignored; this request is the last
         except httptools.HttpParserError as error:
             self._refuse(400, f"the request is not HTTP/1.1: {error}")
-        # A request of HTTP/0.9 is one line, after which its caller waits for the answer.
+        # An HTTP/0.9 request is one line, after which the caller waits for the response.
         waits = self._request.target and not self._request.method and data.endswith(b"\n")
         if waits and self._parser.get_http_version() == "0.0":
             self._refuse(505, "expected HTTP/1.1 or HTTP/1.0, not HTTP/0.9")
@@ -128,25 +128,25 @@ class CallerConnection(asyncio.Protocol):
         if len(self._request.body) + len(body) > self._largest:
             self._refuse_body()
         elif not self._proxy.hold(self._request, body):
-            self._refuse(503, "the router holds as many requests as it may; try again later")
+            self._refuse(503, "the router has no memory left for this request; try again later")
 
     def on_message_complete(self) -> None:
         if self._deaf:
             return
         self._waiting.append(self._request)
-        self._request, self._since = http1.Request(), None
+        self._request, self._since = http1.HttpRequest(), None
         self._go_on()
         if self._waiting and not self._paused:
             self._paused = True
             self.transport.pause_reading()
 
     def write(self, data: bytes) -> None:
-        """Send a part of an answer, if the caller is still there."""
+        """Send a part of a response, if the caller is still connected."""
         if not self.transport.is_closing():
             self.transport.write(data)
 
     def answered(self, *, keep_alive: bool) -> None:
-        """The call is over; go on with the next that waits."""
+        """The call is over; begin the next one in the queue."""
         self.call, self.heard = None, time.monotonic()
         if self.gone:
             self._proxy.callers.discard(self)
@@ -156,7 +156,7 @@ class CallerConnection(asyncio.Protocol):
             self._go_on()
 
     def cut(self) -> None:
-        """The call is over, and only the end of the connection can say how."""
+        """The call failed midway: close the connection, since no status can be sent any more."""
         self.call = None
         if self.gone:
             self._proxy.callers.discard(self)
@@ -168,7 +168,7 @@ class CallerConnection(asyncio.Protocol):
         self.transport.close()
 
     def look(self, now: float) -> None:
-        """End what takes too long."""
+        """Enforce the time limits."""
         if self.call is not None:
             return  # it has limits of its own
         limits = self._proxy.limits
@@ -178,7 +178,7 @@ class CallerConnection(asyncio.Protocol):
             return
         elif self._since is None:
             if now - self.heard >= limits.idle_seconds:
-                # What a caller does not read would keep a mere `close` for ever.
+                # `close` alone would wait for ever for a caller that does not read.
                 (self.transport.abort if self.transport.is_closing() else self.transport.close)()
         elif not self._request.method:
             if now - self._since >= limits.header_seconds:
@@ -190,7 +190,7 @@ class CallerConnection(asyncio.Protocol):
             self._refuse(408, "the body of the request came too slowly")
 
     def _go_on(self) -> None:
-        """Begin the next call; one that is over at once must not begin the next from within."""
+        """Begin the next call; the flag keeps a call that ends at once from recursing."""
         if self._busy or self.call is not None:
             return
         self._busy = True
@@ -207,14 +207,14 @@ class CallerConnection(asyncio.Protocol):
     def _resume(self) -> None:
         if self._paused:
             self._paused = False
-            self._since = self._since and self.heard  # nobody listened to it meanwhile
+            self._since = self._since and self.heard  # reading was paused meanwhile
             self.transport.resume_reading()
 
     def _refuse_body(self) -> None:
         self._refuse(413, f"the body of a request may have {self._largest:,} bytes at most")
 
     def _refuse(self, status: int, reason: str) -> None:
-        """Take nothing more, and say why once the calls before are over."""
+        """Read nothing more, and send the reason once the preceding calls are over."""
         if self._refusal is None:
             self._deaf, self._refusal = True, (status, reason)
             self._proxy.release(self._request)
@@ -222,8 +222,8 @@ class CallerConnection(asyncio.Protocol):
                 self._say_refusal(status, reason)
 
     def _say_refusal(self, status: int, reason: str) -> None:
-        """Half-close after it: a close would end what the caller sends by a reset, and with it
-        perhaps the answer.
+        """Send the refusal, then half-close: a full close could reset the connection while the
+        caller is still sending, and so lose the response.
         """
         if self._refused is not None:
             return

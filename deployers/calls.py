@@ -1,4 +1,4 @@
-"""What becomes of one request: its draw, its attempts, its answer, its record."""
+"""One request on its way through the router: its draw, attempts, response and record."""
 
 import asyncio
 import time
@@ -6,16 +6,16 @@ import time
 from deployers import http1
 from deployers.assignment import assign, pseudonym
 from deployers.proxy import Caller, Proxy
-from deployers.records import Record
+from deployers.records import RequestRecord
 from deployers.upstream import ServerConnection
 from specs.traffic import NO_ANSWER, Arm, Waiting
 
 UNIT_HEADER = b"headgate-unit"
-"""A caller's header that keeps its session with one arm."""
+"""The header by which a caller keeps a session on one arm."""
 
 
 class Call:
-    """One request on its way. Every call ends once, in `_end`."""
+    """One request. Every call ends exactly once, in `_end`."""
 
     __slots__ = (
         "_answering", "_arm", "_at", "_begun", "_caller", "_chunked", "_connection", "_content",
@@ -23,7 +23,7 @@ class Call:
         "_repeated", "_request", "_server", "_size", "_status", "_timer", "_unit",
     )  # fmt: skip
 
-    def __init__(self, proxy: Proxy, caller: Caller, request: http1.Request) -> None:
+    def __init__(self, proxy: Proxy, caller: Caller, request: http1.HttpRequest) -> None:
         self._proxy, self._caller, self._request = proxy, caller, request
         self._id = request.header(b"x-request-id") or proxy.request_id()
         unit = request.header(UNIT_HEADER)
@@ -50,19 +50,19 @@ class Call:
         server.in_flight += 1
         self._proxy.drawn[self] = None
         if len(self._request.body) > server.bounds.largest_request:
-            # The other arm would have taken it: a difference that callers of this one meet.
-            self._answer_self(413, "the body of the request is too large", told=413)
+            # Recorded, as the other arm would have accepted it.
+            self._answer_self(413, "the body of the request is too large", recorded=413)
             return
         self._timer = self._proxy.loop.call_later(server.bounds.answer_within, self._expire)
         self._send(server.take())
 
     def waits(self, now: float) -> Waiting:
-        """How it stands; `now` is by the monotonic clock."""
+        """Its state while it waits; `now` is monotonic time."""
         return Waiting(self._arm, self._probability, now - self._begun, self._unit)
 
     def leave(self) -> None:
-        """The caller went away. How long the server takes is still worth knowing; but an answer
-        that goes on and on is cut when one that had not begun would be.
+        """The caller disconnected. The server's latency is still measured, but even a response that
+        has begun is now cut off at `answer_within`.
         """
         if self._done or self._server is None:
             return
@@ -102,9 +102,9 @@ class Call:
             self._send(connection)
 
     def _unreachable(self, error: OSError) -> None:
-        """Nothing was sent. A canary's failure is recorded as its own, and stable answers.
+        """Nothing was sent. A canary's failure is recorded, and stable answers instead.
 
-        That answer is not recorded: it was not drawn, and would count stable twice.
+        Stable's response is not recorded: it was not drawn, and would count stable twice.
         """
         assert self._server is not None
         stable = self._proxy.split.stable
@@ -119,9 +119,8 @@ class Call:
         self._answer_self(502, f"cannot reach model server {name}: {error.strerror or error}")
 
     def _expire(self) -> None:
-        """A time limit may be over: to the first byte of the answer, then from each to the next.
-
-        The age at which waiting ended is what is known of the latency.
+        """A timer fired: the limit up to the first byte, or the limit between two bytes, may be
+        over. The latency on record is then the time waited.
         """
         assert self._server is not None
         if self._answering and not self._caller.gone:
@@ -132,18 +131,18 @@ class Call:
         if self._connection is not None:
             self._connection.call = None
             self._connection.transport.abort()
-        if self._caller.choked or self._caller.gone:  # that is not the server's failure
+        if self._caller.choked or self._caller.gone:  # not the server's failure
             self._end(self._status)
             self._caller.cut()
             return
         self._answer_self(504, "the model server did not answer in time")
 
     def lost(self, *, whole: bool, unheard: bool) -> None:
-        """The server's connection ended; `whole` if that was the end of the answer, `unheard` if
-        it had ended before the request came there.
+        """The server's connection ended; `whole` if that completed the response, `unheard` if it
+        had ended before the request arrived.
 
-        Where a request may be sent again, the caller gets a second chance; that the server failed
-        the first is on record, or its failures would be seen as often as two in a row.
+        A request that may be repeated gets a second attempt. The failed first one is recorded:
+        otherwise only two failures in a row would be seen.
         """
         connection, self._connection = self._connection, None
         if whole:
@@ -161,12 +160,12 @@ class Call:
         self._answer_self(502, "the model server closed the connection without a whole answer")
 
     def head(self, status: int, headers: http1.Headers, *, sized: bool, empty: bool) -> None:
-        """The head of the answer came."""
+        """The head of the response arrived."""
         self._status, self._answering = status, True
         self._content = http1.media_type(headers)
         self._chunked = not sized and not empty and self._request.chunks
         if not sized and not empty and not self._chunked:
-            self._request.keep_alive = False  # the end of the connection ends the answer
+            self._request.keep_alive = False  # closing the connection ends the response
         keep = self._request.keep_alive and not self._proxy.closing
         self._request.keep_alive = keep
         self._out.append(http1.head(status, headers, keep_alive=keep, chunked=self._chunked))
@@ -179,7 +178,7 @@ class Call:
             self._out.append(data)
 
     def flush(self) -> None:
-        """Pass on what has come; more is to come."""
+        """Pass on what has arrived so far."""
         if not self._out:
             return
         self._heard = time.monotonic()
@@ -191,7 +190,7 @@ class Call:
         self._out.clear()
 
     def complete(self) -> None:
-        """The whole answer came."""
+        """The response is complete."""
         if self._chunked:
             self._out.append(b"0\r\n\r\n")
         self._connection = None
@@ -202,22 +201,22 @@ class Call:
         self._caller.answered(keep_alive=self._request.keep_alive)
 
     def choke(self, *, choked: bool) -> None:
-        """The caller reads more slowly than the server writes, or does so no more."""
+        """The caller reads more slowly than the server writes, or no longer does."""
         self._heard = time.monotonic()
         if self._connection is not None:
             transport = self._connection.transport
             (transport.pause_reading if choked else transport.resume_reading)()
 
-    def _answer_self(self, status: int, reason: str, *, told: int = NO_ANSWER) -> None:
-        """Answer in the server's place; `told` is the status that is recorded of it."""
-        if self._answering:  # half an answer is out: only the end of the connection can say so
+    def _answer_self(self, status: int, reason: str, *, recorded: int = NO_ANSWER) -> None:
+        """Answer in place of the server; `recorded` is the status on record."""
+        if self._answering:  # a part was sent already, so only closing can signal the failure
             self._end(NO_ANSWER)
             self._caller.cut()
             return
         keep = self._request.keep_alive and not self._proxy.closing
         wanted = self._request.method != b"HEAD"
         self._caller.write(http1.refusal(status, reason, self._id, keep_alive=keep, body=wanted))
-        self._end(told)
+        self._end(recorded)
         self._caller.answered(keep_alive=keep)
 
     def _end(self, status: int) -> None:
@@ -241,7 +240,7 @@ class Call:
             latency = time.monotonic() - self._begun
             self._proxy.drawn.pop(self, None)
             self._proxy.ring.add(
-                Record(
+                RequestRecord(
                     self._at, self._arm, self._probability, status, latency, self._unit,
                     self._size, self._content,
                 )

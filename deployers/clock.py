@@ -1,29 +1,28 @@
-"""A clock whose differences are durations, whatever is done to the machine's.
+"""A clock whose differences are true durations, even if the machine's clock is set meanwhile.
 
-The wall clock is set by people and by NTP: a deadline that is measured by it comes two hours early,
-or late, when it is stepped. Moments that are kept or shown have to be of it all the same.
+People and NTP set the wall clock: if it is stepped by two hours, a deadline measured by it comes
+two hours early or late. Times that are stored or shown must follow it nevertheless.
 """
 
 import time
 from collections.abc import Callable
 
 SLEW = 0.05
-"""By how much a second may differ from a second until a step of the wall clock is made up for."""
+"""The largest relative deviation from true speed while catching up with a stepped wall clock."""
 NEVER_SET = 365 * 86_400.0
-"""Seconds: a wall clock that is stepped forward by more had not been set before."""
+"""Seconds; a wall clock that is stepped forward by more than this was never set before."""
 
 
 def since_boot() -> float:
-    """Seconds, the time in which the machine slept included; nobody can set them."""
+    """Seconds since boot, including time asleep; cannot be set."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Steady:
-    """Seconds since the epoch, as the wall clock had them at the start, or `start`, if that is
-    later.
+    """Seconds since the epoch, starting at the wall clock's time or at `start`, if that is later.
 
-    It never goes back, and a second of it is one, give or take `SLEW`: so it comes back to a wall
-    clock that was stepped in as long as twenty times the step.
+    It never goes back, and runs at true speed give or take `SLEW`: it catches up with a stepped
+    wall clock within twenty times the step.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""How a supervisor starts its command: where it is found, what bounds it.
+"""How a supervisor starts its command: finding the program and setting its limits.
 
-For supervisors: standard library only, and as little of it as will do.
+Used by supervisors: standard library only, and as little of it as possible.
 """
 
 # ruff: noqa: PTH110, PTH113, PTH118 - pathlib would cost a third of the zygote's start
@@ -16,20 +16,20 @@ _UNSAFE = (
     "GCONV_PATH", "GETCONF_DIR", "GLIBC_TUNABLES", "HOSTALIASES", "LOCALDOMAIN", "LOCPATH",
     "MALLOC_TRACE", "NIS_PATH", "NLSPATH", "RESOLV_HOST_CONF", "RES_OPTIONS",
 )  # fmt: skip
-"""With LD_*, what glibc takes away from programs that get rights when they are started."""
+"""With LD_*, the variables that glibc removes from programs that gain privileges when started."""
 _DEFAULTED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ)
 
 
 def spawn(spec: dict[str, Any], environment: dict[str, str], output: int) -> tuple[int, str]:
-    """Start the command in a group of its own; its process id, or why it could not be started.
+    """Start the command in a process group of its own; its process id, or why it did not start.
 
-    posix_spawn and not fork: nothing of this interpreter is copied for a process that is replaced
-    at once. What it cannot set for the child alone is set here and inherited.
+    posix_spawn rather than fork, as it does not copy this interpreter for a process that is
+    replaced at once. Limits that it cannot set for the child alone are set here and inherited.
 
-    It cannot set a parent-death signal, and what sets one in between (an exec more, or a fork)
-    costs more than the rest of the supervision. So a supervisor that is killed by -9 leaves its
-    command until somebody asks for its status, as a controller does every few seconds; and if
-    that is down too, until it is back.
+    It cannot set a parent-death signal, and setting one in between (another exec, or a fork) costs
+    more than the rest of the supervision. So if a supervisor is killed by SIGKILL, its command
+    runs on until somebody asks for its status, as a controller does every few seconds; if the
+    controller is down too, until it is back.
     """
     own = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
     step = f"cannot enter the working directory {spec['cwd']!r}"
@@ -41,7 +41,7 @@ def spawn(spec: dict[str, Any], environment: dict[str, str], output: int) -> tup
         program = _program(spec["argv"][0], environment)
         argv = spec["argv"]
         if spec["within"]:
-            _check(program)  # inside, nobody would tell as well what is wrong with it
+            _check(program)  # here, as the error from inside would be less clear
             environment, later = _parted(environment)
             argv = [*spec["within"], *later, program, *argv[1:]]
             program = argv[0]
@@ -76,7 +76,7 @@ def spawn(spec: dict[str, Any], environment: dict[str, str], output: int) -> tup
 
 
 def _program(name: str, environment: dict[str, str]) -> str:
-    """Where the command's PATH has it, seen from the working directory; else the name itself."""
+    """The program's path by the command's own PATH; the bare name if it is not found."""
     if "/" in name:
         return name
     for folder in environment.get("PATH", os.defpath).split(":"):
@@ -87,8 +87,8 @@ def _program(name: str, environment: dict[str, str]) -> str:
 
 
 def _check(program: str) -> None:
-    """Raises what running a program fails with: it, or what its first line names, is missing or is
-    not for running."""
+    """Raise the OSError that running the program would raise: it, or the interpreter that its first
+    line names, is missing or not executable."""
     if not os.access(program, os.X_OK) or not os.path.isfile(program):
         number = errno.EACCES if os.path.exists(program) else errno.ENOENT
         raise OSError(number, os.strerror(number))
@@ -99,8 +99,8 @@ def _check(program: str) -> None:
 
 
 def _parted(environment: dict[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The variables that what confines a command may see, and words that set the others after it:
-    by those the command's would be loaded into a program that still has all rights."""
+    """The variables that are safe for the confining program, and the words of a command that sets
+    the others inside: those would load the command's libraries into a privileged program."""
     unsafe = {name for name in environment if name.startswith("LD_") or name in _UNSAFE}
     words = [f"{name}={environment[name]}" for name in sorted(unsafe)]
     seen = {name: value for name, value in environment.items() if name not in unsafe}
@@ -108,10 +108,10 @@ def _parted(environment: dict[str, str]) -> tuple[dict[str, str], list[str]]:
 
 
 def _bound(spec: dict[str, Any]) -> None:
-    """What is started from here on inherits it: no core files, and some of the processors."""
+    """Limits that are inherited by whatever is started next: no core files, fewer processors."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     allowed = os.sched_getaffinity(0)
     if spec["cpus"] is not None and spec["cpus"] < len(allowed):
-        # By chance, so that two groups of one processor each seldom meet on the same one.
+        # At random, so that two groups with one processor each rarely share the same one.
         some = sorted(allowed, key=lambda _: os.urandom(8))[: spec["cpus"]]
         os.sched_setaffinity(0, some)

@@ -1,13 +1,13 @@
-"""Keeps processes of pipelines from what is not theirs, by bubblewrap.
+"""Confines the processes of pipelines to their own files, with bubblewrap.
 
-A confined process sees the machine read-only. What is the controller's own or somebody's private
-(`Confinement.hidden`) is empty there, and only the folders that it is given are laid over that. It
-has its own process ids, so it can signal nobody; the network is the machine's.
+A confined process sees the machine read-only. Folders that are private or the controller's own
+(`Confinement.hides`) are empty there, apart from the paths that the process is given. It has its
+own process ids, so it cannot signal others; the network is the machine's.
 
-Where the controller is root with its rights, each pipeline's processes are users of their own,
-those of runs that may release others than those of pull requests. Else they are the controller's
-user in a user namespace without any capability. See bwrap(1), setpriv(1), and systemd's UIDS-GIDS
-for which numbers are nobody's.
+If the controller is root with full privileges, each pipeline's processes run as users of their
+own, with a different user for runs that may release than for pull requests. Otherwise they run as
+the controller's user in a user namespace without any capability. See bwrap(1), setpriv(1), and
+systemd's UIDS-GIDS for user ids that are not assigned to anybody.
 """
 
 import hashlib
@@ -27,59 +27,59 @@ from specs.failures import NeedsHuman
 Kind = Literal["users", "namespace", "none"]
 
 FREE = range(65_536, 100_000)
-"""User ids that neither distributions, systemd nor subuid(5) hand out."""
+"""User ids that neither distributions, systemd nor subuid(5) assign."""
 SHARED = tuple(map(Path, ("/tmp", "/var/tmp", "/run", "/root")))  # noqa: S108 - hidden, not used
-"""Folders of everybody's, with sockets and leftovers, and root's own."""
+"""Shared folders, which hold sockets and other users' files, and root's home."""
 DEVICES = ("nvidia*", "dri", "kfd")
-"""Those below /dev that compute."""
-MEND = "install bubblewrap 0.5 or later (apt install bubblewrap), and allow user namespaces"
+"""GPU devices below /dev."""
+FIX = "install bubblewrap 0.5 or later (apt install bubblewrap), and allow user namespaces"
 NEEDED = tuple(
     Path(each).resolve()
     for each in ("/bin", "/sbin", "/lib", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/local", "/etc",
                  "/proc", "/sys", "/dev")
 )  # fmt: skip
-"""Folders without which no program runs: whoever keeps something there, it is not hidden whole."""
+"""Folders that every program needs; they are never hidden as a whole."""
 _RIGHTS = (0, 1, 6, 7, 21)
 """CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_SETGID, CAP_SETUID and CAP_SYS_ADMIN."""
 _MAPS = ("/proc/self/uid_map", "/proc/self/gid_map")
 _OPEN = "1777"
 _PATIENCE = 20.0
-"""Seconds that a first try may take."""
+"""Seconds that the trial run may take."""
 
 
 class User(NamedTuple):
-    """Who a confined process is."""
+    """The user that a confined process runs as."""
 
     uid: int
     gid: int
     name: str = ""
-    """Of an account; empty for a number that is nobody's."""
+    """The account's name; empty for an unassigned user id."""
 
 
 class View(NamedTuple):
-    """What a process is given beside the machine: absolute paths, the same inside as outside."""
+    """The paths that a process is given: absolute, and the same inside as outside."""
 
     folder: Path
-    """Where it works."""
+    """Its working directory."""
     reads: Sequence[Path] = ()
     writes: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
 class Confinement:
-    """How processes are confined here, if they are.
+    """How processes are confined on this machine, if at all.
 
-    `private` are folders and files that nobody but the controller may read; `account` is the user
-    that all processes are, where there is one for them.
+    `private` are folders and files that only the controller may read; `account` is the user that
+    all processes run as, if one is configured.
     """
 
     private: tuple[Path, ...] = ()
     account: User | None = None
     kind: Kind = "none"
     why: str = ""
-    """Why they are not confined, or not as other users."""
+    """Why they are not confined, or do not run as other users."""
     _folders: frozenset[Path] = field(init=False, repr=False)
-    """Folders that are empty inside but for what is given."""
+    """Folders that are empty inside, apart from the paths given."""
     _files: frozenset[Path] = field(init=False, repr=False)
     """Files that cannot be read inside."""
 
@@ -96,14 +96,14 @@ class Confinement:
 
     @property
     def lacking(self) -> str:
-        """What it means that processes are not confined, and why they are not."""
+        """The consequence of running unconfined, and the reason for it."""
         return (
             "local steps and model servers are not confined, so they can read what the controller "
-            f"can, its secrets and state included ({self.why})"
+            f"can, including its secrets and state ({self.why})"
         )
 
     def user(self, *name: str) -> User | None:
-        """Who the processes of that name are; None where they are the controller's user."""
+        """The user for processes of that name; None for the controller's own user."""
         if self.kind != "users":
             return None
         if self.account is not None:
@@ -111,11 +111,11 @@ class Confinement:
         said = "\0".join((*map(str, self.private[:1]), *name))
         start = int.from_bytes(hashlib.sha256(said.encode()).digest()[:8], "big")
         ids = (FREE[(start + step) % len(FREE)] for step in range(len(FREE)))
-        uid = next(each for each in ids if _is_nobodys(each))
+        uid = next(each for each in ids if _is_unassigned(each))
         return User(uid, uid)
 
     def within(self, view: View, user: User | None = None) -> tuple[str, ...]:
-        """What is put before a command so that it runs confined; empty where nothing is."""
+        """The words to put before a command so that it runs confined; empty without confinement."""
         if not self.works:
             return ()
         return (
@@ -133,18 +133,18 @@ class Confinement:
         )
 
     def hides(self, path: Path) -> bool:
-        """Whether a path, unless it is given, leads to nothing inside."""
+        """Whether a path does not exist or is empty inside, unless it is given."""
         return any(each in self._folders for each in (path, *path.parents)) or path in self._files
 
     def _mounts(self, view: View) -> Iterator[str]:
-        """What is hidden and what is given, outermost first: the innermost decides."""
+        """Mounts for hidden and given paths, outermost first: the innermost takes effect."""
         given: dict[Path, tuple[str, ...]] = {}
         own = self._folders | self._files
         resolver = Path("/etc/resolv.conf").resolve()  # systemd's is below /run
         writes = ((path, "--bind") for path in view.writes)
         for path, how in (*((path, "--ro-bind") for path in (*view.reads, resolver)), *writes):
             real = path.resolve()
-            for place in {path, real}:  # a path that leads through a link is there by either name
+            for place in {path, real}:  # a path through a link is available by both names
                 wanted = self.hides(place) or (how == "--bind" and place == real)
                 if wanted and place not in own and real.exists():
                     given[place] = (how, str(real), str(place))
@@ -159,25 +159,25 @@ class Confinement:
             for each in self._folders
         }
         masked = {each: ("--ro-bind", os.devnull, str(each)) for each in self._files}
-        last: dict[Path, bool] = {}  # whether what lies innermost so far, by place, is hidden
+        last: dict[Path, bool] = {}  # by place: whether the innermost mount so far hides it
         for place, words in sorted({**steps, **masked, **hidden, **given}.items()):
             above = next((last[each] for each in place.parents if each in last), False)
             if place in given:
                 last[place] = False
             elif place in own:
                 if above:
-                    continue  # it is not there
+                    continue  # already hidden
                 last[place] = True
             elif not above:
-                continue  # a folder on the way that is there already
+                continue  # a parent folder that exists already
             yield from words
 
 
 def confinement(private: Iterable[Path], account: str | None = None) -> Confinement:
     """How this controller confines its processes. The first of `private` is its home.
 
-    Raises `NeedsHuman` for an account that is not there, is root's or the controller's own, or
-    that the controller has no right to become.
+    Raises `NeedsHuman` for an account that does not exist, is root or the controller's own, or
+    that the controller is not permitted to become.
     """
     kind, why = _probed()
     private = (*private, *_homes())
@@ -188,17 +188,21 @@ def confinement(private: Iterable[Path], account: str | None = None) -> Confinem
     except KeyError:
         raise NeedsHuman(f"`run_as`: there is no account {account}; create it") from None
     if known.pw_uid in (0, os.getuid()):
-        raise NeedsHuman(f"`run_as`: {account} is no user of its own; name another account")
+        raise NeedsHuman(
+            f"`run_as`: {account} is root or the controller's own account; name another one"
+        )
     if kind != "users":
-        raise NeedsHuman(f"`run_as`: only root can run steps as {account}, and by bwrap: {why}")
+        raise NeedsHuman(
+            f"`run_as`: to run steps as {account}, run the controller as root with bwrap: {why}"
+        )
     return Confinement(private, User(known.pw_uid, known.pw_gid, account), kind, why)
 
 
 def interpreter(environment: Path) -> tuple[Path, ...]:
-    """What has to be seen for the Python of a virtual environment to run: it, and the Python that
-    it was made of, unless that is somebody's whole folder."""
+    """The paths that the Python of a virtual environment needs to run: the environment, and the
+    installation that it was made from, unless that cannot be told from a folder of other things."""
     found = [environment]
-    if environment.is_symlink():  # its programs begin with the name of what that leads to
+    if environment.is_symlink():  # the first lines of its programs name the link's target
         found.append(environment.parent / environment.readlink())
     hops = [environment / "bin" / "python"]
     while hops[-1].is_symlink():
@@ -211,7 +215,7 @@ def interpreter(environment: Path) -> tuple[Path, ...]:
 
 @cache
 def _probed() -> tuple[Kind, str]:
-    """What works here, tried once; and in words why not more does."""
+    """The strongest kind that works on this machine, tried once, and why no stronger one does."""
     if shutil.which("bwrap") is None:
         return "none", "bwrap is not on PATH"
     why = ""
@@ -226,7 +230,7 @@ def _probed() -> tuple[Kind, str]:
 
 
 def _trial(tried: Confinement, user: User | None) -> str:
-    """Why a process cannot be confined so; empty where it can."""
+    """Why a process cannot be confined in this way; empty if it can."""
     command = (*tried.within(View(Path("/")), user), "/bin/true")
     try:
         done = subprocess.run(
@@ -254,7 +258,7 @@ def _may_become_others() -> bool:
 
 
 def _are_there(file: str) -> bool:
-    """Whether the free ids exist in this user namespace; see user_namespaces(7)."""
+    """Whether the `FREE` ids exist in this user namespace; see user_namespaces(7)."""
     for line in Path(file).read_text().splitlines():
         first, _, count = map(int, line.split())
         if first <= FREE.start and FREE.stop <= first + count:
@@ -263,7 +267,7 @@ def _are_there(file: str) -> bool:
 
 
 def _become_rights() -> tuple[str, ...]:
-    """What is left to become another user, and to give up the rest for good."""
+    """The capabilities needed to become another user and to drop all others for good."""
     rights = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
     return tuple(word for right in rights for word in ("--cap-add", right))
 
@@ -271,14 +275,14 @@ def _become_rights() -> tuple[str, ...]:
 def _become(user: User) -> tuple[str, ...]:
     groups = "--init-groups" if user.name else "--clear-groups"
     return (
-        # Absolute: PATH is the command's own, and this still has rights.
+        # An absolute path: PATH is the command's own, and this still runs with privileges.
         *(_path("setpriv"), "--reuid", str(user.uid), "--regid", str(user.gid), groups),
         *("--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", "--"),
     )
 
 
 @cache
-def _is_nobodys(uid: int) -> bool:
+def _is_unassigned(uid: int) -> bool:
     try:
         pwd.getpwuid(uid)
     except KeyError:
@@ -296,7 +300,7 @@ def _path(program: str) -> str:
 
 
 def _homes() -> Iterator[Path]:
-    """The folders that the controller's user calls their own."""
+    """The home folders of the controller's user."""
     if "HOME" in os.environ:
         yield Path(os.environ["HOME"])
     with suppress(KeyError):
@@ -304,9 +308,9 @@ def _homes() -> Iterator[Path]:
 
 
 def _is_needed(folder: Path) -> bool:
-    """Whether nothing would run without what lies in a folder."""
+    """Whether a folder is one of `NEEDED` or contains one."""
     return any(folder in (each, *each.parents) for each in NEEDED)
 
 
 UNCONFINED = Confinement()
-"""Processes are whoever starts them, and see what that user sees."""
+"""Processes run as the controller's user and see what that user sees."""

@@ -1,11 +1,11 @@
-"""Keeps one model server that runs as a container: `python -m deployers.container`.
+"""Runs one model server as a container: `python -m deployers.container`.
 
-A supervised process stands for the container, as a shim does: it starts it, relays its output, ends
-with its exit code, and takes it away when it is asked to end. So whoever supervises processes
-supervises containers too, and a container lives on without the controller. An engine that restarts
-ends its containers; this one is started again as soon as the engine is back.
+A supervised process stands for the container, like a shim: it starts the container, relays its
+output, exits with its exit code, and removes it when asked to end. So containers are supervised in
+the same way as processes, and outlive the controller. When the engine restarts, which ends its
+containers, this one is started again as soon as the engine is back.
 
-What is to run comes as JSON in the variable `HEADGATE_CONTAINER`, so that no secret is in a file.
+The order comes as JSON in the variable `HEADGATE_CONTAINER`, so that no secret is in a file.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from deployers.engine import HOME, confined
-from deployers.protocol import Value
+from deployers.protocol import DeploymentValue
 from deployers.site import HOST
 
 if TYPE_CHECKING:
@@ -27,41 +27,41 @@ if TYPE_CHECKING:
 
 GIVEN = "HEADGATE_CONTAINER"
 GRACE = 8
-"""Seconds between SIGTERM and SIGKILL for what is in the container; a supervisor gives ten."""
+"""Seconds between SIGTERM and SIGKILL inside the container; the supervisor's own grace is ten."""
 AGAIN = 0.5
-"""Seconds after which an engine that was away is asked again."""
+"""Seconds between attempts to reach an engine that is down."""
 LAST = 5.0
-"""Seconds for the last of the output to arrive."""
+"""Seconds to wait for the last output."""
 SCRATCH = "size=256m,mode=1777"
-"""The container's /tmp, in memory: all else that it has is read-only or gone with it."""
+"""Mount options of the container's /tmp, in memory; the rest of its file system is read-only."""
 
 
-class Order(Value):
-    """The container that is to run."""
+class Order(DeploymentValue):
+    """The container to run."""
 
     host: str
     """The engine's address."""
     name: str
     labels: dict[str, str]
     image: str
-    """Immutable: an id, or a name with its digest."""
+    """An immutable reference: an id, or a name with a digest."""
     argv: tuple[str, ...]
     folder: str
-    """The working directory, in `root`."""
+    """The working directory, within `root`."""
     root: str
-    """It and `model` are read-only, at the same paths as outside."""
+    """Mounted read-only, as is `model`, at the same path as outside."""
     model: str
     environment: dict[str, str]
     port: int
     """Published on 127.0.0.1 under the same number."""
     network: str
-    """One for all servers of a place; whoever comes first makes it, the last takes it away."""
+    """Shared by all servers of a place: the first one creates it, the last one removes it."""
     lock: str
-    """Path of the file by which they agree who that is."""
+    """Path of the lock file that guards this."""
 
 
 class _Ending(BaseException):
-    """We are asked to end."""
+    """This process was asked to end."""
 
 
 class Keeper:
@@ -72,7 +72,7 @@ class Keeper:
         self._client: DockerClient | None = None
 
     def run(self) -> int:
-        """Run it to its end; its exit code."""
+        """Run it until it ends; its exit code."""
         client = self._reached()
         try:
             self._start(client)
@@ -82,12 +82,12 @@ class Keeper:
                     return code
                 self._reached().containers.get(self._order.name).start()  # the engine ended it
         finally:
-            # From here on a second signal must not keep the container from being taken away.
+            # From here on a second signal must not prevent the container's removal.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             self._take_away()
 
     def _reached(self) -> "DockerClient":
-        """The engine, which is waited for."""
+        """A client of the engine, once that can be reached."""
         from docker import DockerClient
         from docker.errors import DockerException
 
@@ -104,7 +104,7 @@ class Keeper:
     def _start(self, client: "DockerClient") -> None:
         from docker.errors import NotFound
 
-        with contextlib.suppress(NotFound):  # of a keeper that was killed
+        with contextlib.suppress(NotFound):  # left by a keeper that was killed
             client.api.remove_container(self._order.name, force=True)
         with self._alone():
             if not client.networks.list(names=[self._order.network]):
@@ -120,7 +120,7 @@ class Keeper:
         client.containers.create(
             order.image,
             arguments,
-            entrypoint=[program],  # else the image's own comes before it
+            entrypoint=[program],  # otherwise the image's own entrypoint would come first
             name=order.name,
             labels=order.labels,
             working_dir=order.folder,
@@ -138,13 +138,13 @@ class Keeper:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """No other server of the place begins or ends meanwhile."""
-        with open(self._order.lock, "a") as lock:  # noqa: PTH123 - it is a name from elsewhere
+        """Keep other servers of the place from starting or ending meanwhile."""
+        with open(self._order.lock, "a") as lock:  # noqa: PTH123 - the path is given as text
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def _wait_for_end(self) -> tuple[int, bool]:
-        """Its exit code, and whether that is its own: an engine that goes away ends it, too."""
+        """Its exit code, and whether it ended by itself rather than with the engine."""
         from docker.errors import DockerException
         from requests.exceptions import RequestException
 
@@ -169,7 +169,7 @@ class Keeper:
         return code, not (away and code in (0, 137, 143, 255))
 
     def _relay(self, since: int) -> None:
-        """Pass its output on; what an engine that went away kept is passed on after it is back."""
+        """Pass its output on. After an outage of the engine, output that it kept follows."""
         from docker import DockerClient
         from docker.errors import DockerException
         from requests.exceptions import RequestException
@@ -189,18 +189,18 @@ class Keeper:
 
         if self._client is None:
             return
-        with contextlib.suppress(DockerException, OSError):  # the sweep finds what is left
+        with contextlib.suppress(DockerException, OSError):  # leftovers are reaped later
             with contextlib.suppress(APIError):
                 self._client.api.stop(self._order.name, timeout=GRACE)
             with contextlib.suppress(APIError):
                 self._client.api.remove_container(self._order.name, v=True, force=True)
-            with contextlib.suppress(APIError), self._alone():  # others may still be in it
+            with contextlib.suppress(APIError), self._alone():  # fails while others use it
                 self._client.api.remove_network(self._order.network)
             self._client.close()
 
 
 def main() -> int:
-    """Keep the container of the order; its exit code."""
+    """Run the container of the order; its exit code."""
     from docker.errors import DockerException
 
     def end(*_: object) -> None:
@@ -214,7 +214,7 @@ def main() -> int:
         return 0
     except DockerException as error:
         says = getattr(error, "explanation", None) or error
-        print(f"the Docker Engine cannot run it: {says}", flush=True)
+        print(f"the Docker Engine cannot run the container: {says}", flush=True)
         return 1
 
 

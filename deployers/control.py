@@ -1,4 +1,4 @@
-"""How a deployer talks to its router: one line of JSON each way over a unix socket."""
+"""How a deployer talks to a router: one line of JSON each way over a unix socket."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict
 
-from deployers.protocol import Bounds, Silence, Value
+from deployers.protocol import Bounds, DeploymentValue, Silence
 
 SOCKET = "router.sock"
 STATE = "router.json"
@@ -29,7 +29,7 @@ Network = Annotated[str, AfterValidator(_is_network)]
 """An address, or a network such as 10.0.0.0/8."""
 
 
-class Backend(Value):
+class Backend(DeploymentValue):
     """A model server as the router knows it."""
 
     name: str
@@ -39,49 +39,50 @@ class Backend(Value):
     bounds: Bounds = Bounds()
 
 
-class Routing(Value):
-    """What the router is to do; it keeps this in its folder and comes back with it."""
+class Routing(DeploymentValue):
+    """How the router splits traffic. It keeps this in its folder and restarts with it."""
 
     stable: Backend | None = None
     canary: Backend | None = None
     weight: float = 0.0
     seed: int = 0
     port: int = 0
-    """Where it listens on 127.0.0.1; 0 until it has chosen."""
+    """Port on 127.0.0.1; 0 until the router has chosen one."""
     silence: float = SILENCE
-    """Seconds that a canary beside a stable server keeps its traffic without word."""
+    """Seconds that a canary beside a stable server keeps its traffic without word from a
+    controller."""
     trusted: tuple[Network, ...] = LOOPBACK
-    """Networks of proxies that are believed what they forward about their callers."""
+    """Networks of proxies whose headers about their callers are trusted."""
 
 
-class RouterStatus(Value):
-    """What the router does. One of another Headgate may say more."""
+class RouterStatus(DeploymentValue):
+    """What the router does. A router of another Headgate version may report more fields."""
 
     model_config = ConfigDict(extra="ignore")
 
     epoch: str
     routing: Routing
-    """With the weight that is in force."""
+    """With the weight in effect."""
     silence: Silence | None = None
-    """Given while the canary's weight is 0 because no controller gave word."""
+    """Set while the canary's weight is 0 for want of word from a controller."""
     in_flight: dict[str, int]
-    """Requests on their way to each server, those that drain included."""
+    """Requests in flight to each server, including servers that are draining."""
     answers: dict[str, dict[str, int]]
-    """Of each arm, how often each status was answered since the router began."""
+    """By arm and status: the number of responses since the router started."""
     heard: Mapping[str, int] = {}
-    """How often a part of an answer came from each server; what the router says itself, in a
-    server's place, is none."""
+    """How often a part of a response arrived from each server, not counting responses of the router
+    itself."""
     unkept: str = ""
-    """Why the file does not say what was ordered, so that a router which is started again would
-    come back with an older routing; empty while it does say it."""
+    """Why the routing could not be saved to the router's file, so that a restarted router would use
+    an older one; empty if it was saved."""
 
 
 class RouterRefusedError(Exception):
-    """The router said no; the text says why."""
+    """The router refused an order; the message says why."""
 
 
 def write(path: Path, routing: Routing) -> None:
-    """Have a router's file say that, wholly or not at all. Raises OSError."""
+    """Write a router's file atomically. Raises OSError."""
     new = path.with_suffix(".new")
     new.write_text(routing.model_dump_json())
     new.replace(path)
@@ -89,7 +90,7 @@ def write(path: Path, routing: Routing) -> None:
 
 @contextmanager
 def reachable(path: Path) -> Iterator[str]:
-    """A name for a socket below the 107 bytes that the kernel allows, whatever its folder."""
+    """A path to a socket within the kernel's limit of 107 bytes, however long its folder's path."""
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"
@@ -98,9 +99,9 @@ def reachable(path: Path) -> Iterator[str]:
 
 
 async def ask(folder: Path, what: str, *, seconds: float = 5.0, **details: object) -> Any:
-    """Give the router of a folder an order, and return its answer.
+    """Send an order to the router of a folder, and return its answer.
 
-    Raises OSError where no router answers, and RouterRefusedError if it does not obey.
+    Raises OSError if no router answers, and RouterRefusedError if it refuses the order.
     """
     async with asyncio.timeout(seconds):  # TimeoutError is an OSError
         with reachable(folder / SOCKET) as path:

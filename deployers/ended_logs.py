@@ -1,6 +1,6 @@
-"""What servers wrote that have ended: kept for whoever is told of a rollback, within bounds.
+"""The logs of servers that ended, kept for whoever investigates a rollback; limited in number.
 
-A folder for each server, of the name that its process had, with its last log.
+There is one folder per server, named like its process, with its last log.
 """
 
 import shutil
@@ -10,27 +10,27 @@ from deployers.processes import Processes
 from deployers.site import Site
 
 MOST = 20
-"""Servers of a place whose logs are kept, those that ended last."""
+"""Logs kept per place: those of the servers that ended last."""
 
 
 class EndedLogs:
-    """The logs below one folder. Blocking, and quick but for `forget`."""
+    """The logs below one folder. Blocking; fast, except for `forget`."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
 
     def put_away(self, processes: Processes, site: Site, process: str) -> None:
-        """Forget a process of the site that is over, and keep its log."""
+        """Remove a process of the site that has ended, and keep its log."""
         processes.put_away(process, self._home / process)
         newest = sorted(self._of(site), key=_when, reverse=True)
         _delete(newest[MOST:])
 
     def forget_site(self, site: Site) -> None:
-        """Delete those of a site."""
+        """Delete the logs of a site."""
         _delete(self._of(site))
 
     def forget(self, before: float) -> int:
-        """Delete those that were put away before then, in seconds since the epoch; how many."""
+        """Delete logs stored before that time, in seconds since the epoch; how many."""
         return _delete([log for log in self._home.glob("*") if _when(log) < before])
 
     def _of(self, site: Site) -> list[Path]:
@@ -44,7 +44,7 @@ def _delete(logs: list[Path]) -> int:
 
 
 def _when(log: Path) -> float:
-    """When it was put away; 0 if it is gone."""
+    """When it was stored; 0 if it is gone."""
     try:
         return log.stat().st_mtime
     except FileNotFoundError:

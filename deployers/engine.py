@@ -1,8 +1,7 @@
-"""The Docker Engine: what steps and model servers that run as containers share.
+"""The Docker Engine, as used for both steps and model servers that run as containers.
 
-One thin layer over the `docker` SDK. The SDK blocks, so each call runs in a thread of the engine's
-own, and what it raises becomes a `Failure` that says what to do. Nothing is connected to before it
-is first needed.
+A thin layer over the `docker` SDK. The SDK blocks, so each call runs in a thread pool, and its
+exceptions become `Failure`s that say what to do. The connection is made when it is first needed.
 """
 
 import asyncio
@@ -27,29 +26,30 @@ T = TypeVar("T")
 Kind = Literal["step", "server"]
 
 HOME, KIND, NAME = "dev.headgate.home", "dev.headgate.kind", "dev.headgate.name"
-"""Labels of everything that is started: whose it is, what it is, and of what name."""
+"""Labels of everything that is started: the controller's home, the kind and the name."""
 BUILT = "headgate/build"
-"""The name of what is built; the tag is the digest of the files."""
+"""The name of images built here; the tag is the digest of the build context's files."""
 NOBODY = 65532
 """The user and group of containers where the controller is root."""
 THREADS = 8
-"""Calls to the engine at the same time, beside streams."""
+"""Concurrent calls to the engine, not counting streams."""
 CUT = 1.0
 """Seconds for a stream to end once its connection is cut."""
 TAIL = 1500
-"""Characters of a build's last words that a message quotes."""
+"""Characters from the end of a build's output that a message quotes."""
 PROCESSES = 4096
 """Processes and threads that one container may have."""
 _KEPT = {"max-size": "32m", "max-file": "3"}
-"""Of a container's output, for a controller that comes back; the engine's default is all of it."""
+"""How much of a container's output the engine keeps, for a controller that was restarted; by
+default it keeps all."""
 
 
-class Found(NamedTuple):
+class EngineContainer(NamedTuple):
     """A container of this home, as the engine lists it."""
 
     id: str
     name: str
-    """What it was started as: the attempt's id, or the server's name."""
+    """The attempt's id, or the server's name."""
     state: str
     """`created`, `running`, `restarting`, `exited`, ..."""
 
@@ -57,8 +57,8 @@ class Found(NamedTuple):
 class Engine:
     """The engine at `host` (None: DOCKER_HOST, else the usual socket), for one controller's home.
 
-    Every method that asks the engine raises TryAgain while it cannot be reached, and `NeedsHuman`
-    for what will not get better by itself.
+    Every method that calls the engine raises `TryAgain` while it cannot be reached, and
+    `NeedsHuman` for errors that do not go away by themselves.
     """
 
     def __init__(self, host: str | None, home: Path) -> None:
@@ -70,7 +70,7 @@ class Engine:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="engine")
         self._building: dict[str, asyncio.Lock] = {}
 
-    # -- whose it is ---------------------------------------------------------------------------
+    # -- ownership -----------------------------------------------------------------------------
 
     @property
     def used(self) -> bool:
@@ -79,42 +79,43 @@ class Engine:
 
     @property
     def home(self) -> str:
-        """The id of the controller's home: made once, at random, and kept there."""
+        """The id of the controller's home: random, made once and stored there."""
         with contextlib.suppress(FileNotFoundError):
             return self._mark.read_text()
         self._mark.parent.mkdir(parents=True, exist_ok=True)
         scratch = self._mark.with_name(f".engine-id-{token_hex(4)}")
         scratch.write_text(token_hex(8))
         with contextlib.suppress(FileExistsError):
-            os.link(scratch, self._mark)  # whoever is first names it, and it is never half written
+            os.link(scratch, self._mark)  # atomic: the first one wins
         scratch.unlink()
         return self._mark.read_text()
 
     def container(self, name: str) -> str:
-        """What a container is called for an attempt or a server of that name.
+        """The name of the container for an attempt or a server of that name.
 
-        The home is in it: two controllers may share an engine, and each has a `flights-1.train.1`.
+        It contains the home's id, as two controllers that share an engine may both have a
+        `flights-1.train.1`.
         """
         return f"headgate-{name}-{self.home}"
 
     def labels(self, kind: Kind, name: str) -> dict[str, str]:
-        """The labels of what is started."""
+        """The labels of a container."""
         return {HOME: self.home, KIND: kind, NAME: name}
 
-    async def containers(self, kind: Kind) -> list[Found]:
-        """All containers of this home, also those that ended."""
+    async def containers(self, kind: Kind) -> list[EngineContainer]:
+        """All containers of this home, including those that ended."""
 
-        def listed(client: "DockerClient") -> list[Found]:
+        def listed(client: "DockerClient") -> list[EngineContainer]:
             wanted = {"label": [f"{HOME}={self.home}", f"{KIND}={kind}"]}
             return [
-                Found(each["Id"], each["Labels"][NAME], each["State"])
+                EngineContainer(each["Id"], each["Labels"][NAME], each["State"])
                 for each in client.api.containers(all=True, filters=wanted)
             ]
 
         return await self.call(listed) if self.used else []
 
     async def remove(self, container: str) -> None:
-        """End a container, by its id or name, and delete it; also one that is not there."""
+        """End and delete a container, by its id or name; does nothing if it does not exist."""
 
         def removed(client: "DockerClient") -> None:
             from docker.errors import APIError, NotFound
@@ -124,7 +125,7 @@ class Engine:
             except NotFound:
                 pass
             except APIError as error:
-                if error.status_code != 409:  # somebody is removing it already
+                if error.status_code != 409:  # it is being removed already
                     raise
 
         await self.call(removed)
@@ -132,10 +133,10 @@ class Engine:
     # -- calls ---------------------------------------------------------------------------------
 
     async def call(self, work: Callable[["DockerClient"], T]) -> T:
-        """What `work` returns, called in a thread with the SDK's client.
+        """The result of `work`, called in a thread with the SDK's client.
 
-        A cancelled call goes on in its thread. `work` catches what it expects of
-        `docker.errors`; the rest becomes a `Failure`.
+        A cancelled call goes on in its thread. `work` catches the errors of `docker.errors` that it
+        expects; all others become a `Failure`.
         """
 
         def called() -> T:
@@ -147,10 +148,10 @@ class Engine:
     async def stream(
         self, opened: Callable[["DockerClient"], Iterable[T]], take: Callable[[T], None]
     ) -> None:
-        """Hand all that `opened` yields to `take`, in one thread of its own.
+        """Pass everything that `opened` yields to `take`, in a thread of its own.
 
-        Cancelled, the connection is cut, by which the engine gives up a pull or a build. One that
-        has not answered at all is left to its thread, which takes nothing any more.
+        On cancellation the connection is cut, which makes the engine abandon a pull or a build. A
+        stream without any response yet is left to its thread, which discards it.
         """
         wire = Wire()
 
@@ -181,7 +182,7 @@ class Engine:
             raise
 
     async def close(self) -> None:
-        """Let go; containers go on. Streams are their callers' to cancel, before."""
+        """Disconnect; containers keep running. Callers must have cancelled their streams."""
         ending = in_thread(lambda: self._pool.shutdown(wait=True, cancel_futures=True))
         await ending
         if self._client is not None:
@@ -191,16 +192,16 @@ class Engine:
     # -- images --------------------------------------------------------------------------------
 
     async def resolve(self, reference: str) -> str:
-        """An immutable reference to the image: `name@sha256:...`, or the id of a local one.
+        """An immutable reference to the image: `name@sha256:...`, or the id of a local image.
 
-        What is not here is pulled. Raises `NeedsHuman` for an image that is nowhere.
+        Pulls an image that is not present. Raises `NeedsHuman` if it does not exist.
         """
         found = await self._image(reference)
         if found is None:
             await self._pull(reference)
             found = await self._image(reference)
         if found is None:
-            raise _no_such(reference, "it was pulled and is not there")
+            raise _no_such(reference, "it was pulled but is not on the engine")
         if "@" in reference:
             return reference
         digests: list[str] = found["RepoDigests"] or []
@@ -208,20 +209,20 @@ class Engine:
         return next((d for d in digests if d.partition("@")[0] == name), str(found["Id"]))
 
     async def ensure(self, image: str) -> None:
-        """See to it that an image that was resolved before is here (still, or again)."""
+        """Make sure that an image that was resolved before is present; pull it again if not."""
         if await self._image(image) is not None:
             return
         if "@" not in image:
             raise NeedsHuman(
-                f"the image {image} is not on the Docker Engine any more, and its id alone does "
-                "not say where it came from: load or build it again, then `headgate trigger`"
+                f"the image {image} is no longer on the Docker Engine and cannot be pulled by its "
+                "id: load or build it again, then `headgate trigger`"
             )
         await self._pull(image)
 
     async def build(self, context: Path, digest: str) -> str:
         """The id of the image of a folder with a Dockerfile; built once per `digest` of its files.
 
-        Raises `NeedsHuman` with the last words of a build that failed.
+        Raises `NeedsHuman` with the end of the output of a build that failed.
         """
         tag = f"{BUILT}:{digest.rpartition(':')[2]}"
         async with self._building.setdefault(tag, asyncio.Lock()):
@@ -230,12 +231,12 @@ class Engine:
                 await self._build(context, tag)
                 found = await self._image(tag)
             if found is None:
-                raise TryAgain(f"the image {tag} was built and removed; it is built again")
+                raise TryAgain(f"the image {tag} was removed after its build; it will be rebuilt")
             return str(found["Id"])
 
     async def sweep(self, keep: Collection[str], before: float) -> int:
-        """Remove what was built for this home, was used last before `before` (seconds since the
-        epoch) and has no container, but for the digests in `keep` (hexadecimal); how many."""
+        """Remove images built for this home that have no container and were last used before
+        `before` (seconds since the epoch), except the digests in `keep` (hexadecimal); how many."""
 
         def swept(client: "DockerClient") -> int:
             from docker.errors import APIError
@@ -247,7 +248,7 @@ class Engine:
                 if used.timestamp() >= before or any(t.rpartition(":")[2] in keep for t in tags):
                     continue
                 for tag in tags:
-                    with contextlib.suppress(APIError):  # a container has it
+                    with contextlib.suppress(APIError):  # a container uses it
                         client.api.remove_image(tag)
                         gone += 1
             return gone
@@ -255,7 +256,7 @@ class Engine:
         return await self.call(swept) if self.used else 0
 
     async def _used(self, tag: str) -> dict[str, Any] | None:
-        """What was built under that tag, if it is there; its use is noted, for the sweep."""
+        """The image with that tag, if present; renews its time of last use, for the sweep."""
         found = await self._image(tag)
         if found is not None:
             await self.call(lambda client: client.api.tag(found["Id"], tag))
@@ -286,7 +287,7 @@ class Engine:
                 raise _not_pulled(reference, _says(error)) from None
 
         if reference.startswith("sha256:"):
-            raise _no_such(reference, "an image id can only be of this engine")
+            raise _no_such(reference, "an image id can only name an image on this engine")
         await self.stream(pulled, words.take)
         if words.error:
             raise _not_pulled(reference, words.error)
@@ -304,7 +305,7 @@ class Engine:
         await self.stream(built, words.take)
         if words.error:
             raise NeedsHuman(
-                "the image cannot be built; mend its Dockerfile. The build said: "
+                "the image cannot be built; fix its Dockerfile. The build said: "
                 f"{(words.tail + words.error).strip()[-TAIL:]}"
             )
 
@@ -312,7 +313,7 @@ class Engine:
 
     @property
     def address(self) -> str:
-        """Where the engine is, for a reader."""
+        """The engine's address, for messages."""
         return self._host or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 
     def _shared(self) -> "DockerClient":
@@ -326,7 +327,7 @@ class Engine:
 
         known: dict[str, Any] = {"timeout": PATIENCE, "max_pool_size": THREADS}
         if self._version:
-            known["version"] = self._version  # else it is asked for each time
+            known["version"] = self._version  # otherwise the SDK asks for it each time
         if self._host is None:
             client = docker.from_env(**known)
         else:
@@ -336,7 +337,7 @@ class Engine:
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Raise what the SDK raises as a `Failure`."""
+        """Turn exceptions of the SDK into a `Failure`."""
         from docker.errors import APIError, DockerException
         from requests.exceptions import RequestException
         from urllib3.exceptions import HTTPError
@@ -347,8 +348,8 @@ class Engine:
             raise
         except APIError as error:
             if error.status_code is not None and error.status_code < 500:
-                raise NeedsHuman(f"the Docker Engine refuses: {_says(error)}") from error
-            raise TryAgain(f"the Docker Engine cannot do it now: {_says(error)}") from error
+                raise NeedsHuman(f"the Docker Engine refused: {_says(error)}") from error
+            raise TryAgain(f"the Docker Engine failed: {_says(error)}") from error
         except (DockerException, RequestException, HTTPError, OSError) as error:
             raise self._unreachable(error) from error
 
@@ -356,8 +357,8 @@ class Engine:
         causes = list(_causes(error))
         if any(isinstance(each, PermissionError) for each in causes):
             return NeedsHuman(
-                f"the Docker Engine at {self.address} does not let this user in: add it to the "
-                "group that owns the socket (usually `docker`), or set `docker.host`"
+                f"this user may not use the Docker Engine at {self.address}: add it to the group "
+                "that owns the socket (usually `docker`), or set `docker.host`"
             )
         if not any(isinstance(each, OSError) for each in causes):
             return NeedsHuman(f"the Docker Engine at {self.address} cannot be used: {error}")
@@ -369,14 +370,14 @@ class Engine:
 
 
 def owner() -> tuple[int, int]:
-    """The user and group that containers run as: the controller's own, or nobody for root."""
+    """The user and group of containers: the controller's own, or `NOBODY` if that is root."""
     uid, gid = os.getuid(), os.getgid()
     return (uid, gid) if uid else (NOBODY, NOBODY)
 
 
 def confined(*, cpu: float | None = None, memory: int | None = None) -> dict[str, Any]:
-    """What holds for every container, as arguments of `client.containers.create`: an ordinary
-    user without capabilities, bounded processes, memory (bytes), processors and kept output."""
+    """Arguments of `client.containers.create` for every container: an unprivileged user without
+    capabilities, and limits on processes, memory (bytes), processors and kept output."""
     from docker.types import LogConfig
 
     uid, gid = owner()
@@ -395,7 +396,7 @@ def confined(*, cpu: float | None = None, memory: int | None = None) -> dict[str
 
 
 class _Words:
-    """What a pull or a build says: the end of it, and its error."""
+    """The output of a pull or a build: its end, and its error."""
 
     def __init__(self) -> None:
         self.tail = ""
@@ -407,7 +408,7 @@ class _Words:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and all that led to it, also what libraries only keep among their arguments."""
+    """An error and all its causes, including those that libraries only keep as arguments."""
     while error is not None:
         yield error
         for each in error.args:
@@ -434,12 +435,12 @@ def _no_such(reference: str, why: str) -> NeedsHuman:
 
 _DENIED = (
     "denied", "unauthorized", "not found", "unknown", "invalid reference", "no such image",
-    "http 401", "http 403", "http 404",  # of what is no registry
+    "http 401", "http 403", "http 404",  # from a host that is not a registry
 )  # fmt: skip
 
 
 def _not_pulled(reference: str, says: str) -> Failure:
-    """The engine answers 404 or 500 as it likes, so its words tell."""
+    """The engine's status (404 or 500) does not tell the cause, so this goes by its message."""
     if "no such host" not in says and any(word in says.lower() for word in _DENIED):
         return _no_such(reference, says)
     return TryAgain(f"the image {reference} cannot be pulled yet: {says}")

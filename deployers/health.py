@@ -1,9 +1,7 @@
-"""Asks the servers of this machine how they are, and remembers when each gave a sign of life."""
+"""Probes the servers of this machine, and remembers when each last gave a sign of life."""
 
 import time
 from typing import NamedTuple
-
-import httpx
 
 from deployers.control import RouterStatus, Routing
 from deployers.liveness import Patience, Signs, bears, hangs, look
@@ -11,70 +9,74 @@ from deployers.site import HOST, Placed
 from specs.traffic import Arm
 
 PROBE = 2.0
-"""Seconds for an answer of the ready path."""
+"""Seconds that the ready path may take to answer."""
 
 
 class Probe(NamedTuple):
-    """What the ready path said."""
+    """The result of a request to the ready path."""
 
-    trouble: str
+    problem: str
     """Why the server is not ready; empty if it is."""
     answered: bool
-    """Whether there was an answer, of whatever status."""
+    """Whether it answered, with any status."""
 
 
 class Health:
-    """Of the servers of one home, by the names of their processes. What is remembered is of this
-    controller's life: after a restart every server has its time again."""
+    """The health of the servers of one home, by process name. It is kept in memory only: after a
+    restart of the controller, every server has its full time again."""
 
     def __init__(self) -> None:
+        import httpx  # here, as commands that only look at a target do without it
+
         self._client = httpx.AsyncClient(
             timeout=PROBE,
             trust_env=False,
-            # An open connection would keep a server from ending.
+            # An idle connection could keep a server from shutting down.
             limits=httpx.Limits(max_keepalive_connections=0),
         )
         self._signs: dict[str, Signs] = {}
 
     async def probe(self, placed: Placed) -> Probe:
         """Ask a running server whether it is ready."""
+        import httpx
+
         try:
             answer = await self._client.get(f"http://{HOST}:{placed.port}{placed.ready}")
         except httpx.TimeoutException:
             return Probe(f"{placed.ready} did not answer within {PROBE:g} s", answered=False)
         except httpx.HTTPError:
-            return Probe(f"it does not answer on port {placed.port} yet", answered=False)
+            return Probe(f"no answer on port {placed.port} yet", answered=False)
         if answer.status_code == 200:
             return Probe("", answered=True)
         return Probe(f"{placed.ready} answered {answer.status_code}", answered=True)
 
     def look(self, process: str, probe: Probe, answers: int) -> None:
-        """Take in a look at a running server; `answers` counts what callers were answered."""
+        """Record a probe of a running server; `answers` counts its responses to callers."""
         before, now = self._signs.get(process), time.monotonic()
         self._signs[process] = look(before, now, ready=probe.answered, answers=answers)
 
     def forget(self, process: str) -> None:
-        """It does not run any more: what comes under its name begins anew."""
+        """Forget a process that ended; the next one of that name starts afresh."""
         self._signs.pop(process, None)
 
     def hangs(self, process: str, patience: Patience) -> bool:
-        """Whether it gave no sign of life for too long."""
+        """Whether it has given no sign of life for too long."""
         signs = self._signs.get(process)
         return signs is not None and hangs(signs, patience, time.monotonic())
 
     def silence(self, process: str, patience: Patience) -> str:
-        """How long it has been silent, and how long it may be, in words; empty if it is not."""
+        """How long it has been silent and when it is restarted, in words; empty if not silent."""
         signs = self._signs.get(process)
         if signs is None or not signs.silent:
             return ""
-        told = time.monotonic() - signs.last
+        silent = time.monotonic() - signs.last
         return (
-            f"nothing was answered for {told:.0f} s, and it is started again after "
+            f"nothing was answered for {silent:.0f} s; it is restarted after "
             f"{bears(signs, patience):g} s"
         )
 
     async def close(self) -> None:
-        """Let go."""
+        """Close the HTTP client."""
         await self._client.aclose()
 
 
@@ -84,7 +86,7 @@ def patience_of(placed: Placed) -> Patience:
 
 
 def arm_of(name: str, router: RouterStatus | None) -> Arm | None:
-    """Which share of the traffic a server has."""
+    """Which arm a server has, if any."""
     routing = router.routing if router is not None else Routing()
     if routing.stable is not None and routing.stable.name == name:
         return Arm.STABLE
@@ -92,5 +94,5 @@ def arm_of(name: str, router: RouterStatus | None) -> Arm | None:
 
 
 def answered(name: str, router: RouterStatus | None) -> int:
-    """How often a server answered a caller something, whatever it was."""
+    """How often a part of any response to callers came from a server."""
     return router.heard.get(name, 0) if router is not None else 0

@@ -1,4 +1,4 @@
-"""The few rules of HTTP/1.1 (RFC 9110, RFC 9112) that a proxy must keep, on raw bytes."""
+"""The few rules of HTTP/1.1 (RFC 9110, RFC 9112) that a proxy must follow, on raw bytes."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 Headers = list[tuple[bytes, bytes]]
 Payload = tuple[bytes | bytearray, ...]
-"""What is sent, in parts so that a large one is not copied."""
+"""The bytes of a request, in parts so that a large body is not copied."""
 
 _HOP_BY_HOP = frozenset(
     (
@@ -30,15 +30,15 @@ _VERSIONS = ("1.0", "1.1")
 _SCHEMES = (b"http", b"https")
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")
 _SMALL = 65_536
-"""Bytes up to which a body is cheaper copied than sent in a part of its own."""
+"""Bytes up to which copying a body is cheaper than sending it as a part of its own."""
 _MEDIA_TYPE = 100
-"""The longest that is told; registered ones are shorter."""
+"""Characters of a media type that are recorded; registered ones are shorter."""
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
 @dataclass(slots=True)
-class Request:
-    """A request that has arrived whole."""
+class HttpRequest:
+    """A request, complete or still arriving."""
 
     method: bytes = b""
     target: bytes = b""
@@ -46,16 +46,16 @@ class Request:
     size: int = 0
     """Bytes of the headers."""
     hosts: int = 0
-    """How often `Host` was said."""
+    """Number of `Host` headers."""
     body: bytearray = field(default_factory=bytearray)
     keep_alive: bool = True
     chunks: bool = True
-    """Whether the caller understands chunked answers (HTTP/1.1)."""
+    """Whether the caller understands chunked responses (HTTP/1.1)."""
 
     _first: dict[bytes, bytes] = field(default_factory=dict)
 
     def add(self, name: bytes, value: bytes) -> None:
-        """Take in a header."""
+        """Add a header."""
         key = name.lower()
         self.headers.append((name, value))
         self._first.setdefault(key, value)
@@ -67,12 +67,12 @@ class Request:
         return self._first.get(name)
 
     def repeatable(self, predict: bytes) -> bool:
-        """Whether sending it twice does no harm; asking for a prediction does none."""
+        """Whether it can safely be sent twice; a prediction can."""
         return self.method in _IDEMPOTENT or self.target.partition(b"?")[0] == predict
 
 
-def refused(request: Request, version: str) -> tuple[int, str] | None:
-    """The status and the reason by which a request is refused for its head, or None."""
+def refused(request: HttpRequest, version: str) -> tuple[int, str] | None:
+    """The status and reason for refusing a request because of its head, or None."""
     if version not in _VERSIONS:
         return 505, f"expected HTTP/1.1 or HTTP/1.0, not HTTP/{version}"
     if request.hosts > 1 or (not request.hosts and version == "1.1"):
@@ -80,12 +80,12 @@ def refused(request: Request, version: str) -> tuple[int, str] | None:
     if _HOST.fullmatch(request.header(b"host") or b"") is None:
         return 400, "expected a Host header with a name or an address, and perhaps a port"
     if request.method == b"CONNECT":
-        return 501, "the router is no tunnel"
+        return 501, "the router does not support CONNECT"
     return None
 
 
 def media_type(headers: Headers) -> str:
-    """What an answer says that it is: in lower case, without parameters, printable, bounded."""
+    """The media type of a response, in lower case without parameters; printable and bounded."""
     for name, value in headers:
         if name.lower() == b"content-type":
             return _media_type(value)
@@ -99,7 +99,7 @@ def _media_type(value: bytes) -> str:
 
 
 def _end_to_end(headers: Headers) -> Headers:
-    """The headers that concern both ends and not only one connection (RFC 9110, 7.6.1)."""
+    """The headers that are not specific to one connection (RFC 9110, 7.6.1)."""
     dropped: Iterable[bytes] = _HOP_BY_HOP
     for name, value in headers:
         if name.lower() == b"connection":
@@ -108,10 +108,10 @@ def _end_to_end(headers: Headers) -> Headers:
     return [pair for pair in headers if pair[0].lower() not in dropped]
 
 
-def forwarded(request: Request, peer: bytes, request_id: bytes, *, trusted: bool) -> Payload:
-    """A request as the server is to see it; `Host` is left as the caller set it.
+def forwarded(request: HttpRequest, peer: bytes, request_id: bytes, *, trusted: bool) -> Payload:
+    """A request as it is sent to the server; `Host` is left as the caller set it.
 
-    A caller that is `trusted` is a proxy, which knows better than we how its caller came.
+    A `trusted` caller is a proxy whose headers about its own caller are kept.
     """
     parts = [request.method, b" ", request.target, b" HTTP/1.1\r\n"]
     via = [peer]
@@ -137,7 +137,7 @@ def forwarded(request: Request, peer: bytes, request_id: bytes, *, trusted: bool
 
 
 def head(status: int, headers: Headers, *, keep_alive: bool, chunked: bool) -> bytes:
-    """The head of an answer as the caller is to see it."""
+    """The head of a response as it is sent to the caller."""
     parts = [b"HTTP/1.1 %d " % status, _REASONS.get(status, b""), b"\r\n"]
     for name, value in _end_to_end(headers):
         parts += (name, b": ", value, b"\r\n")
@@ -150,11 +150,11 @@ def head(status: int, headers: Headers, *, keep_alive: bool, chunked: bool) -> b
 def refusal(
     status: int, reason: str, request_id: bytes | None, *, keep_alive: bool, body: bool = True
 ) -> bytes:
-    """An answer of the router's own, which says why in JSON."""
-    told: dict[str, str] = {"error": reason, "by": "headgate router"}
+    """A response from the router itself, with the reason in JSON."""
+    answer: dict[str, str] = {"error": reason, "by": "headgate router"}
     if request_id is not None:
-        told["request_id"] = request_id.decode("latin-1")
-    content = json.dumps(told).encode()
+        answer["request_id"] = request_id.decode("latin-1")
+    content = json.dumps(answer).encode()
     headers = [
         (b"Content-Type", b"application/json"),
         (b"Content-Length", b"%d" % len(content)),

@@ -1,11 +1,10 @@
 """Deploy onto this machine: model servers and a router as supervised processes.
 
-A server with an image is a container, for which a process stands (`deployers.container`).
+A server with an image is a container, represented by a process (`deployers.container`).
 
-Below the home folder every place has one of its own, with the router's file and socket and a
-file for each server; the processes of all places are in `processes/`. Whatever was started is
-found again from there, by this controller or the next. What a server wrote outlives it, in
-`ended/`.
+Below the home folder every place has a folder with the router's file and socket and a file for
+each server; the processes of all places are in `processes/`. From there this controller, or the
+next one, finds everything that was started. A server's log is kept in `ended/` after its end.
 """
 
 import asyncio
@@ -25,36 +24,36 @@ from deployers.ended_logs import EndedLogs
 from deployers.engine import Engine
 from deployers.health import Health, answered, arm_of, patience_of
 from deployers.pages import page
-from deployers.processes import Processes, ProcessStatus, Reason, State
-from deployers.protocol import Desired, Observed, Server, ServerStatus, Traffic
+from deployers.processes import Processes, ProcessState, ProcessStatus, Reason
+from deployers.protocol import Deployed, Desired, Server, ServerStatus, Traffic
 from deployers.routers import ROUTER_GRACE, Routers, kill
-from deployers.server_command import Commands
-from deployers.site import ENDED, HOST, Placed, Site, free_port, is_free
+from deployers.server_command import ServerCommands
+from deployers.site import ENDED, HOST, PLACES, PROCESSES, Placed, Site, free_port, is_free
 from specs.failures import Failure, TryAgain
 from specs.traffic import Arm
 
 _GRACE = 10.0
-"""Seconds that a server without traffic gets to end."""
+"""Seconds between SIGTERM and SIGKILL for a server without traffic."""
 _DRAIN = 5.0
-"""Seconds that requests in flight are waited for when an answer would have had to begin."""
+"""Seconds, beyond `answer_within`, to wait for the requests in flight of a server that leaves."""
 _HUNG = 1.0
-"""Seconds that a server which hangs gets to end: it was silent for long, and callers wait. One in a
-container gets `_GRACE`, as it is the keeper that has to take it away."""
+"""The grace of a server that hangs: short, as its callers are waiting. A server in a container gets
+`_GRACE`, since its keeper has to remove the container."""
 _LONGEST_PAUSE = 60.0
-"""Seconds before a server that ended is started again; more is of another clock."""
+"""Seconds before a restart at most; a longer pause comes from a clock that was set."""
 _LAST = 2000
-"""Characters of a log's end that explain an ending."""
+"""Characters from the end of a log that a message quotes."""
 _READ = 16 * _LAST
-"""Bytes of it that are read, so that a secret is whole when it is looked for."""
+"""Bytes that are read for this: enough not to cut a secret before it is redacted."""
 
 log = structlog.get_logger("headgate.deployer")
 
 
 class LocalDeployer:
-    """The `Deployer` of one machine. One at a time may apply to a home folder.
+    """The `Deployer` of one machine. Only one at a time may apply to a home folder.
 
-    `redact` hides the secrets in a text; what a server wrote is told only through it. `silence` and
-    `trusted` are for the routers, see `deployers.control.Routing`.
+    `redact` hides the secrets in a text; server logs are quoted only through it. `silence` and
+    `trusted` are settings of the routers, see `deployers.control.Routing`.
     """
 
     def __init__(
@@ -70,12 +69,12 @@ class LocalDeployer:
         self._home = home.absolute()
         self._redact = redact
         self._engine = engine
-        self._commands = Commands(engine, confinement)
-        self._processes = Processes(self._home / "processes")
-        self.ended = EndedLogs(self._home / ENDED)
+        self._commands = ServerCommands(engine, confinement)
+        self._processes = Processes(self._home / PROCESSES)
+        self._ended = EndedLogs(self._home / ENDED)
         self._health = Health()
-        told = {"silence": silence, "trusted": tuple(trusted)}
-        self._routers = Routers(self._processes, self._health, told)
+        common = {"silence": silence, "trusted": tuple(trusted)}
+        self._routers = Routers(self._processes, self._health, common)
         self._clock = Steady()
         self._locks: dict[str, asyncio.Lock] = {}
         self._retiring: dict[str, asyncio.Task[None]] = {}
@@ -83,7 +82,7 @@ class LocalDeployer:
     async def apply(self, place: str, desired: Desired) -> None:
         """Converge on `desired`; see `deployers.protocol.Deployer`.
 
-        A server gets traffic once it is ready; until then the one before it keeps what it has.
+        A server gets traffic once it is ready; until then its predecessor keeps it.
         """
         site = self._site(place)
         async with self._locks.setdefault(place, asyncio.Lock()):
@@ -105,8 +104,8 @@ class LocalDeployer:
             except OSError as error:
                 raise TryAgain(f"{place}: {error.strerror or error or 'no answer'}") from error
 
-    async def observe(self, place: str) -> Observed:
-        """What runs at the place, asked of the processes, the servers and the router."""
+    async def observe(self, place: str) -> Deployed:
+        """What runs at the place, according to the processes, the servers and the router."""
         site = self._site(place)
         router = await self._routers.look(site)
         hung = self._routers.hung(site)
@@ -115,27 +114,26 @@ class LocalDeployer:
         )
         placed = site.placed()
         if any(one.leaving is not None for one in placed.values()):
-            self._retire_later(place)  # perhaps the controller that dismissed them was killed
+            self._retire_later(place)  # the controller that dismissed them may have been killed
         if router is None:
-            return Observed(servers=tuple(servers), hung_router=hung)
+            return Deployed(servers=tuple(servers), hung_router=hung)
         routing = router.routing
-        return Observed(
+        return Deployed(
             servers=tuple(servers),
             address=f"http://{HOST}:{routing.port}",
             stable=reached(routing.stable, placed),
             canary=reached(routing.canary, placed),
             canary_weight=routing.weight,
             silence=router.silence,
-            configured=self._routers.is_told(routing),
+            configured=self._routers.is_configured(routing),
         )
 
     async def traffic(self, place: str, epoch: str | None, after: int) -> Traffic:
-        """Records later than `after`, one page of them. Raises TryAgain without a router."""
+        """One page of the records after number `after`. Raises TryAgain without a router."""
         return await page(self._site(place), place, epoch, after)
 
     async def stop(self, place: str) -> None:
-        """End the router, then the servers of the place; the next `apply` starts them again, where
-        they were."""
+        """End the router, then the servers of the place; the next `apply` starts them again."""
         site = self._site(place)
         async with self._locks.setdefault(place, asyncio.Lock()):
             await self._end_all(site)
@@ -146,22 +144,26 @@ class LocalDeployer:
         site = self._site(place)
         async with self._locks.setdefault(place, asyncio.Lock()):
             await self._end_all(site)
-            self.ended.forget_site(site)
+            self._ended.forget_site(site)
             shutil.rmtree(site.folder, ignore_errors=True)
 
     async def reap(self) -> int:
-        """Remove the containers of servers whose process is gone; how many. Raises `Failure` where
+        """Remove the containers of servers whose process is gone; how many. Raises `Failure` if
         the engine cannot be asked."""
         gone = 0
         for each in await self._engine.containers("server") if self._engine else ():
-            if self._processes.status(each.name).state is not State.RUNNING:
+            if self._processes.status(each.name).state is not ProcessState.RUNNING:
                 assert self._engine is not None
                 await self._engine.remove(each.id)
                 gone += 1
         return gone
 
+    async def forget_logs(self, before: float) -> int:
+        """Delete the logs of servers that ended before then; how many."""
+        return await asyncio.to_thread(self._ended.forget, before)
+
     async def close(self) -> None:
-        """Let go; servers and routers go on."""
+        """Release this object's resources; servers and routers keep running."""
         for task in self._retiring.values():
             task.cancel()
         await asyncio.gather(*self._retiring.values(), return_exceptions=True)
@@ -169,13 +171,13 @@ class LocalDeployer:
         await self._health.close()
 
     def _site(self, place: str) -> Site:
-        return Site.of(self._home / "places", place)
+        return Site.of(self._home / PLACES, place)
 
     # Servers
 
     async def _start_all(self, site: Site, desired: Desired) -> Failure | None:
-        """Start what can be, and start again what hangs. A server that cannot must not keep others
-        from their traffic: going back to stable waits for no canary, and for no disk either.
+        """Start the servers, and restart a stable one that hangs. Returns the first failure, which
+        must not hold up the others: a return to stable does not wait for a canary, or for a disk.
         """
         problem: Failure | None = None
         for server in _wanted(desired).values():
@@ -191,7 +193,7 @@ class LocalDeployer:
         return problem
 
     def _start(self, site: Site, server: Server) -> None:
-        """Start a server, or start it again if it ended and its pause is over."""
+        """Start a server, or restart it if it ended and its pause is over."""
         process = site.server(server.name)
         status = self._processes.status(process)
         placed = site.placed().get(server.name)
@@ -206,19 +208,24 @@ class LocalDeployer:
                 startup=server.startup,
             )
         if status.exit is not None:
-            placed = self._mourn(site, placed, status, process)
+            placed = self._record_end(site, placed, status, process)
         if placed.leaving is not None:
             placed = placed.model_copy(update={"leaving": None})
         site.save(placed)
-        if status.state is State.RUNNING or 0 < placed.not_before - self._clock() <= _LONGEST_PAUSE:
+        if (
+            status.state is ProcessState.RUNNING
+            or 0 < placed.not_before - self._clock() <= _LONGEST_PAUSE
+        ):
             return
-        if status.state is State.NEW and not is_free(placed.port):
+        if status.state is ProcessState.NEW and not is_free(placed.port):
             placed = placed.model_copy(update={"port": free_port()})
             site.save(placed)
         self._processes.start(process, self._commands.of(site, server, placed.port))
 
-    def _mourn(self, site: Site, placed: Placed, status: ProcessStatus, process: str) -> Placed:
-        """Write down how a server ended, and make room for its next start."""
+    def _record_end(
+        self, site: Site, placed: Placed, status: ProcessStatus, process: str
+    ) -> Placed:
+        """Record how a server ended, and clear the way for its next start."""
         assert status.exit is not None
         crashes = placed.crashes + (status.exit.reason is not Reason.CANCELLED or placed.hung != "")
         pause = min(0.5 * 2.0**crashes, _LONGEST_PAUSE) if crashes > placed.crashes else 0.0
@@ -232,18 +239,18 @@ class LocalDeployer:
             }
         )
         self._health.forget(process)
-        self.ended.put_away(self._processes, site, process)
+        self._ended.put_away(self._processes, site, process)
         return placed
 
     async def _end_hung(self, site: Site, server: Server) -> None:
-        """End a server that hangs, so that it is started again."""
+        """End a server that hangs, so that it is restarted."""
         placed, process = site.placed().get(server.name), site.server(server.name)
         if placed is None or not self._health.hangs(process, patience_of(placed)):
             return
         if not placed.hung:
-            why = f"it ran and answered nobody for {placed.hung_after:g} s or longer, and was ended"
+            why = f"it hung: it did not answer for {placed.hung_after:g} s or longer, and was ended"
             site.save(placed.model_copy(update={"hung": why}))
-            log.warning("a server that hangs is ended, and started again", server=server.name)
+            log.warning("a server hangs and is restarted", server=server.name)
         await kill(self._processes, process, _HUNG if server.image is None else _GRACE)
         self._health.forget(process)
 
@@ -260,51 +267,50 @@ class LocalDeployer:
     ) -> ServerStatus:
         process = site.server(placed.name)
         status = self._processes.status(process)
-        alive, hung = status.state is State.RUNNING, False
-        trouble = ""
+        alive, hung = status.state is ProcessState.RUNNING, False
+        problem = ""
         if alive:
-            trouble, hung = await self._look(site, placed, router)
+            problem, hung = await self._look(site, placed, router)
         elif status.exit is not None:
-            trouble = f"it ended: {self._last_words(status, process)}"
+            problem = f"it ended: {self._last_words(status, process)}"
         elif placed.last:
-            trouble = (
-                f"it ended {_times(placed.crashes)} and is started again after a growing pause;"
+            problem = (
+                f"it ended {_times(placed.crashes)} and is restarted after a growing pause;"
                 f" the last time: {placed.last}"
             )
         else:
-            trouble = "it is about to start"
+            problem = "it is about to start"
         return ServerStatus(
             name=placed.name,
             alive=alive,
-            ready=alive and not trouble,
+            ready=alive and not problem,
             address=f"http://{HOST}:{placed.port}" if alive else None,
-            detail=trouble or (f"started again {_times(placed.crashes)}" if placed.crashes else ""),
+            detail=problem or (f"restarted {_times(placed.crashes)}" if placed.crashes else ""),
             hung=hung,
         )
 
     async def _look(
         self, site: Site, placed: Placed, router: RouterStatus | None
     ) -> tuple[str, bool]:
-        """Why a running server is not ready, and whether it hangs where it has to serve."""
+        """Why a running server is not ready, and whether it hangs as the stable one."""
         process = site.server(placed.name)
         probe = await self._health.probe(placed)
         serves = arm_of(placed.name, router) is Arm.STABLE
         self._health.look(process, probe, answered(placed.name, router) if serves else 0)
-        if not serves or not probe.trouble:
-            return probe.trouble, False
+        if not serves or not probe.problem:
+            return probe.problem, False
         if probe.answered:
-            return f"{probe.trouble}; it lives, and is not started again", False
+            return f"{probe.problem}; it is alive, so it is not restarted", False
         patience = patience_of(placed)
         said = self._health.silence(process, patience)
-        said = said or "it answered callers meanwhile, and is not started again"
-        return f"{probe.trouble}; {said}", self._health.hangs(process, patience)
+        said = said or "it has answered callers meanwhile, so it is not restarted"
+        return f"{probe.problem}; {said}", self._health.hangs(process, patience)
 
     # Traffic
 
     async def _ready(self, site: Site, desired: Desired, now: Routing) -> dict[str, Backend]:
-        """The wanted servers that can take requests; who has traffic already is not asked again.
-
-        So going back to stable at once does not wait for a canary that hangs.
+        """The desired servers that can take requests. Those that have traffic are not probed again,
+        so that a return to stable does not wait for a canary that hangs.
         """
         routed, found = {now.stable, now.canary}, {}
         for server in (desired.stable, desired.canary):
@@ -318,18 +324,18 @@ class LocalDeployer:
                 predict=placed.predict,
                 bounds=placed.bounds,
             )
-            if backend in routed or not (await self._health.probe(placed)).trouble:
+            if backend in routed or not (await self._health.probe(placed)).problem:
                 found[placed.name] = backend
         return found
 
     def _runs(self, site: Site, name: str) -> bool:
-        return self._processes.status(site.server(name)).state is State.RUNNING
+        return self._processes.status(site.server(name)).state is ProcessState.RUNNING
 
     # Leaving
 
     async def _close(self, place: str, site: Site, desired: Desired) -> None:
-        """End the servers as they end what is in flight, and then the router; it is asked for again
-        until that is so."""
+        """End each server once its requests in flight are answered, then the router; call it again
+        until the place is empty."""
         router = await self._routers.status(site)
         if router is not None:
             await self._routers.route(site, desired, router.routing, {})
@@ -341,20 +347,20 @@ class LocalDeployer:
         (site.folder / control.SOCKET).unlink(missing_ok=True)
 
     def _dismiss(self, site: Site, wanted: Mapping[str, Server]) -> None:
-        """Write down which servers are not wanted any more."""
+        """Record which servers are no longer desired."""
         for placed in site.placed().values():
             if placed.name not in wanted and placed.leaving is None:
                 site.save(placed.model_copy(update={"leaving": self._clock()}))
 
     async def _retire(self, site: Site) -> bool:
-        """End the dismissed servers that have nothing in flight; are all of them gone?"""
+        """End the dismissed servers that have nothing in flight; whether all of them are gone."""
         leaving = [placed for placed in site.placed().values() if placed.leaving is not None]
         if not leaving:
             return True
         router = await self._routers.status(site)
         for placed in leaving:
             assert placed.leaving is not None
-            # Without an answer from the router nobody knows what is in flight.
+            # If the router does not answer, requests may be in flight.
             used = router is None or placed.name in router.in_flight
             routed = router is not None and placed.name in named(router.routing)
             patience = placed.bounds.answer_within + _DRAIN
@@ -363,12 +369,12 @@ class LocalDeployer:
             process = site.server(placed.name)
             self._processes.stop(process, _GRACE)
             if not self._runs(site, placed.name):
-                self.ended.put_away(self._processes, site, process)
+                self._ended.put_away(self._processes, site, process)
                 site.forget(placed.name)
         return not any(placed.leaving is not None for placed in site.placed().values())
 
     def _retire_later(self, place: str) -> None:
-        """See to the dismissed servers until they are gone."""
+        """End the dismissed servers in the background."""
         if place not in self._retiring:
             task = asyncio.create_task(self._retire_all(place))
             self._retiring[place] = task
@@ -391,7 +397,7 @@ class LocalDeployer:
         for process in processes:
             self._processes.stop(process, grace)
         for process in processes:
-            while self._processes.status(process).state is State.RUNNING:  # noqa: ASYNC110 - it is another process
+            while self._processes.status(process).state is ProcessState.RUNNING:  # noqa: ASYNC110 - it is another process
                 await asyncio.sleep(0.01)
             self._processes.remove(process)
 

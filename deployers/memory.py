@@ -1,12 +1,12 @@
-"""How a supervisor holds its command to an amount of memory: of all its processes together, and of
-what is resident, as address space says little (a garbage collector reserves gigabytes of it).
+"""How a supervisor limits the memory of its command: resident memory, of all its processes
+together. Address space says little, as a garbage collector may reserve gigabytes of it.
 
-Where a memory control group can be made, the kernel holds them to it: cgroup v2 as a sibling of the
-supervisor's own group (a systemd unit with `Delegate=` and `DelegateSubgroup=`), v1 as a child of
-it. Elsewhere they are looked at many times a second, and killed once they hold more. See
-cgroups(7), proc_pid_status(5) and the kernel's admin-guide/cgroup-v2.
+If a memory control group can be created, the kernel enforces the limit: with cgroup v2 as a sibling
+of the supervisor's own group (a systemd unit with `Delegate=` and `DelegateSubgroup=`), with v1 as
+a child of it. Otherwise the processes are checked many times a second, and killed once they exceed
+the limit. See cgroups(7), proc_pid_status(5) and the kernel's admin-guide/cgroup-v2.
 
-For supervisors: standard library only, and as little of it as will do.
+Used by supervisors: standard library only, and as little of it as possible.
 """
 
 # pathlib would cost a third of their start.
@@ -19,16 +19,16 @@ import signal
 from collections.abc import Iterable, Iterator
 
 RELAXED, ALERT = 100, 20
-"""Milliseconds between looks, and from half of the limit on where nobody else looks."""
+"""Milliseconds between checks: normally, and (without a control group) above half of the limit."""
 _SHARES = ("Pss_Anon", "Pss_Shmem", "LazyFree")
 _PREFIX = "headgate-"
 _OWN = "/proc/self/cgroup"
 _MOUNTS = "/proc/self/mounts"
 
 
-class Group:
-    """A memory control group of one command. The kernel kills some of its processes at the limit;
-    a supervisor that sees it kills the rest, as half of a step is none."""
+class MemoryGroup:
+    """A memory control group of one command. At the limit the kernel kills some of its processes;
+    the supervisor notices and kills the others, as a partly killed step is worthless."""
 
     pause = RELAXED
     peak = 0
@@ -41,8 +41,8 @@ class Group:
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
-        """What is started inside is in the group from its first instruction; the supervisor is not
-        any more, as the kernel might choose it to be killed."""
+        """Processes started within are in the group from their first instruction. The supervisor
+        leaves it afterwards, as the kernel might otherwise kill it."""
         _write(os.path.join(self._path, "cgroup.procs"), str(os.getpid()))
         try:
             yield
@@ -50,34 +50,34 @@ class Group:
             _write(os.path.join(self._own, "cgroup.procs"), str(os.getpid()))
 
     def exceeded(self) -> str:
-        """What became of the limit, if it was exceeded."""
+        """A message if the limit was exceeded, else empty."""
         name = "memory.events" if self._version == 2 else "memory.oom_control"
         if _counter(os.path.join(self._path, name), "oom_kill"):
-            return f"its processes wanted to hold more than {_mebibytes(self._limit)}"
+            return f"its processes needed more than {_mebibytes(self._limit)}"
         return ""
 
     def remove(self) -> None:
-        """Once nobody is in it."""
+        """Remove the group, once it is empty."""
         with contextlib.suppress(OSError):
             os.rmdir(self._path)
 
 
-class Watch:
-    """The same without a control group: looks at what the supervisor's descendants hold."""
+class MemoryWatch:
+    """The same without a control group: measures the memory of the supervisor's descendants."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.pause = RELAXED
-        """Milliseconds until the next look."""
+        """Milliseconds until the next check."""
         self.peak = 0
-        """The most bytes that were seen."""
+        """The highest number of bytes measured."""
 
     def entered(self) -> contextlib.AbstractContextManager[None]:
-        """There is nothing to enter."""
+        """Does nothing."""
         return contextlib.nullcontext()
 
     def exceeded(self) -> str:
-        """See `Group`."""
+        """See `MemoryGroup`."""
         now = held(descendants(os.getpid()), self._limit)
         self.peak = max(self.peak, now)
         self.pause = ALERT if now > self._limit / 2 else RELAXED
@@ -86,16 +86,16 @@ class Watch:
         return ""
 
     def remove(self) -> None:
-        """There is nothing to remove."""
+        """Does nothing."""
 
 
-def bounds(name: str, limit: int) -> Group | Watch:
-    """What holds a command to so many bytes of memory."""
-    return group(name, limit) or Watch(limit)
+def bounds(name: str, limit: int) -> MemoryGroup | MemoryWatch:
+    """The best available way to limit a command to that many bytes of memory."""
+    return group(name, limit) or MemoryWatch(limit)
 
 
-def group(name: str, limit: int) -> Group | None:
-    """A new group that may hold `limit` bytes; None where none can be made."""
+def group(name: str, limit: int) -> MemoryGroup | None:
+    """A new group with a limit in bytes; None if none can be created."""
     for place, own, version in _places():
         path = os.path.join(place, _PREFIX + name)
         try:
@@ -104,7 +104,7 @@ def group(name: str, limit: int) -> Group | None:
             continue
         try:
             _bound(path, limit, version)
-            made = Group(path, own, version, limit)
+            made = MemoryGroup(path, own, version, limit)
             with made.entered():
                 pass
         except OSError:
@@ -116,8 +116,8 @@ def group(name: str, limit: int) -> Group | None:
 
 
 def forget(name: str) -> bool:
-    """End what is left in the group of a supervisor that was killed, and remove it; whether it is
-    gone. A process that is killed is in it until all its memory is given back."""
+    """Kill the remaining processes in the group of a supervisor that was killed, and remove it;
+    whether it is gone. A killed process stays in it until all its memory is freed."""
     return all(_forgotten(os.path.join(place, _PREFIX + name)) for place, _, _ in _places())
 
 
@@ -134,9 +134,9 @@ def _forgotten(path: str) -> bool:
 
 
 def held(pids: Iterable[int], limit: int) -> int:
-    """Bytes that the processes hold and that cannot be had back: anonymous and shared memory, but
-    no files. Pages that several share are counted once, and those that an allocator has given back
-    for whoever wants them (MADV_FREE) not at all, where the sum might be above `limit`."""
+    """Bytes that the processes hold and the kernel cannot reclaim: anonymous and shared memory, but
+    not files. If the sum may exceed `limit`, it is measured more exactly: shared pages count once,
+    and pages that an allocator has released lazily (MADV_FREE) not at all."""
     pids = list(pids)
     most = sum(sum(_fields(f"/proc/{pid}/status", ("RssAnon", "RssShmem"))) for pid in pids)
     if most <= limit:
@@ -149,7 +149,7 @@ def held(pids: Iterable[int], limit: int) -> int:
 
 
 def descendants(of: int) -> Iterator[int]:
-    """The process ids of all that a process started, however far down."""
+    """The process ids of all descendants of a process."""
     waiting = [of]
     while waiting:
         for child in children(waiting.pop()):
@@ -158,7 +158,7 @@ def descendants(of: int) -> Iterator[int]:
 
 
 def children(of: int) -> list[int]:
-    """The process ids of what a process started, by whichever of its threads."""
+    """The process ids of the children of a process, from all its threads."""
     found: list[int] = []
     try:
         for thread in os.listdir(f"/proc/{of}/task"):
@@ -171,7 +171,7 @@ def children(of: int) -> list[int]:
 
 
 def parent(pid: str) -> int:
-    """The parent of a process; 0 where it is gone."""
+    """The parent of a process; 0 if it is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return int(file.read().rpartition(b")")[2].split()[1])
@@ -180,7 +180,7 @@ def parent(pid: str) -> int:
 
 
 def _places() -> Iterator[tuple[str, str, int]]:
-    """Where a group may be made, the supervisor's own group, and the version."""
+    """Where a group may be created, the supervisor's own group, and the cgroup version."""
     mounts = dict(_mounts())
     try:
         with open(_OWN, encoding="utf-8") as file:
@@ -197,7 +197,7 @@ def _places() -> Iterator[tuple[str, str, int]]:
 
 
 def _mounts() -> Iterator[tuple[str, str]]:
-    """Where the memory controller of v1 (`memory`) and v2 (``) are mounted."""
+    """Where the memory controllers of v1 (named `memory`) and v2 (named ``) are mounted."""
     with contextlib.suppress(OSError), open(_MOUNTS, encoding="utf-8") as file:
         for line in file:
             _, place, kind, options, *_ = line.split()
@@ -240,7 +240,7 @@ def _counter(path: str, name: str) -> int:
 
 
 def _fields(path: str, names: tuple[str, ...]) -> list[int]:
-    """The fields, in bytes, that such a file tells in kB; 0 where it does not, or is not there."""
+    """Fields of such a file, converted from kB to bytes; 0 for a field or file that is missing."""
     found = dict.fromkeys(names, 0)
     with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
         for line in file:

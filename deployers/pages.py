@@ -1,4 +1,4 @@
-"""Reads what a router of this machine remembers of its requests."""
+"""Reads the records of requests from a router of this machine."""
 
 from deployers import control
 from deployers.protocol import Traffic
@@ -8,7 +8,7 @@ from specs.traffic import Arm, Exchange, Waiting
 
 
 async def page(site: Site, place: str, epoch: str | None, after: int) -> Traffic:
-    """Records later than `after`, one page of them. Raises TryAgain without a router."""
+    """One page of the records after number `after`. Raises TryAgain without a router."""
     try:
         found = await control.ask(site.folder, "traffic", epoch=epoch, after=after)
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Supervised process groups that outlive the controller: steps, model servers, the router.
+"""Supervised process groups that outlive the controller: steps, model servers, routers.
 
-Every process is a folder; `deployers.supervisor` says what is in it. All that is known is read
-from there and from the kernel, so any number of `Processes` over one home agree, and one that is
-made after a crash knows as much as the one before it.
+Every process has a folder; `deployers.supervisor` describes its files. All knowledge comes from
+there and from the kernel, so any number of `Processes` objects over one home agree, and one that
+is made after a crash knows as much as its predecessor.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from deployers import memory, supervisor
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 _SOURCE = str(Path(supervisor.__file__).parents[1])
-# Last on the path: nothing that lies beside this package is taken for the standard library.
+# Last on the path, so that nothing beside this package shadows the standard library.
 _ZYGOTE = """
 import sys
 sys.path.append(sys.argv[1])
@@ -37,12 +37,12 @@ _FLOCK = struct.Struct("hhqqi")  # struct flock: type, whence, start, length, pi
 
 
 PIECES = ("log.old", "log.tail", "log")
-"""Files of a process's output: one once it ended, unless its supervisor was killed. It comes last
-where they are moved, as the others belong to it."""
+"""Files of a process's output. After its end there is only `log`, unless its supervisor was killed.
+`log` is moved last, since it marks the move as incomplete."""
 
 
 class Reason(StrEnum):
-    """Why a process is over."""
+    """Why a process ended."""
 
     EXITED = "exited"
     SIGNALLED = "signalled"
@@ -51,40 +51,40 @@ class Reason(StrEnum):
     COULD_NOT_START = "could_not_start"
     OUT_OF_MEMORY = "out_of_memory"
     LOST = "lost"
-    """Its supervisor was killed or the machine went down, so how it ended is not known."""
+    """Its supervisor was killed or the machine went down, so the result is unknown."""
 
 
-class State(StrEnum):
+class ProcessState(StrEnum):
     """Where a process is in its life."""
 
     NEW = "new"
-    """Unknown, or asked for and not yet running: `start` it (again)."""
+    """Unknown, or requested and not yet running: call `start` (again)."""
     RUNNING = "running"
     ENDED = "ended"
     LOST = "lost"
-    """Over, without a known result; nothing of it runs any more."""
+    """Ended with an unknown result; none of its processes is left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSpec:
-    """A command and its bounds."""
+    """A command and its limits."""
 
     argv: tuple[str, ...]
     cwd: str
     within: tuple[str, ...] = ()
-    """What confines it: a command that takes `argv` as its last words."""
+    """A command that confines it, to which `argv` is appended."""
     environment: dict[str, str] = field(default_factory=dict, repr=False)
-    """All variables of the command; nothing is inherited. Handed over by pipe, kept in no file."""
+    """All variables of the command; none is inherited. Passed through a pipe, never in a file."""
     timeout: float | None = None
     """Seconds until it is ended."""
     grace: float = 10.0
-    """Seconds between SIGTERM and SIGKILL when the timeout ends it."""
+    """Seconds between SIGTERM and SIGKILL after the timeout."""
     log_bytes: int = 4 * 1024 * 1024
-    """Of stdout and stderr together, this much is kept: half from the head, half from the tail."""
+    """How much of stdout and stderr together is kept: half from the head, half from the tail."""
     memory_bytes: int | None = None
-    """Of resident memory, of all processes of the group together; above it they are killed."""
+    """Limit of the resident memory of all its processes together; beyond it they are killed."""
     cpus: int | None = None
-    """How many of the processors that it may use now the group may use; which is left to chance."""
+    """Number of processors, chosen at random, that the group is bound to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,18 +95,18 @@ class Exit:
     code: int | None
     signal: int | None
     detail: str
-    """For a reader: what happened, in a few words; empty for a plain exit."""
+    """What happened, in a few words for people; empty for a plain exit."""
     started: float
     finished: float
     """Both in seconds since the epoch."""
     cpu_seconds: float
     """User and system time of the command and its descendants."""
     peak_bytes: int
-    """Largest resident size of any one of them; at least the few megabytes of a supervisor."""
+    """Largest resident size of any one of them; at least the few megabytes of the supervisor."""
 
     @property
     def succeeded(self) -> bool:
-        """Whether the command itself ended with code 0."""
+        """Whether the command itself exited with code 0."""
         return self.reason is Reason.EXITED and self.code == 0
 
 
@@ -114,9 +114,9 @@ class Exit:
 class ProcessStatus:
     """What is known of a process now."""
 
-    state: State
+    state: ProcessState
     exit: Exit | None = None
-    """Present once it is ENDED or LOST."""
+    """Set once it is ENDED or LOST."""
 
 
 class Processes:
@@ -132,12 +132,12 @@ class Processes:
         self._endings: _Endings | None = None
 
     def start(self, name: str, spec: ProcessSpec) -> None:
-        """See to it that the process of that name runs or has run; a second call does nothing.
+        """Make sure that the process of that name runs or has run; a second call does nothing.
 
-        Raises `ValueError` for a name that cannot be a file's name.
+        Raises `ValueError` for a name that cannot be a file name.
         """
         folder = self._folder(name)
-        if self.status(name).state is not State.NEW:
+        if self.status(name).state is not ProcessState.NEW:
             return
         folder.mkdir(mode=0o700, exist_ok=True)
         supervisor.reserve(str(folder / "exit.new"))
@@ -146,44 +146,46 @@ class Processes:
         self._ask(json.dumps([name, described, environment]).encode())
 
     def status(self, name: str) -> ProcessStatus:
-        """Ask what became of a process; of one whose supervisor was killed, end the remains."""
+        """The status of a process. If its supervisor was killed, ends what is left of it."""
         folder = self._folder(name)
-        # The order matters. A supervisor locks before it says that it started, and says how it
-        # ended before it unlocks: started, then unlocked, and still no word is a killed one.
+        # The order matters. A supervisor locks before it writes `started`, and writes the result
+        # before it unlocks: started, then unlocked, and still no result means it was killed.
         mark = _mark(folder)
         if _locked(folder / "lock"):
             ended = _exit(folder)
             if ended is None:
-                return ProcessStatus(State.RUNNING)
+                return ProcessStatus(ProcessState.RUNNING)
         else:
             ended = _exit(folder) or (_bury(folder, mark) if mark else None)
             if ended is None:
-                return ProcessStatus(State.RUNNING if mark else State.NEW)
-        return ProcessStatus(State.LOST if ended.reason is Reason.LOST else State.ENDED, ended)
+                return ProcessStatus(ProcessState.RUNNING if mark else ProcessState.NEW)
+        return ProcessStatus(
+            ProcessState.LOST if ended.reason is Reason.LOST else ProcessState.ENDED, ended
+        )
 
     def stop(self, name: str, grace: float = 10.0) -> None:
-        """Have the group sent SIGTERM now and SIGKILL after `grace` seconds; does not wait.
+        """Send the group SIGTERM now and SIGKILL after `grace` seconds; does not wait.
 
-        Called again, it can shorten the grace. One that does not run yet never will.
+        A second call can shorten the grace. A process that does not run yet will never start.
         """
         folder = self._folder(name)
         state = self.status(name).state
-        if state in {State.ENDED, State.LOST} or not folder.exists():
+        if state in {ProcessState.ENDED, ProcessState.LOST} or not folder.exists():
             return
         supervisor.save(str(folder / "stop"), {"grace": grace})
-        if state is State.NEW and _cancel_unstarted(folder):
+        if state is ProcessState.NEW and _cancel_unstarted(folder):
             return
-        with contextlib.suppress(OSError):  # no reader yet: it looks for `stop` by itself
+        with contextlib.suppress(OSError):  # no reader yet: it checks for `stop` when it starts
             control = os.open(folder / "control", os.O_WRONLY | os.O_NONBLOCK)
             os.write(control, b"!")
             os.close(control)
 
     def log(self, name: str) -> Path:
-        """The file of the output: whole once the process ended, its head while it runs."""
+        """The file of the output: complete once the process ended, only the head while it runs."""
         return self._folder(name) / "log"
 
     def tail(self, name: str, size: int = 4096) -> str:
-        """The last `size` bytes of the output so far; empty where there is none."""
+        """The last `size` bytes of the output so far; empty if there is none."""
         folder, data = self._folder(name), b""
         for piece in ("log.tail", "log.old", "log"):
             with contextlib.suppress(FileNotFoundError), (folder / piece).open("rb") as file:
@@ -194,11 +196,11 @@ class Processes:
         return data.decode(errors="replace")
 
     def remove(self, name: str) -> None:
-        """Forget a process that is over. Raises `ValueError` for one that still runs."""
+        """Forget a process that ended. Raises `ValueError` if it still runs."""
         folder = self._folder(name)
-        if self.status(name).state is State.RUNNING:
+        if self.status(name).state is ProcessState.RUNNING:
             raise ValueError(f"process {name} still runs; stop it first")
-        # Renamed first, so that no half of a folder is ever taken for a process.
+        # Renamed first, so that a partly deleted folder is never taken for a process.
         grave = self._home / f".{name}.removed"
         shutil.rmtree(grave, ignore_errors=True)
         with contextlib.suppress(FileNotFoundError):
@@ -206,12 +208,12 @@ class Processes:
         shutil.rmtree(grave, ignore_errors=True)
 
     def put_away(self, name: str, kept: Path) -> None:
-        """Forget a process that is over; its output stays in the folder `kept`, which has that of
-        the one before it no more. Raises `ValueError` for one that still runs."""
+        """Forget a process that ended, and move its output to the folder `kept`, in place of any
+        earlier output there. Raises `ValueError` if it still runs."""
         folder = self._folder(name)
-        if self.status(name).state is State.RUNNING:
+        if self.status(name).state is ProcessState.RUNNING:
             raise ValueError(f"process {name} still runs; stop it first")
-        if (folder / "log").exists():  # else it was put away, and the caller died before it said so
+        if (folder / "log").exists():  # else an earlier call moved it and was interrupted
             shutil.rmtree(kept, ignore_errors=True)
             kept.mkdir(mode=0o700, parents=True)
             for piece in PIECES:
@@ -220,21 +222,21 @@ class Processes:
         self.remove(name)
 
     def names(self) -> list[str]:
-        """The names of all processes that are known, in order."""
+        """The names of all known processes, in order."""
         return sorted(entry.name for entry in self._home.iterdir() if _NAME.fullmatch(entry.name))
 
     async def ended(self) -> str:
         """Wait until a process ends, and return its name.
 
-        A hint that makes the caller fast: endings from before the first call, and those of
-        killed supervisors, are only to be had from `status`.
+        Only a hint, to react quickly: processes that ended before the first call, or whose
+        supervisor was killed, are seen by `status` alone.
         """
         if self._endings is None:
             self._endings = _Endings(self._home / supervisor.ENDINGS)
         return await self._endings.next()
 
     def close(self) -> None:
-        """Let go. Processes go on."""
+        """Release resources; processes keep running."""
         if self._endings is not None:
             self._endings.close()
             self._endings = None
@@ -248,11 +250,11 @@ class Processes:
 
     def _folder(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no name for a process: use letters, digits, . _ -")
+            raise ValueError(f"{name!r} cannot name a process: use letters, digits, . _ -")
         return self._home / name
 
     def _ask(self, message: bytes) -> None:
-        """Have the zygote fork a supervisor; a zygote that died is replaced."""
+        """Make the zygote fork a supervisor; replaces a zygote that died."""
         for attempt in (1, 2):
             zygote = self._running_zygote()
             assert zygote.stdin is not None
@@ -291,7 +293,7 @@ class Processes:
 
 
 class _Endings:
-    """Reads the names that supervisors write when they are done."""
+    """Reads the names that supervisors announce when their process has ended."""
 
     def __init__(self, path: Path) -> None:
         with contextlib.suppress(FileExistsError):
@@ -321,12 +323,12 @@ def _exit(folder: Path) -> Exit | None:
     try:
         known = supervisor.load(str(folder / "exit.json"))
     except json.JSONDecodeError:
-        return None  # damaged by somebody else: as good as no word
+        return None  # damaged by someone else: treated as missing
     return None if known is None else Exit(**{**known, "reason": Reason(known["reason"])})
 
 
 def _locked(path: Path) -> bool:
-    """Whether a supervisor lives: asks the kernel for the lock's holder and takes nothing."""
+    """Whether a supervisor is alive: asks the kernel who holds the lock, without locking."""
     try:
         fd = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -339,7 +341,7 @@ def _locked(path: Path) -> bool:
 
 
 def _cancel_unstarted(folder: Path) -> bool:
-    """Record that a process which nobody supervises was cancelled; False if somebody does."""
+    """Record that a process without a supervisor was cancelled; False if it has one."""
     fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -353,7 +355,7 @@ def _cancel_unstarted(folder: Path) -> bool:
 
 
 def _mark(folder: Path) -> str | None:
-    """What marks the descendants, once the supervisor is about to start the command."""
+    """The mark of its descendants, once the supervisor is about to start the command."""
     try:
         return os.readlink(folder / "started")  # noqa: PTH115 - the mark is text and not a path
     except FileNotFoundError:
@@ -361,8 +363,8 @@ def _mark(folder: Path) -> str | None:
 
 
 def _bury(folder: Path, mark: str) -> Exit | None:
-    """Kill what a killed supervisor left, and record that the process is lost; None while some of
-    it has yet to give its memory back."""
+    """Kill the processes left by a killed supervisor, and record the process as lost; None while
+    some of their memory is still being freed."""
     while remains := list(_marked(mark)):
         for pid in remains:
             with contextlib.suppress(ProcessLookupError):
@@ -377,8 +379,8 @@ def _bury(folder: Path, mark: str) -> Exit | None:
 def _marked(mark: str) -> Iterator[int]:
     """Descriptors of the living processes that carry the mark in their environment.
 
-    The mark is found wherever a descendant went, in any session or group (Jenkins finds
-    stray processes in this way), and a descriptor cannot be given to another process.
+    A descendant keeps the mark in any session or group (Jenkins finds stray processes in this
+    way). A descriptor, unlike a process id, is never reassigned to another process.
     """
     sought = f"{supervisor.MARK}={mark}".encode()
     for entry in os.listdir("/proc"):  # noqa: PTH208 - hundreds of entries, each needed as text
@@ -393,7 +395,7 @@ def _marked(mark: str) -> Iterator[int]:
 
 
 def _carries(pid: str, sought: bytes) -> bool:
-    """Whether a process has that variable; not of one that is gone, or somebody else's."""
+    """Whether a process has that variable; False if it is gone or belongs to another user."""
     try:
         return sought in Path("/proc", pid, "environ").read_bytes().split(b"\0")
     except OSError:

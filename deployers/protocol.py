@@ -1,5 +1,10 @@
-"""The contract of every target: bring model servers up and down, and split the traffic."""
+"""The contract of every target: bring model servers up and down, and split the traffic.
 
+`deployers.registry` has all implementations by name.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -8,43 +13,51 @@ from specs.release import ANSWER_WITHIN, IDLE, LARGEST_REQUEST
 from specs.traffic import Exchange, Waiting
 
 
-class Value(BaseModel):
-    """Base of this room's values: frozen, and strict about their fields."""
+class DeploymentValue(BaseModel):
+    """Base of the values in this package: frozen, with no unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Bounds(Value):
-    """What the traffic router lets one request take, in seconds and bytes."""
+class Bounds(DeploymentValue):
+    """The limits that the traffic router sets for one request, in seconds and bytes."""
 
     answer_within: float = ANSWER_WITHIN.total_seconds()
-    """From the whole request to the first byte of its answer."""
+    """From the end of the request to the first byte of the response."""
     idle: float = IDLE.total_seconds()
-    """From one byte of an answer to the next."""
+    """Between two bytes of a response."""
     largest_request: int = LARGEST_REQUEST
-    """Of the body."""
+    """Size of the request body."""
 
 
-class Silence(Value):
-    """That a router took the canary's traffic away by itself: nobody watched it any more."""
+class Silence(DeploymentValue):
+    """The router stopped sending traffic to the canary by itself, since nobody was watching it."""
 
     since: float
-    """When it did so, in seconds since the epoch."""
+    """When it stopped, in seconds since the epoch."""
     limit: float
-    """Seconds without word from a controller after which it does."""
+    """Seconds without word from a controller after which it stops."""
+
+    def why(self) -> str:
+        """What happened, in a sentence without its full stop."""
+        when = datetime.fromtimestamp(self.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return (
+            f"the router stopped sending traffic to the canary at {when}: no word from a "
+            f"controller that can save for {self.limit:g} s"
+        )
 
 
-class Server(Value):
+class Server(DeploymentValue):
     """One model server as it should run.
 
-    `name` identifies it for ever (it carries the model version and the rollout's attempt): two
-    servers of one name are the same server, so starting one twice starts it once.
+    `name` is a permanent identity (it contains the model version and the rollout's attempt): two
+    servers with the same name are the same server, so starting it twice starts it once.
     """
 
     name: str
     run: str
-    """The command template, with `{model}`, `{host}`, `{port}`, `{root}` and `{params.NAME}`; the
-    deployer fills in."""
+    """The command template, with `{model}`, `{host}`, `{port}`, `{root}` and `{params.NAME}`, which
+    the deployer fills in."""
     params: dict[str, str] = {}
     """The values of `{params.NAME}`, by name."""
     model: str
@@ -52,108 +65,133 @@ class Server(Value):
     folder: str
     """Path of the spec's folder at the run's commit: the working directory, read-only."""
     root: str = ""
-    """Path of the repository's copy that `folder` is in, read-only; empty: `folder` itself."""
+    """Path of the repository's copy that contains `folder`, read-only; empty: `folder` itself."""
     image: str | None = None
     """An immutable reference to the image it runs in; None: it is a process of the machine."""
     environment: dict[str, str] = {}
-    """Variables for the process, secrets included; never logged."""
+    """Environment variables of the process, including secrets; never logged."""
     programs: tuple[str, ...] = ()
-    """Paths of what it imports beside its virtual environment, read-only."""
+    """Paths that it imports from besides its virtual environment, read-only."""
     templates: dict[str, str] = {}
-    """More variables, with placeholders as `run`; over those of the same name."""
+    """More variables, with the same placeholders as `run`; they override `environment`."""
     ready: str
     """HTTP path that answers 200 once the server can serve."""
     predict: str
-    """HTTP path that predictions are asked at."""
+    """HTTP path of predictions."""
     bounds: Bounds = Bounds()
     hung_after: float = 30.0
-    """Seconds without a sign of life after which it is started again while it is the stable one."""
+    """Seconds without a sign of life after which the stable server is restarted."""
     startup: float = 60.0
     """The same until its first sign of life, if that is longer."""
 
     @property
     def top(self) -> str:
-        """The folder with all that it reads, and what `{root}` stands for."""
+        """The folder that contains everything it reads; `{root}` stands for it."""
         return self.root or self.folder
 
 
-class Desired(Value):
+class Desired(DeploymentValue):
     """What one environment of one pipeline should run.
 
-    `canary_weight` is the canary's share of the traffic, 0 to 1. Without servers the address
-    stays and answers 503.
+    `canary_weight` is the canary's share of the traffic, 0 to 1. Without servers the router keeps
+    its address and answers 503.
     """
 
     stable: Server | None = None
     canary: Server | None = None
     canary_weight: float = 0.0
     seed: int = 0
-    """Of the assignment draw, so that a log of draws can be checked."""
+    """Seed of the draws that assign requests, so that a log of draws can be checked."""
     port: int | None = None
     """The router's port; None lets the deployer choose one and keep it."""
     closed: bool = False
-    """Whether nothing is to answer at all: the router ends after the servers, too."""
+    """Whether the router is shut down too, after the servers."""
 
 
-class ServerStatus(Value):
-    """What is known of a server that really runs, or ran."""
+class ServerStatus(DeploymentValue):
+    """What is known of a server that runs, or ran."""
 
     name: str
     alive: bool
     ready: bool
     address: str | None = None
-    """`http://host:port` of the server itself, past the router; for smoke tests."""
+    """`http://host:port` of the server itself, bypassing the router; for smoke tests."""
     detail: str = ""
-    """Why it is not ready: exit code, last answer, the last lines of its log, redacted."""
+    """Why it is not ready: exit code, last response, the end of its log, redacted."""
     hung: bool = False
-    """Whether it runs, has the stable traffic and answers nobody any more: applying what is desired
-    starts it again. Of a canary that is the judge's to say."""
+    """Whether it is the stable server, runs and has stopped answering; the next `apply` restarts
+    it. Always false for a canary, which the judge watches."""
 
 
-class Observed(Value):
-    """What really runs, by asking; not what was asked for."""
+class Deployed(DeploymentValue):
+    """What really runs, as opposed to what was asked for."""
 
     servers: tuple[ServerStatus, ...] = ()
     address: str | None = None
     """`http://host:port` of the router; None while there is none."""
     stable: str | None = None
-    """The name of the server that the router sends each arm to."""
+    """The name of the server that the router sends stable traffic to."""
     canary: str | None = None
+    """The same for canary traffic."""
     canary_weight: float = 0.0
-    """The share in force: 0 while the router keeps all from a canary that nobody watches."""
+    """The share in effect: 0 while the router withholds traffic from an unwatched canary."""
     silence: Silence | None = None
-    """Given while it does that; the next `apply` after a page of traffic was acknowledged ends it.
-    """
+    """Set while it does so; ended by the next `apply` after a page of traffic was acknowledged."""
     hung_router: str = ""
-    """How long the router has answered nobody, where it runs and hangs: applying what is desired
-    starts it again. Empty where it does not."""
+    """How long the router has not answered, if it runs and hangs; the next `apply` restarts it.
+    Empty otherwise."""
     configured: bool = True
-    """Whether the router is set up as this deployer was told; `apply` makes it so."""
+    """Whether the router has this deployer's settings; `apply` makes it so."""
 
     def server(self, name: str) -> ServerStatus | None:
-        """The status of the server of that name, or None."""
+        """The status of the server with that name, or None."""
         return next((server for server in self.servers if server.name == name), None)
 
 
-class Traffic(Value):
+class Traffic(DeploymentValue):
     """A batch of the router's records, oldest first."""
 
     epoch: str
-    """Identifies the router's process; a new epoch numbers its records from 0 again."""
+    """Identifies the router's process; each epoch numbers its records from 0."""
     exchanges: tuple[Exchange, ...] = ()
     next: int = 0
-    """Pass this as `after` to go on."""
+    """Pass this as `after` to read on."""
     dropped: int = 0
-    """How many records between `after` and the first were lost to the memory bound."""
+    """How many records between `after` and the first one were lost to the memory limit."""
     now: float | None = None
-    """The router's time as the batch was read: what the moments in it are to be compared with."""
+    """The router's time when the batch was read; compare the times in the batch with it."""
     waiting: tuple[Waiting, ...] = ()
-    """The requests without a whole answer as the batch was read, oldest first; where there are
-    more than a target can tell (a router of this machine: 4,096), the younger ones are left out."""
+    """Requests without a complete response when the batch was read, oldest first. A target may
+    limit their number (the local router: 4,096) and leaves out the newest."""
+
+
+class Glance(DeploymentValue):
+    """What a router says of itself."""
+
+    address: str | None = None
+    """`http://host:port`; None while there is no router."""
+    silence: Silence | None = None
+    """Set while it withholds traffic from an unwatched canary."""
+
+
+class Unwatched(DeploymentValue):
+    """A canary without traffic, as nobody watched it."""
+
+    server: str
+    silence: Silence
+
+
+class ServerLog(DeploymentValue):
+    """The output of one server."""
+
+    folder: Path
+    """Its files are those of `deployers.bounded_log`."""
+    ended: bool = False
+    """Whether the server has ended since."""
 
 
 class Deployer(Protocol):
-    """A target. Data plane and control plane are apart: servers and router outlive the caller.
+    """A target. Data plane and control plane are separate: servers and router outlive the caller.
 
     `place` names an environment of a pipeline, e.g. `flight-delay/production`.
     """
@@ -161,26 +199,69 @@ class Deployer(Protocol):
     async def apply(self, place: str, desired: Desired) -> None:
         """Converge on `desired`. Idempotent; returns before servers are ready.
 
-        A stable server or a router that hangs is ended and started again. A canary is not: what it
-        does to its callers is the judge's evidence, and a rollback ends it.
+        A stable server or a router that hangs is restarted. A canary is not: how it treats its
+        callers is the judge's evidence, and a rollback ends it.
 
-        A server that leaves the desired state gets no new requests and ends when those in
-        flight are answered. Raises `specs.failures.TryAgain` or `NeedsHuman`.
+        A server that is no longer desired gets no new requests and is ended once those in flight
+        are answered. Raises `specs.failures.TryAgain` or `NeedsHuman`.
         """
         ...
 
-    async def observe(self, place: str) -> Observed:
-        """What really runs at the place; an empty `Observed` where nothing does."""
+    async def observe(self, place: str) -> Deployed:
+        """What really runs at the place; an empty `Deployed` where nothing does."""
         ...
 
     async def traffic(self, place: str, epoch: str | None, after: int) -> Traffic:
-        """Records later than `after` of that epoch; of another epoch, from its beginning.
+        """Records after number `after` of that epoch; all records if the epoch is another.
 
-        `after` has to come from what is saved: that it moves on is the word that a canary is being
-        watched. Without it for a while, a canary beside a stable server loses its traffic.
+        `after` must come from saved state: its progress tells the router that a canary is being
+        watched. Without progress for a while, a canary beside a stable server loses its traffic.
         """
         ...
 
+    async def stop(self, place: str) -> None:
+        """End the router and servers of the place, and keep what `apply` needs to start them again
+        at the same addresses. Idempotent."""
+        ...
+
     async def remove(self, place: str) -> None:
-        """End every server and the router of the place. Idempotent."""
+        """End every server and the router of the place, and forget it. Idempotent."""
+        ...
+
+    async def reap(self) -> int:
+        """Remove whatever is left of servers that nobody supervises any more; how many.
+
+        Raises `specs.failures.Failure` if the target cannot be asked.
+        """
+        ...
+
+    async def forget_logs(self, before: float) -> int:
+        """Delete the logs of servers that ended before then (seconds since the epoch); how many."""
+        ...
+
+    async def close(self) -> None:
+        """Release this object's resources; servers and routers keep running."""
+        ...
+
+
+class Window(Protocol):
+    """A read-only look at a target from another process than the controller, for commands.
+
+    It changes nothing, starts nothing, and does not count as word from a controller.
+    """
+
+    async def glance(self, place: str) -> Glance:
+        """What the router says of itself, within a second; no server is asked."""
+        ...
+
+    async def unwatched(self) -> tuple[Unwatched, ...]:
+        """The canaries of all places that lost their traffic because nobody watched them."""
+        ...
+
+    async def traffic(self, place: str) -> Traffic:
+        """The oldest page of records; acknowledges nothing. Raises TryAgain without a router."""
+        ...
+
+    def logs(self, place: str, server: str) -> tuple[ServerLog, ...]:
+        """The logs of a server that exist, that of an earlier life first."""
         ...

@@ -1,15 +1,15 @@
-"""The traffic router: a process of its own that goes on when the controller dies.
+"""The traffic router: a process of its own that keeps running when the controller dies.
 
-`python -m deployers.router --folder FOLDER` listens where `router.json` in that folder says, and
-takes orders on the unix socket beside it (`deployers.control`). It splits requests between the
-stable and the canary server, and remembers the latest in bounded memory. An order is in the file
-before it is confirmed, so a router that is started again comes back with the same port, servers
-and weight. Where the file cannot be written the order holds all the same, for a rollback does not
-wait for a disk; the router says so when asked, and writes it as soon as it can. Nothing about it is
-served on the data port.
+`python -m deployers.router --folder FOLDER` listens on the port given in that folder's
+`router.json`, and takes orders on the unix socket beside it (`deployers.control`). It splits
+requests between the stable and the canary server, and keeps the latest records in bounded memory.
+An order is saved to the file before it is confirmed, so a restarted router has the same port,
+servers and weight. If the file cannot be written, the order takes effect nevertheless, as a
+rollback must not wait for a disk; the router reports this in its status and saves as soon as it
+can. The data port serves nothing about the router itself.
 
-Without word from a controller (`deployers.silence`) it takes the canary's traffic away by itself.
-That is not in the file: a router that is started again waits for word anew.
+Without word from a controller (`deployers.silence`) it stops sending traffic to the canary by
+itself. That is not saved: a restarted router waits for word from the start again.
 """
 
 import argparse
@@ -32,20 +32,20 @@ from deployers.callers import CallerConnection
 from deployers.control import SOCKET, STATE, Backend, RouterStatus, Routing, reachable, write
 from deployers.protocol import Silence
 from deployers.proxy import Limits, Proxy, Split
-from deployers.silence import Word
+from deployers.silence import DeadMansSwitch
 from deployers.upstream import Upstream
 from specs.traffic import Arm
 
 _LAST_WORDS = 30.0
 """Seconds that requests in flight may take after the router was asked to end."""
 _LOOK = 1.0
-"""Seconds from one look at what takes too long to the next."""
+"""Seconds between checks of time limits."""
 _OTHER_FILES = 256
-"""Open files that are not callers' connections, or the servers' that go with them."""
+"""Open files other than connections of callers and the server connections that go with them."""
 
 
 class Router:
-    """The control side: orders, the file, the port, servers that drain."""
+    """The control side of the router: orders, the saved routing, the port, draining servers."""
 
     def __init__(self, folder: Path, limits: Limits) -> None:
         self._folder = folder
@@ -55,19 +55,19 @@ class Router:
         self._servers: dict[Backend, Upstream] = {}
         self._routing = Routing()
         self._kept: Routing | None = None
-        """What the file says, as far as is known."""
+        """The routing in the file, as far as is known."""
         self._unkept = ""
-        """Why that is not what was ordered; empty if it is."""
+        """Why the present routing could not be saved; empty if it was."""
         self._listener: asyncio.Server | None = None
         self._order = asyncio.Lock()
-        self._word = Word(time.monotonic())
+        self._switch = DeadMansSwitch(time.monotonic())
         self._silent: float | None = None
-        """Since when the canary has no traffic for want of word, in seconds since the epoch."""
+        """Since when the canary gets no traffic for want of word, in seconds since the epoch."""
         self._quiet = asyncio.Event()
-        """Set whenever a server has no request in flight."""
+        """Set whenever a server has no more requests in flight."""
 
     async def run(self) -> None:
-        """Serve until SIGTERM, then answer what is in flight."""
+        """Serve until SIGTERM, then finish the requests in flight."""
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -79,14 +79,14 @@ class Router:
                 await asyncio.wait_for(stop.wait(), min(_LOOK, self._routing.silence / 4))
             self._proxy.sweep()
             self._keep()
-            self._mind_silence()
+            self._check_silence()
         control.close()
         await self._finish()
 
     async def route(self, routing: Routing) -> Routing:
-        """Take over a routing: all requests from now on are split by it.
+        """Put a routing into effect for all requests from now on.
 
-        Raises OSError if the port cannot be had; then all is as before.
+        Raises OSError if its port is not available; the previous routing then stays in effect.
         """
         async with self._order:
             listener = self._listener
@@ -96,19 +96,19 @@ class Router:
                 )
             port = listener.sockets[0].getsockname()[1]
             settled = routing.model_copy(update={"port": port})
-            anew = settled != self._routing
+            changed = settled != self._routing
             if self._listener not in {None, listener}:
                 assert self._listener is not None
                 self._listener.close()
             self._listener, self._routing = listener, settled
             self._keep()
-            self._word.routed(time.monotonic(), anew=anew)
-            self._silent = self._silent if self._word.over else None
+            self._switch.routed(time.monotonic(), changed=changed)
+            self._silent = self._silent if self._switch.over else None
             self._split()
             return self._in_force()
 
     def _keep(self) -> None:
-        """Have the file say what was ordered."""
+        """Save the present routing to the file."""
         if self._kept == self._routing:
             return
         path = self._folder / STATE
@@ -120,7 +120,7 @@ class Router:
             self._kept, self._unkept = self._routing, ""
 
     def _split(self) -> None:
-        """Split all requests from now on by the routing in force."""
+        """Split all requests from now on by the routing in effect."""
         routing = self._in_force()
         self._proxy.split = Split(
             stable=self._upstream(routing.stable),
@@ -133,20 +133,20 @@ class Router:
             self._drained(server)
 
     def _in_force(self) -> Routing:
-        """What was ordered; but a canary that nobody watches gets nothing where stable serves."""
+        """The ordered routing, but with weight 0 for an unwatched canary beside a stable server."""
         alone = self._silent is not None and self._routing.stable is not None
         return self._routing.model_copy(update={"weight": 0.0}) if alone else self._routing
 
-    def _mind_silence(self) -> None:
-        """Take the canary's traffic away once no controller has given word for too long."""
+    def _check_silence(self) -> None:
+        """Stop the canary's traffic once there was no word from a controller for too long."""
         routing = self._routing
         shared = routing.stable is not None and routing.canary is not None and routing.weight > 0
-        if shared and self._word.is_missed(routing.silence, time.monotonic()):
+        if shared and self._switch.trips(routing.silence, time.monotonic()):
             self._silent = self._proxy.clock()
             self._split()
 
     def status(self) -> RouterStatus:
-        """What is in force, and what is in flight."""
+        """The routing in effect, and the requests in flight."""
         answers: dict[str, dict[str, int]] = {arm: {} for arm in Arm}
         for (arm, status), count in self._proxy.ring.answers.items():
             answers[arm][str(status)] = count
@@ -177,7 +177,7 @@ class Router:
         return self._servers[backend]
 
     def _drained(self, server: Upstream) -> None:
-        """Forget a server that gets no more requests once none is in flight."""
+        """Forget a server that has no arm and no requests in flight."""
         self._quiet.set()
         split = self._proxy.split
         if server.in_flight or server in {split.stable, split.canary}:
@@ -220,7 +220,7 @@ class Router:
     def _traffic(self, epoch: str | None, after: int) -> dict[str, Any]:
         start = after if epoch == self._epoch else 0
         if epoch == self._epoch:
-            self._word.read(after, self._proxy.ring.count, time.monotonic())
+            self._switch.read(after, self._proxy.ring.count, time.monotonic())
         page = self._proxy.ring.page(start)
         return {
             "epoch": self._epoch,
@@ -232,7 +232,7 @@ class Router:
         }
 
     async def _finish(self) -> None:
-        """Take no new connection, and give requests in flight their time."""
+        """Accept no new connections, and wait for the requests in flight."""
         self._proxy.closing = True
         if self._listener is not None:
             self._listener.close()
@@ -262,7 +262,7 @@ def main() -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(folder))
     except ValidationError as error:
-        sys.exit(f"{folder / STATE} is damaged; remove it to begin anew: {error}")
+        sys.exit(f"{folder / STATE} is damaged; remove it to start afresh: {error}")
     except OSError as error:
         sys.exit(f"the router cannot listen: {error}")
 
@@ -272,8 +272,8 @@ async def _serve(folder: Path) -> None:
 
 
 def _room(callers: int) -> int:
-    """How many callers' connections there can be, `callers` at most: each has a connection to a
-    server, and may be one that is refused instead of another.
+    """How many connections from callers the limit on open files allows, `callers` at most: each may
+    need a connection to a server, and as many again are accepted only to be refused.
     """
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 3 * callers + _OTHER_FILES

@@ -1,4 +1,4 @@
-"""The routers of this machine: each a supervised process, started, told and looked at."""
+"""Starts, configures and monitors the routers of this machine, each a supervised process."""
 
 import asyncio
 import contextlib
@@ -15,55 +15,53 @@ from deployers.arms import kept, successor
 from deployers.control import Backend, RouterRefusedError, RouterStatus, Routing
 from deployers.health import Health, Probe
 from deployers.liveness import Patience
-from deployers.processes import Processes, ProcessSpec, State
+from deployers.processes import Processes, ProcessSpec, ProcessState
 from deployers.protocol import Desired
 from deployers.site import Site
 from specs.failures import NeedsHuman, TryAgain
 
 ROUTER_GRACE = 35.0
-"""Seconds that a router gets to end: as long as it goes on answering, and a little."""
+"""Seconds between SIGTERM and SIGKILL: a little more than it gives its requests in flight."""
 _HUNG = 1.0
-"""Seconds that one which hangs gets to end: its callers wait."""
+"""The grace of a router that hangs: short, as its callers are waiting."""
 _ANSWERS = 5.0
-"""Seconds for an answer of the control socket."""
+"""Seconds that the control socket may take to answer."""
 _PATIENCE = Patience(15.0, 15.0)
-"""How long a router may leave its control socket unanswered."""
+"""How long the control socket may not answer before the router counts as hung."""
 _KILLED = 10.0
-"""Seconds in which a process is gone once it was killed, unless the kernel itself holds it."""
+"""Seconds in which a killed process disappears, unless it is stuck in the kernel."""
 _ROOT = Path(__file__).parents[1]
 
 log = structlog.get_logger("headgate.deployer")
 
 
 class Routers:
-    """Of the places of one home. `told` is what every router is told, as `Routing` has it."""
+    """The routers of one home. `common` are the fields of `Routing` that are the same for all."""
 
-    def __init__(self, processes: Processes, health: Health, told: Mapping[str, Any]) -> None:
+    def __init__(self, processes: Processes, health: Health, common: Mapping[str, Any]) -> None:
         self._processes = processes
         self._health = health
-        self._told = told
+        self._common = common
         self._hung: dict[str, str] = {}
 
     async def start(self, site: Site, port: int | None) -> None:
-        """Start the router if it does not run, or a look found that it answers nobody. Raises
-        OSError where its files cannot be written."""
+        """Start the router if it does not run; restart it if `look` found that it hangs. Raises
+        OSError if its files cannot be written."""
         process = site.router
         if silent := self.hung(site):
-            log.warning(
-                "a router that hangs is ended, and started again", process=process, reason=silent
-            )
+            log.warning("a router hangs and is restarted", process=process, reason=silent)
             await kill(self._processes, process, _HUNG)
             self._health.forget(process)
             self._hung.pop(process, None)
         status = self._processes.status(process)
-        if status.state is State.RUNNING:
+        if status.state is ProcessState.RUNNING:
             return
         if status.exit is not None:
             self._processes.remove(process)
         site.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         state = site.folder / control.STATE
         known = Routing.model_validate_json(state.read_bytes()) if state.exists() else None
-        if known is None or port not in (None, known.port):  # where it was may be taken by now
+        if known is None or port not in (None, known.port):  # the old port may be taken by now
             control.write(state, (known or Routing()).model_copy(update={"port": port or 0}))
         argv = (sys.executable, "-m", "deployers.router", "--folder", str(site.folder))
         environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
@@ -72,7 +70,7 @@ class Routers:
         )
 
     async def status(self, site: Site) -> RouterStatus | None:
-        """The router's word; None without an answer."""
+        """The router's status; None if it does not answer."""
         try:
             found = await control.ask(site.folder, "status", seconds=_ANSWERS)
             return RouterStatus.model_validate(found)
@@ -80,25 +78,25 @@ class Routers:
             return None
 
     async def look(self, site: Site) -> RouterStatus | None:
-        """The same, to be remembered: a router that hangs answers no caller either."""
+        """The same, and records whether the router answered, to detect that it hangs."""
         status = await self.status(site)
         process = site.router
         self._hung.pop(process, None)
-        if self._processes.status(process).state is State.RUNNING:
+        if self._processes.status(process).state is ProcessState.RUNNING:
             self._health.look(process, Probe("", answered=status is not None), 0)
             if self._health.hangs(process, _PATIENCE):
                 self._hung[process] = self._health.silence(process, _PATIENCE)
         return status
 
     def hung(self, site: Site) -> str:
-        """How long it has answered nobody, if the last look found that it hangs; else empty. Only
-        what was seen so is ended, so that whoever looks can tell of it."""
+        """How long it has not answered, if the last `look` found that it hangs; else empty. Only
+        a hang that was observed is ended, so that it is also reported."""
         return self._hung.get(site.router, "")
 
     async def awaited(self, site: Site) -> RouterStatus:
-        """The same of one that was started: a new one takes a fraction of a second to answer.
+        """The status of a router that was just started, which takes a fraction of a second.
 
-        Raises TryAgain without an answer."""
+        Raises TryAgain if it does not answer."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_ANSWERS):
                 while (status := await self.status(site)) is None:
@@ -106,7 +104,7 @@ class Routers:
                     if known.exit is not None:
                         detail = self._processes.tail(site.router, 500).strip()
                         why = detail or known.exit.detail
-                        taken = "cannot listen" in why  # which a person has to mend
+                        taken = "cannot listen" in why  # somebody has to free the port
                         raise TryAgain(f"the router ended: {why}", after=1.0, human=taken)
                     await asyncio.sleep(0.05)
                 return status
@@ -115,15 +113,15 @@ class Routers:
     async def route(
         self, site: Site, desired: Desired, now: Routing, ready: Mapping[str, Backend]
     ) -> None:
-        """Split the traffic, which goes by `now`, between those that are wanted and ready.
+        """Change the routing from `now` to the desired servers, as far as they are ready.
 
-        Raises NeedsHuman where the router refuses that."""
+        Raises NeedsHuman if the router refuses it."""
         routing = Routing(
             stable=successor(desired.stable, now.stable, ready),
             canary=successor(desired.canary, None, ready),
             seed=desired.seed,
             port=now.port,
-        ).model_copy(update=self._told)
+        ).model_copy(update=self._common)
         if routing.canary is None and now.canary is not None and desired.canary is not None:
             routing = routing.model_copy(update={"canary": kept(desired.canary, now.canary)})
         weight = desired.canary_weight if routing.canary is not None else 0.0
@@ -131,16 +129,16 @@ class Routers:
         if routing == now:
             return
         try:
-            # A router of an older Headgate goes on; what it does not know is left out if it can be.
+            # Defaults are left out, so that a running router of an older Headgate accepts it.
             order = routing.model_dump(exclude_defaults=True)
             await control.ask(site.folder, "route", routing=order)
         except RouterRefusedError as error:
             raise NeedsHuman(f"the router refused its routing: {error}") from error
 
     async def move(self, site: Site, port: int | None) -> None:
-        """Have the router listen at another port; last, so that one that is taken holds up nothing.
+        """Make the router listen on another port. Called last, so that a taken port delays nothing.
 
-        Raises TryAgain where a person has to free it.
+        Raises TryAgain if somebody has to free the port.
         """
         now = (await self.awaited(site)).routing
         if port in (None, now.port):
@@ -150,33 +148,33 @@ class Routers:
             await control.ask(site.folder, "route", routing=moved.model_dump())
         except RouterRefusedError as error:
             raise TryAgain(
-                f"the port {port} cannot be had, so it goes on to answer at {now.port}: {error}. "
-                "Free that port, or name another in `ports` of the settings",
+                f"port {port} is not available, so the router stays on port {now.port}: {error}. "
+                "Free the port, or set another one in `ports` of the settings",
                 human=True,
             ) from error
 
     async def check_kept(self, site: Site) -> None:
-        """Raise TryAgain where the routing holds and the router's file does not say so."""
+        """Raise TryAgain if the routing is in effect but could not be saved to its file."""
         status = await self.status(site)
         if status is not None and status.unkept:
             raise TryAgain(
-                "the router does as it was told, but cannot keep how it splits the traffic "
-                f"({status.unkept}): started again it would go by an older order. Is the disk "
-                "full? It writes it by itself once it can",
+                "the traffic split is in effect, but the router cannot save it "
+                f"({status.unkept}): after a restart it would use an older one. Is the disk full? "
+                "Once there is space, the router saves it by itself",
                 human=True,
             )
 
-    def is_told(self, routing: Routing) -> bool:
-        """Whether a router goes by what all are told."""
-        return routing == routing.model_copy(update=self._told)
+    def is_configured(self, routing: Routing) -> bool:
+        """Whether a router has the settings that are the same for all."""
+        return routing == routing.model_copy(update=self._common)
 
 
 async def kill(processes: Processes, process: str, grace: float) -> None:
-    """End a process that hangs. Raises TryAgain where not even SIGKILL does."""
+    """End a process that hangs. Raises TryAgain if not even SIGKILL ends it."""
     processes.stop(process, grace)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(grace + _KILLED):
-            while processes.status(process).state is State.RUNNING:  # noqa: ASYNC110 - it is another process
+            while processes.status(process).state is ProcessState.RUNNING:  # noqa: ASYNC110 - it is another process
                 await asyncio.sleep(0.02)
             return
-    raise TryAgain(f"{process} hangs and is not ended by SIGKILL; what does the kernel log say?")
+    raise TryAgain(f"{process} hangs, and SIGKILL does not end it: look at the kernel log (dmesg)")

@@ -1,4 +1,4 @@
-"""The command of a model server: a process of this machine, or one that stands for a container."""
+"""The command of a model server: the server itself, or the process that stands for a container."""
 
 import os
 import sys
@@ -14,20 +14,20 @@ from deployers.site import HOST, Site
 from specs.failures import NeedsHuman
 from specs.references import TemplateError, render, render_env
 
-ANYWHERE = "0.0.0.0"  # noqa: S104 - inside a container, of which the port is published on HOST
+ANYWHERE = "0.0.0.0"  # noqa: S104 - inside a container, whose port is published on HOST
 _SCRATCH = "/tmp"  # noqa: S108 - a confined server's own, in memory
 _ROOT = Path(__file__).parents[1]
 
 
-class Commands:
-    """How servers are started, with the engine or the confinement that there is."""
+class ServerCommands:
+    """Builds the commands of servers, given the engine and the confinement."""
 
     def __init__(self, engine: Engine | None, confinement: Confinement) -> None:
         self._engine = engine
         self._confinement = confinement
 
     def of(self, site: Site, server: Server, port: int) -> ProcessSpec:
-        """The process of a server. Raises NeedsHuman if it can't be one."""
+        """The process of a server. Raises NeedsHuman if it cannot be started."""
         if not Path(server.model).exists():
             raise NeedsHuman(f"server {server.name}: there is no model file at {server.model}")
         if not Path(server.folder).is_dir():
@@ -37,7 +37,7 @@ class Commands:
         locale = {"LC_ALL": "C.UTF-8"}
         if self._engine is None:
             raise NeedsHuman(
-                f"server {server.name} has an image, and there is no Docker Engine: set "
+                f"server {server.name} has an image, but there is no Docker Engine: set "
                 "`docker.host` in the settings"
             )
         process = site.server(server.name)
@@ -63,7 +63,7 @@ class Commands:
         )
 
     def _own(self, site: Site, server: Server, port: int) -> ProcessSpec:
-        """Of a server without an image: what it reads it cannot write, as in a container."""
+        """The process of a server without an image; its files are read-only, as in a container."""
         values = _values(server, HOST, port)
         environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", **_environment(server, values)}
         within: tuple[str, ...] = ()
@@ -84,7 +84,7 @@ class Commands:
 
 
 def _values(server: Server, host: str, port: int) -> dict[str, str]:
-    """What its placeholders stand for."""
+    """The values of its placeholders."""
     params = {f"params.{name}": value for name, value in server.params.items()}
     given = {"model": server.model, "host": host, "port": str(port), "root": server.top}
     return {**params, **given}
@@ -95,7 +95,7 @@ def _environment(server: Server, values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _argv(server: Server, values: Mapping[str, str]) -> tuple[str, ...]:
-    """The server's command. Raises NeedsHuman for a template that cannot be filled in."""
+    """The server's command. Raises NeedsHuman for an invalid template."""
     try:
         return tuple(render(server.run, values))
     except TemplateError as error:

@@ -1,13 +1,13 @@
 """The router's dead man's switch: whether a controller still watches the canary."""
 
 
-class Word:
-    """When a controller gave word last, and when its silence became too long.
+class DeadMansSwitch:
+    """When the last word from a controller came, and whether the silence has lasted too long.
 
-    Word is what comes of saved state only, so that a controller that cannot save (its disk is
-    full) is as silent as a dead one: a routing that differs from the one before, which is ordered
-    after a decision was saved, or an acknowledgement of records, whose cursor is saved with what
-    the judge made of them. Times are of the monotonic clock.
+    Only signs of saved state count as word, so that a controller that cannot save (its disk is
+    full) is treated like a dead one: a routing that differs from the previous one, since it is
+    ordered after a decision was saved, or an acknowledgement of records, whose cursor is saved with
+    the judge's evidence. Times are monotonic.
     """
 
     def __init__(self, now: float) -> None:
@@ -17,30 +17,30 @@ class Word:
 
     @property
     def over(self) -> bool:
-        """Whether the silence was too long, and has not been ended."""
+        """Whether the silence lasted too long and has not ended since."""
         return self._over is not None
 
     def read(self, after: int, count: int, now: float) -> None:
-        """Somebody asks for the records from number `after` on; there are `count` in all.
+        """A client asks for the records from number `after` on; `count` is their total.
 
-        Who asks for the same page again has not saved what was in it. Who asks for what is not
-        there yet has nothing left to save.
+        A client that asks for the same page again has not saved its content. One that asks for
+        records that do not exist yet has nothing left to save.
         """
         if after > self._cursor or after >= count:
             self._heard = now
         self._cursor = max(self._cursor, after)
 
-    def routed(self, now: float, *, anew: bool) -> None:
-        """A routing was ordered, `anew` if it differs from the one before.
+    def routed(self, now: float, *, changed: bool) -> None:
+        """A routing was ordered; `changed` if it differs from the previous one.
 
-        The same one, ordered again after a silence, may be an old order of a controller that
-        cannot save; it ends the silence only after other word.
+        The same routing, ordered again during a silence, may come from a controller that cannot
+        save; it ends the silence only if records were acknowledged since.
         """
-        if anew or (self._over is not None and self._heard > self._over):
+        if changed or (self._over is not None and self._heard > self._over):
             self._heard, self._over = now, None
 
-    def is_missed(self, limit: float, now: float) -> bool:
-        """Whether the silence becomes too long now: `limit` seconds are over."""
+    def trips(self, limit: float, now: float) -> bool:
+        """Whether the silence has just become longer than `limit` seconds; true only once."""
         if self._over is not None or now - self._heard < limit:
             return False
         self._over = now

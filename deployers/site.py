@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from deployers.protocol import Bounds, Value
+from deployers.protocol import Bounds, DeploymentValue
 
 HOST = "127.0.0.1"
-ENDED = "ended"
-"""The folder, beside that of the processes, with a folder for each server that ended: its log."""
+PLACES, PROCESSES, ENDED = "places", "processes", "ended"
+"""The folders of a local target's home: a folder for each place, the processes of all places, and
+the logs of servers that ended."""
 
 
-class Placed(Value):
-    """What is kept of one server: everything that a new controller needs, and no secret."""
+class Placed(DeploymentValue):
+    """The saved state of one server: everything that a new controller needs, but no secrets."""
 
     name: str
     port: int
@@ -23,18 +24,18 @@ class Placed(Value):
     predict: str
     bounds: Bounds = Bounds()
     crashes: int = 0
-    """How often it ended by itself since it was placed."""
+    """How often it ended by itself since it was first started."""
     not_before: float = 0.0
-    """It is not started again before this time, in seconds since the epoch."""
+    """It is not restarted before this time, in seconds since the epoch."""
     last: str = ""
     """How it ended the last time."""
     leaving: float | None = None
-    """Since when it is not wanted any more."""
+    """Since when it is no longer desired."""
     hung_after: float = 30.0
     startup: float = 60.0
-    """Both as the server's."""
+    """Both as in `Server`."""
     hung: str = ""
-    """Why it was ended, if that is because it hung."""
+    """A message, if it was ended because it hung."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Site:
 
     @classmethod
     def of(cls, home: Path, place: str) -> Self:
-        """The site of a place; its name may hold anything, so a digest makes the key unique."""
+        """The site of a place; its name may contain anything, so a digest makes the key unique."""
         words = re.sub(r"[^A-Za-z0-9]+", "-", place)[:40].strip("-")
         digest = hashlib.sha256(place.encode()).hexdigest()[:12]
         key = f"{words}-{digest}" if words else digest
@@ -68,7 +69,7 @@ class Site:
         return process.startswith(f"{self.key}.")
 
     def placed(self) -> dict[str, Placed]:
-        """All servers that were placed here and not forgotten, by name."""
+        """All servers that are saved here, by name."""
         known = (
             Placed.model_validate_json(file.read_bytes())
             for file in sorted(self.folder.glob("*.server.json"))
@@ -76,14 +77,14 @@ class Site:
         return {placed.name: placed for placed in known}
 
     def save(self, placed: Placed) -> None:
-        """Remember a server."""
+        """Save a server."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = self.folder / f"{placed.name}.server.new"
         new.write_text(placed.model_dump_json())
         new.replace(self._file(placed.name))
 
     def forget(self, name: str) -> None:
-        """Remember a server no more."""
+        """Delete a server's file."""
         self._file(name).unlink(missing_ok=True)
 
     def _file(self, name: str) -> Path:
@@ -91,14 +92,14 @@ class Site:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
+    """A port of 127.0.0.1 that is free now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 def is_free(port: int) -> bool:
-    """Whether one could listen on the port of 127.0.0.1 now."""
+    """Whether the port of 127.0.0.1 is free now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,22 +1,22 @@
 """Supervisors of commands, and the zygote that forks them. Linux; standard library only.
 
-`main(HOME)`, in a bare interpreter, is the zygote: for each message on its standard input, which
-holds a name, what to run and the environment, there is one supervisor with the folder HOME/NAME. A
-fork costs about a millisecond where a fresh interpreter costs tens, and it is made ahead: one
+`main(HOME)`, in a bare interpreter, is the zygote: for each message on its standard input, with a
+name, a command and its environment, there is one supervisor with the folder HOME/NAME. A fork
+costs about a millisecond where a fresh interpreter costs tens, and it is made in advance: one
 supervisor always waits for the next message. End of input ends both; supervisors at work need
 neither the zygote nor the controller. `deployers.processes` is the other side.
 
-A supervisor holds a POSIX record lock on `lock` for its whole life, so that liveness is a
-question to the kernel and never to a process id that may have been given away again. It is the
-subreaper of what it starts: whatever the command leaves behind becomes its child, and is killed.
+A supervisor holds a POSIX record lock on `lock` for its whole life, so that the kernel tells
+whether it is alive; a process id might have been reassigned. It is the subreaper of its
+descendants: processes that outlive the command become its children, and are killed.
 
 Files of a folder, in the order of their appearance:
     exit.new                  space for the last of these files
-    lock, control             liveness; a FIFO that says "look at `stop`"
+    lock, control             liveness; a FIFO by which to make it read `stop`
     started                   the supervisor is about to start the command; a symbolic link to the
-                              mark of its descendants, because one call makes or reads it whole
-    log, log.old, log.tail    the output: its head, and while it grows the two last pieces
-    stop                      somebody wants it ended: {"grace": seconds}
+                              mark of its descendants, as a link is created and read atomically
+    log, log.old, log.tail    the output: its head, and while it grows the last two pieces
+    stop                      a request to end it: {"grace": seconds}
     exit.json                 how it ended
 """
 
@@ -42,7 +42,7 @@ from deployers.commands import spawn
 MARK = "HEADGATE_PROCESS"
 """Variable that marks every descendant, so that those of a killed supervisor can be found."""
 ENDINGS = ".endings"
-"""FIFO in the home folder that supervisors write the names of ended processes to."""
+"""FIFO in the home folder, to which supervisors write the names of processes that ended."""
 
 _PR_SET_CHILD_SUBREAPER = 36
 _HEADER = 8  # bytes of a message's length
@@ -60,7 +60,7 @@ def save(name: str, value: object) -> None:
 
 
 def reserve(name: str) -> None:
-    """Take the space of an ending, so that a full disk cannot lose it later."""
+    """Reserve space for the result, so that a full disk cannot lose it later."""
     try:
         with open(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(b" " * _RESERVED)
@@ -72,7 +72,7 @@ def reserve(name: str) -> None:
 
 
 def load(name: str) -> Any:
-    """The JSON value of a file, or None where there is no such file."""
+    """The JSON value of a file, or None if there is no such file."""
     try:
         with open(name, "rb") as file:
             return json.load(file)
@@ -87,7 +87,7 @@ class Supervision:
         self,
         spec: dict[str, Any],
         environment: dict[str, str],
-        bounds: memory.Group | memory.Watch | None,
+        bounds: memory.MemoryGroup | memory.MemoryWatch | None,
     ) -> None:
         self._spec = spec
         self._bounds = bounds
@@ -113,7 +113,7 @@ class Supervision:
         os.close(output)
 
     def run(self) -> dict[str, Any]:
-        """Wait for the end, which this may bring about; returns what `exit.json` says."""
+        """Enforce the limits until the command ends; returns the content of `exit.json`."""
         if not self._failure:
             self._look_for_stop()
         while self._reap():
@@ -133,13 +133,13 @@ class Supervision:
         return self._ending()
 
     def abandon(self) -> None:
-        """Kill what was started, when this supervisor itself has failed."""
+        """Kill all processes, after this supervisor itself has failed."""
         self._killing = True
         while self._reap():
             time.sleep(0.01)
 
     def _patience(self) -> int:
-        """Milliseconds until something is due."""
+        """Milliseconds until the next check is due."""
         if self._killing:
             return 100
         waits = self._until_due()
@@ -165,7 +165,7 @@ class Supervision:
     def _look_at_memory(self) -> None:
         self._exceeded = self._bounds.exceeded() if self._bounds and not self._failure else ""
         if self._exceeded:
-            self._killing = True  # at once: who is asked to end goes on asking for memory
+            self._killing = True  # at once: during a grace it would go on allocating memory
             self._kill()
 
     def _look_for_stop(self) -> None:
@@ -180,13 +180,13 @@ class Supervision:
             group = self._group()
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGTERM)
-                os.killpg(group, signal.SIGCONT)  # one that is stopped would not hear
+                os.killpg(group, signal.SIGCONT)  # a stopped process would not handle SIGTERM
         due = time.monotonic() + grace
         self._kill_at = due if self._kill_at is None else min(due, self._kill_at)
 
     def _group(self) -> int:
-        """The group of the command. A confined one is in that of the first process of its
-        namespace, which hears no SIGTERM; what keeps the namespace must not end before it."""
+        """The process group to signal. A confined command is in that of the first process of its
+        namespace, which ignores SIGTERM; bwrap, which keeps the namespace, must not end first."""
         if self._spec["within"]:
             for first in memory.children(self._main):
                 with contextlib.suppress(ProcessLookupError):
@@ -195,7 +195,7 @@ class Supervision:
         return self._main
 
     def _reap(self) -> bool:
-        """Collect the dead, and kill what must not outlive the command; is anybody left?"""
+        """Reap dead children, and kill what outlives the command; whether any process is left."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -205,14 +205,14 @@ class Supervision:
                 break
             if pid == self._main:
                 self._status = status
-                # Asked to end, the others of its group keep their grace; else their time is over.
+                # If it was asked to end, the rest of its group keep their grace; else kill them.
                 self._killing = self._killing or not self._reason
         if self._killing:
             self._kill()
         return True
 
     def _kill(self) -> None:
-        if self._status is None:  # not reaped, so the number still is this group's
+        if self._status is None:  # not reaped, so the id is still this group's
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._main, signal.SIGKILL)
         for pid in memory.children(os.getpid()):
@@ -235,7 +235,7 @@ class Supervision:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         code = 0 if self._status is None else os.waitstatus_to_exitcode(self._status)
         if self._spec["within"] and 128 < code <= 128 + signal.NSIG:
-            code = 128 - code  # so it is told of a command that was ended by a signal
+            code = 128 - code  # how bwrap reports a command that was ended by a signal
         exceeded = self._exceeded or (self._bounds.exceeded() if self._bounds else "")
         reason, detail = self._reason, self._failure
         if self._failure:
@@ -244,7 +244,7 @@ class Supervision:
             detail = f"took longer than {self._spec['timeout']:g} s"
         elif reason == "cancelled":
             detail = "was asked to end"
-        elif exceeded:  # also by one that ended well: what it waited for was killed
+        elif exceeded:  # even if it exited with 0: a process it waited for was killed
             reason, detail = "out_of_memory", exceeded
         elif code >= 0:
             reason = "exited"
@@ -258,7 +258,7 @@ class Supervision:
             "reason": reason,
             "code": code if code >= 0 and not self._failure else None,
             "signal": -code if code < 0 else None,
-            "detail": "; ".join(filter(None, (detail, self._log.trouble)))[:2000],
+            "detail": "; ".join(filter(None, (detail, self._log.problem)))[:2000],
             "started": self._started,
             "finished": time.time(),
             "cpu_seconds": used.ru_utime + used.ru_stime,
@@ -267,7 +267,7 @@ class Supervision:
 
 
 def _oom_kills() -> int:
-    """How many processes the kernel has killed for lack of memory since it booted."""
+    """How many processes the kernel has killed for lack of memory since boot."""
     try:
         with open("/proc/vmstat", "rb") as file:
             return int(file.read().partition(b"\noom_kill ")[2].split(maxsplit=1)[0])
@@ -292,13 +292,13 @@ def _publish(ending: dict[str, Any]) -> None:
             os.replace("exit.new", "exit.json")
             return
         except FileNotFoundError:
-            return  # the folder was removed: nobody wants to know
+            return  # the folder was removed: nobody needs the result
         except OSError:
             time.sleep(0.5)
 
 
 def _claim() -> int | None:
-    """The locked file, or None where another supervisor has it or the process is over."""
+    """The locked file, or None if another supervisor has it or the process has ended."""
     lock = os.open("lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -309,8 +309,8 @@ def _claim() -> int | None:
 
 
 def _supervise(folder: str, spec: dict[str, Any], environment: dict[str, str]) -> None:
-    """From the claim of its folder until the ending is told."""
-    os.chdir(folder)  # a removed folder stays empty, whatever is made in its place
+    """Claim the folder, run the command, and publish the result."""
+    os.chdir(folder)  # a removed folder stays empty, even if another is made in its place
     lock = _claim()
     if lock is None:
         return
@@ -324,7 +324,7 @@ def _supervise(folder: str, spec: dict[str, Any], environment: dict[str, str]) -
     try:
         supervision = Supervision(spec, {**environment, MARK: mark}, bounds)
         ending = supervision.run()
-    except Exception as error:  # a fault of ours must not leave the command alone
+    except Exception as error:  # an internal error must not leave the command unsupervised
         if supervision is not None:
             supervision.abandon()
         ending = {
@@ -340,7 +340,7 @@ def _supervise(folder: str, spec: dict[str, Any], environment: dict[str, str]) -
 
 
 def _announce(folder: str) -> None:
-    """Tell a controller that listens; one that does not will ask."""
+    """Notify a controller that listens; others read the result from the folder."""
     home, name = os.path.split(folder)
     with contextlib.suppress(OSError):
         fifo = os.open(os.path.join(home, ENDINGS), os.O_WRONLY | os.O_NONBLOCK)
@@ -348,12 +348,12 @@ def _announce(folder: str) -> None:
 
 
 def frame(message: bytes) -> bytes:
-    """A message as it is put on the zygote's standard input: its length, then itself."""
+    """A message in the format of the zygote's standard input: its length, then itself."""
     return len(message).to_bytes(_HEADER, "big") + message
 
 
 def _receive() -> bytes | None:
-    """One message and not a byte more; None at the end of input, also within a message."""
+    """Exactly one message; None at the end of input, even within a message."""
     header = _read(_HEADER)
     return None if header is None else _read(int.from_bytes(header, "big"))
 
@@ -369,13 +369,13 @@ def _read(size: int) -> bytes | None:
 
 
 def _wait_and_supervise(home: str, taken: int) -> None:
-    """The whole life of a supervisor; to `taken` it says that it has its message."""
+    """The whole life of a supervisor; it writes to `taken` once it has its message."""
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
     message = _receive()
     if message is None:
-        return  # the controller let go, or was killed in the middle of a message
+        return  # the controller closed the pipe, or was killed in the middle of a message
     os.write(taken, b"!")
     os.close(taken)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -384,7 +384,7 @@ def _wait_and_supervise(home: str, taken: int) -> None:
 
 
 def main(home: str) -> None:
-    """The zygote: see to it that one supervisor waits for a message, until they end."""
+    """The zygote: keep one supervisor waiting for a message, until the input ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps ended supervisors
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()  # supervisors make no cycles, and a collection would copy shared pages
@@ -399,7 +399,7 @@ def main(home: str) -> None:
             finally:
                 os._exit(0)
         os.close(taken)
-        # One that ends without a word saw the end of input, or was killed: then the controller
-        # finds its zygote gone, starts another, and asks again for what is not running.
+        # A supervisor that ends without writing saw the end of input, or was killed: then the
+        # controller finds its zygote gone, starts another, and repeats what is not running.
         going_on = bool(os.read(reading, 1))
         os.close(reading)

@@ -1,4 +1,4 @@
-"""The router's side towards the model servers: their connections, and the reading of answers."""
+"""The router's connections to model servers, and the parsing of their responses."""
 
 import asyncio
 import fcntl
@@ -14,34 +14,34 @@ from deployers import http1
 from deployers.protocol import Bounds
 
 _IDLE = 1.5
-"""Seconds that a server's connection is kept for reuse: less than common servers keep theirs."""
+"""Seconds that an idle connection is kept for reuse: less than common servers keep theirs."""
 _POOL = 64
 
 
 class Awaiting(Protocol):
-    """Whoever waits for an answer: told its parts in their order."""
+    """A call that waits for a response and receives its parts in order."""
 
     def head(self, status: int, headers: http1.Headers, *, sized: bool, empty: bool) -> None:
-        """The head came; `sized` with its length, `empty` if no body will follow."""
+        """The head arrived; `sized` if it has a length, `empty` if no body will follow."""
 
     def body(self, data: bytes) -> None:
-        """A piece of the body came."""
+        """A piece of the body arrived."""
 
     def flush(self) -> None:
-        """Nothing more is to be had for now."""
+        """Nothing more has arrived for now."""
 
     def complete(self) -> None:
-        """All of it came."""
+        """The response is complete."""
 
     def lost(self, *, whole: bool, unheard: bool) -> None:
-        """The connection ended; `whole` if that was the end of the answer, `unheard` if it had
-        ended before the request came there.
+        """The connection ended; `whole` if that completed the response, `unheard` if it had ended
+        before the request arrived.
         """
 
 
 @dataclass(eq=False, slots=True)
 class Upstream:
-    """A model server, with its connections that wait for the next request."""
+    """A model server, with its idle connections."""
 
     name: str
     host: str
@@ -50,11 +50,11 @@ class Upstream:
     bounds: Bounds = field(default_factory=Bounds)
     in_flight: int = 0
     heard: int = 0
-    """How often a part of an answer came."""
+    """How often a part of a response arrived."""
     idle: "list[ServerConnection]" = field(default_factory=list)
 
     def take(self) -> "ServerConnection | None":
-        """An open connection, the latest used first; those that waited too long are closed."""
+        """The most recently used open connection; closes those that were idle for too long."""
         now = time.monotonic()
         while self.idle:
             connection = self.idle.pop()
@@ -64,7 +64,7 @@ class Upstream:
         return None
 
     def keep(self, connection: "ServerConnection") -> None:
-        """Take a connection back after its answer."""
+        """Take a connection back after its response."""
         if len(self.idle) < _POOL:
             connection.since = time.monotonic()
             self.idle.append(connection)
@@ -72,7 +72,7 @@ class Upstream:
             connection.transport.close()
 
     def close(self) -> None:
-        """Close the connections that wait."""
+        """Close the idle connections."""
         while self.idle:
             self.idle.pop().transport.close()
 
@@ -96,7 +96,7 @@ class ServerConnection(asyncio.Protocol):
         self._unheard = False
 
     def carry(self, call: Awaiting, payload: http1.Payload, *, head_only: bool) -> None:
-        """Send a call's request and hand its answer back to it."""
+        """Send a call's request and pass the response back to it."""
         self.call, self._head_only, self._complete = call, head_only, False
         self._headers, self._status = [], 0
         self._sent = sum(map(len, payload))
@@ -104,11 +104,11 @@ class ServerConnection(asyncio.Protocol):
             self.transport.write(part)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's does not inherit from it
 
     def data_received(self, data: bytes) -> None:
         call = self.call
-        if call is None:  # an answer that nobody asked for
+        if call is None:  # a response without a request
             self.transport.abort()
             return
         self._server.heard += 1
@@ -127,11 +127,11 @@ class ServerConnection(asyncio.Protocol):
     def eof_received(self) -> None:
         """The server closed its end; the transport follows.
 
-        A server may close a connection for its idleness just as a request goes out on it, which
-        is nobody's failure. One that takes requests and closes unanswered is seen in the same way
-        and within the same microseconds, so time cannot tell them apart. TCP can: the segment
-        that closes acknowledges all that had come until then. If it acknowledged nothing of the
-        request, the server had gone before it.
+        A server may close an idle connection just as a request is sent on it, which is not a
+        failure. A server that accepts requests and closes without answering looks the same, within
+        the same microseconds, so time cannot tell them apart. TCP can: the closing segment
+        acknowledges everything received before it. If that is nothing of the request, the server
+        had closed before the request arrived.
         """
         if self.call is not None and self.reused and not self._status:
             self._unheard = _unacknowledged(self.transport) >= self._sent
@@ -150,7 +150,7 @@ class ServerConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < 200 or self._complete or self.call is None:
-            self._headers = []  # an interim answer, or one too many
+            self._headers = []  # an interim or a surplus response
             return
         self._status = status
         names = {name.lower() for name, _ in self._headers}
@@ -174,7 +174,7 @@ class ServerConnection(asyncio.Protocol):
     def _finish(self, call: Awaiting, *, reuse: bool) -> None:
         self.call = None
         keep = reuse and self._keep
-        if self._head_only:  # the parser waits for a body that never comes
+        if self._head_only:  # the parser waits for a body that does not follow
             self._parser, keep = httptools.HttpResponseParser(self), False
         self.reused = True
         if keep:
@@ -185,10 +185,10 @@ class ServerConnection(asyncio.Protocol):
 
 
 def _unacknowledged(transport: asyncio.Transport) -> int:
-    """Bytes that were written and that the peer's machine has not acknowledged; 0 if unknown.
+    """Bytes that were written and not yet acknowledged by the peer's machine; 0 if unknown.
 
-    Linux counts them on (TIOCOUTQ) after the connection was reset. Where a server is behind a
-    forwarder (a published port of a container may be), this is what the forwarder acknowledged.
+    Linux still reports them (TIOCOUTQ) after a reset. For a server behind a forwarder (such as the
+    published port of a container) the forwarder's acknowledgements count.
     """
     socket = transport.get_extra_info("socket")
     try:

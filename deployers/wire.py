@@ -1,4 +1,4 @@
-"""Answers of the Docker Engine that are read as they come, and that another thread can cut."""
+"""Streamed responses of the Docker Engine that another thread can cut off."""
 
 import asyncio
 import contextlib
@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 PATIENCE = 60
-"""Seconds that one answer of the engine may take; streams may be silent for ever."""
+"""Seconds that one response of the engine may take; streams may be silent for ever."""
 
 
 class Wire:
-    """The connection that a stream is read from, so that another thread can cut it."""
+    """The connection of a stream, which another thread can cut off."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -19,19 +19,19 @@ class Wire:
         self.cut_off = False
 
     def seen(self, response: Any, *_: Any, **__: Any) -> None:
-        """A hook of requests: an answer, before its body is read; one of them is the stream."""
+        """A hook for `requests`: gets each response before its body is read, the stream's too."""
         with self._lock:
             self._responses.append(response)
         if self.cut_off:
             self._shut()
 
     def cut(self) -> None:
-        """Cut it, now or as soon as it is there."""
+        """Cut the stream, now or as soon as it begins."""
         self.cut_off = True
         self._shut()
 
     def close(self) -> None:
-        """Give back what the SDK leaves open where a stream was not read to its end."""
+        """Close what the SDK leaves open after a stream that was not read to its end."""
         with self._lock:
             for response in self._responses:
                 response.close()
@@ -41,12 +41,12 @@ class Wire:
 
         with self._lock:
             for response in self._responses:
-                with contextlib.suppress(OSError, AttributeError):  # it ended meanwhile
+                with contextlib.suppress(OSError, AttributeError):  # it has ended meanwhile
                     CancellableStream(iter(()), response).close()
 
 
 async def in_thread(work: Callable[[], None]) -> None:
-    """Wait for a thread of its own: those of the loop are few, and not for long waits."""
+    """Run `work` in a thread of its own: the loop's pool is small and not for long waits."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
 
@@ -60,7 +60,7 @@ async def in_thread(work: Callable[[], None]) -> None:
             work()
         except BaseException as raised:
             error = raised
-        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits
+        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
             loop.call_soon_threadsafe(tell, error)
 
     thread = threading.Thread(target=body, name="engine-stream", daemon=True)

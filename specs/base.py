@@ -1,4 +1,4 @@
-"""What every part of a spec has in common: it is frozen, strict, and knows all its keys."""
+"""The base class and the common field types of the spec: frozen, strict, no unknown keys."""
 
 import re
 from typing import Annotated, Final, TypeVar
@@ -19,14 +19,14 @@ T = TypeVar("T")
 
 
 class Spec(BaseModel):
-    """A frozen value that refuses unknown keys and never converts one type to another."""
+    """A frozen value that rejects unknown keys and never converts between types."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, serialize_by_alias=True, defer_build=True
     )
 
 
-# YAML and JSON have lists only; a tuple keeps the value frozen.
+# YAML and JSON only have lists; a tuple keeps the value frozen.
 Many = Annotated[tuple[T, ...], Field(strict=False)]
 
 PipelineName = Annotated[str, StringConstraints(pattern=PIPELINE_PATTERN, max_length=LONGEST)]
@@ -58,7 +58,7 @@ def _is_in_repository(path: str) -> str:
     try:
         return _stays_inside(path)
     except ValueError as error:
-        raise ValueError(f"{error}; //path is one from the repository's root") from None
+        raise ValueError(f"{error}; //path starts at the repository's root") from None
 
 
 def _is_folder(path: str) -> str:
@@ -83,10 +83,10 @@ def _is_location(uri: str) -> str:
 
 
 MOST_GLOBS: Final = 100
-"""In one list: each is tried on each file of the repository."""
+"""The most globs in one list: each is matched against each file of the repository."""
 
 GITHUB_ISSUE: Final = "github-issue"
-"""Instead of an address to notify: an issue in the pipeline's repository."""
+"""Notifies by an issue in the pipeline's repository, in place of an address."""
 
 
 def _is_address(text: str) -> str:
@@ -108,13 +108,13 @@ def _is_approver(text: str) -> str:
 Approver = Annotated[Text, AfterValidator(_is_approver)]
 RelativePath = Annotated[Text, AfterValidator(_stays_inside)]
 RepositoryPath = Annotated[Text, AfterValidator(_is_in_repository)]
-"""A path or glob below the spec's folder, or `//path`: one from the repository's root."""
+"""A path or glob below the spec's folder, or from the repository's root as `//path`."""
 RepositoryFolder = Annotated[Text, AfterValidator(_is_folder)]
 Location = Annotated[Text, AfterValidator(_is_location)]
 
 
 def _is_scalar(value: object) -> object:
-    # Digests are of JSON, which has no NaN, and many readers of whole numbers stop at 64 bits.
+    # Digests are taken of JSON, and many JSON readers limit integers to 64 bits.
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ValueError("expected a whole number of at most 64 bits, or text: quote it")
     if not isinstance(value, bool | int | float | str):

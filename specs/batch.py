@@ -1,4 +1,4 @@
-"""A release without a server: a pointer to the model in production, and a command that uses it."""
+"""A release without a server: a pointer to the production model, and a command that uses it."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -19,7 +19,9 @@ def _is_of_dataset(value: object) -> DatasetReference:
         found = None
     if isinstance(found, DatasetReference):
         return found
-    raise ValueError("expected a dataset, such as datasets.NAME: what steps made is of the past")
+    raise ValueError(
+        "expected a dataset, such as datasets.NAME; outputs of steps belong to one run"
+    )
 
 
 DatasetInput = Annotated[
@@ -38,30 +40,32 @@ DatasetInput = Annotated[
 
 
 class Batch(Spec):
-    """What uses the released model. `{}`: only the environments branch says which model that is,
-    for jobs of your own."""
+    """The command that uses the released model. `{}` runs nothing: jobs of your own read from the
+    environments branch which model is released."""
 
     run: Text | None = Field(
         default=None,
         description="The command, with {model}, {environment}, {inputs.NAME}, {outputs.NAME} and "
-        "{params.NAME}; run in staging before the release, in production after it.",
+        "{params.NAME}; run in staging before the release and in production after it.",
     )
     inputs: Mapping[Name, DatasetInput] = Field(
-        default={}, description="Datasets, by the command's own name, as they are when it starts."
+        default={},
+        description="Datasets as they are when the command starts, by the name it uses for them.",
     )
     outputs: Mapping[Name, RelativePath] = Field(
-        default={}, description="File names, by name; `headgate export` writes the newest."
+        default={}, description="File names, by name; `headgate export` writes the latest."
     )
     schedule: ScheduleTrigger | None = Field(
-        default=None, description="When it is run again in production, with the model there."
+        default=None,
+        description="When to run it again in production, with the model released there.",
     )
     reads: Many[RepositoryPath] | None = Field(
         default=None,
         max_length=MOST_GLOBS,
-        description="Globs of the files it reads, `//src/**` from the repository's root; without "
-        "it, all that `triggers.commits` admits.",
+        description="Globs of the files it reads; `//src/**` starts at the repository's root. The "
+        "default is every file that `triggers.commits` admits.",
     )
-    timeout: Duration = Field(default=timedelta(hours=1), description="The longest it may run.")
+    timeout: Duration = Field(default=timedelta(hours=1), description="How long it may run.")
     env: Mapping[Variable, str] = Field(default={}, description="Environment variables.")
     secrets: Many[Variable] = Field(
         default=(), description="Secrets handed to the command as environment variables."
@@ -73,5 +77,5 @@ class Batch(Spec):
         fields = type(self).model_fields.items()
         says = [name for name, field in fields if getattr(self, name) != field.default]
         if self.run is None and says:
-            raise ValueError("expected `run`; without a command the rest says nothing")
+            raise ValueError("expected `run`; without a command the other keys have no effect")
         return self

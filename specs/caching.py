@@ -1,4 +1,4 @@
-"""How long the result of a step stands for another try at the same."""
+"""How long the result of a step may be reused for an identical step."""
 
 from typing import Annotated, Literal
 
@@ -9,10 +9,10 @@ from specs.values import Duration
 
 
 class CacheFor(Spec):
-    """A result that stands for a while."""
+    """A result that may be reused for a limited time."""
 
     for_: Duration = Field(
-        alias="for", description="How old a result may be when a run begins, such as 24h."
+        alias="for", description="The greatest age of a result when a run starts, such as 24h."
     )
 
 
@@ -28,7 +28,7 @@ Cache = Annotated[
 
 
 def stands_for(cache: Literal["always", "never"] | CacheFor) -> float | None:
-    """Seconds for which a result may be reused: 0 for never, None for ever."""
+    """How many seconds a result may be reused for: 0 for never, None for always."""
     if isinstance(cache, CacheFor):
         return cache.for_.total_seconds()
     return 0.0 if cache == "never" else None

@@ -1,6 +1,6 @@
-"""What a crontab line of five fields means: the days it names, and the times on them.
+"""Crontab lines of five fields: the days and times that a line matches.
 
-Lint and clock read a line by this one parser, so what the lint admits the clock can run.
+Lint and the scheduler share this parser, so the scheduler can run every line that lint accepts.
 """
 
 import re
@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 RARELY: Final = 8
-"""Years. A line must name a day at least so often: the 29th of February comes so around 2100."""
+"""Years. A line must match a day at least this often; around 2100, 29 February takes this long."""
 
 _MONTHS: Final = (
     *("", "JAN", "FEB", "MAR", "APR", "MAY", "JUN"),
@@ -43,11 +43,11 @@ _ITEM: Final = re.compile(r"(?:\*|(\w+)(?:-(\w+))?)(?:/([0-9]{1,4}))?", re.ASCII
 
 
 class CronError(ValueError):
-    """What keeps a line from being a crontab line that comes. `str()` is for the user."""
+    """A line that is not a crontab line, or almost never matches. `str()` is for the user."""
 
 
 class Cron(NamedTuple):
-    """The numbers that each field names; Sunday is 0."""
+    """The values that each field matches; Sunday is 0."""
 
     minutes: frozenset[int]
     hours: frozenset[int]
@@ -55,34 +55,34 @@ class Cron(NamedTuple):
     months: frozenset[int]
     weekdays: frozenset[int]
     either: bool
-    """A day is named by its number or its weekday, as both are given; else it takes both."""
+    """Whether day and weekday are both restricted, so that a match of either is enough."""
 
     @property
     def hourly(self) -> bool:
-        """Whether the line is for every hour."""
+        """Whether the line matches every hour."""
         return self.hours == _FIELDS[1].values
 
     def times(self) -> list[int]:
-        """The times of a day, in minutes since midnight, in order."""
+        """The times of a matching day, in minutes since midnight, in order."""
         return [
             60 * hour + minute for hour in sorted(self.hours) for minute in sorted(self.minutes)
         ]
 
     def names(self, day: date) -> bool:
-        """Whether the line is for `day`."""
+        """Whether the line matches `day`."""
         if day.month not in self.months:
             return False
         by_number, by_weekday = day.day in self.days, day.isoweekday() % 7 in self.weekdays
         return by_number or by_weekday if self.either else by_number and by_weekday
 
 
-@lru_cache(maxsize=256)  # the clock asks again at each look
+@lru_cache(maxsize=256)  # the scheduler asks for the same line again and again
 def parse(line: str) -> Cron:
-    """Read minute, hour, day, month and weekday, as crontab(5) has them; raises CronError.
+    """Read minute, hour, day, month and weekday, as in crontab(5); raises CronError.
 
-    Names are JAN-DEC and SUN-SAT; Sunday is 0 and 7. Where day and weekday are both given, either
-    is enough. A step that is longer than what it steps over is refused: who writes `*/90` for the
-    minute means something that no crontab line can say.
+    Names are JAN-DEC and SUN-SAT; Sunday is 0 or 7. If both day and weekday are given, a match of
+    either is enough. A step longer than its range is rejected: `*/90` for the minute was meant as
+    something that a crontab line cannot express.
     """
     texts = line.split()
     if len(texts) != len(_FIELDS):
@@ -95,12 +95,12 @@ def parse(line: str) -> Cron:
     )
     either = not (texts[2].startswith("*") or texts[4].startswith("*"))
     cron = Cron(minutes, hours, days, months, weekdays, either)
-    _check_that_it_comes(cron)
+    _check_that_it_matches(cron)
     return cron
 
 
 def cron_fault(line: str) -> str | None:
-    """What keeps `line` from being a crontab line that comes; None if nothing."""
+    """What is wrong with `line` as a crontab line; None if nothing is."""
     try:
         parse(line)
     except CronError as fault:
@@ -109,12 +109,12 @@ def cron_fault(line: str) -> str | None:
 
 
 def _numbers(item: str, field: _Field) -> Iterator[int]:
-    """The numbers that one item of a field stands for."""
+    """The values that one item of a field matches."""
     first, last, step = _span(item, field)
     if step is not None and step > last - first:
         raise CronError(
-            f"`{item}` in the {field.name} is {first} alone: its step is longer than the way from "
-            f"{first} to {last}; write `{first}`"
+            f"`{item}` in the {field.name} only matches {first}, because its step is longer than "
+            f"the range from {first} to {last}; write `{first}`"
         )
     weekday = field.names == _WEEKDAYS
     for number in range(first, last + 1, step or 1):
@@ -122,12 +122,12 @@ def _numbers(item: str, field: _Field) -> Iterator[int]:
 
 
 def _span(item: str, field: _Field) -> tuple[int, int, int | None]:
-    """First, last and step of an item; `a/n` goes on to the end of the field."""
+    """First, last and step of an item; `a/n` runs to the end of the field's range."""
     weekday = field.names == _WEEKDAYS
     most = 7 if weekday else field.most
     found = _ITEM.fullmatch(item)
     fault = CronError(
-        f"`{item}` is no {field.name}; expected {field.least} to {most}, *, a-b or */n"
+        f"`{item}` is not a valid {field.name}; expected {field.least} to {most}, *, a-b or */n"
     )
     if found is None or (found[3] is not None and int(found[3]) == 0):
         raise fault
@@ -151,21 +151,21 @@ def _number(word: str, names: tuple[str, ...]) -> int | None:
     return int(word) if word.isdecimal() and len(word) <= 4 else None
 
 
-def _check_that_it_comes(cron: Cron) -> None:
-    """Raise CronError unless the line names a day in any eight years, whenever they begin."""
+def _check_that_it_matches(cron: Cron) -> None:
+    """Raise CronError unless the line matches a day in any period of `RARELY` years."""
     if cron.either:
         return
     if not any(day <= _longest(month) for day in cron.days for month in cron.months):
-        raise CronError(f"it never comes: no month that it names has a day {min(cron.days)}")
+        raise CronError(f"it never matches: none of its months has a day {min(cron.days)}")
     if cron.weekdays == _FIELDS[4].values:
         return
-    # Years begin on one of seven weekdays and are leap years or not; after 400 all comes again.
+    # A year starts on one of seven weekdays and is a leap year or not; the cycle is 400 years.
     kinds = {_kind(year): _first_and_last(cron, year) for year in range(2000, 2028)}
     ends = [(year, kinds[_kind(year)]) for year in range(2000, 2400 + 2 * RARELY)]
     named = [(year, days) for year, days in ends if days is not None]
     seldom = CronError(
-        f"it comes less often than every {RARELY} years: one of day and weekday begins with "
-        "`*`, so a day must fit both; write `*` alone for the weekday, or name more days"
+        f"it matches less than once in {RARELY} years: one of day and weekday begins with `*`, so "
+        "a date must match both; write `*` alone for the weekday, or name more days"
     )
     if not named:
         raise seldom
@@ -179,7 +179,7 @@ def _kind(year: int) -> tuple[bool, int]:
 
 
 def _first_and_last(cron: Cron, year: int) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """Month and day of the first and the last day in `year` that the line names."""
+    """Month and day of the first and the last day in `year` that the line matches."""
     start = date(year, 1, 1)
     days = [start + timedelta(days=number) for number in range(365 + isleap(year))]
     named = [(day.month, day.day) for day in days if cron.names(day)]
@@ -187,5 +187,5 @@ def _first_and_last(cron: Cron, year: int) -> tuple[tuple[int, int], tuple[int, 
 
 
 def _longest(month: int) -> int:
-    """The days that a month has at most."""
+    """The most days that the month can have."""
     return 29 if month == 2 else 30 if month in (4, 6, 9, 11) else 31

@@ -1,4 +1,4 @@
-"""A dataset that a database holds: which rows, and what tells one version from another."""
+"""A dataset in a database: which rows, and what identifies a version of them."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -13,7 +13,7 @@ from specs.values import Duration
 def _is_secret(text: str) -> str:
     if SECRET.fullmatch(text) is None:
         raise ValueError(
-            "expected ${NAME}, the secret that holds the address: it is never written in the spec"
+            "expected ${NAME}, the secret that holds the address; never write the address itself"
         )
     return text
 
@@ -23,19 +23,21 @@ SecretText = Annotated[Text, AfterValidator(_is_secret)]
 
 
 class Query(Spec):
-    """Rows of a database, taken once for each of their versions and kept as Parquet."""
+    """Rows of a database, read once per version and stored as Parquet."""
 
     url: SecretText = Field(
-        description="The secret with the database's address (as of SQLAlchemy), as ${NAME}."
+        description="The secret with the database's address (an SQLAlchemy URL), as ${NAME}."
     )
-    sql: Text = Field(description="The statement that gives the rows; ORDER BY keeps their order.")
+    sql: Text = Field(
+        description="The statement that selects the rows; ORDER BY keeps their order."
+    )
     version: Text | None = Field(
         default=None,
         description="A cheap statement whose result changes when the rows do, such as SELECT "
-        "max(updated_at), count(*) FROM orders; without it, the rows are taken in every run.",
+        "max(updated_at), count(*) FROM orders. Without it, every run reads the rows again.",
     )
     timeout: Duration = Field(
-        default=timedelta(hours=1), description="The longest that taking the rows may last."
+        default=timedelta(hours=1), description="How long reading the rows may take."
     )
 
     @property

@@ -1,4 +1,4 @@
-"""Digests: what the same thing is recognised by."""
+"""Digests identify content: equal content has equal digests."""
 
 import hashlib
 import json
@@ -13,8 +13,8 @@ Json = Mapping[str, "Json"] | Sequence["Json"] | str | int | float | bool | None
 def canonical_json(value: Json) -> bytes:
     """The one JSON text of a value: keys sorted, no spaces, UTF-8.
 
-    Raises ValueError for NaN, infinity and text that is no Unicode, TypeError for what is not
-    JSON.
+    Raises ValueError for NaN, infinity and text that is not Unicode, TypeError for anything else
+    that is not JSON.
     """
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
@@ -22,7 +22,7 @@ def canonical_json(value: Json) -> bytes:
 
 
 def digest(content: bytes | Json) -> str:
-    """`sha256:` and 64 hex digits, of bytes as they are or of a value's canonical JSON."""
+    """`sha256:` and 64 hex digits, of the given bytes or of a value's canonical JSON."""
     data = content if isinstance(content, bytes) else canonical_json(content)
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
@@ -34,7 +34,7 @@ def short(full: str) -> str:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ManifestEntry:
-    """One object of a dataset: its key, its bytes, and the etag or version that pins it."""
+    """One object of a dataset: its key, its size in bytes, and the etag or version that pins it."""
 
     key: str
     size: int
@@ -43,9 +43,9 @@ class ManifestEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The objects of one dataset version, sorted by key whatever order they came in.
+    """The objects of one dataset version, sorted by key.
 
-    Raises ValueError when two entries have one key.
+    Raises ValueError if two entries have the same key.
     """
 
     entries: tuple[ManifestEntry, ...]
@@ -69,5 +69,5 @@ class Manifest:
 
     @property
     def size(self) -> int:
-        """Bytes of all objects together."""
+        """The total size of all objects, in bytes."""
         return sum(entry.size for entry in self.entries)

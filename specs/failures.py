@@ -1,24 +1,24 @@
-"""The three meanings of a failure, as types: what happens next is part of the error.
+"""The three kinds of failure, as types: each says what happens next.
 
-An effect that fails raises one of the first two; anything else that is raised is a fault of
-ours and is treated as `TryAgain`, with its own alarm.
+An effect that fails raises `TryAgain` or `NeedsHuman`. Any other exception is an internal error,
+which is retried like `TryAgain` and has an alarm of its own.
 
     Failure
-    ├── TryAgain     the world is not ready: the same call, later, may succeed
-    └── NeedsHuman   the same call will fail again until somebody changes something
-    Ignore           not a failure: it is none of our business, and nothing is owed
+    ├── TryAgain     transient: the same call may succeed later
+    └── NeedsHuman   the same call will fail until somebody changes something
+    Ignore           not a failure: there is nothing to do
 """
 
 
 class Failure(Exception):  # noqa: N818 - the tree names what happens next
-    """Base. `str()` is for the user: what is wrong, where, and the mend."""
+    """Base. `str()` is for the user: what is wrong, where, and how to fix it."""
 
 
 class TryAgain(Failure):
-    """Transient: retried with backoff; `after` seconds at the earliest where that is known.
+    """Transient: retried with backoff, after at least `after` seconds if that is given.
 
-    `human`: only a person can mend what is waited for, as credentials that are refused. Who waits
-    goes on by itself then, so nothing fails meanwhile; but somebody is told at once.
+    `human`: only a person can remove the cause, such as rejected credentials. Somebody is notified
+    at once; nothing fails meanwhile, and work resumes by itself once the cause is gone.
     """
 
     def __init__(self, message: str, *, after: float | None = None, human: bool = False) -> None:
@@ -28,8 +28,8 @@ class TryAgain(Failure):
 
 
 class NeedsHuman(Failure):
-    """Permanent until somebody mends it: shown, told to on-call once, not retried."""
+    """Permanent until somebody fixes it: shown, reported to on-call once, not retried."""
 
 
 class Ignore(Exception):  # noqa: N818 - it is not an error
-    """Nothing to do, with the reason."""
+    """There is nothing to do; the message says why."""

@@ -1,4 +1,4 @@
-"""What a candidate has to show before it may be released."""
+"""The model gate: the checks that a candidate has to pass before it may be released."""
 
 import re
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ from specs.base import Many, Scalar, Spec, Text
 from specs.metrics import METRICS, OWN, Better, is_own
 from specs.references import OutputReference, StepReference
 
-Task = Literal["binary", "multiclass", "regression"]
-"""What a model does: tells two classes apart, or several, or says a number."""
+TaskName = Literal["binary", "multiclass", "regression"]
+"""What a model predicts: one of two classes, one of several classes, or a number."""
 
 
 def _is_metric(value: object) -> object:
@@ -46,33 +46,32 @@ MetricName = Annotated[
         }
     ),
 ]
-"""What a check measures: one of the table of metrics, or `metrics.NAME`, a number of the team's
-own."""
+"""What a check measures: a metric of the table, or `metrics.NAME`, a number that a step wrote."""
 
 
 def _is_none(value: object) -> bool:
-    """What is not said is left out of digests, which were made before it could be said."""
+    """Whether to leave a key out of digests: those from before it existed must not change."""
     return value is None
 
 
 Evidence = Literal["predictions", "metrics"]
-"""What a candidate is judged by: a table of its predictions, or numbers that a step wrote."""
+"""The evidence about a candidate: a table of its predictions, or numbers that a step wrote."""
 
 Severity = Literal["block", "warn"]
 SmallSlices = Literal["ignore", "warn", "block"]
-"""What a value with too few rows does to a check with `slice`, from the loosest on."""
+"""How a value with too few rows affects a check with `slice`, from lenient to strict."""
 
 
 class AbsoluteCheck(Spec):
-    """A limit that the candidate has to meet by itself."""
+    """A limit that the candidate has to meet on its own."""
 
     model_config = ConfigDict(
         json_schema_extra={"anyOf": [{"required": ["at_least"]}, {"required": ["at_most"]}]}
     )
 
     metric: MetricName = Field(
-        description="What is measured on the candidate's predictions; or metrics.NAME, a number of "
-        "the file that `metrics` names."
+        description="A metric of the candidate's predictions; or metrics.NAME, a number in the "
+        "file that `metrics` names."
     )
     at_least: float | None = Field(
         default=None, allow_inf_nan=False, description="The lowest value that passes."
@@ -101,22 +100,22 @@ class PairedCheck(Spec):
     """A comparison of the candidate with the baseline on the same rows."""
 
     metric: MetricName = Field(
-        description="What is measured on the predictions of both models; or metrics.NAME, a number "
-        "of the files that both wrote."
+        description="A metric of the predictions of both models; or metrics.NAME, a number in the "
+        "files of both."
     )
     not_worse_than_baseline_by: float = Field(
         ge=0,
         allow_inf_nan=False,
-        description="The margin, in the metric's own unit, that the candidate may lose.",
+        description="How much worse the candidate may be, in the metric's own unit.",
     )
     confidence: float = Field(
-        default=0.95, gt=0.5, lt=1, description="How sure the comparison has to be to pass."
+        default=0.95, gt=0.5, lt=1, description="The confidence that the comparison needs to pass."
     )
     better: Better | None = Field(
         default=None,
         exclude_if=_is_none,
-        description="Which way a number of the team's own is better: higher or lower. The gate's "
-        "own metrics know.",
+        description="Whether a higher or a lower number is better, for metrics.NAME. It is known "
+        "for the gate's own metrics.",
     )
     slice: Text | None = Field(
         default=None,
@@ -164,7 +163,7 @@ Scores = Annotated[
         }
     ),
 ]
-"""Which columns have the scores of which classes."""
+"""The columns with the scores of the classes."""
 
 
 class Columns(Spec):
@@ -176,34 +175,36 @@ class Columns(Spec):
         }
     )
 
-    key: Text = Field(description="Identifies a row; pairs the candidate's with the baseline's.")
-    label: Text = Field(description="What was true.")
+    key: Text = Field(
+        description="Identifies a row, to pair the candidate's rows with the baseline's."
+    )
+    label: Text = Field(description="The true value.")
     score: Text | None = Field(
         default=None, description="The model's probability of the positive class, from 0 to 1."
     )
     scores: Scores | None = Field(
         default=None,
         exclude_if=_is_none,
-        description="The model's probabilities of several classes: columns such as p_*, in which * "
-        "is the class, or a mapping of each class to its column.",
+        description="The model's probabilities of several classes: columns such as p_*, where * is "
+        "the class, or a mapping of each class to its column.",
     )
     prediction: Text | None = Field(
         default=None,
-        description="What the model said. Without it, `score` is compared with `threshold`; of "
-        "`scores`, the class with the highest is taken.",
+        description="The predicted class or value. Without it, `score` is compared with "
+        "`threshold`, or the class with the highest of `scores` is taken.",
     )
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if self.score is None and self.scores is None and self.prediction is None:
-            raise ValueError("expected score, scores or prediction: one of them has to be named")
+            raise ValueError("expected at least one of score, scores and prediction")
         if self.score is not None and self.scores is not None:
-            raise ValueError("expected score, of two classes, or scores, of several; not both")
+            raise ValueError("expected score (two classes) or scores (several classes), not both")
         return self
 
     @property
     def named(self) -> tuple[str, ...]:
-        """Which columns are named."""
+        """The keys of the columns that are given."""
         return tuple(name for name, value in self if value is not None)
 
 
@@ -218,63 +219,63 @@ class ModelGate(Spec):
 
     predictions: OutputReference | None = Field(
         default=None,
-        description="The table of predictions: key, label and score, one row per example.",
+        description="The table of predictions, with one row per example.",
     )
     columns: Columns | None = Field(
-        default=None, description="What the columns of `predictions` are called."
+        default=None, description="The names of the columns of `predictions`."
     )
     metrics: OutputReference | None = Field(
         default=None,
         exclude_if=_is_none,
-        description="A JSON file of numbers that a step wrote, flat or nested. Checks name them "
-        "metrics.NAME, or metrics.GROUP.NAME.",
+        description="A JSON file of numbers, flat or nested. Checks refer to them as metrics.NAME "
+        "or metrics.GROUP.NAME.",
     )
-    task: Task | None = Field(
+    task: TaskName | None = Field(
         default=None,
         description=(
-            "What the model does. Without it, the metrics decide; where they leave it open, the "
-            "labels and predictions do, and the report says what was guessed."
+            "What the model predicts. The default follows from the metrics or, if they fit several "
+            "tasks, from the labels and predictions; the report then says what was guessed."
         ),
     )
     positive: Scalar | None = Field(
         default=None,
         description=(
-            "The label of the positive class, for binary classification. Without it, 1 (or true) "
-            "against 0 or -1, and `yes`, `positive` and their like; other classes need it."
+            "The label of the positive class, for binary classification. The default recognises 1 "
+            "or true against 0 or -1, and words such as `yes` and `positive`; other labels need it."
         ),
     )
-    checks: Many[Check] = Field(min_length=1, description="What has to hold, in order.")
+    checks: Many[Check] = Field(min_length=1, description="The checks, in order.")
     slices: Many[Text] = Field(
-        default=(), description="Columns whose values are also reported one by one."
+        default=(), description="Columns whose values are also reported separately."
     )
     threshold: float = Field(
         default=0.5, ge=0, le=1, description="The score from which a row counts as positive."
     )
     minimum_slice_rows: int = Field(
-        default=100, ge=1, description="A slice with fewer rows is reported and not judged."
+        default=100, ge=1, description="A slice with fewer rows is reported but not judged."
     )
     small_slices: SmallSlices = Field(
         default="warn",
         description=(
-            "What a value with too few rows does to a check with `slice`: `block` stops the "
-            "candidate where the check would, `warn` only warns, `ignore` leaves it to a note."
+            "How a value with too few rows affects a check with `slice`: `block` stops the "
+            "candidate if a failure of the check would, `warn` only warns, `ignore` only notes it."
         ),
     )
-    """Almost every column has rare values, and no change of the model gives them rows: to block by
-    default would stop good candidates until somebody turns the check off. Silence would let a
-    value that nobody judged pass for one that passed, so it warns."""
+    """Almost every column has rare values, and no change of the model gives them more rows, so
+    blocking by default would stop good candidates until somebody turned the check off. Without a
+    warning, a value that was not judged would look like one that passed."""
 
     @model_validator(mode="after")
     def _has_evidence(self) -> Self:
         if self.predictions is None and self.metrics is None:
-            raise ValueError("expected predictions, metrics, or both: what is judged")
+            raise ValueError("expected predictions, metrics, or both")
         if self.predictions is not None and self.columns is None:
-            raise ValueError("expected columns: what those of `predictions` are called")
+            raise ValueError("expected columns, the names of the columns of `predictions`")
         return self
 
     @property
     def evidence(self) -> dict[Evidence, StepReference]:
-        """The outputs that it judges by, as far as it names them."""
+        """The outputs that the gate judges by; only those that are given."""
         named: dict[Evidence, StepReference | None] = {
             "predictions": self.predictions,
             "metrics": self.metrics,
@@ -283,6 +284,6 @@ class ModelGate(Spec):
 
 
 class Gates(Spec):
-    """Gates of the model. Datasets carry theirs as `expectations`."""
+    """The gate of the model. The gates of datasets are their `expectations`."""
 
     model: ModelGate | None = Field(default=None, description="Judges the candidate.")

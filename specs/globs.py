@@ -1,7 +1,7 @@
 """Which paths a list of globs admits: for `reads`, `triggers.commits` and missing files.
 
-A path as a spec sees it is one below the spec's folder, or `//path`: one from the repository's
-root, of a file that is elsewhere.
+A spec sees a file below its own folder by the path from there, and any other file as `//path`,
+the path from the repository's root.
 """
 
 import re
@@ -11,11 +11,11 @@ from functools import lru_cache
 from typing import Final
 
 ROOT: Final = "//"
-"""What a path from the repository's root begins with."""
+"""The prefix of a path from the repository's root."""
 
 
 def from_root(path: str, folder: str) -> str:
-    """The path in the repository of one that a spec in `folder` (`` for the top) sees."""
+    """The path in the repository of a path as a spec in `folder` (empty for the root) sees it."""
     if path.startswith(ROOT):
         return path.removeprefix(ROOT)
     return f"{folder}/{path}" if folder else path
@@ -30,16 +30,16 @@ def seen_from(folder: str, path: str) -> str:
 
 
 def as_seen(glob: str, folder: str) -> str:
-    """A path or glob that a spec in `folder` names, without `//` where it is below that."""
+    """A path or glob of a spec in `folder`, without `//` if it is below that folder."""
     plain = glob.removeprefix("!")
     return glob[: len(glob) - len(plain)] + seen_from(folder, from_root(plain, folder))
 
 
 def admits(globs: Sequence[str], path: str, folder: str = "") -> bool:
-    """Whether the last glob that matches `path` is one without `!`; both as seen from `folder`.
+    """Whether the last glob that matches `path` has no `!`; both are as seen from `folder`.
 
-    `*` and `?` stay inside one folder, `**` crosses folders, and `folder/` is all below it.
-    Nothing is admitted by an empty list.
+    `*` and `?` match within one folder, `**` matches across folders, and `folder/` matches all
+    files below it. An empty list admits nothing.
     """
     for glob in reversed(globs):
         if sees(glob.removeprefix("!"), path, folder):
@@ -48,9 +48,9 @@ def admits(globs: Sequence[str], path: str, folder: str = "") -> bool:
 
 
 def admits_link(globs: Sequence[str], path: str, folder: str = "") -> bool:
-    """The same for a symbolic link, which stands for all that it leads to: a glob that leads
-    through it admits it, too, and one that excludes all behind it excludes it. `**` takes a link,
-    but leads through none."""
+    """Like `admits`, for a symbolic link, which stands for everything it points to: a glob that
+    leads through the link admits it as well, and one that excludes everything behind it excludes
+    it. `**` matches a link, but never leads through one."""
     for glob in reversed(globs):
         plain = glob.removeprefix("!")
         if sees(plain, path, folder):
@@ -63,7 +63,7 @@ def admits_link(globs: Sequence[str], path: str, folder: str = "") -> bool:
 
 
 def leads_through(glob: str, path: str, folder: str = "") -> bool:
-    """Whether a glob means something behind `path`, which it names without `**`."""
+    """Whether a glob matches something below `path` and names `path` before any `**`."""
     parts = (glob + "**" if glob.endswith("/") else glob).removeprefix(ROOT).split("/")
     fixed = parts.index("**") if "**" in parts else len(parts) - 1
     start = ROOT if glob.startswith(ROOT) else ""
@@ -71,14 +71,15 @@ def leads_through(glob: str, path: str, folder: str = "") -> bool:
 
 
 def sees(glob: str, path: str, folder: str = "") -> bool:
-    """Whether one glob of a spec in `folder` matches one path as seen from there."""
+    """Whether a glob of a spec in `folder` matches a path as seen from there."""
     if glob.startswith(ROOT):
         return matches(glob.removeprefix(ROOT), from_root(path, folder))
     return not path.startswith(ROOT) and matches(glob, path)
 
 
 def matches(glob: str, path: str) -> bool:
-    """Whether one glob matches one path, in time of at most the product of their lengths."""
+    """Whether a glob matches a path; takes time at most proportional to the product of their
+    lengths."""
     folders = _folders(glob)
     parts = path.split("/")
     here = there = 0
@@ -92,7 +93,7 @@ def matches(glob: str, path: str) -> bool:
             here += 1
             there += 1
         elif star >= 0:
-            # Only the last `**` needs to take one folder more: the ones before it can stay.
+            # Only the last `**` has to match one more folder; earlier ones can stay as they are.
             mark += 1
             here, there = star + 1, mark
         else:
@@ -104,12 +105,12 @@ _NOTHING: Final = re.compile(r"(?!)")
 
 
 def _top(glob: str) -> str:
-    """The folder that a glob takes all of; the glob itself if it takes less."""
+    """The folder whose whole content a glob matches; otherwise the glob itself."""
     return glob.removesuffix("**").removesuffix("/") if glob.endswith(("/", "/**")) else glob
 
 
 @lru_cache(maxsize=1024)
 def _folders(glob: str) -> tuple[re.Pattern[str] | None, ...]:
-    """The glob by folder; None stands for `**`."""
+    """A pattern for each part of the glob; None stands for `**`."""
     parts = (glob + "**" if glob.endswith("/") else glob).split("/")
     return tuple(None if part == "**" else re.compile(translate(part)) for part in parts)

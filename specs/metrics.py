@@ -1,20 +1,21 @@
-"""The metrics by name: the one table that the spec, its schema, the gate and the docs are made of.
+"""The table of metrics, from which the spec, its schema, the gate and the docs are derived.
 
-`validators.model` computes every one of them. Nothing heavy is imported here.
+`validators.model` computes them. This module imports nothing heavy.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
 OWN: Final = "metrics."
-"""What the name of a number begins with that a step of the team's own wrote: `metrics.map` is the
-number `map` of the file that `gates.model.metrics` names."""
+"""The prefix for a number that one of the team's steps wrote: `metrics.map` is the number `map` in
+the file that `gates.model.metrics` names."""
 
 
 class Task(StrEnum):
-    """What a model does: tells two classes apart, or several, or says a number."""
+    """What a model predicts: one of two classes, one of several classes, or a number."""
 
     BINARY = "binary"
     MULTICLASS = "multiclass"
@@ -22,7 +23,7 @@ class Task(StrEnum):
 
     @property
     def words(self) -> str:
-        """The task as a person says it."""
+        """The task in words."""
         return _WORDS[self]
 
 
@@ -33,43 +34,48 @@ _WORDS: Final = {
 }
 
 _SCORES: Final = {Task.BINARY: "score", Task.MULTICLASS: "scores"}
-"""The column, as `columns` calls it, that has the scores of a task."""
+"""The key in `columns` of the scores for a task."""
 
 Needs = Literal["ranking", "probability", "class", "value"]
-"""`ranking`: any score; `probability`: a score within [0, 1], those of several classes with the sum
-1; `class`: a predicted class, or scores to take it from; `value`: the predicted number."""
+"""`ranking`: any score; `probability`: a score in [0, 1], which sum to 1 over several classes;
+`class`: a predicted class, or scores to derive it from; `value`: the predicted number."""
 
 Better = Literal["higher", "lower"]
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One way to measure predictions."""
+    """A measure of the quality of predictions."""
 
     name: str
     needs: Needs
     tasks: tuple[Task, ...]
     meaning: str
-    """How it is made, and averaged where there are classes: a line of the docs."""
+    """How it is computed, and averaged over classes; shown in the docs."""
     better: Better = "higher"
-    bounded: bool = True
-    """Whether every value lies within [0, 1]."""
+    lowest: float = 0.0
+    highest: float = 1.0
+    """The range of its values; infinite where there is no limit."""
     usual: tuple[Task, ...] = ()
-    """The tasks of which a report shows it unasked."""
+    """The tasks for which a report shows it even if no check names it."""
     by_class: bool = False
-    """Whether a class counts as much as any other, however few rows it has."""
+    """Whether all classes have the same weight, however few rows they have."""
     aliases: tuple[str, ...] = ()
-    """What it is called elsewhere; only to be helpful about a name that is not known."""
+    """Names that it has elsewhere, to suggest the right one for an unknown name."""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether its range is finite."""
+        return math.isfinite(self.highest - self.lowest)
 
     @property
     def greater_is_better(self) -> bool:
-        """Whether more of it is better."""
+        """Whether a higher value is better."""
         return self.better == "higher"
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of the predictions of which it needs one, as `columns` calls them; none for
-        what any of them will do."""
+        """The keys in `columns` of which it needs one; empty if any of them will do."""
         if self.needs == "class":
             return ()
         if self.needs == "value":
@@ -77,7 +83,7 @@ class Metric:
         return tuple(_SCORES[task] for task in self.tasks)
 
     def gain(self, candidate: float, baseline: float) -> float:
-        """Candidate against baseline, oriented so that more is better."""
+        """The difference from baseline to candidate; positive if the candidate is better."""
         return candidate - baseline if self.greater_is_better else baseline - candidate
 
 
@@ -91,8 +97,8 @@ _TABLE: Final = (
         "roc_auc",
         "ranking",
         _TWO,
-        "the share of pairs of a positive and a negative row that the score ranks rightly, ties "
-        "counting half",
+        "the share of pairs of a positive and a negative row that the score ranks correctly; a tie "
+        "counts as half",
         usual=_TWO,
         aliases=("auc", "auroc", "roc_auc_score", "rocauc"),
     ),
@@ -108,9 +114,9 @@ _TABLE: Final = (
         "log_loss",
         "probability",
         _CLASSES,
-        "the mean over the rows of -ln of the probability that the true class was given",
+        "the mean over the rows of -ln of the predicted probability of the true class",
         better="lower",
-        bounded=False,
+        highest=math.inf,
         usual=_CLASSES,
         aliases=("neg_log_loss", "logloss", "cross_entropy", "crossentropy", "nll"),
     ),
@@ -118,7 +124,7 @@ _TABLE: Final = (
         "brier_score",
         "probability",
         _TWO,
-        "the mean over the rows of the squared distance of the score from 1 or 0",
+        "the mean squared difference between the score and the label (1 or 0)",
         better="lower",
         usual=_TWO,
         aliases=("brier", "neg_brier_score", "brier_score_loss", "brier_loss"),
@@ -127,7 +133,8 @@ _TABLE: Final = (
         "expected_calibration_error",
         "probability",
         _TWO,
-        "the mean distance between score and frequency over ten bins of equal width, by rows",
+        "the mean difference between score and frequency over ten bins of equal width, weighted "
+        "by rows",
         better="lower",
         usual=_TWO,
         aliases=("ece", "calibration", "calibration_error"),
@@ -144,7 +151,7 @@ _TABLE: Final = (
         "balanced_accuracy",
         "class",
         _CLASSES,
-        "the mean of the recalls of the classes that labels have, each counting alike",
+        "the mean of the recalls of the classes among the labels, equally weighted",
         usual=_CLASSES,
         aliases=("balanced_accuracy_score", "bal_acc", "uar"),
     ),
@@ -152,7 +159,7 @@ _TABLE: Final = (
         "precision",
         "class",
         _TWO,
-        "of the rows predicted to be positive, the share that is",
+        "the share of rows predicted positive that are positive",
         usual=_TWO,
         aliases=("precision_score", "ppv"),
     ),
@@ -160,7 +167,7 @@ _TABLE: Final = (
         "recall",
         "class",
         _TWO,
-        "of the positive rows, the share that was predicted to be",
+        "the share of positive rows that are predicted positive",
         usual=_TWO,
         aliases=("recall_score", "sensitivity", "tpr"),
     ),
@@ -176,7 +183,7 @@ _TABLE: Final = (
         "f1_macro",
         "class",
         _CLASSES,
-        "the mean of the F1 of the classes, each counting alike",
+        "the mean F1 of the classes, equally weighted",
         usual=_SEVERAL,
         by_class=True,
         aliases=("macro_f1", "f1_score_macro", "f1macro"),
@@ -185,7 +192,7 @@ _TABLE: Final = (
         "f1_weighted",
         "class",
         _CLASSES,
-        "the mean of the F1 of the classes, each by its number of labels",
+        "the mean F1 of the classes, weighted by their number of labels",
         usual=_SEVERAL,
         aliases=("weighted_f1", "f1_score_weighted", "f1weighted"),
     ),
@@ -193,7 +200,7 @@ _TABLE: Final = (
         "precision_macro",
         "class",
         _CLASSES,
-        "the mean of the precision of the classes, each counting alike",
+        "the mean precision of the classes, equally weighted",
         by_class=True,
         aliases=("macro_precision",),
     ),
@@ -201,14 +208,14 @@ _TABLE: Final = (
         "precision_weighted",
         "class",
         _CLASSES,
-        "the mean of the precision of the classes, each by its number of labels",
+        "the mean precision of the classes, weighted by their number of labels",
         aliases=("weighted_precision",),
     ),
     Metric(
         "recall_macro",
         "class",
         _CLASSES,
-        "the mean of the recall of the classes, each counting alike",
+        "the mean recall of the classes, equally weighted",
         by_class=True,
         aliases=("macro_recall",),
     ),
@@ -216,14 +223,14 @@ _TABLE: Final = (
         "recall_weighted",
         "class",
         _CLASSES,
-        "the mean of the recall of the classes, each by its number of labels: the accuracy",
+        "the mean recall of the classes, weighted by their number of labels: the accuracy",
         aliases=("weighted_recall",),
     ),
     Metric(
         "roc_auc_ovr",
         "ranking",
         _SEVERAL,
-        "the mean over the classes of the ROC AUC of each against the rest, each counting alike",
+        "the mean ROC AUC of each class against the rest, equally weighted",
         usual=_SEVERAL,
         by_class=True,
         aliases=("roc_auc_macro", "auc_ovr", "roc_auc_ovo", "macro_auc", "ovr_auc"),
@@ -232,17 +239,16 @@ _TABLE: Final = (
         "roc_auc_ovr_weighted",
         "ranking",
         _SEVERAL,
-        "the mean over the classes of the ROC AUC of each against the rest, each by its number of "
-        "labels",
+        "the mean ROC AUC of each class against the rest, weighted by their number of labels",
         aliases=("roc_auc_weighted", "roc_auc_ovo_weighted", "weighted_auc"),
     ),
     Metric(
         "mean_absolute_error",
         "value",
         _NUMBER,
-        "the mean distance between prediction and label",
+        "the mean absolute difference between prediction and label",
         better="lower",
-        bounded=False,
+        highest=math.inf,
         usual=_NUMBER,
         aliases=("mae", "neg_mean_absolute_error", "l1"),
     ),
@@ -250,9 +256,9 @@ _TABLE: Final = (
         "root_mean_squared_error",
         "value",
         _NUMBER,
-        "the root of the mean squared distance between prediction and label",
+        "the square root of the mean squared difference between prediction and label",
         better="lower",
-        bounded=False,
+        highest=math.inf,
         usual=_NUMBER,
         aliases=("rmse", "neg_root_mean_squared_error", "mse", "mean_squared_error", "l2"),
     ),
@@ -260,9 +266,9 @@ _TABLE: Final = (
         "mean_absolute_percentage_error",
         "value",
         _NUMBER,
-        "the mean distance between prediction and label as a share of the label",
+        "the mean absolute difference between prediction and label, relative to the label",
         better="lower",
-        bounded=False,
+        highest=math.inf,
         usual=_NUMBER,
         aliases=("mape", "neg_mean_absolute_percentage_error"),
     ),
@@ -270,8 +276,8 @@ _TABLE: Final = (
         "r2",
         "value",
         _NUMBER,
-        "1 minus the squared error as a share of that of the mean label",
-        bounded=False,
+        "1 minus the ratio of the squared error to that of always predicting the mean label",
+        lowest=-math.inf,
         usual=_NUMBER,
         aliases=("r2_score", "r_squared", "rsquared", "r_2"),
     ),
@@ -282,13 +288,13 @@ ALIASES: Final = {alias: metric.name for metric in _TABLE for alias in metric.al
 
 
 def is_own(name: str) -> bool:
-    """Whether it is a number of the team's own, and none that the gate measures."""
+    """Whether it names a number that a step wrote, not a metric that the gate measures."""
     return name.startswith(OWN)
 
 
 def tasks_of(name: str, columns: Iterable[str]) -> tuple[Task, ...]:
-    """The tasks of a metric that the gate measures, as far as the named columns of the predictions
-    leave them open: a `score` is of two classes, `scores` are of several."""
+    """The tasks that a metric of the gate and the given columns allow: `score` is for two classes,
+    `scores` is for several."""
     metric = METRICS[name]
     if metric.needs not in ("ranking", "probability"):
         return metric.tasks
@@ -297,9 +303,9 @@ def tasks_of(name: str, columns: Iterable[str]) -> tuple[Task, ...]:
 
 
 def tasks_left(names: Iterable[str], columns: Iterable[str] = ()) -> frozenset[Task]:
-    """The tasks that the named metrics leave possible.
+    """The tasks that fit all the named metrics.
 
-    Names that agree on no task are judged by the first of them; the others then do not apply.
+    If no task fits all of them, the first ones decide, and the others do not apply.
     """
     named = tuple(columns)
     possible = frozenset(Task)
@@ -309,5 +315,5 @@ def tasks_left(names: Iterable[str], columns: Iterable[str] = ()) -> frozenset[T
 
 
 def usual_metrics(task: Task) -> tuple[str, ...]:
-    """What a report shows of a task for information, whatever the checks are."""
+    """The metrics that a report shows for a task whatever the checks are."""
     return tuple(metric.name for metric in _TABLE if task in metric.usual)

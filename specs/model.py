@@ -1,4 +1,4 @@
-"""The pipeline: everything that ml-pipeline.yaml can say, as frozen values."""
+"""The pipeline: everything that ml-pipeline.yaml can contain, as frozen values."""
 
 import re
 from collections.abc import Mapping
@@ -34,12 +34,12 @@ from specs.values import Cpu, Duration, Size
 
 SPEC_FILE = "ml-pipeline.yaml"
 SPEC_FILES: Final = (SPEC_FILE, "ml-pipeline.*.yaml")
-"""Globs of the names of specs: of one, and of several in a folder."""
+"""Globs of the file names of specs: of a single one, and of several in a folder."""
 _SPEC_FILE: Final = re.compile(r"ml-pipeline(\.(?P<name>[a-z0-9][a-z0-9-]*))?\.yaml")
 _MISNAMED: Final = re.compile(r"ml[-_. ]?pipelines?([._](?P<name>[\w.-]+?))?\.ya?ml", re.IGNORECASE)
 API_VERSION = "headgate.dev/v1"
 DATA = "data."
-"""What the names of nodes begin with that bring a dataset."""
+"""The prefix of the names of nodes that fetch a dataset."""
 
 ExecutorKind = Literal["local", "docker", "kubernetes"]
 Access = Literal["path", "uri"]
@@ -56,20 +56,20 @@ NotifyEvent = Literal[
 
 
 def place_of(command: str) -> tuple[str, ...]:
-    """Where a spec says what a command of `Pipeline.commands` is."""
+    """The place in the spec of a command of `Pipeline.commands`."""
     fetched = command.startswith(DATA)
     return ("datasets", command.removeprefix(DATA), "fetch") if fetched else ("steps", command)
 
 
 def is_spec_file(name: str) -> bool:
-    """Whether a file of that name is a spec: `ml-pipeline.yaml`, or `ml-pipeline.NAME.yaml` where
-    a folder has several."""
+    """Whether a file of that name is a spec: `ml-pipeline.yaml`, or `ml-pipeline.NAME.yaml` if a
+    folder has several."""
     return _SPEC_FILE.fullmatch(name) is not None
 
 
 def misnamed(name: str) -> str | None:
-    """What a file should be called that is a spec by all but the letter of its name; None for a
-    spec, and for any other file."""
+    """The right name for a file whose name is almost that of a spec; None for a spec and for any
+    other file."""
     found = _MISNAMED.fullmatch(name)
     if found is None or is_spec_file(name):
         return None
@@ -78,21 +78,21 @@ def misnamed(name: str) -> str | None:
 
 
 def named_by(folder: str, file: str) -> str:
-    """What a pipeline is called after the place of its spec: `NAME` of `ml-pipeline.NAME.yaml`
-    below the name of its folder, which is empty for the top of a repository."""
+    """The name of a pipeline by the path of its spec: the name of its folder (empty at the root of
+    the repository), then the `NAME` of `ml-pipeline.NAME.yaml`."""
     found = _SPEC_FILE.fullmatch(file)
     own = found["name"] if found else None
     return "-".join(part for part in (folder, own) if part)
 
 
 def spec_order(path: str) -> tuple[str, bool, str]:
-    """Sorts the paths of specs: by folder, and the plain name before others."""
+    """A key to sort the paths of specs: by folder, with `ml-pipeline.yaml` first."""
     folder, _, file = path.rpartition("/")
     return folder, file != SPEC_FILE, file
 
 
 class Metadata(Spec):
-    """Who the pipeline is and whom it belongs to."""
+    """The pipeline's name and owners."""
 
     name: PipelineName = Field(description="Lower-case letters, digits and dashes.")
     owners: Many[Text] = Field(default=(), description="People or teams, such as @flights-ml.")
@@ -106,28 +106,29 @@ class CommitTrigger(Spec):
         default=("**", "!**/*.md", "!docs/**"),
         max_length=MOST_GLOBS,
         description="Globs below the spec's folder, or from the repository's root as `//src/**`; "
-        "the last that matches decides, `!` excludes.",
+        "the last match decides, `!` excludes.",
     )
     branches: Many[Text] = Field(
         default=(),
-        description="Globs of watched branches, as the default branch says it; else it alone.",
+        description="Globs of the branches to watch, as listed on the default branch. By default "
+        "only the default branch.",
     )
     supersede: Literal["cancel", "queue"] = Field(
         default="cancel",
-        description="What a newer commit of a branch means for an older one that runs or waits: "
-        "`cancel` ends it if the newer one runs anything else, `queue` runs each in its turn. Of a "
-        "pull request only the head counts.",
+        description="What happens to an older commit of a branch that is running or waiting when a "
+        "newer one arrives: `cancel` ends it unless both would run the same, `queue` runs one "
+        "after the other. For a pull request, only the head is run.",
     )
 
 
 class PullRequestTrigger(Spec):
-    """Which pull requests are run, and with what."""
+    """Which pull requests are run, and with which secrets."""
 
-    enabled: bool = Field(default=True, description="Whether they are run and reported on.")
+    enabled: bool = Field(default=True, description="Whether to run them and report on them.")
     secrets: Many[Variable] = Field(
         default=(),
-        description="Secrets that steps get in runs of pull requests, too; never those of forks. "
-        "Both their base and the default branch have to name them.",
+        description="Secrets that steps also get in runs of pull requests, but never of forks. "
+        "Both the base branch and the default branch have to name them.",
     )
 
 
@@ -137,17 +138,17 @@ class DataTrigger(Spec):
     datasets: Many[Name] = Field(min_length=1, description="Names under `datasets`.")
     quiet: Duration = Field(
         default=timedelta(seconds=30),
-        description="How long nothing may have changed before the data counts as complete; a "
-        "commit of a table is complete at once, unless this is said.",
+        description="How long the data has to be unchanged to count as complete. A commit of a "
+        "table is complete at once unless this is set.",
     )
     marker: Text | None = Field(
         default=None,
-        description="The file that says the data is complete, such as _SUCCESS; replaces `quiet`.",
+        description="The file that marks the data as complete, such as _SUCCESS; replaces `quiet`.",
     )
 
 
 class Triggers(Spec):
-    """What starts a run. Commits and pull requests do unless switched off."""
+    """What starts a run. Commits and pull requests do by default."""
 
     commits: CommitTrigger = Field(default=CommitTrigger(), description="New commits.")
     pull_requests: PullRequestTrigger = Field(
@@ -158,28 +159,29 @@ class Triggers(Spec):
 
 
 class Dataset(Spec):
-    """Objects that belong together, and what has to hold for them."""
+    """Data, and the expectations that it has to meet."""
 
     uri: Location | None = Field(
         default=None,
-        description="s3://, gs://, az:// or file://, or a path in the repository; may hold globs.",
+        description="s3://, gs://, az:// or file://, or a path in the repository; may contain "
+        "globs.",
     )
     query: Query | None = Field(
-        default=None, description="Instead of `uri`: the rows of a statement to a database."
+        default=None, description="Instead of `uri`: the rows that a database statement selects."
     )
     fetch: "Fetch | None" = Field(
-        default=None, description="Instead of `uri`: a command that brings the data."
+        default=None, description="Instead of `uri`: a command that fetches the data."
     )
     expectations: RepositoryPath | None = Field(
         default=None, description="The file of a Great Expectations suite, JSON or YAML."
     )
     types: Mapping[Text, ColumnType] = Field(
         default={},
-        description="The types of columns, by name, for the suite; without it, as they look.",
+        description="The types of columns, by name, for the suite. By default they are inferred.",
     )
     nulls: Many[str] = Field(
         default=("",),
-        description="The texts of CSV and TSV that are null; by default the empty one.",
+        description="The texts of CSV and TSV that mean null; by default only the empty text.",
     )
 
     @model_validator(mode="after")
@@ -195,7 +197,7 @@ class Dataset(Spec):
 
     @property
     def address(self) -> str:
-        """Where it comes from, in a line for people."""
+        """Where it comes from, in one line for people."""
         if self.query is not None:
             return f"a query of {self.query.url}"
         return self.uri or (f"`{self.fetch.run}`" if self.fetch else "")
@@ -207,8 +209,8 @@ class Resources(Spec):
     cpu: Cpu | None = Field(default=None, description="Processors, such as 2 or 500m.")
     memory: Size | None = Field(
         default=None,
-        description="Memory that all its processes together may hold, such as 512Mi or 4Gi; above "
-        "it the step is killed.",
+        description="Memory of all its processes together, such as 512Mi or 4Gi; a step that uses "
+        "more is killed.",
     )
 
 
@@ -216,35 +218,34 @@ class Environment(Spec):
     """Where steps and the model server run, unless a step says otherwise."""
 
     requirements: RepositoryPath | None = Field(
-        default=None, description="A pip requirements file; built once per content."
+        default=None,
+        description="A pip requirements file; the environment is built once per content.",
     )
     project: RepositoryFolder | None = Field(
         default=None,
         description="Instead of `requirements`: the folder of a pyproject.toml with its uv.lock, "
-        "poetry.lock or pylock.toml, or of an environment.yml; `//` begins at the repository's "
+        "poetry.lock or pylock.toml, or of an environment.yml; `//` starts at the repository's "
         "root.",
     )
     groups: Many[Text] = Field(
-        default=(), description="Dependency groups of `project` that are installed, too."
+        default=(), description="Dependency groups of `project` to install as well."
     )
-    extras: Many[Text] = Field(
-        default=(), description="Extras of `project` that are installed, too."
-    )
+    extras: Many[Text] = Field(default=(), description="Extras of `project` to install as well.")
     python: Text | None = Field(
         default=None,
         pattern=r"^3\.\d+(\.\d+)?$",
-        description="The Python version, such as 3.11; without it, the controller's own.",
+        description="The Python version, such as 3.11; by default the controller's own.",
     )
     executor: ExecutorKind | None = Field(
-        default=None, description="Without it, docker for what has an image, else local."
+        default=None, description="By default docker for steps with an image, and local for others."
     )
     image: Text | None = Field(
         default=None, description="The container image, best as name@sha256:DIGEST."
     )
     build: RepositoryFolder | None = Field(
-        default=None, description="Instead of `image`: a folder with the Dockerfile of one."
+        default=None, description="Instead of `image`: the folder of a Dockerfile to build."
     )
-    resources: Resources = Field(default=Resources(), description="Limits of every step.")
+    resources: Resources = Field(default=Resources(), description="The limits of each step.")
 
 
 class Step(Spec):
@@ -253,119 +254,122 @@ class Step(Spec):
     run: Text = Field(
         description=(
             "The command, with {inputs.NAME}, {outputs.NAME}, {params.NAME} and {root}, the "
-            "repository's root. "
-            "It is split like a shell line, but no shell runs it."
+            "repository's root. It is split like a shell line, but not run by a shell."
         )
     )
     inputs: Mapping[Name, Reference] = Field(
-        default={}, description="Datasets and outputs of other steps, by the step's own name."
+        default={},
+        description="Datasets and outputs of other steps, by the name the step uses for them.",
     )
     outputs: Mapping[Name, RelativePath] = Field(default={}, description="File names, by name.")
     reads: Many[RepositoryPath] | None = Field(
         default=None,
         max_length=MOST_GLOBS,
-        description="Globs of the files it reads, `//src/**` from the repository's root; without "
-        "it, all that `triggers.commits` admits.",
+        description="Globs of the files it reads; `//src/**` starts at the repository's root. The "
+        "default is every file that `triggers.commits` admits.",
     )
     params: Mapping[Name, Scalar] = Field(
-        default={}, description="Parameters of this step, over those of the pipeline."
+        default={}, description="Parameters of this step, which override the pipeline's."
     )
-    timeout: Duration = Field(default=timedelta(hours=1), description="The longest it may run.")
-    retries: int = Field(default=0, ge=0, le=10, description="Further tries after a failure.")
+    timeout: Duration = Field(default=timedelta(hours=1), description="How long it may run.")
+    retries: int = Field(default=0, ge=0, le=10, description="Retries after a failure.")
     backoff: Duration = Field(
         default=timedelta(seconds=10), description="The wait before a retry; doubles each time."
     )
     env: Mapping[Variable, str] = Field(
-        default={}, description="Environment variables; with the placeholders of `run`."
+        default={}, description="Environment variables, with the placeholders of `run`."
     )
     secrets: Many[Variable] = Field(
         default=(), description="Secrets handed to the step as environment variables."
     )
     access: Mapping[Name, Access] = Field(
-        default={}, description="Per input: a local path (the default) or the URI and versions."
+        default={},
+        description="For each input: a local path (the default), or the URI and versions.",
     )
-    executor: ExecutorKind | None = Field(default=None, description="Over the environment's.")
-    image: Text | None = Field(default=None, description="Over the environment's.")
-    build: RepositoryFolder | None = Field(default=None, description="Over the environment's.")
+    executor: ExecutorKind | None = Field(default=None, description="Overrides the environment's.")
+    image: Text | None = Field(default=None, description="Overrides the environment's.")
+    build: RepositoryFolder | None = Field(default=None, description="Overrides the environment's.")
     network: bool = Field(default=False, description="Whether its container may use the network.")
-    resources: Resources | None = Field(default=None, description="Over the environment's.")
+    resources: Resources | None = Field(default=None, description="Overrides the environment's.")
     cache: Cache = Field(
         default="always",
-        description="Whether an equal step's result is reused: always, never (it runs in every "
-        "run), or {for: 24h}, while it is no older. What reads its outputs goes by their content.",
+        description="Whether to reuse the result of an identical step: always, never (it runs in "
+        "every run), or {for: 24h}, up to that age. Steps that read its outputs depend on their "
+        "content.",
     )
 
 
 class Fetch(Spec):
-    """A command that brings a dataset from elsewhere. The content's digest is its version."""
+    """A command that fetches a dataset. The digest of the content is its version."""
 
     run: Text = Field(
-        description="The command, with {output}, {params.NAME} and {root}; no shell runs it. "
-        "{output} is an empty folder, or with `file` the path of that file."
+        description="The command, with {output}, {params.NAME} and {root}; not run by a shell. "
+        "{output} is an empty folder or, with `file`, the path of that file."
     )
     file: RelativePath | None = Field(
-        default=None, description="The one file that it writes, such as orders.csv."
+        default=None, description="The single file that it writes, such as orders.csv."
     )
     reads: Many[RepositoryPath] | None = Field(
         default=None,
         max_length=MOST_GLOBS,
-        description="Globs of the files it reads, `//src/**` from the repository's root; without "
-        "it, all that `triggers.commits` admits.",
+        description="Globs of the files it reads; `//src/**` starts at the repository's root. The "
+        "default is every file that `triggers.commits` admits.",
     )
     env: Mapping[Variable, str] = Field(
-        default={}, description="Environment variables; with the placeholders of `run`."
+        default={}, description="Environment variables, with the placeholders of `run`."
     )
     secrets: Many[Variable] = Field(
         default=(), description="Secrets handed to the command as environment variables."
     )
-    timeout: Duration = Field(default=timedelta(hours=1), description="The longest it may run.")
-    retries: int = Field(default=0, ge=0, le=10, description="Further tries after a failure.")
+    timeout: Duration = Field(default=timedelta(hours=1), description="How long it may run.")
+    retries: int = Field(default=0, ge=0, le=10, description="Retries after a failure.")
     backoff: Duration = Field(
         default=timedelta(seconds=10), description="The wait before a retry; doubles each time."
     )
-    executor: ExecutorKind | None = Field(default=None, description="Over the environment's.")
-    image: Text | None = Field(default=None, description="Over the environment's.")
-    build: RepositoryFolder | None = Field(default=None, description="Over the environment's.")
+    executor: ExecutorKind | None = Field(default=None, description="Overrides the environment's.")
+    image: Text | None = Field(default=None, description="Overrides the environment's.")
+    build: RepositoryFolder | None = Field(default=None, description="Overrides the environment's.")
     network: bool = Field(default=True, description="Whether its container may use the network.")
-    resources: Resources | None = Field(default=None, description="Over the environment's.")
+    resources: Resources | None = Field(default=None, description="Overrides the environment's.")
     cache: Cache = Field(
         default="never",
-        description="Whether what was fetched is reused: never (it is fetched in every run), "
-        "{for: 24h} while it is no older, or always.",
+        description="Whether to reuse fetched data: never (every run fetches it), {for: 24h} up "
+        "to that age, or always.",
     )
 
     def as_step(self, name: str) -> Step:
-        """The step that brings the dataset of that name."""
+        """The step that fetches the dataset of that name."""
         own = {field: getattr(self, field) for field in type(self).model_fields if field != "file"}
         return Step(**own, outputs={"data": self.file or name})
 
 
 class Notification(Spec):
-    """Whom to tell, and when."""
+    """Whom to notify, and when."""
 
     to: Address = Field(
-        description="An Apprise URL, in which ${NAME} stands for a secret; or github-issue: an "
-        "issue in the pipeline's repository, closed when what it tells of is over."
+        description="An Apprise URL, in which ${NAME} stands for a secret; or github-issue for an "
+        "issue in the pipeline's repository, closed when its cause is resolved."
     )
     on: Many[NotifyEvent] = Field(
         default=("rollback", "gate_failed", "stuck", "run_failed", "approval_needed", "refused"),
         min_length=1,
-        description="The events to tell about.",
+        description="The events to notify about.",
     )
 
 
 class Policy(Spec):
-    """Who decides about the rules themselves."""
+    """Approval of changes to the rules."""
 
     approvers: Many[Approver] = Field(
         default=(),
-        description="Who may accept a pull request that loosens a rule: @person or @team/name; "
-        "without any, who may administer the repository. The base branch says so.",
+        description="Who may approve a pull request that loosens a rule: @person or "
+        "@organisation/team; by default the administrators of the repository. The list on the "
+        "base branch counts.",
     )
 
 
 class Pipeline(Spec):
-    """One ml-pipeline.yaml."""
+    """An ml-pipeline.yaml."""
 
     api_version: Literal["headgate.dev/v1"] = Field(
         alias="apiVersion", description="The version of this format."
@@ -375,27 +379,27 @@ class Pipeline(Spec):
     triggers: Triggers = Field(default=Triggers(), description="What starts a run.")
     datasets: Mapping[Name, Dataset] = Field(default={}, description="The data, by name.")
     params: Mapping[Name, Scalar] = Field(
-        default={}, description="Parameters of all steps: text, numbers, true or false."
+        default={}, description="Parameters for all steps: text, numbers, true or false."
     )
     environment: Environment = Field(default=Environment(), description="Where steps run.")
     steps: Mapping[Name, Step] = Field(min_length=1, description="The commands, by name.")
     model: OutputReference | None = Field(
-        default=None, description="The output that is the model; without it nothing is released."
+        default=None, description="The output that is the model; without one, nothing is released."
     )
-    gates: Gates = Field(default=Gates(), description="What a candidate has to show.")
+    gates: Gates = Field(default=Gates(), description="The checks that a candidate has to pass.")
     policy: Policy = Field(default=Policy(), description="Who may change the rules.")
     release: Release | None = Field(
-        default=None, description="The way to production; without it runs only report."
+        default=None, description="The way to production; without one, runs only report."
     )
-    notify: Many[Notification] = Field(default=(), description="Whom to tell, and when.")
+    notify: Many[Notification] = Field(default=(), description="Whom to notify, and when.")
 
     def params_of(self, step: str) -> dict[str, Scalar]:
-        """The parameters that `step` sees: the pipeline's, and over them its own."""
+        """The parameters of `step`: its own override the pipeline's."""
         return {**self.params, **self.commands[step].params}
 
     @property
     def commands(self) -> dict[str, Step]:
-        """The steps, and as `data.NAME` those that fetch datasets."""
+        """The steps and, as `data.NAME`, those that fetch datasets."""
         fetches = {
             f"{DATA}{name}": dataset.fetch.as_step(name)
             for name, dataset in self.datasets.items()
@@ -404,7 +408,7 @@ class Pipeline(Spec):
         return {**fetches, **self.steps}
 
     def executor_of(self, step: str | None) -> ExecutorKind:
-        """Where `step` runs; None: the model server, and what says nothing of its own."""
+        """Where `step` runs; for None, the model server and steps without settings of their own."""
         environment = self.environment
         contained = environment.image is not None or environment.build is not None
         shared = environment.executor or ("docker" if contained else "local")
@@ -416,22 +420,22 @@ class Pipeline(Spec):
         return own.executor or shared
 
     def image_of(self, step: str | None) -> str | None:
-        """The container image of `step`, or of the model server; None where one is built."""
+        """The container image of `step`, or of the model server for None; None if it is built."""
         own = self.commands[step] if step is not None else None
         if own is not None and own.build is not None:
             return None
         return (own.image if own is not None else None) or self.environment.image
 
     def build_of(self, step: str | None) -> str | None:
-        """The folder that the image of `step`, or of the model server, is built from."""
+        """The folder from which the image of `step`, or of the model server for None, is built."""
         own = self.commands[step] if step is not None else None
         if own is not None and (own.build is not None or own.image is not None):
             return own.build
         return self.environment.build
 
     def resources_of(self, step: str) -> Resources:
-        """What `step` may use."""
+        """The resources that `step` may use."""
         return self.commands[step].resources or self.environment.resources
 
 
-Dataset.model_rebuild()  # it was written down before `Fetch`
+Dataset.model_rebuild()  # it refers to `Fetch`, which is defined after it

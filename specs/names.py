@@ -1,18 +1,18 @@
-"""What a name may look like, and how a name is made of free text."""
+"""The form of names, and how to make a name from free text."""
 
 import re
 
 PIPELINE_PATTERN = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
-"""Pipelines name branches, folders, containers and Kubernetes objects, so: a DNS label."""
+"""A DNS label, because pipelines name branches, folders, containers and Kubernetes objects."""
 
 PART_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]*$"
-"""Steps, datasets, inputs, outputs and parameters: what `{inputs.x}` and `steps.x.y` can hold."""
+"""Names of steps, datasets, inputs, outputs and parameters, as in `{inputs.x}` and `steps.x.y`."""
 
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
-"""Environment variables and secrets, as POSIX writes them."""
+"""Names of environment variables and secrets, as in POSIX."""
 
 LONGEST = 63
-"""Characters in the longest name: the limit of a DNS label."""
+"""Characters in the longest name, which is the limit of a DNS label."""
 
 _PIPELINE = re.compile(PIPELINE_PATTERN.replace("$", r"\Z"))
 _PART = re.compile(PART_PATTERN.replace("$", r"\Z"))
@@ -29,9 +29,9 @@ def is_part_name(text: str) -> bool:
 
 
 def slug(text: str) -> str:
-    """The nearest valid pipeline name for `text`; `pipeline` when nothing of it can stay.
+    """The closest valid pipeline name for `text`; `pipeline` if none of its characters is valid.
 
-    Applying it twice changes nothing.
+    Idempotent.
     """
     words = re.findall(r"[a-z0-9]+", text.lower())
     joined = "-".join(words).lstrip("0123456789-")[:LONGEST].rstrip("-")

@@ -1,4 +1,4 @@
-"""References between parts of a spec, and the placeholders of a `run` line or a variable."""
+"""References between parts of a spec, and placeholders in `run` lines and variables."""
 
 import re
 import shlex
@@ -46,7 +46,7 @@ def parse_reference(value: object) -> DatasetReference | StepReference:
 
 
 def parse_step_reference(value: object) -> StepReference:
-    """Read `steps.STEP.OUTPUT`. Raises ValueError, also for a dataset."""
+    """Read `steps.STEP.OUTPUT`. Raises ValueError, including for a dataset."""
     try:
         found = parse_reference(value)
     except ValueError:
@@ -97,7 +97,7 @@ class Placeholder:
 
     @property
     def key(self) -> str:
-        """What `render` looks it up by: `inputs.flights`, `model`."""
+        """The key that `render` looks up: `inputs.flights`, `model`."""
         return f"{self.kind}.{self.name}" if self.name else self.kind
 
     def __str__(self) -> str:
@@ -105,12 +105,12 @@ class Placeholder:
 
 
 class TemplateError(ValueError):
-    """A `run` line or a variable that cannot be split or filled in; the message says where."""
+    """A `run` line or a variable cannot be split or filled in; the message says where."""
 
 
 _BRACES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _MEANT: Final = re.compile(r"(?<![${])\{\s*[A-Za-z_][\w-]*(\.[\w.-]*)?\s*\}")
-"""What looks like a placeholder; `${NAME}` is a shell's."""
+"""Text that looks like a placeholder; `${NAME}` is left to the shell."""
 _NAMED: Final = ("inputs", "outputs", "params")
 _PLAIN: Final = ("model", "port", "host", "environment", "output", "root")
 _FORMS: Final = (
@@ -119,14 +119,14 @@ _FORMS: Final = (
 )
 
 Word = tuple[str | Placeholder, ...]
-"""One argument: text and placeholders, to be joined."""
+"""One argument: text and placeholders to be joined."""
 
 
 def parse_run(template: str) -> tuple[Word, ...]:
     """Split a `run` line into words as a shell would, and find the placeholders in each.
 
-    `{{` and `}}` stand for braces. Raises TemplateError for an unclosed quote or brace, for a
-    placeholder of no known form, and for a line without a command.
+    `{{` and `}}` stand for braces. Raises TemplateError for an unclosed quote or brace, an unknown
+    placeholder, or a line without a command.
     """
     try:
         words = shlex.split(template)
@@ -138,14 +138,14 @@ def parse_run(template: str) -> tuple[Word, ...]:
 
 
 def parse_value(template: str) -> Word:
-    """The text and the placeholders of a variable, which is one word whatever it holds. Raises
-    TemplateError as `parse_run`."""
+    """The text and the placeholders of a variable, which is a single word even if it has spaces.
+    Raises TemplateError like `parse_run`."""
     return _parse_word(template)
 
 
 def is_literal(template: str) -> bool:
-    """Whether the value of a variable is no template and means none, such as JSON: it is handed
-    over as it is written."""
+    """Whether the value of a variable is not meant as a template, such as JSON, and so is passed on
+    unchanged."""
     try:
         parse_value(template)
     except TemplateError:
@@ -154,12 +154,12 @@ def is_literal(template: str) -> bool:
 
 
 def placeholders(template: str) -> tuple[Placeholder, ...]:
-    """The placeholders of a `run` line, each once, in order. Raises TemplateError."""
+    """The distinct placeholders of a `run` line, in order. Raises TemplateError."""
     return _each_once(part for word in parse_run(template) for part in word)
 
 
 def placeholders_of(env: Mapping[str, str]) -> tuple[Placeholder, ...]:
-    """Those of variables, each once; a value that is no template has none."""
+    """The distinct placeholders of variables; a value that is not a template has none."""
     return _each_once(part for value in env.values() for part in _word_or_text(value))
 
 
@@ -168,11 +168,11 @@ def _each_once(parts: Iterable[str | Placeholder]) -> tuple[Placeholder, ...]:
 
 
 def render(template: str, values: Mapping[str, str]) -> tuple[str, ...]:
-    """The arguments of a `run` line, with each placeholder's value looked up by its key.
+    """The arguments of a `run` line, with each placeholder replaced by the value of its key.
 
-    The line is split before values are put in, so a value is never split, never expanded and
-    never becomes a second argument. Raises TemplateError, also for a value that is missing or
-    holds a NUL byte.
+    The line is split before values are put in, so a value is never split or expanded and never
+    becomes a second argument. Raises TemplateError, including for a missing value and one with a
+    NUL byte.
     """
     return tuple(
         "".join(part if isinstance(part, str) else _value(part, values) for part in word)
@@ -181,10 +181,10 @@ def render(template: str, values: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def render_env(env: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
-    """Variables with each placeholder's value looked up by its key.
+    """Variables with each placeholder replaced by the value of its key.
 
-    A value that is no template is left as it is written, as is one that names what is not there:
-    specs that older controllers kept may hold braces that meant themselves.
+    A value that is not a template, or has an unknown placeholder, is left unchanged: specs stored
+    by older controllers may have braces that stand for themselves.
     """
     return {name: _filled_in(value, values) for name, value in env.items()}
 
@@ -204,7 +204,7 @@ def _word_or_text(template: str) -> Word:
 
 
 def as_argument(value: bool | float | str) -> str:
-    """A parameter as a command line shows it: `true`, `6`, `0.1`, `text`."""
+    """A parameter as text on a command line: `true`, `6`, `0.1`, `text`."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -246,5 +246,5 @@ def _parse_placeholder(inside: str) -> Placeholder:
     if (kind in _PLAIN and not dot) or (kind in _NAMED and is_part_name(name)):
         return Placeholder(kind, name)
     raise TemplateError(
-        f"{{{inside[:LONGEST]}}} is no placeholder; expected {_FORMS} (write {{{{ for a brace)"
+        f"{{{inside[:LONGEST]}}} is not a placeholder; expected {_FORMS} (write {{{{ for a brace)"
     )

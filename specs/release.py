@@ -1,4 +1,4 @@
-"""How a model is served, and how it comes into staging and production."""
+"""How a model is served, and how it gets into staging and production."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -15,33 +15,33 @@ IDLE: Final = timedelta(seconds=60)
 HUNG_AFTER: Final = timedelta(seconds=30)
 LARGEST_REQUEST: Final = 16 << 20
 LONGEST_WAIT: Final = timedelta(hours=1)
-"""For a server, at most: one that leaves is waited for as long."""
+"""The most that the time limits of a server may be: one that shuts down gets as long."""
 LARGEST: Final = 128 << 20
-"""Bytes that a request may be allowed at most: half of what a router holds of all of them."""
+"""Bytes, the most that `largest_request` may be: half of what a router buffers in total."""
 
 
 def _is_affordable(size: int) -> int:
     if not 0 < size <= LARGEST:
-        raise ValueError(f"expected a size above 0 and of at most {format_size(LARGEST)}")
+        raise ValueError(f"expected a size above 0 and at most {format_size(LARGEST)}")
     return size
 
 
 class Serve(Spec):
-    """The model server: a command that serves one model on one port."""
+    """The model server: a command that serves a model on a port."""
 
     run: Text = Field(
         description="The command; `{model}` is the model's path, `{port}` where to listen, and "
         "`{root}` the repository's root."
     )
     ready: HttpPath = Field(
-        default="/healthz", description="Answers 200 when the server can take requests."
+        default="/healthz", description="Returns 200 when the server can take requests."
     )
-    predict: HttpPath = Field(default="/predict", description="Where predictions are asked for.")
+    predict: HttpPath = Field(default="/predict", description="The path for predictions.")
     reads: Many[RepositoryPath] | None = Field(
         default=None,
         max_length=MOST_GLOBS,
-        description="Globs of the files it reads, `//src/**` from the repository's root; without "
-        "it, all that `triggers.commits` admits.",
+        description="Globs of the files it reads; `//src/**` starts at the repository's root. The "
+        "default is every file that `triggers.commits` admits.",
     )
     startup_deadline: Duration = Field(
         default=timedelta(minutes=1), description="The longest wait until the server is ready."
@@ -50,26 +50,27 @@ class Serve(Spec):
         default=ANSWER_WITHIN,
         gt=timedelta(0),
         le=LONGEST_WAIT,
-        description="The longest wait for the first byte of an answer; then it is a failure.",
+        description="How long the first byte of a response may take; after that the request has "
+        "failed.",
     )
     idle: Duration = Field(
         default=IDLE,
         gt=timedelta(0),
         le=LONGEST_WAIT,
-        description="The longest wait for the next byte of an answer that has begun; while bytes "
-        "come, a stream lives on.",
+        description="How long the next byte of a response may take. A stream lasts as long as "
+        "bytes arrive.",
     )
     largest_request: Annotated[Size, AfterValidator(_is_affordable)] = Field(
         default=LARGEST_REQUEST,
-        description="The largest body of a request; a larger one is refused with 413.",
+        description="The largest request body; a larger one gets status 413.",
     )
     hung_after: Annotated[Duration, Field(ge=timedelta(seconds=5))] | None = Field(
         default=None,
-        description="A server in production that answers neither `ready` nor a caller for so long "
-        "is started again; without it 30 s, or `answer_within` if that is longer.",
+        description="A server in production is restarted if it answers neither `ready` nor a "
+        "caller for this long. The default is 30 s, or `answer_within` if that is longer.",
     )
     env: Mapping[Variable, str] = Field(
-        default={}, description="Environment variables; with the placeholders of `run`."
+        default={}, description="Environment variables, with the placeholders of `run`."
     )
     secrets: Many[Variable] = Field(
         default=(), description="Secrets handed to the server as environment variables."
@@ -77,17 +78,19 @@ class Serve(Spec):
 
     @property
     def patience(self) -> timedelta:
-        """For how long it may answer nobody: one request after the other may take it as long as
-        its callers wait."""
+        """How long it may answer nobody: a server that handles one request at a time may take as
+        long over each as its callers wait."""
         return self.hung_after or max(HUNG_AFTER, self.answer_within)
 
 
 class Expect(Spec):
-    """What a smoke request has to be answered with."""
+    """The expected response to a smoke request."""
 
     status: int = Field(default=200, ge=100, le=599, description="The HTTP status.")
-    contains: Text | None = Field(default=None, description="Text that the answer has to hold.")
-    within: Duration = Field(default=timedelta(seconds=10), description="The longest wait.")
+    contains: Text | None = Field(
+        default=None, description="Text that the response has to contain."
+    )
+    within: Duration = Field(default=timedelta(seconds=10), description="How long it may take.")
 
 
 class Smoke(Spec):
@@ -99,20 +102,20 @@ class Smoke(Spec):
 
     get: HttpPath | None = Field(default=None, description="A path to GET.")
     post: HttpPath | None = Field(default=None, description="A path to POST to.")
-    body: RepositoryPath | None = Field(default=None, description="The file that is posted.")
-    expect: Expect = Field(default=Expect(), description="What the answer has to be.")
+    body: RepositoryPath | None = Field(default=None, description="The file to post.")
+    expect: Expect = Field(default=Expect(), description="The expected response.")
 
     @model_validator(mode="after")
     def _asks_once(self) -> Self:
         if (self.get is None) == (self.post is None):
             raise ValueError("expected one of get and post")
         if self.get is not None and self.body is not None:
-            raise ValueError("expected no body with get; a body goes with post")
+            raise ValueError("expected no body with get; only post sends a body")
         return self
 
 
 class Staging(Spec):
-    """What a candidate has to do before it meets live traffic."""
+    """What a candidate has to pass before it gets live traffic."""
 
     smoke: Many[Smoke] = Field(default=(), description="Requests, in order.")
 
@@ -122,64 +125,66 @@ class ErrorSignal(Spec):
 
     not_worse_by: Percent = Field(
         default=0.005,
-        description="How many more requests in a hundred may fail than on stable (points).",
+        description="How many percentage points more requests may fail than on stable.",
     )
     at_most: Percent | None = Field(
         default=None,
-        description="A service level: more failures than this roll back whatever stable does.",
+        description="A service level: a larger share of failures rolls back whatever stable does.",
     )
     counts: Many[Status] = Field(
         default=("no_answer", "5xx"),
         min_length=1,
-        description="What counts as a failure: a class of statuses (3xx, 4xx, 5xx), one status "
-        "such as 422, or no_answer.",
+        description="What counts as a failure: classes of statuses (3xx, 4xx, 5xx), single "
+        "statuses such as 422, and no_answer.",
     )
 
 
 class LatencySignal(Spec):
-    """How long an answer takes."""
+    """How long responses take."""
 
     not_worse_by: Percent = Field(
-        default=0.2, description="How much longer than stable's it may be (relative)."
+        default=0.2, description="How much longer than on stable it may be, as a share."
     )
 
 
 class StatusSignal(Spec):
-    """The share of answers with certain statuses; more than on stable roll back."""
+    """The share of responses with certain statuses; more than on stable rolls back."""
 
     enabled: bool = Field(default=True, description="Whether it is watched.")
     not_worse_by: Percent | None = Field(
         default=None,
-        description="How many more requests in a hundred may get one than on stable (points); by "
-        "default as many as may fail.",
+        description="How many percentage points more requests may get one than on stable. The "
+        "default is the margin for errors.",
     )
 
 
 class ContentSignal(Spec):
-    """The share of good answers that are empty or of another media type; it holds."""
+    """The share of good responses that are empty or of another media type; more than on stable
+    holds the rollout."""
 
     enabled: bool = Field(default=True, description="Whether it is watched.")
     differs_by: Percent | None = Field(
         default=None,
-        description="How many more answers in a hundred may be empty, or of a media type that "
-        "stable's are not (points); by default as many as may fail.",
+        description="How many percentage points more responses may be empty or of a media type "
+        "that stable's do not have. The default is the margin for errors.",
     )
 
 
 class SizeSignal(Spec):
-    """How long the bodies of good answers are; it holds."""
+    """The size of the bodies of good responses; a difference from stable holds the rollout."""
 
     enabled: bool = Field(default=True, description="Whether it is watched.")
     differs_by: Percent = Field(
         default=1.0,
-        description="How much larger or smaller than stable's they may be (relative): by default "
-        "from half to twice. Sixteen bytes are always free, for more digits or a longer name.",
+        description="How much larger or smaller than stable's they may be, as a share: by default "
+        "from half to twice. A difference of 16 bytes is always allowed, for more digits or a "
+        "longer name.",
     )
 
 
 class Signals(Spec):
-    """What the judge watches: of errors and latencies what is named, and unasked how else the
-    canary's answers differ from stable's."""
+    """What the judge watches: the errors and latencies that are named and, by default, any other
+    difference between the canary's responses and stable's."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
@@ -189,33 +194,33 @@ class Signals(Spec):
     latency_p90: LatencySignal | None = Field(default=None, description="The latency at 90%.")
     latency_p99: LatencySignal | None = Field(default=None, description="The latency at 99%.")
     refusals: StatusSignal = Field(
-        default=StatusSignal(), description="Refused requests (4xx) that are no failures."
+        default=StatusSignal(), description="Refused requests (4xx) that do not count as failures."
     )
     other_statuses: StatusSignal = Field(
         default=StatusSignal(),
-        description="Answers with a status that is neither 2xx nor 4xx nor a failure.",
+        description="Responses with a status that is neither 2xx nor 4xx nor a failure.",
     )
     content: ContentSignal = Field(
-        default=ContentSignal(), description="The media type of good answers, and emptiness."
+        default=ContentSignal(), description="The media type of good responses, and empty ones."
     )
-    size: SizeSignal = Field(default=SizeSignal(), description="The size of good answers.")
+    size: SizeSignal = Field(default=SizeSignal(), description="The size of good responses.")
 
     @model_validator(mode="after")
     def _watches_something(self) -> Self:
         if not self.named():
             raise ValueError(
-                "expected at least one signal, errors or a latency; a canary without one cannot "
+                "expected at least one of errors and the latencies; a canary without one cannot "
                 "fail"
             )
         return self
 
     @property
     def margin(self) -> float:
-        """How many more requests of all may fail: what holds where nothing else is said."""
+        """The margin for errors, which is the default for the other shares of requests."""
         return (self.errors or ErrorSignal()).not_worse_by
 
     def named(self) -> dict[str, ErrorSignal | LatencySignal]:
-        """What is watched of errors and latencies, by name, in a fixed order."""
+        """The watched errors and latencies, by name, in a fixed order."""
         named = ((name, getattr(self, name)) for name in type(self).model_fields)
         return {
             name: signal
@@ -224,7 +229,7 @@ class Signals(Spec):
         }
 
     def unasked(self) -> dict[str, float]:
-        """The limit of each other signal that is watched, by name, in a fixed order."""
+        """The limits of the other watched signals, by name, in a fixed order."""
         limits = {
             "refusals": (self.refusals.enabled, self.refusals.not_worse_by),
             "other_statuses": (self.other_statuses.enabled, self.other_statuses.not_worse_by),
@@ -239,71 +244,73 @@ class Signals(Spec):
 
 
 def limit_of(signal: str) -> str:
-    """What the limit of a signal that is watched unasked is called."""
+    """The key of the limit of a signal that is watched by default."""
     return "differs_by" if signal in ("content", "size") else "not_worse_by"
 
 
 class Canary(Spec):
-    """How the candidate meets live traffic, and who decides how it went."""
+    """How the candidate gets live traffic, and how the judge decides."""
 
     steps: Many[Percent] = Field(
         default=(0.05, 0.25, 0.5),
         min_length=1,
-        description="The candidate's share of the traffic; each is larger than the one before.",
+        description="The candidate's shares of the traffic, in increasing order.",
     )
     signals: Signals = Field(
         default=Signals(errors=ErrorSignal(), latency_p99=LatencySignal()),
-        description="What the judge watches: by default errors and latency_p99; and, named or not, "
-        "refusals, other_statuses, content and size.",
+        description="What the judge watches: by default errors and latency_p99; always refusals, "
+        "other_statuses, content and size, unless switched off.",
     )
     false_rollback: Percent = Field(
         default=0.01,
         gt=0,
         le=0.5,
-        description="The chance to roll back a candidate that is no worse, over the whole canary.",
+        description="The probability of rolling back a candidate that is no worse, over the whole "
+        "canary.",
     )
     false_promotion: Percent = Field(
         default=0.05,
         gt=0,
         le=0.5,
-        description="The chance to promote a candidate that is worse than a margin.",
+        description="The probability of promoting a candidate that is worse by more than a margin.",
     )
     minimum_bake: Duration = Field(
         default=timedelta(minutes=5),
-        description="The least time under live traffic; the steps share it equally.",
+        description="The shortest time under live traffic, divided equally among the steps.",
     )
     deadline: Duration = Field(
-        default=timedelta(hours=2), description="When the judge has to have decided."
+        default=timedelta(hours=2), description="How long the judge has to decide."
     )
     on_inconclusive: Literal["hold", "rollback", "promote"] = Field(
         default="hold",
-        description="What happens at the deadline without a decision. `promote` gives it all "
-        "traffic though nothing shows that it is no worse; a canary that no request has reached, "
-        "whose records are lost, that differs, or against which the evidence speaks, is held all "
-        "the same.",
+        description="What happens if there is no decision by the deadline. `promote` gives the "
+        "candidate all traffic although nothing shows that it is no worse; but a canary is held "
+        "if it got no requests, its records are lost, its responses differ, or the evidence is "
+        "against it.",
     )
 
 
 class BlueGreen(Spec):
-    """What happens after the switch: for how long the way back is kept, and what is watched."""
+    """What happens after the switch: how long the former server is kept, and what is watched."""
 
     keep_for: Duration = Field(
         default=timedelta(hours=1),
         gt=timedelta(0),
-        description="For how long the server that was left stays up without traffic, so that going "
-        "back takes no start.",
+        description="How long the former server stays up without traffic, so that going back does "
+        "not have to start it.",
     )
     errors: ErrorSignal | None = Field(
         default=ErrorSignal(),
-        description="The share of failed requests that sends all traffic back by itself while the "
-        "former server is kept: more than the former had, by this. `null` watches nothing.",
+        description="How much larger the share of failed requests may be than on the former "
+        "server. Beyond that, all traffic goes back automatically while the former server is "
+        "kept. `null` watches nothing.",
     )
     false_rollback: Percent = Field(
         default=0.01,
         gt=0,
         le=0.5,
-        description="The chance to go back from a version that fails no more often than the "
-        "former did, over the whole time.",
+        description="The probability of going back although the new version fails no more often "
+        "than the former, over the whole time.",
     )
 
 
@@ -311,22 +318,23 @@ Strategy = Literal["canary", "direct", "blue-green"]
 
 
 class Production(Spec):
-    """How a candidate that passed staging comes into production."""
+    """How a candidate that has passed staging gets into production."""
 
     approval: Literal["automatic", "pull-request"] = Field(
         default="automatic",
-        description="Whether a human has to merge a pull request on the environments branch.",
+        description="Whether a person has to merge a pull request on the environments branch "
+        "first.",
     )
     strategy: Strategy = Field(
         default="canary",
-        description="How it gets the traffic. `canary`: a growing share, judged beside the version "
-        "that serves. `direct`: all at once when its server is ready; nothing is judged. "
-        "`blue-green`: all at once, and the former server is kept for a quick way back.",
+        description="How it gets the traffic. `canary`: a growing share, judged against the "
+        "version in production. `direct`: all at once when its server is ready; nothing is "
+        "judged. `blue-green`: all at once, and the former server is kept for a quick way back.",
     )
-    canary: Canary = Field(default=Canary(), description="The canary; with `strategy: canary`.")
+    canary: Canary = Field(default=Canary(), description="The canary, for `strategy: canary`.")
     blue_green: BlueGreen = Field(
         default=BlueGreen(),
-        description="What follows the switch; with `strategy: blue-green`.",
+        description="What follows the switch, for `strategy: blue-green`.",
     )
 
 
@@ -337,24 +345,26 @@ class Release(Spec):
         json_schema_extra={"oneOf": [{"required": ["serve"]}, {"required": ["batch"]}]}
     )
 
-    serve: Serve | None = Field(default=None, description="The model server; or `batch`.")
+    serve: Serve | None = Field(
+        default=None, description="The model server; alternatively `batch`."
+    )
     batch: Batch | None = Field(
         default=None,
-        description="Instead of a server: a command that uses the model, or `{}` for a pointer "
-        "to it that jobs of your own read.",
+        description="Instead of a server: a command that uses the model, or `{}` for just a "
+        "pointer to it, for jobs of your own.",
     )
     staging: Staging = Field(default=Staging(), description="Before live traffic.")
     production: Production = Field(default=Production(), description="Under live traffic.")
 
     @property
     def reads(self) -> tuple[str, ...] | None:
-        """The globs of what the server, or the batch command, reads."""
+        """The globs of the files that the server or the batch command reads."""
         used = self.serve or self.batch
         return used.reads if used is not None else None
 
     @property
     def run(self) -> str:
-        """The command that uses the model; empty for a pointer alone."""
+        """The command that uses the model; empty if there is only a pointer."""
         used = self.serve or self.batch
         return (used.run if used is not None else None) or ""
 

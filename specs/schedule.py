@@ -1,4 +1,4 @@
-"""What begins by the clock."""
+"""Schedules."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from specs.base import Spec, Text
 
 
 class ScheduleTrigger(Spec):
-    """When a run starts by the clock."""
+    """When to start by the clock."""
 
     cron: Text = Field(description="Five fields: minute, hour, day, month, weekday.")
     timezone: Text = Field(default="UTC", description="An IANA name such as Europe/Berlin.")

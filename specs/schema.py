@@ -14,7 +14,7 @@ SCHEMA_FILE = Path(__file__).with_name("ml-pipeline.schema.json")
 
 @cache
 def json_schema() -> dict[str, Any]:
-    """The schema (draft 2020-12) of what the loader accepts. Callers leave it as it is."""
+    """The schema (draft 2020-12) of what the loader accepts. Callers must not change it."""
     schema = _closed(Pipeline.model_json_schema(by_alias=True, mode="validation"))
     parts = {**schema["$defs"], "Pipeline": schema}
     for model in Spec.__subclasses__():
@@ -29,7 +29,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _write_defaults(properties: dict[str, Any], model: type[Spec]) -> None:
-    """Show defaults as a person writes them (`1h`); pydantic shows them as it keeps them."""
+    """Show defaults as a person writes them (`1h`), not as pydantic stores them."""
     defaults = model.model_construct().model_dump(mode="json", by_alias=True, exclude_none=True)
     for name, shape in properties.items():
         shape.pop("default", None)
@@ -38,7 +38,7 @@ def _write_defaults(properties: dict[str, Any], model: type[Spec]) -> None:
 
 
 def _closed(part: Any) -> Any:
-    """Names that no pattern admits are errors; pydantic leaves them open."""
+    """Reject names that match no pattern, which pydantic's schema would allow."""
     if isinstance(part, list):
         return [_closed(each) for each in part]
     if not isinstance(part, dict):

@@ -1,8 +1,8 @@
-"""One state of a table of files: which files count, and what their columns are.
+"""One state of a table that consists of files: the files that are live, and its columns.
 
-It is written as the log of a Delta table with one version, so that readers of Delta tables read
-the very rows. There are no statistics in it: readers skip files for them, and they are cut and
-know neither NaN nor infinity.
+It is written as the log of a Delta table with a single version, so readers of Delta tables read
+exactly these rows. It has no statistics: readers would skip files by them, although statistics are
+truncated and do not cover NaN and infinity.
 """
 
 import json
@@ -12,13 +12,13 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 DELTA_KEY: Final = "_delta_log/00000000000000000000.json"
-"""Where it lies among the files of a Delta table."""
+"""Its key among the files of a Delta table."""
 ICEBERG_KEY: Final = "_iceberg/snapshot.json"
-"""Where it lies among those of an Iceberg table: its readers look for another format."""
+"""Its key among the files of an Iceberg table, where Iceberg readers do not look."""
 SNAPSHOT_KEYS: Final = (DELTA_KEY, ICEBERG_KEY)
 
 _BY_TYPE: Final = {"timestamp_ntz": "timestampNtz", "variant": "variantType"}
-"""The features that a reader needs to know, by the type of a column that calls for them."""
+"""The reader features that a column type requires, by that type."""
 
 
 @dataclass(frozen=True)
@@ -28,24 +28,24 @@ class LiveFile:
     size: int
     """Bytes."""
     partition: Mapping[str, str | None]
-    """The values of the columns that are not in the file itself, as the log writes them."""
+    """The values of the partition columns, which are not in the file, as the log has them."""
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """The rows of a table are those of its files."""
+class TableSnapshot:
+    """A table whose rows are the rows of its files."""
 
     id: str
-    """The table's own."""
+    """The table's id."""
     fields: tuple[Mapping[str, Any], ...]
     """Its columns, as in the schema of a Delta table: `{"name": "a", "type": "long", ...}`."""
     partitions: tuple[str, ...]
-    """The columns that are not in the files."""
+    """The partition columns, which are not in the files."""
     files: Mapping[str, LiveFile]
-    """By key below the table's folder."""
+    """By key, relative to the table's folder."""
 
     def written(self) -> bytes:
-        """As the log of a Delta table. Equal snapshots are equal bytes."""
+        """The log of a Delta table. Equal snapshots give equal bytes."""
         return "".join(json.dumps(line, sort_keys=True) + "\n" for line in self._lines()).encode()
 
     def _lines(self) -> Iterator[Mapping[str, Any]]:
@@ -74,12 +74,12 @@ class Snapshot:
             }
 
 
-def read_snapshot(text: str) -> Snapshot:
-    """What `Snapshot.written` wrote. Raises ValueError and KeyError for anything else."""
+def read_snapshot(text: str) -> TableSnapshot:
+    """Read what `TableSnapshot.written` wrote. Raises ValueError or KeyError for anything else."""
     lines = [json.loads(line) for line in text.splitlines()]
     about = next(line["metaData"] for line in lines if "metaData" in line)
     added = [line["add"] for line in lines if "add" in line]
-    return Snapshot(
+    return TableSnapshot(
         id=about["id"],
         fields=tuple(json.loads(about["schemaString"])["fields"]),
         partitions=tuple(about["partitionColumns"]),
@@ -88,7 +88,7 @@ def read_snapshot(text: str) -> Snapshot:
 
 
 def _plain(field: Mapping[str, Any]) -> dict[str, Any]:
-    """A column without comments and settings."""
+    """A column without its comment and settings."""
     kind = field["type"]
     if isinstance(kind, Mapping):
         kind = _plain_type(kind)

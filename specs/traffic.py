@@ -1,28 +1,28 @@
-"""What the traffic router records of each request, and what the canary judge reads."""
+"""The records of requests that the traffic router writes and the canary judge reads."""
 
 from enum import StrEnum
 from typing import NamedTuple
 
 NO_ANSWER = 0
-"""The status of a request that got no answer: refused, cut off, or past its time limit."""
+"""The status of a request without an answer: refused, cut off, or timed out."""
 
 
 class Arm(StrEnum):
-    """Which server answered: the one in production, or the one that wants to be."""
+    """Which server answered: the one in production, or the candidate."""
 
     STABLE = "stable"
     CANARY = "canary"
 
 
 class Exchange(NamedTuple):
-    """One request through the router, with the draw that assigned it.
+    """One request through the router, and the random draw that assigned it to an arm.
 
-    `probability` is the canary's share in force at the draw; the judge bets on the arm given it,
-    so it must be what the draw used and not what a later weight says.
+    `probability` is the canary's share at the time of the draw. The judge's bets depend on it, so
+    it must be the share that the draw used, even if the weight has changed since.
     """
 
     seq: int
-    """Grows by one with each record of a router; a gap means records were dropped."""
+    """Increases by one with each record of a router; a gap means that records were dropped."""
     at: float
     """When the request arrived, in seconds since the epoch."""
     arm: Arm
@@ -30,20 +30,20 @@ class Exchange(NamedTuple):
     status: int
     """The HTTP status, or `NO_ANSWER`."""
     latency: float
-    """Seconds from arrival to the last byte, or the age at which waiting ended."""
+    """Seconds from arrival to the last byte, or until the router stopped waiting."""
     unit: str | None = None
-    """What the draw was made for (a session, a user); None when each request is its own."""
+    """What the draw was made for (a session, a user); None if each request is drawn separately."""
     size: int = 0
-    """Bytes of the answer's body, as the server sent it."""
+    """Bytes of the response body, as the server sent it."""
     content: str = ""
-    """The media type of the answer, in lower case and without parameters; empty without one."""
+    """The media type of the response: lower case, no parameters, empty if there is none."""
 
 
 class Waiting(NamedTuple):
-    """One request that has no whole answer yet; it becomes an `Exchange` when it ends."""
+    """One request without a complete answer so far; it becomes an `Exchange` when it ends."""
 
     arm: Arm
     probability: float
     age: float
-    """Seconds since it arrived: its latency will be at least that."""
+    """Seconds since it arrived; its latency will be at least this."""
     unit: str | None = None

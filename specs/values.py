@@ -1,4 +1,4 @@
-"""Durations, percentages, sizes and processor shares: read from text, written back as text."""
+"""Durations, percentages, sizes and processor counts: reading and writing them as text."""
 
 import re
 from datetime import timedelta
@@ -30,7 +30,8 @@ _SIZES: Final = {
 def parse_duration(value: object) -> timedelta:
     """Read `30s`, `1h30m`, `250ms` or `1d`.
 
-    Raises ValueError with what was expected. A bare number is refused: its unit would be a guess.
+    Raises ValueError, which says what was expected. A bare number is rejected: its unit would be
+    a guess.
     """
     if isinstance(value, timedelta):
         return value
@@ -43,7 +44,7 @@ def parse_duration(value: object) -> timedelta:
 
 
 def format_duration(value: timedelta) -> str:
-    """Write a duration so that `parse_duration` reads the same one: `1h30m`, `30s`, `0s`."""
+    """Write a duration as `parse_duration` reads it: `1h30m`, `30s`, `0s`."""
     rest = value // timedelta(microseconds=1)
     parts = []
     for unit in ("d", "h", "m", "s"):
@@ -58,7 +59,7 @@ def format_duration(value: timedelta) -> str:
 def parse_percent(value: object) -> float:
     """Read `5%` or `0.05` as the fraction 0.05.
 
-    Raises ValueError for anything else; `5` is refused because it could mean 5% or 500%.
+    Raises ValueError for anything else; `5` is rejected because it could mean 5% or 500%.
     """
     if isinstance(value, str) and value.endswith("%") and _NUMBER.fullmatch(value[:-1].strip()):
         return float(Decimal(value[:-1].strip()) / 100)
@@ -76,7 +77,7 @@ def format_percent(value: float) -> str:
 
 
 def parse_size(value: object) -> int:
-    """Read `512Mi`, `2G` or `1048576` as a count of bytes. Raises ValueError."""
+    """Read `512Mi`, `2G` or `1048576` as a number of bytes. Raises ValueError."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     found = _SIZE.fullmatch(value) if isinstance(value, str) and len(value) <= 40 else None
@@ -107,10 +108,10 @@ def parse_cpu(value: object) -> float:
 
 
 def parse_status(value: object) -> str:
-    """Read `5xx`, `422` or `no_answer`. Raises ValueError for what no request can fail with."""
+    """Read `5xx`, `422` or `no_answer`. Raises ValueError for a status that is not a failure."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if isinstance(text, str) and text in ("2xx", "200", "1xx"):
-        raise ValueError(f"expected what a failed request ends with; {text} is none")
+        raise ValueError(f"expected the status of a failed request, which {text} is not")
     if not isinstance(text, str) or not _STATUS.fullmatch(text):
         raise ValueError(
             "expected a class of statuses (3xx, 4xx, 5xx), one status such as 422, or no_answer"
@@ -130,7 +131,7 @@ Duration = Annotated[
         }
     ),
 ]
-"""A timedelta, written `30s`, `10m`, `2h`, `1d` or together as `1h30m`."""
+"""A timedelta, written `30s`, `10m`, `2h`, `1d` or combined, as in `1h30m`."""
 
 Percent = Annotated[
     float,

@@ -6,8 +6,8 @@ from math import isfinite
 
 
 def number(value: object) -> str:
-    """What somebody wrote, a number or date: thousands apart, six significant digits at most, no
-    empty time of day."""
+    """A number or date from a spec or suite: thousands separated, at most six significant digits,
+    and no time of day at midnight."""
     if isinstance(value, bool) or value is None:
         return str(value)
     if isinstance(value, int):
@@ -21,9 +21,9 @@ def number(value: object) -> str:
 
 
 def significant(value: float, limits: Sequence[float] = ()) -> str:
-    """What was measured, in four significant digits; all of those before the point.
+    """A measured value: four significant digits, and always every digit before the point.
 
-    What lies beside 1, or beside a limit, by less reads on the same side: more digits show it.
+    A value close to 1, -1 or a limit gets as many digits as it takes to read on its own side.
     """
     if isinstance(value, int) or not isfinite(value):
         return number(value)
@@ -45,7 +45,7 @@ def signed(difference: float, limits: Sequence[float] = ()) -> str:
 
 
 def percent(share: float) -> str:
-    """A share of 1 in per cent; a share that is not nothing never reads as nothing."""
+    """A share of 1 as a percentage: a tiny one never reads as 0 %, nor one near 1 as 100 %."""
     value = share * 100
     if 0 < value < 0.01:
         return "<0.01 %"
@@ -55,7 +55,7 @@ def percent(share: float) -> str:
 
 
 def rounded(value: float, digits: int = 3) -> str:
-    """So many significant digits for a glance, all of those before the point, no exponent."""
+    """For a glance: `digits` significant digits, every digit before the point, no exponent."""
     if not isfinite(value):
         return str(value)
     text = f"{value:,.{digits}g}"
@@ -68,7 +68,7 @@ def rounded(value: float, digits: int = 3) -> str:
 
 
 def relative(change: float) -> str:
-    """A change as a share of what it was, with its sign: `+7.9 %`, `-12 %`, `+1,500 %`."""
+    """A relative change as a percentage, with its sign: `+7.9 %`, `-12 %`, `+1,500 %`."""
     text = rounded(100 * change)
     return ("" if text.startswith(("-", ">", "<")) or text == "0" else "+") + text + " %"
 

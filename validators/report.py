@@ -7,13 +7,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from validators.verdict import Verdict, worst
 
 
-class Value(BaseModel):
-    """Base of this room's values: frozen, and strict about their fields."""
+class GateValue(BaseModel):
+    """Base of the validators' values: frozen, no unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
-class Location(Value):
+class Location(GateValue):
     """Where in the repository a check was written, for an annotation on its line."""
 
     file: str
@@ -21,28 +21,28 @@ class Location(Value):
     column: int | None = None
 
 
-class Interval(Value):
-    """A confidence interval, its bounds in the unit of the value that it is about."""
+class Interval(GateValue):
+    """A confidence interval; the bounds are in the unit of its value."""
 
     low: float
     high: float
     confidence: Annotated[float, Field(gt=0, lt=1)]
 
 
-class Check(Value):
-    """One question put to the evidence, and the answer.
+class Check(GateValue):
+    """One question about the evidence, and its answer.
 
-    Every field that has a meaning for the check is filled: a verdict without value, limit and n
-    explains nothing (PAINS 4).
+    Every field that applies to the check is filled in: a verdict without value, limit and n
+    explains nothing.
     """
 
     name: str
-    """Short and stable from run to run, e.g. `roc_auc at least 0.6`."""
+    """Short, and the same in every run, e.g. `roc_auc at least 0.6`."""
     verdict: Verdict
     message: str
     """One sentence a reviewer understands without the code: what was found, against what."""
     subject: str | None = None
-    """What was looked at: a column, a slice (`carrier=AA`), a signal. None: the whole."""
+    """What was judged: a column, a slice (`carrier=AA`), a signal. None: everything."""
     observed: float | str | None = None
     limit: str | None = None
     """As a person writes it: `>= 0.6`, `no nulls`, `not worse by more than 0.005`."""
@@ -54,54 +54,54 @@ class Check(Value):
     n: int | None = None
     """How many rows, pairs or requests were evaluated."""
     window: float | None = None
-    """Seconds of traffic that were looked at."""
+    """Seconds of traffic that were evaluated."""
     blocks: bool = True
-    """Whether a FAIL of this check stops the candidate. If not, it is reported as WARN."""
+    """Whether a FAIL stops the candidate. If not, it is reported as WARN."""
     next_step: str | None = None
     """What to do about it, with the exact command where there is one."""
     where: Location | None = None
 
 
-class Measured(Value):
-    """A metric of both models on the same rows: information, which no verdict depends on."""
+class MetricComparison(GateValue):
+    """A metric of both models on the same rows. For information: no verdict depends on it."""
 
     metric: str
     candidate: float | None
     """None where the metric is undefined; `note` says why."""
     baseline: float | None = None
-    """None as well where there is no baseline."""
+    """Also None where there is no baseline."""
     difference: float | None = None
     """Candidate minus baseline."""
     interval: Interval | None = None
     """Of the difference; None where the rows allow none."""
     greater_is_better: bool | None
-    """None for a number of the team's own of which nothing says."""
+    """None for one of the team's own numbers whose direction is unknown."""
     n: int | None
-    """How many rows the candidate's value was measured on; None for a number of the team's own."""
+    """Rows that the candidate's value was measured on; None for one of the team's own numbers."""
     note: str | None = None
     checked: bool = True
-    """Whether a check of the gate names it, or it is shown for information alone."""
+    """Whether a check of the gate names it; otherwise it is shown for information only."""
 
 
-class Report(Value):
-    """The outcome of one gate. The verdict is derived, so that it cannot disagree."""
+class Report(GateValue):
+    """The outcome of one gate. The verdict is derived from the checks, so they cannot disagree."""
 
     gate: Literal["data", "model", "canary", "smoke", "switch"]
     subject: str
     """What was judged: a dataset, a model version, a rollout."""
     exam: str = ""
-    """For the model gate: whose evaluation made the predictions, if not the candidate's own."""
+    """Model gate: whose evaluation made the predictions, if not the candidate's own."""
     baseline: str = ""
-    """For the model gate: what the candidate was held against, e.g. `v6`; empty for nothing."""
+    """Model gate: what the candidate was compared with, e.g. `v6`; empty if with nothing."""
     checks: tuple[Check, ...] = ()
     enforces: bool = True
     """False for a gate that cannot fail (compared with itself, dry run); shown as such."""
     provenance: dict[str, str] = {}
-    """Digests and versions that the verdict holds for, by name."""
+    """The digests and versions that the verdict is valid for, by name."""
     notes: tuple[str, ...] = ()
-    """What a reader must know that is no check, e.g. why there is no baseline."""
-    metrics: tuple[Measured, ...] = ()
-    """For the model gate: every metric that a check names and the usual ones of its task."""
+    """What a reader must know beyond the checks, e.g. why there is no baseline."""
+    metrics: tuple[MetricComparison, ...] = ()
+    """Model gate: every metric that a check names, and the usual ones for its task."""
 
     @property
     def verdict(self) -> Verdict:

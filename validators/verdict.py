@@ -1,11 +1,11 @@
-"""The verdict of a check, a gate or a run, and how verdicts combine."""
+"""The verdict of a check, gate or run, and how verdicts combine."""
 
 from collections.abc import Iterable
 from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """A judgement. The members stand in order: a later one outweighs all before it."""
+    """A judgement. Members are in order of rank: each outweighs all before it."""
 
     SKIPPED = "SKIPPED"
     """Not evaluated, on purpose and with a reason."""
@@ -13,19 +13,19 @@ class Verdict(StrEnum):
     WARN = "WARN"
     """Missed a limit that does not block."""
     INCONCLUSIVE = "INCONCLUSIVE"
-    """Evaluated, but the evidence decides neither way."""
+    """Evaluated, but the evidence does not decide."""
     ERROR = "ERROR"
     """Could not be evaluated."""
     FAIL = "FAIL"
 
     @property
     def rank(self) -> int:
-        """The place in the order; greater is worse."""
+        """Position in the order; higher is worse."""
         return _RANK[self]
 
     @property
     def passes(self) -> bool:
-        """Whether a candidate may go on: only PASS and WARN say so; silence is no permission."""
+        """Whether a candidate may proceed: only PASS and WARN allow it."""
         return self in (Verdict.PASS, Verdict.WARN)
 
 
@@ -33,8 +33,8 @@ _RANK = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """Join on the lattice: never better than any of its members.
+    """The worst of the verdicts.
 
-    Nothing evaluated is an ERROR: a gate without checks cannot pass (PAINS 19).
+    ERROR if there are none: a gate without checks cannot pass.
     """
     return max(verdicts, key=lambda verdict: verdict.rank, default=Verdict.ERROR)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from specs.failures import NeedsHuman
-from specs.snapshot import LiveFile, Snapshot
+from specs.snapshot import LiveFile, TableSnapshot
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -29,7 +29,7 @@ class Version(NamedTuple):
     """A version of a table."""
 
     number: int
-    snapshot: Snapshot
+    snapshot: TableSnapshot
 
 
 def needed(keys: Iterable[str]) -> list[str]:
@@ -97,7 +97,7 @@ def _changes(action: Mapping[str, Any]) -> bool:
     return "metaData" in action or any(one and one.get("dataChange", True) for one in files)
 
 
-def _snapshot(table: "DeltaTable", uri: str) -> Snapshot:
+def _snapshot(table: "DeltaTable", uri: str) -> TableSnapshot:
     _refuse_features(table, uri)
     fields = json.loads(table.schema().to_json())["fields"]
     renamed = next(_renamed(fields), None)
@@ -109,7 +109,7 @@ def _snapshot(table: "DeltaTable", uri: str) -> Snapshot:
             "or copy the table"
         )
     about = table.metadata()
-    return Snapshot(
+    return TableSnapshot(
         id=str(about.id),
         fields=tuple(fields),
         partitions=tuple(about.partition_columns),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from controller.buckets.delta import Version
 from specs.failures import NeedsHuman
-from specs.snapshot import LiveFile, Snapshot
+from specs.snapshot import LiveFile, TableSnapshot
 
 if TYPE_CHECKING:
     from pyiceberg.io import FileIO
@@ -116,9 +116,9 @@ def _empty(metadata: "TableMetadata") -> Version:
     return Version(0, _snapshot(metadata, {}))
 
 
-def _snapshot(metadata: "TableMetadata", files: Mapping[str, LiveFile]) -> Snapshot:
+def _snapshot(metadata: "TableMetadata", files: Mapping[str, LiveFile]) -> TableSnapshot:
     schema = metadata.schema()
-    return Snapshot(
+    return TableSnapshot(
         id=str(metadata.table_uuid),
         fields=tuple(
             {"name": field.name, "type": _type(field.field_type), "nullable": not field.required}
@@ -143,7 +143,7 @@ async def _version(
     )
     folder = await pin([where.key(one.manifest_path) for one in manifests])
 
-    def read() -> Snapshot:
+    def read() -> TableSnapshot:
         io = _pinned(folder, where)
         entries = [entry for one in manifests for entry in one.fetch_manifest_entry(io)]
         return _snapshot(metadata, dict(_files(metadata, entries, where)))

@@ -21,7 +21,7 @@ from controller.buckets.table_formats import FORMAT_NAMES, SIGNATURES, Format
 from specs.digests import Manifest, ManifestEntry
 from specs.failures import NeedsHuman
 from specs.globs import matches
-from specs.snapshot import DELTA_KEY, ICEBERG_KEY, SNAPSHOT_KEYS, Snapshot
+from specs.snapshot import DELTA_KEY, ICEBERG_KEY, SNAPSHOT_KEYS, TableSnapshot
 
 MAX_LOG: Final = 2**30
 """The largest log that is read, in bytes."""
@@ -153,7 +153,7 @@ class Tables:
         return known
 
     def _manifest(
-        self, table: LakeTable, snapshot: Snapshot, entries: Mapping[str, ManifestEntry]
+        self, table: LakeTable, snapshot: TableSnapshot, entries: Mapping[str, ManifestEntry]
     ) -> Manifest | str:
         """The snapshot's files and a log of them; or what is wrong with one of the files."""
         files = {key: file for key, file in snapshot.files.items() if matches(table.glob, key)}

@@ -16,12 +16,12 @@ from controller.config.github_names import names_of
 from controller.config.secrets import Secrets
 from controller.config.settings import Settings
 from controller.config.settings_lint import suspicious_settings
-from specs.explain import explain, locate, nearest
 from specs.failures import NeedsHuman
-from specs.load import MOST_PROBLEMS, mapping
+from specs.loading.explain import explain, locate, nearest
+from specs.loading.load import MOST_PROBLEMS, mapping
+from specs.loading.problems import Problem, has_errors, in_order
+from specs.loading.tree import Tree
 from specs.names import VARIABLE_PATTERN
-from specs.problems import Problem, has_errors, in_order
-from specs.tree import Tree
 from specs.values import format_duration
 
 PREFIX = "HEADGATE_"

@@ -26,8 +26,7 @@ from controller.executors.workspace import Workspace
 from controller.machine.core import Blocked
 from controller.machine.runs.attempt import Attempt, AttemptState, Building, Status
 from deployers.confinement import UNCONFINED, Confinement
-from deployers.processes import Exit, Processes, ProcessSpec, Reason
-from deployers.processes import State as ProcessState
+from deployers.processes import Exit, Processes, ProcessSpec, ProcessState, Reason
 from specs.failures import Failure, TryAgain
 from specs.references import TemplateError
 

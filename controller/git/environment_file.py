@@ -25,7 +25,7 @@ from ruamel.yaml.tokens import (
 
 from controller.machine.environments.file import EnvironmentFile
 from specs.digests import short
-from specs.problems import Problem
+from specs.loading.problems import Problem
 from validators.figures import rounded
 
 ACTION, PIPELINE, ENVIRONMENT, RUN = (

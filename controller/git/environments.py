@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from controller.git import CommitInfo, Mirror
 from controller.git.environment_file import ACTION, PROPOSAL, Invalid, message_of, parse, to_yaml
-from controller.git.swap import HEADGATE, Backoff, NextCommit, swap
+from controller.git.swap import HEADGATE, NextCommit, RetryTiming, swap
 from controller.machine.environments.file import EnvironmentFile, path_of
 from specs.failures import TryAgain
 
@@ -59,11 +59,11 @@ class Environments:
     """
 
     def __init__(
-        self, mirror: Mirror, branch: str = BRANCH, backoff: Backoff | None = None
+        self, mirror: Mirror, branch: str = BRANCH, backoff: RetryTiming | None = None
     ) -> None:
         self._mirror = mirror
         self._branch = branch
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff or RetryTiming()
 
     async def head(self) -> str | None:
         """The branch's commit on the remote, fetched; None when there is no branch yet."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 
 from controller.git import Mirror
-from controller.git.swap import Backoff, NextCommit, swap
+from controller.git.swap import NextCommit, RetryTiming, swap
 from controller.git.values import checked_sha
 from specs.names import is_pipeline_name
 
@@ -46,9 +46,9 @@ def merged(note: str, sections: Mapping[str, str]) -> str:
 class Notes:
     """Reads and writes the notes of one repository. Raises what `Mirror` raises."""
 
-    def __init__(self, mirror: Mirror, backoff: Backoff | None = None) -> None:
+    def __init__(self, mirror: Mirror, backoff: RetryTiming | None = None) -> None:
         self._mirror = mirror
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff or RetryTiming()
 
     async def write(self, commit: str, sections: Mapping[str, str]) -> str:
         """Write the reports of pipelines to the note of `commit`; the commit of the notes.

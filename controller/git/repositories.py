@@ -14,12 +14,12 @@ from controller.git.surveys import FileSurvey
 from controller.machine.pipelines.code import Code
 from controller.machine.runs.graph import SourceTree
 from specs.failures import NeedsHuman, TryAgain
-from specs.lint import check
-from specs.lint_images import ELSEWHERE
-from specs.load import Loaded
+from specs.lint.check import check
+from specs.lint.images import ELSEWHERE
+from specs.loading.load import LoadedSpec
+from specs.loading.problems import Problem, has_errors, render_text
 from specs.model import SPEC_FILES, Pipeline, is_spec_file, named_by, place_of, spec_order
 from specs.names import slug
-from specs.problems import Problem, has_errors, render_text
 
 CACHED = 256
 """How many specs of commits are kept in memory; a commit never changes."""
@@ -171,7 +171,7 @@ class Repositories:
         return Code(source=source, name=name, branches=branches, spec=loaded.pipeline)
 
     async def _resolved(
-        self, loaded: Loaded, spec: Pipeline
+        self, loaded: LoadedSpec, spec: Pipeline
     ) -> tuple[dict[str, str], list[Problem]]:
         """Immutable references to the images that the spec uses, and problems with them."""
         found: dict[str, str] = {}

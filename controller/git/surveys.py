@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Final
 
-from specs.lint_environment import with_environment
-from specs.load import Loaded
+from specs.lint.environment import with_environment
+from specs.loading.load import LoadedSpec
 from specs.projects.conda import PROGRAMS
-from specs.projects.survey import MOST_BYTES, Asked, Survey, survey
-from specs.projects.values import Trouble
+from specs.projects.survey import MOST_BYTES, Survey, SurveyRequest, survey
+from specs.projects.values import EnvironmentProblem
 
-_NO_CONDA: Final = Trouble(
+_NO_CONDA: Final = EnvironmentProblem(
     "project",
     "no-program",
     f"an environment.yml needs {', '.join(PROGRAMS[:-1])} or {PROGRAMS[-1]}, and none of them is "
@@ -28,7 +28,7 @@ class FileSurvey:
     Call `wanted` and `give` each of these files, until it is empty; then `end`.
     """
 
-    def __init__(self, loaded: Loaded, folder: str, files: Collection[str]) -> None:
+    def __init__(self, loaded: LoadedSpec, folder: str, files: Collection[str]) -> None:
         """`folder` is the spec's folder, `files` are all paths of the repository."""
         self._loaded = loaded
         self._folder = folder
@@ -42,7 +42,7 @@ class FileSurvey:
         if pipeline is None:
             return frozenset()
         self._found = survey(
-            Asked(
+            SurveyRequest(
                 pipeline.environment,
                 self._folder,
                 self._files,
@@ -60,11 +60,11 @@ class FileSurvey:
         except UnicodeDecodeError:
             self._texts[path] = None
 
-    def end(self) -> tuple[Loaded, Survey]:
+    def end(self) -> tuple[LoadedSpec, Survey]:
         """The spec with the problems of its environment, and the result of the survey."""
         found = self._found
         if found.project is not None and found.project.kind == "conda" and conda_program() is None:
-            found = found._replace(troubles=(*found.troubles, _NO_CONDA))
+            found = found._replace(problems=(*found.problems, _NO_CONDA))
         return with_environment(self._loaded, found), found
 
     def texts(self) -> Iterator[tuple[str, str]]:
@@ -73,8 +73,8 @@ class FileSurvey:
 
 
 def surveyed(
-    loaded: Loaded, folder: str, files: Collection[str], read: Callable[[str], bytes | None]
-) -> tuple[Loaded, Survey]:
+    loaded: LoadedSpec, folder: str, files: Collection[str], read: Callable[[str], bytes | None]
+) -> tuple[LoadedSpec, Survey]:
     """Survey the environment of a spec, reading files of the repository with `read`."""
     look = FileSurvey(loaded, folder, files)
     while wanted := look.wanted():

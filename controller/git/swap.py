@@ -23,7 +23,7 @@ class NextCommit(NamedTuple):
     message: str
 
 
-class Backoff(NamedTuple):
+class RetryTiming(NamedTuple):
     """How to wait after a lost race. `jitter` returns 0 to 1, to keep two writers from colliding
     again."""
 
@@ -35,7 +35,7 @@ async def swap(
     mirror: Mirror,
     ref: str,
     propose: Callable[[str | None], Awaitable[NextCommit | str]],
-    backoff: Backoff,
+    backoff: RetryTiming,
 ) -> str:
     """Commit on top of the remote's `ref` and push, again whenever somebody else was faster.
 

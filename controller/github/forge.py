@@ -6,10 +6,11 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from controller.github.client import ANNOTATIONS, LONGEST, Client, Conclusion, StatusState
-from controller.github.comment import Sticky, cut
+from controller.github.comment import StickyComment, cut
 from controller.github.marks import mark_of
 from controller.github.values import CheckRun
 from controller.reports.protocol import Annotation, CommitReport, name_of
+from controller.reports.protocol import Conclusion as ReportConclusion
 from specs.failures import NeedsHuman
 
 LONGEST_TITLE = 255
@@ -25,63 +26,67 @@ BUTTONS: Mapping[str, Mapping[str, str]] = {
         "identifier": "accept",
     },
 }
-"""What a report may ask for. A run again is GitHub's own button."""
+"""The buttons of a check, by what a report asks for. A re-run is GitHub's own button."""
 
-_STATUSES: Mapping[str | None, StatusState] = {
-    None: "pending",
-    "success": "success",
-    "neutral": "success",
-    "failure": "failure",
-    "cancelled": "error",
-    "action_required": "pending",
-}
+
+def _status_of(conclusion: ReportConclusion | None) -> StatusState:
+    """The commit status that says the same as a check's conclusion."""
+    match conclusion:
+        case None | "action_required":
+            return "pending"
+        case "success" | "neutral":
+            return "success"
+        case "failure":
+            return "failure"
+        case "cancelled":
+            return "error"
 
 
 class GitHubForge:
     """A `Forge`. `names` has the `owner/name` on GitHub of each repository.
 
-    One check run per pipeline, scope and commit goes from queued to its conclusion; a further run
-    of the same commit gets its own, which GitHub then shows instead, or goes on with one that is
-    open still. It is known by its external id, so whoever comes after a crash goes on with it, and
-    two controllers that have the same to say share it. A personal token may not create check runs
-    and makes commit statuses.
+    There is one check run per pipeline, scope and commit, from queued to its conclusion. A further
+    run of the same commit continues an open check run or gets a new one, which GitHub then shows
+    instead. Check runs are identified by their external id, so a controller continues with them
+    after a crash, and two controllers with the same report share one. A personal token may not
+    create check runs, so it sets commit statuses.
 
-    What is said of the rules is concluded at once, so that each word is a check run of its own, at
-    one request; GitHub shows the newest.
+    A policy report is concluded at once, so each one is a new check run, created with one request;
+    GitHub shows the newest.
     """
 
     def __init__(self, client: Client, names: Mapping[str, str]) -> None:
         self._client = client
         self._names = names
-        self._sticky = Sticky(client)
+        self._comment = StickyComment(client)
         self._open: dict[tuple[str, str], CheckRun] = {}
-        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def report(self, report: CommitReport) -> None:
         """See `Forge.report`. Raises what `Client` raises."""
         at = self._names.get(report.repository)
         if at is None:
-            raise NeedsHuman(f"the repository {report.repository} is in the settings no longer")
-        # A pipeline and its run may both have something to say at one time.
-        turn = self._turns.setdefault((at, mark_of(report).prefix), asyncio.Lock())
-        async with turn:
-            if self._client.can_check:
+            raise NeedsHuman(f"the repository {report.repository} is no longer in the settings")
+        # A pipeline and its run may report at the same time.
+        lock = self._locks.setdefault((at, mark_of(report).prefix), asyncio.Lock())
+        async with lock:
+            if self._client.can_create_checks:
                 await self._check(at, report)
             else:
                 await self._status(at, report)
             if report.pull is not None and report.step is None and report.kind == "gates":
-                await self._sticky.say(at, report.pull, report)
+                await self._comment.write(at, report.pull, report)
 
     async def _check(self, at: str, report: CommitReport) -> None:
         mark = mark_of(report)
         mine, waiting = str(mark), mark.prefix
-        # Taken out until all is said: after a failure, what GitHub has is looked up.
+        # Removed until the report is complete: after a failure, GitHub is asked for the check.
         check = self._open.pop((at, waiting), None)
         if report.kind == "gates" and (check is None or check.external_id not in (mine, waiting)):
             check = await self._found(at, report)
         if check is not None and check.conclusion and report.conclusion is None:
             return  # another controller has concluded it
-        # GitHub adds annotations to those that are there, so what it has is not said again.
+        # GitHub adds annotations to the existing ones, so those it has are not sent again.
         rest = report.annotations[check.annotations if check and check.external_id == mine else 0 :]
         batches = [rest[n : n + ANNOTATIONS] for n in range(0, len(rest), ANNOTATIONS)] or [()]
         for number, batch in enumerate(batches, 1):
@@ -95,20 +100,20 @@ class GitHubForge:
             self._open[at, waiting] = check
 
     async def _found(self, at: str, report: CommitReport) -> CheckRun | None:
-        """The check run to go on with: this report's own, or one that nobody has concluded."""
+        """The check run to continue: this report's own, or an open one."""
         mark = mark_of(report)
         checks = await self._client.list_checks(at, report.commit, mark.prefix)
         still_open = [check for check in checks if check.status != "completed"]
         own = [check for check in checks if check.external_id == str(mark)]
         if report.run is None and report.conclusion is None:
-            own = still_open  # what waited before has its own, with how that ended
+            own = still_open  # a concluded one belongs to an earlier wait
         return max(own or still_open, key=lambda check: check.id, default=None)
 
     async def _status(self, at: str, report: CommitReport) -> None:
         await self._client.create_status(
             at,
             report.commit,
-            state=_STATUSES[report.conclusion],
+            state=_status_of(report.conclusion),
             context=name_of(report.pipeline, report.kind, report.scope),
             description=report.title,
         )
@@ -117,7 +122,7 @@ class GitHubForge:
 def _said(
     report: CommitReport, annotations: tuple[Annotation, ...], *, concluded: bool
 ) -> dict[str, Any]:
-    """What a request says of a check run. Its conclusion comes with the last annotations."""
+    """The fields of a request. The conclusion is sent with the last annotations."""
     conclusion: Conclusion | None = report.conclusion if concluded else None
     waits = report.conclusion is None and report.run is None
     status = "completed" if conclusion else "queued" if waits else "in_progress"
@@ -132,7 +137,7 @@ def _said(
         "external_id": str(mark_of(report)),
         "status": status,
         "output": output,
-        "actions": buttons,  # also none: of a held check that goes on, the button goes
+        "actions": buttons,  # also if empty: a held check that continues loses its button
     }
     return said | ({"conclusion": conclusion} if conclusion else {})
 

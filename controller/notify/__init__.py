@@ -1,4 +1,4 @@
-"""Tells people: one incident to one address at a time, once."""
+"""Notifies people: one incident to one address at a time, once."""
 
 from controller.notify.applier import Issues, NotifyApplier
 from controller.notify.by_apprise import AppriseNotifier

@@ -1,4 +1,4 @@
-"""The contract of whatever brings an incident to people."""
+"""The contract of a notifier, which brings incidents to people's attention."""
 
 from typing import Literal, Protocol
 
@@ -8,14 +8,14 @@ Status = Literal["firing", "resolved", "info"]
 
 
 class Notifier(Protocol):
-    """One way, or many behind one address, to tell people."""
+    """Sends notifications; the address selects the service."""
 
     async def send(self, url: str, incident: Incident, status: Status, alert: str) -> None:
-        """Tell `url`, which holds its secrets already, of `incident`.
+        """Send `incident` to `url`, whose secrets are already filled in.
 
-        `alert` names what fires and later is resolved; where the service knows such pairs, the
-        same alert fired twice is one, and `resolved` ends it. Raises `TryAgain` (refused for now,
-        out of reach) or `NeedsHuman` (no such service, not allowed); neither message holds more
-        of `url` than its scheme.
+        `alert` identifies an alert that fires and is resolved later. A service that supports this
+        shows an alert that fires twice only once, and ends it when it is `resolved`. Raises
+        `TryAgain` (unreachable, refused for now) or `NeedsHuman` (no such service, not allowed);
+        neither message contains more of `url` than its scheme.
         """
         ...

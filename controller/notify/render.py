@@ -1,4 +1,4 @@
-"""PURE. An incident in words: what a person who was just woken reads, and what a program does."""
+"""PURE. Renders incidents, for people who were just woken up and for programs."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -15,24 +15,24 @@ Level = Literal["critical", "warning", "info", "over"]
 
 
 def level(incident: Incident, status: Status) -> Level:
-    """How loud: critical is for what somebody has to get up for."""
+    """The severity; `critical` is for what somebody has to get up for."""
     if status == "firing":
         return "critical" if incident.needs_human else "warning"
     return "over" if status == "resolved" else "info"
 
 
 def subject(incident: Incident, status: Status) -> str:
-    """One line that says by itself what happened, and whether to get up."""
+    """One self-contained line: what happened, and whether to get up."""
     if status == "resolved":
         return clip(f"Resolved: {incident.title}", LONGEST_SUBJECT)
-    mark = "You are needed: " if level(incident, status) == "critical" else ""
+    mark = "Action needed: " if level(incident, status) == "critical" else ""
     return clip(mark + incident.title, LONGEST_SUBJECT)
 
 
 def text(incident: Incident, status: Status, alert: str) -> str:
-    """The body as plain text; the subject is not said again.
+    """The body as plain text, without the subject.
 
-    What matters first comes first: many services cut what is long.
+    The most important parts come first, since many services cut long messages.
     """
     parts = [clip(incident.what, 1_000)]
     if state := _state(incident, status):
@@ -49,7 +49,7 @@ def text(incident: Incident, status: Status, alert: str) -> str:
 
 
 def markdown(incident: Incident, status: Status, alert: str) -> str:
-    """The same for chats."""
+    """The body as Markdown, for chats."""
     parts = [_harmless(clip(incident.what, 1_000))]
     if state := _state(incident, status):
         parts.append("\n".join(f"- {_bold(line)}" for line in state))
@@ -80,9 +80,9 @@ def _state(incident: Incident, status: Status) -> list[str]:
     if incident.now:
         lines.append(f"{'Points to' if incident.points else 'Serves now'}: {incident.now}")
     if incident.was:
-        lines.append(f"Taken out: {incident.was}")
+        lines.append(f"Removed: {incident.was}")
     if status != "resolved":
-        lines.append(f"Needs you: {'yes' if incident.needs_human else 'no'}")
+        lines.append(f"Action needed: {'yes' if incident.needs_human else 'no'}")
     if incident.background:
         lines += _known(incident.background)
     return [clip(line, 300) for line in lines]
@@ -90,7 +90,7 @@ def _state(incident: Incident, status: Status) -> list[str]:
 
 def _known(background: Background) -> Iterator[str]:
     if background.hurt:
-        yield f"Callers hurt: {background.hurt}"
+        yield f"Impact: {background.hurt}"
     if background.since:
         yield f"Since: {_times(background.since)}"
     if origin := background.origin:
@@ -102,7 +102,7 @@ def _known(background: Background) -> Iterator[str]:
 
 
 def _times(moments: tuple[Moment, ...]) -> str:
-    """`canary began 2026-11-29 14:00:05 UTC, rolled back 14:00:31`: the day where it changes."""
+    """`canary began 2026-11-29 14:00:05 UTC, rolled back 14:00:31`: a date only if it differs."""
     said, day = [], ""
     for moment in moments:
         at = datetime.fromtimestamp(moment.at, UTC)
@@ -115,7 +115,7 @@ def _times(moments: tuple[Moment, ...]) -> str:
 
 
 def _differs(incident: Incident) -> tuple[str, list[str]]:
-    """What the version has that the one which serves has not, with a title."""
+    """How the version differs from the one that serves, with a title."""
     if incident.background is None:
         return "", []
     lines = [clip(one, 300) for one in incident.background.differs]
@@ -127,7 +127,7 @@ def _listed(title: str, lines: Iterable[str]) -> str:
 
 
 def _signed(incident: Incident, status: Status, alert: str) -> str:
-    by = f" Told by the controller {clip(incident.controller, 100)}." if incident.controller else ""
+    by = f" Sent by controller {clip(incident.controller, 100)}." if incident.controller else ""
     return f"Alert {alert}: {status}.{by}"
 
 
@@ -142,7 +142,7 @@ def _because(evidence: SignalEvidence) -> str:
     known = "; ".join(fact for fact in facts if fact)
     said = f"{evidence.signal}: {known}" if known else evidence.signal
     note = evidence.note
-    if "_" not in note.partition(" ")[0]:  # else it begins with a name, such as roc_auc
+    if "_" not in note.partition(" ")[0]:  # otherwise it starts with a name such as roc_auc
         note = note[:1].upper() + note[1:]
     return clip(f"{said}. {note}" if note else said, 600)
 
@@ -153,8 +153,8 @@ def _bold(line: str) -> str:
 
 
 def _harmless(text: str) -> str:
-    """Foreign text without mentions, links or code.
+    """Foreign text with its mentions, links and code disabled.
 
-    By an invisible space, as chats differ in how they escape but agree in what they look for.
+    An invisible space does this in every chat, whereas escaping differs between them.
     """
     return re.sub(r"[@<\]]", "\\g<0>\u200b", text.replace("`", "'"))

@@ -1,4 +1,4 @@
-"""Whom a pipeline's specs name, for what its machine cannot tell of itself."""
+"""Whom a pipeline's spec wants notified of problems outside the pipeline's own machine."""
 
 from controller.machine.core import Key, parsed
 from controller.machine.pipelines.version import ModelVersion
@@ -6,7 +6,7 @@ from controller.store.protocol import Record, StoreReader
 
 
 async def named(store: StoreReader, pipeline: Record) -> list[str]:
-    """Whom the pipeline's newest version names; before the first, only the settings do."""
+    """The `stuck` addresses of the pipeline's newest version; none before its first version."""
     newest = pipeline.body.get("versions", 0)
     record = await store.get(Key("model", f"{pipeline.key.name}/{newest}"))
     if record is None:

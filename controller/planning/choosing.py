@@ -11,7 +11,7 @@ MOST_NAMED = 10
 """Specs that are offered where there is none."""
 
 
-class Meant(NamedTuple):
+class SpecArgument(NamedTuple):
     """What somebody named: a folder, or a spec of it."""
 
     folder: Path
@@ -21,19 +21,19 @@ class Meant(NamedTuple):
     """What is said to name another: `headgate plan`."""
 
 
-def meant(path: Path, spec: str | None, command: str) -> Meant:
+def spec_argument(path: Path, spec: str | None, command: str) -> SpecArgument:
     """What is meant by a path and the name of a spec. A path of any other file stands for its
     folder. Raises NeedsHuman for a name that no spec has."""
     folder = path if path.is_dir() else path.parent
     if spec is None:
         named = None if path.is_dir() or not is_spec_file(path.name) else path.name
-        return Meant(folder, named, command)
+        return SpecArgument(folder, named, command)
     if not is_spec_file(spec):
         raise NeedsHuman(
             f"{spec} is no name of a spec: {SPEC_FILE}, or ml-pipeline.NAME.yaml of a folder with "
             "several; the folder goes before it"
         )
-    return Meant(folder, spec, command)
+    return SpecArgument(folder, spec, command)
 
 
 def specs_in(folder: Path) -> list[str]:
@@ -43,7 +43,7 @@ def specs_in(folder: Path) -> list[str]:
 
 
 def choose(
-    asked: Meant, names: Sequence[str], elsewhere: Sequence[str] = (), where: str = ""
+    asked: SpecArgument, names: Sequence[str], elsewhere: Sequence[str] = (), where: str = ""
 ) -> str:
     """The spec that is meant of those in the folder, where `where` says at which commit. Raises
     NeedsHuman: without one it says which there are `elsewhere` in the repository, or what writes

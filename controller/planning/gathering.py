@@ -41,17 +41,17 @@ from controller.machine.runs.exam import IN_BASE, in_repository, lacks
 from controller.machine.runs.graph import Rules, SourceTree
 from controller.machine.runs.outside import with_outside
 from controller.machine.runs.plan import Plan
-from controller.planning.choosing import Meant, choose, specs_in
-from controller.planning.data_at_hand import Shelf
+from controller.planning.choosing import SpecArgument, choose, specs_in
+from controller.planning.dataset_lookup import DatasetLookup
 from controller.planning.plans import Cache, History, PolicyChange, history_of, plan_of
-from controller.queries.polling import QueryVersions as Questions
+from controller.queries.polling import QueryVersions
 from controller.store.versions import Versions
 from specs.failures import NeedsHuman
-from specs.lint import check
-from specs.load import Loaded
+from specs.lint.check import check
+from specs.loading.load import LoadedSpec
+from specs.loading.problems import has_errors
 from specs.model import SPEC_FILE, SPEC_FILES, is_spec_file, spec_order
 from specs.model import Pipeline as Spec
-from specs.problems import has_errors
 
 WORK_TREE = "the work tree"
 _LIST = ("ls-tree", "-r", "-z", "--full-tree")
@@ -185,7 +185,7 @@ def default_base(checkout: Checkout) -> str | None:
         return None
 
 
-def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> Loaded | None:
+def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> LoadedSpec | None:
     """The spec at a commit, checked; None where there is none."""
     source = source_of(checkout, "", commit, files)
     if source.path not in files:
@@ -222,8 +222,8 @@ def specs_of(checkout: Checkout, files: Iterable[str]) -> list[str]:
 
 
 def with_project(
-    checkout: Checkout, loaded: Loaded, source: SourceTree
-) -> tuple[Loaded, SourceTree]:
+    checkout: Checkout, loaded: LoadedSpec, source: SourceTree
+) -> tuple[LoadedSpec, SourceTree]:
     """The spec and its source with what its environment is at that commit, or in the work tree."""
 
     def read(path: str) -> bytes | None:
@@ -259,7 +259,7 @@ def check_at(
     source: SourceTree,
     files: Collection[str] | None = None,
     top: Path | None = None,
-) -> Loaded:
+) -> LoadedSpec:
     """A spec, checked against what git has, and against the `files` that are there as the spec
     sees them, if these are others. `top` is where the clone is."""
     seen = source.seen
@@ -289,7 +289,7 @@ async def plan(
     cache: Cache | None = None,
     stores: Stores | None = None,
     home: Path | None = None,
-    questions: Questions | None = None,
+    questions: QueryVersions | None = None,
 ) -> Plan:
     """What a run of `spec` at `source` would do, as a pull request against `rules` if they are
     given. `top` is where the repository's files are; `stores`, how object stores are reached, and
@@ -308,15 +308,15 @@ async def plan(
     versions: dict[str, str] = {}
     problems: dict[str, str] = {}
     moved: dict[str, ObjectChanges] = {}
-    shelf = Shelf(top, history, stores or Stores(), questions, home)
+    lookup = DatasetLookup(top, history, stores or Stores(), questions, home)
     for dataset in spec.datasets:
-        found = await shelf.look(spec, dataset, source)
+        found = await lookup.look(spec, dataset, source)
         versions |= {dataset: found.version} if found.version else {}
         problems |= {dataset: found.problem} if found.problem else {}
         moved |= {dataset: found.moved} if found.moved else {}
     for dataset in lacks(spec, source, rules) if rules else ():
         if rules and dataset not in rules.lacking:
-            found = await shelf.look(rules.spec, dataset, rules.source)
+            found = await lookup.look(rules.spec, dataset, rules.source)
             versions |= {f"{IN_BASE}{dataset}": found.version} if found.version else {}
     return await plan_of(
         cache,
@@ -388,13 +388,13 @@ class Gathered(NamedTuple):
 
     checkout: Checkout
     source: SourceTree
-    loaded: Loaded
+    loaded: LoadedSpec
     policy: PolicyChange
     rules: Rules | None
     """Of the base; None without one, or if nothing differs from it."""
 
 
-def gather(meant: Meant, revision: str | None, base: str | None) -> Gathered:
+def gather(meant: SpecArgument, revision: str | None, base: str | None) -> Gathered:
     """The spec of the work tree or of a revision, compared with that of `base`."""
     checkout = checkout_of(meant.folder)
     commit = commit_of(checkout, revision) if revision else None

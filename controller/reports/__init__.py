@@ -1,1 +1,1 @@
-"""What is said on a commit: the plan while a run goes on, the gates' verdicts at its end."""
+"""Reports on commits: the plan while a run is in progress, the gates' verdicts when it ends."""

@@ -1,24 +1,24 @@
-"""PURE. What of a report belongs beside a line of a file."""
+"""PURE. The parts of a report that belong next to a line of a file."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from controller.reports.protocol import Annotation
-from specs.problems import Problem, sentence
+from specs.loading.problems import Problem, sentence
 from validators.figures import clip
 from validators.render.common import clean
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
 MOST = 200
-"""Annotations of a report: nobody reads more."""
+"""Annotations per report; nobody reads more."""
 LONGEST_MESSAGE = 2000
 
 _LEVELS: Mapping[str, Literal["failure", "warning"]] = {"error": "failure", "warning": "warning"}
 
 
 def of_problems(problems: Sequence[Problem]) -> tuple[Annotation, ...]:
-    """What is wrong with a spec, each on its line, with what would be right."""
+    """The problems of a spec, each on its line, with what was expected."""
     return tuple(
         Annotation(
             file=clean(one.file),
@@ -32,15 +32,16 @@ def of_problems(problems: Sequence[Problem]) -> tuple[Annotation, ...]:
 
 
 def of_gates(reports: Sequence[Report]) -> tuple[Annotation, ...]:
-    """The checks that did not pass, where each is written, by its path in the repository; those
-    that stop the run first."""
+    """The checks that did not pass, each where it is defined in the repository; those that stop
+    the run come first."""
     checks = sorted(_failing(_at_this_commit(reports)), key=lambda check: -check.verdict.rank)
     return tuple(_annotation(check) for check in checks[:MOST])
 
 
 def _at_this_commit(reports: Sequence[Report]) -> Iterator[Report]:
-    """Without those of a suite that the commit changes: its lines are those of the base branch.
-    The report of the changed suite comes after it."""
+    """Without the reports that judge by the base branch's version of a suite that this commit
+    changes: their line numbers are those of the base branch. The report by the changed suite of the
+    same dataset follows later in `reports`."""
     for at, report in enumerate(reports):
         again = any(
             (other.gate, other.subject) == (report.gate, report.subject)
@@ -58,7 +59,7 @@ def _failing(reports: Iterable[Report]) -> Iterator[Check]:
 
 
 def _annotation(check: Check) -> Annotation:
-    assert check.where is not None, "only those are asked for"
+    assert check.where is not None, "filtered by _failing"
     words = [check.message, *([check.next_step] if check.next_step else [])]
     return Annotation(
         file=check.where.file,

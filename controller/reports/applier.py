@@ -1,4 +1,4 @@
-"""Applies `ReportCommit`: gathers the facts, builds the report, and has it shown."""
+"""Applies `ReportCommit`: gathers the facts, builds the report and hands it to the forge."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,27 +10,19 @@ from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Envelope, Key
 from controller.machine.runs.ended import report_end
-from controller.machine.runs.run import Run
-from controller.reports.build import Beside, Worse, build, is_worse
-from controller.reports.changed import PreviousRun
+from controller.machine.runs.run import Outcome, Run
+from controller.reports.build import ReportContext, WorseSibling, build, is_worse
+from controller.reports.changes import PreviousRun
 from controller.reports.gathering import FactSources, Gathering
 from controller.reports.links import NOWHERE, Links
 from controller.reports.protocol import CommitReport, Conclusion, Forge
 from controller.store.protocol import Store
 from specs.failures import Ignore
 
-_ENDED: Mapping[str, Conclusion | None] = {
-    "passed": "success",
-    "failed": "failure",
-    "stopped": "failure",
-    "cancelled": "cancelled",
-    "running": None,
-}
-
 
 class ReportApplier:
-    """Applies `ReportCommit`. `links` says by repository where it is looked at in a browser;
-    `datasets` knows the objects of their versions; `home` is the controller's."""
+    """Applies `ReportCommit`. `links` holds the web address of each repository; `datasets` knows
+    the objects of each dataset version; `home` is the controller's home folder."""
 
     def __init__(
         self,
@@ -49,17 +41,18 @@ class ReportApplier:
         self._links = links or {}
 
     async def apply(self, _owner: Key, action: ReportCommit) -> Sequence[Envelope]:
-        """Report it. Raises `Ignore` for what is overtaken, and what the forge raises.
+        """Report it. Raises `Ignore` where a newer run or result makes the report obsolete, and
+        whatever the forge raises.
 
-        Another pull request with the same head and base has the same check: once this one is over,
-        that one is said again, as the worse of the two counts for both.
+        Pull requests with the same head and base share a check, which shows the worst of their
+        results: when one ends, the others that have ended are reported again.
         """
         run = await self._gathering.run(action.run or "")
         latest = await self._gathering.latest(action)
         if latest is not None and latest != action.run:
-            raise Ignore(f"{latest} is a later run of that commit, and reports itself")
+            raise Ignore(f"{latest} is a later run of this commit, with a report of its own")
         if run is not None and action.state == "running" and not run.live:
-            raise Ignore(f"{run.id} is over, and its end is reported")
+            raise Ignore(f"{run.id} has ended, and its result is reported")
         siblings = await self._gathering.siblings(action)
         await self._forge.report(await self._report(action, run, siblings.runs))
         if run is None or run.live:
@@ -82,7 +75,8 @@ class ReportApplier:
             plan = await gathering.plan(run, graph)
         elif action.state == "held" and action.pull is not None:
             plan = await gathering.plan_of_held(action)
-        # Before a form escapes them, and once more for what only became a secret's text by it.
+        # Secrets are redacted before Markdown escapes them, and again afterwards, since escaping
+        # may itself produce the text of a secret.
         hide, redact = self._secrets.redacted, self._secrets.redact
         said = {"title": redact(action.title), "text": redact(action.text)}
         report = build(
@@ -91,7 +85,7 @@ class ReportApplier:
             hide(graph) if graph else None,
             {name: hide(each) for name, each in reports.items()},
             hide(plan) if plan else None,
-            beside=Beside(
+            context=ReportContext(
                 links=self._links.get(action.repository, NOWHERE),
                 base=redact(await self._base(action)),
                 past=await gathering.past(run) if run and "gate.model" in reports else (),
@@ -110,20 +104,30 @@ class ReportApplier:
         return pull.base if pull else ""
 
 
-def _worst(action: ReportCommit, run: Run | None, siblings: Sequence[Run]) -> Worse | None:
-    """The sibling that ended worse than this run, if this is over; or one that goes on, where
-    this has nothing bad to say: until that is over, too, the check of both says nothing."""
+def _worst(action: ReportCommit, run: Run | None, siblings: Sequence[Run]) -> WorseSibling | None:
+    """The sibling whose result is worse than this run's, if this run has ended. A sibling that is
+    still running is worse than a pass: the shared check must not pass before it ends."""
     if run is None or run.live or action.state == "running":
         return None
     found = None
-    least = _ENDED[run.outcome]
+    worst, _ = _result(run.outcome)
     for each in siblings:
-        conclusion = _ENDED[each.outcome]
-        if each.pull is not None and is_worse(conclusion, least):
-            found, least = Worse(each.pull, each.id, _did(each), conclusion), conclusion
+        conclusion, verb = _result(each.outcome)
+        if each.pull is not None and is_worse(conclusion, worst):
+            found, worst = WorseSibling(each.pull, each.id, verb, conclusion), conclusion
     return found
 
 
-def _did(run: Run) -> str:
-    did = {"stopped": "was stopped", "cancelled": "was cancelled", "running": "still runs"}
-    return did.get(run.outcome, run.outcome)
+def _result(outcome: Outcome) -> tuple[Conclusion | None, str]:
+    """What an outcome means for a merge, and what the run did: `was stopped`."""
+    match outcome:
+        case "running":
+            return None, "is still running"
+        case "passed":
+            return "success", "passed"
+        case "failed":
+            return "failure", "failed"
+        case "stopped":
+            return "failure", "was stopped"
+        case "cancelled":
+            return "cancelled", "was cancelled"

@@ -1,4 +1,4 @@
-"""PURE. What is said on a commit, from the facts of its run: the verdict first."""
+"""PURE. Builds the report on a commit from the facts of its run, verdict first."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -9,19 +9,19 @@ from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run
 from controller.machine.words import fit
 from controller.reports import headline
-from controller.reports.about import Since, about, inputs
 from controller.reports.annotations import of_gates, of_problems
-from controller.reports.changed import PreviousRun, changed
-from controller.reports.gates import gates, loose_ends
-from controller.reports.judges import exam, judged_by
+from controller.reports.changes import PreviousRun, what_changed
+from controller.reports.gates import gates, not_judged
 from controller.reports.links import NOWHERE, Links
+from controller.reports.next_steps import failed_step, next_steps
 from controller.reports.plan import policy, steps_of
 from controller.reports.protocol import LONGEST, CommitReport, Conclusion, name_of
 from controller.reports.quoted import fenced
 from controller.reports.rules import count
+from controller.reports.rules_in_force import exam_change, rules_in_force
+from controller.reports.run_summary import DataSince, made_from, run_summary
 from controller.reports.steps import steps
 from controller.reports.trend import PastMeasurement, trend
-from controller.reports.ways import broken, ways
 from validators.figures import clip
 from validators.render.markdown import code, escape, prose
 from validators.report import Report
@@ -40,31 +40,31 @@ _ICONS: Mapping[Conclusion | None, str] = {
 _WORST_FIRST: Sequence[Conclusion | None] = ("failure", "action_required", "cancelled", None)
 
 
-class Worse(NamedTuple):
-    """Another open pull request with the same head and base, whose latest run ended worse, or goes
-    on while there is nothing bad to say yet."""
+class WorseSibling(NamedTuple):
+    """Another open pull request with the same head and base, whose latest run ended worse or is
+    still running."""
 
     pull: int
     run: str
     outcome: str
     """What its run did, as the rest of a sentence: `was stopped`."""
     conclusion: Conclusion | None
-    """None: that is not known yet."""
+    """None while it is not known yet."""
 
 
-class Beside(NamedTuple):
-    """What is known beside a run: where its repository is looked at, and what came before."""
+class ReportContext(NamedTuple):
+    """What a report needs besides the run: links into its repository, and earlier runs."""
 
     links: Links = NOWHERE
     base: str = ""
     """The name of the pull request's base branch."""
     past: Sequence[PastMeasurement] = ()
-    """What the gate measured on the last versions, the oldest first."""
+    """What the model gate measured for the last versions, oldest first."""
     before: PreviousRun = PreviousRun()
-    """What the run had that the plan is compared with."""
-    worse: Worse | None = None
-    since: Since | None = None
-    """What became of the data of a run that no pull request is told of."""
+    """What is known of the run that the plan is compared with."""
+    worse: WorseSibling | None = None
+    since: DataSince | None = None
+    """How the data changed, for a run without a pull request."""
 
 
 def build(
@@ -74,40 +74,41 @@ def build(
     reports: Mapping[str, Report],
     plan: Plan | None = None,
     again: str | None = None,
-    beside: Beside = Beside(),  # noqa: B008 - a constant value
+    context: ReportContext = ReportContext(),  # noqa: B008 - a constant value
 ) -> CommitReport:
-    """The report that `action` asks for; `run`, `graph` and `reports`, by gate, are those of its
-    run, and so is `plan`, which a pull request's has: also one that is held, and has no run yet.
-    `again` repeats a run that no controller knows, and is named in place of the commands that ask
-    one.
+    """The report that `action` asks for.
 
-    At most 65,535 characters: the gates' passing checks are cut first, with the command that
-    shows them.
+    `run`, `graph`, `reports` (by gate) and `plan` are those of the action's run; only pull requests
+    have a plan, also one that is held and has no run yet. `again` is the command that repeats a
+    local run, shown instead of the commands that need a controller.
+
+    At most 65,535 characters. Passing checks are cut first; the text then names the command that
+    shows all of them.
     """
     ours = run if run is not None and run.commit == action.commit else None
     conclusion = _conclusion(action, run)
     title = _title(action, ours, reports, plan, again)
-    if beside.worse is not None:
-        conclusion = beside.worse.conclusion
-        title = f"#{beside.worse.pull} with the same head {beside.worse.outcome}; here: {title}"
+    if context.worse is not None:
+        conclusion = context.worse.conclusion
+        title = f"#{context.worse.pull} with the same head {context.worse.outcome}; here: {title}"
     title = clip(title.partition("\n")[0], LONGEST_TITLE)
     head = [f"## {_ICONS[conclusion]} {escape(title)}"]
-    head += _worse(beside.worse, action)
-    head += _words(action)
+    head += _worse(context.worse, action)
+    head += _more_text(action)
     tail: list[str] = []
     if ours is not None:
-        head.append(about(ours, here=again is not None, since=beside.since))
-        head += [*_judged(ours, reports, plan, beside), *_failures(ours)]
-        head += loose_ends(ours, graph, reports) if not ours.live else ()
-        tail = list(_tail(ours, graph, reports, plan, beside))
+        head.append(run_summary(ours, here=again is not None, since=context.since))
+        head += [*_judged(ours, reports, plan, context), *_failures(ours)]
+        head += not_judged(ours, graph, reports) if not ours.live else ()
+        tail = list(_tail(ours, graph, reports, plan, context))
     elif plan is not None and action.state == "held":
         check = name_of(action.pipeline, "policy", action.scope)
         head += policy(plan, check=check if action.pull is not None else "")
         tail = [steps_of(plan)]
-    head += ways(action, run, again)
+    head += next_steps(action, run, again)
     room = LONGEST - sum(len(part) + 2 for part in (*head, *tail)) - 2
     whole = again or f"headgate show {action.run}"
-    shown = gates(reports, graph, beside.links, whole, room)
+    shown = gates(reports, graph, context.links, whole, room)
     text = "\n\n".join(part for part in (*head, *shown, *tail) if part) + "\n"
     return CommitReport(
         repository=action.repository,
@@ -135,8 +136,7 @@ def _title(
     plan: Plan | None,
     again: str | None,
 ) -> str:
-    """The number that decided; of a failed run, which step and why, without what it printed
-    before."""
+    """The result that decided; for a failed run, the step and the reason without its output."""
     if run is None:
         told = plan is not None and plan.policy_base is not None
         number = count(plan.policy) if plan and told else 0
@@ -146,15 +146,18 @@ def _title(
             return headline.passed(run, reports, plan, compared=again is None)
         case "stopped":
             return headline.stopped(run, reports) or action.title
-        case "failed" if name := broken(run):
-            return f"{run.id} failed: {name}: {fit(_said(run, name))}"
+        case "failed" if name := failed_step(run):
+            return f"{run.id} failed: {name}: {fit(_reason(run, name))}"
         case _:
             return action.title
 
 
 def _conclusion(action: ReportCommit, run: Run | None) -> Conclusion | None:
-    """A commit that runs nothing is as good as the run that it equals, and no better: else one
-    word in the README would let a model through that its gate has stopped."""
+    """What the report means for a merge.
+
+    A commit that needs no run gets the result of the run that covers it. Otherwise a change to the
+    README would be enough to pass a model that its gate has stopped.
+    """
     match action.state:
         case "running":
             return None
@@ -167,13 +170,13 @@ def _conclusion(action: ReportCommit, run: Run | None) -> Conclusion | None:
         case "skipped" if action.run is None or (run is not None and run.outcome == "passed"):
             return "neutral"
         case "skipped" if run is not None and run.live:
-            return "cancelled"  # it is not known yet, and no one comes back to this commit
-        case _:
+            return "cancelled"  # not known yet, and nothing will report on this commit again
+        case "failed" | "stopped" | "skipped" | "invalid":
             return "failure"
 
 
 def is_worse(one: Conclusion | None, other: Conclusion | None) -> bool:
-    """Whether a merge has less to stand on by the one than by the other."""
+    """Whether `one` is a worse result for a merge than `other`."""
 
     def place(conclusion: Conclusion | None) -> int:
         known = conclusion in _WORST_FIRST
@@ -182,20 +185,20 @@ def is_worse(one: Conclusion | None, other: Conclusion | None) -> bool:
     return place(one) > place(other)
 
 
-def _worse(worse: Worse | None, action: ReportCommit) -> Iterator[str]:
+def _worse(worse: WorseSibling | None, action: ReportCommit) -> Iterator[str]:
     if worse is not None:
         decided = worse.conclusion is not None
-        counts = "the worse of the two counts" if decided else "it waits until both are over"
+        counts = "the worse result counts" if decided else "it stays open until both have ended"
+        here = f"#{action.pull}" if action.pull is not None else "this one"
         yield (
-            f"**The check of this commit says what #{worse.pull} says**, a pull request with the "
-            f"same head and the same base: its run {code(worse.run)} {worse.outcome}. GitHub shows "
-            f"one check for both, so {counts}; what follows is said of "
-            + (f"#{action.pull} alone." if action.pull is not None else "this one alone.")
+            f"**This check shows the result of #{worse.pull}**, a pull request with the same head "
+            f"and base: its run {code(worse.run)} {worse.outcome}. Both share one check on GitHub, "
+            f"so {counts}. The rest of this report is about {here} only."
         )
 
 
-def _words(action: ReportCommit) -> Iterator[str]:
-    """What else was said: sentences of our own with names in them, or what a program printed."""
+def _more_text(action: ReportCommit) -> Iterator[str]:
+    """The action's own text: sentences of ours that contain foreign names, or program output."""
     if action.state in ("held", "accepted"):
         yield from map(prose, filter(None, action.text.split("\n\n")))
     elif action.text:
@@ -206,19 +209,19 @@ def _judged(
     run: Run,
     reports: Mapping[str, Report],
     plan: Plan | None,
-    beside: Beside,
+    context: ReportContext,
 ) -> Iterator[str]:
-    """By whose rules and exam it is judged, how its metrics went before, and what it loosens."""
-    yield from judged_by(run, plan, beside.base, beside.links)
+    """Whose rules and exam judge the run, the trend of its metrics, and the rules it changes."""
+    yield from rules_in_force(run, plan, context.base, context.links)
     model = headline.trusted(reports)
     if not run.live and model is not None:
-        yield from trend(model, beside.past)
-    yield from exam(run, plan, reports)
-    yield from policy(plan, run, links=beside.links) if plan else ()
+        yield from trend(model, context.past)
+    yield from exam_change(run, plan, reports)
+    yield from policy(plan, run, links=context.links) if plan else ()
 
 
 def _failures(run: Run) -> Iterator[str]:
-    """What steps said last, in their own words."""
+    """The last output of the steps that failed."""
     builds = run.built
     failed: list[tuple[str, str]] = [(one.what, one.failed) for one in builds if one.failed]
     nodes = [(name, node) for name, node in run.nodes.items() if not node.unbuilt]
@@ -229,8 +232,8 @@ def _failures(run: Run) -> Iterator[str]:
         yield f"{len(failed) - MOST_FAILURES} more failed: {code(f'headgate show {run.id}')}"
 
 
-def _said(run: Run, name: str) -> str:
-    """Why a step failed, or the environment could not be built."""
+def _reason(run: Run, name: str) -> str:
+    """Why a step failed, or why its environment could not be built."""
     if name in run.nodes:
         return run.nodes[name].failed or ""
     return next((each.failed for each in run.built if each.failed), "")
@@ -241,21 +244,21 @@ def _tail(
     graph: Graph | None,
     reports: Mapping[str, Report],
     plan: Plan | None,
-    beside: Beside,
+    context: ReportContext,
 ) -> Iterator[str]:
-    """What is read last: what changed, the steps, the inputs."""
+    """The end of the report: what changed, the steps, the inputs."""
     if plan is not None and run.live:
-        yield steps_of(plan, run)  # it names the inputs, too
+        yield steps_of(plan, run)  # includes the inputs
         return
-    moved = [*changed(plan, reports, beside.before, beside.links, run.base)] if plan else []
+    moved = [*what_changed(plan, reports, context.before, context.links, run.base)] if plan else []
     yield from moved
     nodes = plan.nodes if plan else ()
     why = {node.name: node.why for node in nodes if node.what == "run"}
-    made_from = inputs(run, graph, beside.links, compared=bool(moved))
-    story = [*steps(run, graph, planned=run.live, why=why), *made_from]
+    sources = made_from(run, graph, context.links, compared=bool(moved))
+    story = [*steps(run, graph, planned=run.live, why=why), *sources]
     if run.outcome in ("passed", "stopped"):
         inner = "\n\n".join(story)
-        name = "Steps, and what it was made from"
+        name = "Steps and inputs"
         yield f"<details><summary>{name}</summary>\n\n{inner}\n\n</details>"
     else:
         yield from story

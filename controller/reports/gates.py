@@ -1,9 +1,9 @@
-"""PURE. What the gates of a run say, and what became of those that say nothing."""
+"""PURE. The gates' reports, and the gates that have no report."""
 
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from controller.machine.runs.graph import Graph
+from controller.machine.runs.graph import Graph, Node, NodeKind
 from controller.machine.runs.judging import PROPOSED
 from controller.machine.runs.run import NEW, Progress, Run, why_ended
 from controller.machine.words import fit
@@ -16,6 +16,9 @@ from validators.verdict import Verdict, worst
 LEAST_ROOM = 500
 MOST_PLACES = 10
 
+GateKind = Literal["data", "model"]
+_GATES: Mapping[NodeKind, GateKind] = {"data_gate": "data", "model_gate": "model"}
+
 
 def gates(
     reports: Mapping[str, Report],
@@ -24,8 +27,8 @@ def gates(
     whole: str,
     longest: int,
 ) -> Iterator[str]:
-    """All reports in at most about `longest` characters, without a heading: the verdict of the run
-    stands above them, and gates that passed do not make one that failed pass."""
+    """All reports in about `longest` characters at most. Their common heading is removed: the
+    verdict of the run stands above them, and a second one could contradict it."""
     if not reports:
         return
     ordered = arranged(reports)
@@ -39,19 +42,19 @@ def gates(
 
 
 def _named(gate: str, report: Report, reports: Mapping[str, Report]) -> Report:
-    """The report with which of two gates of the same subject it is of."""
+    """The report, labelled so that two gates of one subject can be told apart."""
     if gate == "gate.model" and BASE_EXAM in reports:
-        return report.model_copy(update={"exam": "the evaluation of this commit"})
+        return report.model_copy(update={"exam": "this commit's evaluation"})
     if gate == BASE_EXAM and not report.exam:
-        return report.model_copy(update={"exam": "the evaluation of the base branch"})
+        return report.model_copy(update={"exam": "the base branch's evaluation"})
     if gate.endswith(PROPOSED):
-        subject = f"{report.subject}, by the suite that is proposed here"
+        subject = f"{report.subject}, by the suite proposed here"
         return report.model_copy(update={"subject": subject})
     return report
 
 
 def _places(reports: Mapping[str, Report], graph: Graph | None, links: Links) -> Iterator[str]:
-    """Links to where the checks are written that did not pass."""
+    """Links to the definitions of the checks that did not pass."""
     if graph is None or not links.web:
         return
     found: dict[str, None] = {}
@@ -65,50 +68,55 @@ def _places(reports: Mapping[str, Report], graph: Graph | None, links: Links) ->
     if found:
         shown = list(found)[:MOST_PLACES]
         more = f" and {len(found) - MOST_PLACES} more" if len(found) > MOST_PLACES else ""
-        yield f"What did not pass is written at {', '.join(shown)}{more}."
+        yield f"Checks that did not pass are defined at {', '.join(shown)}{more}."
 
 
 _FINE = (Verdict.PASS, Verdict.SKIPPED)
 
 
-def loose_ends(run: Run, graph: Graph | None, reports: Mapping[str, Report]) -> Iterator[str]:
-    """Gates that did not judge, so that nobody takes those that did for all; and lost reports."""
-    for gate, progress in _unreported(run, graph, reports):
+def not_judged(run: Run, graph: Graph | None, reports: Mapping[str, Report]) -> Iterator[str]:
+    """The gates without a verdict, so that no one takes the others for all there are; and the lost
+    reports."""
+    for node, progress in _unreported(run, graph, reports):
+        gate = node.name
         if progress.verdict is None:
-            yield f"**{code(gate)} has not judged**: {escape(_why_not(progress))}."
+            yield f"**{code(gate)} gave no verdict**: {escape(_why_not(progress))}."
         else:
             said = progress.verdict.value
             yield f"The report of {code(gate)} is lost; its verdict was **{said}**."
 
 
 def completed(run: Run, graph: Graph | None, reports: Mapping[str, Report]) -> tuple[Report, ...]:
-    """The reports, and one in place of each that is not there: a program that reads them must not
-    take the gates that passed for all that there is to a run that is over."""
+    """The reports, with a substitute for each that is missing from a run that has ended: a program
+    that reads them must not mistake the gates that passed for all of them."""
     found = [_named(name, report, reports) for name, report in arranged(reports).items()]
     if run.live:
         return tuple(found)
-    for gate, progress in _unreported(run, graph, reports):
+    for node, progress in _unreported(run, graph, reports):
         lost = f"its report is lost; its verdict was {progress.verdict}"
-        why = lost if progress.verdict else f"not judged: {_why_not(progress)}"
-        kind: Literal["data", "model"] = "model" if gate.startswith("gate.model") else "data"
-        found.append(_said(kind, gate, progress.verdict or Verdict.ERROR, why))
+        why = lost if progress.verdict else f"no verdict: {_why_not(progress)}"
+        kind = _GATES[node.kind]
+        found.append(_substitute(kind, node.name, progress.verdict or Verdict.ERROR, why))
     if run.outcome != "passed" and worst(report.verdict for report in found).passes:
-        found.append(_said("model", run.id, Verdict.ERROR, f"{run.outcome}: {why_ended(run)}"))
+        found.append(
+            _substitute("model", run.id, Verdict.ERROR, f"{run.outcome}: {why_ended(run)}")
+        )
     return tuple(found)
 
 
-def _said(kind: Literal["data", "model"], name: str, verdict: Verdict, why: str) -> Report:
+def _substitute(kind: GateKind, name: str, verdict: Verdict, why: str) -> Report:
     check = Check(name=name, verdict=verdict, message=fit(why))
     return Report(gate=kind, subject=name, checks=(check,))
 
 
 def _unreported(
     run: Run, graph: Graph | None, reports: Mapping[str, Report]
-) -> Iterator[tuple[str, Progress]]:
+) -> Iterator[tuple[Node, Progress]]:
+    """The gates of the graph that have no report."""
     for node in graph.nodes if graph else ():
-        if node.kind.endswith("gate") and node.name not in reports:
-            yield node.name, run.nodes.get(node.name, NEW)
+        if node.kind in _GATES and node.name not in reports:
+            yield node, run.nodes.get(node.name, NEW)
 
 
 def _why_not(progress: Progress) -> str:
-    return progress.skipped or ("it failed" if progress.failed else "the run was over before")
+    return progress.skipped or ("it failed" if progress.failed else "the run ended first")

@@ -1,4 +1,4 @@
-"""Gathers what a report is made from: out of the store, the artifacts and the repositories."""
+"""Gathers the facts for a report from the store, the artifacts and the repositories."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +16,8 @@ from controller.machine.runs.graph import Graph
 from controller.machine.runs.plan import Plan, PlannedData
 from controller.machine.runs.run import Run, passed_before
 from controller.planning.plans import Cache, plan_of_pull, plan_of_run
-from controller.reports.about import Since
-from controller.reports.changed import PreviousRun, rows
+from controller.reports.changes import PreviousRun, rows_read
+from controller.reports.run_summary import DataSince
 from controller.reports.trend import VERSIONS, PastMeasurement, past
 from controller.store.protocol import Store
 from controller.store.versions import Versions
@@ -25,39 +25,39 @@ from specs.failures import NeedsHuman
 from validators.report import Report
 
 LOOK_BACK = 100
-"""Among how many runs of a pipeline, the latest changed, one of the same commit is looked for."""
+"""How many of a pipeline's runs, most recently changed first, are searched for a commit's."""
 
 
 class FactSources(NamedTuple):
-    """Where the facts are."""
+    """Where to find the facts."""
 
     store: Store
     artifacts: Artifacts
     repositories: Repositories
     datasets: Catalog | None = None
     home: Path | None = None
-    """The controller's, as in `Cache`."""
+    """The controller's home folder, as in `Cache`."""
 
 
 class Siblings(NamedTuple):
-    """Pull requests that share a check."""
+    """The other pull requests that share a check with one."""
 
     counts: bool
-    """Whether the pull request itself is open and still has that head."""
+    """Whether the pull request itself is open and still has the reported head."""
     runs: tuple[Run, ...]
-    """The latest of each other."""
+    """The latest run of each."""
 
 
 class Gathering:
-    """Reads the facts. What is lost leaves a gap, and never keeps a report from being made."""
+    """Reads the facts. Missing facts leave gaps in a report but never prevent it."""
 
-    def __init__(self, shelves: FactSources) -> None:
-        self._store, self._artifacts, self._repositories, self._datasets, home = shelves
-        self._cache = Cache(shelves.store, shelves.artifacts, home)
-        self._versions = Versions(shelves.store)
+    def __init__(self, sources: FactSources) -> None:
+        self._store, self._artifacts, self._repositories, self._datasets, home = sources
+        self._cache = Cache(sources.store, sources.artifacts, home)
+        self._versions = Versions(sources.store)
 
     async def run(self, id_: str) -> Run | None:
-        """The run of that name."""
+        """The run with that id."""
         record = await self._store.get(Key("run", id_)) if id_ else None
         return parsed(Run, record.body) if record else None
 
@@ -67,13 +67,13 @@ class Gathering:
         return parsed(Graph, record.body) if record else None
 
     async def repository(self, name: str) -> RepositoryState:
-        """What was seen of it: its pull requests."""
+        """The stored state of a repository, with its open pull requests."""
         record = await self._store.get(Key("repository", name))
         return parsed(RepositoryState, record.body) if record else RepositoryState(name=name)
 
     async def latest(self, action: ReportCommit) -> str | None:
-        """The last run of that commit in the same pull request; or on the same branch, whose
-        checks are of one scope."""
+        """The id of the commit's last run in the same pull request or, for a branch, in the same
+        scope."""
         if not action.pipeline:
             return None
         runs = [
@@ -85,8 +85,8 @@ class Gathering:
         return max(runs, default=(0, None))[1]
 
     async def siblings(self, action: ReportCommit) -> Siblings:
-        """The latest runs of open pull requests that have this commit as their head and the same
-        base; without the pull request's own."""
+        """The latest runs of the other open pull requests with this head commit and the same
+        base."""
         if action.pull is None or not action.pipeline:
             return Siblings(False, ())
         known = await self.repository(action.repository)
@@ -107,7 +107,7 @@ class Gathering:
         return Siblings(action.pull in alike, runs)
 
     async def _bodies(self, action: ReportCommit) -> list[dict[str, Any]]:
-        """The runs of the pipeline for that commit."""
+        """The stored runs of the pipeline at that commit."""
         records = await self._store.list("run", f"{action.pipeline}-", LOOK_BACK)
         wanted = (action.repository, action.commit, action.pipeline)
         bodies = (record.body for record in records)
@@ -115,15 +115,15 @@ class Gathering:
         return [body for body in bodies if tuple(body.get(name) for name in names) == wanted]
 
     async def plan(self, run: Run, graph: Graph) -> Plan | None:
-        """The plan of a run, as it was when it began."""
+        """The plan of a run, as of its start."""
         try:
             return await plan_of_run(self._cache, self._repositories, run, graph)
         except NeedsHuman as failure:
-            _log().warning("there is no plan in a report", run=run.id, reason=str(failure))
+            _log().warning("a report has no plan", run=run.id, reason=str(failure))
             return None
 
     async def plan_of_held(self, action: ReportCommit) -> Plan | None:
-        """What a pull request would run that may not run yet, and the rules that it loosens."""
+        """The plan of a pull request that may not run yet, and the rules that it loosens."""
         pull = (await self.repository(action.repository)).pulls.get(action.pull or 0)
         if pull is None or pull.head != action.commit or not action.pipeline:
             return None
@@ -137,11 +137,11 @@ class Gathering:
                 pull,
             )
         except NeedsHuman as failure:
-            _log().warning("there is no plan in a report", pull=pull.number, reason=str(failure))
+            _log().warning("a report has no plan", pull=pull.number, reason=str(failure))
             return None
 
     async def reports(self, run: Run, graph: Graph | None) -> dict[str, Report]:
-        """The gates' reports, by gate and in their order; one that is lost is not there."""
+        """The gates' reports by gate, in order, without lost ones."""
         names = [node.name for node in graph.nodes] if graph else list(run.nodes)
         nodes = ((name, run.nodes[name]) for name in names if name in run.nodes)
         digests = {
@@ -162,20 +162,20 @@ class Gathering:
         return Report.model_validate_json(content)
 
     async def before(self, plan: Plan) -> PreviousRun:
-        """What the run had that a plan is compared with: rows, and objects of data that changed."""
+        """Rows and changed objects, since the run that a plan is compared with."""
         run = await self.run(plan.compared_with or "")
-        read = rows(await self.reports(run, await self.graph(run))) if run else {}
-        found = {data.name: await self._moved(data) for data in plan.datasets}
+        read = rows_read(await self.reports(run, await self.graph(run))) if run else {}
+        found = {data.name: await self._differences(data) for data in plan.datasets}
         return PreviousRun(read, {name: one for name, one in found.items() if one is not None})
 
-    async def _moved(self, data: PlannedData) -> ObjectChanges | None:
-        """How its objects differ; None where it is the same, or one version is forgotten."""
+    async def _differences(self, data: PlannedData) -> ObjectChanges | None:
+        """How a dataset's objects differ; None if they do not or a version is no longer known."""
         if self._datasets is None or not data.was or not data.version or data.was == data.version:
             return None
         return await self._datasets.differ(data.uri, data.was, data.version)
 
-    async def since(self, run: Run, graph: Graph | None) -> Since | None:
-        """What became of the data of a run since the last one that passed."""
+    async def since(self, run: Run, graph: Graph | None) -> DataSince | None:
+        """How the data of a run differs from that of the last run that passed."""
         if self._datasets is None or graph is None:
             return None
         records = await self._store.list("run", f"{run.pipeline}-", LOOK_BACK)
@@ -183,11 +183,11 @@ class Gathering:
         if before is None:
             return None
         found = await changes(self._datasets, graph, before.datasets, run.datasets)
-        return Since(before.id, found) if found else None
+        return DataSince(before.id, found) if found else None
 
     async def past(self, run: Run) -> tuple[PastMeasurement, ...]:
-        """What the model gate measured on the last versions before the run's own, if it made one;
-        the oldest first."""
+        """What the model gate measured for the last versions before the one this run may have
+        made, oldest first."""
         record = await self._store.get(Key("pipeline", run.pipeline))
         number = parsed(PipelineState, record.body).versions if record else 0
         found: list[PastMeasurement] = []
@@ -201,7 +201,7 @@ class Gathering:
 
 
 def _log() -> Any:
-    """Imported where something is said: half of what a command takes that says nothing."""
+    """Imported on use: structlog would double the start-up time of commands that never log."""
     import structlog
 
     return structlog.get_logger("headgate.reports")

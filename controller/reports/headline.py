@@ -1,4 +1,4 @@
-"""PURE. The verdict in a line of plain text, with the number that it rests on."""
+"""PURE. The verdict as one line of plain text, with the number that decided it."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,27 +6,28 @@ from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run
 from validators.figures import clip, signed, significant
 from validators.render.common import limits_of
-from validators.report import Check, Measured, Report
+from validators.report import Check, MetricComparison, Report
 from validators.verdict import Verdict
 
 BASE_EXAM = "gate.model.base"
-"""The gate of what the base branch's own evaluation says of the candidate."""
+"""The gate that judges the candidate by the base branch's own evaluation."""
 TOO_GOOD = "too good to be true"
-"""What the model gate calls a score that real data hardly gives."""
+"""The model gate's name for a score that real data hardly ever gives."""
 LONGEST_MESSAGE = 140
 
 _STOPS = {
     Verdict.FAIL: "stopped",
-    Verdict.INCONCLUSIVE: "stopped, as it cannot be decided",
-    Verdict.ERROR: "stopped, as it cannot be judged",
-    Verdict.SKIPPED: "stopped, as nothing was judged",
+    Verdict.INCONCLUSIVE: "stopped, inconclusive",
+    Verdict.ERROR: "stopped, the gate could not judge",
+    Verdict.SKIPPED: "stopped, nothing was judged",
 }
 
 
 def passed(
     run: Run, reports: Mapping[str, Report], plan: Plan | None, *, compared: bool = True
 ) -> str:
-    """What a run that passed has shown. `compared` is False where no baseline is ever known."""
+    """The headline of a run that passed. `compared` is False for a local run, which has no
+    baseline in production."""
     return "; ".join(_shown(run, reports, plan, compared))
 
 
@@ -37,30 +38,29 @@ def _shown(
     if model is not None:
         yield from judged(model, run.baseline, compared=compared)
         if BASE_EXAM in reports:
-            yield "the exam changed, and this is by that of the base branch"
+            yield "the exam changed; this score is by the base branch's exam"
     elif "model" in run.verdicts:
         yield "all gates passed"
     elif run.verdicts:
         yield f"{_of_data(reports)}; no model gate"
     else:
-        yield "all steps ran; it has no gate, so nothing was judged"
+        yield "all steps ran; there is no gate, so nothing was judged"
     yield from _rules(run, plan)
 
 
 def trusted(reports: Mapping[str, Report]) -> Report | None:
-    """What the model is known by: where the exam changed, by that of the base branch."""
+    """The report that counts for the model: that of the base branch's exam if the exam changed."""
     return reports.get(BASE_EXAM) or reports.get("gate.model")
 
 
 def judged(report: Report, baseline: int | None, *, compared: bool = True) -> Iterator[str]:
-    """What a model gate has shown that let the model pass: the first metric that it asks for, and
-    what it warns of."""
+    """Why a model passed its gate: the first metric that its checks name, and the warnings."""
     one = checked(report)[:1]
     yield _measured(one[0], report, baseline, compared) if one else "the model passed its gate"
     yield from _warned(report)
 
 
-def _measured(one: Measured, report: Report, baseline: int | None, compared: bool) -> str:
+def _measured(one: MetricComparison, report: Report, baseline: int | None, compared: bool) -> str:
     limits = limits_on(one.metric, report)
     now = "undefined" if one.candidate is None else significant(one.candidate, limits)
     if one.candidate is not None and one.baseline is not None:
@@ -75,7 +75,7 @@ def _measured(one: Measured, report: Report, baseline: int | None, compared: boo
 
 
 def limits_on(metric: str, report: Report) -> list[float]:
-    """The numbers that checks of a metric hold it against."""
+    """The limits of all checks of a metric."""
     checks = (check for check in report.checks if metric_of(check, report) == metric)
     return [limit for check in checks for limit in limits_of(check)]
 
@@ -94,7 +94,7 @@ def _warned(report: Report) -> Iterator[str]:
     if others:
         yield f"{others} warning{'s' * (others > 1)}"
     if not report.enforces:
-        yield "no check could stop it"
+        yield "no check is blocking"
 
 
 def _of_data(reports: Mapping[str, Report]) -> str:
@@ -118,7 +118,7 @@ def loosened(number: int) -> str:
 
 
 def stopped(run: Run, reports: Mapping[str, Report]) -> str | None:
-    """What stopped a run, with its number; None where no report says."""
+    """What stopped a run, with its number; None if no report says so."""
     for name, report in arranged(reports).items():
         bad = [check for check in report.checks if not check.verdict.passes]
         bad = [check for check in bad if check.verdict is not Verdict.SKIPPED] or bad
@@ -127,9 +127,9 @@ def stopped(run: Run, reports: Mapping[str, Report]) -> str | None:
         if not bad:
             return f"{_STOPS[report.verdict]}: {name} evaluated no check"
         first = max(bad, key=lambda check: check.verdict.rank)
-        exam = "by the evaluation of the base branch, " if name == BASE_EXAM else ""
+        exam = "by the base branch's evaluation, " if name == BASE_EXAM else ""
         others = sum(not one.verdict.passes for one in _blocking(reports)) - 1
-        more = f"; {others} more {'check' if others == 1 else 'checks'} not passed" * (others > 0)
+        more = f"; {others} more {'check' if others == 1 else 'checks'} did not pass" * (others > 0)
         return f"{_STOPS[first.verdict]}: {exam}{_missed(first, report, run)}{more}"
     return None
 
@@ -146,7 +146,7 @@ def _missed(check: Check, report: Report, run: Run) -> str:
         where = f" for {check.subject}" if check.subject else ""
         limits = limits_of(check)
         value, baseline = significant(check.observed, limits), check.baseline
-        if baseline is None and check.subject is None:  # of a limit, which needs none
+        if baseline is None and check.subject is None:  # a check of a limit has no baseline
             baseline = next((m.baseline for m in report.metrics if m.metric == metric), None)
         if isinstance(baseline, float):
             against = f" against v{run.baseline}" if run.baseline else ""
@@ -158,13 +158,13 @@ def _missed(check: Check, report: Report, run: Run) -> str:
 
 
 def metric_of(check: Check, report: Report) -> str:
-    """The metric that a check is of, by its name; a team's own may have spaces."""
+    """The metric of a check, by the check's name; a team's own metrics may have spaces."""
     names = (one.metric for one in report.metrics if check.name.startswith(f"{one.metric} "))
     return max(names, key=len, default=check.name.partition(" ")[0])
 
 
-def checked(report: Report) -> tuple[Measured, ...]:
-    """The metrics that the gate's checks name, those of checks that block first."""
+def checked(report: Report) -> tuple[MetricComparison, ...]:
+    """The metrics that the gate's checks name, those of blocking checks first."""
     ordered = sorted(report.checks, key=lambda check: not check.blocks)
     names = dict.fromkeys(metric_of(check, report) for check in ordered)
     known = {one.metric: one for one in report.metrics}
@@ -172,7 +172,7 @@ def checked(report: Report) -> tuple[Measured, ...]:
 
 
 def arranged(reports: Mapping[str, Report]) -> dict[str, Report]:
-    """What stops a candidate first; then the model's gates before those of the data."""
+    """The reports in reading order: failed gates first, and model gates before data gates."""
 
     def place(name: str) -> tuple[bool, bool, int]:
         report = reports[name]

@@ -1,4 +1,4 @@
-"""PURE. Addresses of commits and lines, where a repository can be looked at in a browser."""
+"""PURE. Links to commits and lines of a repository on the web."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from validators.render.markdown import code
 
 
 class Links(NamedTuple):
-    """A repository in a browser, or nowhere: then a commit and a place are just named."""
+    """The web address of a repository; without one, commits and files are named but not linked."""
 
     web: str = ""
     """`https://github.com/owner/name`."""
@@ -19,7 +19,7 @@ class Links(NamedTuple):
         return self._link(code(sha[:12]), f"commit/{sha}")
 
     def changes(self, base: str, head: str) -> str:
-        """What lies between two commits, in Markdown."""
+        """The diff between two commits, in Markdown."""
         return self._link(f"{code(base[:12])} → {code(head[:12])}", f"compare/{base}...{head}")
 
     def line(self, sha: str, path: str, line: int | None) -> str:
@@ -29,16 +29,16 @@ class Links(NamedTuple):
         return self._link(named, f"blob/{sha}/{quote(path, safe='/')}{at}")
 
     def file(self, text: str, sha: str, path: str) -> str:
-        """A file at a commit under `text`, words of our own, in Markdown."""
+        """A file at a commit as a link with our own `text`, in Markdown."""
         return self._at(text, f"blob/{sha}/{quote(path, safe='/')}")
 
     def _link(self, text: str, path: str) -> str:
-        # Brackets of a name would end the link's text.
+        # Brackets in a name would end the link text.
         fits = text.startswith("`") and "[" not in text
         return self._at(text, path) if fits else text
 
     def _at(self, text: str, path: str) -> str:
-        # What is no commit has no page.
+        # A path with these characters is not a commit or file that has a page.
         fits = self.web and not re.search(r"[\[\]()\s]", path)
         return f"[{text}]({self.web}/{path})" if fits else text
 
@@ -47,5 +47,5 @@ NOWHERE = Links()
 
 
 def on_github(url: str, names: Mapping[str, str]) -> dict[str, Links]:
-    """By the repository's name here; `names` has its `owner/name` on the GitHub at `url`."""
+    """Links by repository name; `names` maps it to `owner/name` on the GitHub server at `url`."""
     return {name: Links(f"{url.rstrip('/')}/{full}") for name, full in names.items()}

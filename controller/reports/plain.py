@@ -1,6 +1,6 @@
 """PURE. A Markdown report as text for a terminal: `git log` shows notes as they are.
 
-Only our own Markdown is read; quoted blocks stay untouched.
+Only our own Markdown is converted; quoted blocks stay as they are.
 """
 
 import html
@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 _TAG = re.compile(r"</?(?:details|summary|sub|code)>")
-_INVISIBLE = re.compile("[\u200b\ufe0f]")  # what keeps text from acting, or makes a symbol wide
+_INVISIBLE = re.compile("[\u200b\ufe0f]")  # zero-width space, emoji selector
 _BREAK = re.compile(r"<br>")
 
 
 def plain(markdown: str) -> str:
-    """Tables aligned, what a cell says below its first line indented under it, no HTML."""
+    """The text without HTML, with aligned tables. Further lines of a cell are indented below its
+    row."""
     lines: list[str] = []
     for kind, group in groupby(_kinds(markdown.splitlines()), lambda pair: pair[0]):
         texts = [text for _, text in group]

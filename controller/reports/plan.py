@@ -1,4 +1,4 @@
-"""PURE. A plan as Markdown: what changes in the rules first, then what would run, and on what."""
+"""PURE. A plan as Markdown: the rules that change, then the steps to run and their data."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -17,32 +17,31 @@ from validators.render.common import duration
 from validators.render.markdown import code, escape, prose
 
 MOST_ROWS = 50
-"""Datasets and gates that are shown of each."""
+"""Datasets, and gates, that are shown."""
 
 
 def render_plan(plan: Plan, run: Run | None = None) -> str:
-    """The rules that change and the plan; beside each step stands how far it is in `run`, if there
-    is one."""
+    """The rules that change and the plan, with the progress of each step in `run`, if given."""
     return "\n\n".join([*policy(plan, run), steps_of(plan, run)])
 
 
 def steps_of(plan: Plan, run: Run | None = None) -> str:
-    """What runs, and on what."""
+    """The steps to run and their data."""
     return "\n\n".join(["### Plan", *_head(plan), *_steps(plan, run), *_rest(plan)])
 
 
 def policy(
     plan: Plan, run: Run | None = None, check: str = "", links: Links = NOWHERE
 ) -> Iterator[str]:
-    """The rules that differ from the base branch's, what loosens them first and in bold; nothing
-    where none does. `check` is the name of the check of the rules; it is known of a pull request's
-    run, too."""
+    """The rules that differ from the base branch's, loosened ones first and in bold; nothing if
+    none differs. `check` is the name of the policy check, which is derived for a pull request's
+    run."""
     if not plan.policy or plan.policy_base is None:
         return
     if run is not None and run.pull is not None:
         check = name_of(run.pipeline, "policy", run.scope)
     loosened = count(plan.policy)
-    # A pull request's report has said already, and linked, which commit that is.
+    # A pull request's report has already named and linked that commit.
     base = "" if check else f" ({code(plan.policy_base[:12])})"
     stay = f"The gates of the base branch{base} stay in force until this is merged."
     if run is not None and run.accepted:
@@ -63,16 +62,17 @@ def policy(
 
 
 def _accept(plan: Plan, run: Run | None, check: str) -> str:
-    """Whether the check of the rules passes, and what makes it."""
+    """Whether the policy check passes, or what makes it pass."""
     if run is not None and run.accepted:
-        return f"{code(check)} passes with that."
+        return f"{code(check)} therefore passes."
     who, accept = escape(may_accept(plan.approvers)), f"/headgate accept {plan.commit[:12]}"
     return f"{code(check)} fails until {who} comments {code(accept)}."
 
 
 def _head(plan: Plan) -> Iterator[str]:
     if plan.nothing_to_do:
-        yield f"**Nothing to run**: all that it reads is as in {code(plan.stands or '')}."
+        stands = code(plan.stands or "")
+        yield f"**Nothing to run**: nothing that it reads has changed since {stands}."
         return
     parts = [f"**{counts(plan)}**", _time(plan)]
     if any(gate.judges == "the model" for gate in plan.gates):
@@ -86,14 +86,14 @@ def _time(plan: Plan) -> str:
     unknown = [code(node.name) for node in plan.nodes if node.seconds is None]
     ran = "has not run" if len(unknown) == 1 else "have not run"
     which = ", ".join(unknown) if len(unknown) <= 3 else f"{len(unknown)} of them"
-    return f"for an unknown time ({which} {ran} lately)"
+    return f"duration unknown ({which} {ran} recently)"
 
 
 def _against(plan: Plan) -> str:
     if plan.baseline is None:
-        return "held against no baseline, as there is no model in production"
+        return "compared with no baseline, as there is no model in production"
     digest = f" ({code(short(plan.baseline_model))})" if plan.baseline_model else ""
-    return f"held against v{plan.baseline}{digest}, which is in production"
+    return f"compared with v{plan.baseline}{digest}, which is in production"
 
 
 def _steps(plan: Plan, run: Run | None) -> Iterator[str]:
@@ -103,14 +103,14 @@ def _steps(plan: Plan, run: Run | None) -> Iterator[str]:
     yield from in_full([(node.name, node.why) for node in plan.nodes[:MOST]])
 
 
-_ICONS_OF: Final = {"cached": "cached", "unneeded": "skipped"}
+_SHOWN_AS: Final = {"cached": ICONS["cached"], "unneeded": ICONS["skipped"]}
 
 
 def _step(node: Planned, run: Run | None) -> list[str]:
     phase = run.nodes.get(node.name, NEW).phase if run else "running"
-    icon = ICONS[phase if node.what == "run" else _ICONS_OF[node.what]]
+    icon = ICONS[phase] if node.what == "run" else _SHOWN_AS[node.what]
     about = duration(round(node.seconds, 1)) if node.seconds else ""
-    words = {"cached": "cached, ", "run": "runs: ", "unneeded": "not now; forced: "}
+    words = {"cached": "cached, ", "run": "runs: ", "unneeded": "not needed; if forced: "}
     what = f"{words[node.what]}{brief(node.why)}"
     return [icon, code(node.name), about, escape(what)]
 
@@ -123,7 +123,7 @@ def _rest(plan: Plan) -> Iterator[str]:
             [
                 code(data.name),
                 code(short(data.version)) if data.version else "unknown",
-                "the same" if data.was == data.version else code(short(data.was or "")) or "none",
+                "unchanged" if data.was == data.version else code(short(data.was or "")) or "none",
             ]
             for data in plan.datasets[:MOST_ROWS]
         ]
@@ -151,4 +151,4 @@ def _rest(plan: Plan) -> Iterator[str]:
 
 def _more(number: int, what: str, most: int = MOST_ROWS) -> Iterator[str]:
     if number > most:
-        yield f"_{number - most} more {what}: `headgate plan --json` has them all._"
+        yield f"_{number - most} more {what}: `headgate plan --json` lists them all._"

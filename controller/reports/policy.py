@@ -1,5 +1,5 @@
-"""PURE. How a pull request changes the rules of a pipeline: a report of its own, which fails until
-somebody with the right accepts what it loosens."""
+"""PURE. The report on how a pull request changes a pipeline's rules. Its check fails until
+somebody who may do so accepts the loosened rules."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -9,20 +9,20 @@ from controller.machine.pipelines.code import Code
 from controller.planning.plans import PolicyChange
 from controller.reports.links import Links
 from controller.reports.protocol import LONGEST, CommitReport, Conclusion, ReportState
-from controller.reports.rules import Side, Where, count, may_accept, rules, said
+from controller.reports.rules import Side, Where, count, may_accept, rules, title_of
 from validators.figures import clip
 from validators.render.markdown import code, escape
 
 LONGEST_TITLE = 200
 _IN_THE_QUEUE = (
-    "A merge group may loosen what was accepted in its pull requests, and no more. Accept it "
-    "there, and queue the pull request again."
+    "A merge group may loosen only the rules that were accepted in its pull requests. Accept the "
+    "change there and queue the pull request again."
 )
 
 
 class Compared(NamedTuple):
-    """The rules before and after. `base` is None for a pipeline that is new, `head` for one that
-    the pull request removes."""
+    """The rules before and after. `base` is None for a new pipeline, `head` for one that the pull
+    request removes."""
 
     base: Code | None
     head: Code | None
@@ -77,7 +77,7 @@ def _where(compared: Compared, links: Links) -> Where | None:
 
 
 def _asks(compared: Compared) -> bool:
-    """Whether there is something that somebody has to accept."""
+    """Whether there is anything to accept."""
     base, head, policy = compared
     known = base is not None and base.spec is not None
     return known and (head is None or count(policy.changes) > 0)
@@ -89,31 +89,31 @@ def _judged(action: ReportPolicy, compared: Compared) -> _Verdict:
         many = f"{head.problem_count} problem{'s' * (head.problem_count != 1)}"
         return _Verdict(f"the spec is invalid ({many}), so its rules cannot be compared", True)
     if base is None or base.spec is None:
-        return _Verdict(f"{action.pipeline} is new here: its rules begin with this", False)
+        return _Verdict(f"{action.pipeline} is new: this sets its first rules", False)
     if head is None:
         what = f"removes {action.pipeline} with all its rules"
     elif count(policy.changes):
-        what = said(policy.changes)
+        what = title_of(policy.changes)
     else:
         changed = len(policy.changes)
         return _Verdict("no rule loosened" + (f" ({changed} changed)" if changed else ""), False)
     if action.accepted:
         return _Verdict(f"{what}, accepted by @{action.accepted.removeprefix('@')}", False)
     if action.queued:
-        return _Verdict(f"{what}, which no open pull request has accepted", True)
+        return _Verdict(f"{what}, accepted in no open pull request", True)
     who = may_accept(base.spec.policy.approvers)
-    return _Verdict(f"{what}; waits for {who} to accept this commit", True, True)
+    return _Verdict(f"{what}; waiting for {who} to accept this commit", True, True)
 
 
 def _how_to_accept(action: ReportPolicy, base: Code | None) -> Iterator[str]:
-    assert base is not None, "without rules there is nothing to accept"
+    assert base is not None, "see _asks"
     assert base.spec is not None
     who = escape(may_accept(base.spec.policy.approvers))
     accept = code(f"/headgate accept {action.commit[:12]}")
     yield (
-        f"**This check fails until it is accepted for this very commit** by {who}: comment "
-        f"{accept}, or press the check's button. Accepting also runs the commit anew, judged by "
-        "its own rules; a new push has to be accepted anew."
+        f"**This check fails until {who} accepts this commit**: comment {accept}, or press the "
+        "button on the check. Accepting also runs the commit again, judged by its own rules. "
+        "Every new push has to be accepted again."
     )
 
 
@@ -121,9 +121,8 @@ def _about(action: ReportPolicy, compared: Compared, links: Links) -> Iterator[s
     base, head, policy = compared
     if head is not None and head.spec is None:
         yield (
-            "Mend the spec first: what cannot be read may ask for anything. The check of the "
-            "pipeline says on which lines. Until then the rules of "
-            f"{code(action.base)} stay in force."
+            "Fix the spec first: the pipeline's own check lists its problems by line. Until then "
+            f"the rules of {code(action.base)} stay in force."
         )
         return
     if base is None or base.spec is None:
@@ -135,27 +134,27 @@ def _about(action: ReportPolicy, compared: Compared, links: Links) -> Iterator[s
         + (
             "."
             if base.source.commit == action.base_commit
-            else ", found by the pipeline's name: its last valid spec there, which "
-            f"{links.commit(action.base_commit)} does not have any more."
+            else ": the pipeline's last valid spec there, which "
+            f"{links.commit(action.base_commit)} no longer has."
         )
     )
     if head is None:
         yield (
-            "With the spec go its gates, and whatever is added under another name begins without "
-            "any. What its environments run, they keep."
+            "Removing the spec removes its gates, and a pipeline added under another name starts "
+            "without any. Its environments keep running what they run now."
         )
         return
     if base.source.path != head.source.path:
         was, now = (code(one.source.path) for one in (base, head))
-        yield f"The spec moves from {was} to {now}: its rules go with its name."
+        yield f"The spec moves from {was} to {now}: its rules follow its name."
     yield from (f"- {escape(note)}" for note in policy.notes)
 
 
 def _new(action: ReportPolicy, head: Code | None) -> Iterator[str]:
-    """What a reader has to know who lets a pipeline in: after this, its rules are these."""
+    """What a reviewer should know about a new pipeline: the checks that it lacks."""
     yield (
         f"{code(action.base)} has never had a pipeline of this name, so there are no rules to "
-        "compare with: once it is merged, these are its rules."
+        "compare with. Once merged, these are its rules."
     )
     spec = head.spec if head else None
     if spec is None:

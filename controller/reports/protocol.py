@@ -1,4 +1,4 @@
-"""The contract of whatever shows reports beside commits."""
+"""The contract of a forge, which shows reports on commits."""
 
 from typing import Annotated, Literal, Protocol
 
@@ -7,20 +7,20 @@ from pydantic import Field, StringConstraints
 from controller.machine.core import Value
 
 LONGEST = 65_535
-"""Characters of a report; what GitHub takes."""
+"""Characters of a report; GitHub's limit."""
 
 ReportState = Literal[
     "running", "passed", "failed", "stopped", "cancelled", "skipped", "invalid", "held", "accepted"
 ]
-"""`skipped`: nothing to run. `held`: until somebody with the right approves that commit, or accepts
-the rules that it loosens. `accepted`: nothing is judged, as somebody with the right has said."""
+"""`skipped`: nothing to run. `held`: waits until somebody who may do so approves the commit or
+accepts the rules that it loosens. `accepted`: somebody has, and nothing is judged."""
 Kind = Literal["gates", "policy"]
-"""What the run and its gates say, or how a pull request changes the rules: two checks."""
+"""The two checks: the result of a run and its gates, and a pull request's changes to the rules."""
 Conclusion = Literal["success", "failure", "neutral", "cancelled", "action_required"]
 
 
 class Annotation(Value):
-    """What is said beside a line of a file of the commit."""
+    """A message on a line of a file of the commit."""
 
     file: str
     """Its path from the repository's root."""
@@ -31,7 +31,7 @@ class Annotation(Value):
 
 
 class CommitReport(Value):
-    """All that is said of one pipeline on one commit; it replaces what was said there before."""
+    """The report on one pipeline at one commit; it replaces the previous one."""
 
     repository: str
     commit: str
@@ -41,25 +41,25 @@ class CommitReport(Value):
     scope: str = ""
     """See `ReportCommit.scope`: part of the check's name."""
     asks: Literal["", "approve", "accept"] = ""
-    """What a button asks for."""
+    """What the button on the check asks for."""
     state: ReportState
     title: str
-    """The verdict in a line of plain text."""
+    """The verdict as one line of plain text."""
     run: str | None
     text: Annotated[str, StringConstraints(max_length=LONGEST)]
     """The whole report as Markdown, the title included."""
     conclusion: Conclusion | None = None
-    """What it means for a merge; None while nothing is decided."""
+    """What it means for a merge; None while undecided."""
     annotations: tuple[Annotation, ...] = ()
     pull: int | None = None
-    """The pull request that the commit is the head of, where it is reported for one."""
+    """The pull request whose head the commit is, if the report is for one."""
     step: str | None = None
-    """Only tells how far a run is: the step that runs now. Nothing else has changed since the
-    last report, so what is kept for good need not say it."""
+    """Set if this is only a progress report: the step that is running. Nothing else has changed
+    since the last report, so permanent records can skip it."""
 
 
 def name_of(pipeline: str, kind: Kind = "gates", scope: str = "") -> str:
-    """What a check is called; branch protection asks for it by this name."""
+    """The name of a check, which branch protection rules refer to."""
     name = "headgate policy" if kind == "policy" else "headgate"
     if pipeline:
         name += f" / {pipeline}"
@@ -67,11 +67,11 @@ def name_of(pipeline: str, kind: Kind = "gates", scope: str = "") -> str:
 
 
 class Forge(Protocol):
-    """Where commits are looked at."""
+    """A place where people look at commits, such as GitHub."""
 
     async def report(self, report: CommitReport) -> None:
-        """Show `report` on its commit in place of the pipeline's former one.
+        """Show `report` on its commit in place of the pipeline's previous one.
 
-        Saying the same again changes nothing. Raises `TryAgain` or `NeedsHuman`.
+        Idempotent. Raises `TryAgain` or `NeedsHuman`.
         """
         ...

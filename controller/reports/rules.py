@@ -1,4 +1,4 @@
-"""PURE. Rules that changed, what loosens them first and in bold."""
+"""PURE. Rules that changed, the loosened ones first and in bold."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -14,26 +14,26 @@ from validators.render.markdown import escape, prose
 
 LONGEST_CELL = 300
 LONGEST_NAMES = 110
-"""Characters of the names in a line."""
+"""Characters of all names in one line."""
 MOST = 50
 """Rules that are shown."""
-ADMINISTRATORS = "somebody who administers the repository"
+ADMINISTRATORS = "a repository administrator"
 EXAM = "exam: "
-"""Begins the rule of a change to what evaluates, or to the data that it evaluates on."""
+"""Prefix of the rule name for a change to the evaluation code or the data it evaluates on."""
 
 _CONTENT = re.compile(r"[0-9a-f]{12}(?= |$)")
-"""How the content of a file of an exam is told, which says nothing to a reader."""
+"""The short digest of a file of the exam, which means nothing to a reader."""
 
 
 class Side(NamedTuple):
-    """A commit that has rules, and the folder of their spec there."""
+    """A commit with rules, and the folder of their spec."""
 
     commit: str
     folder: str
 
 
 class Where(NamedTuple):
-    """Where the files of both sides are looked at."""
+    """Where to look at the files of both sides."""
 
     links: Links
     base: Side
@@ -45,8 +45,8 @@ def count(changes: Sequence[RuleChange]) -> int:
     return sum(change.loosens for change in changes)
 
 
-def said(changes: Sequence[RuleChange]) -> str:
-    """`2 rules loosened: a, b`, as plain text; of many names the first, each of them whole."""
+def title_of(changes: Sequence[RuleChange]) -> str:
+    """`2 rules loosened: a, b`, as plain text; of many names only the first, none cut short."""
     names = [clip(change.rule, LONGEST_NAMES) for change in changes if change.loosens]
     if not names:
         return loosened(0)
@@ -58,7 +58,7 @@ def said(changes: Sequence[RuleChange]) -> str:
 
 
 def may_accept(approvers: Sequence[str]) -> str:
-    """Who may accept that rules are loosened, as plain text; `approvers` are those of the base."""
+    """Who may accept loosened rules, as plain text; `approvers` are those of the base branch."""
     return " or ".join(approvers) or ADMINISTRATORS
 
 
@@ -68,13 +68,13 @@ def rules(
     now: str = "Here",
     where: Where | None = None,
 ) -> Iterator[str]:
-    """Each with what it was and is; a file of the exam is linked to `where` it is looked at."""
+    """A table of the rules before and after; files of the exam are linked (`where`)."""
     if not changes:
         return
     ordered = sorted(changes, key=lambda change: not change.loosens)
     yield table(["", "Rule", was, now], [_row(change, where) for change in ordered[:MOST]])
     if len(ordered) > MOST:
-        yield f"_{len(ordered) - MOST} more rules: `headgate plan --json` has them all._"
+        yield f"_{len(ordered) - MOST} more rules: `headgate plan --json` lists them all._"
 
 
 def _row(change: RuleChange, where: Where | None) -> list[str]:
@@ -85,18 +85,18 @@ def _row(change: RuleChange, where: Where | None) -> list[str]:
         sides = (where.base, where.head) if where else (None, None)
         links = where.links if where else NOWHERE
         cells = [
-            _content(said, word, path, links, side)
-            for said, word, side in zip((was, now), ("as it was", "changed"), sides, strict=True)
+            _content(text, word, path, links, side)
+            for text, word, side in zip((was, now), ("as it was", "changed"), sides, strict=True)
         ]
     else:
         cells = [escape(clip(text, LONGEST_CELL)) for text in (was, now)]
     return [mark, *(f"{bold}{cell}{bold}" for cell in (escape(change.rule), *cells))]
 
 
-def _content(said: str, word: str, path: str, links: Links, side: Side | None) -> str:
-    """A file at one side under a word, in place of the digest of its content."""
-    content = _CONTENT.match(said)
+def _content(text: str, word: str, path: str, links: Links, side: Side | None) -> str:
+    """A link to a file at one side, labelled with `word` instead of the digest of its content."""
+    content = _CONTENT.match(text)
     if content is None:
-        return prose(clip(said, LONGEST_CELL))
+        return prose(clip(text, LONGEST_CELL))
     at = from_root(path, side.folder) if side else ""
-    return (links.file(word, side.commit, at) if side else word) + prose(said[content.end() :])
+    return (links.file(word, side.commit, at) if side else word) + prose(text[content.end() :])

@@ -1,4 +1,4 @@
-"""PURE. How the metrics that a gate checks went over the last versions, a line for each."""
+"""PURE. The values of a gate's metrics over the last versions, one line per metric."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -13,21 +13,21 @@ MOST_METRICS = 3
 
 
 class PastMeasurement(NamedTuple):
-    """What the gate measured on an earlier version, on the data of its time."""
+    """What the gate measured for an earlier version, on the data of that time."""
 
     version: int
     values: Mapping[str, float]
-    """By metric; one that was undefined is not in it."""
+    """By metric, without undefined ones."""
 
 
 def past(version: int, report: Report) -> PastMeasurement:
-    """Of the report of that version's model gate."""
+    """From the report of that version's model gate."""
     values = {m.metric: m.candidate for m in report.metrics if m.candidate is not None}
     return PastMeasurement(version, values)
 
 
 def trend(report: Report, versions: Sequence[PastMeasurement]) -> Iterator[str]:
-    """`versions` are the last ones, the oldest first; nothing where none has the metric."""
+    """`versions` are the last ones, oldest first. A metric that none of them has gets no line."""
     for one in checked(report)[:MOST_METRICS]:
         known = [each for each in versions[-VERSIONS:] if one.metric in each.values]
         if not known or one.candidate is None:

@@ -46,7 +46,7 @@ from controller.machine.actions import (
 from controller.machine.core import Action, Envelope, Key
 from controller.machine.environments.job import owner_of
 from controller.notify import AppriseNotifier, NotifyApplier
-from controller.notify.unsaved import Saving
+from controller.notify.save_monitor import SaveMonitor
 from controller.observers.batches import BatchObserver
 from controller.observers.environment import EnvironmentObserver
 from controller.observers.past import Pasts
@@ -60,10 +60,10 @@ from controller.reconcile.outbox import Applier, RuntimePolicy
 from controller.reconcile.resting import heed_names
 from controller.reconcile.stalls import KIND as TROUBLE
 from controller.reports.applier import ReportApplier
-from controller.reports.by_notes import NotesForge
-from controller.reports.by_repository import ForgeByRepository
+from controller.reports.forge_by_repository import ForgeByRepository
 from controller.reports.links import on_github
-from controller.reports.policies import PolicyApplier
+from controller.reports.notes_forge import NotesForge
+from controller.reports.policy_applier import PolicyApplier
 from controller.reports.protocol import Forge
 from controller.sources.polling import Polling
 from controller.sources.queues import Queues
@@ -79,8 +79,9 @@ from controller.wiring.sweep import Sweeper
 from deployers.clock import Steady
 from deployers.confinement import Confinement, confinement
 from deployers.engine import Engine
-from deployers.local import LocalDeployer
 from deployers.processes import Processes
+from deployers.protocol import Deployer
+from deployers.registry import SERVING, DeployerSetup, make_deployer
 from specs.failures import Failure, NeedsHuman
 
 log = structlog.get_logger("headgate")
@@ -147,19 +148,20 @@ class Controller:
         self.environment_files = EnvironmentFileApplier(self.repositories, self.branches)
         self.batches = BatchApplier(self.versions, self.catalog, self.repositories, self.executor)
         self.serving = self._serving(home, virtualenvs)
-        self.notifier, self.saving = self._telling()
+        self.notifier, self.save_monitor = self._telling()
         self.sweeper = self._sweeper(home, virtualenvs)
 
-    def _deployer(self, home: Path) -> LocalDeployer:
+    def _deployer(self, home: Path) -> Deployer:
         router = self.settings.router
-        return LocalDeployer(
-            home / "serving",
+        setup = DeployerSetup(
+            home=home / SERVING,
             redact=self.secrets.redact,
             engine=self.engine,
             confinement=self.confinement,
             silence=router.silence.total_seconds(),
             trusted=router.trusted_proxies,
         )
+        return make_deployer(setup)
 
     def _catalog(self, home: Path, roots: Roots) -> Catalog:
         return Catalog(
@@ -214,12 +216,12 @@ class Controller:
         shelves = GitHubReads(*known, self.settings.path(base))
         return OnGitHub(connection, self.settings.github.url, shelves)
 
-    def _telling(self) -> tuple[NotifyApplier, Saving]:
+    def _telling(self) -> tuple[NotifyApplier, SaveMonitor]:
         """What tells people what is owed to them, and what tells them past the store."""
         issues = self.github.issues.tell if self.github else None
         name = self.settings.name or socket.gethostname()
         notifier = NotifyApplier(AppriseNotifier(), self.secrets, issues, name)
-        return notifier, Saving(self.store, notifier.apply, self.settings.notify)
+        return notifier, SaveMonitor(self.store, notifier.apply, self.settings.notify)
 
     def _sweeper(self, home: Path, virtualenvs: Virtualenvs) -> Sweeper:
         return Sweeper(
@@ -233,12 +235,8 @@ class Controller:
             self.mirrors,
             home / "checkouts",
             self.engine,
-            self._reap,
-            self.deployer.ended.forget,
+            self.executor.reap,
         )
-
-    async def _reap(self) -> int:
-        return await self.executor.reap() + await self.deployer.reap()
 
     def loop(self) -> Loop:
         """The loop over all kinds of objects."""
@@ -362,7 +360,10 @@ class Controller:
         secret = self.secrets.expand(f"${{{webhook.secret}}}")
         listening = server.listen(webhook.host, webhook.port, [secret])
         application = server.application(
-            [secret], self.github.concerns, send, ails=lambda: bool(self.saving.trouble)
+            [secret],
+            self.github.concerns,
+            send,
+            is_unhealthy=lambda: bool(self.save_monitor.problem),
         )
         await server.serve(application, listening)
 
@@ -430,7 +431,7 @@ async def serve(
             tasks.create_task(app.hear_endings(loop))
             tasks.create_task(app.hear_hints(loop))
             tasks.create_task(app.hear_webhooks(loop))
-            tasks.create_task(app.saving.watch())
+            tasks.create_task(app.save_monitor.watch())
             tasks.create_task(_every(DAY, app.forget_old))
             tasks.create_task(_every(DAY, app.sweep))
             tasks.create_task(_every(HOUR, app.sweep_checks))

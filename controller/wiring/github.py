@@ -8,7 +8,7 @@ from controller.artifacts import Artifacts
 from controller.config.secrets import Secrets
 from controller.git import Mirror
 from controller.git.repositories import Repositories
-from controller.github.answering import Answering
+from controller.github.command_replies import CommandReplies
 from controller.github.connect import Connection
 from controller.github.forge import GitHubForge
 from controller.github.issues import GitHubIssues
@@ -54,7 +54,7 @@ class OnGitHub:
         self.pulls = Pulls(client, names)
         self.issues = GitHubIssues(client, names, store)
         self.proposals = Proposals(client, names, mirrors, store, artifacts, secrets)
-        self._answering = Answering(client, names, cache, repositories, secrets)
+        self._replies = CommandReplies(client, names, cache, repositories, secrets)
         self._releases = GitHubReleases(client, names, url, secrets.redact)
         self._connection = connection
         self._store = store
@@ -62,7 +62,7 @@ class OnGitHub:
     def appliers(self) -> dict[type[Action], Applier]:
         """Who applies what only GitHub shows."""
         return {
-            AnswerCommand: self._answering.apply,
+            AnswerCommand: self._replies.apply,
             Propose: self.proposals.propose,
             ReportDeployment: self._releases.deployment,
             ReportRelease: self._releases.release,

@@ -32,7 +32,7 @@ from controller.machine.runs.projects import recipe_of
 from controller.machine.runs.run import Run
 from controller.store.protocol import Store
 from deployers.engine import Engine
-from deployers.processes import Processes, State
+from deployers.processes import Processes, ProcessState
 from deployers.protocol import Deployer
 from specs.failures import Failure, NeedsHuman
 
@@ -58,9 +58,8 @@ class Sweeper:
         checkouts: Path,
         engine: Engine,
         reap: Callable[[], Awaitable[int]],
-        forget_logs: Callable[[float], int],
     ) -> None:
-        """`forget_logs` deletes the logs of servers that ended before then; how many."""
+        """`reap` removes the containers of attempts that nobody owns; how many."""
         self._store = store
         self._deployer = deployer
         self._attempts = attempts
@@ -72,7 +71,6 @@ class Sweeper:
         self._checkouts = checkouts
         self._engine = engine
         self._reap = reap
-        self._forget_logs = forget_logs
 
     async def sweep(self, keep: float, now: float) -> Mapping[str, int]:
         """Delete what nothing needs and nobody used for `keep` seconds; how much of each kind
@@ -91,7 +89,7 @@ class Sweeper:
             "images": await self._sweep_images(names, before),
             "environments": await asyncio.to_thread(self._virtualenvs.sweep, environments, before),
             "servers": await asyncio.to_thread(self._serving.sweep, stays.versions, before),
-            "server_logs": await asyncio.to_thread(self._forget_logs, before),
+            "server_logs": await self._deployer.forget_logs(before),
             "datasets": await self._catalog.sweep(names, before),
             "checkouts": await asyncio.to_thread(self._sweep_checkouts, stays),
             "lfs_objects": await asyncio.to_thread(self._sweep_lfs, before),
@@ -129,7 +127,7 @@ class Sweeper:
     async def _reap_containers(self) -> int:
         """Remove the containers of attempts that nobody knows; how many."""
         try:
-            return await self._reap()
+            return await self._reap() + await self._deployer.reap()
         except Failure as failure:  # no name of theirs is ever taken for another's: it can wait
             log.warning("containers that nobody owns are not removed yet", reason=str(failure))
             return 0
@@ -144,7 +142,7 @@ class Sweeper:
     async def _until_ended(self, attempt: str) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                while self._attempts.status(attempt).state is State.RUNNING:  # noqa: ASYNC110 - its end is seen in files
+                while self._attempts.status(attempt).state is ProcessState.RUNNING:  # noqa: ASYNC110 - its end is seen in files
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise NeedsHuman(
@@ -228,7 +226,7 @@ class Sweeper:
             last_used = self._attempts.log(name).parent.lstat().st_ctime
             if name.partition(".")[0] in stays.runs or last_used >= stays.before:
                 continue
-            if self._attempts.status(name).state is not State.RUNNING:
+            if self._attempts.status(name).state is not ProcessState.RUNNING:
                 await asyncio.to_thread(self._attempts.remove, name)
                 gone += 1
         return gone

@@ -1,1 +1,1 @@
-"""What a commit says of the environment that its steps run in: requirements, projects, locks."""
+"""The environment that a commit defines for its steps: requirements, projects, locks."""

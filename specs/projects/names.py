@@ -1,8 +1,8 @@
-"""PURE. Names of packages, groups and extras as packaging compares them."""
+"""PURE. Normalised names of packages, groups and extras."""
 
 
 def canonical(name: str) -> str:
-    """The name as all its spellings have it: `Scikit_Learn` is `scikit-learn`."""
+    """The normalised name: `scikit-learn` for `Scikit_Learn`."""
     from packaging.utils import canonicalize_name
 
     return canonicalize_name(name)

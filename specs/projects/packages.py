@@ -1,7 +1,7 @@
-"""PURE. Which files a package of the repository is built from.
+"""PURE. The files that a package of the repository is built from.
 
-It is built from exactly these, laid out anew: so what a step can import of it is what the step's
-key covers, whatever else stands in its folder.
+It is built from a copy of exactly these files, so a step can only import files that are part of its
+cache key, whatever else is in the package's folder.
 """
 
 import re
@@ -16,19 +16,19 @@ _BUILD_FILES: Final = re.compile(
     r"setup\.py|setup\.cfg|MANIFEST\.in|(LICEN[CS]E|COPYING|NOTICE)[^/]*|hatch_build\.py|build\.py|"
     r"CMakeLists\.txt|Cargo\.(toml|lock)|build\.rs|meson\.build|[^/]*\.(pyx|pxd)"
 )
-"""Beside the sources, at the top of a package's folder."""
+"""Files of the build beside the sources, at the top level of a package's folder."""
 _IDLE_TOOLS: Final = {
     *("bandit", "basedpyright", "black", "codespell", "commitizen", "coverage", "deptry", "flake8"),
     *("interrogate", "isort", "mypy", "nox", "pixi", "poe", "pydocstyle", "pylint", "pyright"),
     *("pytest", "ruff", "taskipy", "towncrier", "tox", "ty", "vulture"),
 }
-"""Tables of `[tool]` by which no package is built."""
+"""Tables of `[tool]` that do not affect how a package is built."""
 
 
 def package_at(
     folder: str, name: str, manifest: Mapping[str, Any], files: Collection[str]
 ) -> Package:
-    """The package whose pyproject.toml says `manifest`; `files` are the repository's."""
+    """The package with the pyproject.toml `manifest`; `files` are the repository's files."""
     prefix = below(folder, "")
     inside = {path[len(prefix) :]: path for path in files if path.startswith(prefix)}
     roots = tuple(_roots(manifest, inside))
@@ -43,7 +43,7 @@ def package_at(
 
 
 def readmes(manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of what describes the package: no build goes without, and none installs it."""
+    """The paths of the readme files, which a build needs although it does not install them."""
     readme = _table(manifest, "project").get("readme")
     if isinstance(readme, Mapping):
         readme = readme.get("file")
@@ -53,8 +53,8 @@ def readmes(manifest: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _roots(manifest: Mapping[str, Any], inside: Collection[str]) -> Iterator[str]:
-    """Files and folders with sources: what the build's own settings name, `src`, and what is
-    called as the package is, or all that can be imported if nothing is."""
+    """Files and folders with sources: those that the build's settings name, and `src` or, without
+    it, the module with the package's name or, without that, all importable packages."""
     yield from (name for name in _named(_tools(manifest)) if any(_is_in(p, name) for p in inside))
     yield from _backend(_table(manifest, "build-system"))
     tops = {path.partition("/")[0] for path in inside}
@@ -68,7 +68,7 @@ def _roots(manifest: Mapping[str, Any], inside: Collection[str]) -> Iterator[str
 
 
 def _backend(system: Mapping[str, Any]) -> Iterator[str]:
-    """What builds the package, if that is a part of it."""
+    """The files of the build backend, if it is part of the package."""
     module = str(system.get("build-backend", "")).partition(":")[0].partition(".")[0]
     for path in system.get("backend-path", ()):
         for name in (module, f"{module}.py"):
@@ -81,7 +81,7 @@ def _poetry_name(manifest: Mapping[str, Any]) -> str:
 
 
 def _tools(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The tables by which a package may be built."""
+    """The tables that may affect how the package is built."""
     found = {k: v for k, v in _table(manifest, "tool").items() if k not in _IDLE_TOOLS}
     if "uv" in found:
         found["uv"] = {"build-backend": _table(manifest, "tool", "uv").get("build-backend", {})}
@@ -89,13 +89,13 @@ def _tools(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _relevant(manifest: Mapping[str, Any]) -> Any:
-    """What of it can change what is built. TOML has times, which JSON has not."""
+    """The parts of it that can affect the build, as JSON, which has no times as TOML does."""
     parts = {name: manifest.get(name) for name in ("build-system", "project")}
     return _plain({**parts, "tool": _tools(manifest)})
 
 
 def _named(value: Any) -> Iterator[str]:
-    """The paths among all texts and keys of a value: which of them are paths, the files say."""
+    """Possible paths among all texts and keys of a value; only the files tell which are paths."""
     texts: Iterable[Any] = ()
     if isinstance(value, Mapping):
         yield from (path for key in value if (path := joined("", str(key))))

@@ -1,11 +1,11 @@
-"""PURE. Paths of a repository, and addresses."""
+"""PURE. Paths in a repository, and addresses."""
 
 import posixpath
 from urllib.parse import urlsplit
 
 
 def joined(folder: str, path: str) -> str | None:
-    """`path` from `folder` of the repository, `` for its root; None if it leads out of it."""
+    """The repository path of `path` relative to `folder` (empty for the root); None if outside."""
     if path.startswith("/") or "\\" in path or ":" in path:
         return None
     found = posixpath.normpath(posixpath.join(folder, path))
@@ -20,14 +20,14 @@ def below(folder: str, name: str) -> str:
 
 
 def has_credentials(address: str) -> bool:
-    """Whether an address holds a password or a token; `${NAME}` in its place is none."""
+    """Whether an address has a password or a token; `${NAME}` does not count as one."""
     try:
         parts = urlsplit(address.removeprefix("git+"))
     except ValueError:
         return False
     if parts.password is not None:
         return not parts.password.startswith("${")
-    # A token alone stands where the user does; `git@` is nobody's secret.
+    # A token alone takes the place of the user; `git@` is not a secret.
     return parts.scheme in ("http", "https") and bool(parts.username) and parts.username != "git"
 
 

@@ -1,47 +1,50 @@
-"""PURE. What a poetry.lock says of a project, and that as a requirements file."""
+"""PURE. Reading a poetry.lock, and converting it to a requirements file."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-from specs.projects.found import Found, group, requirements
+from specs.projects.lock_reading import LockReading, group, requirements
 from specs.projects.names import canonical
+from specs.projects.values import LockEntry
 
 READABLE: Final = re.compile(r"2\.[1-9]\d*")
-"""The versions of the format that say of each package which groups it is in."""
+"""The versions of the format that list the groups of each package."""
 _EXTRA: Final = re.compile(r"extra\s*==\s*[\"']([^\"']*)[\"']")
 _ALWAYS, _NEVER = 'python_version >= "0"', 'python_version < "0"'
 
-Entry = Mapping[str, Any]
-
 
 def read_poetry(
-    lock: Entry, manifest: Entry, groups: Sequence[str], extras: Sequence[str], found: Found
+    lock: LockEntry,
+    manifest: LockEntry,
+    groups: Sequence[str],
+    extras: Sequence[str],
+    reading: LockReading,
 ) -> None:
-    """Take in the lock, which lies beside the pyproject.toml `manifest`."""
+    """Read the lock, which is beside the pyproject.toml `manifest`, into `reading`."""
     version = str(lock.get("metadata", {}).get("lock-version"))
     if READABLE.fullmatch(version) is None:
-        found.wrong(
-            f"{found.lock} has version {version} of the format, and 2.1 is read: `poetry lock` of "
-            "Poetry 2 writes that",
+        reading.wrong(
+            f"{reading.lock} is in format version {version}; Headgate reads 2.1, which `poetry "
+            "lock` of Poetry 2 writes",
             code="lock-version",
         )
         return
     own = manifest.get("tool", {}).get("poetry", {})
     known = {*manifest.get("dependency-groups", {}), *own.get("group", {})}
-    found.unknown("groups", groups, known)
+    reading.unknown("groups", groups, known)
     optional = manifest.get("project", {}).get("optional-dependencies", {})
-    found.unknown("extras", extras, {*optional, *own.get("extras", {})})
-    found.stale(_lacks(lock, manifest, groups), "poetry lock")
+    reading.unknown("extras", extras, {*optional, *own.get("extras", {})})
+    reading.stale(_lacks(lock, manifest, groups), "poetry lock")
     for package in chosen(lock, groups):
-        _source(package, found)
+        _source(package, reading)
     has_code = own.get("package-mode", True) and ("build-system" in manifest)
     if has_code:
-        found.local("the project", ".", folder=True)
+        reading.local("the project", ".", folder=True)
 
 
-def chosen(lock: Entry, groups: Sequence[str]) -> Iterator[Entry]:
-    """The packages of the main group and of these."""
+def chosen(lock: LockEntry, groups: Sequence[str]) -> Iterator[LockEntry]:
+    """The packages of the main group and of the given groups."""
     wanted = {"main", *map(canonical, groups)}
     for package in lock.get("package", []):
         if wanted & {canonical(each) for each in package.get("groups", ("main",))}:
@@ -49,10 +52,10 @@ def chosen(lock: Entry, groups: Sequence[str]) -> Iterator[Entry]:
 
 
 def as_requirements(
-    lock: Entry, groups: Sequence[str], extras: Sequence[str], folder: str = ""
+    lock: LockEntry, groups: Sequence[str], extras: Sequence[str], folder: str = ""
 ) -> str:
-    """Each package of the lock in one line, pinned, with its marker and hashes; without those of
-    the repository. `folder` is the address of the lock's, where archives are."""
+    """A line for each package of the lock, pinned, with its marker and hashes, except for packages
+    of the repository. `folder` is the address of the lock's folder, for archives."""
     lines: list[str] = []
     indexes: dict[str, None] = {}
     public = False
@@ -76,7 +79,7 @@ def as_requirements(
     return "".join(f"{line}\n" for line in [*options, *lines])
 
 
-def _named(package: Entry, folder: str) -> str:
+def _named(package: LockEntry, folder: str) -> str:
     name, source = package["name"], package.get("source", {})
     match source.get("type"):
         case "git":
@@ -89,10 +92,10 @@ def _named(package: Entry, folder: str) -> str:
     return f"{name}=={package['version']}"
 
 
-def _marker(package: Entry, groups: set[str], extras: set[str]) -> str:
-    """When it is installed, with the extras that are wanted and not answered."""
+def _marker(package: LockEntry, groups: set[str], extras: set[str]) -> str:
+    """The marker for the package, with the conditions on extras replaced by true or false."""
     markers = package.get("markers", "")
-    if isinstance(markers, Mapping):  # one for each group; in one of them without, it always is
+    if isinstance(markers, Mapping):  # one for each group; a group without one always installs it
         asked = groups & {canonical(each) for each in package.get("groups", ())}
         each = [markers.get(name, "") for name in sorted(asked)]
         markers = " or ".join(f"({one})" for one in each) if all(each) else ""
@@ -103,9 +106,9 @@ def _marker(package: Entry, groups: set[str], extras: set[str]) -> str:
     return _EXTRA.sub(answer, markers)
 
 
-def _lacks(lock: Entry, manifest: Entry, groups: Sequence[str]) -> Iterator[str]:
-    """What is asked for and not locked, or at no version that was asked for."""
-    locked: dict[str, list[Entry]] = {}
+def _lacks(lock: LockEntry, manifest: LockEntry, groups: Sequence[str]) -> Iterator[str]:
+    """Requirements that are not locked, or are locked at a version that does not match."""
+    locked: dict[str, list[LockEntry]] = {}
     for package in lock.get("package", []):
         locked.setdefault(canonical(str(package.get("name"))), []).append(package)
     asked = requirements(manifest.get("project", {}).get("dependencies"))
@@ -123,22 +126,22 @@ def _lacks(lock: Entry, manifest: Entry, groups: Sequence[str]) -> Iterator[str]
     yield from (n for n in names if n != "python" and canonical(n) not in locked)
 
 
-def _source(package: Entry, found: Found) -> None:
+def _source(package: LockEntry, reading: LockReading) -> None:
     source, name = package.get("source", {}), str(package.get("name"))
     address = str(source.get("url", ""))
     match source.get("type"):
         case "directory":
-            found.local(name, address, folder=True)
+            reading.local(name, address, folder=True)
         case "file":
-            found.local(name, address, folder=False)
+            reading.local(name, address, folder=False)
         case "legacy":
-            found.index(address)
+            reading.index(address)
         case "git":
-            found.remote(name, address, hashed=bool(source.get("resolved_reference")))
-            found.warn(
+            reading.remote(name, address, hashed=bool(source.get("resolved_reference")))
+            reading.warn(
                 f"{name} comes from git: the controller needs git, has to reach that repository, "
-                "and builds it"
+                "and builds the package"
             )
         case "url":
             hashed = any("hash" in file for file in package.get("files", ()))
-            found.remote(name, address, hashed=hashed)
+            reading.remote(name, address, hashed=hashed)

@@ -1,43 +1,43 @@
-"""PURE. What a pylock.toml (PEP 751) says."""
+"""PURE. Reading a pylock.toml (PEP 751)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from specs.projects.found import Found
+from specs.projects.lock_reading import LockReading
 
 READABLE: Final = "1."
-"""How the versions of the format begin that are read."""
+"""The prefix of the versions of the format that Headgate reads."""
 
 
 def read_pylock(
-    lock: Mapping[str, Any], groups: Sequence[str], extras: Sequence[str], found: Found
+    lock: Mapping[str, Any], groups: Sequence[str], extras: Sequence[str], reading: LockReading
 ) -> None:
-    """Take in the lock."""
+    """Read the lock into `reading`."""
     version = str(lock.get("lock-version"))
     if not version.startswith(READABLE):
-        found.wrong(
-            f"{found.lock} has version {version} of the format, and 1.0 is read",
+        reading.wrong(
+            f"{reading.lock} is in format version {version}; Headgate reads 1.0",
             code="lock-version",
         )
         return
-    found.unknown("groups", groups, lock.get("dependency-groups", ()))
-    found.unknown("extras", extras, lock.get("extras", ()))
+    reading.unknown("groups", groups, lock.get("dependency-groups", ()))
+    reading.unknown("extras", extras, lock.get("extras", ()))
     for package in lock.get("packages", []):
         name = str(package.get("name"))
         if "index" in package:
-            found.index(str(package["index"]))
+            reading.index(str(package["index"]))
         if "directory" in package:
-            found.local(name, str(package["directory"].get("path", ".")), folder=True)
+            reading.local(name, str(package["directory"].get("path", ".")), folder=True)
         if "vcs" in package:
             address = str(package["vcs"].get("url", package["vcs"].get("path", "")))
-            found.remote(name, address, hashed=bool(package["vcs"].get("commit-id")))
-            found.warn(
+            reading.remote(name, address, hashed=bool(package["vcs"].get("commit-id")))
+            reading.warn(
                 f"{name} comes from {package['vcs'].get('type')}: the controller has to reach that "
-                "repository, and builds it"
+                "repository, and builds the package"
             )
         files = [package.get("archive"), package.get("sdist"), *package.get("wheels", ())]
         for file in filter(None, files):
             if "path" in file and "url" not in file:
-                found.local(name, str(file["path"]), folder=False)
+                reading.local(name, str(file["path"]), folder=False)
             else:
-                found.remote(name, str(file.get("url", "")), hashed=bool(file.get("hashes")))
+                reading.remote(name, str(file.get("url", "")), hashed=bool(file.get("hashes")))

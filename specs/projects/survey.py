@@ -1,6 +1,6 @@
-"""PURE. From the files of a commit to the environment that its spec asks for, and what is wrong.
+"""PURE. From the files of a commit to the environment that its spec asks for, and its problems.
 
-The texts that it takes are asked for as it goes: `wanted` names those that are still lacking.
+The survey is repeated as texts become available: `wanted` names the files that it needs next.
 """
 
 import tomllib
@@ -8,50 +8,50 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from specs.explain import nearest
+from specs.loading.explain import nearest
+from specs.loading.tree import conflict_message
 from specs.model import Environment
 from specs.projects.conda import read_conda
-from specs.projects.found import Found
-from specs.projects.listed import Line, faults
+from specs.projects.listed import LineProblem, faults
+from specs.projects.lock_reading import LockReading
 from specs.projects.packages import package_at
 from specs.projects.paths import below, has_credentials, joined
 from specs.projects.poetry import read_poetry
 from specs.projects.pylock import read_pylock
 from specs.projects.uv import read_uv
-from specs.projects.values import LOCKS, Package, Project, Trouble
-from specs.tree import conflict_message
+from specs.projects.values import LOCKS, EnvironmentProblem, Package, Project
 
 MOST_BYTES: Final = 8 * 2**20
-"""Of one file that is read."""
+"""The largest file that is read."""
 MANIFEST: Final = "pyproject.toml"
 
 
-class Asked(NamedTuple):
-    """What is looked at. Paths begin at the repository's root."""
+class SurveyRequest(NamedTuple):
+    """The input of a survey. Paths are relative to the repository's root."""
 
     environment: Environment
     folder: str
-    """The spec's."""
+    """The spec's folder."""
     files: Collection[str]
     texts: Mapping[str, str | None]
-    """Those that were read; None for a file that is no text, or too long."""
+    """The files read so far; None for a file that is not text or is too large."""
     python: str
-    """The controller's own version."""
+    """The version of the controller's own Python."""
 
 
 class Survey(NamedTuple):
-    """What was found."""
+    """The result of a survey."""
 
     wanted: frozenset[str] = frozenset()
-    """Files whose texts are needed to say more; the rest is nothing before they are there."""
-    troubles: tuple[Trouble, ...] = ()
-    lines: tuple[Line, ...] = ()
-    """Of the requirements file."""
+    """Files that have to be read first; until then, the other fields are empty."""
+    problems: tuple[EnvironmentProblem, ...] = ()
+    lines: tuple[LineProblem, ...] = ()
+    """The problems of the requirements file."""
     project: Project | None = None
 
 
 class _LackingError(Exception):
-    """Files have to be read first."""
+    """Some files have to be read first."""
 
     def __init__(self, *paths: str) -> None:
         super().__init__(*paths)
@@ -59,59 +59,62 @@ class _LackingError(Exception):
 
 
 class _WrongError(Exception):
-    """Nothing more can be said."""
+    """The project cannot be read any further."""
 
 
-def survey(asked: Asked) -> Survey:
-    """Look at the environment; never raises."""
+def survey(request: SurveyRequest) -> Survey:
+    """Survey the environment; never raises."""
     try:
-        return _survey(asked)
+        return _survey(request)
     except _LackingError as lacking:
         return Survey(wanted=lacking.paths)
 
 
-def _survey(asked: Asked) -> Survey:
-    environment = asked.environment
-    troubles = list(_excluded(environment))
+def _survey(request: SurveyRequest) -> Survey:
+    environment = request.environment
+    problems = list(_excluded(environment))
     if environment.project is None:
         path = environment.requirements
-        file = _within(asked.folder, path) if path else None
-        lines = _listed(asked, file, path or "") if file and file in asked.files else ()
-        return Survey(troubles=tuple(troubles), lines=tuple(lines))
-    place = _within(asked.folder, environment.project)
-    lock, kind = _lock(asked, place)
+        file = _within(request.folder, path) if path else None
+        lines = _listed(request, file, path or "") if file and file in request.files else ()
+        return Survey(problems=tuple(problems), lines=tuple(lines))
+    place = _within(request.folder, environment.project)
+    lock, kind = _lock(request, place)
     if lock is None:
-        return Survey(troubles=(*troubles, _no_lock(asked, place)))
-    found = Found(lock.rpartition("/")[0], lock)
+        return Survey(problems=(*problems, _no_lock(request, place)))
+    reading = LockReading(lock.rpartition("/")[0], lock)
     project = None
     try:
-        project = _project(asked, place, found, LOCKS[kind])
+        project = _project(request, place, reading, LOCKS[kind])
     except _WrongError as wrong:
-        found.wrong(str(wrong))
+        reading.wrong(str(wrong))
     except (AttributeError, KeyError, TypeError, ValueError):
-        found.wrong(f"{lock} is not of the form that its version says: lock again")
-    unique = tuple(dict.fromkeys((*troubles, *found.troubles)))
-    return Survey(troubles=unique, project=project)
+        reading.wrong(f"{lock} does not follow its format version: lock again")
+    unique = tuple(dict.fromkeys((*problems, *reading.problems)))
+    return Survey(problems=unique, project=project)
 
 
-def _listed(asked: Asked, file: str, path: str) -> Iterator[Line]:
-    """What is wrong with a requirements file, which the spec calls `path`."""
-    text = _text(asked, file)
+def _listed(request: SurveyRequest, file: str, path: str) -> Iterator[LineProblem]:
+    """The problems of a requirements file; `path` is its path in the spec."""
+    text = _text(request, file)
     if text is None:
         most = f"{MOST_BYTES >> 20} MiB"
         message = f"{path} cannot be read: save it as UTF-8 text of no more than {most}"
-        yield Line(1, message, is_error=True, code="encoding")
+        yield LineProblem(1, message, is_error=True, code="encoding")
         return
     yield from faults(text, path)
 
 
-def _excluded(environment: Environment) -> Iterator[Trouble]:
+def _excluded(environment: Environment) -> Iterator[EnvironmentProblem]:
     if environment.project is not None and environment.requirements is not None:
-        message = "`project` and `requirements` exclude each other: the project's lock says all"
-        yield Trouble("requirements", "two-environments", message)
+        message = "`project` and `requirements` exclude each other: the project's lock has "
+        "everything"
+        yield EnvironmentProblem("requirements", "two-environments", message)
     for key in ("groups", "extras"):
         if environment.project is None and getattr(environment, key):
-            yield Trouble(key, "no-effect", f"`{key}` are those of a `project`, and there is none")
+            yield EnvironmentProblem(
+                key, "no-effect", f"`{key}` needs a `project`, and there is none"
+            )
 
 
 def _within(folder: str, path: str) -> str:
@@ -120,119 +123,131 @@ def _within(folder: str, path: str) -> str:
     return joined(folder, path) or ""
 
 
-def _lock(asked: Asked, place: str) -> tuple[str | None, str]:
-    """The lock of the project, and the name of such files; that of a workspace of uv may stand
-    in a folder above."""
+def _lock(request: SurveyRequest, place: str) -> tuple[str | None, str]:
+    """The path and the file name of the project's lock, which for a uv workspace may be in a
+    parent folder."""
     for name in LOCKS:
-        if (path := below(place, name)) in asked.files:
+        if (path := below(place, name)) in request.files:
             return path, name
-    above = place if below(place, MANIFEST) in asked.files else ""
+    above = place if below(place, MANIFEST) in request.files else ""
     while above:
         above = above.rpartition("/")[0]
-        if (path := below(above, "uv.lock")) in asked.files:
+        if (path := below(above, "uv.lock")) in request.files:
             return path, "uv.lock"
     return None, ""
 
 
-def _no_lock(asked: Asked, place: str) -> Trouble:
+def _no_lock(request: SurveyRequest, place: str) -> EnvironmentProblem:
     manifest = below(place, MANIFEST)
-    if manifest in asked.files:
-        message = f"{manifest} has no lock, so every build may be another: run `uv lock` there and "
-        return Trouble("project", "no-lock", f"{message}commit uv.lock (poetry.lock does, too)")
-    where = place or "the top of the repository"
+    if manifest in request.files:
+        message = f"{manifest} has no lock, so every build may differ: run `uv lock` there and "
+        return EnvironmentProblem(
+            "project", "no-lock", f"{message}commit uv.lock (or use poetry.lock)"
+        )
+    where = place or "the root of the repository"
     message = f"there is no {MANIFEST} with a lock, and no pylock.toml or environment.yml, in "
-    near = nearest(manifest, [path for path in asked.files if path.endswith(MANIFEST)])
-    return Trouble("project", "missing-file", message + where, nearest=near)
+    near = nearest(manifest, [path for path in request.files if path.endswith(MANIFEST)])
+    return EnvironmentProblem("project", "missing-file", message + where, nearest=near)
 
 
-def _project(asked: Asked, place: str, found: Found, kind: str) -> Project:
-    environment, manifests = asked.environment, []
+def _project(request: SurveyRequest, place: str, reading: LockReading, kind: str) -> Project:
+    environment, manifests = request.environment, []
     groups, extras = environment.groups, environment.extras
     path = below(place, MANIFEST)
-    manifest = _toml(asked, path) if path in asked.files else {}
-    _indexes(manifest, found)
+    manifest = _toml(request, path) if path in request.files else {}
+    _indexes(manifest, reading)
     if kind == "conda":
-        read_conda(_text(asked, found.lock) or "", groups, extras, found)
+        read_conda(_text(request, reading.lock) or "", groups, extras, reading)
     else:
-        lock = _toml(asked, found.lock)
+        lock = _toml(request, reading.lock)
         if kind == "pylock":
-            read_pylock(lock, groups, extras, found)
-        elif path not in asked.files:
-            raise _WrongError(f"there is no {path} beside {found.lock}: commit it, too")
+            read_pylock(lock, groups, extras, reading)
+        elif path not in request.files:
+            raise _WrongError(f"there is no {path} beside {reading.lock}: commit it as well")
         elif kind == "poetry":
-            read_poetry(lock, manifest, groups, extras, found)
+            read_poetry(lock, manifest, groups, extras, reading)
         else:
-            read_uv(lock, manifest, place, groups, extras, found)
-            manifests = [path, *([p] if (p := below(found.at, MANIFEST)) in asked.files else [])]
-        _python(asked, manifest, lock, found)
+            read_uv(lock, manifest, place, groups, extras, reading)
+            manifests = [
+                path,
+                *([p] if (p := below(reading.at, MANIFEST)) in request.files else []),
+            ]
+        _python(request, manifest, lock, reading)
     return Project(
         folder=place,
-        lock=found.lock,
-        kind=LOCKS[found.lock.rpartition("/")[2]],
+        lock=reading.lock,
+        kind=LOCKS[reading.lock.rpartition("/")[2]],
         manifests=tuple(dict.fromkeys(manifests)),
-        packages=tuple(_packages(asked, found)),
-        archives=tuple(sorted({each for each in found.archives if _is_there(asked, each, found)})),
+        packages=tuple(_packages(request, reading)),
+        archives=tuple(
+            sorted({each for each in reading.archives if _is_there(request, each, reading)})
+        ),
     )
 
 
-def _packages(asked: Asked, found: Found) -> Iterator[Package]:
-    """The packages of the repository, each read as it says that it is built."""
-    manifests = {folder: below(folder, MANIFEST) for folder in sorted(found.folders)}
-    there = [path for path in manifests.values() if path in asked.files]
-    if lacking := [path for path in there if path not in asked.texts]:
+def _packages(request: SurveyRequest, reading: LockReading) -> Iterator[Package]:
+    """The packages of the repository, each read by its own build settings."""
+    manifests = {folder: below(folder, MANIFEST) for folder in sorted(reading.folders)}
+    there = [path for path in manifests.values() if path in request.files]
+    if lacking := [path for path in there if path not in request.texts]:
         raise _LackingError(*lacking)
     for folder, path in manifests.items():
-        name = found.folders[folder]
-        if path in asked.files:
-            yield package_at(folder, name, _toml(asked, path), asked.files)
-        elif below(folder, "setup.py") in asked.files:
-            yield package_at(folder, name, {}, asked.files)
+        name = reading.folders[folder]
+        if path in request.files:
+            yield package_at(folder, name, _toml(request, path), request.files)
+        elif below(folder, "setup.py") in request.files:
+            yield package_at(folder, name, {}, request.files)
         else:
-            found.wrong(
-                f"{found.lock} names the package in {folder or 'the top of the repository'}, and "
-                f"there is no {path}: commit it, or lock again",
+            reading.wrong(
+                f"{reading.lock} names the package in {folder or 'the root of the repository'}, "
+                f"but there is no {path}: commit it, or lock again",
                 code="missing-file",
             )
 
 
-def _is_there(asked: Asked, path: str, found: Found) -> bool:
-    if path not in asked.files:
-        message = f"{found.lock} names {path}, which is not there: commit it, or lock again"
-        found.wrong(message, code="missing-file")
-    return path in asked.files
+def _is_there(request: SurveyRequest, path: str, reading: LockReading) -> bool:
+    if path not in request.files:
+        message = f"{reading.lock} names {path}, which is missing: commit it, or lock again"
+        reading.wrong(message, code="missing-file")
+    return path in request.files
 
 
 def _python(
-    asked: Asked, manifest: Mapping[str, Any], lock: Mapping[str, Any], found: Found
+    request: SurveyRequest,
+    manifest: Mapping[str, Any],
+    lock: Mapping[str, Any],
+    reading: LockReading,
 ) -> None:
-    """Whether the project can be used with the Python that it is built with."""
+    """Check that the project supports the Python version of its environment."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     own = manifest.get("tool", {}).get("poetry", {}).get("dependencies", {}).get("python", "")
     said = manifest.get("project", {}).get("requires-python") or lock.get("requires-python")
     wanted = str(said or ("" if "^" in str(own) else own) or "")
-    python = asked.environment.python
+    python = request.environment.python
     try:
         allowed = SpecifierSet(wanted)
     except InvalidSpecifier:
         return
-    version = python or asked.python
-    # 3.11 is any of its patches, and which is not known here.
+    version = python or request.python
+    # 3.11 may be any of its patch releases; which one is not known here.
     if any(allowed.contains(f"{version}{patch}") for patch in ("", ".0", ".99")):
         return
     if python is not None:
-        message = f"the project requires Python {wanted}, and `environment.python` is {python}"
-        found.troubles.append(Trouble("python", "python", message))
+        message = f"the project requires Python {wanted}, but `environment.python` is {python}"
+        reading.problems.append(EnvironmentProblem("python", "python", message))
         return
     message = (
-        f"the project requires Python {wanted}, and without `environment.python` it is the "
-        f'controller\'s own, which is {version} here: say which, such as `python: "3.12"`'
+        f"the project requires Python {wanted}, and without `environment.python` it gets the "
+        f'controller\'s own, which is {version} here: set it, such as `python: "3.12"`'
     )
-    found.troubles.append(Trouble("project", "python", message, is_error=False, elsewhere=True))
+    reading.problems.append(
+        EnvironmentProblem("project", "python", message, is_error=False, elsewhere=True)
+    )
 
 
-def _indexes(manifest: Mapping[str, Any], found: Found) -> None:
-    """The addresses of indexes in the project's own settings."""
+def _indexes(manifest: Mapping[str, Any], reading: LockReading) -> None:
+    """Check the addresses of indexes in the project's settings."""
     tools = manifest.get("tool", {})
     uv, poetry = tools.get("uv", {}), tools.get("poetry", {})
     listed = [*uv.get("index", ()), *uv.get("extra-index-url", ()), uv.get("index-url", "")]
@@ -240,13 +255,13 @@ def _indexes(manifest: Mapping[str, Any], found: Found) -> None:
     for each in listed:
         address = str(each.get("url", "")) if isinstance(each, Mapping) else str(each)
         if has_credentials(address):
-            found.index(address)
+            reading.index(address)
 
 
-def _toml(asked: Asked, path: str) -> dict[str, Any]:
-    text = _text(asked, path)
+def _toml(request: SurveyRequest, path: str) -> dict[str, Any]:
+    text = _text(request, path)
     if text is None:
-        raise _WrongError(f"{path} is no text, or of more than {MOST_BYTES >> 20} MiB")
+        raise _WrongError(f"{path} is not text, or is larger than {MOST_BYTES >> 20} MiB")
     if (message := conflict_message(text)) is not None:
         raise _WrongError(f"{path}: {message}")
     try:
@@ -257,11 +272,11 @@ def _toml(asked: Asked, path: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=8)
 def _parsed(text: str) -> dict[str, Any]:
-    """A lock is long, and asked for more than once; nobody changes what is read."""
+    """Cached because a lock is large and is read more than once; callers must not change it."""
     return tomllib.loads(text)
 
 
-def _text(asked: Asked, path: str) -> str | None:
-    if path not in asked.texts:
+def _text(request: SurveyRequest, path: str) -> str | None:
+    if path not in request.texts:
         raise _LackingError(path)
-    return asked.texts[path]
+    return request.texts[path]

@@ -1,61 +1,62 @@
-"""PURE. What a uv.lock says of a project: its local packages, and what is wrong."""
+"""PURE. Reading a uv.lock: the project's local packages, and problems."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from specs.projects.found import Found, group, requirements
+from specs.projects.lock_reading import LockReading, group, requirements
 from specs.projects.names import canonical
 from specs.projects.paths import joined
+from specs.projects.values import LockEntry
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
     from packaging.specifiers import SpecifierSet
 
 READABLE: Final = 1
-"""The version of the format; its revisions only add to it."""
+"""The version of the format that Headgate reads; its revisions only add to it."""
 _SOURCED: Final = frozenset(("git", "url", "path", "directory", "editable", "virtual"))
 
-Entry = Mapping[str, Any]
+
 _Said = tuple[str, frozenset[str], "SpecifierSet | None"]
 
 
 def read_uv(
-    lock: Entry,
-    manifest: Entry,
+    lock: LockEntry,
+    manifest: LockEntry,
     place: str,
     groups: Sequence[str],
     extras: Sequence[str],
-    found: Found,
+    reading: LockReading,
 ) -> None:
-    """Take in the lock. `manifest` is the pyproject.toml of the project at `place`."""
+    """Read the lock into `reading`. `manifest` is the pyproject.toml of the project at `place`."""
     if lock.get("version") != READABLE:
-        found.wrong(
-            f"{found.lock} has version {lock.get('version')} of the format, and version {READABLE} "
-            "is read: lock it with another uv",
+        reading.wrong(
+            f"{reading.lock} is in format version {lock.get('version')}; Headgate reads version "
+            f"{READABLE}: lock it with another uv",
             code="lock-version",
         )
         return
-    packages: list[Entry] = lock.get("package", [])
-    root = next((each for each in packages if _folder(each, found.at) == place), None)
+    packages: list[LockEntry] = lock.get("package", [])
+    root = next((each for each in packages if _folder(each, reading.at) == place), None)
     if root is None:
-        found.wrong(
-            f"{found.lock} knows no project at {place or 'the top of the repository'}: run "
-            "`uv lock` there and commit what it writes",
+        reading.wrong(
+            f"{reading.lock} has no project at {place or 'the root of the repository'}: run "
+            "`uv lock` there and commit the result",
             code="stale-lock",
         )
         return
     project = manifest.get("project", {})
     has_groups = manifest.get("dependency-groups", {})
     has_extras = project.get("optional-dependencies", {})
-    found.unknown("groups", groups, has_groups)
-    found.unknown("extras", extras, has_extras)
-    found.stale(_lacks(root, manifest, groups), "uv lock")
+    reading.unknown("groups", groups, has_groups)
+    reading.unknown("extras", extras, has_extras)
+    reading.stale(_lacks(root, manifest, groups), "uv lock")
     for package in _reached(root, packages, groups, extras):
-        _source(package, found)
+        _source(package, reading)
 
 
-def _lacks(root: Entry, manifest: Entry, groups: Sequence[str]) -> Iterator[str]:
-    """What the project asks for and the lock does not say that it did, or the reverse."""
+def _lacks(root: LockEntry, manifest: LockEntry, groups: Sequence[str]) -> Iterator[str]:
+    """Requirements of the project that the lock does not have, or the reverse."""
     project, said = manifest.get("project", {}), root.get("metadata", {})
     if "dependencies" not in project.get("dynamic", ()):
         asked = list(requirements(project.get("dependencies")).values())
@@ -68,8 +69,8 @@ def _lacks(root: Entry, manifest: Entry, groups: Sequence[str]) -> Iterator[str]
         yield from _differing(asked, locked.get(canonical(name), []))
 
 
-def _differing(asked: Sequence["Requirement"], locked: Sequence[Entry]) -> Iterator[str]:
-    # By git, url or path, the lock does not repeat what was said of the version.
+def _differing(asked: Sequence["Requirement"], locked: Sequence[LockEntry]) -> Iterator[str]:
+    # For git, url and path sources, the lock does not repeat the version specifier.
     free = {str(each["name"]) for each in locked if _SOURCED & each.keys()}
     wants = {_asked(each, free): str(each) for each in asked}
     has = {_locked(each): str(each["name"]) for each in locked}
@@ -84,7 +85,7 @@ def _asked(one: "Requirement", free: set[str]) -> _Said:
     return name, frozenset(map(canonical, one.extras)), None if plain else one.specifier
 
 
-def _locked(entry: Entry) -> _Said:
+def _locked(entry: LockEntry) -> _Said:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
@@ -96,10 +97,10 @@ def _locked(entry: Entry) -> _Said:
 
 
 def _reached(
-    root: Entry, packages: Sequence[Entry], groups: Sequence[str], extras: Sequence[str]
-) -> Iterator[Entry]:
-    """The packages that are installed on some machine: the root, and all that it needs."""
-    by_name: dict[str, list[Entry]] = {}
+    root: LockEntry, packages: Sequence[LockEntry], groups: Sequence[str], extras: Sequence[str]
+) -> Iterator[LockEntry]:
+    """The packages that may be installed: the root and all that it depends on."""
+    by_name: dict[str, list[LockEntry]] = {}
     for each in packages:
         by_name.setdefault(str(each.get("name")), []).append(each)
     dev = {canonical(k): v for k, v in root.get("dev-dependencies", {}).items()}
@@ -119,8 +120,8 @@ def _reached(
 
 
 def _needed(
-    entries: Sequence[Entry] | Iterator[Entry], by_name: Mapping[str, list[Entry]]
-) -> list[tuple[Entry, str]]:
+    entries: Sequence[LockEntry] | Iterator[LockEntry], by_name: Mapping[str, list[LockEntry]]
+) -> list[tuple[LockEntry, str]]:
     found = []
     for entry in entries:
         for package in by_name.get(str(entry.get("name")), ()):
@@ -129,7 +130,7 @@ def _needed(
     return found
 
 
-def _folder(package: Entry, at: str) -> str | None:
+def _folder(package: LockEntry, at: str) -> str | None:
     source = package.get("source", {})
     for kind in ("virtual", "editable", "directory"):
         if kind in source:
@@ -137,30 +138,30 @@ def _folder(package: Entry, at: str) -> str | None:
     return None
 
 
-def _source(package: Entry, found: Found) -> None:
+def _source(package: LockEntry, reading: LockReading) -> None:
     source, name = package.get("source", {}), str(package.get("name"))
     for kind in ("editable", "directory"):
         if kind in source:
-            found.local(name, str(source[kind]), folder=True)
+            reading.local(name, str(source[kind]), folder=True)
     if "path" in source:
-        found.local(name, str(source["path"]), folder=False)
+        reading.local(name, str(source["path"]), folder=False)
     if "registry" in source:
-        _registry(name, str(source["registry"]), package, found)
+        _registry(name, str(source["registry"]), package, reading)
     if "git" in source:
-        found.remote(name, str(source["git"]), hashed="#" in str(source["git"]))
-        found.warn(
+        reading.remote(name, str(source["git"]), hashed="#" in str(source["git"]))
+        reading.warn(
             f"{name} comes from git: the controller needs git, has to reach that repository, and "
-            "builds it"
+            "builds the package"
         )
     if "url" in source:
         files = [*package.get("wheels", ()), package.get("sdist", {})]
-        found.remote(name, str(source["url"]), hashed=any("hash" in each for each in files))
+        reading.remote(name, str(source["url"]), hashed=any("hash" in each for each in files))
 
 
-def _registry(name: str, registry: str, package: Entry, found: Found) -> None:
+def _registry(name: str, registry: str, package: LockEntry, reading: LockReading) -> None:
     if "://" in registry:
-        found.index(registry)
+        reading.index(registry)
         return
     for file in [*package.get("wheels", ()), package.get("sdist", {})]:
         if "path" in file:
-            found.local(name, f"{registry}/{file['path']}", folder=False)
+            reading.local(name, f"{registry}/{file['path']}", folder=False)

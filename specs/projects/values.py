@@ -1,10 +1,14 @@
-"""A project's environment as values: what a lock at a commit stands for."""
+"""A project's environment at a commit, as values."""
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 LockKind = Literal["uv", "poetry", "pylock", "conda"]
+
+LockEntry = Mapping[str, Any]
+"""A table of a lock, such as a package."""
 
 LOCKS: dict[str, LockKind] = {
     "uv.lock": "uv",
@@ -13,7 +17,7 @@ LOCKS: dict[str, LockKind] = {
     "environment.yml": "conda",
     "environment.yaml": "conda",
 }
-"""By file name; where a folder has several, the first is taken."""
+"""The kinds of lock by file name; if a folder has several, the first is used."""
 
 
 class _Value(BaseModel):
@@ -21,38 +25,38 @@ class _Value(BaseModel):
 
 
 class Package(_Value):
-    """A package of the repository that is installed. Paths begin at the repository's root."""
+    """A package of the repository to install. Paths are relative to the repository's root."""
 
     folder: str
     name: str
-    """What the lock calls it."""
+    """Its name in the lock."""
     files: tuple[str, ...]
-    """What it is built from, but for its pyproject.toml."""
+    """The files that it is built from, except its pyproject.toml."""
     about: str
-    """The digest of what its pyproject.toml says that can change what is built."""
+    """The digest of the parts of its pyproject.toml that can affect the build."""
 
 
 class Project(_Value):
-    """What `environment.project` is at a commit. Paths begin at the repository's root."""
+    """`environment.project` at a commit. Paths are relative to the repository's root."""
 
     folder: str
     lock: str
     kind: LockKind
     manifests: tuple[str, ...] = ()
-    """The files of pyproject.toml that a lock of uv is read with."""
+    """The pyproject.toml files that a uv.lock depends on."""
     packages: tuple[Package, ...] = ()
     archives: tuple[str, ...] = ()
     """Wheels and other archives of the repository that the lock names."""
 
 
-class Trouble(NamedTuple):
-    """What is wrong with the environment, and with which of its keys."""
+class EnvironmentProblem(NamedTuple):
+    """A problem with the environment, and the key that it belongs to."""
 
     key: str
-    """`project`, `groups` ...: where the spec says it."""
+    """The key in the spec: `project`, `groups` ..."""
     code: str
     message: str
     is_error: bool = True
     nearest: str | None = None
     elsewhere: bool = False
-    """Whether it depends on the machine: an error on the controller's only."""
+    """Whether it depends on the machine, and so is an error only on the controller."""

@@ -98,7 +98,7 @@ def test_poisoned_data_fails_the_job_at_the_lines_of_the_suite_that_the_change_d
     assert places == {("suite.yaml", "3"), ("suite.yaml", "6")}
     assert {one.level for one in done.annotations} == {"error"}
     assert "stopped by gate.data.points (FAIL)" in done.summary
-    assert "The same on your machine: `headgate run . --commit" in done.summary
+    assert "Reproduce it on your machine: `headgate run . --commit" in done.summary
 
 
 def test_an_invalid_spec_is_annotated_and_nothing_is_run(work: Path, tmp_path: Path) -> None:

@@ -73,8 +73,8 @@ class NotifierContract:
         for part in (
             "production rolled back v5",
             "Serves now: v4 (cdcdcdcdcdcd)",
-            "Taken out: v5 (abababababab)",
-            "Needs you: no",
+            "Removed: v5 (abababababab)",
+            "Action needed: no",
             "errors: 0.081; limit not worse by 0.005; baseline 0.002; n 1,204",
             "headgate releases flight-delay",
         ):

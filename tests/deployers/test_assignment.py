@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployers.assignment import assign, draw, pseudonym
-from deployers.records import Record, Ring
+from deployers.records import RequestRecord, Ring
 from specs.traffic import Arm, Exchange
 from tests.deployers.world import as_drawn
 
@@ -57,7 +57,7 @@ def test_a_session_is_recorded_under_a_pseudonym() -> None:
 def test_a_ring_gives_what_it_still_has_in_order(added: int, start: int, size: int) -> None:
     ring = Ring(capacity=16)
     for number in range(added):
-        ring.add(Record(float(number), Arm.STABLE, 0.0, 200, 0.0, None))
+        ring.add(RequestRecord(float(number), Arm.STABLE, 0.0, 200, 0.0, None))
     page = ring.page(start, size)
     expected = [at for at in range(max(added - 16, 0), added) if at >= start][:size]
     assert [int(record.at) for record in page.records] == expected

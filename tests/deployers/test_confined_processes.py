@@ -1,4 +1,4 @@
-"""Supervision of confined commands: ends, limits and messages are as without."""
+"""Supervision of confined commands: results, limits and messages are as without confinement."""
 
 import json
 import os
@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from deployers.confinement import Confinement, View, interpreter
-from deployers.processes import Exit, Processes, ProcessSpec, Reason, State
+from deployers.processes import Exit, Processes, ProcessSpec, ProcessState, Reason
 from tests.deployers.world import PATH, living, until
 
 pytestmark = [pytest.mark.bwrap, pytest.mark.usefixtures("namespaces")]
 
 
 class Bench:
-    """A home of processes, and a folder in which confined commands work."""
+    """A home of processes, and a working folder of confined commands."""
 
     def __init__(self, root: Path, processes: Processes) -> None:
         self.root, self.processes = root, processes
@@ -40,7 +40,9 @@ class Bench:
         self.processes.start("step", spec)
 
     def end(self) -> Exit:
-        until(lambda: self.processes.status("step").state in {State.ENDED, State.LOST})
+        until(
+            lambda: self.processes.status("step").state in {ProcessState.ENDED, ProcessState.LOST}
+        )
         ending = self.processes.status("step").exit
         assert ending is not None
         return ending
@@ -55,7 +57,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    """See `Bench`; in the end nothing of it runs."""
+    """See `Bench`; at the end none of its processes may run."""
     with Processes(tmp_path / "home") as processes:
         yield Bench(tmp_path, processes)
         processes.stop("step", grace=0)

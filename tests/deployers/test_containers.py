@@ -12,9 +12,9 @@ import pytest
 
 from deployers.engine import Engine
 from deployers.local import LocalDeployer
-from deployers.protocol import Desired, Observed, Server
+from deployers.protocol import Deployed, Desired, Server
 from tests.contracts.deployer import PLACE, address, applied, converge, in_a_team
-from tests.contracts.test_local_deployer import local_server
+from tests.contracts.test_deployers import local_server
 from tests.deployers import model_server_path
 from tests.deployers.caller import ask, flood
 from tests.deployers.world import eventually
@@ -145,7 +145,7 @@ async def test_a_killed_container_is_started_again_and_that_is_told(place: Place
     await eventually(noticed)
     again = (await converge(deployer, desired)).server("v1")
     assert again is not None
-    assert again.detail == "started again once"
+    assert again.detail == "restarted once"
     assert place.containers() != [name]
     await deployer.close()
 
@@ -175,7 +175,7 @@ async def test_a_frozen_container_is_taken_away_and_started_again(
     assert status.hung
     again = (await converge(deployer, Desired(stable=server), 60)).server("v1")
     assert again is not None
-    assert again.detail == "started again once"
+    assert again.detail == "restarted once"
     assert name not in place.containers()
     await deployer.close()
 
@@ -218,7 +218,7 @@ async def test_the_next_deployer_adopts_it_and_removing_leaves_nothing(place: Pl
     assert sorted(place.containers()) == there
     assert await second.reap() == 0
     await second.remove(PLACE)
-    assert await second.observe(PLACE) == Observed()
+    assert await second.observe(PLACE) == Deployed()
     assert place.containers() == []
     assert place.networks() == []
     await second.close()

@@ -1,4 +1,4 @@
-"""The engine where it is slow, away or refuses; what goes well is told where it is used."""
+"""The engine when it is slow, down or refuses; success is tested where it is used."""
 
 import asyncio
 import threading
@@ -25,7 +25,7 @@ async def engine(docker_host: str, tmp_path: Path) -> AsyncIterator[Engine]:
 
 @pytest.fixture
 def registry() -> Iterator[Faults]:
-    """One that never answers well."""
+    """An engine that never answers successfully."""
     made = Faults("http://127.0.0.1:9")
     yield made
     made.close()
@@ -87,7 +87,7 @@ async def test_a_registry_at_fault_is_tried_again_and_one_without_the_image_is_t
 
 
 async def test_what_the_engine_refuses_is_passed_on_in_its_words(engine: Engine) -> None:
-    with pytest.raises(NeedsHuman, match=r"the Docker Engine refuses: .*[Nn]o such container"):
+    with pytest.raises(NeedsHuman, match=r"the Docker Engine refused: .*[Nn]o such container"):
         await engine.call(lambda client: client.api.start("no-such-container"))
 
 

@@ -1,4 +1,4 @@
-"""Servers that run and answer nobody: of stable they are started again, and nothing else is."""
+"""Servers that run without answering: stable ones are restarted, and no others."""
 
 # ruff: noqa: ASYNC240 - files by which the test talks to its servers, and none of it waits
 import os
@@ -15,7 +15,7 @@ from deployers.protocol import Bounds, Desired, Server, ServerStatus
 from deployers.site import Site
 from specs.failures import TryAgain
 from tests.contracts.deployer import PLACE, address, applied, converge
-from tests.contracts.test_local_deployer import local_server
+from tests.contracts.test_deployers import local_server
 from tests.deployers.caller import Caller, ask
 from tests.deployers.world import eventually, living
 
@@ -30,12 +30,12 @@ async def deployer(tmp_path: Path) -> AsyncIterator[LocalDeployer]:
 
 
 def impatient(tmp_path: Path, name: str) -> Server:
-    """A server that may be silent for half a second, if three looks find it so."""
+    """A server that counts as hung after half a second and three probes without an answer."""
     return local_server(tmp_path, name).model_copy(update={"hung_after": 0.5, "startup": 0.5})
 
 
 async def looked_at(deployer: LocalDeployer, name: str, times: int) -> ServerStatus:
-    """The last of so many looks."""
+    """The last status of so many observations."""
     status = None
     for _ in range(times):
         status = (await deployer.observe(PLACE)).server(name)
@@ -44,7 +44,7 @@ async def looked_at(deployer: LocalDeployer, name: str, times: int) -> ServerSta
 
 
 async def pid_of(deployer: LocalDeployer) -> int:
-    """The process that answers now; that it did is seen before anything happens to it."""
+    """The process that answers now, once its answer was observed."""
     answer = await ask(address(await deployer.observe(PLACE)))
     await deployer.observe(PLACE)
     return int(answer.json()["pid"])
@@ -59,16 +59,16 @@ async def test_a_frozen_stable_server_is_killed_and_started_again(
     os.kill(pid, signal.SIGSTOP)
     one = await looked_at(deployer, "v1", 1)
     assert (one.alive, one.ready, one.hung) == (True, False, False)
-    assert "started again after 0.5 s" in one.detail
+    assert "restarted after 0.5 s" in one.detail
     hung = await looked_at(deployer, "v1", 2)
     assert (hung.alive, hung.hung) == (True, True)
     with structlog.testing.capture_logs() as logs:
         again = await converge(deployer, desired)
-    said = "a server that hangs is ended, and started again"
+    said = "a server hangs and is restarted"
     assert [one["server"] for one in logs if one["event"] == said] == ["v1"]
     assert await pid_of(deployer) != pid
     assert again.server("v1") == ServerStatus(
-        name="v1", alive=True, ready=True, address=one.address, detail="started again once"
+        name="v1", alive=True, ready=True, address=one.address, detail="restarted once"
     )
     assert not Path(f"/proc/{pid}").exists()
 
@@ -83,8 +83,8 @@ async def test_how_a_server_that_hung_ended_is_told_until_it_is_back(
     await applied(deployer, desired)
     ended = (await deployer.observe(PLACE)).server("v1")
     assert ended is not None
-    if not ended.alive:  # its pause is not over, as on a machine that is not busy
-        assert "it ran and answered nobody for 0.5 s or longer, and was ended" in ended.detail
+    if not ended.alive:  # its pause is not over, unless the machine is busy
+        assert "it hung: it did not answer for 0.5 s or longer, and was ended" in ended.detail
 
 
 async def test_a_canary_that_hangs_is_left_to_the_judge(
@@ -116,7 +116,7 @@ async def test_a_busy_server_that_answers_its_callers_lives(
     assert (status.ready, status.hung) == (False, False)
     assert status.detail == (
         "/healthz did not answer within 2 s; "
-        "it answered callers meanwhile, and is not started again"
+        "it has answered callers meanwhile, so it is not restarted"
     )
     await applied(deployer, desired)
     busy.unlink()
@@ -166,7 +166,7 @@ async def test_a_server_that_says_it_is_not_ready_lives(
     gate.unlink()
     status = await looked_at(deployer, "v1", 5)
     assert (status.ready, status.hung) == (False, False)
-    assert status.detail == "/healthz answered 503; it lives, and is not started again"
+    assert status.detail == "/healthz answered 503; it is alive, so it is not restarted"
     await applied(deployer, desired)
     assert await pid_of(deployer) == pid
 
@@ -191,7 +191,7 @@ async def test_a_stable_server_that_freezes_while_it_starts_is_started_again(
     after = await converge(deployer, desired)
     status = after.server("v2")
     assert status is not None
-    assert status.detail == "started again once"
+    assert status.detail == "restarted once"
 
 
 async def test_a_frozen_router_is_killed_and_started_again_on_its_port(
@@ -212,7 +212,7 @@ async def test_a_frozen_router_is_killed_and_started_again_on_its_port(
     await eventually(hangs)
     hung = await deployer.observe(PLACE)
     assert (hung.address, hung.servers[0].ready) == (None, True)
-    assert "it is started again after 0.5 s" in hung.hung_router
+    assert "it is restarted after 0.5 s" in hung.hung_router
 
     async def gone() -> bool:
         await applied(deployer, desired)
@@ -222,7 +222,7 @@ async def test_a_frozen_router_is_killed_and_started_again_on_its_port(
         await eventually(gone)
     (said,) = (one for one in logs if "hangs" in one["event"])
     assert (said["event"], said["log_level"]) == (
-        "a router that hangs is ended, and started again",
+        "a router hangs and is restarted",
         "warning",
     )
     assert said["process"] == Site.of(tmp_path, PLACE).router
@@ -241,7 +241,7 @@ async def test_no_router_is_ended_for_a_hang_that_no_look_has_found_yet(
     router = next(line for line in living(tmp_path) if "deployers.router" in line)
     os.kill(int(router.partition(":")[0]), signal.SIGSTOP)
     assert (await deployer.observe(PLACE)).hung_router == ""
-    for _ in range(20):  # its time is over in the course of these
+    for _ in range(20):  # its time runs out during these
         with pytest.raises(TryAgain):
             await deployer.apply(PLACE, desired)
     assert router in living(tmp_path)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from deployers import supervisor
-from deployers.processes import Exit, Processes, ProcessSpec, Reason, State
+from deployers.processes import Exit, Processes, ProcessSpec, ProcessState, Reason
 from tests.deployers.world import PATH, living, until
 
 ROOT = Path(supervisor.__file__).parents[1]
@@ -21,7 +21,7 @@ ROOT = Path(supervisor.__file__).parents[1]
 
 @pytest.fixture
 def processes(tmp_path: Path) -> Iterator[Processes]:
-    """Processes of a home of its own, of which nothing may be left running."""
+    """Processes in a home of their own; none may be left running."""
     with Processes(tmp_path / "home") as made:
         yield made
         for name in made.names():
@@ -39,7 +39,7 @@ def sh(tmp_path: Path, script: str, **bounds: object) -> ProcessSpec:
 
 
 def end(processes: Processes, name: str) -> Exit:
-    until(lambda: processes.status(name).state in {State.ENDED, State.LOST})
+    until(lambda: processes.status(name).state in {ProcessState.ENDED, ProcessState.LOST})
     ending = processes.status(name).exit
     assert ending is not None
     return ending
@@ -76,7 +76,7 @@ def test_starting_one_name_twice_runs_it_once(processes: Processes, tmp_path: Pa
     end(processes, "step")
     processes.start("step", once)
     assert (tmp_path / "ran").read_text() == "ran\n"
-    assert processes.status("step").state is State.ENDED
+    assert processes.status("step").state is ProcessState.ENDED
 
 
 def test_a_command_sees_its_environment_and_nothing_else_and_no_file_keeps_it(
@@ -207,14 +207,14 @@ def test_a_name_that_was_never_started_is_new_and_stopping_it_is_nothing(
     processes: Processes,
 ) -> None:
     processes.stop("nobody")
-    assert processes.status("nobody").state is State.NEW
+    assert processes.status("nobody").state is ProcessState.NEW
     assert processes.names() == []
     assert processes.tail("nobody") == ""
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "a\nb", "x" * 201])
 def test_a_name_that_could_leave_the_home_is_refused(processes: Processes, name: str) -> None:
-    with pytest.raises(ValueError, match="is no name for a process"):
+    with pytest.raises(ValueError, match="cannot name a process"):
         processes.status(name)
 
 
@@ -222,7 +222,7 @@ def test_a_running_process_cannot_be_removed_and_an_ended_one_leaves_nothing(
     processes: Processes, tmp_path: Path
 ) -> None:
     processes.start("step", sh(tmp_path, "sleep 1000"))
-    until(lambda: processes.status("step").state is State.RUNNING)
+    until(lambda: processes.status("step").state is ProcessState.RUNNING)
     with pytest.raises(ValueError, match="still runs"):
         processes.remove("step")
     processes.stop("step", grace=1)
@@ -243,12 +243,12 @@ def test_what_a_process_wrote_can_outlive_it_in_place_of_what_the_one_before_it_
         processes.start("step", sh(tmp_path, f"echo {word}"))
         end(processes, "step")
         processes.put_away("step", kept)
-        processes.put_away("step", kept)  # as after a crash: what is kept stays
+        processes.put_away("step", kept)  # as after a crash: the kept output stays
         assert (kept / "log").read_text() == f"{word}\n"
     assert processes.names() == []
     assert kept.stat().st_mode & 0o077 == 0
     processes.start("step", sh(tmp_path, "sleep 1000"))
-    until(lambda: processes.status("step").state is State.RUNNING)
+    until(lambda: processes.status("step").state is ProcessState.RUNNING)
     with pytest.raises(ValueError, match="still runs"):
         processes.put_away("step", kept)
     processes.stop("step", grace=1)
@@ -258,10 +258,10 @@ def test_what_a_process_wrote_can_outlive_it_in_place_of_what_the_one_before_it_
 def test_one_that_is_stopped_before_it_began_never_runs(
     processes: Processes, tmp_path: Path
 ) -> None:
-    # What a controller leaves that was killed before it asked for a supervisor.
+    # As left by a controller that was killed before it asked for a supervisor.
     folder = processes.log("step").parent
     folder.mkdir()
-    assert processes.status("step").state is State.NEW
+    assert processes.status("step").state is ProcessState.NEW
     processes.stop("step")
     assert end(processes, "step").reason is Reason.CANCELLED
     processes.start("step", sh(tmp_path, "echo ran"))
@@ -275,16 +275,18 @@ def test_a_killed_supervisor_takes_everything_with_it_and_is_called_lost(
     processes.start("step", sh(tmp_path, script))
     os.kill(holder(processes, "step"), signal.SIGKILL)
     opened = len([*Path("/proc/self/fd").iterdir()])
-    until(lambda: processes.status("step").state is State.LOST)
+    until(lambda: processes.status("step").state is ProcessState.LOST)
     assert not [line for line in living(tmp_path) if "sleep" in line]
-    assert len([*Path("/proc/self/fd").iterdir()]) <= opened  # of nobody else's process is one kept
-    processes.start("step", sh(tmp_path, "echo again"))  # a result that is not known is a result
-    assert processes.status("step").state is State.LOST
+    assert (
+        len([*Path("/proc/self/fd").iterdir()]) <= opened
+    )  # no descriptor of another process is kept
+    processes.start("step", sh(tmp_path, "echo again"))  # an unknown result is a result, too
+    assert processes.status("step").state is ProcessState.LOST
 
 
 def test_a_killed_zygote_is_replaced(processes: Processes, tmp_path: Path) -> None:
     processes.start("first", sh(tmp_path, "sleep 1000"))
-    until(lambda: processes.status("first").state is State.RUNNING)
+    until(lambda: processes.status("first").state is ProcessState.RUNNING)
     pids = [int(line.split(":")[0]) for line in living(tmp_path) if "supervisor" in line]
     (zygote,) = (pid for pid in pids if parent(pid) == os.getpid())
     os.kill(zygote, signal.SIGKILL)
@@ -292,10 +294,10 @@ def test_a_killed_zygote_is_replaced(processes: Processes, tmp_path: Path) -> No
 
     def ended() -> bool:
         processes.start("second", sh(tmp_path, "exit 0"))  # as a controller would
-        return processes.status("second").state is State.ENDED
+        return processes.status("second").state is ProcessState.ENDED
 
     until(ended)
-    assert processes.status("first").state is State.RUNNING
+    assert processes.status("first").state is ProcessState.RUNNING
 
 
 async def test_the_end_of_a_process_wakes_whoever_waits(
@@ -305,7 +307,7 @@ async def test_the_end_of_a_process_wakes_whoever_waits(
     await asyncio.sleep(0)
     processes.start("step", sh(tmp_path, "exit 0"))
     assert await asyncio.wait_for(waiting, 20) == "step"
-    assert processes.status("step").state is State.ENDED
+    assert processes.status("step").state is ProcessState.ENDED
 
 
 CONTROLLER = """
@@ -338,7 +340,7 @@ async def test_a_process_outlives_a_killed_controller_and_the_next_one_adopts_it
     with first:
         until(lambda: "up" in processes.tail("step"))
         first.kill()
-    assert processes.status("step").state is State.RUNNING
+    assert processes.status("step").state is ProcessState.RUNNING
     waiting = asyncio.create_task(processes.ended())
     await asyncio.sleep(0)
     (tmp_path / "go").touch()
@@ -360,7 +362,7 @@ def test_a_controller_killed_at_any_moment_of_a_start_neither_loses_nor_doubles_
 
         def ended(name: str = name, body: str = body) -> bool:
             processes.start(name, sh(tmp_path, body))
-            return processes.status(name).state is State.ENDED
+            return processes.status(name).state is ProcessState.ENDED
 
         until(ended)
         assert (tmp_path / f"ran-{name}").read_text() == "ran\n"
@@ -392,6 +394,6 @@ def test_a_damaged_ending_is_as_good_as_none(processes: Processes, tmp_path: Pat
     processes.start("step", sh(tmp_path, "exit 0"))
     end(processes, "step")
     (processes.log("step").parent / "exit.json").write_text("{")
-    assert processes.status("step").state is State.LOST
+    assert processes.status("step").state is ProcessState.LOST
     record = json.loads((processes.log("step").parent / "exit.json").read_text())
     assert record["reason"] == "lost"

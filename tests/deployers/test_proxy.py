@@ -1,4 +1,4 @@
-"""The data path with limits that are too short to wait for in a router of its own."""
+"""The data path in this process, with short limits: a real router's take too long to wait for."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ import pytest
 from deployers.callers import CallerConnection
 from deployers.protocol import Bounds
 from deployers.proxy import Limits, Proxy, Split
-from deployers.records import Record
+from deployers.records import RequestRecord
 from deployers.upstream import Upstream
 from specs.traffic import NO_ANSWER, Arm
 from tests.deployers.caller import Caller, ask
@@ -49,7 +49,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Upstream]:
     until(lambda: not living(tmp_path))
 
 
-def only(made: Proxy) -> Record:
+def only(made: Proxy) -> RequestRecord:
     (record,) = made.ring.page(0).records
     return record
 

@@ -14,10 +14,10 @@ from ruamel.yaml import YAML
 
 from controller.config.settings import Settings
 from controller.config.settings_file import load_settings
-from specs.load import load
+from specs.docs.reference import examples
+from specs.loading.load import load
+from specs.loading.problems import Problem
 from specs.model import Pipeline, is_spec_file
-from specs.problems import Problem
-from specs.reference import examples
 from tests.scenarios.shapes import EXAMPLES, commands_of, yaml_lines
 
 ROOT = Path(__file__).parents[2]

@@ -1,4 +1,4 @@
-"""docs/spec.md: made of the models, with an example of every key that is valid."""
+"""docs/spec.md: generated from the models, with a valid example of every key."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from specs.load import load
-from specs.reference import examples, parts, render
+from specs.docs.reference import examples, parts, render
+from specs.loading.load import load
 
 PAGE = Path(__file__).parents[2] / "docs" / "spec.md"
 TITLES = sorted({part.title for part in parts()})
@@ -20,7 +20,7 @@ def read(text: str) -> Any:
 
 
 def shown(value: Any, path: tuple[str, ...]) -> Iterator[set[str]]:
-    """The keys of every mapping that an example has at the place of a part."""
+    """The keys of each mapping in an example at the place of a part."""
     if not path:
         yield set(value)
         return
@@ -35,11 +35,11 @@ def shown(value: Any, path: tuple[str, ...]) -> Iterator[set[str]]:
         yield from shown(each, tuple(rest))
 
 
-def test_the_page_is_what_the_models_say() -> None:
+def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text() == render(), "docs/spec.md is out of date: run `make docs`"
 
 
-def test_there_is_an_example_of_each_part_and_of_nothing_else() -> None:
+def test_there_is_an_example_of_each_part_and_no_other() -> None:
     assert sorted(examples()) == TITLES
 
 
@@ -62,7 +62,7 @@ def test_an_example_shows_every_key_of_its_part(title: str) -> None:
     assert known - commented <= set().union(*shown(read(text), alike[0].path))
 
 
-def test_every_key_says_what_it_means() -> None:
+def test_every_key_has_a_meaning() -> None:
     silent = [
         f"{part.title}.{key.name}" for part in parts() for key in part.keys if not key.meaning
     ]

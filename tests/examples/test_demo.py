@@ -19,7 +19,7 @@ from examples.demo.delivery import S3, Directory
 from examples.demo.oncall import on_duty
 from examples.demo.show import Show
 from examples.demo.world import EXAMPLE, Unexpected, World, end_all, expect
-from specs.lint import check
+from specs.lint.check import check
 
 
 def post(port: int, body: bytes) -> int:
@@ -126,7 +126,7 @@ def test_without_a_terminal_every_event_is_one_line() -> None:
     lines = written.getvalue().splitlines()
     assert lines[:2] == ["act 1: It begins", "  something happens"]
     assert [line.split(" after ")[0] for line in lines if " after " in line] == [
-        "  ended well",
+        "  passed",
         "  FAILED",
     ]
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from specs.lint import check
+from specs.lint.check import check
 from tests.examples.helpers import FEBRUARY, FOLDER, JANUARY, MARCH, MONTHS, run, start
 
 

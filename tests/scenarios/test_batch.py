@@ -7,8 +7,7 @@ from pathlib import Path
 from controller.machine.core import Key
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.messages import Retry
-from deployers.processes import Processes
-from deployers.processes import State as Going
+from deployers.processes import Processes, ProcessState
 from tests.scenarios.world import World
 
 SERVED = "release:\n"
@@ -73,7 +72,7 @@ def routers(world: World) -> list[str]:
     processes = Processes(world.root / "home" / "serving" / "processes")
     try:
         names = [name for name in processes.names() if name.endswith(".router")]
-        return [name for name in names if processes.status(name).state is Going.RUNNING]
+        return [name for name in names if processes.status(name).state is ProcessState.RUNNING]
     finally:
         processes.close()
 

@@ -28,7 +28,7 @@ async def test_a_push_gets_one_check_that_goes_from_the_plan_to_success(
     async with world.controller():
         check = await concluded(world, github, repository, pushed)
     assert (check.name, check.conclusion) == ("headgate / mean", "success")
-    assert check.output["title"] == "all steps ran; it has no gate, so nothing was judged"
+    assert check.output["title"] == "all steps ran; there is no gate, so nothing was judged"
     assert "mean-1 passed" in check.output["summary"]
     assert "`train`" in check.output["summary"]
     assert [run.id for run in github.check_runs(repository, pushed)] == [check.id]

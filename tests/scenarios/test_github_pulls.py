@@ -12,7 +12,7 @@ async def test_a_pull_request_gets_a_check_and_a_comment_and_is_not_trained_agai
         await world.serves(1)
         pull, sha = team.propose("shift", ml_pipeline__yaml=("shift: 0.0", "shift: 2.0"))
         (check,) = await team.concluded(sha, "success")
-        title = "all steps ran; it has no gate, so nothing was judged; no rule loosened"
+        title = "all steps ran; there is no gate, so nothing was judged; no rule loosened"
         assert (check.name, check.output["title"]) == ("headgate / mean", title)
         comment = await team.commented(pull, "mean-2 passed")
         assert len(team.comments(pull)) == 1

@@ -127,7 +127,7 @@ async def test_a_canary_that_is_rolled_back_fails_its_commit_and_opens_one_issue
         (issue,) = issues(repository)
         assert issue.title == "mean: production rolled back v2"
         assert issue.body is not None
-        assert "**Taken out:** v2" in issue.body
+        assert "**Removed:** v2" in issue.body
         assert "**errors" in issue.body
 
         async def closed() -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from controller.machine.core import Key
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.messages import Resume, Rollback
-from deployers.processes import Processes, State
+from deployers.processes import Processes, ProcessState
 from tests.scenarios.world import World
 
 PRODUCTION = Key("environment", "mean/production")
@@ -37,7 +37,9 @@ async def test_what_runs_for_a_lost_state_is_ended_and_its_number_is_free(world:
     with Processes(attempts) as processes:
 
         async def running() -> bool:
-            return TRAIN in processes.names() and processes.status(TRAIN).state is State.RUNNING
+            return (
+                TRAIN in processes.names() and processes.status(TRAIN).state is ProcessState.RUNNING
+            )
 
         async with world.controller():
             await world.until(running, "the step to run")

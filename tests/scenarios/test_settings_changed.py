@@ -80,7 +80,7 @@ async def test_a_repository_that_is_gone_from_the_settings_rests_and_that_is_sai
 
         await world.until(seen, "the other repository to be looked at")
     assert "it rests with its repository team" in await status(world)
-    assert any("so its pipelines rest" in said for said in await doctor(world))
+    assert any("so its pipelines are not managed" in said for said in await doctor(world))
     assert await world.environment("production") == served
     elsewhere.rename(world.remote)
     world.configure(repositories=[{"name": "team", **TEAM}])
@@ -128,7 +128,7 @@ async def test_a_port_that_changed_is_moved_to_and_one_that_is_taken_is_told(
         world.configure(ports={"mean/production": other}, notify=[to])
         async with without_faults(world):
             await world.until(lambda: _true(len(here.bodies) == 1), "somebody to be told")
-            assert f"the port {other} cannot be had" in here.bodies[0]["incident"]["what"]
+            assert f"port {other} is not available" in here.bodies[0]["incident"]["what"]
             assert await world.address() == f"http://127.0.0.1:{port}"
             taken.close()
             await world.until(lambda: _true(len(here.bodies) == 2), "its end to be told")

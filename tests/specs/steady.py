@@ -1,4 +1,4 @@
-"""Settings of the property tests here: the same examples each time, however busy the machine."""
+"""Settings for property tests: the same examples each time, however busy the machine is."""
 
 from hypothesis import settings
 

@@ -1,10 +1,10 @@
-"""`release.batch`: what may be said, and what needs a server."""
+"""`release.batch`, and settings that need a server."""
 
 import pytest
 
-from specs.lint import check
-from specs.load import load
-from specs.problems import Problem
+from specs.lint.check import check
+from specs.loading.load import load
+from specs.loading.problems import Problem
 from tests.specs.samples import SMALLEST
 
 HEAD = SMALLEST[: SMALLEST.index("release:")]
@@ -30,7 +30,7 @@ def test_a_pointer_and_a_command_are_fine(batch: str) -> None:
     assert pipeline is not None
     errors = [p for p in check(text, "ml-pipeline.yaml").problems if p.severity == "error"]
     assert errors == []
-    # As it is stored with a model version.
+    # The form that is stored with a model version.
     assert type(pipeline).model_validate(pipeline.model_dump(mode="json", by_alias=True)) == (
         pipeline
     )
@@ -39,7 +39,11 @@ def test_a_pointer_and_a_command_are_fine(batch: str) -> None:
 @pytest.mark.parametrize(
     ("more", "path", "why"),
     [
-        ("  staging: {smoke: [{get: /healthz}]}\n", "release.staging.smoke", "no server to ask"),
+        (
+            "  staging: {smoke: [{get: /healthz}]}\n",
+            "release.staging.smoke",
+            "no server for requests",
+        ),
         ("  production: {canary: {steps: [5%]}}\n", "release.production.canary", "no traffic"),
         ("  production: {strategy: direct}\n", "release.production.strategy", "no traffic"),
         (
@@ -49,7 +53,9 @@ def test_a_pointer_and_a_command_are_fine(batch: str) -> None:
         ),
     ],
 )
-def test_what_needs_a_server_is_refused_with_the_reason(more: str, path: str, why: str) -> None:
+def test_settings_that_need_a_server_are_rejected_with_the_reason(
+    more: str, path: str, why: str
+) -> None:
     found = [one for one in problems(WHOLE, more) if one.path == path]
     assert [one.severity for one in found] == ["error"] * len(found)
     assert any(why in one.message for one in found)
@@ -70,7 +76,7 @@ def test_what_needs_a_server_is_refused_with_the_reason(more: str, path: str, wh
         ('{run: "s {model}", env: {A: b}, secrets: [A]}', "duplicate"),
     ],
 )
-def test_a_command_that_cannot_work_is_told(batch: str, code: str) -> None:
+def test_a_command_that_cannot_work_is_reported(batch: str, code: str) -> None:
     assert code in [one.code for one in problems(batch)]
 
 
@@ -87,7 +93,7 @@ def test_a_command_that_cannot_work_is_told(batch: str, code: str) -> None:
         ),
     ],
 )
-def test_how_a_model_is_used_is_said_once(release: str, words: str | None) -> None:
+def test_a_model_is_used_in_exactly_one_way(release: str, words: str | None) -> None:
     found = check(f"{HEAD}release: {release}\n", "ml-pipeline.yaml").problems
     said = " ".join(f"{one.message} {one.expected or ''}" for one in found)
     if words is None:

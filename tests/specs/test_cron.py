@@ -1,4 +1,4 @@
-"""Which lines are crontab lines that come, and on which days."""
+"""Which lines are valid crontab lines, and which days they match."""
 
 from datetime import date, timedelta
 
@@ -38,18 +38,18 @@ def test_cron_lines(line: str) -> None:
     [
         ("* * * *", "4 fields"),
         ("@daily", "1 fields"),
-        ("60 * * * *", "no minute"),
-        ("* 24 * * *", "no hour"),
-        ("* * 0 * *", "no day"),
-        ("* * * 13 *", "no month"),
-        ("* * * * MOM", "no weekday"),
+        ("60 * * * *", "not a valid minute"),
+        ("* 24 * * *", "not a valid hour"),
+        ("* * 0 * *", "not a valid day"),
+        ("* * * 13 *", "not a valid month"),
+        ("* * * * MOM", "not a valid weekday"),
         ("* * * * 8", "expected 0 to 7"),
-        ("*/0 * * * *", "no minute"),
-        ("5-1 * * * *", "no minute"),
-        ("* * * * FRI-MON", "no weekday"),
-        ("1,,2 * * * *", "no minute"),
-        # A step that leads out of what it steps over.
-        ("*/90 * * * *", "`*/90` in the minute is 0 alone"),
+        ("*/0 * * * *", "not a valid minute"),
+        ("5-1 * * * *", "not a valid minute"),
+        ("* * * * FRI-MON", "not a valid weekday"),
+        ("1,,2 * * * *", "not a valid minute"),
+        # Steps longer than their range.
+        ("*/90 * * * *", "`*/90` in the minute only matches 0"),
         ("*/60 * * * *", "write `0`"),
         ("0 */25 * * *", "write `0`"),
         ("0 22/4 * * *", "from 22 to 23; write `22`"),
@@ -61,16 +61,16 @@ def test_cron_lines(line: str) -> None:
         ("0 0 * * */7", "write `0`"),
         ("0 0 * * FRI/3", "write `5`"),
         ("0 0 * * 7/2", "write `7`"),
-        # Days that are in no year, or in hardly any.
-        ("0 0 31 2 *", "it never comes: no month that it names has a day 31"),
+        # Days that never or hardly ever exist.
+        ("0 0 31 2 *", "it never matches: none of its months has a day 31"),
         ("0 0 30,31 2 *", "has a day 30"),
         ("0 0 31 4,6,9,11 *", "has a day 31"),
-        ("0 0 31 2 */2", "it never comes"),
-        ("0 0 29 2 */2", "less often than every 8 years"),
-        ("0 0 */30 2 MON", "less often than every 8 years"),
+        ("0 0 31 2 */2", "it never matches"),
+        ("0 0 29 2 */2", "less than once in 8 years"),
+        ("0 0 */30 2 MON", "less than once in 8 years"),
     ],
 )
-def test_what_is_no_cron_line_says_which_field_and_its_mend(line: str, words: str) -> None:
+def test_an_invalid_line_names_the_field_and_the_fix(line: str, words: str) -> None:
     assert words in (cron_fault(line) or "")
 
 
@@ -95,7 +95,7 @@ def test_the_days_of_october_2026(line: str, days: list[int]) -> None:
 
 @st.composite
 def items(draw: st.DrawFn, least: int, most: int) -> str:
-    """One item of a field; its step may be too long."""
+    """An item of a field, whose step may be too long."""
     first = draw(st.integers(least, most))
     last = draw(st.integers(first, most))
     span = draw(st.sampled_from(("*", "*", f"{first}", f"{first}-{last}")))
@@ -111,7 +111,7 @@ LINES = st.tuples(*(fields(*ends) for ends in RANGES)).map(" ".join)
 
 
 @given(LINES, st.dates(date(2000, 1, 1), date(2380, 1, 1)))
-def test_every_line_that_is_admitted_comes_within_eight_years(line: str, start: date) -> None:
+def test_every_valid_line_matches_within_eight_years(line: str, start: date) -> None:
     if cron_fault(line) is not None:
         return
     cron = parse(line)

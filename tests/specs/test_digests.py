@@ -23,7 +23,7 @@ def _month() -> ManifestEntry:
     return ManifestEntry("2013-01.parquet", 10, "v1")
 
 
-def test_the_digest_of_nothing_is_that_of_sha256() -> None:
+def test_the_digest_of_nothing_is_the_one_of_sha256() -> None:
     assert digest(b"") == "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     assert short(digest(b"")) == "e3b0c44298fc"
 
@@ -50,7 +50,7 @@ def test_canonical_json_keeps_the_value(value: Json) -> None:
     assert json.loads(canonical_json(value)) == value
 
 
-def test_numbers_that_json_lacks_are_refused() -> None:
+def test_numbers_that_json_lacks_are_rejected() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         canonical_json(float("nan"))
 
@@ -84,7 +84,7 @@ def test_a_manifest_does_not_run_parts_together() -> None:
     assert one.digest != other.digest
 
 
-def test_a_manifest_with_one_key_twice_is_refused(month: ManifestEntry) -> None:
+def test_a_manifest_with_a_duplicate_key_is_rejected(month: ManifestEntry) -> None:
     with pytest.raises(ValueError, match="more than once"):
         Manifest((month, ManifestEntry(month.key, 11, "v2")))
 
@@ -95,12 +95,12 @@ def test_a_manifest_knows_its_size(month: ManifestEntry) -> None:
 
 @steady
 @given(st.text())
-def test_a_slug_is_a_name_and_stays_one(text: str) -> None:
+def test_a_slug_is_a_valid_name_and_idempotent(text: str) -> None:
     assert is_pipeline_name(slug(text))
     assert slug(slug(text)) == slug(text)
 
 
-def test_names_are_what_branches_and_placeholders_can_hold() -> None:
+def test_names_fit_into_branches_and_placeholders() -> None:
     assert slug("Flight Delay!") == "flight-delay"
     assert is_pipeline_name("flight-delay")
     assert not any(is_pipeline_name(text) for text in ("", "-a", "a-", "A", "a_b", "a\n", "a" * 64))
@@ -131,7 +131,7 @@ def test_globs_match_paths(glob: str, path: str, expected: bool) -> None:
     assert matches(glob, path) is expected
 
 
-def test_the_last_glob_that_matches_decides() -> None:
+def test_the_last_matching_glob_decides() -> None:
     globs = ("**", "!docs/**", "docs/api.md")
     assert admits(globs, "train.py")
     assert not admits(globs, "docs/a.md")
@@ -139,5 +139,5 @@ def test_the_last_glob_that_matches_decides() -> None:
     assert not admits((), "train.py")
 
 
-def test_a_hostile_glob_takes_no_exponential_time() -> None:
+def test_a_hostile_glob_does_not_take_exponential_time() -> None:
     assert not matches("**/a/" * 40 + "b", "/".join(["a"] * 200))

@@ -1,4 +1,4 @@
-"""The models: what the design's sample means, and that a spec is a value."""
+"""The models: the meaning of the design's sample, and that a spec is a value."""
 
 from datetime import timedelta
 
@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from specs.gates import AbsoluteCheck, PairedCheck
-from specs.load import load
+from specs.loading.load import load
 from specs.model import Pipeline
 from specs.references import DatasetReference, StepReference
 from specs.release import ErrorSignal, LatencySignal, Serve
@@ -19,7 +19,7 @@ def read(text: str) -> Pipeline:
     return pipeline
 
 
-def test_the_sample_of_the_design_says_what_it_shows() -> None:
+def test_the_sample_of_the_design_means_what_it_says() -> None:
     pipeline = read(FLIGHT_DELAY)
     train = pipeline.steps["train"]
     assert pipeline.metadata.name == "flight-delay"
@@ -42,7 +42,7 @@ def test_the_sample_of_the_design_says_what_it_shows() -> None:
     assert pipeline.notify[0].on == ("rollback", "gate_failed", "stuck")
 
 
-def test_the_smallest_useful_spec_has_about_twenty_lines_and_every_default() -> None:
+def test_the_smallest_useful_spec_has_about_twenty_lines_and_all_defaults() -> None:
     assert len(SMALLEST.splitlines()) <= 23
     pipeline = read(SMALLEST)
     assert pipeline.triggers.commits.enabled
@@ -97,13 +97,11 @@ def test_numbers_and_words_keep_their_type() -> None:
         ({"answer_within": "5m", "hung_after": "10s"}, 10),
     ],
 )
-def test_a_server_that_may_take_its_time_to_answer_is_not_said_to_hang_meanwhile(
-    said: dict[str, str], seconds: int
-) -> None:
+def test_a_server_is_not_hung_while_it_may_still_answer(said: dict[str, str], seconds: int) -> None:
     serve = Serve.model_validate({"run": "serve {model} {port}", **said})
     assert serve.patience == timedelta(seconds=seconds)
 
 
-def test_a_server_has_five_seconds_at_least_until_it_is_said_to_hang() -> None:
+def test_a_server_has_at_least_five_seconds_before_it_counts_as_hung() -> None:
     with pytest.raises(ValidationError):
         Serve.model_validate({"run": "serve {model} {port}", "hung_after": "4s"})

@@ -33,7 +33,7 @@ def test_references_name_a_dataset_or_an_output() -> None:
     "text", ["flights", "datasets", "datasets.", "datasets.a.b", "steps.train", "steps.a.b.c",
              "steps..model", "datasets.a b", "datasets.a\n", 3, None],
 )  # fmt: skip
-def test_other_texts_are_no_references(text: object) -> None:
+def test_other_texts_are_not_references(text: object) -> None:
     with pytest.raises(ValueError, match="expected a reference"):
         parse_reference(text)
 
@@ -91,11 +91,11 @@ def test_placeholders_are_listed_once_in_order() -> None:
         ("python 'x", "no closing quotation"),
         ("python {inputs.x", "unpaired {"),
         ("python }", "unpaired }"),
-        ("python {input.x}", "is no placeholder"),
-        ("python {}", "is no placeholder"),
-        ("python {model.x}", "is no placeholder"),
-        ("python {inputs}", "is no placeholder"),
-        ("python {inputs.a.b}", "is no placeholder"),
+        ("python {input.x}", "is not a placeholder"),
+        ("python {}", "is not a placeholder"),
+        ("python {model.x}", "is not a placeholder"),
+        ("python {inputs}", "is not a placeholder"),
+        ("python {inputs.a.b}", "is not a placeholder"),
     ],
 )
 def test_a_bad_template_says_what_is_wrong(template: str, words: str) -> None:
@@ -103,7 +103,7 @@ def test_a_bad_template_says_what_is_wrong(template: str, words: str) -> None:
         parse_run(template)
 
 
-def test_a_missing_value_and_a_nul_byte_are_refused() -> None:
+def test_a_missing_value_and_a_nul_byte_are_rejected() -> None:
     with pytest.raises(TemplateError, match=r"no value for \{port\}"):
         render("x {port}", {})
     with pytest.raises(TemplateError, match="NUL"):

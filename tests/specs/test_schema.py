@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from specs.load import load
+from specs.loading.load import load
+from specs.loading.tree import parse
 from specs.schema import SCHEMA_FILE, json_schema
-from specs.tree import parse
 from tests.specs.samples import FLIGHT_DELAY, SMALLEST, TEN_MISTAKES
 
 VALIDATOR = Draft202012Validator(json_schema())
@@ -26,7 +26,7 @@ def test_the_schema_is_a_schema() -> None:
     Draft202012Validator.check_schema(json_schema())
 
 
-def test_the_published_file_is_what_the_command_prints() -> None:
+def test_the_published_file_is_up_to_date() -> None:
     command = [sys.executable, "-m", "specs.schema"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert SCHEMA_FILE.read_text() == printed, "run: python -m specs.schema > " + SCHEMA_FILE.name
@@ -37,7 +37,7 @@ def test_good_specs_are_valid(text: str) -> None:
     VALIDATOR.validate(plain(text))
 
 
-def test_what_a_pipeline_dumps_is_valid() -> None:
+def test_a_dumped_pipeline_is_valid() -> None:
     pipeline = load(FLIGHT_DELAY, "x").pipeline
     assert pipeline is not None
     VALIDATOR.validate(pipeline.model_dump(mode="json", by_alias=True, exclude_none=True))
@@ -60,7 +60,7 @@ def test_what_a_pipeline_dumps_is_valid() -> None:
         ("release:", "release:\n  staging: {smoke: [{body: x}]}"),
     ],
 )
-def test_an_editor_and_the_loader_refuse_the_same_mistakes(old: str, new: str) -> None:
+def test_an_editor_and_the_loader_reject_the_same_mistakes(old: str, new: str) -> None:
     text = SMALLEST.replace(old, new)
     assert text != SMALLEST
     assert list(VALIDATOR.iter_errors(plain(text)))
@@ -71,7 +71,7 @@ def test_the_ten_mistakes_are_invalid() -> None:
     assert not VALIDATOR.is_valid(plain(TEN_MISTAKES))
 
 
-def test_every_key_says_what_it_is_for() -> None:
+def test_every_key_has_a_description() -> None:
     silent = [
         f"{name}.{key}"
         for name, part in [("", json_schema()), *json_schema()["$defs"].items()]

@@ -1,9 +1,9 @@
-"""How production gets the traffic: what may be said with which strategy."""
+"""How production gets the traffic: which settings go with which strategy."""
 
 import pytest
 
-from specs.lint import check
-from specs.load import load
+from specs.lint.check import check
+from specs.loading.load import load
 from tests.specs.samples import SMALLEST
 
 
@@ -16,12 +16,10 @@ from tests.specs.samples import SMALLEST
         ("strategy: direct, blue_green: {keep_for: 1h}", "release.production.blue_green"),
     ],
 )
-def test_what_is_said_of_another_strategy_is_an_error_that_names_it(
-    production: str, path: str
-) -> None:
+def test_settings_of_an_unused_strategy_are_an_error(production: str, path: str) -> None:
     (problem,) = check(f"{SMALLEST}  production: {{{production}}}\n", "ml-pipeline.yaml").problems
     assert (problem.severity, problem.code, problem.path) == ("error", "no-effect", path)
-    assert "says nothing with `strategy: " in problem.message
+    assert "has no effect with `strategy: " in problem.message
 
 
 @pytest.mark.parametrize(
@@ -34,18 +32,18 @@ def test_what_is_said_of_another_strategy_is_an_error_that_names_it(
         "strategy: blue-green, blue_green: {errors: null}",
     ],
 )
-def test_what_belongs_together_has_no_problem(production: str) -> None:
+def test_settings_of_the_chosen_strategy_are_fine(production: str) -> None:
     text = f"{SMALLEST}  production: {{{production}}}\n"
     assert check(text, "ml-pipeline.yaml").problems == ()
     pipeline = load(text, "ml-pipeline.yaml").pipeline
     assert pipeline is not None
-    # As it is stored with a model version.
+    # The form that is stored with a model version.
     assert type(pipeline).model_validate(pipeline.model_dump(mode="json", by_alias=True)) == (
         pipeline
     )
 
 
-def test_an_unknown_strategy_is_told_with_the_nearest() -> None:
+def test_an_unknown_strategy_gets_the_nearest_name() -> None:
     text = f"{SMALLEST}  production: {{strategy: blue_green}}\n"
     (problem,) = check(text, "ml-pipeline.yaml").problems
     assert problem.nearest == "blue-green"

@@ -1,4 +1,4 @@
-"""Durations, percentages, sizes and processors: what is read is what was written."""
+"""Durations, percentages, sizes and processor counts, read and written."""
 
 from datetime import timedelta
 
@@ -21,20 +21,20 @@ from tests.specs.steady import steady
 
 @steady
 @given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=3650)))
-def test_a_duration_survives_being_written(duration: timedelta) -> None:
-    # Text goes down to milliseconds with decimals, so microseconds survive too.
+def test_a_duration_survives_a_round_trip(duration: timedelta) -> None:
+    # Text has milliseconds with decimals, so microseconds survive as well.
     assert parse_duration(format_duration(duration)) == duration
 
 
 @steady
 @given(st.floats(min_value=0, max_value=10))
-def test_a_percentage_survives_being_written(fraction: float) -> None:
+def test_a_percentage_survives_a_round_trip(fraction: float) -> None:
     assert parse_percent(format_percent(fraction)) == fraction
 
 
 @steady
 @given(st.integers(min_value=0, max_value=1 << 60))
-def test_a_size_survives_being_written(size: int) -> None:
+def test_a_size_survives_a_round_trip(size: int) -> None:
     assert parse_size(format_size(size)) == size
 
 
@@ -49,7 +49,7 @@ def test_durations_are_read_with_their_unit(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     "value", [30, "30", "", "s", "-1s", "1w", "1h 30", "٣s", "4000d", None, "9" * 39 + "d"]
 )
-def test_a_duration_without_a_clear_meaning_is_refused(value: object) -> None:
+def test_a_duration_without_a_clear_meaning_is_rejected(value: object) -> None:
     with pytest.raises(ValueError, match="expected a duration"):
         parse_duration(value)
 
@@ -63,7 +63,7 @@ def test_percentages_are_fractions() -> None:
     assert format_percent(1.0) == "100%"
 
 
-def test_a_bare_five_is_refused_because_it_could_mean_either() -> None:
+def test_a_bare_five_is_rejected_as_ambiguous() -> None:
     with pytest.raises(ValueError, match="such as 5%"):
         parse_percent(5)
 
@@ -71,7 +71,7 @@ def test_a_bare_five_is_refused_because_it_could_mean_either() -> None:
 @pytest.mark.parametrize(
     "value", ["five", "-5%", "%", True, 101, -0.1, float("nan"), None, "5 % of"]
 )
-def test_what_is_no_percentage_is_refused(value: object) -> None:
+def test_anything_else_than_a_percentage_is_rejected(value: object) -> None:
     with pytest.raises(ValueError, match="expected a percentage"):
         parse_percent(value)
 
@@ -85,7 +85,7 @@ def test_sizes_have_binary_and_decimal_units() -> None:
 
 
 @pytest.mark.parametrize("value", ["512 MegaBytes", "Mi", "-1", True, 1.5, None])
-def test_what_is_no_size_is_refused(value: object) -> None:
+def test_anything_else_than_a_size_is_rejected(value: object) -> None:
     with pytest.raises(ValueError, match="expected a size"):
         parse_size(value)
 
@@ -97,7 +97,7 @@ def test_processors_can_be_written_in_thousandths() -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, "many", True, None, "0", "0m", float("inf")])
-def test_what_is_no_number_of_processors_is_refused(value: object) -> None:
+def test_anything_else_than_a_processor_count_is_rejected(value: object) -> None:
     with pytest.raises(ValueError, match="expected a number of processors"):
         parse_cpu(value)
 
@@ -105,18 +105,16 @@ def test_what_is_no_number_of_processors_is_refused(value: object) -> None:
 @pytest.mark.parametrize(
     ("written", "read"), [("5xx", "5xx"), (422, "422"), ("422", "422"), ("no_answer", "no_answer")]
 )
-def test_what_counts_as_an_error_is_a_class_a_status_or_no_answer(
-    written: object, read: str
-) -> None:
+def test_errors_are_classes_statuses_and_no_answer(written: object, read: str) -> None:
     assert parse_status(written) == read
 
 
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ("2xx", "2xx is none"),
-        (200, "200 is none"),
-        ("1xx", "1xx is none"),
+        ("2xx", "which 2xx is not"),
+        (200, "which 200 is not"),
+        ("1xx", "which 1xx is not"),
         ("4XX", "such as 422"),
         ("9xx", "such as 422"),
         (600, "such as 422"),
@@ -128,6 +126,6 @@ def test_what_counts_as_an_error_is_a_class_a_status_or_no_answer(
         (["5xx"], "or no_answer"),
     ],
 )
-def test_what_no_failed_request_ends_with_counts_as_no_error(written: object, said: str) -> None:
+def test_the_status_of_a_good_request_is_not_an_error(written: object, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         parse_status(written)

@@ -1,29 +1,29 @@
-"""The canary judge: may be looked at after every request, and errs no more often for it.
+"""The canary judge: it may be asked after every request without erring more often.
 
     state = begin(policy, history, now)          # when the canary gets its first traffic
     state = update(state, exchanges)             # for each batch of the router's records
-    judgement = judge(state, now, waiting)       # whenever one likes; `waiting` is in flight
+    judgement = judge(state, now, waiting)       # at any time; `waiting`: requests in flight
     report(judgement, "flight-delay 7")          # for people
 
-`policy`, `state`, `bets` (the formulas), `latency` and `answers` (their use on bins, kinds and
-sizes), `families` (per signal), `record` (counting), `judgement` (deciding), `figures` and
-`evidence` (words), `outlook` (as a canary begins, and before).
+`policy`, `state`, `bets` (the formulas), `latency` and `answers` (the formulas on latency bins,
+media types and sizes), `families` (per signal), `record` (counting), `judgement` (deciding),
+`figures` and `evidence` (wording), `outlook` (the forecast when a canary begins, and before).
 """
 
 from validators.canary.evidence import headline, report
-from validators.canary.judgement import Decision, Evidence, Judgement, Served, judge
-from validators.canary.policy import Latency, Policy
+from validators.canary.judgement import CanaryDecision, Judgement, Served, SignalJudgement, judge
+from validators.canary.policy import CanaryPolicy, Latency
 from validators.canary.record import begin, is_current, update
-from validators.canary.state import State
+from validators.canary.state import CanaryState
 
 __all__ = [
-    "Decision",
-    "Evidence",
+    "CanaryDecision",
+    "CanaryPolicy",
+    "CanaryState",
     "Judgement",
     "Latency",
-    "Policy",
     "Served",
-    "State",
+    "SignalJudgement",
     "begin",
     "headline",
     "is_current",

@@ -1,14 +1,14 @@
-"""The family of answers: bets on what a good answer is, an empty one, JSON, HTML, and how long.
+"""The family of answers: bets on the kind of a good answer (empty, JSON, HTML) and on its size.
 
-What is usual is learned from stable, like the latency's bins. A kind is a media type, or `EMPTY`.
-Which kind an answer is of is bet on as errors are: at answers of that kind, so that how common it
-is need not be known. Half of the weight is on the kinds that stable's answers are not.
+What is usual is learned from stable, as the latency bins are. A kind is a media type, or `EMPTY`.
+Kinds are bet on as errors are, only at answers of that kind, so their frequency need not be known.
+Half of the weight is on kinds that stable does not give.
 
-Sizes are bet on just so, at answers that are shorter than, or longer than, one of several that
-stable gave. The canary's first get what the margin allows: 16 bytes, and a factor. So an honest
-retrain, with more digits or a longer name, has fewer such answers than stable, and a canary whose
-answers are cut, or are all one error's text, has more. As all bets are at events, a canary that
-answers less often than stable does not win them by that.
+Sizes are bet on in the same way, at answers shorter or longer than one of several of stable's. The
+canary's sizes are first given the margin: 16 bytes and a factor. So an honest retrain, with more
+digits or a longer name, has fewer such answers than stable, and a canary whose answers are cut off
+or are all one error text has more. As all bets are at events, a canary gains nothing by answering
+less often than stable.
 """
 
 from collections import Counter
@@ -16,52 +16,52 @@ from collections.abc import Iterable, Sequence
 from math import log
 from typing import Final, NamedTuple
 
-from validators.canary.bets import RATIOS, Outcome, ratio
-from validators.report import Value
+from validators.canary.bets import RATIOS, ScoreCount, ratio
+from validators.report import GateValue
 
 LEARN_FROM: Final = 20
-"""How many good answers of stable have to be known before it is said what is usual."""
+"""How many good answers of stable it takes to learn what is usual."""
 NOTHING_TO_LEARN: Final = 200
-"""Requests of stable after which, without so many good answers, there is nothing to compare."""
+"""Requests to stable after which, with fewer good answers than that, nothing is compared."""
 EMPTY: Final = "an empty body"
 UNTYPED: Final = "a body without a media type"
 USUAL: Final = 0.01
-"""Which share of stable's answers makes a kind usual."""
+"""The share of stable's answers from which a kind counts as usual."""
 MOST_USUAL: Final = 8
 FREE: Final = 16
-"""Bytes by which an answer may always differ."""
+"""Bytes by which a size may always differ."""
 
 _LEVELS: Final = (0.01, 0.1, 0.5)
 _LONGEST_KIND: Final = 60
 
 SIZES: Final = 2 * (len(_LEVELS) + 1)
-"""How many sizes are bet on: the half of them by answers that are shorter."""
+"""How many bets on sizes there are: the first half is at shorter answers."""
 
 
-class Answer(NamedTuple):
-    """What is looked at of a good answer."""
+class GoodAnswer(NamedTuple):
+    """What is judged of a good answer: bytes, and media type."""
 
     size: int
     kind: str
 
 
-class Usual(Value):
-    """What stable's good answers are like, as far as it was known when the bets began."""
+class Usual(GateValue):
+    """What stable's good answers are like, as learned before the bets began."""
 
     kinds: tuple[str, ...]
     short: tuple[int, ...]
-    """Bytes of the shortest answer that was not empty, and of some that few are shorter than."""
+    """Bytes of the shortest non-empty answer, and low quantiles of the sizes."""
     long: tuple[int, ...]
-    """Bytes of the longest answer, and of some that few are longer than."""
+    """Bytes of the longest answer, and high quantiles of the sizes."""
 
     def kind(self, kind: str) -> int:
-        """The place of a kind; the last for those that are not usual."""
+        """The index of a kind; one past the end for kinds that are not usual."""
         return self.kinds.index(kind) if kind in self.kinds else len(self.kinds)
 
     def sizes(self, size: int, margin: float | None) -> list[bool]:
-        """At which of the bets on sizes an answer is an event: shorter ones, then longer ones.
+        """For which bets on sizes an answer is an event: shorter first, then longer.
 
-        `margin` is what the canary is allowed; None for stable. An empty answer is a kind.
+        `margin` is what the canary is allowed; None for stable. Empty answers are judged as a kind.
         """
         if not size:
             return [False] * SIZES
@@ -72,15 +72,15 @@ class Usual(Value):
 
 
 def kind_of(size: int, content: str) -> str:
-    """What sort of answer that is, fit to be shown."""
+    """The kind of an answer, safe to show."""
     if size == 0:
         return EMPTY
     shown = "".join(c if c.isprintable() and c.isascii() else "?" for c in content)
     return shown[:_LONGEST_KIND] or UNTYPED
 
 
-def learn(answers: Sequence[Answer]) -> Usual:
-    """Fix what is usual."""
+def learn(answers: Sequence[GoodAnswer]) -> Usual:
+    """What is usual, by these answers."""
     kinds = Counter(answer.kind for answer in answers)
     usual = [kind for kind, n in kinds.most_common(MOST_USUAL) if n >= USUAL * len(answers)]
     sizes = sorted(answer.size for answer in answers if answer.size) or [0]
@@ -93,7 +93,7 @@ def learn(answers: Sequence[Answer]) -> Usual:
 
 
 Counted = tuple[float, Sequence[int], Sequence[int]]
-"""A probability, and while it was in force, stable's and the canary's events at each bet."""
+"""A probability, and stable's and the canary's events per bet while it was in force."""
 
 
 def wealth(counted: Iterable[Counted], bets: int) -> list[float]:
@@ -103,7 +103,7 @@ def wealth(counted: Iterable[Counted], bets: int) -> list[float]:
         gained
         for bet in range(bets)
         for gained in ratio(
-            Outcome(rho, is_canary, 1.0, events[bet])
+            ScoreCount(rho, is_canary, 1.0, events[bet])
             for rho, stable, canary in seen
             for is_canary, events in ((False, stable), (True, canary))
         )

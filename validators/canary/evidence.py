@@ -1,13 +1,13 @@
-"""A judgement in words: the report that a reviewer reads, and that wakes somebody at night."""
+"""A judgement in words: the report that reviewers read and that pages whoever is on call."""
 
 from collections.abc import Sequence
 from math import exp, log
 from typing import Final
 
 from validators.canary.figures import figures
-from validators.canary.judgement import Decision, Evidence, Judgement
+from validators.canary.judgement import CanaryDecision, Judgement, SignalJudgement
 from validators.canary.policy import ERRORS, ERRORS_AT_MOST, OTHERS, REFUSALS
-from validators.canary.state import State
+from validators.canary.state import CanaryState
 from validators.canary.tail import convicting
 from validators.figures import rounded
 from validators.report import Check, Report
@@ -18,15 +18,15 @@ _LOOK_FOR: Final = {
     ERRORS: "failing",
     ERRORS_AT_MOST: "failing",
     REFUSALS: "refused",
-    OTHERS: "oddly answered",
+    OTHERS: "unexpectedly answered",
 }
 
 
-def report(judgement: Judgement, subject: str, state: State | None = None) -> Report:
+def report(judgement: Judgement, subject: str, state: CanaryState | None = None) -> Report:
     """The judgement as a report: PASS exactly when it promotes, FAIL exactly when it rolls back.
 
-    Signals first, the guilty one at the top; then what has to hold for any decision. With the
-    state that was judged, a latency says in which part of the distribution it is worse.
+    Signals come first, the worst at the top, then the conditions for any decision. With `state`,
+    the state that was judged, latencies say which part of the distribution is worse.
     """
     signals = [_signal(judgement, each, state) for each in judgement.evidence]
     signals += [_difference(judgement, each) for each in judgement.differences]
@@ -38,47 +38,47 @@ def report(judgement: Judgement, subject: str, state: State | None = None) -> Re
     )
 
 
-def headline(judgement: Judgement, state: State | None = None) -> str:
-    """What the judge says in a sentence or two, with what it waits for.
+def headline(judgement: Judgement, state: CanaryState | None = None) -> str:
+    """The judgement in a sentence or two, with what it waits for.
 
-    That the evidence lets it pass does not say that it is promoted: it may have weights to grow
+    A canary that the evidence clears need not be promoted yet: it may have more weights to go
     through, or be paused.
     """
     policy, first = judgement.policy, judgement.evidence[0]
-    if judgement.decision is Decision.ROLLBACK:
+    if judgement.decision is CanaryDecision.ROLLBACK:
         guilty = [_named(each, state) for each in judgement.evidence if each.guilty]
         most = _named(first, state)
         what = " and ".join(guilty) or f"its signals together, {most} most of all"
         return (
             f"Rolled back: the canary is worse than stable in {what}. Evidence over all signals "
             f"{odds(judgement.log_worse)}, limit {1 / policy.false_rollback:,.0f}: a canary that "
-            f"is no worse gets there at most once in {1 / policy.false_rollback:,.0f}."
+            f"is no worse reaches it at most once in {1 / policy.false_rollback:,.0f}."
         )
     if judgement.records_lost:
         total = judgement.canary.requests + judgement.stable.requests
         short = "the canary" if judgement.canary_short else "stable"
         return (
             f"Not judged: {judgement.canary.requests:,} of {total:,} records are the canary's, "
-            f"which is not the share that was drawn; requests to {short} hang or leave no record."
+            f"which is not the drawn share; requests to {short} hang or leave no record."
         )
-    if judgement.decision is Decision.HOLD:
+    if judgement.decision is CanaryDecision.HOLD:
         differing = _differing(judgement)
         told = "; ".join(figures(judgement, each.signal).words for each in differing)
         return (
             f"Held: the canary's answers differ from stable's in {_names(differing)}: {told}. "
-            "If that is meant, `headgate promote`; if not, `headgate rollback`."
+            "If that is intended, `headgate promote`; if not, `headgate rollback`."
         )
-    if judgement.decision is Decision.PROMOTE:
+    if judgement.decision is CanaryDecision.PROMOTE:
         return (
             "Every signal is shown to be within its margin: a canary that is worse by a margin "
-            f"gets there at most once in {1 / policy.false_promotion:,.0f}."
+            f"gets this far at most once in {1 / policy.false_promotion:,.0f}."
         )
-    late = judgement.decision is Decision.INCONCLUSIVE
+    late = judgement.decision is CanaryDecision.INCONCLUSIVE
     return f"{'Not decided by the deadline' if late else 'Waiting'}: {_missing(judgement)}."
 
 
 def odds(log_e: float) -> str:
-    """An E-value for people: 0.31, 5.2, 1,310, or more than a million."""
+    """An E-value for people: `0.31`, `5.2`, `1,310`, `more than a million`."""
     if log_e > _MILLION:
         return "more than a million"
     value = exp(log_e)
@@ -100,7 +100,7 @@ def duration(seconds: float) -> str:
 
 
 def _missing(judgement: Judgement) -> str:
-    """What keeps a canary from being promoted."""
+    """What a canary still needs to be promoted."""
     open_ = [each for each in judgement.every if not each.safe]
     if not judgement.canary.requests:
         return "no request has reached the canary yet"
@@ -122,30 +122,30 @@ def _missing(judgement: Judgement) -> str:
     return "fresh traffic"
 
 
-def _named(evidence: Evidence, state: State | None) -> str:
-    """The signal, with the part of the distribution that convicts."""
+def _named(evidence: SignalJudgement, state: CanaryState | None) -> str:
+    """The signal and, for a latency, the part of its distribution that is worse."""
     tail = convicting(state, evidence)
     return f"{evidence.signal} ({tail.name})" if tail else evidence.signal
 
 
-def _names(evidence: Sequence[Evidence]) -> str:
+def _names(evidence: Sequence[SignalJudgement]) -> str:
     return " and ".join(each.signal for each in evidence)
 
 
-def _differing(judgement: Judgement) -> tuple[Evidence, ...]:
-    """What the canary is held for: what is named, or what says most of it."""
+def _differing(judgement: Judgement) -> tuple[SignalJudgement, ...]:
+    """The signals that the canary is held for: those found guilty, or else the strongest."""
     return (
         tuple(each for each in judgement.differences if each.guilty) or (judgement.differences[:1])
     )
 
 
-def _difference(judgement: Judgement, evidence: Evidence) -> Check:
-    """What cannot roll back. It passes as any other signal does, unless the canary differs."""
+def _difference(judgement: Judgement, evidence: SignalJudgement) -> Check:
+    """A signal that may hold, not roll back; it passes as others do unless the canary differs."""
     convicts, acquits = 1 / judgement.policy.false_rollback, 1 / judgement.policy.false_promotion
     if not judgement.differs:
-        differs = f"evidence that they differ {odds(evidence.log_worse)} of {convicts:,.0f}"
+        differs = f"evidence that they differ {odds(evidence.log_worse)} (needs {convicts:,.0f})"
         verdict = _verdict(judgement, evidence)
-        alike = f"that they do not {odds(evidence.log_safe)} of {acquits:,.0f}"
+        alike = f"that they do not {odds(evidence.log_safe)} (needs {acquits:,.0f})"
         next_step = _next_step(judgement, evidence, verdict)
         return _check(judgement, evidence, verdict, f"{differs}, {alike}", next_step)
     is_named = evidence in _differing(judgement)
@@ -154,14 +154,13 @@ def _difference(judgement: Judgement, evidence: Evidence) -> Check:
         evidence,
         Verdict.INCONCLUSIVE,
         f"evidence that they differ {odds(evidence.log_worse)}, limit {convicts:,.0f}",
-        "Look at what it answers. If that is meant, `headgate promote`; if not, "
-        "`headgate rollback`."
+        "Look at its answers. If that is intended, `headgate promote`; if not, `headgate rollback`."
         if is_named
         else None,
     )
 
 
-def _signal(judgement: Judgement, evidence: Evidence, state: State | None) -> Check:
+def _signal(judgement: Judgement, evidence: SignalJudgement, state: CanaryState | None) -> Check:
     policy = judgement.policy
     verdict = _verdict(judgement, evidence)
     convicts, acquits = 1 / policy.false_rollback, 1 / policy.false_promotion
@@ -172,8 +171,8 @@ def _signal(judgement: Judgement, evidence: Evidence, state: State | None) -> Ch
         f"limit {acquits:,.0f}",
     }.get(
         verdict,
-        f"evidence that it is worse {odds(evidence.log_worse)} of {convicts:,.0f}, that it is "
-        f"within the margin {odds(evidence.log_safe)} of {acquits:,.0f}",
+        f"evidence that it is worse {odds(evidence.log_worse)} (needs {convicts:,.0f}), that it is "
+        f"within the margin {odds(evidence.log_safe)} (needs {acquits:,.0f})",
     )
     next_step = _next_step(judgement, evidence, verdict)
     check = _check(judgement, evidence, verdict, weighed, next_step)
@@ -182,7 +181,11 @@ def _signal(judgement: Judgement, evidence: Evidence, state: State | None) -> Ch
 
 
 def _check(
-    judgement: Judgement, evidence: Evidence, verdict: Verdict, weighed: str, next_step: str | None
+    judgement: Judgement,
+    evidence: SignalJudgement,
+    verdict: Verdict,
+    weighed: str,
+    next_step: str | None,
 ) -> Check:
     found = figures(judgement, evidence.signal)
     known = found.canary is not None and found.stable is not None
@@ -201,8 +204,8 @@ def _check(
     )
 
 
-def _verdict(judgement: Judgement, evidence: Evidence) -> Verdict:
-    if judgement.decision is Decision.ROLLBACK:
+def _verdict(judgement: Judgement, evidence: SignalJudgement) -> Verdict:
+    if judgement.decision is CanaryDecision.ROLLBACK:
         named = any(each.guilty for each in judgement.evidence)
         if evidence.guilty or (not named and evidence is judgement.evidence[0]):
             return Verdict.FAIL
@@ -210,23 +213,23 @@ def _verdict(judgement: Judgement, evidence: Evidence) -> Verdict:
     return Verdict.PASS if believed else Verdict.INCONCLUSIVE
 
 
-def _next_step(judgement: Judgement, evidence: Evidence, verdict: Verdict) -> str | None:
+def _next_step(judgement: Judgement, evidence: SignalJudgement, verdict: Verdict) -> str | None:
     if verdict is Verdict.FAIL:
         kind = _LOOK_FOR.get(evidence.signal, "slow")
         return (
             "Stable takes all traffic again; no action is needed to restore service. Look for "
             f"{kind} requests in the canary's log, and commit a fix."
         )
-    decided = judgement.decision is Decision.ROLLBACK or judgement.records_lost
+    decided = judgement.decision is CanaryDecision.ROLLBACK or judgement.records_lost
     if verdict is not Verdict.INCONCLUSIVE or decided:
         return None
-    if judgement.decision is Decision.INCONCLUSIVE:
+    if judgement.decision is CanaryDecision.INCONCLUSIVE:
         return (
             "Send it more traffic (a larger share or a longer deadline), or decide by hand: "
             "`headgate promote` or `headgate rollback`."
         )
     if evidence.more_requests is None:
-        return "It goes on until the evidence decides, or the deadline."
+        return "The canary goes on until the evidence decides or the deadline passes."
     return f"About {evidence.more_requests:,} more requests decide it if the canary is like stable."
 
 
@@ -237,12 +240,12 @@ def _records(judgement: Judgement) -> Check:
         name="sample ratio",
         verdict=Verdict.ERROR if lost else Verdict.PASS if total else Verdict.INCONCLUSIVE,
         message=f"{judgement.canary.requests:,} of {total:,} records are the canary's, "
-        + ("which is not the share that was drawn." if lost else "as drawn."),
+        + ("which is not the drawn share." if lost else "as drawn."),
         observed=judgement.canary.requests / total if total else None,
         n=total,
         window=judgement.window,
         next_step="Find out which requests leave no record: a server that hangs or is cut off, a "
-        "router that was replaced, traffic that goes around it."
+        "router that was replaced, traffic that bypasses it."
         if lost
         else None,
     )
@@ -273,5 +276,5 @@ def _fresh(judgement: Judgement) -> Check:
         window=judgement.window,
         next_step=None
         if judgement.fresh
-        else "Look if traffic reaches the router, and if its records reach the controller.",
+        else "Check that traffic reaches the router, and its records the controller.",
     )

@@ -1,21 +1,23 @@
 """Per signal: the bet that it is worse (rolls back) and the bet that it is not (promotes).
 
+Each bet is against the statement in the table.
+
 | signal         | rolls back against              | promotes against                        |
 |----------------|---------------------------------|-----------------------------------------|
 | errors         | it fails no more often          | its rate is higher by the margin        |
 | errors_at_most | its rate is below the level     | its rate is above the level             |
 | latency_*      | nothing is slower by the margin | the statistic is slower by the margin   |
 | refusals       | it refuses no more often        | its rate is higher by the margin and    |
-|                |                                 | one and a half times stable's           |
+|                |                                 | at least one and a half times stable's  |
 | other_statuses | they are no more frequent       | as refusals                             |
-| content        | no kind of answer is more       | as refusals, of kinds that stable's     |
-|                | frequent (holds)                | answers are not                         |
-| size           | no size is beyond the margin,   | as refusals, of sizes that stable's     |
-|                | up or down (holds)              | answers never were, margin and all      |
+| content        | no kind of answer is more       | as refusals, for kinds that stable      |
+|                | frequent (holds)                | does not give                           |
+| size           | no size is beyond the margin,   | as refusals, for sizes that stable      |
+|                | up or down (holds)              | never gave, margin included             |
 
-So errors that are really more frequent roll back even where they are below the margin, if the
-evidence for that comes before the evidence for "within the margin"; at a few requests a second it
-is the only way to find them in time.
+So errors that really are more frequent roll back even below the margin, if the evidence for that
+comes before the evidence for "within the margin"; at a few requests a second there is no other way
+to find them in time.
 """
 
 from collections.abc import Sequence
@@ -31,7 +33,7 @@ from validators.canary.bets import (
     SAFE_RATIOS,
     SAME_RATIOS,
     TOLERATED,
-    Outcome,
+    ScoreCount,
     additive,
     least,
     log_mean,
@@ -48,14 +50,14 @@ from validators.canary.policy import (
     STATUSES,
     Latency,
 )
-from validators.canary.state import State, Tally
+from validators.canary.state import CanaryState, Tally
 
 MINUTE: Final = 60.0
 UNKNOWN_BASE: Final = 0.001
-"""An error rate to expect where there is no traffic to tell."""
+"""The error rate to expect when there is no traffic to estimate it from."""
 
 
-def wealth(state: State, signal: str) -> list[float]:
+def wealth(state: CanaryState, signal: str) -> list[float]:
     """Log wealth per expert of the bet against "no worse", from the start of the canary."""
     if signal in (ERRORS, *STATUSES):
         return ratio(outcomes(state, signal))
@@ -72,7 +74,7 @@ def wealth(state: State, signal: str) -> list[float]:
     )
 
 
-def _answers_wealth(state: State, signal: str) -> list[float]:
+def _answers_wealth(state: CanaryState, signal: str) -> list[float]:
     if state.usual is None:
         return [0.0]
     name, bets = ("kinds", len(state.usual.kinds) + 1)
@@ -86,7 +88,7 @@ def _answers_wealth(state: State, signal: str) -> list[float]:
     return answers.wealth(events, bets)
 
 
-def prior(state: State, signal: str) -> list[float]:
+def prior(state: CanaryState, signal: str) -> list[float]:
     """Log weight of each expert of `wealth`."""
     if signal in (CONTENT, SIZE):
         if state.usual is None:
@@ -98,8 +100,8 @@ def prior(state: State, signal: str) -> list[float]:
     return latency.prior(watched(state, signal)[1].statistic)
 
 
-def log_evidence(state: State, signal: str) -> float:
-    """log E against "this signal is no worse": 0 without data, log(1 / alpha) convinces.
+def log_evidence(state: CanaryState, signal: str) -> float:
+    """log E against "this signal is no worse": 0 without data, log(1 / alpha) is enough.
 
     Half of it is the bet from the start, half the average over bets that restart each minute.
     """
@@ -115,12 +117,12 @@ def log_evidence(state: State, signal: str) -> float:
     return log_mean([plain, restarted])
 
 
-def restart(state: State, at: float) -> State:
+def restart(state: CanaryState, at: float) -> CanaryState:
     """Begin a new bet for each minute that ended by `at`, before what arrives then is counted.
 
-    A regression after a good quarter of an hour need not first win back what was lost till then.
-    A bet yet to begin stands at 1, and one begun at S_0 at exp(S - S_0); summed over restarts
-    that is exp(S) * sum(exp(-S_0)), which takes one number per expert.
+    So a regression after a good quarter of an hour need not first win back what was lost before.
+    A bet that has not begun stands at 1, and one that began at S_0 at exp(S - S_0); summed over
+    restarts that is exp(S) * sum(exp(-S_0)), one number per expert.
     """
     minutes = min(state.policy.restarts, int((at - state.began) // MINUTE))
     fresh = minutes - state.minutes
@@ -136,19 +138,20 @@ def restart(state: State, at: float) -> State:
     return state.model_copy(update={"minutes": minutes, "restarts": restarts})
 
 
-def _begun(state: State, signal: str, experts: int) -> tuple[float, ...]:
-    """What `State.restarts` holds. A signal that has learned since what is usual stood at 1."""
+def _begun(state: CanaryState, signal: str, experts: int) -> tuple[float, ...]:
+    """What `State.restarts` holds, for each expert. A signal that was still learning stood at 1."""
     begun = state.restarts.get(signal, (-inf,))
     return begun * experts if len(begun) == 1 else begun
 
 
-def safety(state: State, signal: str, seen: Sequence[Outcome]) -> list[float]:
-    """Log wealth per expert against "worse by the margin or more", of `outcomes` or such expected.
+def safety(state: CanaryState, signal: str, seen: Sequence[ScoreCount]) -> list[float]:
+    """Log wealth per expert against "worse by the margin or more"; outcomes counted or expected.
 
-    No restarts: what was bad before stays held against the canary. For what counts requests half
-    of the weight is on the canary alone against a rate of the margin, which any harmful canary has
-    at least; so a service that never fails can promote too. What is no error has to be half as
-    frequent again, too, to be harmful: a service may refuse much, and needs no margin for it.
+    No restarts: earlier failures stay held against the canary. For signals that count requests,
+    half of the weight is on the canary alone against a rate equal to the margin, which any harmful
+    canary reaches; so a service that never fails can be promoted too. Refusals and the like must
+    also be 1.5 times as frequent as stable's to be harmful: a service may refuse many requests, and
+    needs no larger margin for it.
     """
     if signal == ERRORS_AT_MOST:
         return one_arm(seen, level(state), SAFE_RATIOS)
@@ -169,7 +172,7 @@ def safety(state: State, signal: str, seen: Sequence[Outcome]) -> list[float]:
     return additive(seen, 0.0, centre)
 
 
-def safety_prior(state: State, signal: str) -> list[float]:
+def safety_prior(state: CanaryState, signal: str) -> list[float]:
     """Log weight of each expert of `safety`."""
     if signal == ERRORS_AT_MOST:
         return [-log(len(SAFE_RATIOS))] * len(SAFE_RATIOS)
@@ -184,27 +187,27 @@ def safety_prior(state: State, signal: str) -> list[float]:
     return [log(share / n) for n, share in parts for _ in range(n)]
 
 
-def log_safety(state: State, signal: str) -> float:
+def log_safety(state: CanaryState, signal: str) -> float:
     """log E against "this signal is worse by the margin or more"."""
     if signal in (CONTENT, SIZE) and has_nothing_to_compare(state):
         return inf
     return log_mixture(safety_prior(state, signal), safety(state, signal, outcomes(state, signal)))
 
 
-def outcomes(state: State, signal: str) -> list[Outcome]:
-    """What was counted for a signal."""
+def outcomes(state: CanaryState, signal: str) -> list[ScoreCount]:
+    """The counts for a signal."""
     return [
-        Outcome(stratum.probability, canary, score, count)
+        ScoreCount(stratum.probability, canary, score, count)
         for stratum in state.strata
         for canary, tally in ((False, stratum.stable), (True, stratum.canary))
         for score, count in _scored(state, signal, tally)
     ]
 
 
-def more_requests(state: State, signal: str) -> int | None:
-    """About how many more requests, of both arms, promote the signal if the canary is like stable.
+def more_requests(state: CanaryState, signal: str) -> int | None:
+    """About how many more requests, over both arms, clear the signal if the canary is like stable.
 
-    0 if it is there; None if a billion won't do, or while it can't be known (no bins yet).
+    0 if it is clear; None if a billion are not enough, or while that is unknown (no bins yet).
     """
     if signal in (CONTENT, SIZE) and has_nothing_to_compare(state):
         return 0
@@ -223,35 +226,35 @@ def more_requests(state: State, signal: str) -> int | None:
     return least(convinced)
 
 
-def is_unknown(state: State, signal: str) -> bool:
-    """Whether what stable's answers are like was not learned yet."""
+def is_unknown(state: CanaryState, signal: str) -> bool:
+    """Whether it is still being learned what stable's answers are like."""
     if signal in (CONTENT, SIZE):
         return state.usual is None
     return not _counts(signal) and state.bins is None
 
 
-def next_request(state: State, signal: str, rho: float) -> list[Outcome]:
-    """What is to be expected of the next request at the canary's share `rho`."""
+def next_request(state: CanaryState, signal: str, rho: float) -> list[ScoreCount]:
+    """The expected outcomes of the next request when the canary's share is `rho`."""
     return [
-        Outcome(rho, canary, score, share * chance)
+        ScoreCount(rho, canary, score, share * chance)
         for canary, share in ((False, 1 - rho), (True, rho))
         for score, chance in _expected(state, signal, canary)
     ]
 
 
-def level(state: State) -> float:
-    """The service level of the errors, where one is watched."""
+def level(state: CanaryState) -> float:
+    """The service level for errors, where one is watched."""
     assert state.policy.errors_at_most is not None
     return state.policy.errors_at_most
 
 
-def watched(state: State, signal: str) -> tuple[int, Latency]:
-    """The latency of a signal's name, and its place in the policy."""
+def watched(state: CanaryState, signal: str) -> tuple[int, Latency]:
+    """A latency signal's place in the policy, and its latency."""
     return next((i, own) for i, own in enumerate(state.policy.latencies) if own.name == signal)
 
 
-def has_nothing_to_compare(state: State) -> bool:
-    """Whether stable gives so few good answers that the canary's are like none of them."""
+def has_nothing_to_compare(state: CanaryState) -> bool:
+    """Whether stable gives too few good answers to compare the canary's with."""
     requests = state.requests(Arm.STABLE)
     return state.usual is None and requests >= answers.NOTHING_TO_LEARN
 
@@ -262,18 +265,18 @@ def _counts(signal: str) -> bool:
 
 
 def counted(signal: str, tally: Tally) -> tuple[int, int]:
-    """How often an arm's requests came to what the signal counts, and of how many."""
+    """How many of an arm's requests are events for the signal, and out of how many."""
     if signal == CONTENT:
         return sum(tally.kinds[-1:]), sum(tally.kinds)
     if signal == SIZE:
         return tally.beyond, sum(tally.kinds)
-    if signal in STATUSES:  # a failed request shows no more that it is not refused
+    if signal in STATUSES:  # a failed request does not show whether it would be refused
         return getattr(tally, signal), tally.requests - tally.errors
     return tally.errors, tally.requests
 
 
-def _scored(state: State, signal: str, tally: Tally) -> list[tuple[float, float]]:
-    """Scores of an arm and how often it had them."""
+def _scored(state: CanaryState, signal: str, tally: Tally) -> list[tuple[float, float]]:
+    """An arm's scores, and how often it had each."""
     if _counts(signal):
         events, of = counted(signal, tally)
         return [(1.0, events), (0.0, of - events)]
@@ -287,8 +290,8 @@ def _scored(state: State, signal: str, tally: Tally) -> list[tuple[float, float]
     return [*ended, (1.0, slow)] if slow else ended
 
 
-def _expected(state: State, signal: str, canary: bool) -> list[tuple[float, float]]:
-    """Scores of an arm's next request and their chances, if both arms do as stable did."""
+def _expected(state: CanaryState, signal: str, canary: bool) -> list[tuple[float, float]]:
+    """Scores of an arm's next request and their chances, if both arms behave as stable did."""
     stable = Arm.STABLE
     if _counts(signal):
         base = state.base_statuses.get(signal, UNKNOWN_BASE)

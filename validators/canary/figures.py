@@ -1,4 +1,4 @@
-"""What the two arms did, signal by signal, as values and in words."""
+"""Both arms compared, signal by signal, as values and in words."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -6,12 +6,20 @@ from typing import Final, NamedTuple
 from specs.traffic import NO_ANSWER
 from validators.canary.answers import FREE
 from validators.canary.judgement import Judgement, Served
-from validators.canary.policy import CONTENT, ERRORS, ERRORS_AT_MOST, OTHERS, REFUSALS, SIZE, Policy
+from validators.canary.policy import (
+    CONTENT,
+    ERRORS,
+    ERRORS_AT_MOST,
+    OTHERS,
+    REFUSALS,
+    SIZE,
+    CanaryPolicy,
+)
 from validators.figures import milliseconds, percent, relative, rounded
 
 _NAMED: Final = 3
-"""Statuses, or kinds of answers, that are named; the most frequent."""
-_DID: Final = {ERRORS: "failed", REFUSALS: "refused", OTHERS: "answered unexpectedly to"}
+"""How many statuses, or kinds of answers, are named: the most frequent."""
+_DID: Final = {ERRORS: "failed", REFUSALS: "refused", OTHERS: "gave an unexpected status to"}
 
 
 class Figures(NamedTuple):
@@ -24,7 +32,7 @@ class Figures(NamedTuple):
 
 
 def figures(judgement: Judgement, signal: str) -> Figures:
-    """What is known of a signal that the judgement is about."""
+    """What is known about one of the judgement's signals."""
     if signal in (ERRORS, ERRORS_AT_MOST, REFUSALS, OTHERS):
         return _statuses(judgement, signal)
     if signal == CONTENT:
@@ -33,7 +41,7 @@ def figures(judgement: Judgement, signal: str) -> Figures:
 
 
 def figure(signal: str, value: float | str | None) -> str:
-    """What a signal showed, in its unit: `1.3 %`, `131 ms`, `512 B`; empty if it is not known."""
+    """A signal's value in its unit: `1.3 %`, `131 ms`, `512 B`; empty if unknown."""
     if value is None or isinstance(value, str):
         return value or ""
     if signal == SIZE:
@@ -59,7 +67,7 @@ def _compared(judgement: Judgement, signal: str) -> str:
     only = {status for arm in (canary, stable) for status in _of(arm, policy, signal)}
     how, per_arm = _DID[signal], [_named(arm, policy, signal) for arm in (canary, stable)]
     second = "stable"
-    if len(only) == 1:  # the status says it better than its class
+    if len(only) == 1:  # the status says more than its class
         status = only.pop()
         how = "gave no answer to" if status == NO_ANSWER else f"answered {status} to"
         per_arm, second = ["", ""], "stable to"
@@ -70,17 +78,17 @@ def _compared(judgement: Judgement, signal: str) -> str:
     return f"the canary {how} {counts[0]}, {second} {counts[1]}"
 
 
-def _of(arm: Served, policy: Policy, signal: str) -> dict[int, int]:
-    """How often an arm answered with each status of the signal, the most frequent first."""
+def _of(arm: Served, policy: CanaryPolicy, signal: str) -> dict[int, int]:
+    """How often an arm gave each status of the signal, the most frequent first."""
     counted = sorted(arm.seen.statuses.items(), key=lambda item: -item[1])
     return {status: n for status, n in counted if policy.classed(status) == signal}
 
 
-def _count(arm: Served, policy: Policy, signal: str) -> int:
+def _count(arm: Served, policy: CanaryPolicy, signal: str) -> int:
     return arm.errors if signal == ERRORS else sum(_of(arm, policy, signal).values())
 
 
-def _named(arm: Served, policy: Policy, signal: str) -> str:
+def _named(arm: Served, policy: CanaryPolicy, signal: str) -> str:
     found = list(_of(arm, policy, signal).items())[:_NAMED]
     words = [f"{'no answer' if status == NO_ANSWER else status} to {n:,}" for status, n in found]
     return f": {', '.join(words)}" if words else ""
@@ -103,7 +111,7 @@ def _content(judgement: Judgement) -> Figures:
         f"{whose} answers are {_kinds(arm.seen.kinds, arm.seen.answers)}"
         for whose, arm in (("the canary's", judgement.canary), ("stable's", judgement.stable))
     )
-    limit = f"at most {points} points more of a kind that stable's are not"
+    limit = f"at most {points} points more of kinds that stable does not give"
     return Figures(canary, stable, limit, words)
 
 
@@ -119,7 +127,7 @@ def _size(judgement: Judgement) -> Figures:
     )
     factor = rounded(1 + (judgement.policy.size_margin or 0.0))
     limit = f"from 1/{factor} to {factor} times stable's, give or take {FREE} bytes"
-    words = "the size of good answers is not known of both yet"
+    words = "the size of good answers is not known for both yet"
     if canary is not None and stable is not None:
         words = f"the canary's answers have {canary:,.0f} bytes on average, stable's {stable:,.0f}"
     return Figures(canary, stable, limit, words)
@@ -130,13 +138,13 @@ def _latency(judgement: Judgement, signal: str) -> Figures:
     own = next(each for each in judgement.policy.latencies if each.name == signal)
     values = [getattr(arm, own.statistic) for arm in (canary, stable)]
     limit = f"no quantile slower by more than {percent(own.margin)}"
-    words = f"the {own.statistic} latency is not known of both yet"
+    words = f"the {own.statistic} latency is not known for both yet"
     if values[0] is not None and values[1] is not None:
         spread = f"mean/p50/p90/p99 of the canary {_spread(canary)}, of stable {_spread(stable)}"
         words = f"{spread}: {own.statistic} {_slower(values[0], values[1])}"
     if canary.waiting and canary.oldest is not None:
         words += (
-            f"; {canary.waiting:,} requests to the canary wait for their answers, the oldest for "
+            f"; {canary.waiting:,} requests to the canary wait for an answer, the oldest for "
             f"{rounded(canary.oldest, 2)} s"
         )
     return Figures(values[0], values[1], limit, words)

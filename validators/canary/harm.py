@@ -1,17 +1,17 @@
-"""Whom a canary hurt: of the requests that it was judged by, how many failed or were slow."""
+"""How many callers a canary hurt: the requests that failed or were slow, of those judged."""
 
 from validators.canary.figures import figures
-from validators.canary.judgement import Evidence, Judgement, Served
+from validators.canary.judgement import Judgement, Served, SignalJudgement
 from validators.canary.policy import ERRORS, ERRORS_AT_MOST
-from validators.canary.state import State
+from validators.canary.state import CanaryState
 from validators.canary.tail import convicting
 from validators.figures import milliseconds, percent
 
 
-def harm(judgement: Judgement, state: State) -> str:
-    """`14 of 412 requests to the canary failed (3.4 %; of stable's 0.03 %), ...`.
+def harm(judgement: Judgement, state: CanaryState) -> str:
+    """`14 of 412 requests to the canary failed (3.4 %; stable: 0.03 %), ...`.
 
-    What convicts comes first: how many were refused, say, or slow beyond the time that shows it.
+    What it was rolled back for comes first: requests that were refused, say, or too slow.
     """
     canary = judgement.canary
     if not canary.requests:
@@ -23,13 +23,13 @@ def harm(judgement: Judgement, state: State) -> str:
     return "; ".join([*said, failed] if len(others) == len(guilty) else [failed, *said])
 
 
-def _hurt(judgement: Judgement, state: State, evidence: Evidence) -> str:
+def _hurt(judgement: Judgement, state: CanaryState, evidence: SignalJudgement) -> str:
     tail = convicting(state, evidence)
     if tail is None:
         return figures(judgement, evidence.signal).words
     return (
-        f"{tail.canary.slower:,} of {tail.canary.answers:,} answers of the canary took longer than "
-        f"{milliseconds(tail.allowed)}"
+        f"{tail.canary.slower:,} of {tail.canary.answers:,} of the canary's answers took longer "
+        f"than {milliseconds(tail.allowed)}"
     )
 
 
@@ -41,4 +41,4 @@ def _failed(arm: Served) -> str:
 def _shares(canary: Served, stable: Served) -> str:
     rate = percent(canary.error_rate or 0.0)
     known = stable.error_rate is not None
-    return f"{rate}; of stable's {percent(stable.error_rate or 0.0)}" if known else rate
+    return f"{rate}; stable: {percent(stable.error_rate or 0.0)}" if known else rate

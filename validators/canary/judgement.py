@@ -1,4 +1,4 @@
-"""The decision: roll back, promote, wait, or admit at the deadline that nothing is decided.
+"""The decision: roll back, hold, promote, wait, or say at the deadline that nothing is decided.
 
 Pure: the same state and time give the same judgement. It may be asked after every request and
 every second; the chances of a wrong decision hold for the whole canary, however often it is asked.
@@ -13,35 +13,35 @@ from specs.traffic import Arm, Waiting
 from validators.canary import families, latency
 from validators.canary.bets import (
     RECORD_RATIOS,
-    Outcome,
+    ScoreCount,
     closed,
     log_mean,
     log_weighted_mean,
     ratio,
 )
-from validators.canary.policy import ERRORS, Policy
+from validators.canary.policy import ERRORS, CanaryPolicy
 from validators.canary.record import with_waiting
-from validators.canary.state import Seen, State
-from validators.report import Value
+from validators.canary.state import ArmAnswers, CanaryState
+from validators.report import GateValue
 
 SAMPLE_RATIO_ALPHA: Final = 0.001
-"""The chance to call records lost though none are."""
+"""The chance of reporting lost records when none are."""
 
 
-class Decision(StrEnum):
+class CanaryDecision(StrEnum):
     """What to do with the canary."""
 
     ROLLBACK = "rollback"
     HOLD = "hold"
-    """Its answers are of another kind or size than stable's, which may be meant: a person says."""
+    """Its answers differ from stable's in kind or size. That may be intended: a person decides."""
     PROMOTE = "promote"
     WAIT = "wait"
     INCONCLUSIVE = "inconclusive"
-    """The deadline has passed. It holds: more traffic can still decide, and so can a person."""
+    """The deadline has passed. The canary is held: more traffic or a person can still decide."""
 
 
-class Served(Value):
-    """What one arm answered. Latencies in seconds, to the resolution of the bins."""
+class Served(GateValue):
+    """How one arm served its requests. Latencies in seconds, to the resolution of the bins."""
 
     requests: int
     errors: int
@@ -50,49 +50,49 @@ class Served(Value):
     p90: float | None = None
     p99: float | None = None
     waiting: int = 0
-    """Requests that had no answer yet."""
+    """Requests without an answer yet."""
     oldest: float | None = None
-    """Seconds that the oldest of them has waited."""
-    seen: Seen = Seen()
+    """Seconds that the oldest of those has waited."""
+    seen: ArmAnswers = ArmAnswers()
 
     @property
     def error_rate(self) -> float | None:
-        """Failed requests per request; None without any, which is not zero."""
+        """The share of failed requests; None without requests."""
         return self.errors / self.requests if self.requests else None
 
 
-class Evidence(Value):
-    """What the traffic says of one signal, as logarithms of E-values (betting odds)."""
+class SignalJudgement(GateValue):
+    """The evidence on one signal, as logarithms of E-values (betting odds)."""
 
     signal: str
     log_worse: float
-    """Against "the canary is no worse"; -inf when records are lost, so that it can't be told."""
+    """Against "the canary is no worse"; -inf when lost records make it impossible to tell."""
     log_guilty: float
-    """The same, held against every combination of the signals (closed testing)."""
+    """The same over every combination of signals (closed testing)."""
     log_safe: float
     """Against "the canary is worse by the margin"."""
     guilty: bool
-    """Named as what is worse, with a chance of at most `false_rollback` to name wrongly."""
+    """Shown to be worse. The chance to name any signal wrongly is at most `false_rollback`."""
     safe: bool
-    """Shown to be within the margin, with a chance of at most `false_promotion` to err."""
+    """Shown to be within the margin. The chance of error is at most `false_promotion`."""
     more_requests: int | None
-    """About how many more, of both arms, show it if the canary is like stable; None if unknown."""
+    """About how many more, over both arms, show it if the canary is like stable; None: unknown."""
 
 
-class Judgement(Value):
-    """A decision with all that it rests on."""
+class Judgement(GateValue):
+    """A decision and everything that it is based on."""
 
-    policy: Policy
-    decision: Decision
+    policy: CanaryPolicy
+    decision: CanaryDecision
     log_worse: float
-    """log of the mean E over the signals: rolls back at log(1 / false_rollback)."""
-    evidence: tuple[Evidence, ...]
-    """Per signal, the most incriminating first."""
+    """log of the weighted mean E over the signals: rolls back at log(1 / false_rollback)."""
+    evidence: tuple[SignalJudgement, ...]
+    """Per signal, the strongest evidence of harm first."""
     log_differs: float = -inf
-    """The same over what holds: `log_worse` in these says that the canary differs."""
-    differences: tuple[Evidence, ...] = ()
+    """The same over the holding signals, for which `log_worse` is evidence that they differ."""
+    differences: tuple[SignalJudgement, ...] = ()
     usual_kinds: tuple[str, ...] = ()
-    """The kinds of answers that are usual of stable; none while that is not known."""
+    """The kinds of answers that are usual for stable; empty while unknown."""
     stable: Served
     canary: Served
     window: float
@@ -102,13 +102,13 @@ class Judgement(Value):
     log_records_lost: float
     """log E against "records come in the drawn proportion"."""
     records_lost: bool
-    """The proportion is off: one arm's requests leave too few records. Nothing is promoted."""
+    """The proportion is off: one arm leaves too few records. Nothing is promoted."""
     canary_short: bool
-    """Whether it is the canary that has fewer records than were drawn for it."""
+    """Whether the canary has fewer records than its share."""
 
     @property
-    def every(self) -> tuple[Evidence, ...]:
-        """What rolls back and what holds."""
+    def every(self) -> tuple[SignalJudgement, ...]:
+        """The evidence of the signals that roll back, then of those that hold."""
         return (*self.evidence, *self.differences)
 
     @property
@@ -118,12 +118,12 @@ class Judgement(Value):
 
     @property
     def baked(self) -> bool:
-        """Whether the canary has been under traffic for long enough."""
+        """Whether the canary has had traffic for long enough."""
         return self.window >= self.policy.minimum_bake
 
     @property
     def fresh(self) -> bool:
-        """Whether the traffic still comes."""
+        """Whether traffic is still coming in."""
         return self.stale is not None and self.stale <= self.policy.freshness
 
     @property
@@ -134,13 +134,13 @@ class Judgement(Value):
         return max(known) if len(known) == len(needed) else None
 
 
-def judge(state: State, now: float, waiting: Sequence[Waiting] = ()) -> Judgement:
-    """What the traffic counted so far says, by the policy that the state was begun with.
+def judge(state: CanaryState, now: float, waiting: Sequence[Waiting] = ()) -> Judgement:
+    """Judge the traffic counted so far by the policy that the state began with.
 
-    `waiting` is what was in flight when the newest records were read. When records are lost no
-    evidence is believed (E = 0), with one exception: what errors say of a canary that is short of
-    records. That bet is on errors alone, so a canary's missing records can only weaken it; and a
-    canary that hangs is short exactly because it is bad.
+    `waiting` holds the requests in flight when the newest records were read. When records are lost
+    no evidence is believed (E = 0), with one exception: the errors of a canary that is short of
+    records. That bet is on errors alone, so missing records of the canary can only weaken it, and a
+    canary that hangs is short of records because it is bad.
     """
     policy, window = state.policy, max(0.0, now - state.began)
     waiting = [each for each in waiting if each.age <= window]
@@ -158,7 +158,7 @@ def judge(state: State, now: float, waiting: Sequence[Waiting] = ()) -> Judgemen
     differing = [believed(signal) for signal in policy.holding]
     judgement = Judgement(
         policy=policy,
-        decision=Decision.WAIT,
+        decision=CanaryDecision.WAIT,
         log_worse=log_weighted_mean(policy.weights, worse),
         evidence=_evidence(state, policy.signals, worse, closed(worse, policy.weights)),
         log_differs=log_mean(differing) if differing else -inf,
@@ -175,29 +175,31 @@ def judge(state: State, now: float, waiting: Sequence[Waiting] = ()) -> Judgemen
     return judgement.model_copy(update={"decision": decide(judgement)})
 
 
-def decide(judgement: Judgement) -> Decision:
-    """The order of precedence: harm, then what a person has to see, then safety, then the clock."""
+def decide(judgement: Judgement) -> CanaryDecision:
+    """In order of precedence: harm, what a person must decide, safety, the deadline."""
     policy = judgement.policy
     if judgement.log_worse >= -log(policy.false_rollback):
-        return Decision.ROLLBACK
+        return CanaryDecision.ROLLBACK
     if judgement.differs:
-        return Decision.HOLD
+        return CanaryDecision.HOLD
     sound = judgement.baked and judgement.fresh and not judgement.records_lost
     if sound and all(each.safe for each in judgement.every):
-        return Decision.PROMOTE
-    return Decision.INCONCLUSIVE if judgement.window >= policy.deadline else Decision.WAIT
+        return CanaryDecision.PROMOTE
+    return (
+        CanaryDecision.INCONCLUSIVE if judgement.window >= policy.deadline else CanaryDecision.WAIT
+    )
 
 
 def _evidence(
-    state: State, signals: Sequence[str], worse: Sequence[float], guilty: Sequence[float]
-) -> tuple[Evidence, ...]:
-    """What each signal says, the most incriminating first."""
+    state: CanaryState, signals: Sequence[str], worse: Sequence[float], guilty: Sequence[float]
+) -> tuple[SignalJudgement, ...]:
+    """The evidence per signal, the strongest evidence of harm first."""
     policy = state.policy
     found = []
     for signal, log_worse, log_guilty in zip(signals, worse, guilty, strict=True):
         log_safe = families.log_safety(state, signal)
         found.append(
-            Evidence(
+            SignalJudgement(
                 signal=signal,
                 log_worse=log_worse,
                 log_guilty=log_guilty,
@@ -210,23 +212,23 @@ def _evidence(
     return tuple(sorted(found, key=lambda each: -each.log_guilty))
 
 
-def _records(state: State, arm: Arm) -> int:
-    """Requests that are known of: ended, or in flight."""
+def _records(state: CanaryState, arm: Arm) -> int:
+    """Known requests: ended or in flight."""
     return state.requests(arm) + state.total(arm, "waiting")
 
 
-def _log_records_lost(state: State) -> float:
-    """The bet of the errors, on all records: each should be the canary's with the drawn chance."""
+def _log_records_lost(state: CanaryState) -> float:
+    """The bet used for errors, on all records: each is the canary's with the drawn probability."""
     records = [
-        Outcome(stratum.probability, canary, 1.0, tally.requests + tally.waiting)
+        ScoreCount(stratum.probability, canary, 1.0, tally.requests + tally.waiting)
         for stratum in state.strata
         for canary, tally in ((False, stratum.stable), (True, stratum.canary))
     ]
     return log_mean(ratio(records, RECORD_RATIOS))
 
 
-def _drawn(state: State) -> float:
-    """How many of the records should be the canary's."""
+def _drawn(state: CanaryState) -> float:
+    """How many records the canary should have."""
     return sum(
         stratum.probability * (tally.requests + tally.waiting)
         for stratum in state.strata
@@ -234,13 +236,13 @@ def _drawn(state: State) -> float:
     )
 
 
-def _served(state: State, arm: Arm, waiting: Sequence[Waiting]) -> Served:
+def _served(state: CanaryState, arm: Arm, waiting: Sequence[Waiting]) -> Served:
     served = Served(
         requests=state.requests(arm),
         errors=state.errors(arm),
         waiting=state.total(arm, "waiting"),
         oldest=max((each.age for each in waiting if each.arm is arm), default=None),
-        seen=state.seen.get(arm, Seen()),
+        seen=state.seen.get(arm, ArmAnswers()),
     )
     if state.bins is None or not state.strata:
         return served

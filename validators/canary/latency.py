@@ -1,8 +1,8 @@
 """The latency family: bets on where an answer's latency falls among stable's usual ones.
 
-Latencies are counted in about 80 bins at quantiles of what stable did before, so the state is
-small however long the canary runs, and the tail has bins of its own. A bin that fits badly costs
-power, never validity: what matters is only that bins are fixed before the outcomes bet on in them.
+Latencies are counted in about 80 bins at quantiles of stable's earlier ones, so the state is small
+however long the canary runs, and the tail has bins of its own. A badly chosen bin costs power, not
+validity: bins only have to be fixed before the outcomes that are bet on in them.
 
 The canary's latencies are divided by 1 + margin before they are counted. The bet is then against
 "no part of the distribution is slower than stable's by more than the margin": all tilts grow with
@@ -18,16 +18,16 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
 
 from validators.canary.policy import Statistic
-from validators.report import Value
+from validators.report import GateValue
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 LEARN_FROM: Final = 200
-"""How many latencies of stable have to be known before bins are fixed."""
+"""How many latencies of stable it takes to fix the bins."""
 HISTORY: Final = 20_000
-"""How many of the newest latencies before the canary are looked at."""
+"""How many of the newest latencies before the canary are used."""
 
 _LEVELS: Final = (
     *(i / 64 for i in range(1, 58)),
@@ -35,7 +35,7 @@ _LEVELS: Final = (
     *(0.985, 0.99, 0.9925, 0.995, 0.9975, 0.999),
 )
 _BEYOND: Final = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
-"""Edges above all that stable did, as multiples of its slowest, to tell slow from hanging."""
+"""Edges above all of stable's latencies, as multiples of the slowest, to tell slow from hanging."""
 
 _BODY: Final = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 _EXCEEDANCE: Final[dict[str, tuple[float, tuple[float, ...]]]] = {
@@ -47,16 +47,16 @@ _EXCEEDANCE: Final[dict[str, tuple[float, tuple[float, ...]]]] = {
 _LOCATION: Final = (0.1, 0.2, 0.4, 0.8)
 EXPERTS: Final = sum(len(tilts) for _, tilts in _EXCEEDANCE.values()) + len(_LOCATION)
 _FAR: Final = ("p99", "p999")
-"""The exceedances that are bet on before a request has ended, or though it failed. At a smaller
-latency it would be no news, and a canary that fails much would be called slow for it."""
+"""The exceedances that are also bet on for requests in flight or failed. At lower latencies that
+would say little, and a canary with many failures would be called slow for them."""
 PASSES: Final = len(_FAR) + 1
-"""How many of their thresholds an age can have passed: none to all."""
+"""How many values the number of their thresholds below an age can have: none to all."""
 
 
-class Bins(Value):
-    """Edges in seconds, growing, and how many known latencies fell into each bin.
+class Bins(GateValue):
+    """Edges in seconds, ascending, and how many known latencies fell into each bin.
 
-    Bin i holds what is above edge i - 1 and at most edge i; the last bin has no end.
+    Bin i holds latencies above edge i - 1 and up to edge i; the last bin is open.
     """
 
     edges: tuple[float, ...]
@@ -68,9 +68,9 @@ class Bins(Value):
 
 
 Binned = tuple[float, Sequence[int], Sequence[int]]
-"""A probability, and while it was in force, stable's and the canary's latencies per bin."""
+"""A probability, and stable's and the canary's latencies per bin while it was in force."""
 Unended = tuple[float, Sequence[int], Sequence[int]]
-"""The same of requests without an answer, by how many far thresholds their ages have passed."""
+"""The same for requests without an answer, by how many far thresholds their ages have passed."""
 
 
 def learn(latencies: Sequence[float]) -> Bins:
@@ -87,7 +87,7 @@ def learn(latencies: Sequence[float]) -> Bins:
 
 @lru_cache(maxsize=512)
 def edge(bins: Bins, level: float) -> int:
-    """The edge that is nearest to the quantile at `level` of the known latencies."""
+    """The index of the edge nearest to the quantile at `level` of the known latencies."""
     total, below, tails = sum(bins.reference), 0, []
     for count in bins.reference[:-1]:
         below += count
@@ -102,9 +102,9 @@ def tail(bins: Bins, at: int) -> float:
 
 
 def prior(statistic: Statistic) -> list[float]:
-    """Log weight of each expert: half for what the signal is named after, half for the rest.
+    """Log weight of each expert: half for the statistic that names the signal, half for the rest.
 
-    So a signal is quickest at its own quantile and still sees the distribution move elsewhere.
+    So a signal is quickest at its own quantile and still notices changes elsewhere.
     """
     own = "location" if statistic == "mean" else statistic
     sizes = {name: len(tilts) for name, (_, tilts) in _EXCEEDANCE.items()}
@@ -117,8 +117,8 @@ def prior(statistic: Statistic) -> list[float]:
 
 
 def levels() -> list[float | None]:
-    """Above which quantile of stable's latencies each expert bets, in the order of `prior`; None
-    for those that bet on all of the distribution."""
+    """The quantile of stable's latencies above which each expert bets, in the order of `prior`;
+    None for those that bet on the whole distribution."""
     tails = [level for level, tilts in _EXCEEDANCE.values() for _ in tilts]
     return [*tails, *[None] * len(_LOCATION)]
 
@@ -128,9 +128,9 @@ def wealth(
 ) -> list[float]:
     """Log wealth per expert, in the order of `prior`; 0 while bins are still being learned.
 
-    A request without an answer, in flight or failed, is bet on by the experts whose thresholds, of
-    the far ones, its age has passed: however it ends, it is above them. They bet on it just so when
-    it ends, so nothing is counted twice and nothing taken back. The others wait for its end.
+    A request without an answer, in flight or failed, is bet on only by experts on far thresholds
+    that its age has passed: however it ends, it is above them. Their bet is the same once it has
+    ended, so nothing is counted twice or taken back. All other experts wait for its end.
     """
     if bins is None:
         return [0.0] * EXPERTS
@@ -146,20 +146,20 @@ def wealth(
 
 
 def passed(bins: Bins, age: float) -> int:
-    """How many of the far thresholds an age has passed."""
+    """How many far thresholds an age has passed."""
     place = bins.place(age)
     return sum(place > edge(bins, _EXCEEDANCE[name][0]) for name in _FAR)
 
 
 def is_slow(statistic: Statistic, passed: int) -> bool:
-    """Whether that many passed thresholds put a latency above all that `scores` calls fast."""
+    """Whether a latency that passed this many thresholds is above all that `scores` calls fast."""
     return passed == len(_FAR) or (passed > 0 and statistic != "mean")
 
 
 def quantile(bins: Bins, counts: Sequence[int], level: float) -> float | None:
     """The quantile of counted latencies in seconds, interpolated within its bin.
 
-    Of the open last bin, its lower edge; None when nothing was counted.
+    In the open last bin, its lower edge; None when nothing was counted.
     """
     rank, low = level * sum(counts), 0.0
     if not sum(counts):
@@ -180,7 +180,7 @@ def mean(bins: Bins, counts: Sequence[int]) -> float | None:
 
 @lru_cache(maxsize=64)
 def scores(bins: Bins, statistic: Statistic) -> tuple[float, ...]:
-    """What each bin counts for in the promotion bet, in [0, 1].
+    """The score of each bin in the promotion bet, in [0, 1].
 
     For a quantile: whether the bin is above that quantile of the known latencies. For the mean:
     the bin's middle, capped at the 99.9 % quantile, because no test can bound an unbounded mean.
@@ -201,7 +201,7 @@ def faster(bins: Bins, counts: Sequence[float], factor: float) -> list[float]:
 
 
 def _middles(bins: Bins) -> list[float]:
-    """A latency for each bin: its middle, and the last edge for the bin without an end."""
+    """A latency for each bin: its middle, and the last edge for the open bin."""
     return [(a + b) / 2 for a, b in pairwise((0.0, *bins.edges, bins.edges[-1]))]
 
 

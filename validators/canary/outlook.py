@@ -1,8 +1,8 @@
-"""As a canary begins: whether its deadline comes before what it takes to decide.
+"""The forecast when a canary begins: whether its traffic can decide it before the deadline.
 
-From the traffic that the router remembers, at the shares that the canary is to have one after the
-other, if the canary is like stable. What is not known yet (how long answers take, where too few
-were seen) is left out, so it may take more than is said, and not less.
+Computed from the traffic that the router remembers and the shares that the canary will get, for a
+canary that is like stable. What is not known yet (latencies, if too few were seen) is left out, so
+the real canary may need more than the forecast says, but not less.
 """
 
 from collections.abc import Sequence
@@ -14,42 +14,42 @@ from specs.traffic import Exchange
 from validators.canary import families
 from validators.canary.bets import least, log_mixture
 from validators.canary.evidence import duration
-from validators.canary.state import State
+from validators.canary.state import CanaryState
 from validators.figures import rounded
-from validators.report import Value
+from validators.report import GateValue
 
 HOUR: Final = 3600.0
 DAY: Final = 24 * HOUR
 _ENOUGH: Final = 30
-"""Requests in the last hour that say how much traffic there is now; else the last day does."""
+"""Requests in the last hour that are enough to estimate the rate; with fewer, use the last day."""
 
 Undecided = Literal["hold", "rollback", "promote"]
 
 
-class Outlook(Value):
-    """What is to be expected of a canary. Requests are those of both arms."""
+class Outlook(GateValue):
+    """The forecast for a canary. Requests are counted over both arms."""
 
     rate: float
     """Requests per second."""
     comes: float
-    """How many come by the deadline."""
+    """Requests expected by the deadline."""
     reach: float
-    """How many of them reach the canary."""
+    """How many of those reach the canary."""
     needed: int | None
-    """How many show that it is no worse; None if no number will do."""
+    """Requests needed to show that it is no worse; None if no number is enough."""
     takes: float | None
-    """Seconds until it is decided; None if it never is."""
+    """Seconds until it is decided; None if it never will be."""
     deadline: float
     """Seconds."""
 
     @property
     def decided(self) -> bool:
-        """Whether it is decided by its deadline."""
+        """Whether it will be decided by its deadline."""
         return self.takes is not None and self.takes <= self.deadline
 
 
 def pace(history: Sequence[Exchange], now: float) -> float:
-    """Requests per second lately: in the last hour, or where few came then, in the last day."""
+    """Requests per second in the last hour, or if it had few, in the last day."""
     for window in (HOUR, DAY):
         since = now - window
         recent = [each.at for each in history if since <= each.at <= now]
@@ -59,13 +59,13 @@ def pace(history: Sequence[Exchange], now: float) -> float:
     return 0.0
 
 
-def outlook(state: State, rate: float, shares: Sequence[float]) -> Outlook:
-    """What a canary that begins with this state can show, at so many requests per second."""
+def outlook(state: CanaryState, rate: float, shares: Sequence[float]) -> Outlook:
+    """The forecast for a canary that begins with this state, at `rate` requests per second."""
     policy = state.policy
     bake, deadline = policy.minimum_bake / len(shares), policy.deadline
     if rate <= 0:
         return Outlook(rate=0, comes=0, reach=0, needed=None, takes=None, deadline=deadline)
-    # Each share but the last is left after its part of the bake, and a request to the canary.
+    # Each share but the last lasts its part of the bake, and until the canary gets a request.
     times = [max(bake, 1 / (rate * share)) for share in shares[:-1]]
     counts = [rate * seconds for seconds in times]
     last = _needed(state, shares, counts)
@@ -87,37 +87,38 @@ def outlook(state: State, rate: float, shares: Sequence[float]) -> Outlook:
 
 
 def warning(found: Outlook, began: float, undecided: Undecided) -> str | None:
-    """Why it will not be decided in time, what becomes of it, and the mend; None where it will."""
+    """Why it will not be decided in time, what happens then, and the fix; None if it will be."""
     if found.decided:
         return None
     then = {"hold": "held", "rollback": "rolled back", "promote": "promoted without a decision"}
     becomes = then[undecided] if undecided != "promote" or found.reach >= 1 else "held"
     at = f"it will be {becomes} at {_clock(began + found.deadline, began)}"
-    mend = (
+    fix = (
         "Raise `deadline` or the first of `steps`, or choose `strategy: direct` or another "
         "`on_inconclusive`."
     )
     if not found.rate:
         return (
             "This canary cannot be decided without traffic, and the router has seen none lately: "
-            f"unless some comes, {at}. {mend}"
+            f"unless some comes, {at}. {fix}"
         )
     of_canary = f"{_about(found.reach)} of them to the canary"
     sees = f"At {_per(found.rate)} this canary sees about {_about(found.comes)} requests by its "
     sees += f"deadline ({of_canary})"
     if found.needed is None or found.takes is None:
-        return f"{sees}, and no number shows that every signal is within its margin: {at}. {mend}"
+        every = "every signal is within its margin"
+        return f"{sees}, and no number of them can show that {every}: {at}. {fix}"
     if found.comes < found.needed:
-        return f"{sees}, of about {found.needed:,} that it takes to decide: {at}. {mend}"
+        return f"{sees}, of about {found.needed:,} needed to decide: {at}. {fix}"
     return (
         f"At {_per(found.rate)} this canary takes about {duration(found.takes)} to decide, and "
-        f"its deadline is {duration(found.deadline)}: {at}. {mend}"
+        f"its deadline is {duration(found.deadline)}: {at}. {fix}"
     )
 
 
-def _needed(state: State, shares: Sequence[float], counts: Sequence[float]) -> int | None:
-    """The requests at the last share that show all signals within their margins, after `counts` at
-    those before."""
+def _needed(state: CanaryState, shares: Sequence[float], counts: Sequence[float]) -> int | None:
+    """The requests needed at the last share to show all signals within their margins, after
+    `counts` at the shares before it."""
     needed = 0
     for signal in (*state.policy.signals, *state.policy.holding):
         if families.is_unknown(state, signal):
@@ -136,7 +137,7 @@ def _needed(state: State, shares: Sequence[float], counts: Sequence[float]) -> i
 
 
 def _least(
-    state: State, signal: str, before: Sequence[float], gains: Sequence[float]
+    state: CanaryState, signal: str, before: Sequence[float], gains: Sequence[float]
 ) -> int | None:
     weights, limit = families.safety_prior(state, signal), -log(state.policy.false_promotion)
 
@@ -165,7 +166,7 @@ def _about(count: float) -> str:
 
 
 def _clock(at: float, now: float) -> str:
-    """`14:00 UTC`, with the day where it is another."""
+    """`14:00 UTC`, with the date if it is not today's."""
     then, today = (datetime.fromtimestamp(one, UTC) for one in (at, now))
     form = "%H:%M UTC" if then.date() == today.date() else "%Y-%m-%d %H:%M UTC"
     return then.strftime(form)

@@ -1,4 +1,4 @@
-"""What a canary is judged by. Fixed before its first request and stored with its state."""
+"""What a canary is judged by: fixed before its first request, and stored with its state."""
 
 from typing import Annotated, Final, Literal, Self
 
@@ -6,14 +6,14 @@ from pydantic import Field, model_validator
 
 from specs.release import Canary, LatencySignal
 from specs.traffic import NO_ANSWER
-from validators.report import Value
+from validators.report import GateValue
 
 Statistic = Literal["mean", "p50", "p90", "p99"]
 Chance = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Class = Literal["errors", "refusals", "other_statuses", "answers"]
-"""What a request came to: it failed, was refused, was answered unexpectedly, or well."""
+"""How a request ended: it failed, was refused, got an unexpected status, or a good answer."""
 
 ERRORS: Final = "errors"
 ERRORS_AT_MOST: Final = "errors_at_most"
@@ -23,14 +23,14 @@ CONTENT: Final = "content"
 SIZE: Final = "size"
 
 STATUSES: Final = (REFUSALS, OTHERS)
-"""Watched unbidden: statuses that are no error and no good answer either."""
+"""Watched without being asked for: statuses that are neither an error nor a good answer."""
 STATUS_WEIGHT: Final = 0.125
-"""What one of those weighs beside a signal that was asked for. A canary that refuses much needs a
-request or two more to be found for it, and no other fault is found much later for their sake."""
+"""The weight of one of these beside a signal that was asked for. So a canary that refuses a lot is
+found a request or two later, and these signals hardly delay finding any other problem."""
 
 
-class Latency(Value):
-    """A latency statistic, and how much longer than stable's it may be (relative)."""
+class Latency(GateValue):
+    """A latency statistic, and by how much it may exceed stable's (relative)."""
 
     statistic: Statistic
     margin: Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -41,26 +41,26 @@ class Latency(Value):
         return f"latency_{self.statistic}"
 
 
-class Policy(Value):
+class CanaryPolicy(GateValue):
     """Signals, margins, chances of a wrong decision, and times in seconds."""
 
     counts: tuple[str, ...] = ("no_answer", "5xx")
-    """What counts as an error: classes of statuses, single statuses, `no_answer`."""
+    """What counts as an error: status classes, single statuses, `no_answer`."""
     errors_margin: Share | None = 0.005
-    """How many more requests of all may fail than on stable, as a fraction. None: not watched."""
+    """By how much the share of failed requests may exceed stable's. None: not watched."""
     errors_at_most: Chance | None = None
     """A service level for the canary alone, whatever stable does."""
     latencies: tuple[Latency, ...] = (Latency(statistic="p99", margin=0.2),)
     refusals_margin: Share | None = 0.005
-    """The same for 4xx that are no errors."""
+    """The same for 4xx that are not errors."""
     others_margin: Share | None = 0.005
-    """The same for what is neither 2xx nor 4xx nor an error."""
+    """The same for statuses that are neither 2xx nor 4xx nor errors."""
     content_margin: Share | None = 0.005
-    """The same for good answers that are empty or of a media type that stable's are not."""
+    """The same for good answers that are empty or of a media type that stable does not give."""
     size_margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = 1.0
     """How much larger or smaller than stable's good answers may be (relative)."""
     sizes_beyond: Share = 0.005
-    """How many more good answers of all may be of sizes that stable's never were, even so."""
+    """By how much the share of good answers outside stable's sizes, margin included, may grow."""
     false_rollback: Chance = 0.01
     false_promotion: Chance = 0.05
     minimum_bake: Seconds = 300.0
@@ -68,7 +68,7 @@ class Policy(Value):
     freshness: Seconds = 60.0
     """Nothing is promoted when the newest record is older than this."""
     share: Chance = 0.05
-    """The canary's first share of the traffic: what to expect before there is any."""
+    """The canary's first share of the traffic, for estimates before there is any."""
 
     @model_validator(mode="after")
     def _watches_something(self) -> Self:
@@ -110,7 +110,7 @@ class Policy(Value):
 
     @property
     def signals(self) -> tuple[str, ...]:
-        """The names of what rolls back, in a fixed order."""
+        """The names of the signals that roll back, in a fixed order."""
         watched = {
             ERRORS: self.errors_margin is not None,
             ERRORS_AT_MOST: self.errors_at_most is not None,
@@ -122,22 +122,22 @@ class Policy(Value):
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """What each of `signals` weighs in the mean of the evidence."""
+        """The weight of each of `signals` in the mean of the evidence."""
         return tuple(STATUS_WEIGHT if name in STATUSES else 1.0 for name in self.signals)
 
     @property
     def holding(self) -> tuple[str, ...]:
-        """The names of what holds the canary for a person when it differs."""
+        """The names of the signals that hold the canary for a person to decide."""
         content = (CONTENT,) * (self.content_margin is not None)
         return (*content, *(SIZE,) * (self.size_margin is not None))
 
     @property
     def restarts(self) -> int:
-        """How many minutes begin between the start and the deadline: see `state.restart`."""
+        """How many minutes begin between the start and the deadline: see `families.restart`."""
         return max(0, -int(-self.deadline // 60) - 1)
 
     def margin(self, signal: str) -> float:
-        """How many more requests of all may come to that; of a signal that counts requests."""
+        """By how much the share of requests that a signal counts may exceed stable's."""
         margins = {
             ERRORS: self.errors_margin,
             REFUSALS: self.refusals_margin,
@@ -148,7 +148,7 @@ class Policy(Value):
         return margins[signal] or 0.0
 
     def classed(self, status: int) -> Class:
-        """What a request with that status came to."""
+        """The class of a status."""
         name = "no_answer" if status == NO_ANSWER else str(status)
         if name in self.counts or f"{status // 100}xx" in self.counts:
             return "errors"

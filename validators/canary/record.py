@@ -7,33 +7,33 @@ from zlib import crc32
 
 from specs.traffic import Arm, Exchange, Waiting
 from validators.canary import answers, latency
-from validators.canary.answers import Answer
+from validators.canary.answers import GoodAnswer
 from validators.canary.families import MINUTE, restart
-from validators.canary.policy import OTHERS, REFUSALS, Policy
-from validators.canary.state import FORMAT, Seen, State, Stratum, Tally
+from validators.canary.policy import OTHERS, REFUSALS, CanaryPolicy
+from validators.canary.state import FORMAT, ArmAnswers, CanaryState, Stratum, Tally
 
 UNITS: Final = 2048
-"""How many of the newest units are remembered, to count each once."""
+"""How many of the newest units are remembered, so that each is counted once."""
 STRATA: Final = 16
-"""How many probabilities are told apart; requests drawn with further ones are not counted."""
+"""How many probabilities are kept apart; requests drawn with any others are not counted."""
 TOLD: Final = 24
-"""How many statuses, and kinds of answers, of an arm are told apart for people."""
+"""How many statuses, and kinds of answers, of an arm are kept to show."""
 
 
-def begin(policy: Policy, history: Sequence[Exchange], at: float) -> State:
+def begin(policy: CanaryPolicy, history: Sequence[Exchange], at: float) -> CanaryState:
     """The state before the first request.
 
-    `at` is when the canary begins, in seconds since the epoch; `history` what the router recorded
-    before, oldest first. If that holds enough answers of stable, latencies are binned by them.
-    Else the first ones of stable under the canary are set aside for it: bets begin when the bins
-    are fixed, on what comes after, so that no outcome is bet on with bins that it helped to draw.
+    `at` is when the canary begins, in seconds since the epoch; `history` is what the router
+    recorded before, oldest first. If that has enough answers of stable, the latency bins come from
+    them. If not, stable's first answers during the canary are set aside to fix the bins, and only
+    later ones are bet on: no outcome is bet on with bins that it helped to choose.
     """
     before = [exchange for exchange in history if exchange.arm is Arm.STABLE]
     known = [each.latency for each in before if _has_latency(policy, each)][-latency.HISTORY :]
     classes = [policy.classed(each.status) for each in before]
     good = [each for each, is_a in zip(before, classes, strict=True) if is_a == "answers"]
     shares = {name: classes.count(name) / len(before) for name in (REFUSALS, OTHERS) if before}
-    state = State(
+    state = CanaryState(
         policy=policy,
         began=at,
         format=FORMAT,
@@ -52,20 +52,20 @@ def begin(policy: Policy, history: Sequence[Exchange], at: float) -> State:
     return state.model_copy(update={"bins": latency.learn(known)})
 
 
-def is_current(state: State) -> bool:
-    """Whether a stored state counts all that is judged now; else its canary is begun anew."""
+def is_current(state: CanaryState) -> bool:
+    """Whether a stored state has every count that is judged now; if not, its canary starts over."""
     return state.format == FORMAT
 
 
-def update(state: State, exchanges: Iterable[Exchange]) -> State:
+def update(state: CanaryState, exchanges: Iterable[Exchange]) -> CanaryState:
     """The state after these records, each given once, in the router's order, in any batches.
 
-    What can't be a draw (no finite time, no probability in (0, 1], stable drawn at 1) says
-    nothing and is left out: missing data multiplies the evidence by one.
+    Records that cannot be a draw (time not finite, probability not in (0, 1], stable drawn at 1)
+    are left out: missing data multiplies the evidence by one.
 
-    Of a unit that comes back only the first outcome counts while it is among the last 2,048 units
-    seen: the errors of a retry burst are one error, and bets on each would void the guarantee.
-    Whether a record counts is known before its outcome, so leaving it out costs power only.
+    Of a unit that comes back while it is among the last 2,048 seen, only the first outcome counts:
+    the errors of a retry burst are one error, and a bet on each would void the guarantee. Whether a
+    record counts is known before its outcome, so leaving it out only costs power.
     """
     working = _Working(state)
     for exchange in exchanges:
@@ -77,11 +77,11 @@ def update(state: State, exchanges: Iterable[Exchange]) -> State:
     return working.frozen()
 
 
-def with_waiting(state: State, waiting: Iterable[Waiting]) -> State:
-    """The state as it is to be judged while these requests are in flight; not to be kept.
+def with_waiting(state: CanaryState, waiting: Iterable[Waiting]) -> CanaryState:
+    """The state to judge while these requests are in flight; it must not be stored.
 
-    They are records, for the sample ratio, and slower than each latency that their age has passed.
-    Of a unit the oldest request counts, and none if the unit was counted already.
+    They count as records for the sample ratio, and as slower than every latency below their age.
+    Of a unit only the oldest request counts, and none if the unit was counted before.
     """
     working = _Working(state)
     for each in sorted(waiting, key=lambda each: -each.age):
@@ -91,7 +91,7 @@ def with_waiting(state: State, waiting: Iterable[Waiting]) -> State:
 
 
 class _Arm:
-    """A `Tally` that can be counted up."""
+    """A mutable `Tally`."""
 
     def __init__(self, tally: Tally) -> None:
         self.classes = {
@@ -124,24 +124,24 @@ class _Arm:
 
 
 class _Told:
-    """A `Seen` that can be counted up."""
+    """A mutable `ArmAnswers`."""
 
-    def __init__(self, seen: Seen) -> None:
+    def __init__(self, seen: ArmAnswers) -> None:
         self.statuses = dict(seen.statuses)
         self.kinds = dict(seen.kinds)
         self.answers = seen.answers
         self.size = seen.size
 
-    def frozen(self) -> Seen:
-        return Seen.model_construct(
+    def frozen(self) -> ArmAnswers:
+        return ArmAnswers.model_construct(
             statuses=self.statuses, kinds=self.kinds, answers=self.answers, size=self.size
         )
 
 
 class _Working:
-    """A `State` that can be counted up, for one call of `update`."""
+    """A mutable `CanaryState`, for one call of `update`."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: CanaryState) -> None:
         self.state = state
         self.policy = state.policy
         self.newest = -inf if state.newest is None else state.newest
@@ -150,7 +150,7 @@ class _Working:
         self.usual = state.usual
         self.answers = list(state.answers)
         self.units = dict.fromkeys(state.units)
-        self.told = {arm: _Told(state.seen.get(arm, Seen())) for arm in Arm}
+        self.told = {arm: _Told(state.seen.get(arm, ArmAnswers())) for arm in Arm}
         self.strata = {
             stratum.probability: {
                 Arm.STABLE: _Arm(stratum.stable),
@@ -267,7 +267,7 @@ class _Working:
             del self.units[next(iter(self.units))]
         return seen
 
-    def frozen(self) -> State:
+    def frozen(self) -> CanaryState:
         return self.state.model_copy(
             update={
                 "newest": None if self.newest == -inf else self.newest,
@@ -289,11 +289,11 @@ class _Working:
         )
 
 
-_Told_of = TypeVar("_Told_of", int, str)
+_Key = TypeVar("_Key", int, str)
 
 
-def _tell(told: dict[_Told_of, int], what: _Told_of) -> None:
-    """Count what people are told of; of a hostile variety only some."""
+def _tell(told: dict[_Key, int], what: _Key) -> None:
+    """Count a value to show; the number of different values is bounded."""
     if what in told or len(told) < TOLD:
         told[what] = told.get(what, 0) + 1
 
@@ -303,7 +303,7 @@ def _is_draw(exchange: Exchange) -> bool:
 
 
 def _could_be(arm: Arm, probability: float) -> bool:
-    """Whether an arm can be drawn with that probability of the canary."""
+    """Whether the arm can be drawn when the canary has that probability."""
     return 0 < probability <= 1 and (probability < 1 or arm is Arm.CANARY)
 
 
@@ -311,10 +311,10 @@ def _is_time(seconds: float) -> bool:
     return isfinite(seconds) and seconds >= 0
 
 
-def _has_latency(policy: Policy, exchange: Exchange) -> bool:
-    """Whether the latency is an answer's. How fast a 500 came says nothing."""
+def _has_latency(policy: CanaryPolicy, exchange: Exchange) -> bool:
+    """Whether the latency is that of an answer: how fast a 500 came says nothing."""
     return _is_time(exchange.latency) and policy.classed(exchange.status) != "errors"
 
 
-def _answer(exchange: Exchange) -> Answer:
-    return Answer(exchange.size, answers.kind_of(exchange.size, exchange.content))
+def _answer(exchange: Exchange) -> GoodAnswer:
+    return GoodAnswer(exchange.size, answers.kind_of(exchange.size, exchange.content))

@@ -1,8 +1,8 @@
-"""After a switch of all traffic at once: does the new version fail more often than the former did?
+"""After all traffic was switched at once: does the new version fail more often than the old one?
 
-Nobody draws who answers, since only one version does. So what is compared is after with before:
-should callers change at that very moment, the version is blamed for it. Of all that a canary is
-judged by, failed requests alone are watched, as they are least likely to change by themselves.
+Only one version answers at a time, so the comparison is of after with before: if callers change at
+that very moment, the new version is blamed. Of a canary's signals only failed requests are watched,
+as they are the least likely to change by themselves.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,73 +13,72 @@ from specs.release import BlueGreen, ErrorSignal
 from specs.traffic import Arm, Exchange
 from validators.canary import families, record
 from validators.canary.evidence import odds
-from validators.canary.policy import ERRORS_AT_MOST, Policy
-from validators.canary.state import State
+from validators.canary.policy import ERRORS_AT_MOST, CanaryPolicy
+from validators.canary.state import CanaryState
 from validators.figures import percent
-from validators.report import Check, Report, Value
+from validators.report import Check, GateValue, Report
 from validators.verdict import Verdict
 
 _HALVINGS: Final = 50
 
 
-class Before(Value):
-    """What the router remembers of the version that was left."""
+class FormerCounts(GateValue):
+    """The router's counts for the version that traffic was switched from."""
 
     requests: int = 0
     failed: int = 0
 
 
-class Watched(Value):
-    """The watch of one switch. Made by `begin`, moved by `update`."""
+class SwitchWatch(GateValue):
+    """The watch over one switch: made by `begin`, advanced by `update`."""
 
-    before: Before
+    before: FormerCounts
     level: float | None
-    """The share of requests that may fail; None: nothing says how many may, so nothing is judged.
-    """
-    state: State | None
-    """What came since; its only signal is the level."""
+    """The share of requests that may fail; None if that is unknown, so nothing is judged."""
+    state: CanaryState | None
+    """The traffic since the switch; its only signal is the level."""
 
     @property
     def requests(self) -> int:
-        """How many requests came since the switch."""
+        """Requests since the switch."""
         return self.state.requests(Arm.CANARY) if self.state else 0
 
     @property
     def failed(self) -> int:
-        """How many of them failed."""
+        """How many of those failed."""
         return self.state.errors(Arm.CANARY) if self.state else 0
 
     @property
     def log_worse(self) -> float:
-        """log E against "it fails no more often than the level": the betting odds."""
+        """log E against "it fails no more often than `level`": the betting odds."""
         return families.log_evidence(self.state, ERRORS_AT_MOST) if self.state else 0.0
 
     @property
     def worse(self) -> bool:
-        """Whether it is shown to fail more often than it may."""
+        """Whether it is shown to fail more often than allowed."""
         return self.state is not None and self.log_worse >= -log(self.state.policy.false_rollback)
 
 
-def before(rule: BlueGreen, history: Iterable[Exchange]) -> Before:
-    """What the version that is to be left did, of the router's records until now."""
-    policy = Policy(counts=(rule.errors or ErrorSignal()).counts)
+def before(rule: BlueGreen, history: Iterable[Exchange]) -> FormerCounts:
+    """The counts of the version to be left, from the router's records until now."""
+    policy = CanaryPolicy(counts=(rule.errors or ErrorSignal()).counts)
     statuses = [each.status for each in history if each.arm is Arm.STABLE]
     failed = sum(policy.classed(status) == "errors" for status in statuses)
-    return Before(requests=len(statuses), failed=failed)
+    return FormerCounts(requests=len(statuses), failed=failed)
 
 
-def begin(rule: BlueGreen, seen: Before, now: float) -> Watched:
-    """The watch from now on. Half of `false_rollback` is spent on not knowing the former's true
-    rate, half on the looks."""
+def begin(rule: BlueGreen, seen: FormerCounts, now: float) -> SwitchWatch:
+    """The watch from now on. Half of `false_rollback` covers not knowing the old version's true
+    rate, half the repeated looks."""
     errors, chance = rule.errors, rule.false_rollback / 2
     if errors is None:
-        return Watched(before=seen, level=None, state=None)
+        return SwitchWatch(before=seen, level=None, state=None)
     limits = [at_most(seen, chance) + errors.not_worse_by]
     limits += [errors.at_most] if errors.at_most else []
     level = min(limits)
     if not 0 < level < 1:
-        return Watched(before=seen, level=None, state=None)
-    policy = Policy(
+        return SwitchWatch(before=seen, level=None, state=None)
+    policy = CanaryPolicy(
         counts=errors.counts,
         errors_margin=None,
         errors_at_most=level,
@@ -92,23 +91,23 @@ def begin(rule: BlueGreen, seen: Before, now: float) -> Watched:
         minimum_bake=0.0,
         deadline=rule.keep_for.total_seconds(),
     )
-    return Watched(before=seen, level=level, state=record.begin(policy, (), now))
+    return SwitchWatch(before=seen, level=level, state=record.begin(policy, (), now))
 
 
-def update(watched: Watched, exchanges: Sequence[Exchange]) -> Watched:
-    """The watch after these records, each given once; what began before the switch is left out."""
+def update(watched: SwitchWatch, exchanges: Sequence[Exchange]) -> SwitchWatch:
+    """The watch after these records, each given once; requests before the switch are left out."""
     state = watched.state
     if state is None:
         return watched
-    # All go to one version: as many draws that could not have gone otherwise.
+    # All go to one version: draws with only one possible result.
     new = [each._replace(arm=Arm.CANARY, probability=1.0) for each in exchanges]
     since = [each for each in new if each.at >= state.began]
     return watched.model_copy(update={"state": record.update(state, since)})
 
 
-def at_most(seen: Before, chance: float) -> float:
-    """The highest rate of failures that such counts leave possible: a true rate is above that with
-    no more than this chance (Chernoff's bound)."""
+def at_most(seen: FormerCounts, chance: float) -> float:
+    """An upper bound for the true rate of failures, given these counts: it is exceeded with at most
+    this chance (Chernoff's bound)."""
     if not seen.requests:
         return 1.0
     share = seen.failed / seen.requests
@@ -125,8 +124,8 @@ def _divergence(share: float, rate: float) -> float:
     return sum(a * log(a / b) for a, b in terms if a > 0 and b > 0)
 
 
-def headline(watched: Watched, former: str) -> str:
-    """What was seen, against what the former did, in a sentence."""
+def headline(watched: SwitchWatch, former: str) -> str:
+    """The failures since the switch and before it, in a sentence."""
     seen, level = watched.before, watched.level
     since = "no request has come since the switch"
     if watched.requests:
@@ -135,10 +134,10 @@ def headline(watched: Watched, former: str) -> str:
     was = f"{seen.failed:,} of {seen.requests:,} of {former} before"
     if level is None:
         return f"Failed requests are not watched: {since}, {was}."
-    return f"Since the switch {since}, {was}; at most {percent(level)} may."
+    return f"Since the switch {since}, {was}; at most {percent(level)} may fail."
 
 
-def report(watched: Watched, subject: str, former: str) -> Report:
+def report(watched: SwitchWatch, subject: str, former: str) -> Report:
     """The watch as a report with one check."""
     seen = watched.before
     limit = 1 / watched.state.policy.false_rollback if watched.state else 0.0

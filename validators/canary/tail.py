@@ -1,7 +1,7 @@
 """Where a latency signal found the canary slower: the part of the distribution, in shares.
 
-A signal named after one quantile watches all of them (`latency.prior`), so what convicts need not
-be the quantile it is named after. The bet that holds the most evidence says where to look.
+A signal named after one quantile watches all of them (`latency.prior`), so it may roll back for
+another one. The bet with the most evidence tells which.
 """
 
 from collections.abc import Iterable
@@ -11,41 +11,41 @@ from typing import NamedTuple
 from specs.traffic import Arm
 from validators.canary import families, latency
 from validators.canary.bets import log_sum
-from validators.canary.judgement import Evidence
+from validators.canary.judgement import SignalJudgement
 from validators.canary.record import is_current
-from validators.canary.state import State
+from validators.canary.state import CanaryState
 from validators.figures import milliseconds, percent
 
 
-class Share(NamedTuple):
-    """How many answers of an arm took longer than a time."""
+class SlowAnswers(NamedTuple):
+    """How many answers of an arm took longer than some time."""
 
     slower: int
     answers: int
 
     @property
     def share(self) -> float:
-        """Of all of them; 0 where there are none."""
+        """The share of those that did; 0 if there are no answers."""
         return self.slower / self.answers if self.answers else 0.0
 
 
 class Tail(NamedTuple):
-    """The part of the latencies whose bet holds the most evidence against the canary."""
+    """The part of the distribution whose bet has the most evidence against the canary."""
 
     level: float
-    """The quantile of stable's latencies before the canary that it begins at."""
+    """The quantile of stable's latencies before the canary where the part begins."""
     everywhere: bool
-    """Whether the bet was on all of the distribution; `level` is then where it shows most."""
+    """Whether the bet was on the whole distribution; `level` is then where it shows most."""
     beyond: float
-    """Seconds: that quantile of stable's."""
+    """That quantile of stable's, in seconds."""
     margin: float
     """How much longer the canary may take, relative."""
-    stable: Share
+    stable: SlowAnswers
     """Of stable's answers, those that took longer than `beyond`."""
-    canary: Share
+    canary: SlowAnswers
     """Of the canary's, those that took longer than `beyond` and the margin."""
     late: bool
-    """Whether the evidence is of bets that began while the canary ran: it was better before."""
+    """Whether the evidence comes from bets that began later: the canary was better at first."""
 
     @property
     def allowed(self) -> float:
@@ -54,7 +54,7 @@ class Tail(NamedTuple):
 
     @property
     def name(self) -> str:
-        """`beyond p99.9`: of what stable did before the canary."""
+        """`beyond p99.9`, of stable's latencies before the canary."""
         return "throughout" if self.everywhere else f"beyond p{100 * self.level:g}"
 
     def __str__(self) -> str:
@@ -68,10 +68,10 @@ class Tail(NamedTuple):
         )
 
 
-def convicting(state: State | None, evidence: Evidence) -> Tail | None:
-    """The part of the distribution that the evidence of a judgement is of.
+def convicting(state: CanaryState | None, evidence: SignalJudgement) -> Tail | None:
+    """The part of the distribution that the evidence comes from.
 
-    None where the state holds less than was judged: requests in flight are not kept.
+    None if the state has less evidence than was judged, as requests in flight are not stored.
     """
     tail = tail_of(state, evidence.signal) if state is not None else None
     if state is None or tail is None:
@@ -80,10 +80,10 @@ def convicting(state: State | None, evidence: Evidence) -> Tail | None:
     return tail if kept > evidence.log_worse - log(2) else None
 
 
-def tail_of(state: State, signal: str) -> Tail | None:
-    """Where that latency signal has the most evidence against the canary.
+def tail_of(state: CanaryState, signal: str) -> Tail | None:
+    """Where a latency signal has the most evidence against the canary.
 
-    None while there are no bins, and so no bets, or for a signal that is no latency.
+    None while there are no bins, and so no bets, or if the signal is not a latency.
     """
     if (
         state.bins is None
@@ -102,14 +102,14 @@ def tail_of(state: State, signal: str) -> Tail | None:
     return _tail(state, signal, best, everywhere=everywhere, late=late)
 
 
-def _tail(state: State, signal: str, level: float, *, everywhere: bool, late: bool) -> Tail:
+def _tail(state: CanaryState, signal: str, level: float, *, everywhere: bool, late: bool) -> Tail:
     assert state.bins is not None
     place, own = families.watched(state, signal)
     at = latency.edge(state.bins, level)
 
-    def slower(arm: Arm) -> Share:
+    def slower(arm: Arm) -> SlowAnswers:
         counts = state.latencies(arm, place)
-        return Share(sum(counts[at + 1 :]), sum(counts))
+        return SlowAnswers(sum(counts[at + 1 :]), sum(counts))
 
     return Tail(
         level=level,
@@ -122,8 +122,8 @@ def _tail(state: State, signal: str, level: float, *, everywhere: bool, late: bo
     )
 
 
-def _gains(state: State, signal: str) -> tuple[list[float], list[float]]:
-    """What each bet adds to the evidence, as logarithms: begun with the canary, and begun later."""
+def _gains(state: CanaryState, signal: str) -> tuple[list[float], list[float]]:
+    """The log evidence of each bet: for bets begun with the canary, and for those begun later."""
     logs, weights = families.wealth(state, signal), families.prior(state, signal)
     plain = [weight + gain for weight, gain in zip(weights, logs, strict=True)]
     planned = state.policy.restarts

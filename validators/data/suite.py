@@ -1,16 +1,16 @@
-"""Read a Great Expectations suite, JSON or YAML, with the place of everything in it.
+"""Read a Great Expectations suite, JSON or YAML, with the position of everything in it.
 
-Only its structure is judged here, without importing Great Expectations: `headgate validate` has
-to answer at once, and the gate itself says the rest.
+Only its structure is checked here, without importing Great Expectations: `headgate validate` must
+answer at once, and the gate checks the rest.
 """
 
 import json
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast, get_args
 
-from specs.explain import locate, nearest, shown
-from specs.problems import Problem, in_order
-from specs.tree import MOST_BYTES, Path, Tree, parse
+from specs.loading.explain import locate, nearest, shown
+from specs.loading.problems import Problem, in_order
+from specs.loading.tree import MOST_BYTES, Tree, YamlPath, parse
 
 Severity = Literal["critical", "warning", "info"]
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
@@ -40,24 +40,24 @@ class Expectation:
     line: int | None = None
     column: int | None = None
     may_be_empty: bool = False
-    """Whether it holds where there is nothing to check: `meta: {may_be_empty: true}`."""
+    """Whether it passes when there is nothing to check: `meta: {may_be_empty: true}`."""
 
 
 @dataclass(frozen=True)
 class Suite:
-    """What a text says; beside problems stand the expectations that could still be read."""
+    """A suite that was read: its problems, and the expectations that could be read despite them."""
 
     expectations: tuple[Expectation, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
 def suite_problems(text: str, file: str) -> tuple[Problem, ...]:
-    """What is wrong with the structure of the suite in `file`, for `headgate validate`."""
+    """The problems in the structure of the suite in `file`, for `headgate validate`."""
     return read_suite(text, file).problems
 
 
 def read_suite(text: str, file: str) -> Suite:
-    """All expectations and all problems of the text; never raises for what the text says."""
+    """All expectations and all problems of the text; never raises, whatever the text."""
     tree = parse(text)
     content: object = tree.root.plain if tree.root is not None else None
     faults = tree.faults
@@ -65,14 +65,14 @@ def read_suite(text: str, file: str) -> Suite:
         try:
             content = json.loads(text, parse_constant=_refuse)
         except _NotFiniteError as error:
-            message = f"{error} is no number: write a limit, or leave it out"
+            message = f"{error} is not a number: write a limit, or leave it out"
             return Suite((), (Problem("error", "not-finite", message, file),))
         except (ValueError, RecursionError) as error:
             where = (error.lineno, error.colno) if isinstance(error, json.JSONDecodeError) else ()
             said = error.msg if isinstance(error, json.JSONDecodeError) else "cannot be read"
             return Suite((), (Problem("error", "syntax", f"not JSON: {said}", file, *where),))
         if tree.root is None:
-            faults = ()  # JSON that is no YAML, e.g. indented by tabs: good, without positions
+            faults = ()  # valid JSON but not YAML, e.g. indented by tabs: fine, without positions
     if faults:
         broken = (
             Problem("error", fault.code, fault.message, file, *tree.position(fault.start), "",
@@ -84,7 +84,7 @@ def read_suite(text: str, file: str) -> Suite:
 
 
 class _NotFiniteError(Exception):
-    """A number that JSON does not have, and to which nothing compares as more or less."""
+    """A number that JSON does not have and that cannot be a limit."""
 
 
 def _refuse(constant: str) -> None:
@@ -119,7 +119,7 @@ class _Reader:
         read = [self._expectation(item, ("expectations", i)) for i, item in enumerate(items)]
         return Suite(tuple(one for one in read if one is not None), in_order(self._problems))
 
-    def _expectation(self, item: object, path: Path) -> Expectation | None:
+    def _expectation(self, item: object, path: YamlPath) -> Expectation | None:
         if not isinstance(item, dict):
             self._add("type", "an expectation is a mapping with `type` and `kwargs`", path, item)
             return None
@@ -147,14 +147,14 @@ class _Reader:
         line, column = locate(self._tree, path) if self._tree.root else (None, None)
         return Expectation(kind, kwargs, cast("Severity", severity), line, column, bool(empty))
 
-    def _keys(self, mapping: dict[str, Any], known: tuple[str, ...], path: Path) -> None:
+    def _keys(self, mapping: dict[str, Any], known: tuple[str, ...], path: YamlPath) -> None:
         for key in mapping:
             if key in known:
                 continue
             meant = _BEFORE_1_0.get(key)
             message = f"unknown key `{_short(key)}`"
             if meant:
-                message += ", the form before Great Expectations 1.0"
+                message += " of a suite before Great Expectations 1.0"
             self._add(
                 "unknown-key",
                 message,
@@ -168,7 +168,7 @@ class _Reader:
         self,
         code: str,
         message: str,
-        path: Path,
+        path: YamlPath,
         found: object = None,
         expected: str | None = None,
         meant: str | None = None,

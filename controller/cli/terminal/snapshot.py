@@ -1,6 +1,6 @@
-"""Reads from the store what `status` shows."""
+"""Reads what `status` shows from the store."""
 
-import json
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,13 +12,14 @@ from controller.cli.terminal.views import (
     PipelineView,
     RunView,
     ScheduleView,
+    StallView,
     StatusSnapshot,
-    TroubleView,
     environment_view,
-    owed_view,
+    failing_action_view,
     pipeline_view,
     run_view,
-    trouble_view,
+    set_aside_view,
+    stall_view,
 )
 from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import EnvironmentState
@@ -29,42 +30,40 @@ from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Run
 from controller.machine.stall import Stall
 from controller.reconcile.resting import resting
+from controller.reconcile.stalls import KIND as STALL
 from controller.sources.crontab import Crontab
 from controller.store.protocol import StoreReader
 from controller.store.versions import Versions
-from deployers import control
-from deployers.protocol import Silence
-from deployers.silences import silences
-from deployers.site import HOST, Site
+from deployers.protocol import Glance
+from deployers.registry import SERVING, make_window
 
 HISTORY = 50
-"""How many ended rollouts of an environment are looked through for the one that serves."""
+"""How many past rollouts of an environment are searched for the one that it serves."""
 
 
 async def snapshot(
     store: StoreReader, home: Path | None = None, names: Sequence[str] | None = None
 ) -> StatusSnapshot:
-    """The state at this moment. `home` lets it say whether a controller runs, and addresses;
-    `names`, of the repositories in the settings, which pipelines rest."""
+    """The state at this moment. With `home`, it says whether a controller runs and where
+    environments serve; with the `names` of the repositories in the settings, which pipelines are
+    no longer managed."""
     pipelines = sorted(values(await store.list("pipeline"), PipelineState), key=lambda p: p.name)
     versions = Versions(store)
-    addresses = _addresses(home, pipelines) if home else {}
-    silent = await _silent(home, pipelines) if home else {}
+    glances = await _glances(home, pipelines) if home else {}
     return StatusSnapshot(
         at=time.time(),
-        pipelines=tuple(
-            [await _pipeline(store, versions, p, addresses, silent) for p in pipelines]
-        ),
-        failing=tuple(owed_view(owed) for owed in await store.outbox() if owed.error),
-        troubles=tuple(await _troubles(store)),
+        pipelines=tuple([await _pipeline(store, versions, p, glances) for p in pipelines]),
+        failing=tuple(failing_action_view(entry) for entry in await store.outbox() if entry.error),
+        stalls=tuple(await _stalls(store)),
+        set_aside=tuple(set_aside_view(message) for message in await store.set_aside()),
         controller=controller_pid(home) if home else None,
         resting=await resting(store, names) if names is not None else (),
     )
 
 
-async def _troubles(store: StoreReader) -> list[TroubleView]:
-    found = values(await store.list("trouble", live=True), Stall)
-    views = [trouble_view(trouble) for trouble in found if not trouble.over]
+async def _stalls(store: StoreReader) -> list[StallView]:
+    found = values(await store.list(STALL, live=True), Stall)
+    views = [stall_view(stall) for stall in found if not stall.over]
     return sorted(views, key=lambda view: view.since or 0.0)
 
 
@@ -72,24 +71,23 @@ async def _pipeline(
     store: StoreReader,
     versions: Versions,
     pipeline: PipelineState,
-    addresses: Mapping[str, str],
-    silent: Mapping[str, Silence],
+    glances: Mapping[str, Glance],
 ) -> PipelineView:
     environments = []
     for name in reversed(ENVIRONMENTS):
         record = await store.get(Key("environment", f"{pipeline.name}/{name}"))
         if record is not None:
             env = parsed(EnvironmentState, record.body)
-            view = await _environment(store, versions, env, addresses, silent)
+            view = await _environment(store, versions, env, glances)
             environments.append(view)
     names = [*pipeline.active.values(), *(last.run for last in pipeline.last.values())]
     runs = [await _run(store, name) for name in dict.fromkeys(names)]
-    shown = _worth_showing([r for r in runs if r])
+    shown = _current([r for r in runs if r])
     return pipeline_view(pipeline, environments, shown, _schedule(pipeline))
 
 
 def _schedule(pipeline: PipelineState) -> ScheduleView | None:
-    """When it runs next by the clock; a time that was missed is made up for at once."""
+    """When its schedule is next due. A missed time is made up for at once."""
     asked = pipeline.schedule
     if asked is None or pipeline.gone is not None:
         return None
@@ -98,8 +96,8 @@ def _schedule(pipeline: PipelineState) -> ScheduleView | None:
     return ScheduleView(cron=asked.cron, timezone=asked.timezone, next=moment)
 
 
-def _worth_showing(runs: list[RunView]) -> list[RunView]:
-    """Those in progress, and before them the newest that ended."""
+def _current(runs: list[RunView]) -> list[RunView]:
+    """The runs in progress, and the last one that ended."""
     newest = sorted(runs, key=lambda run: -run.created)
     live = [run for run in newest if run.outcome == "running"]
     return live + [run for run in newest if run.outcome != "running"][:1]
@@ -118,8 +116,7 @@ async def _environment(
     store: StoreReader,
     versions: Versions,
     env: EnvironmentState,
-    addresses: Mapping[str, str],
-    silent: Mapping[str, Silence],
+    glances: Mapping[str, Glance],
 ) -> EnvironmentView:
     version = None
     if env.rollout is not None:
@@ -131,31 +128,12 @@ async def _environment(
         if (one.pipeline, one.environment) == (env.pipeline, env.name)
     ]
     ended.sort(key=lambda one: -one.at)
-    return environment_view(env, version, ended, addresses.get(env.place), silent.get(env.place))
+    seen = glances.get(env.place, Glance())
+    return environment_view(env, version, ended, seen.address, seen.silence)
 
 
-async def _silent(home: Path, pipelines: list[PipelineState]) -> dict[str, Silence]:
-    """The places whose canary lost its traffic, as nobody watched it."""
-    found = await silences(home)
+async def _glances(home: Path, pipelines: list[PipelineState]) -> dict[str, Glance]:
+    """Where environments answer, and which canaries lost their traffic, by place."""
+    window = make_window(home / SERVING)
     places = [f"{pipeline.name}/{name}" for pipeline in pipelines for name in ENVIRONMENTS]
-    keys = {place: Site.of(home, place).key for place in places}
-    return {place: found[key].silence for place, key in keys.items() if key in found}
-
-
-def _addresses(home: Path, pipelines: list[PipelineState]) -> dict[str, str]:
-    """Where environments of this machine answer, as their routers wrote it down."""
-    found = {}
-    for pipeline in pipelines:
-        for name in ENVIRONMENTS:
-            place = f"{pipeline.name}/{name}"
-            folder = Site.of(home / "serving" / "places", place).folder
-            state = folder / control.STATE
-            if not (folder / control.SOCKET).exists():
-                continue  # `headgate down` ended it
-            try:
-                port = json.loads(state.read_text()).get("port")
-            except (OSError, ValueError):
-                continue
-            if port:
-                found[place] = f"http://{HOST}:{port}"
-    return found
+    return dict(zip(places, await asyncio.gather(*map(window.glance, places)), strict=True))

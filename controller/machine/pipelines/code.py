@@ -2,9 +2,9 @@
 
 from controller.machine.core import Value
 from controller.machine.runs.graph import SourceTree
+from specs.loading.problems import Problem
 from specs.model import SPEC_FILE, is_spec_file
 from specs.model import Pipeline as Spec
-from specs.problems import Problem
 
 
 def spec_at(place: str) -> str:

@@ -14,7 +14,7 @@ from controller.machine.runs.graph import Graph, SourceTree
 from controller.machine.runs.run import Progress, Run, Tried, Trigger
 from controller.store.protocol import Put, Transaction
 from specs.digests import digest
-from specs.lint import check
+from specs.lint.check import check
 from specs.model import Pipeline as Spec
 from specs.traffic import Arm, Exchange
 from validators.verdict import Verdict

@@ -32,8 +32,8 @@ def test_doctor_warns_and_names_what_to_install(desk: Desk, without: dict[str, s
     done = subprocess.run(command, env=without, capture_output=True, text=True)
     (found,) = (one for one in json.loads(done.stdout) if one["what"] == "confinement")
     assert found["state"] == "warning"
-    assert "its secrets and state included (bwrap is not on PATH)" in found["message"]
-    assert "apt install bubblewrap" in found["mend"]
+    assert "including its secrets and state (bwrap is not on PATH)" in found["message"]
+    assert "apt install bubblewrap" in found["fix"]
 
 
 def test_up_warns_in_one_line(desk: Desk, without: dict[str, str]) -> None:
@@ -49,7 +49,7 @@ def test_up_warns_in_one_line(desk: Desk, without: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("account", "told"), [("nobody-of-that-name", "create it"), ("root", "no user of its own")]
+    ("account", "told"), [("nobody-of-that-name", "create it"), ("root", "name another one")]
 )
 def test_an_account_that_steps_cannot_run_as_is_an_error(
     desk: Desk, account: str, told: str

@@ -9,7 +9,7 @@ import pytest
 from controller.config.secrets import Secrets
 from controller.doctor.databases import examine_databases
 from controller.doctor.findings import Finding
-from specs.load import load
+from specs.loading.load import load
 from specs.model import Pipeline
 from tests.servers.postgresql import Postgresql
 
@@ -48,9 +48,9 @@ def lite(tmp_path: Path) -> str:
 
 async def test_a_database_that_answers_is_found_good(lite: str) -> None:
     one = await found(lite)
-    assert (one.state, one.message) == ("ok", "the database of ${SHOP} answers its version")
+    assert (one.state, one.message) == ("ok", "the database at ${SHOP} answers its version")
     other = await found(lite, version="")
-    assert (other.state, other.message) == ("ok", "the database of ${SHOP} answers a query")
+    assert (other.state, other.message) == ("ok", "the database at ${SHOP} answers a query")
 
 
 @pytest.mark.parametrize(

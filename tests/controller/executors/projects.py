@@ -10,9 +10,9 @@ from controller.machine.runs.attempt import Recipe
 from controller.machine.runs.graph import SourceTree
 from controller.machine.runs.projects import recipe_of
 from specs.digests import digest
-from specs.load import load
+from specs.loading.load import load
 from specs.model import Pipeline
-from specs.projects.survey import Asked, survey
+from specs.projects.survey import SurveyRequest, survey
 
 BACKEND = """
 import os, zipfile
@@ -97,9 +97,9 @@ def source_of(top: Path) -> SourceTree:
     files = {path.relative_to(top).as_posix(): _id(path) for path in paths}
     pipeline = spec_of(top)
     texts: dict[str, str | None] = {}
-    while (found := survey(Asked(pipeline.environment, "", files, texts, "3.11.1"))).wanted:
+    while (found := survey(SurveyRequest(pipeline.environment, "", files, texts, "3.11.1"))).wanted:
         texts |= {path: (top / path).read_text() for path in found.wanted}
-    assert found.troubles == (), found.troubles
+    assert found.problems == (), found.problems
     return SourceTree(
         repository="team", commit="c" * 40, folder="", files=files, project=found.project
     )

@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from controller.executors.registry import EXECUTORS
-from specs.lint_images import NOT_SUPPORTED
+from specs.lint.images import NOT_SUPPORTED
 from specs.model import ExecutorKind
 from tests.contracts.executor import ExecutorContract, Site
 from tests.controller.executors.docker_site import DockerSite

@@ -129,7 +129,7 @@ async def test_an_image_is_built_once_and_a_build_that_fails_says_why(
             engine.build(tmp_path, digest), engine.build(tmp_path, digest)
         )
         assert first == second
-        with pytest.raises(Exception, match=r"(?s)mend its Dockerfile.*COPY failed"):
+        with pytest.raises(Exception, match=r"(?s)fix its Dockerfile.*COPY failed"):
             await engine.build(broken, "f" * 64)
         docker_site.docker(lambda client: client.api.remove_image(first, force=True))
     finally:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from controller.git import Mirror
 from controller.git.environment_file import Invalid, message_of, parse, to_yaml
 from controller.git.environments import BRANCH, Environments, is_ours
-from controller.git.swap import HEADGATE, Backoff
+from controller.git.swap import HEADGATE, RetryTiming
 from controller.machine.environments.file import (
     EnvironmentFile,
     LastChange,
@@ -213,7 +213,7 @@ async def test_owing_a_commit_twice_writes_it_once(ada: Person, tmp_path: Path) 
 
 
 async def test_a_human_push_in_between_survives_and_is_seen(ada: Person, tmp_path: Path) -> None:
-    environments = Environments(mirror_of(ada.remote, tmp_path), backoff=Backoff(no_sleep))
+    environments = Environments(mirror_of(ada.remote, tmp_path), backoff=RetryTiming(no_sleep))
     await environments.write(lambda _: release(1), "production", "flight-delay", "one", "a1")
     seen: list[EnvironmentFile | None] = []
 
@@ -300,7 +300,7 @@ def test_two_controllers_at_once_lose_nothing(ada: Person, tmp_path: Path) -> No
 
 async def test_a_branch_that_always_moves_is_given_up_for_now(ada: Person, tmp_path: Path) -> None:
     environments = Environments(
-        mirror_of(ada.remote, tmp_path), backoff=Backoff(no_sleep, lambda: 0.5)
+        mirror_of(ada.remote, tmp_path), backoff=RetryTiming(no_sleep, lambda: 0.5)
     )
 
     def change(_: EnvironmentFile | Invalid | None) -> EnvironmentFile:
@@ -326,7 +326,7 @@ async def test_the_past_of_a_file_is_each_commit_with_what_it_said(
     ada: Person, tmp_path: Path
 ) -> None:
     mirror = mirror_of(ada.remote, tmp_path)
-    branch = Environments(mirror, backoff=Backoff(sleep=no_sleep))
+    branch = Environments(mirror, backoff=RetryTiming(sleep=no_sleep))
     for number in (1, 4, 2):
         file = release(number)
         await branch.write(lambda _, f=file: f, "production", "flight-delay", "say", f"w{number}")  # type: ignore[misc]  # bound in the loop

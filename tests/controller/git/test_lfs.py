@@ -9,10 +9,10 @@ import pytest
 from controller.git import Mirror, lfs
 from controller.git.pointers import pointers
 from controller.git.repositories import Repositories
-from controller.planning.choosing import meant
+from controller.planning.choosing import spec_argument
 from controller.planning.gathering import check_at, gather, tracked_from
 from specs.failures import NeedsHuman, TryAgain
-from specs.problems import has_errors
+from specs.loading.problems import has_errors
 from tests.controller.git.git_server import Person, run_git
 
 needs_lfs = pytest.mark.skipif(not shutil.which("git-lfs"), reason="git-lfs is not installed")
@@ -216,7 +216,9 @@ async def test_a_pointer_without_lfs_is_an_error_at_validate_plan_and_run(
     words = "`steps.train` reads data.bin: a Git LFS pointer to 12,345 bytes"
     assert pointers(tracked_from(ada.clone).seen).keys() == {"data.bin"}
     for revision in (None, sha):
-        problems = gather(meant(ada.clone, None, "headgate plan"), revision, None).loaded.problems
+        problems = gather(
+            spec_argument(ada.clone, None, "headgate plan"), revision, None
+        ).loaded.problems
         assert [problem.message.startswith(words) for problem in problems] == [True]
         assert "install git-lfs" in problems[0].message
     code = await Repositories({"toy": mirror}, tmp_path / "trees").code(
@@ -231,7 +233,7 @@ async def test_a_spec_that_lfs_keeps_is_named_as_a_pointer(
 ) -> None:
     attributes = {".gitattributes": "*.yaml filter=lfs\n"}
     sha = ada.push({"ml-pipeline.yaml": POINTER, "train.py": "x", **attributes})
-    (problem,) = gather(meant(ada.clone, None, "headgate plan"), sha, None).loaded.problems
+    (problem,) = gather(spec_argument(ada.clone, None, "headgate plan"), sha, None).loaded.problems
     assert problem.message.startswith("this is a Git LFS pointer")
     code = await Repositories({"toy": mirror}, tmp_path / "trees").code(
         "toy", sha, "ml-pipeline.yaml"
@@ -247,12 +249,12 @@ async def test_a_suite_that_lfs_keeps_is_an_error_since_its_rules_could_not_be_c
     dataset = "datasets: {rows: {uri: 's3://lake/*.csv', expectations: suite.yaml}}\n"
     attributes = {".gitattributes": "suite.yaml filter=lfs\n"}
     sha = ada.push({"ml-pipeline.yaml": SPEC + dataset, "suite.yaml": POINTER, **attributes})
-    words = "the suite of `rows` is kept in Git LFS"
+    words = "the suite of `rows` is in Git LFS"
     source = tracked_from(ada.clone)
     in_the_work_tree = check_at((SPEC + dataset).encode(), "ml-pipeline.yaml", source)
     for loaded in (
         in_the_work_tree,
-        gather(meant(ada.clone, None, "headgate plan"), sha, None).loaded,
+        gather(spec_argument(ada.clone, None, "headgate plan"), sha, None).loaded,
     ):
         said = [one.message for one in loaded.problems if one.severity == "error"]
         assert [message.startswith(words) for message in said] == [True]
@@ -269,7 +271,7 @@ def test_a_clone_that_needs_lfs_and_has_none_says_so(ada: Person, without_lfs: N
     run_git(ada.clone, "config", "filter.lfs.required", "true")
     (ada.clone / "data.bin").write_text("1")
     with pytest.raises(NeedsHuman, match="git-lfs is not on PATH: install it"):
-        gather(meant(ada.clone, None, "headgate plan"), None, None)
+        gather(spec_argument(ada.clone, None, "headgate plan"), None, None)
 
 
 async def test_a_submodule_is_an_error_at_validate_plan_and_run(
@@ -282,7 +284,7 @@ async def test_a_submodule_is_an_error_at_validate_plan_and_run(
     sha = ada.head("main")
     words = f"`steps.train` reads vendor/lib: a submodule at {first[:12]}"
     assert tracked_from(ada.clone).seen["vendor/lib"].startswith("submodule:")
-    problems = gather(meant(ada.clone, None, "headgate plan"), sha, None).loaded.problems
+    problems = gather(spec_argument(ada.clone, None, "headgate plan"), sha, None).loaded.problems
     assert [problem.message.startswith(words) for problem in problems] == [True]
     code = await Repositories({"toy": mirror}, tmp_path / "trees").code(
         "toy", sha, "ml-pipeline.yaml"
@@ -294,7 +296,9 @@ async def test_a_submodule_is_an_error_at_validate_plan_and_run(
     run_git(ada.clone, "commit", "-q", "--amend", "-m", "Left out")
     run_git(ada.clone, "push", "-q", "-f", "origin", "HEAD:main")
     assert not has_errors(
-        gather(meant(ada.clone, None, "headgate plan"), ada.head("main"), None).loaded.problems
+        gather(
+            spec_argument(ada.clone, None, "headgate plan"), ada.head("main"), None
+        ).loaded.problems
     )
 
 

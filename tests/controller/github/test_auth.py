@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from controller.github.answers import GitHubRefused, NotFound
 from controller.github.auth import App, Personal
 from controller.github.client import Client
+from controller.github.responses import GitHubRefused, NotFound
 from controller.github.transport import Transport
 from specs.failures import NeedsHuman, TryAgain
 from tests.controller.github.little_github import Asked, LittleGitHub, Says
@@ -209,7 +209,7 @@ async def test_a_private_key_that_is_none_is_refused_at_once_and_not_shown() -> 
 
 @pytest.mark.parametrize("token", ["", "two words", "ghp_x\n", "ghp_é"])
 def test_a_personal_token_with_a_line_break_is_refused_before_it_is_sent(token: str) -> None:
-    with pytest.raises(NeedsHuman, match="no token has"):
+    with pytest.raises(NeedsHuman, match="invalid characters"):
         Personal(token)
 
 
@@ -218,5 +218,5 @@ async def test_a_person_has_one_token_and_no_checks() -> None:
     person = Personal("ghp_x")
     assert await person.token(REPO) == await person.token("hexa/ships")
     assert not person.forget(await person.token(REPO))
-    assert not Client(transport, person).can_check
+    assert not Client(transport, person).can_create_checks
     await transport.close()

@@ -6,10 +6,10 @@ from contextlib import suppress
 
 import pytest
 
-from controller.github.answers import GitHubRefused
 from controller.github.client import Client
 from controller.github.comment import parse
 from controller.github.forge import GitHubForge
+from controller.github.responses import GitHubRefused
 from controller.github.transport import Transport, api_of
 from controller.reports.protocol import Annotation, CommitReport
 from specs.failures import Failure, TryAgain

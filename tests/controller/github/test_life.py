@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from controller.github.answers import GitHubRefused, NotFound
 from controller.github.auth import App
 from controller.github.client import Client
+from controller.github.responses import GitHubRefused, NotFound
 from controller.github.transport import Transport, api_of
 from controller.github.webhooks import Hint
 from controller.machine.core import Envelope, Key, Message

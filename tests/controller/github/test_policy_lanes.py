@@ -10,10 +10,10 @@ from controller.artifacts import Artifacts
 from controller.config.secrets import Secrets
 from controller.git import Mirror
 from controller.git.repositories import Repositories
-from controller.github.answers import GitHubRefused
 from controller.github.client import Client
 from controller.github.forge import GitHubForge
 from controller.github.pulls import Pulls
+from controller.github.responses import GitHubRefused
 from controller.machine.actions import AnswerCommand, ReportCommit, ReportPolicy
 from controller.machine.core import Envelope, Key, parsed
 from controller.machine.repositories.repository import RepositoryState as State
@@ -22,7 +22,7 @@ from controller.reconcile.loop import Loop
 from controller.reconcile.outbox import RuntimePolicy
 from controller.reconcile.workqueue import Backoff
 from controller.reports.applier import ReportApplier
-from controller.reports.policies import PolicyApplier
+from controller.reports.policy_applier import PolicyApplier
 from controller.reports.protocol import CommitReport
 from controller.store.sqlite import SqliteStore
 from controller.wiring.reconcilers import repositories as repositories_of

@@ -306,7 +306,7 @@ async def test_a_proposal_says_first_what_was_loosened_since_what_serves(
     text = room.pulls[0].body or ""
     heading, below, *_ = text.split("\n\n")
     assert heading.endswith(said)
-    loosened = "### ⚠️ 1 rule was loosened since v3, which serves now"
+    loosened = "### ⚠️ 1 rule was loosened since v3, the version that serves now"
     assert (below == loosened) == (limit < 0.6)
     assert ("**at least 0.6** | **at least 0.5** |" in text) == (limit < 0.6)
 
@@ -314,4 +314,6 @@ async def test_a_proposal_says_first_what_was_loosened_since_what_serves(
 async def test_a_proposal_whose_rules_cannot_be_compared_any_more_says_so(room: Room) -> None:
     await room.proposals.propose(OWNER, propose())
     text = room.pulls[0].body or ""
-    assert "**Whether rules were loosened since v1, which serves now, is not known**" in text
+    assert (
+        "**Whether rules were loosened since v1, the version that serves now, is unknown**" in text
+    )

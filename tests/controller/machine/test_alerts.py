@@ -16,8 +16,7 @@ from controller.machine.environments.environment import (
     desired,
     server_name,
 )
-from deployers.protocol import Observed as Deployed
-from deployers.protocol import ServerStatus
+from deployers.protocol import Deployed, ServerStatus
 from tests.controller.machine.kit import fields, version
 from tests.controller.machine.site import Site, running
 
@@ -261,7 +260,7 @@ def test_what_is_told_of_a_rollback_says_since_when_whom_it_hurt_and_what_differ
     assert known.rollout == "mean-production-2"
     assert known.beside == str(one.versions[1].ref)
     assert known.differs == ("params.depth: 6 → 7",)
-    assert known.hurt == "10 of 10 requests to the canary failed (100 %; of stable's 0 %)"
+    assert known.hurt == "10 of 10 requests to the canary failed (100 %; stable: 0 %)"
     began, failed, *_, ended = known.since
     assert (began.what, failed.what) == ("canary began", "first failed request")
     assert ended.what == "rolled back"
@@ -646,7 +645,7 @@ def test_a_stable_server_that_hangs_is_told_at_once_however_soon_it_is_back() ->
     assert env.unready_since is None
 
 
-SILENT = "nothing was answered for 16 s, and it is started again after 15 s"
+SILENT = "nothing was answered for 16 s; it is restarted after 15 s"
 
 
 def test_a_router_that_hangs_is_told_once_and_its_end_when_it_answers() -> None:

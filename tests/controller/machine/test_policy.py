@@ -4,7 +4,7 @@ import pytest
 
 from controller.machine.pipelines.policy import changes
 from controller.machine.runs.graph import Rules
-from specs.lint import check
+from specs.lint.check import check
 from tests.controller.cli.seeds import SPEC
 from tests.controller.machine.kit import source
 

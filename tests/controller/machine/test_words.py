@@ -4,7 +4,7 @@ import pytest
 
 from controller.machine.words import fit
 from controller.reports.build import build
-from tests.controller.reports.stories import broken, graph, run
+from tests.controller.reports.stories import failed_step, graph, run
 from tests.controller.reports.test_build import SHA, action
 
 FOLDER = "/srv/home/attempts/flight-delay-6.train.2/code"
@@ -86,7 +86,7 @@ def test_other_words_stay_but_for_the_folder_of_the_attempt() -> None:
 
 
 def test_a_report_of_a_failed_step_has_neither_frames_nor_rows_nor_folders() -> None:
-    failed = run(SHA, {"train": broken(WORDS)})
+    failed = run(SHA, {"train": failed_step(WORDS)})
     report = build(action("failed", "flight-delay-12 failed"), failed, graph(SHA), {})
     exception = "it ended with exit code 1: KeyError: 'carrier_rank' (train.py, line 20)"
     assert report.title == f"flight-delay-12 failed: train: {exception}"

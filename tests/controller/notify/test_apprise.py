@@ -175,7 +175,7 @@ async def test_where_nobody_listens_it_is_tried_again(notifier: AppriseNotifier)
     with socket.socket() as taken:  # bound, and not listening
         taken.bind(("127.0.0.1", 0))
         url = f"json://127.0.0.1:{taken.getsockname()[1]}/{SECRET}"
-        with pytest.raises(TryAgain, match="not reached") as failure:
+        with pytest.raises(TryAgain, match="could not be reached") as failure:
             await notifier.send(url, INCIDENT, "firing", "a")
     assert SECRET not in str(failure.value)
 
@@ -186,7 +186,7 @@ async def test_where_nobody_listens_it_is_tried_again(notifier: AppriseNotifier)
 async def test_an_address_of_no_service_needs_a_human(
     notifier: AppriseNotifier, url: str, log: StringIO
 ) -> None:
-    with pytest.raises(NeedsHuman, match="no address of a service") as failure:
+    with pytest.raises(NeedsHuman, match="not the address of a service") as failure:
         await notifier.send(url, INCIDENT, "firing", "a")
     assert SECRET not in str(failure.value)
     assert SECRET not in log.getvalue()

@@ -24,10 +24,9 @@ from controller.machine.environments.environment import ObservedEnvironment
 from controller.machine.messages import Recovered, Stalled
 from controller.notify import render
 from controller.notify.protocol import Status
-from controller.notify.unsaved import ALERT
-from controller.notify.unsaved import incident as saving
-from deployers.protocol import Observed as Deployed
-from deployers.protocol import Silence
+from controller.notify.save_monitor import ALERT
+from controller.notify.save_monitor import incident as saving
+from deployers.protocol import Deployed, Silence
 from tests.controller.machine.kit import sha, version
 from tests.controller.machine.site import Site, running
 from tests.validators.canary.test_tail import slowed
@@ -261,8 +260,8 @@ def hung() -> Told:
     one = running(told(), 1, 2)
     one.never_ready, one.hung = {2}, True
     one.log = (
-        "/healthz was not answered within 2 s; nothing was answered for 31 s, and it is started "
-        "again after 30 s"
+        "/healthz was not answered within 2 s; nothing was answered for 31 s; it is restarted "
+        "after 30 s"
     )
     one.run(2)
     one.never_ready = set()
@@ -272,7 +271,7 @@ def hung() -> Told:
 
 def hung_router() -> Told:
     one = running(told(), 1, 2)
-    one.hung_router = "nothing was answered for 16 s, and it is started again after 15 s"
+    one.hung_router = "nothing was answered for 16 s; it is restarted after 15 s"
     one.run(2)
     one.hung_router = ""
     one.run(2)
@@ -336,7 +335,7 @@ STORIES: Mapping[str, Callable[[], Told]] = {
 
 
 def cannot_save() -> list[Notify]:
-    """The disk is full, and then is not; told past the state (`controller/notify/unsaved.py`)."""
+    """The disk is full, and then is not; told past the state by `SaveMonitor`."""
     reason = "The state cannot be written: the disk is full. Make room on it."
     told: Sequence[tuple[Status, Incident]] = (
         ("firing", saving(reason, over=False)),
@@ -421,7 +420,7 @@ def test_a_p99_that_is_within_its_limit_and_rolled_back_names_the_tail() -> None
     assert line.note.startswith("slower beyond p99.9: ")
     assert "latency_p99 (beyond p99.9)" in rollback.what
     assert rollback.background is not None
-    assert "answers of the canary took longer than" in rollback.background.hurt
+    assert "of the canary's answers took longer than" in rollback.background.hurt
 
 
 def test_markdown_has_the_same_facts_and_no_mention_or_link_of_others() -> None:
@@ -442,7 +441,7 @@ def test_markdown_has_the_same_facts_and_no_mention_or_link_of_others() -> None:
         controller=hostile,
     )
     said = render.markdown(incident, "firing", "a")
-    assert "**Callers hurt:** 14 of 412 requests failed" in said
+    assert "**Impact:** 14 of 412 requests failed" in said
     assert "canary began 1970-01-01 00:00:00 UTC, rolled back 1970-01-02 00:00:00" in said
     for dangerous in ("@everyone", "<http", "](y)", "`rm"):
         assert dangerous not in said

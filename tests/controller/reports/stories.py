@@ -7,8 +7,8 @@ from controller.machine.runs.building import build
 from controller.machine.runs.graph import Baseline, Graph, SourceTree
 from controller.machine.runs.run import Progress, Run, Tried, Trigger
 from specs.digests import digest
-from specs.load import load
-from validators.report import Check, Location, Measured, Report
+from specs.loading.load import load
+from validators.report import Check, Location, MetricComparison, Report
 from validators.verdict import Verdict
 
 SPEC = """\
@@ -87,7 +87,7 @@ def cached(run: str, verdict: Verdict | None = None, **outputs: str) -> Progress
     return Progress(key="k", outputs=outputs, cached_from=run, verdict=verdict, ended=1001.0)
 
 
-def broken(message: str, tries: int = 2) -> Progress:
+def failed_step(message: str, tries: int = 2) -> Progress:
     """A node that failed for good."""
     status = Status(
         state=AttemptState.FAILED, exit_code=1, started=1000.0, ended=1004.0, message=message
@@ -130,7 +130,7 @@ def model_report(
         for name in worse
     )
     metrics = [
-        Measured(
+        MetricComparison(
             metric=metric,
             candidate=value,
             baseline=baseline,

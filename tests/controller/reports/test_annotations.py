@@ -3,8 +3,8 @@
 from controller.machine.runs.run import Progress
 from controller.reports.annotations import of_gates, of_problems
 from controller.reports.build import build
-from specs.load import load
-from tests.controller.reports.stories import broken, done, graph, run
+from specs.loading.load import load
+from tests.controller.reports.stories import done, failed_step, graph, run
 from tests.controller.reports.test_build import SHA, STOPPED, action
 from validators.report import Check, Location, Report
 from validators.verdict import Verdict
@@ -25,7 +25,7 @@ def test_a_commit_that_runs_nothing_is_as_good_as_the_run_that_it_equals_and_no_
 
 
 def test_while_it_runs_nothing_is_concluded_and_a_failure_is_one() -> None:
-    failed = run(SHA, {"train": broken("no")})
+    failed = run(SHA, {"train": failed_step("no")})
     assert build(action("running", "runs"), failed, None, {}).conclusion is None
     assert build(action("failed", "failed"), failed, None, {}).conclusion == "failure"
     assert build(action("invalid", "invalid", None), None, None, {}).conclusion == "failure"

@@ -12,11 +12,11 @@ from controller.machine.actions import ReportCommit
 from controller.machine.core import Fact, Key
 from controller.machine.runs.run import Progress, Run
 from controller.reports.applier import ReportApplier
-from controller.reports.by_notes import NotesForge
+from controller.reports.notes_forge import NotesForge
 from controller.store.protocol import Put, Store, Transaction
 from specs.failures import Ignore
 from tests.controller.git.git_server import Person, run_git
-from tests.controller.reports.stories import broken, cached, done, graph, model_report, run
+from tests.controller.reports.stories import cached, done, failed_step, graph, model_report, run
 from validators.verdict import Verdict
 
 OWNER = Key("run", "flight-delay-12")
@@ -112,7 +112,7 @@ async def test_that_it_runs_is_not_said_after_its_end(
     over = run(commit, {"train": done(1, model="m")})
     await keep(store, over)
     await applier.apply(OWNER, said(over, "passed", "passed"))
-    with pytest.raises(Ignore, match="is over"):
+    with pytest.raises(Ignore, match="has ended"):
         await applier.apply(OWNER, said(going, "running", "runs"))
     assert "flight-delay-12 passed" in note(ada, commit)
 
@@ -120,7 +120,7 @@ async def test_that_it_runs_is_not_said_after_its_end(
 async def test_a_late_report_of_an_earlier_run_does_not_cover_a_retry(
     ada: Person, commit: str, store: Store, applier: ReportApplier
 ) -> None:
-    first, second = run(commit, {"train": broken("no")}), run(commit, {}, number=13)
+    first, second = run(commit, {"train": failed_step("no")}), run(commit, {}, number=13)
     await keep(store, first)
     await keep(store, second)
     await applier.apply(Key("run", second.id), said(second, "passed", "passed"))
@@ -162,7 +162,7 @@ async def test_a_repository_without_a_spec_gets_its_terminal_status(
 async def test_a_secret_is_in_no_part_of_a_report(
     ada: Person, commit: str, store: Store, applier: ReportApplier
 ) -> None:
-    leaky = run(commit, {"train": broken("cannot log in with hunter2*!")}, branch="hunter2*!")
+    leaky = run(commit, {"train": failed_step("cannot log in with hunter2*!")}, branch="hunter2*!")
     await keep(store, leaky)
     await applier.apply(OWNER, said(leaky, "failed", "failed: train: with hunter2*!"))
     text = note(ada, commit)

@@ -2,27 +2,28 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from controller.machine.actions import ReportCommit
 from controller.machine.pipelines.change import RuleChange
 from controller.machine.pipelines.objects import Object, ObjectChanges
 from controller.machine.runs.plan import Plan, Planned, PlannedData
-from controller.machine.runs.run import Progress, Trigger
-from controller.reports.about import Since
-from controller.reports.build import Beside, build
-from controller.reports.changed import PreviousRun
+from controller.machine.runs.run import NodePhase, Progress, Trigger
+from controller.reports.build import ReportContext, build
+from controller.reports.changes import PreviousRun
 from controller.reports.links import Links
 from controller.reports.plain import plain
 from controller.reports.protocol import LONGEST
 from controller.reports.quoted import fenced
+from controller.reports.run_summary import DataSince
+from controller.reports.steps import ICONS
 from specs.digests import digest, short
 from tests.controller.reports.stories import (
     FLIGHTS,
-    broken,
     cached,
     data_report,
     done,
+    failed_step,
     graph,
     model_report,
     run,
@@ -83,7 +84,7 @@ def test_while_it_runs_the_plan_says_what_runs_what_is_cached_and_why() -> None:
         "`gate.data.flights`",
         "PASS; cached from flight-delay-11",
         "`train`",
-        "runs: nothing made before is of the same",
+        "runs: there is no cached result",
         "`gate.model`",
         "waits for train, evaluate",
         f"dataset `flights` `{short(FLIGHTS)}`",
@@ -115,8 +116,8 @@ def test_a_failed_step_is_quoted_in_its_own_words_with_the_commands() -> None:
     failed = run(
         SHA,
         {
-            "baseline.evaluate": broken("no"),
-            "train": broken(last_words),
+            "baseline.evaluate": failed_step("no"),
+            "train": failed_step(last_words),
             "evaluate": Progress(skipped="train did not succeed"),
         },
     )
@@ -135,7 +136,9 @@ def test_a_passed_run_says_what_comes_next_only_where_it_releases() -> None:
     reports = {"gate.model": model_report(Verdict.PASS)}
     assert "goes to staging" in build(said, ours, GRAPH, reports).text
     assert "`headgate releases flight-delay`" in build(said, ours, GRAPH, reports).text
-    assert "It only reports: `feature` does not release." in build(said, theirs, GRAPH, {}).text
+    assert (
+        "Report only: `feature` is not the release branch." in build(said, theirs, GRAPH, {}).text
+    )
     assert "headgate releases" not in build(said, theirs, GRAPH, reports).text
 
 
@@ -157,17 +160,21 @@ def test_a_skipped_commit_says_why_and_which_run_still_holds() -> None:
 
 
 def test_a_flood_of_checks_and_words_stays_within_the_limit_and_keeps_the_failure() -> None:
-    noisy = run(SHA, {**STOPPED.nodes, "train": broken("word " * 10_000)})
+    noisy = run(SHA, {**STOPPED.nodes, "train": failed_step("word " * 10_000)})
     reports = {"gate.model": model_report(Verdict.FAIL, 300)}
     report = build(action("stopped", "stopped"), noisy, GRAPH, reports)
     assert len(report.text) <= LONGEST
     assert "roc_auc is 0.512" in report.text
     assert "The whole report: `headgate show flight-delay-12`" in report.text
-    assert "characters are left out" in report.text
+    assert "characters omitted" in report.text
 
 
 def test_a_quote_shows_no_control_characters() -> None:
     assert "\x1b" not in fenced("red \x1b[31m")
+
+
+def test_every_phase_of_a_node_has_an_icon() -> None:
+    assert set(ICONS) == {*get_args(NodePhase)}
 
 
 def test_the_baseline_is_named_by_its_version() -> None:
@@ -218,12 +225,12 @@ def planned(name: str, *why: str) -> Planned:
 def test_a_reader_sees_parameters_files_by_step_and_rows_that_changed() -> None:
     passed = run(SHA, {**STOPPED.nodes, "gate.model": done(2, Verdict.PASS, report="y")}, **PULL)
     reports = {"gate.data.flights": data_report(), "gate.model": model_report(Verdict.PASS)}
-    beside = Beside(
+    context = ReportContext(
         links=HUB,
         base="main",
         before=PreviousRun({"flights": 110_000}, {"flights": CAME}),
     )
-    text = build(action("passed", "x"), passed, GRAPH, reports, plan(), beside=beside).text
+    text = build(action("passed", "x"), passed, GRAPH, reports, plan(), context=context).text
     changed = text.partition("### What changed")[2].partition("<details>")[0]
     assert in_order(
         changed,
@@ -247,8 +254,10 @@ def test_why_it_ran_names_the_objects_that_came_with_their_rows() -> None:
             Object(key="2012`|.csv", happened="gone"),
         ),
     )
-    since = Since("flight-delay-11", {"flights": came})
-    text = build(action("stopped", "x"), STOPPED, GRAPH, {}, beside=Beside(since=since)).text
+    since = DataSince("flight-delay-11", {"flights": came})
+    text = build(
+        action("stopped", "x"), STOPPED, GRAPH, {}, context=ReportContext(since=since)
+    ).text
     assert in_order(
         text,
         "Why it ran: ",
@@ -259,12 +268,12 @@ def test_why_it_ran_names_the_objects_that_came_with_their_rows() -> None:
 
 def test_whose_gates_judged_is_said_and_in_bold_where_they_are_the_commit_s_own() -> None:
     ours = run(SHA, STOPPED.nodes, **PULL)
-    beside = Beside(links=HUB, base="main")
-    text = build(action("stopped", "x"), ours, GRAPH, {}, plan(), beside=beside).text
+    context = ReportContext(links=HUB, base="main")
+    text = build(action("stopped", "x"), ours, GRAPH, {}, plan(), context=context).text
     link = f"[`{'b' * 12}`](https://github.com/octo/flights/commit/{'b' * 40})"
     assert f"Judged by the gates of `main` ({link})" in text
     accepted = ours.model_copy(update={"accepted": "grace"})
-    text = build(action("stopped", "x"), accepted, GRAPH, {}, plan(), beside=beside).text
+    text = build(action("stopped", "x"), accepted, GRAPH, {}, plan(), context=context).text
     assert "**Judged by its own rules, accepted by @&#8203;grace for this commit.**" in text
     assert "Judged by the gates of" not in text
 
@@ -281,21 +290,21 @@ def test_a_changed_exam_is_in_bold_with_what_both_evaluations_say_and_the_way_ou
     said = action("stopped", "x").model_copy(update={"pull": 12})
     report = build(said, run(SHA, nodes, **PULL), GRAPH, reports, plan(leaks))
     assert report.conclusion == "failure"
-    assert report.title.startswith("stopped: by the evaluation of the base branch, roc_auc 0.752")
+    assert report.title.startswith("stopped: by the base branch's evaluation, roc_auc 0.752")
     assert in_order(
         report.text,
         "### ⚠️ The exam changed: `evaluate.py`",
-        "**The candidate was also scored by the evaluation of the base branch.**",
-        "| ✅ | the evaluation of this commit | roc_auc 0.8679 | PASS |",
-        "| ❌ | the evaluation of the base | roc_auc 0.512 | FAIL |",
-        "has read the change and accepted it",
+        "**The candidate is also scored by the base branch's evaluation.**",
+        "| ✅ | this commit's evaluation | roc_auc 0.8679 | PASS |",
+        "| ❌ | the base branch's evaluation | roc_auc 0.512 | FAIL |",
+        "has reviewed and accepted it",
         "This loosens a rule",
         f"comments `/headgate accept {SHA[:12]}`",
         "**exam: evaluate.py**",
         "Next: ",
         "2 gates, 2 checks: 1 failed, 1 passed.",
-        "❌ model gate: flight-delay, judged by the evaluation of the base branch",
-        "✅ model gate: flight-delay, judged by the evaluation of this commit",
+        "❌ model gate: flight-delay, judged by the base branch's evaluation",
+        "✅ model gate: flight-delay, judged by this commit's evaluation",
     )
     assert report.text.count("/headgate accept") == 1
 
@@ -304,8 +313,8 @@ def test_what_did_not_pass_is_linked_to_the_line_that_asks_for_it_at_the_commit_
     None
 ):
     reports = {"gate.model": model_report(Verdict.FAIL)}
-    beside = Beside(links=HUB)
-    text = build(action("stopped", "x"), STOPPED, GRAPH, reports, beside=beside).text
+    context = ReportContext(links=HUB)
+    text = build(action("stopped", "x"), STOPPED, GRAPH, reports, context=context).text
     assert f"(https://github.com/octo/flights/blob/{SHA}/ml-pipeline.yaml#L20)" in text
     assert "https://" not in build(action("stopped", "x"), STOPPED, GRAPH, reports).text
 

@@ -8,11 +8,18 @@ from typing import Any
 import pytest
 
 from controller.machine.runs.run import Progress, Run
-from controller.reports.build import Beside, Worse, build
+from controller.reports.build import ReportContext, WorseSibling, build
 from controller.reports.gates import completed
 from controller.reports.plain import plain
 from controller.reports.protocol import CommitReport
-from tests.controller.reports.stories import broken, data_report, done, graph, model_report, run
+from tests.controller.reports.stories import (
+    data_report,
+    done,
+    failed_step,
+    graph,
+    model_report,
+    run,
+)
 from tests.controller.reports.test_build import SHA, action
 from validators.report import Report
 from validators.verdict import Verdict, worst
@@ -31,9 +38,9 @@ def runs() -> Iterator[Run]:
     gates = [done(1, verdict, report="r") for verdict in Verdict]
     for facts in CASES.values():
         for data, train, model in product(
-            [*gates, broken("no data")],
-            [done(42, model="m"), broken("exit code 1")],
-            [*gates, broken("killed")],
+            [*gates, failed_step("no data")],
+            [done(42, model="m"), failed_step("exit code 1")],
+            [*gates, failed_step("killed")],
         ):
             goes_on = data.verdict is not None and data.verdict.passes
             nodes = {
@@ -79,9 +86,9 @@ def test_whatever_became_of_a_run_its_heading_its_check_and_its_sentences_agree(
         assert f"{one.id} {one.outcome} " in text
         headings = re.findall(r"^## .*", report.text, re.MULTILINE)
         assert len(headings) == 1, "a second verdict could be another"
-        released = "goes to staging" in text or "what it trained is not trained again" in text
+        released = "goes to staging" in text or "reused, not trained again" in text
         assert released == passed
-        assert ("has not judged" in text) <= (not passed)
+        assert ("gave no verdict" in text) <= (not passed)
         if not passed:
             assert "PASS: " not in text
             assert report.title not in ("passed", "all gates passed")
@@ -89,10 +96,10 @@ def test_whatever_became_of_a_run_its_heading_its_check_and_its_sentences_agree(
 
 
 def test_a_gate_that_did_not_judge_is_named_and_a_lost_report_keeps_its_verdict() -> None:
-    nodes = {"gate.data.flights": done(1, Verdict.PASS, report="r"), "train": broken("no")}
+    nodes = {"gate.data.flights": done(1, Verdict.PASS, report="r"), "train": failed_step("no")}
     failed = run(SHA, {**nodes, "gate.model": SKIPPED})
     text = plain(told(failed, lost=False).text)
-    assert "`gate.model` has not judged: train did not succeed." in text
+    assert "`gate.model` gave no verdict: train did not succeed." in text
     stopped = run(SHA, {**nodes, "gate.model": done(2, Verdict.FAIL, report="r")})
     text = plain(told(stopped, lost=True).text)
     assert "The report of `gate.model` is lost; its verdict was FAIL." in text
@@ -114,8 +121,10 @@ def test_a_pull_request_whose_twin_was_stopped_does_not_pass_and_says_which_it_w
     }
     ours = run(SHA, nodes, **CASES["of a pull request"])
     said = action("passed", "passed").model_copy(update={"pull": 12})
-    worse = Worse(14, "flight-delay-13", "was stopped", "failure")
-    report = build(said, ours, GRAPH, reports_of(ours, lost=False), beside=Beside(worse=worse))
+    worse = WorseSibling(14, "flight-delay-13", "was stopped", "failure")
+    report = build(
+        said, ours, GRAPH, reports_of(ours, lost=False), context=ReportContext(worse=worse)
+    )
     assert report.conclusion == "failure"
     assert report.text.startswith("## ❌")
     assert report.title.startswith("#14 with the same head was stopped; here: roc_auc 0.8679")

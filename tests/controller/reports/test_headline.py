@@ -55,7 +55,7 @@ def test_without_a_model_gate_it_says_what_was_checked() -> None:
     assert said == "flights passed 1 check; no model gate"
     bare = run(SHA, {"train": done(1, model="m")})
     said = headline.passed(bare, {}, None)
-    assert said == "all steps ran; it has no gate, so nothing was judged"
+    assert said == "all steps ran; there is no gate, so nothing was judged"
 
 
 def test_a_stopped_run_says_the_number_that_failed_its_limit_and_what_it_is_held_against() -> None:
@@ -72,7 +72,7 @@ def test_what_the_base_branch_s_own_evaluation_found_is_said_to_be_its() -> None
         "gate.model": model_report(Verdict.PASS),
         "gate.model.base": model_report(Verdict.FAIL),
     }
-    said = "stopped: by the evaluation of the base branch, roc_auc 0.512, limit >= 0.6"
+    said = "stopped: by the base branch's evaluation, roc_auc 0.512, limit >= 0.6"
     assert headline.stopped(STOPPED, reports) == said
 
 
@@ -84,11 +84,11 @@ def test_data_that_was_stopped_says_how_much_of_it_and_a_gate_that_could_not_jud
         return Report(gate="data", subject="flights", checks=(check, check))
 
     bad = {"gate.data.flights": gate(Verdict.FAIL, "`late`: 41 of 120,000 values are not in 0, 1")}
-    said = "stopped: flights: late: 41 of 120,000 values are not in 0, 1; 1 more check not passed"
+    said = "stopped: flights: late: 41 of 120,000 values are not in 0, 1; 1 more check did not pass"
     assert headline.stopped(STOPPED, bad) == said
     unread = {"gate.data.flights": gate(Verdict.ERROR, "the suite does not exist")}
     why = headline.stopped(STOPPED, unread) or ""
-    assert why.startswith("stopped, as it cannot be judged: flights: the suite does not exist")
+    assert why.startswith("stopped, the gate could not judge: flights: the suite does not exist")
 
 
 def test_model_gates_come_before_those_of_the_data_but_what_stops_comes_first() -> None:
@@ -143,7 +143,7 @@ def test_where_the_exam_changed_the_number_is_that_of_the_base_branch_s_exam() -
     reports = {"gate.model": leaks, "gate.model.base": model_report(Verdict.PASS, baseline=0.752)}
     assert headline.passed(RUN, reports, None) == (
         "roc_auc 0.752 → 0.8679 (+0.1159) against v1; "
-        "the exam changed, and this is by that of the base branch"
+        "the exam changed; this score is by the base branch's exam"
     )
     (line,) = trend(headline.trusted(reports) or leaks, [PastMeasurement(1, {"roc_auc": 0.7})])
     assert line.endswith("**0.8679**")

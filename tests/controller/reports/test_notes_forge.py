@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from controller.git import Mirror
-from controller.reports.by_notes import NotesForge
+from controller.reports.notes_forge import NotesForge
 from tests.contracts.forge import ForgeContract, Shown, report
 from tests.controller.git.git_server import Person, run_git
 from tests.controller.sections import sections_of

@@ -18,7 +18,7 @@ from controller.machine.runs.graph import Graph, Rules, key_of, resolve
 from controller.machine.runs.run import CachedResult, Progress, Run
 from controller.planning.plans import Cache, plan_of_run
 from controller.reports.applier import ReportApplier
-from controller.reports.by_notes import NotesForge
+from controller.reports.notes_forge import NotesForge
 from controller.reports.plan import render_plan
 from controller.store.protocol import Put, Store, Transaction
 from tests.controller.cli.conftest import silent_router
@@ -142,10 +142,10 @@ async def test_a_plan_says_what_runs_what_is_cached_why_on_what_data_and_for_how
     assert plan is not None
     text = render_plan(plan)
     assert "loosens" not in text
-    assert "**up to 3 steps to run, 1 cached**, about 12 s, held against no baseline" in text
+    assert "**up to 3 steps to run, 1 cached**, about 12 s, compared with no baseline" in text
     assert "| ♻️ | `gate.data.flights` |  | cached, as in flight-delay-11 |" in text
     assert "| ▶️ | `train` | 4 s | runs: train.py changed |" in text
-    assert "| the same |" in text
+    assert "| unchanged |" in text
     assert plan.datasets[0].version == FLIGHTS
 
 
@@ -212,8 +212,8 @@ async def test_the_report_has_the_plan_while_it_runs_and_the_rules_to_the_end(
     assert "This loosens 2 rules" in text
     assert "Gates that apply" not in text
     assert text.count(world.base[:12]) == 2, "in whose gates judged, and in what is compared"
-    assert "`headgate policy / flight-delay` fails until somebody who administers the" in text
-    assert "what it trained is not trained again" in text
+    assert "`headgate policy / flight-delay` fails until a repository administrator" in text
+    assert "reused, not trained again" in text
 
 
 async def test_a_base_whose_spec_is_broken_is_held_to_the_last_rules_that_it_had(

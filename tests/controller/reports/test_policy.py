@@ -10,13 +10,13 @@ from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportPolicy
 from controller.machine.core import Key
-from controller.reports.by_notes import NotesForge
 from controller.reports.links import Links
-from controller.reports.policies import PolicyApplier
+from controller.reports.notes_forge import NotesForge
+from controller.reports.policy_applier import PolicyApplier
 from controller.reports.protocol import CommitReport
 from specs.failures import Ignore
 from tests.controller.git.git_server import Person, run_git
-from tests.controller.reports.shown import Shown
+from tests.controller.reports.recording_forge import RecordingForge
 from tests.controller.reports.stories import SPEC
 from tests.controller.reports.test_plan import FILES, LOOSENED
 
@@ -30,7 +30,7 @@ class Desk:
     def __init__(self, tmp_path: Path) -> None:
         self.ada = Person(tmp_path / "ada")
         self.mirror = Mirror(str(self.ada.remote), tmp_path / "mirror.git")
-        self.shown = Shown()
+        self.shown = RecordingForge()
         self.repositories = Repositories({"flights": self.mirror}, tmp_path / "checkouts")
         self.base = self.ada.push(FILES)
 
@@ -93,7 +93,7 @@ async def test_loosened_rules_fail_until_those_with_the_right_accept_that_very_c
     report = await desk.said(looser)
     assert (report.conclusion, report.asks, report.state) == ("failure", "accept", "held")
     assert report.title.startswith("2 rules loosened: ")
-    assert report.title.endswith("waits for @grace or @octo/ml to accept this commit")
+    assert report.title.endswith("waiting for @grace or @octo/ml to accept this commit")
     assert f"`/headgate accept {report.commit[:12]}`" in report.text
     assert "**at least 0.6** | **at least 0.5** |" in report.text
     assert f"https://git.example/octo/flights/commit/{desk.base}" in report.text
@@ -107,8 +107,8 @@ async def test_a_pull_request_cannot_name_its_own_approvers(desk: Desk) -> None:
     own = SPEC.replace("at_least: 0.6", "at_least: 0.5") + 'policy: {approvers: ["@mallory"]}\n'
     report = await desk.said({"ml-pipeline.yaml": own})
     assert report.conclusion == "failure"
-    waits = report.title.partition("waits for ")[2]
-    assert waits == "somebody who administers the repository to accept this commit"
+    awaited = report.title.partition("waiting for ")[2]
+    assert awaited == "a repository administrator to accept this commit"
 
 
 async def test_a_spec_that_moves_and_loosens_is_held_to_the_rules_it_had_elsewhere(
@@ -118,14 +118,14 @@ async def test_a_spec_that_moves_and_loosens_is_held_to_the_rules_it_had_elsewhe
     report = await desk.said({"ml-pipeline.yaml": None, **moved})
     assert report.conclusion == "failure"
     moves = "from `ml-pipeline.yaml` to `team/ml-pipeline.yaml`"
-    assert f"The spec moves {moves}: its rules go with its name." in report.text
+    assert f"The spec moves {moves}: its rules follow its name." in report.text
     assert "**at least 0.6** | **at least 0.5** |" in report.text
 
 
 async def test_a_removed_pipeline_fails_until_it_is_accepted(desk: Desk) -> None:
     report = await desk.said({"ml-pipeline.yaml": None})
     assert report.conclusion == "failure"
-    assert report.title.startswith("removes flight-delay with all its rules; waits for ")
+    assert report.title.startswith("removes flight-delay with all its rules; waiting for ")
     report = await desk.said({"README.md": "gone"}, accepted="grace")
     assert report.conclusion == "success"
     assert report.title == "removes flight-delay with all its rules, accepted by @grace"
@@ -139,7 +139,7 @@ async def test_what_comes_back_without_gates_is_compared_with_what_was_deleted(
     report = await desk.said({"ml-pipeline.yaml": bare})
     assert report.conclusion == "failure"
     assert "gates.model" in report.title
-    assert "its last valid spec there" in report.text
+    assert "last valid spec there" in report.text
 
 
 async def test_a_new_pipeline_passes_and_says_in_bold_what_it_lacks(desk: Desk) -> None:
@@ -149,7 +149,7 @@ async def test_a_new_pipeline_passes_and_says_in_bold_what_it_lacks(desk: Desk) 
     report = await desk.said(files, pipeline="fares")
     assert (report.conclusion, report.title) == (
         "success",
-        "fares is new here: its rules begin with this",
+        "fares is new: this sets its first rules",
     )
     assert "**no model gate: any model passes**" in report.text
     assert "**no suite for `flights`: any data passes**" in report.text
@@ -164,7 +164,7 @@ async def test_an_invalid_spec_cannot_be_compared_and_so_does_not_pass(desk: Des
 
 
 async def test_a_pipeline_that_is_nowhere_is_not_spoken_of(desk: Desk) -> None:
-    with pytest.raises(Ignore, match="on neither side"):
+    with pytest.raises(Ignore, match="in neither the base nor the head"):
         await desk.said({"train.py": "x"}, pipeline="fares")
 
 

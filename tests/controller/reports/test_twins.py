@@ -20,9 +20,9 @@ from controller.machine.runs.run import Run
 from controller.reports.applier import ReportApplier
 from controller.store.protocol import Put, Store, Transaction
 from specs.digests import digest
-from specs.load import load
+from specs.loading.load import load
 from tests.controller.git.git_server import Person
-from tests.controller.reports.shown import Shown
+from tests.controller.reports.recording_forge import RecordingForge
 from tests.controller.reports.stories import FLIGHTS, SPEC, done, model_report, run
 from tests.controller.reports.test_applier import keep, said
 from tests.controller.reports.test_plan import FILES, LOOSENED
@@ -36,7 +36,7 @@ class Desk:
 
     def __init__(self, tmp_path: Path, store: Store) -> None:
         self.store = store
-        self.shown = Shown()
+        self.shown = RecordingForge()
         self.artifacts = Artifacts(tmp_path / "artifacts")
         self.ada = Person(tmp_path / "ada")
         self.base = self.ada.push(FILES)
@@ -143,8 +143,10 @@ async def test_no_success_is_shown_while_the_twin_still_runs_and_it_is_once_that
     going = await desk.ran(13, 13, Verdict.PASS, finished=None, nodes={})
     await desk.say(await desk.ran(12, 12, Verdict.PASS))
     assert desk.shown.last.conclusion is None
-    assert desk.shown.last.title.startswith("#13 with the same head still runs; here: roc_auc")
-    assert "so it waits until both are over" in desk.shown.last.text
+    assert desk.shown.last.title.startswith(
+        "#13 with the same head is still running; here: roc_auc"
+    )
+    assert "so it stays open until both have ended" in desk.shown.last.text
     await desk.say(await desk.ran(going.number, 13, Verdict.PASS))
     assert [(one.pull, one.conclusion) for one in desk.shown.reports[-2:]] == [
         (13, "success"),

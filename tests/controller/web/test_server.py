@@ -39,13 +39,17 @@ class Box:
 
 @asynccontextmanager
 async def serving(
-    send: Send, secrets: Sequence[str] = (SECRET,), patience: float = 60.0, *, ails: bool = False
+    send: Send,
+    secrets: Sequence[str] = (SECRET,),
+    patience: float = 60.0,
+    *,
+    unhealthy: bool = False,
 ) -> AsyncIterator[httpx.AsyncClient]:
     app = application(
         secrets,
         lambda hint: [FLIGHTS] if hint.repository == "octo/flights" else [],
         send,
-        ails=lambda: ails,
+        is_unhealthy=lambda: unhealthy,
         patience=patience,
     )
     listening = listen("127.0.0.1", 0, secrets)
@@ -140,8 +144,11 @@ async def test_there_is_nothing_else() -> None:
 
 
 async def test_a_controller_that_cannot_save_says_so_to_whoever_asks_for_its_health() -> None:
-    for ails, answer in ((False, (200, "ok\n")), (True, (503, "the controller cannot save\n"))):
-        async with serving(Box().send, ails=ails) as http:
+    for unhealthy, answer in (
+        (False, (200, "ok\n")),
+        (True, (503, "the controller cannot save\n")),
+    ):
+        async with serving(Box().send, unhealthy=unhealthy) as http:
             found = await http.get("/healthz")
             assert (found.status_code, found.text) == answer
 

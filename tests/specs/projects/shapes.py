@@ -1,11 +1,11 @@
-"""Projects as their tools write them, cut to what matters."""
+"""Projects as their tools write them, shortened."""
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from specs.model import Environment
-from specs.projects.survey import Asked, Survey, survey
+from specs.projects.survey import Survey, SurveyRequest, survey
 
 MANIFEST = """
 [project]
@@ -162,11 +162,11 @@ tomli = "*"
 def look(
     files: Mapping[str, str | None], *, folder: str = "", own_python: str = "3.11.7", **of: Any
 ) -> Survey:
-    """What a survey finds of an environment in a repository of these files."""
+    """The survey of an environment in a repository with these files."""
     environment = Environment.model_validate_json(json.dumps(of or {"project": "."}))
     texts: dict[str, str | None] = {}
     for _ in range(10):
-        found = survey(Asked(environment, folder, list(files), texts, own_python))
+        found = survey(SurveyRequest(environment, folder, list(files), texts, own_python))
         if not found.wanted:
             return found
         texts |= {path: files[path] for path in found.wanted}
@@ -174,7 +174,7 @@ def look(
 
 
 def edited(files: Mapping[str, str], name: str, *changes: Sequence[str]) -> dict[str, str]:
-    """The files with some text of one replaced; each must be there."""
+    """The files with some texts in one of them replaced; each text must exist."""
     text = files[name]
     for old, new in changes:
         assert old in text, old

@@ -1,4 +1,4 @@
-"""What an environment is made of, and what is wrong with its files, before anything is built."""
+"""The parts of an environment, and problems with its files, before anything is built."""
 
 import tomllib
 from typing import Any
@@ -21,16 +21,16 @@ VERSION = 'version = "2.2.3"\nsource ='
 PANDAS = f'{VERSION} {{ registry = "https://index.example.org/simple" }}'
 
 
-def test_a_project_is_its_lock_and_the_sources_of_the_packages_that_it_installs() -> None:
+def test_a_project_is_its_lock_and_the_sources_of_its_packages() -> None:
     found = look(FILES)
-    assert found.troubles == ()
+    assert found.problems == ()
     assert found.project is not None
     assert (found.project.lock, found.project.kind) == ("uv.lock", "uv")
     (shared,) = found.project.packages
     assert shared.files == ("libs/shared/src/shared/__init__.py",), "no tests, no README"
 
 
-def test_what_does_not_change_a_build_changes_no_package() -> None:
+def test_settings_that_do_not_affect_the_build_do_not_change_a_package() -> None:
     def about(*changes: tuple[str, str]) -> str:
         found = look(edited(FILES, "libs/shared/pyproject.toml", *changes)).project
         assert found is not None
@@ -65,7 +65,7 @@ def test_what_does_not_change_a_build_changes_no_package() -> None:
         ),
     ],
 )
-def test_a_package_is_built_from_its_sources_wherever_it_has_them(
+def test_the_sources_of_a_package_are_found_in_any_layout(
     tables: str, files: list[str], covered: list[str]
 ) -> None:
     own = {f"libs/shared/{name}": "" for name in files}
@@ -76,18 +76,18 @@ def test_a_package_is_built_from_its_sources_wherever_it_has_them(
     assert found.packages[0].files == tuple(f"libs/shared/{name}" for name in covered)
 
 
-def test_a_member_of_a_workspace_is_found_by_the_lock_above_it() -> None:
+def test_a_workspace_member_uses_the_lock_above_it() -> None:
     moved = {f"apps/train/{name}": text for name, text in FILES.items() if name == "pyproject.toml"}
     lock = LOCK.replace('virtual = "."', 'virtual = "apps/train"')
     files = {**FILES, **moved, "pyproject.toml": "[tool.uv.workspace]\nmembers = ['apps/*']\n"}
     found = look({**files, "uv.lock": lock}, folder="apps/train")
-    assert found.troubles == ()
+    assert found.problems == ()
     assert found.project is not None
     assert found.project.manifests == ("apps/train/pyproject.toml", "pyproject.toml")
     assert look({**files, "uv.lock": lock}, project="//apps/train").project == found.project
 
 
-def test_only_what_is_chosen_is_installed() -> None:
+def test_only_the_chosen_groups_and_extras_are_installed() -> None:
     named = "trainer-tools"
     lock = LOCK + (
         f'\n[[package]]\nname = "{named}"\nversion = "1"\nsource = {{ editable = "tools" }}\n'
@@ -103,7 +103,7 @@ def test_only_what_is_chosen_is_installed() -> None:
     assert chosen.project is not None
     assert [one.folder for one in bare.project.packages] == ["libs/shared"]
     assert [one.folder for one in chosen.project.packages] == ["libs/shared", "tools"]
-    assert chosen.troubles == ()
+    assert chosen.problems == ()
 
 
 WRONG: dict[str, tuple[dict[str, str], dict[str, Any], str, str]] = {
@@ -161,7 +161,7 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, Any], str, str]] = {
         ),
         {},
         "outside",
-        "../shared, which is not in this repository",
+        "../shared, outside this repository",
     ),
     "an index with a password": (
         edited(
@@ -171,7 +171,7 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, Any], str, str]] = {
         ),
         {"project": ".", "extras": ["gpu"]},
         "credentials",
-        "https://index.org/simple holds a password",
+        "https://index.org/simple has a password",
     ),
     "an index of pyproject with a token": (
         {
@@ -187,7 +187,7 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, Any], str, str]] = {
         {**FILES, "uv.lock": "version = 1\npackage = 7"},
         {},
         "environment",
-        "not of the form",
+        "does not follow its format version",
     ),
     "a conflict": (
         {**FILES, "uv.lock": "a = 1\n<<<<<<< HEAD\nb = 1\n=======\nb = 2\n>>>>>>> x\n"},
@@ -235,7 +235,7 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, Any], str, str]] = {
         {"pylock.toml": 'lock-version = "1.0"\npackages = []'},
         {"project": ".", "groups": ["train"]},
         "unknown-reference",
-        "no groups at all",
+        "nor any other groups",
     ),
     "a file that a pylock lacks": (
         {
@@ -251,19 +251,19 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, Any], str, str]] = {
         {"environment.yml": "dependencies: [python=3.12.1]\n"},
         {"project": ".", "extras": ["gpu"]},
         "unknown-reference",
-        "no extras at all",
+        "nor any other extras",
     ),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_with_an_environment_is_told_before_it_is_built(name: str) -> None:
+def test_a_problem_with_an_environment_is_reported_before_it_is_built(name: str) -> None:
     files, asked, code, words = WRONG[name]
-    troubles = look(files, **asked).troubles
-    assert [one.code for one in troubles if one.is_error] == [code], troubles
-    assert words in f"{troubles[0].message} {troubles[0].nearest}"
-    assert "hush" not in str(troubles)
-    assert "t0k" not in str(troubles)
+    problems = look(files, **asked).problems
+    assert [one.code for one in problems if one.is_error] == [code], problems
+    assert words in f"{problems[0].message} {problems[0].nearest}"
+    assert "hush" not in str(problems)
+    assert "t0k" not in str(problems)
 
 
 DOUBTFUL = {
@@ -281,7 +281,7 @@ DOUBTFUL = {
             "uv.lock",
             (PANDAS, 'version = "2.2.3"\nsource = { url = "https://g.org/p.whl" }'),
         ),
-        "no hash",
+        "without a hash",
     ),
     "conda without versions": (
         {"environment.yml": "dependencies: [python=3.12.1, pandas, 'numpy>=2', {pip: [tqdm]}]\n"},
@@ -291,24 +291,24 @@ DOUBTFUL = {
 
 
 @pytest.mark.parametrize("name", DOUBTFUL)
-def test_what_may_differ_the_next_time_is_warned_of(name: str) -> None:
+def test_a_build_that_may_differ_next_time_is_a_warning(name: str) -> None:
     files, words = DOUBTFUL[name]
     found = look(files)
-    assert not any(one.is_error for one in found.troubles)
-    assert words in " ".join(one.message for one in found.troubles)
+    assert not any(one.is_error for one in found.problems)
+    assert words in " ".join(one.message for one in found.problems)
     assert found.project is not None
 
 
-def test_without_a_word_of_python_it_is_the_controllers_and_only_that_can_be_wrong() -> None:
-    (one,) = look(FILES, own_python="3.9.1").troubles
+def test_the_controllers_python_is_the_default_and_only_a_warning_here() -> None:
+    (one,) = look(FILES, own_python="3.9.1").problems
     assert (one.code, one.is_error, one.elsewhere) == ("python", False, True)
     assert "without `environment.python`" in one.message
-    assert look(FILES, own_python="3.12.1").troubles == ()
+    assert look(FILES, own_python="3.12.1").problems == ()
 
 
-def test_a_poetry_lock_is_pinned_requirements_with_hashes_and_markers() -> None:
+def test_a_poetry_lock_converts_to_pinned_requirements_with_hashes_and_markers() -> None:
     lock = tomllib.loads(POETRY)
-    assert look(POETRY_FILES, project=".", groups=["train"], extras=["gpu"]).troubles == ()
+    assert look(POETRY_FILES, project=".", groups=["train"], extras=["gpu"]).problems == ()
     assert as_requirements(lock, ["train"], ["gpu"]) == (
         "iniconfig==2.3.1 --hash=sha256:aa --hash=sha256:bb\n"
         "packaging==24.2 --hash=sha256:cc\n"
@@ -318,7 +318,7 @@ def test_a_poetry_lock_is_pinned_requirements_with_hashes_and_markers() -> None:
     assert 'pluggy==1.7.0 ; python_version < "0"' in as_requirements(lock, [], [])
 
 
-def test_the_only_index_of_a_poetry_lock_is_the_only_one_that_is_asked() -> None:
+def test_the_only_index_of_a_poetry_lock_replaces_the_public_one() -> None:
     source = '\n[package.source]\ntype = "legacy"\nurl = "https://i.org/simple"\nreference = "i"\n'
     name = '[[package]]\nname = "a"\nversion = "1"\ngroups = ["main"]\n'
     assert as_requirements(tomllib.loads(name + source), [], []).splitlines() == [
@@ -343,17 +343,17 @@ LINES = [
     (f"x @ git+https://h.org/x@{'a' * 40}", None, False),
     ("-e git+https://h.org/x#egg=x", "not pinned", False),
     ("-e .", "environment: {project: .}", True),
-    ("./pkg", "`./pkg` is a place", True),
+    ("./pkg", "does not have `./pkg`", True),
     ("pkg[all] ; python_version > '3.8'", "pkg is not pinned", False),
     ("../lib/pkg-1-py3-none-any.whl", "environment: {project: .}", True),
-    ("libs/pkg", "`libs/pkg` is a place", True),
-    ("${HOME}/pkg", "is a place", True),
-    ("pkg-1.tar.gz --hash=sha256:aa", "is a place", True),
-    ("/srv/pkg", "`/srv/pkg` is a place of the controller's machine", False),
-    ("x @ ../x", "`../x` is a place", True),
-    ("x @ file:../x", "is a place", True),
+    ("libs/pkg", "does not have `libs/pkg`", True),
+    ("${HOME}/pkg", "does not have `${HOME}/pkg`", True),
+    ("pkg-1.tar.gz --hash=sha256:aa", "does not have `pkg-1.tar.gz`", True),
+    ("/srv/pkg", "`/srv/pkg` is on the controller's machine", False),
+    ("x @ ../x", "does not have `../x`", True),
+    ("x @ file:../x", "does not have `../x`", True),
     ("x @ file:///srv/x", "without a hash", False),
-    ("--find-links wheels", "names another place", True),
+    ("--find-links wheels", "names a path", True),
     ("-f https://h.org/wheels", None, False),
     ("./libs/shared", "environment: {project: .}", True),
     ("../shared", "environment: {project: .}", True),
@@ -361,23 +361,27 @@ LINES = [
     ("dist/x-1.0-py3-none-any.whl", "environment: {project: .}", True),
     ("x-1.0-py3-none-any.whl", "environment: {project: .}", True),
     ("x @ ./libs/x", "environment: {project: .}", True),
-    ("pandas=2.2", "`pandas=2.2` is no requirement", True),
-    ("pandas >= 2.*", "is no requirement", True),
-    ("pandas==2.2 ; python_version < '3.12", "is no requirement", True),
-    ("pandas 2.2", "is no requirement", True),
-    ("pandas==2.2;", "is no requirement", True),
-    ("pandas==2.2; --hash=sha256:aa", "is no requirement", True),
+    ("pandas=2.2", "`pandas=2.2` is not a requirement", True),
+    ("pandas >= 2.*", "is not a requirement", True),
+    ("pandas==2.2 ; python_version < '3.12", "is not a requirement", True),
+    ("pandas 2.2", "is not a requirement", True),
+    ("pandas==2.2;", "is not a requirement", True),
+    ("pandas==2.2; --hash=sha256:aa", "is not a requirement", True),
     ("https://h.org/x-1.0.whl --hash=sha256:aa", None, False),
-    ("-r base.txt", "put its lines here", True),
+    ("-r base.txt", "copy its lines here", True),
     ("--index-url https://i.org/simple", None, False),
-    ("--extra-index-url https://ada:hush@i.org/simple", "https://i.org/simple holds", True),
+    (
+        "--extra-index-url https://ada:hush@i.org/simple",
+        "https://i.org/simple has a password",
+        True,
+    ),
     ("--extra-index-url https://${U}:${P}@i.org/simple", None, False),
     ("<<<<<<< HEAD\na==1\n=======\na==2\n>>>>>>> b", "merge conflict", True),
 ]
 
 
 @pytest.mark.parametrize(("line", "words", "is_error"), LINES)
-def test_a_line_of_requirements_that_is_not_pinned_is_told_with_its_number(
+def test_a_problem_in_a_requirements_line_is_reported_with_its_number(
     line: str, words: str | None, is_error: bool
 ) -> None:
     files = {"requirements.txt": f"# first\nnumpy==2.0\n{line}\n"}
@@ -391,20 +395,20 @@ def test_a_line_of_requirements_that_is_not_pinned_is_told_with_its_number(
     assert "hush" not in message
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
+def test_a_byte_order_mark_is_not_part_of_the_first_name() -> None:
     files = {"requirements.txt": "\ufeffpandas==2.2.3\n"}
     assert look(files, requirements="requirements.txt").lines == ()
 
 
-def test_a_file_that_is_no_text_is_told_before_anything_is_built() -> None:
-    """As `pip freeze > requirements.txt` of a PowerShell writes it."""
+def test_a_requirements_file_that_is_not_utf_8_is_an_error() -> None:
+    """PowerShell's `pip freeze > requirements.txt` writes UTF-16."""
     files = {"requirements.txt": None}
     ((number, message, error, _),) = look(files, requirements="requirements.txt").lines
     assert (number, error) == (1, True)
     assert "save it as UTF-8" in message
 
 
-def test_of_many_lines_the_rest_is_counted() -> None:
+def test_only_the_first_unpinned_lines_are_listed() -> None:
     text = "".join(f"package{number}\n" for number in range(14))
     lines = look({"requirements.in": text}, requirements="requirements.in").lines
     assert len(lines) == 11

@@ -1,11 +1,11 @@
-"""Specs that several tests read."""
+"""Specs that several tests use."""
 
 from pathlib import Path
 
 HERE = Path(__file__).parent
 
 FLIGHT_DELAY = (HERE / "flight-delay.yaml").read_text()
-"""The sample of the design."""
+"""The sample of the design document."""
 
 SMALLEST = (HERE / "smallest.yaml").read_text()
 """The smallest spec that does everything: data gate, model gate, canary."""
@@ -20,4 +20,4 @@ FILES = (
     "smoke/request.json",
     "train.py",
 )
-"""What lies beside the flight-delay spec."""
+"""The files beside the flight-delay spec."""

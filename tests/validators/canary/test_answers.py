@@ -9,20 +9,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specs.traffic import Arm, Exchange
-from tests.validators.canary.traffic import history, requests
-from validators.canary import Decision, Judgement, Latency, Policy, begin, judge, report, update
-from validators.canary.bets import TOLERATED, Outcome
+from tests.validators.canary.traffic import exchange, history, requests
+from validators.canary import (
+    CanaryDecision,
+    CanaryPolicy,
+    Judgement,
+    Latency,
+    begin,
+    judge,
+    report,
+    update,
+)
+from validators.canary.answers import GoodAnswer, learn
+from validators.canary.bets import TOLERATED, ScoreCount
 from validators.canary.evidence import headline
-from validators.canary.families import safety, safety_prior
+from validators.canary.families import counted, next_request, safety, safety_prior
+from validators.canary.record import TOLD
 from validators.figures import percent
 from validators.verdict import Verdict
 
 HISTORY = history()
-POLICY = Policy(minimum_bake=60, deadline=1800)
-ERRORS = Policy(latencies=(), minimum_bake=60, deadline=1800)
+POLICY = CanaryPolicy(minimum_bake=60, deadline=1800)
+ERRORS = CanaryPolicy(latencies=(), minimum_bake=60, deadline=1800)
 
 
-def judged(traffic: Iterable[Exchange], at: float, policy: Policy = POLICY) -> Judgement:
+def judged(traffic: Iterable[Exchange], at: float, policy: CanaryPolicy = POLICY) -> Judgement:
     return judge(update(begin(policy, HISTORY, 0.0), traffic), at)
 
 
@@ -44,22 +55,22 @@ def changed(**fields: object) -> Callable[[Exchange, Random], Exchange]:
 @pytest.mark.parametrize("status", [422, 401, 404, 429])
 @pytest.mark.parametrize("policy", [POLICY, ERRORS], ids=["with latency", "errors only"])
 def test_a_canary_that_refuses_what_stable_answers_is_rolled_back(
-    status: int, policy: Policy
+    status: int, policy: CanaryPolicy
 ) -> None:
     traffic = requests(1, 20, share=0.05, refused=(0.0, 0.98), refusal=status)
     judgement = judged(traffic, 20.0, policy)
-    assert judgement.decision is Decision.ROLLBACK
+    assert judgement.decision is CanaryDecision.ROLLBACK
     assert [each.signal for each in judgement.evidence if each.guilty] == ["refusals"]
 
 
 def test_a_tenth_of_refusals_that_stable_gives_as_well_does_no_harm() -> None:
     judgement = judged(requests(2, 300, share=0.5, refused=(0.1, 0.1)), 300.0)
-    assert judgement.decision is Decision.PROMOTE
+    assert judgement.decision is CanaryDecision.PROMOTE
 
 
 def test_a_canary_that_refuses_five_in_a_hundred_more_is_rolled_back() -> None:
     judgement = judged(requests(3, 300, share=0.5, refused=(0.01, 0.06)), 300.0)
-    assert judgement.decision is Decision.ROLLBACK
+    assert judgement.decision is CanaryDecision.ROLLBACK
 
 
 @pytest.mark.parametrize("status", [302, 101, 304, 600])
@@ -68,7 +79,7 @@ def test_a_canary_that_redirects_or_answers_with_an_unknown_status_is_rolled_bac
 ) -> None:
     traffic = requests(1, 20, share=0.05, refused=(0.0, 0.9), refusal=status)
     judgement = judged(traffic, 20.0)
-    assert judgement.decision is Decision.ROLLBACK
+    assert judgement.decision is CanaryDecision.ROLLBACK
     assert [each.signal for each in judgement.evidence if each.guilty] == ["other_statuses"]
 
 
@@ -81,8 +92,8 @@ def test_what_counts_as_an_error_is_the_teams_to_say() -> None:
 def test_refusals_that_are_not_watched_do_not_roll_back() -> None:
     policy = POLICY.model_copy(update={"refusals_margin": None})
     assert judged(requests(1, 200, share=0.5, refused=(0, 0.9)), 200.0, policy).decision in (
-        Decision.PROMOTE,
-        Decision.WAIT,
+        CanaryDecision.PROMOTE,
+        CanaryDecision.WAIT,
     )
 
 
@@ -119,7 +130,7 @@ def test_a_canary_whose_answers_are_of_another_kind_or_size_is_held_for_a_person
     change: Callable[[Exchange, Random], Exchange], signal: str
 ) -> None:
     judgement = judged(answering(change), 200.0)
-    assert judgement.decision is Decision.HOLD
+    assert judgement.decision is CanaryDecision.HOLD
     assert signal in [each.signal for each in judgement.differences if each.guilty]
     told = headline(judgement)
     assert signal in told
@@ -141,12 +152,12 @@ def test_a_canary_whose_answers_are_of_another_kind_or_size_is_held_for_a_person
 def test_an_honest_retrain_is_promoted_at_the_usual_pace(
     change: Callable[[Exchange, Random], Exchange],
 ) -> None:
-    assert judged(answering(change, 100.0), 100.0).decision is Decision.PROMOTE
+    assert judged(answering(change, 100.0), 100.0).decision is CanaryDecision.PROMOTE
 
 
 def test_half_an_answer_is_held_where_all_are_cut() -> None:
     judgement = judged(answering(lambda each, _: each._replace(size=each.size // 4)), 200.0)
-    assert judgement.decision is Decision.HOLD
+    assert judgement.decision is CanaryDecision.HOLD
 
 
 def test_what_is_held_is_told_with_the_values_of_both_arms() -> None:
@@ -163,14 +174,14 @@ def test_a_canary_that_fails_and_differs_is_rolled_back_and_not_held() -> None:
         each._replace(size=0) if each.arm is Arm.CANARY else each
         for each in requests(1, 60, errors=(0.001, 0.05))
     ]
-    assert judged(traffic, 60.0).decision is Decision.ROLLBACK
+    assert judged(traffic, 60.0).decision is CanaryDecision.ROLLBACK
 
 
 def test_where_stable_gives_no_good_answer_there_is_nothing_to_differ_from() -> None:
     broken = list(requests(1, 100, share=0.5, errors=(1.0, 0.0)))
     policy = ERRORS.model_copy(update={"minimum_bake": 0.0})
     judgement = judge(update(begin(policy, [], 0.0), broken), 100.0)
-    assert judgement.decision is Decision.PROMOTE
+    assert judgement.decision is CanaryDecision.PROMOTE
 
 
 def test_without_history_what_is_usual_is_learned_before_anything_is_held() -> None:
@@ -178,7 +189,7 @@ def test_without_history_what_is_usual_is_learned_before_anything_is_held() -> N
     assert state.usual is None
     traffic = answering(HTML)
     judgement = judge(update(state, traffic), 200.0)
-    assert judgement.decision is Decision.HOLD
+    assert judgement.decision is CanaryDecision.HOLD
     assert judgement.usual_kinds == ("application/json",)
 
 
@@ -203,12 +214,14 @@ def test_answers_that_vary_much_and_alike_are_not_held(seed: int, share: float) 
     for second in range(10):
         traffic = requests(seed + second, 1, share=share, start=float(second))
         state = update(state, map(vary, traffic))
-        assert judge(state, second + 1.0).decision is not Decision.HOLD
+        assert judge(state, second + 1.0).decision is not CanaryDecision.HOLD
 
 
 def test_a_latency_alone_may_be_watched_and_refusals_still_roll_back() -> None:
-    policy = Policy(errors_margin=None, latencies=(Latency(statistic="mean", margin=0.2),))
-    assert judged(requests(1, 20, refused=(0, 0.9)), 20.0, policy).decision is Decision.ROLLBACK
+    policy = CanaryPolicy(errors_margin=None, latencies=(Latency(statistic="mean", margin=0.2),))
+    assert (
+        judged(requests(1, 20, refused=(0, 0.9)), 20.0, policy).decision is CanaryDecision.ROLLBACK
+    )
 
 
 @given(
@@ -224,7 +237,7 @@ def test_a_canary_that_is_worse_by_margin_and_half_is_not_promoted_by_what_is_no
     state = begin(POLICY, HISTORY[:50], 0.0)
     harmful = max(stable + POLICY.margin(signal), TOLERATED * stable) + excess
     ends = [
-        Outcome(share, arm, score, weight * chance)
+        ScoreCount(share, arm, score, weight * chance)
         for arm, weight, rate in ((False, 1 - share, stable), (True, share, min(harmful, 1.0)))
         for score, chance in ((1.0, rate), (0.0, 1 - rate))
     ]
@@ -241,3 +254,93 @@ def test_a_canary_that_is_worse_by_margin_and_half_is_not_promoted_by_what_is_no
     )
     assert sum(map(exp, weights)) == pytest.approx(1)
     assert mean <= 1 + 1e-9
+
+
+def test_a_size_that_stable_gave_itself_is_neither_shorter_nor_longer() -> None:
+    usual = learn([GoodAnswer(100, "application/json")] * 20)
+    assert not any(usual.sizes(100, None))
+    assert usual.sizes(99, None) == [True] * 4 + [False] * 4
+    assert usual.sizes(101, None) == [False] * 4 + [True] * 4
+
+
+def test_the_canary_may_differ_by_its_margin_and_sixteen_bytes_and_stable_by_nothing() -> None:
+    usual = learn([GoodAnswer(100, "application/json")] * 20)
+    assert not any(usual.sizes(216, 1.0))
+    assert any(usual.sizes(217, 1.0))
+    assert not any(usual.sizes(42, 1.0))
+    assert any(usual.sizes(41, 1.0))
+    state = begin(ERRORS, HISTORY, 0.0)
+    longest = state.usual.long[0] if state.usual else 0
+    seen = [exchange(size=longest + 16), exchange(size=longest + 16, canary=True)]
+    (stratum,) = update(state, seen).strata
+    assert (stratum.stable.beyond, stratum.canary.beyond) == (1, 0)
+
+
+def test_beyond_all_that_stable_gave_is_what_is_shorter_or_longer_than_every_answer() -> None:
+    state = begin(ERRORS, [each._replace(size=100 + each.seq % 1000) for each in HISTORY], 0.0)
+    sizes = {1: 1, 9000: 1, 102: 0, 1098: 0}
+    for size, beyond in sizes.items():
+        (stratum,) = update(state, [exchange(size=size)]).strata
+        assert stratum.stable.beyond == beyond
+        assert any(stratum.stable.sizes)
+
+
+def test_where_nothing_is_held_no_canary_is() -> None:
+    policy = POLICY.model_copy(update={"content_margin": None, "size_margin": None})
+    judgement = judged(requests(5, 100, share=0.5), 100.0, policy)
+    assert (judgement.decision, judgement.differs) == (CanaryDecision.PROMOTE, False)
+
+
+def test_the_statuses_of_a_class_are_named_the_most_frequent_first() -> None:
+    seen = [
+        *requests(1, 20, share=0.05, refused=(0.0, 0.9)),
+        exchange(at=20, canary=True, status=404),
+    ]
+    judgement = judged(seen, 20.0)
+    refused = judgement.canary.seen.statuses[422]
+    assert f": 422 to {refused:,}, 404 to 1)" in report(judgement, "x").checks[0].message
+
+
+def test_no_more_statuses_are_told_apart_than_a_person_reads() -> None:
+    many = [exchange(canary=True, status=status) for status in range(400, 430)]
+    told = judged(many, 20.0).canary.seen.statuses
+    assert list(told) == list(range(400, 400 + TOLD))
+
+
+def test_a_signal_nobody_asked_for_is_named_by_what_it_weighs() -> None:
+    """To name what is worse takes at least what it takes to say that something is."""
+    judgement = judged(requests(1, 3, share=0.05, refused=(0.0, 0.98)), 3.0)
+    assert judgement.evidence[0].signal == "refusals"
+    assert judgement.evidence[0].log_worse > judgement.log_worse > 0
+    assert judgement.evidence[0].log_guilty <= judgement.log_worse
+
+
+def test_what_stable_refuses_is_expected_to_be_refused_again() -> None:
+    refusing = list(requests(2, 40, share=0.0, refused=(0.2, 0.2), errors=(0.1, 0.1), start=-40))
+    state = begin(ERRORS, refusing, 0.0)
+    for seen in (
+        state,
+        update(state, requests(3, 40, share=0.5, refused=(0.2, 0.2), errors=(0.1, 0.1))),
+    ):
+        expected = {
+            signal: sum(each.times for each in next_request(seen, signal, 0.5) if each.score)
+            for signal in ("errors", "refusals", "other_statuses")
+        }
+        assert expected == pytest.approx(
+            {"errors": 0.1, "refusals": 0.2, "other_statuses": 0}, abs=0.05
+        )
+
+
+def test_any_kind_that_is_usual_of_stable_is_usual_of_the_canary() -> None:
+    known = [each._replace(content="text/csv") if each.seq % 2 else each for each in HISTORY]
+    state = begin(ERRORS, known, 0.0)
+    assert state.usual is not None
+    assert set(state.usual.kinds) == {"text/csv", "application/json"}
+    for content, unusual in (("text/csv", 0), ("application/json", 0), ("text/html", 1)):
+        (stratum,) = update(state, [exchange(canary=True, content=content)]).strata
+        assert counted("content", stratum.canary) == (unusual, 1)
+
+
+def test_an_answer_is_told_of_once() -> None:
+    seen = judged([exchange(canary=True, size=70)] * 3, 20.0).canary.seen
+    assert (seen.answers, seen.size, seen.kinds) == (3, 210, {"application/json": 3})

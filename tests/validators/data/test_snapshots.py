@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from specs.snapshot import DELTA_KEY, LiveFile, Snapshot
-from validators.data.request import ObjectFile, Reading, Request, SuiteFile
-from validators.data.tables import Loaded, load
+from specs.snapshot import DELTA_KEY, LiveFile, TableSnapshot
+from validators.data.request import DataGateRequest, DatasetReading, ObjectFile, SuiteFile
+from validators.data.tables import LoadedDataset, load
 from validators.report import Report
 from validators.verdict import Verdict
 
@@ -33,7 +33,7 @@ def _objects(
         live[key] = LiveFile(path.stat().st_size, partition)
     columns = tuple({"name": name, "type": kind} for name, kind in fields.items())
     log = folder / "log"
-    log.write_bytes(Snapshot("t", columns, partitions, live).written())
+    log.write_bytes(TableSnapshot("t", columns, partitions, live).written())
     data = [ObjectFile(key=key, path=str(folder / str(n))) for n, key in enumerate(files)]
     return (ObjectFile(key=DELTA_KEY, path=str(log)), *data)
 
@@ -45,8 +45,10 @@ def _load(
     partitions: tuple[str, ...] = (),
     wanted: frozenset[str] | None = None,
     **reading: Any,
-) -> Loaded:
-    return load(_objects(folder, fields, files, partitions), wanted, reading=Reading(**reading))
+) -> LoadedDataset:
+    return load(
+        _objects(folder, fields, files, partitions), wanted, reading=DatasetReading(**reading)
+    )
 
 
 def test_columns_that_older_files_lack_are_null_and_dropped_ones_are_not_there(
@@ -97,7 +99,7 @@ def test_a_time_that_spark_wrote_as_96_bits_is_the_same_moment(tmp_path: Path) -
     pq.write_table(pa.table({"t": moments}), path, use_deprecated_int96_timestamps=True)
     log = tmp_path / "log"
     fields = ({"name": "t", "type": "timestamp"},)
-    log.write_bytes(Snapshot("t", fields, (), {"a.parquet": LiveFile(1, {})}).written())
+    log.write_bytes(TableSnapshot("t", fields, (), {"a.parquet": LiveFile(1, {})}).written())
     objects = (
         ObjectFile(key=DELTA_KEY, path=str(log)),
         ObjectFile(key="a.parquet", path=str(path)),
@@ -110,7 +112,7 @@ def test_a_time_that_spark_wrote_as_96_bits_is_the_same_moment(tmp_path: Path) -
 def test_a_file_whose_values_are_not_of_the_tables_type_is_named(tmp_path: Path) -> None:
     files: Files = {"f.parquet": (pa.table({"a": [1.5]}), {})}
     (check,) = _load(tmp_path, {"a": "long"}, files).checks
-    assert check.message == "`f.parquet` has `a` as double, and not every value is a int64"
+    assert check.message == "`f.parquet` has `a` as double, and not every value fits int64"
     assert check.verdict is Verdict.FAIL
 
 
@@ -137,7 +139,7 @@ expectations:
   - {{type: expect_column_values_to_be_of_type, kwargs: {{column: p, type_: date}}}}
 """
     )
-    asked = Request(
+    asked = DataGateRequest(
         dataset="trips",
         version="v",
         objects=objects,

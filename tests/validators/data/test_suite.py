@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from specs.problems import Problem
+from specs.loading.problems import Problem
 from validators.data.suite import Suite, read_suite, suite_problems
 
 YAML = """\

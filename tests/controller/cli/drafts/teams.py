@@ -9,10 +9,10 @@ from controller.cli.write.drafts.lesser import valid_part
 from controller.cli.write.drafts.samples import Sample
 from controller.cli.write.drafts.values import Folder
 from controller.cli.write.drafts.writing import spec_text
-from specs.lint import check
-from specs.load import Loaded
+from specs.lint.check import check
+from specs.loading.load import LoadedSpec
+from specs.loading.problems import Problem, render_text
 from specs.model import Pipeline
-from specs.problems import Problem, render_text
 
 ARGPARSE = """
     import argparse
@@ -81,7 +81,7 @@ def drafted(
     sample: Sample | None = None,
     ignored: tuple[str, ...] = (),
     around: Mapping[str, str] | None = None,
-) -> tuple[Pipeline, str, Loaded]:
+) -> tuple[Pipeline, str, LoadedSpec]:
     """The pipeline, its text, and what `validate` says of it."""
     there = folder(files, ignored, folder(around) if around else None)
     seen = {*files, *(f"//{name}" for name in around or ()), "ml-pipeline.yaml"}

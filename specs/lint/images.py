@@ -1,0 +1,71 @@
+"""Lint of executors, images and the folders that images are built from."""
+
+from collections.abc import Iterator
+from typing import Final, get_args
+
+from specs.loading.load import LoadedSpec
+from specs.loading.problems import Problem
+from specs.loading.tree import YamlPath
+from specs.model import Environment, ExecutorKind, Pipeline, Step, place_of
+
+ELSEWHERE: Final = "elsewhere"
+"""The code of problems that depend on the machine or on this version: a warning for the author of a
+spec, an error on a controller."""
+NOT_SUPPORTED: Final = frozenset({"kubernetes"})
+"""Names of executors that specs may use and this version of Headgate does not have."""
+
+
+def lint_images(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
+    """Problems with `executor`, `image`, `build` and `network`, and settings they make useless."""
+    parts: dict[str | None, tuple[YamlPath, Environment | Step]] = {
+        None: (("environment",), pipeline.environment),
+        **{name: (place_of(name), step) for name, step in pipeline.commands.items()},
+    }
+    for name, (path, part) in parts.items():
+        yield from _part(loaded, path, part, pipeline.executor_of(name))
+        bare = pipeline.image_of(name) is None and pipeline.build_of(name) is None
+        if part.executor == "docker" and bare and (name or _is_shared(pipeline)):
+            message = "a container needs an image: add `image`, or `build` with the folder of "
+            message += "a Dockerfile"
+            yield loaded.problem("no-image", (*path, "executor"), message, at_key=True)
+    for name, step in pipeline.commands.items():
+        is_step = name in pipeline.steps  # `network` is true by default for a fetch
+        if is_step and step.network and pipeline.executor_of(name) == "local":
+            message = "`network` has no effect here: a local process always has network access"
+            yield _no_effect(loaded, (*place_of(name), "network"), message)
+    everywhere = {pipeline.executor_of(name) for name in parts}
+    if everywhere == {"docker"}:
+        for key in ("requirements", "project", "python"):
+            if getattr(pipeline.environment, key) is not None:
+                message = f"`{key}` has no effect in containers: install it in the image"
+                yield _no_effect(loaded, ("environment", key), message)
+
+
+def _part(
+    loaded: LoadedSpec, path: YamlPath, part: Environment | Step, executor: str
+) -> Iterator[Problem]:
+    if part.executor in NOT_SUPPORTED:
+        supported = " or ".join(k for k in get_args(ExecutorKind) if k not in NOT_SUPPORTED)
+        message = f"this version of Headgate has no executor {part.executor}: use {supported}"
+        here = (*path, "executor")
+        yield loaded.problem(ELSEWHERE, here, message, severity="warning", at_key=True)
+    if part.image is not None and part.build is not None:
+        message = "`image` and `build` exclude each other: remove one"
+        yield loaded.problem("two-images", (*path, "build"), message, at_key=True)
+    for key in ("image", "build"):
+        if getattr(part, key) is not None and executor == "local":
+            message = f"`{key}` has no effect if `executor` is local"
+            yield _no_effect(loaded, (*path, key), message)
+    if part.image is not None and executor == "docker" and "@sha256:" not in part.image:
+        message = "a tag may point to another image tomorrow: pin it as name@sha256:DIGEST"
+        yield loaded.problem("unpinned-image", (*path, "image"), message, severity="warning")
+
+
+def _is_shared(pipeline: Pipeline) -> bool:
+    """Whether a step or the server runs as the environment says."""
+    own = (pipeline.image_of(name) or pipeline.build_of(name) for name in pipeline.commands)
+    return pipeline.release is not None or not all(own)
+
+
+def _no_effect(loaded: LoadedSpec, path: YamlPath, message: str) -> Problem:
+    return loaded.problem("no-effect", path, message, severity="warning", at_key=True)

@@ -1,0 +1,133 @@
+"""The contract suite, run over every deployer of the registry."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from deployers.confinement import Kind
+from deployers.protocol import Deployer, Desired, Server
+from deployers.registry import DEFAULT, TARGETS, DeployerSetup, make_deployer, make_window
+from tests.contracts.deployer import PLACE, DeployerContract, Target, applied
+from tests.deployers import model_server_path
+from tests.deployers.world import living
+from tests.told import ToldConfinement
+
+ROOT = Path(__file__).parents[2]
+
+CONTROLLER = """
+import asyncio, sys
+from pathlib import Path
+from deployers.local import LocalDeployer
+from deployers.protocol import Desired
+from tests.contracts.deployer import converge
+from tests.told import ToldConfinement
+
+async def main():
+    home = Path(sys.argv[1])
+    confinement = ToldConfinement((home,), kind=sys.argv[2], told=home.parent)
+    deployer = LocalDeployer(home, redact=str, confinement=confinement)
+    await converge(deployer, Desired.model_validate_json(sys.stdin.read()))
+    print("converged", flush=True)
+    await asyncio.sleep(1000)
+
+asyncio.run(main())
+"""
+
+
+def local_target(tmp_path: Path, kind: Kind = "none") -> Target:
+    """A target in a folder of its own."""
+    confinement = ToldConfinement((tmp_path / "home",), kind=kind, told=tmp_path)
+
+    @contextlib.asynccontextmanager
+    async def opened() -> AsyncIterator[Deployer]:
+        setup = DeployerSetup(home=tmp_path / "home", redact=str, confinement=confinement)
+        deployer = make_deployer(setup)
+        try:
+            yield deployer
+        finally:
+            await deployer.close()
+
+    async def apply_and_die(desired: Desired) -> None:
+        controller = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", CONTROLLER, str(tmp_path / "home"), kind, cwd=ROOT,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert controller.stdin is not None
+        assert controller.stdout is not None
+        controller.stdin.write(desired.model_dump_json().encode())
+        controller.stdin.close()
+        assert await controller.stdout.readline() == b"converged\n"
+        controller.kill()
+        await controller.wait()
+
+    def running() -> list[str]:
+        zygote = "supervisor.main"  # it ends with the deployer; supervisors look alike
+        return [line for line in living(tmp_path) if zygote not in line]
+
+    def process(name: str) -> int:
+        (line,) = (one for one in running() if f"{name}.json" in one and "bwrap" not in one)
+        return int(line.partition(":")[0])
+
+    return Target(
+        open=opened,
+        process=process,
+        server=lambda name, **said: local_server(tmp_path, name, **said),
+        apply_and_die=apply_and_die,
+        living=running,
+        window=make_window(tmp_path / "home"),
+    )
+
+
+def local_server(tmp_path: Path, name: str, *, gated: bool = False, **said: object) -> Server:
+    """A server that answers with its name; a gated one is ready once its gate file exists."""
+    model = tmp_path / f"{name}.json"
+    gate = {"wait_for": f"{model}.gate"} if gated else {}
+    model.write_text(json.dumps({"name": name, **gate, **said}))
+    # In the server's own folder: a confined server may not see the tests' folder.
+    script = tmp_path / "serve.py"
+    if not script.exists():
+        shutil.copy(model_server_path(), script)
+    return Server(
+        name=name,
+        run=f"{sys.executable} {script} {{model}} {{port}} {{host}}",
+        model=str(model),
+        folder=str(tmp_path),
+        ready="/healthz",
+        predict="/predict",
+        environment={"TOKEN": "hush-hush", "VIRTUAL_ENV": sys.prefix},
+    )
+
+
+MADE: Mapping[str, Callable[[Path], Target]] = {DEFAULT: local_target}
+"""How the suite reaches each target of the registry on this machine."""
+
+
+class TestRegisteredDeployer(DeployerContract):
+    @pytest.fixture(params=sorted(TARGETS))
+    def target(self, request: pytest.FixtureRequest, tmp_path: Path) -> Target:
+        return MADE[request.param](tmp_path)
+
+
+@pytest.mark.bwrap
+@pytest.mark.usefixtures("namespaces")
+class TestConfinedDeployer(DeployerContract):
+    @pytest.fixture
+    def target(self, tmp_path: Path) -> Target:
+        return local_target(tmp_path, kind="namespace")
+
+
+async def test_two_places_of_one_home_do_not_meet(tmp_path: Path) -> None:
+    target = local_target(tmp_path)
+    async with target.open() as deployer:
+        for place in (PLACE, "flight-delay/staging"):
+            await applied(deployer, Desired(stable=target.server("v1")), place)
+        await deployer.remove("flight-delay/staging")
+        assert [server.name for server in (await deployer.observe(PLACE)).servers] == ["v1"]
+        await deployer.remove(PLACE)
+    assert target.living() == []
