@@ -15,7 +15,7 @@ PROBE = 2.0
 class Probe(NamedTuple):
     """The result of a request to the ready path."""
 
-    trouble: str
+    problem: str
     """Why the server is not ready; empty if it is."""
     answered: bool
     """Whether it answered, with any status."""
@@ -69,9 +69,9 @@ class Health:
         signs = self._signs.get(process)
         if signs is None or not signs.silent:
             return ""
-        told = time.monotonic() - signs.last
+        silent = time.monotonic() - signs.last
         return (
-            f"nothing was answered for {told:.0f} s; it is restarted after "
+            f"nothing was answered for {silent:.0f} s; it is restarted after "
             f"{bears(signs, patience):g} s"
         )
 

@@ -8,6 +8,7 @@ To serve models elsewhere, add a file beside `local.py` with a `Deployer`, one b
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from deployers import control
 from deployers.confinement import UNCONFINED, Confinement
@@ -16,14 +17,15 @@ from deployers.local import LocalDeployer
 from deployers.local_window import LocalWindow
 from deployers.protocol import Deployer, Window
 
-LOCAL = "local"
-FOLDER = "serving"
+DEFAULT: Final = "local"
+"""The target of all environments: settings cannot choose another one yet."""
+SERVING: Final = "serving"
 """The folder of a target's files in the controller's home."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Means:
-    """What a controller gives a deployer to work with."""
+class DeployerSetup:
+    """What deployers are made from; each uses what it needs."""
 
     home: Path
     """The folder for its files."""
@@ -41,19 +43,31 @@ class Means:
 class DeploymentTarget:
     """How to open a target: for the controller, and, by its folder, for other processes."""
 
-    deployer: Callable[[Means], Deployer]
+    deployer: Callable[[DeployerSetup], Deployer]
     window: Callable[[Path], Window]
 
 
-def _local(means: Means) -> Deployer:
+def _local(setup: DeployerSetup) -> Deployer:
     return LocalDeployer(
-        means.home,
-        redact=means.redact,
-        engine=means.engine,
-        confinement=means.confinement,
-        silence=means.silence,
-        trusted=means.trusted,
+        setup.home,
+        redact=setup.redact,
+        engine=setup.engine,
+        confinement=setup.confinement,
+        silence=setup.silence,
+        trusted=setup.trusted,
     )
 
 
-TARGETS: Mapping[str, DeploymentTarget] = {LOCAL: DeploymentTarget(_local, LocalWindow)}
+TARGETS: Final[Mapping[str, DeploymentTarget]] = {
+    DEFAULT: DeploymentTarget(_local, LocalWindow),
+}
+
+
+def make_deployer(setup: DeployerSetup, name: str = DEFAULT) -> Deployer:
+    """The deployer of a target."""
+    return TARGETS[name].deployer(setup)
+
+
+def make_window(home: Path, name: str = DEFAULT) -> Window:
+    """The window to a target whose files are in `home`."""
+    return TARGETS[name].window(home)

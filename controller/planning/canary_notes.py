@@ -7,10 +7,10 @@ from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import EnvironmentState
 from controller.store.protocol import StoreReader
 from deployers.records import PAGE
-from deployers.registry import FOLDER, LOCAL, TARGETS
+from deployers.registry import SERVING, make_window
 from specs.failures import TryAgain
 from specs.model import Pipeline as Spec
-from validators.canary import Policy, begin
+from validators.canary import CanaryPolicy, begin
 from validators.canary.detection import detection
 from validators.canary.outlook import outlook, pace, warning
 
@@ -32,12 +32,13 @@ async def canary_notes(spec: Spec, store: StoreReader, home: Path) -> tuple[str,
     try:
         # The oldest page, which acknowledges nothing: only the controller may say that it watches.
         # If there are more pages, this one does not reach up to `now`.
-        seen = await TARGETS[LOCAL].window(home / FOLDER).traffic(place)
+        seen = await make_window(home / SERVING).traffic(place)
     except TryAgain:
         return ()
     now, canary = seen.now or time.time(), release.production.canary
     last = seen.exchanges[-1].at if len(seen.exchanges) >= PAGE else now
-    state, rate = begin(Policy.from_spec(canary), seen.exchanges, now), pace(seen.exchanges, last)
+    state = begin(CanaryPolicy.from_spec(canary), seen.exchanges, now)
+    rate = pace(seen.exchanges, last)
     detected = detection(state, rate, canary.steps)
     undecided = warning(outlook(state, rate, canary.steps), now, canary.on_inconclusive)
     return tuple(

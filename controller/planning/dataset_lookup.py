@@ -14,7 +14,7 @@ from controller.machine.pipelines.data import place
 from controller.machine.pipelines.objects import ObjectChanges
 from controller.machine.runs.graph import SourceTree
 from controller.planning.plans import History
-from controller.queries.asking import QueryVersions
+from controller.queries.polling import QueryVersions
 from specs.datasets import Query
 from specs.digests import ManifestEntry
 from specs.failures import Failure, NeedsHuman

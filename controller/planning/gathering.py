@@ -12,14 +12,20 @@ from typing import NamedTuple
 
 from controller.buckets.stores import Stores
 from controller.git.lfs import is_installed
-from controller.git.links import LONGEST_TEXT, followed, parse_texts, short_enough, texts_wanted
+from controller.git.links import (
+    MAX_LINK,
+    parse_texts,
+    short_enough,
+    texts_wanted,
+    with_link_targets,
+)
 from controller.git.pointers import (
-    LONGEST_ATTRIBUTES,
-    LONGEST_POINTER,
-    absent,
+    MAX_ATTRIBUTES,
+    MAX_POINTER,
     attributes_wanted,
     blobs_wanted,
-    marked,
+    explain_absent,
+    mark_pointers,
     pointers,
     uses_lfs,
 )
@@ -38,7 +44,7 @@ from controller.machine.runs.plan import Plan
 from controller.planning.choosing import SpecArgument, choose, specs_in
 from controller.planning.dataset_lookup import DatasetLookup
 from controller.planning.plans import Cache, History, PolicyChange, history_of, plan_of
-from controller.queries.asking import QueryVersions
+from controller.queries.polling import QueryVersions
 from controller.store.versions import Versions
 from specs.failures import NeedsHuman
 from specs.lint.check import check
@@ -148,9 +154,9 @@ def _told(checkout: Checkout, files: dict[str, str], extra: Mapping[str, str]) -
         small = "\n".join(short_enough(about, most)).encode()
         return parse_texts(_git(checkout.top, "cat-file", "--batch", extra=extra, stdin=small))
 
-    if uses_lfs(texts(attributes_wanted(files), LONGEST_ATTRIBUTES).values()):
-        files = marked(files, texts(blobs_wanted(files), LONGEST_POINTER))
-    return followed(files, texts(texts_wanted(files), LONGEST_TEXT))
+    if uses_lfs(texts(attributes_wanted(files), MAX_ATTRIBUTES).values()):
+        files = mark_pointers(files, texts(blobs_wanted(files), MAX_POINTER))
+    return with_link_targets(files, texts(texts_wanted(files), MAX_LINK))
 
 
 def commit_of(checkout: Checkout, revision: str) -> str:
@@ -259,7 +265,9 @@ def check_at(
     seen = source.seen
     there = seen.keys() if files is None else files
     kept, clone = pointers(seen), str(top.resolve()) if top is not None else ""
-    return check(content, file, there, absent(seen, is_installed()), kept, source.folder, clone)
+    return check(
+        content, file, there, explain_absent(seen, is_installed()), kept, source.folder, clone
+    )
 
 
 def _read(checkout: Checkout, commit: str, path: str) -> bytes | None:

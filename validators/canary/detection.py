@@ -8,19 +8,19 @@ from itertools import pairwise
 from math import inf, log
 from typing import Final
 
-from validators.canary.bets import RATIOS, Outcome, least, log_mixture, ratio
+from validators.canary.bets import RATIOS, ScoreCount, least, log_mixture, ratio
 from validators.canary.evidence import duration
 from validators.canary.families import UNKNOWN_BASE
 from validators.canary.policy import ERRORS
-from validators.canary.state import State
+from validators.canary.state import CanaryState
 from validators.figures import percent
-from validators.report import Value
+from validators.report import GateValue
 
 WORSE: Final = 2.0
 """How many times as often a canary fails that is to be detected."""
 
 
-class Detection(Value):
+class Detection(GateValue):
     """When a canary that fails twice as often as stable would be rolled back."""
 
     stable: float
@@ -46,7 +46,7 @@ class Detection(Value):
         return f"this traffic cannot tell {errors} {by}{late}"
 
 
-def detection(state: State, rate: float, shares: Sequence[float]) -> Detection | None:
+def detection(state: CanaryState, rate: float, shares: Sequence[float]) -> Detection | None:
     """When doubled errors are found by a canary that begins with `state`, at `rate` requests per
     second. None without traffic, or if errors are not watched."""
     policy = state.policy
@@ -70,7 +70,7 @@ def detection(state: State, rate: float, shares: Sequence[float]) -> Detection |
     return Detection(stable=stable, canary=canary, takes=takes, deadline=policy.deadline)
 
 
-def _limit(state: State) -> float:
+def _limit(state: CanaryState) -> float:
     """The evidence on errors at which the judge rolls back, if no other signal is any worse."""
     policy = state.policy
     weight = dict(zip(policy.signals, policy.weights, strict=True))[ERRORS]
@@ -83,7 +83,7 @@ def _gains(share: float, stable: float, canary: float) -> list[float]:
     """The evidence on errors that a request adds on average, for each bet."""
     return ratio(
         [
-            Outcome(share, True, 1.0, share * canary),
-            Outcome(share, False, 1.0, (1 - share) * stable),
+            ScoreCount(share, True, 1.0, share * canary),
+            ScoreCount(share, False, 1.0, (1 - share) * stable),
         ]
     )

@@ -14,9 +14,9 @@ from specs.traffic import Exchange
 from validators.canary import families
 from validators.canary.bets import least, log_mixture
 from validators.canary.evidence import duration
-from validators.canary.state import State
+from validators.canary.state import CanaryState
 from validators.figures import rounded
-from validators.report import Value
+from validators.report import GateValue
 
 HOUR: Final = 3600.0
 DAY: Final = 24 * HOUR
@@ -26,7 +26,7 @@ _ENOUGH: Final = 30
 Undecided = Literal["hold", "rollback", "promote"]
 
 
-class Outlook(Value):
+class Outlook(GateValue):
     """The forecast for a canary. Requests are counted over both arms."""
 
     rate: float
@@ -59,7 +59,7 @@ def pace(history: Sequence[Exchange], now: float) -> float:
     return 0.0
 
 
-def outlook(state: State, rate: float, shares: Sequence[float]) -> Outlook:
+def outlook(state: CanaryState, rate: float, shares: Sequence[float]) -> Outlook:
     """The forecast for a canary that begins with this state, at `rate` requests per second."""
     policy = state.policy
     bake, deadline = policy.minimum_bake / len(shares), policy.deadline
@@ -116,7 +116,7 @@ def warning(found: Outlook, began: float, undecided: Undecided) -> str | None:
     )
 
 
-def _needed(state: State, shares: Sequence[float], counts: Sequence[float]) -> int | None:
+def _needed(state: CanaryState, shares: Sequence[float], counts: Sequence[float]) -> int | None:
     """The requests needed at the last share to show all signals within their margins, after
     `counts` at the shares before it."""
     needed = 0
@@ -137,7 +137,7 @@ def _needed(state: State, shares: Sequence[float], counts: Sequence[float]) -> i
 
 
 def _least(
-    state: State, signal: str, before: Sequence[float], gains: Sequence[float]
+    state: CanaryState, signal: str, before: Sequence[float], gains: Sequence[float]
 ) -> int | None:
     weights, limit = families.safety_prior(state, signal), -log(state.policy.false_promotion)
 

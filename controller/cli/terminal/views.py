@@ -22,7 +22,7 @@ from controller.machine.words import fit
 from controller.reconcile.inbox import SET_ASIDE_FIX
 from controller.store.protocol import Delivered, OutboxEntry
 from deployers.protocol import Silence
-from validators.canary import Decision
+from validators.canary import CanaryDecision
 from validators.canary.evidence import headline, report
 from validators.canary.switch import headline as headline_of
 from validators.figures import percent
@@ -418,7 +418,7 @@ def _headline(env: EnvironmentState, rollout: Rollout, shares: Sequence[float]) 
     said = headline(judgement, rollout.judge)
     if paused := _paused(env, rollout):
         return f"Paused by {paused}; continue with `headgate resume`. {said}"
-    if judgement.decision is Decision.PROMOTE and rollout.step + 1 < len(shares):
+    if judgement.decision is CanaryDecision.PROMOTE and rollout.step + 1 < len(shares):
         return f"Next step: {percent(shares[rollout.step + 1])}. {said}"
     return said
 

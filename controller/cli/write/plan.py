@@ -24,7 +24,7 @@ from controller.planning.choosing import spec_argument
 from controller.planning.gathering import WORK_TREE, Gathered, gather
 from controller.planning.gathering import plan as make_plan
 from controller.planning.plans import Cache
-from controller.queries.asking import QueryVersions as Questions
+from controller.queries.polling import QueryVersions as Questions
 from controller.reports.plan import render_plan
 from specs.loading.problems import has_errors, render_text
 from specs.model import Pipeline as Spec

@@ -46,13 +46,13 @@ from controller.machine.environments.wish import heed_branch
 from controller.machine.messages import (
     BranchMoved,
     EnvironmentWritten,
-    Release,
+    ReleaseRequested,
 )
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.words import fit
 from deployers.protocol import Silence
 from specs.failures import Ignore
-from validators.canary import Decision as Judged
+from validators.canary import CanaryDecision
 from validators.canary.evidence import headline
 
 AT_ONCE, IDLE, STARTING, CANARY, WAITING = 0.0, 10.0, 0.2, 0.5, 5.0
@@ -122,7 +122,7 @@ def decide(
 
 def _begin(inbox: Sequence[InboxMessage]) -> EnvironmentState:
     for each in inbox:
-        if isinstance(each.message, (Release, BranchMoved)):
+        if isinstance(each.message, (ReleaseRequested, BranchMoved)):
             pipeline, name = each.to.name.rsplit("/", 1)
             repository = each.message.repository
             return EnvironmentState(pipeline=pipeline, name=name, repository=repository)
@@ -204,7 +204,7 @@ def _promoting(
         rollout = _judged(rollout, context.observed, context.now)
         env = env.model_copy(update={"rollout": rollout})
         judgement = rollout.judgement
-        if judgement is not None and judgement.decision is Judged.ROLLBACK:
+        if judgement is not None and judgement.decision is CanaryDecision.ROLLBACK:
             why = headline(judgement, rollout.judge)
             return stop(env, rollout, "rolled_back", why, context)
     if rollout.decided is None or env.write is None:
@@ -289,14 +289,14 @@ def _canary(
         rollout = env.rollout or rollout
     judgement = rollout.judgement
     assert judgement is not None
-    if judgement.decision is Judged.ROLLBACK:
+    if judgement.decision is CanaryDecision.ROLLBACK:
         why = headline(judgement, rollout.judge)
         return stop(env, rollout, "rolled_back", why, context)
     if silence is not None:  # nothing else is decided before it has its share again
         if silence.since != told:
             env = _tell_of_silence(env, rollout, silence, context)
         return env
-    if judgement.decision is Judged.INCONCLUSIVE or rollout.differs:
+    if judgement.decision is CanaryDecision.INCONCLUSIVE or rollout.differs:
         return _undecided(env, rollout, version, context)
     if env.paused is not None:
         return env

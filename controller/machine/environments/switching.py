@@ -66,7 +66,7 @@ def _is_of_use(env: EnvironmentState, warm: Warm) -> bool:
 
 
 def _back(
-    env: EnvironmentState, warm: Warm, watched: switch.Watched, context: EnvironmentContext
+    env: EnvironmentState, warm: Warm, watched: switch.SwitchWatch, context: EnvironmentContext
 ) -> EnvironmentState:
     """Bring the former version back, as a person's rollback does, and wake who is to know."""
     bad = env.stable

@@ -179,12 +179,12 @@ ON_GITHUB = "{name: flights, url: git@github.com:octo/flights.git%s}"
         (ON_GITHUB % "", "github: {webhook: {secret: HOOK}}", "github.webhook", "not taken"),
         (ON_GITHUB % ", github: a/b", "", "repositories.0.github", "nothing is reported to a/b"),
         (ON_GITHUB % "", "notify: [{to: github-issue}]", "notify.0.to", "no issue"),
-        ("{name: a, url: a.git}", "github: {token: T}", "github", "no repository is known"),
+        ("{name: a, url: a.git}", "github: {token: T}", "github", "no repository is on"),
         (
             ON_GITHUB % "",
             "github: {token: T, webhook: {port: 8090}}",
             "github.webhook",
-            "no webhook is taken",
+            "webhooks are not received without",
         ),
         (
             ON_GITHUB % "",

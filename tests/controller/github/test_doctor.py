@@ -267,7 +267,7 @@ async def test_a_key_of_another_app_and_a_server_that_is_no_github_are_told_apar
     key = {"KEY": github.private_key}
     found = await look(github.url, tmp_path, key, app={"id": 5, "private_key": "KEY"})
     ((message, fix),) = found.of("error")
-    assert "GitHub does not take app 5 with this private key" in message
+    assert "GitHub rejects app 5 with this private key" in message
     assert "github.app" in fix
     async with LittleGitHub.serving(lambda _: Says(404, {})) as little:
         found = await look(little.api, tmp_path, key, app={"id": 5, "private_key": "KEY"})
@@ -276,7 +276,7 @@ async def test_a_key_of_another_app_and_a_server_that_is_no_github_are_told_apar
     assert "github.url" in fix
     found = await look("http://127.0.0.1:1", tmp_path, key, app={"id": 5, "private_key": "KEY"})
     ((message, fix),) = found.of("error")
-    assert "no whole answer" in message
+    assert "incomplete response" in message
     assert "http://127.0.0.1:1" in fix
     found = await look(github.url, tmp_path, {}, app={"id": 5, "private_key": "KEY"})
     ((message, fix),) = found.of("error")

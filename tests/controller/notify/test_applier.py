@@ -126,7 +126,7 @@ async def test_a_missing_secret_is_named_to_the_owner_and_the_others_are_told(st
             await until(failed)
             await until(lambda: well.bodies)
         said = await heard()
-    assert "cannot notify slack://...: the secret SLACK is not known here" in said
+    assert "cannot notify slack://...: the secret SLACK is not set" in said
     assert "HEADGATE_SECRET_SLACK" in said
     assert "written-out" not in said
 

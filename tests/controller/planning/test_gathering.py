@@ -268,7 +268,7 @@ def test_a_database_is_asked_where_its_secret_is_at_hand_and_else_it_is_said(
     desk.person.push(FILES | {"ml-pipeline.yaml": text})
     (rows,) = plan(desk)["datasets"]
     assert rows["version"] is None
-    assert "the database was not asked: the secret SHOP is not known here" in rows["problem"]
+    assert "the database was not asked: the secret SHOP is not set" in rows["problem"]
     with closing(sqlite3.connect(tmp_path / "shop.db")) as connection, connection:
         connection.execute("CREATE TABLE orders (id INTEGER)")
     (tmp_path / "secrets.env").write_text(f"SHOP=sqlite:///{tmp_path}/shop.db\n")

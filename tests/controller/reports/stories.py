@@ -8,7 +8,7 @@ from controller.machine.runs.graph import Baseline, Graph, SourceTree
 from controller.machine.runs.run import Progress, Run, Tried, Trigger
 from specs.digests import digest
 from specs.loading.load import load
-from validators.report import Check, Location, Measured, Report
+from validators.report import Check, Location, MetricComparison, Report
 from validators.verdict import Verdict
 
 SPEC = """\
@@ -130,7 +130,7 @@ def model_report(
         for name in worse
     )
     metrics = [
-        Measured(
+        MetricComparison(
             metric=metric,
             candidate=value,
             baseline=baseline,

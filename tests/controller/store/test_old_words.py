@@ -24,7 +24,7 @@ from controller.machine.messages import (
     CancelRun,
     CommitSeen,
     ForgeMoved,
-    Release,
+    ReleaseRequested,
     Rollback,
     RulesAccepted,
     RunEnded,
@@ -100,7 +100,7 @@ async def test_messages_keep_what_they_say(migrated: SqliteStore) -> None:
     assert isinstance(failed, ActionFailed)
     assert isinstance(failed.action, Notify)
     assert failed.action.to == "json://on-call"
-    assert found[12] == Release(
+    assert found[12] == ReleaseRequested(
         version=2,
         digest="sha256:cc",
         repository="team",
@@ -145,7 +145,7 @@ async def test_environments_keep_what_they_acted_on_and_what_was_deferred(
     assert record is not None
     env = parsed(EnvironmentState, record.body)
     assert (env.acted_on, record.revision, record.live) == ("4f2a", 5, True)
-    assert env.deferred_release == Release(
+    assert env.deferred_release == ReleaseRequested(
         version=2,
         digest="sha256:cc",
         repository="team",

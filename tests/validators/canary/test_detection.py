@@ -4,16 +4,16 @@ import pytest
 
 from specs.release import Canary
 from tests.validators.canary.traffic import requests
-from validators.canary import Decision, Policy, State, begin, judge, update
+from validators.canary import CanaryDecision, CanaryPolicy, CanaryState, begin, judge, update
 from validators.canary.detection import Detection, detection
 
 
-def started(rate: float, errors: float, **canary: object) -> tuple[State, Canary]:
+def started(rate: float, errors: float, **canary: object) -> tuple[CanaryState, Canary]:
     """A canary after 2,000 requests to stable, at time 0."""
     spec = Canary.model_validate({"signals": {"errors": {}}, **canary})
     before = 2000 / rate
     known = list(requests(0, before, rate=rate, share=0.0, start=-before, errors=(errors, 0.0)))
-    return begin(Policy.from_spec(spec), known, 0.0), spec
+    return begin(CanaryPolicy.from_spec(spec), known, 0.0), spec
 
 
 def found(rate: float, errors: float, **canary: object) -> Detection:
@@ -79,7 +79,7 @@ def test_doubled_errors_are_rolled_back_about_when_it_is_said(rate: float) -> No
                 errors=(said.stable, said.canary),
             )
             seen = update(seen, [each._replace(at=begins + each.at) for each in new])
-            if judge(seen, now).decision is Decision.ROLLBACK:
+            if judge(seen, now).decision is CanaryDecision.ROLLBACK:
                 break
         taken.append(now)
     middle = sorted(taken)[3]

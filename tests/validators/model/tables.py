@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from specs.gates import ModelGate
 from validators.model.gate import judge
-from validators.model.request import BaselinePredictions, NoBaseline, Request
+from validators.model.request import BaselinePredictions, ModelGateRequest, NoBaseline
 from validators.report import Check, Report
 
 CARRIERS = ("AA", "B6", "DL", "UA")
@@ -65,7 +65,9 @@ class Bench:
     none_because: NoBaseline | None = None
     more: Mapping[str, Any] | None = None
 
-    def request(self, candidate: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> Request:
+    def request(
+        self, candidate: Mapping[str, Any], baseline: Mapping[str, Any] | None
+    ) -> ModelGateRequest:
         """The request over these predictions, written to the folder."""
         gate = {
             "predictions": "steps.evaluate.predictions",
@@ -74,7 +76,7 @@ class Bench:
             "slices": list(self.slices),
             **(self.gate or {}),
         }
-        return Request(
+        return ModelGateRequest(
             subject="flight-delay 7",
             candidate=write(self.folder / "candidate", candidate),
             baseline=(

@@ -143,7 +143,7 @@ def test_equal_predictions_of_another_model_are_remarked_on(bench: Bench) -> Non
     ("spoil", "words"),
     [
         (lambda t: {**t, "p": np.where(t["id"] < 7, np.nan, t["p"])}, "7 rows whose p is empty"),
-        (lambda t: {**t, "id": np.maximum(t["id"], 3)}, "3 rows with a key (id) that came before"),
+        (lambda t: {**t, "id": np.maximum(t["id"], 3)}, "3 rows with a duplicate key (id)"),
         (lambda t: {**t, "p": t["p"].astype(str)}, "expected a number"),
         (lambda t: {k: v for k, v in t.items() if k != "late"}, "no column late"),
         (lambda t: {**t, "late": t["id"] % 3}, "there are 0, 1 and 2"),
