@@ -1,4 +1,4 @@
-"""Looks at the object store of the artifacts, and at the queues that tell of changed data."""
+"""Checks the object store of the artifacts, and the queues that announce changed data."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,14 +13,14 @@ from controller.sources.sqs import SqsQueue, queues_of
 from specs.failures import Failure
 
 PATIENCE = 30.0
-"""Seconds for each."""
-MEND = "see `stores` and `artifacts` in the settings, and docs/object-stores.md"
+"""Timeout of each check, in seconds."""
+FIX = "see `stores` and `artifacts` in the settings, and docs/object-stores.md"
 
 T = TypeVar("T")
 
 
 async def examine_stores(settings: Settings, home: Path) -> AsyncIterator[Finding]:
-    """Every finding, good ones included; none where the settings name neither."""
+    """A finding for the artifact store and each queue; none if the settings name neither."""
     try:
         elsewhere = open_elsewhere(settings, home)
     except Failure as failure:
@@ -36,7 +36,7 @@ async def _artifacts(elsewhere: Elsewhere) -> Finding:
     try:
         await _asked(elsewhere.try_out)
     except (Failure, TimeoutError) as failure:
-        return bad("artifacts", _why(failure, elsewhere.uri), MEND)
+        return bad("artifacts", _why(failure, elsewhere.uri), FIX)
     return ok("artifacts", f"{elsewhere.uri} can be written, listed, read and deleted from")
 
 
@@ -45,8 +45,9 @@ async def _queue(queue: SqsQueue) -> Finding:
     try:
         waiting = await _asked(queue.waiting)
     except (Failure, TimeoutError) as failure:
-        return bad(what, _why(failure, queue.url), "until then, data is noticed by the next poll")
-    return ok(what, f"it answers; about {waiting:,} messages wait")
+        fix = "correct its URL or permissions; until then, new data is noticed only by polling"
+        return bad(what, _why(failure, queue.url), fix)
+    return ok(what, f"it answers; about {waiting:,} messages are waiting")
 
 
 async def _asked(call: Callable[[], T]) -> T:

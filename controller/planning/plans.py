@@ -34,7 +34,7 @@ from controller.machine.runs.plan import (
     unneeded,
 )
 from controller.machine.runs.run import CachedResult, Run
-from controller.planning.canary_warning import canary_warning
+from controller.planning.canary_notes import canary_notes
 from controller.store.protocol import StoreReader
 from controller.store.versions import Versions
 from specs.model import SPEC_FILE
@@ -164,11 +164,11 @@ async def plan_of(
 
 
 async def _canary(cache: Cache | None, spec: Spec) -> tuple[str, ...]:
-    """What production's traffic means for the canary to come, where it is too little."""
+    """What production's traffic can tell about the canary to come."""
     if cache is None or cache.home is None:
         return ()
-    said = await canary_warning(spec, cache.store, cache.home)
-    return (said.rstrip("."),) if said else ()
+    notes = await canary_notes(spec, cache.store, cache.home)
+    return tuple(note.rstrip(".") for note in notes)
 
 
 def _stands(

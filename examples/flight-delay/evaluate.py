@@ -20,7 +20,7 @@ def main() -> None:
     model = joblib.load(arguments.model)
     _, held_out = flights.split(flights.read(arguments.data))
     rows = flights.features(flights.columns_of(held_out), model["ranks"])
-    with threadpool_limits(limits=1, user_api="openmp"):  # kind to a machine that is shared
+    with threadpool_limits(limits=1, user_api="openmp"):  # the machine may be shared
         p_late = model["classifier"].predict_proba(rows)[:, 1]
     predictions = pd.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""Writes data/searches.csv: what people searched for, what was shown, and how much they liked it.
+"""Write data/searches.csv: what people searched for, what was shown, and how much they liked it.
 
 It is made up, the same at each time: `python make_data.py`. No part of the pipeline.
 """

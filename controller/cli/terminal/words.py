@@ -1,4 +1,4 @@
-"""PURE. Moments, durations and shares as people read them."""
+"""PURE. Times, durations and bars in the form that people read."""
 
 from datetime import UTC, datetime
 
@@ -36,12 +36,12 @@ def moment(seconds: float) -> str:
 
 
 def bar(part: float, width: int) -> tuple[str, str]:
-    """The filled and the empty half of a bar."""
+    """The filled and the empty part of a bar."""
     full = round(min(max(part, 0.0), 1.0) * width)
     return "━" * full, "─" * (width - full)
 
 
 def one_line(text: str, longest: int = 160) -> str:
-    """Text from outside on one line, harmless and cut."""
+    """Untrusted text on one line, without control characters and truncated."""
     line = " ".join(clean(text).split())
     return line if len(line) <= longest else line[: longest - 1] + "…"

@@ -48,9 +48,9 @@ def lite(tmp_path: Path) -> str:
 
 async def test_a_database_that_answers_is_found_good(lite: str) -> None:
     one = await found(lite)
-    assert (one.state, one.message) == ("ok", "the database of ${SHOP} answers its version")
+    assert (one.state, one.message) == ("ok", "the database at ${SHOP} answers its version")
     other = await found(lite, version="")
-    assert (other.state, other.message) == ("ok", "the database of ${SHOP} answers a query")
+    assert (other.state, other.message) == ("ok", "the database at ${SHOP} answers a query")
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ async def test_queues_are_asked(moto: Moto, tmp_path: Path) -> None:
         }
     )
     well, gone = await found(settings, tmp_path)
-    assert (well.state, well.message) == ("ok", "it answers; about 0 messages wait")
+    assert (well.state, well.message) == ("ok", "it answers; about 0 messages are waiting")
     assert (gone.what, gone.state) == (f"queue {url.rpartition('/')[2]}-gone", "error")
     assert "there is no queue" in gone.message
 

@@ -244,7 +244,7 @@ async def test_a_github_that_is_not_there_is_asked_later() -> None:
         pass
     transport = Transport(little.api, sleep=lambda _: asyncio.sleep(0))
     client = Client(transport, AsApp(SECRET))
-    with pytest.raises(TryAgain, match="no whole answer"):
+    with pytest.raises(TryAgain, match="incomplete response"):
         await client.create_status(REPO, SHA, state="success", context="headgate")
     assert transport.asked == 3
     await transport.close()
@@ -383,7 +383,11 @@ async def test_changes_of_one_owner_go_one_after_the_other_and_reading_goes_on()
             GitHubRefused,
             "one of the scopes repo",
         ),
-        (Says(401, {"message": "Bad credentials"}), GitHubRefused, "Bad credentials.*Give a token"),
+        (
+            Says(401, {"message": "Bad credentials"}),
+            GitHubRefused,
+            "Bad credentials.*Use a valid token",
+        ),
         (Says(404, {"message": "Not Found"}), NotFound, "Not Found.*app is installed"),
         (Says(410, {"message": "Issues are disabled"}), NotFound, "Issues are disabled"),
         (
@@ -436,7 +440,7 @@ async def test_what_is_no_repository_is_not_asked_for(name: str) -> None:
     async with asking(lambda _: Says(200, [])) as (little, client, _):
         with pytest.raises(NeedsHuman, match="expected OWNER/NAME"):
             await client.open_pulls(name)
-        with pytest.raises(NeedsHuman, match="expected its whole digest"):
+        with pytest.raises(NeedsHuman, match="is not a full commit id"):
             await client.list_checks(REPO, f"../{SHA}")
         assert little.asked == []
 

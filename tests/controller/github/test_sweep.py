@@ -104,7 +104,7 @@ async def test_what_nobody_knows_of_is_given_up_after_a_day_and_says_what_to_do(
     assert await sweep.sweep(time.time() + GIVEN_UP + 600) == 1
     check = only(github, repository)
     assert check.conclusion == "cancelled"
-    assert "given up" in check.output["title"]
+    assert "abandoned" in check.output["title"]
     assert "`headgate trigger flight-delay`" in check.output["summary"]
 
 
@@ -167,5 +167,5 @@ async def test_a_sweep_asks_once_per_head_and_again_for_nothing_and_leaves_a_res
     assert (transport.asked, transport.free) == (asked + 14, 14)
     github.limits.primary = 1000
     github.push(repository, {"train.py": "z"}, branch="change-1")
-    with pytest.raises(TryAgain, match="kept for reports"):
+    with pytest.raises(TryAgain, match="reserved for reports"):
         await sweep.sweep(time.time())

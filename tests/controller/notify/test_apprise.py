@@ -175,7 +175,7 @@ async def test_where_nobody_listens_it_is_tried_again(notifier: AppriseNotifier)
     with socket.socket() as taken:  # bound, and not listening
         taken.bind(("127.0.0.1", 0))
         url = f"json://127.0.0.1:{taken.getsockname()[1]}/{SECRET}"
-        with pytest.raises(TryAgain, match="not reached") as failure:
+        with pytest.raises(TryAgain, match="could not be reached") as failure:
             await notifier.send(url, INCIDENT, "firing", "a")
     assert SECRET not in str(failure.value)
 

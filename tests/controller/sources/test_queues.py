@@ -65,16 +65,16 @@ async def test_a_queue_that_is_missing_is_told_of_once_and_its_end_too(
 ) -> None:
     url = f"{moto.queue()}-later"
     name = url.rpartition("/")[2]
-    trouble = f"trouble/queue/{name}"
+    stall = f"stall/queue/{name}"
     async with listening(tmp_path, url) as around:
-        await until(lambda: _has(around, (trouble, "in_trouble")))
-        assert Key("trouble", f"queue/{name}") in around.woken
+        await until(lambda: _has(around, (stall, "stalled")))
+        assert Key("stall", f"queue/{name}") in around.woken
         assert around.watch.problems == [
             f"there is no queue {url}: create it, or correct `stores.events`"
         ]
         moto.client("sqs").create_queue(QueueName=name)
-        await until(lambda: _has(around, (trouble, "out_of_trouble")))
-        assert [kind for _, kind in await around.told()] == ["in_trouble", "out_of_trouble"]
+        await until(lambda: _has(around, (stall, "recovered")))
+        assert [kind for _, kind in await around.told()] == ["stalled", "recovered"]
         assert not around.watch.problems
 
 

@@ -167,10 +167,10 @@ async def test_credentials_that_are_not_there_need_a_human(
 _WITHOUT_BOTO3 = """
 import sys
 sys.modules["boto3"] = sys.modules["botocore"] = sys.modules["botocore.exceptions"] = None
-from controller.sources.sqs import Queue
+from controller.sources.sqs import SqsQueue
 from specs.failures import NeedsHuman
 try:
-    Queue("https://sqs.eu-west-1.amazonaws.com/1/q").take()
+    SqsQueue("https://sqs.eu-west-1.amazonaws.com/1/q").take()
 except NeedsHuman as failure:
     print(failure)
 """

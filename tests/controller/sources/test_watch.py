@@ -80,7 +80,7 @@ async def test_a_source_that_ends_is_run_anew_and_told_of_once_as_is_its_end(
     await watch.close()
 
 
-async def test_a_source_that_is_not_wanted_any_more_is_no_trouble_any_more() -> None:
+async def test_a_source_that_is_not_wanted_any_more_is_no_stall_any_more() -> None:
     sent: list[Envelope] = []
 
     async def send(envelope: Envelope) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specs.traffic import Arm, Exchange
-from tests.validators.canary.traffic import history, requests
+from tests.validators.canary.traffic import exchange, history, requests
 from validators.canary import (
     CanaryDecision,
     CanaryPolicy,
@@ -20,9 +20,11 @@ from validators.canary import (
     report,
     update,
 )
+from validators.canary.answers import GoodAnswer, learn
 from validators.canary.bets import TOLERATED, ScoreCount
 from validators.canary.evidence import headline
-from validators.canary.families import safety, safety_prior
+from validators.canary.families import counted, next_request, safety, safety_prior
+from validators.canary.record import TOLD
 from validators.figures import percent
 from validators.verdict import Verdict
 
@@ -252,3 +254,93 @@ def test_a_canary_that_is_worse_by_margin_and_half_is_not_promoted_by_what_is_no
     )
     assert sum(map(exp, weights)) == pytest.approx(1)
     assert mean <= 1 + 1e-9
+
+
+def test_a_size_that_stable_gave_itself_is_neither_shorter_nor_longer() -> None:
+    usual = learn([GoodAnswer(100, "application/json")] * 20)
+    assert not any(usual.sizes(100, None))
+    assert usual.sizes(99, None) == [True] * 4 + [False] * 4
+    assert usual.sizes(101, None) == [False] * 4 + [True] * 4
+
+
+def test_the_canary_may_differ_by_its_margin_and_sixteen_bytes_and_stable_by_nothing() -> None:
+    usual = learn([GoodAnswer(100, "application/json")] * 20)
+    assert not any(usual.sizes(216, 1.0))
+    assert any(usual.sizes(217, 1.0))
+    assert not any(usual.sizes(42, 1.0))
+    assert any(usual.sizes(41, 1.0))
+    state = begin(ERRORS, HISTORY, 0.0)
+    longest = state.usual.long[0] if state.usual else 0
+    seen = [exchange(size=longest + 16), exchange(size=longest + 16, canary=True)]
+    (stratum,) = update(state, seen).strata
+    assert (stratum.stable.beyond, stratum.canary.beyond) == (1, 0)
+
+
+def test_beyond_all_that_stable_gave_is_what_is_shorter_or_longer_than_every_answer() -> None:
+    state = begin(ERRORS, [each._replace(size=100 + each.seq % 1000) for each in HISTORY], 0.0)
+    sizes = {1: 1, 9000: 1, 102: 0, 1098: 0}
+    for size, beyond in sizes.items():
+        (stratum,) = update(state, [exchange(size=size)]).strata
+        assert stratum.stable.beyond == beyond
+        assert any(stratum.stable.sizes)
+
+
+def test_where_nothing_is_held_no_canary_is() -> None:
+    policy = POLICY.model_copy(update={"content_margin": None, "size_margin": None})
+    judgement = judged(requests(5, 100, share=0.5), 100.0, policy)
+    assert (judgement.decision, judgement.differs) == (CanaryDecision.PROMOTE, False)
+
+
+def test_the_statuses_of_a_class_are_named_the_most_frequent_first() -> None:
+    seen = [
+        *requests(1, 20, share=0.05, refused=(0.0, 0.9)),
+        exchange(at=20, canary=True, status=404),
+    ]
+    judgement = judged(seen, 20.0)
+    refused = judgement.canary.seen.statuses[422]
+    assert f": 422 to {refused:,}, 404 to 1)" in report(judgement, "x").checks[0].message
+
+
+def test_no_more_statuses_are_told_apart_than_a_person_reads() -> None:
+    many = [exchange(canary=True, status=status) for status in range(400, 430)]
+    told = judged(many, 20.0).canary.seen.statuses
+    assert list(told) == list(range(400, 400 + TOLD))
+
+
+def test_a_signal_nobody_asked_for_is_named_by_what_it_weighs() -> None:
+    """To name what is worse takes at least what it takes to say that something is."""
+    judgement = judged(requests(1, 3, share=0.05, refused=(0.0, 0.98)), 3.0)
+    assert judgement.evidence[0].signal == "refusals"
+    assert judgement.evidence[0].log_worse > judgement.log_worse > 0
+    assert judgement.evidence[0].log_guilty <= judgement.log_worse
+
+
+def test_what_stable_refuses_is_expected_to_be_refused_again() -> None:
+    refusing = list(requests(2, 40, share=0.0, refused=(0.2, 0.2), errors=(0.1, 0.1), start=-40))
+    state = begin(ERRORS, refusing, 0.0)
+    for seen in (
+        state,
+        update(state, requests(3, 40, share=0.5, refused=(0.2, 0.2), errors=(0.1, 0.1))),
+    ):
+        expected = {
+            signal: sum(each.times for each in next_request(seen, signal, 0.5) if each.score)
+            for signal in ("errors", "refusals", "other_statuses")
+        }
+        assert expected == pytest.approx(
+            {"errors": 0.1, "refusals": 0.2, "other_statuses": 0}, abs=0.05
+        )
+
+
+def test_any_kind_that_is_usual_of_stable_is_usual_of_the_canary() -> None:
+    known = [each._replace(content="text/csv") if each.seq % 2 else each for each in HISTORY]
+    state = begin(ERRORS, known, 0.0)
+    assert state.usual is not None
+    assert set(state.usual.kinds) == {"text/csv", "application/json"}
+    for content, unusual in (("text/csv", 0), ("application/json", 0), ("text/html", 1)):
+        (stratum,) = update(state, [exchange(canary=True, content=content)]).strata
+        assert counted("content", stratum.canary) == (unusual, 1)
+
+
+def test_an_answer_is_told_of_once() -> None:
+    seen = judged([exchange(canary=True, size=70)] * 3, 20.0).canary.seen
+    assert (seen.answers, seen.size, seen.kinds) == (3, 210, {"application/json": 3})

@@ -189,3 +189,14 @@ def test_the_least_count_is_found(threshold: int) -> None:
 
 def test_a_count_that_is_never_enough_is_none() -> None:
     assert least(lambda _: False) is None
+
+
+def test_a_service_level_that_most_requests_may_miss_is_still_found_to_be_missed() -> None:
+    failing = [ScoreCount(0.5, True, 1.0, 50)]
+    assert min(one_arm(failing, 0.6, LEVEL_RATIOS)) > log(100)
+
+
+def test_of_requests_that_did_not_fail_the_bets_on_one_arm_lose() -> None:
+    good = [ScoreCount(0.5, True, 0.0, 50), ScoreCount(0.5, False, 1.0, 1000)]
+    assert max(one_arm(good, 0.1, LEVEL_RATIOS)) < 0
+    assert min(one_arm(good, 0.1, SAFE_RATIOS)) > 0

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.validators.canary.test_judge import HISTORY, judged
-from tests.validators.canary.traffic import requests
+from tests.validators.canary.traffic import exchange, requests
 from validators.canary import CanaryPolicy, Latency, begin, judge, report, update
 from validators.canary.evidence import duration, odds
 from validators.canary.figures import figure
@@ -15,13 +15,17 @@ def test_a_rollback_explains_itself_with_value_limit_baseline_n_window_and_next_
     told = report(judgement, "flight-delay 7")
     check = told.checks[0]
     assert (check.name, check.verdict) == ("errors", Verdict.FAIL)
+    assert isinstance(check.observed, float)
+    assert isinstance(check.baseline, float)
     assert check.observed == judgement.canary.error_rate
     assert check.baseline == judgement.stable.error_rate
+    assert check.difference == pytest.approx(check.observed - check.baseline)
     assert check.limit == "not worse by more than 0.5 points"
     assert check.n == judgement.canary.requests
     assert check.window == 60
     assert check.next_step is not None
     assert "no action is needed to restore service" in check.next_step
+    assert "Look for failing requests" in check.next_step
     assert f"{judgement.canary.errors:,} of {judgement.canary.requests:,} requests" in check.message
     assert told.notes[0].startswith("Rolled back: the canary is worse than stable in errors.")
     assert "at most once in 100" in told.notes[0]
@@ -41,6 +45,10 @@ def test_without_a_request_the_report_says_so_and_where_to_look() -> None:
     fresh = next(check for check in told.checks if check.name == "fresh traffic")
     assert fresh.next_step is not None
     assert "reaches the router" in fresh.next_step
+    assert (fresh.observed, fresh.limit, fresh.window) == (None, "<= 60 s", 1800)
+    assert {check.difference for check in told.checks} == {None}
+    baked = next(check for check in told.checks if check.name == "minimum bake")
+    assert (baked.observed, baked.limit, baked.window) == (1800, ">= 60 s", 1800)
 
 
 def test_after_the_deadline_the_report_names_the_commands() -> None:
@@ -118,3 +126,16 @@ def test_a_signal_is_shown_in_its_unit(signal: str, value: float | None, text: s
 )
 def test_durations_are_short(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_whoever_looks_is_told_what_kind_of_requests_to_look_for() -> None:
+    slow = report(judged(requests(3, 30, slower=2.0), 30.0), "x").checks[0]
+    assert "Look for slow requests" in (slow.next_step or "")
+    refused = report(judged(requests(1, 20, refused=(0.0, 0.9)), 20.0), "x").checks[0]
+    assert "Look for refused requests" in (refused.next_step or "")
+
+
+@pytest.mark.parametrize(("stale", "fresh"), [(60.0, True), (60.1, False)])
+def test_traffic_is_fresh_for_as_long_as_the_policy_says(stale: float, fresh: bool) -> None:
+    state = update(begin(CanaryPolicy(), HISTORY, 0.0), [exchange(at=10.0)])
+    assert judge(state, 10.0 + stale).fresh is fresh

@@ -312,3 +312,15 @@ def test_what_is_watched_unasked_can_be_switched_off_and_given_limits_of_its_own
 def test_a_policy_that_watches_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot fail"):
         CanaryPolicy(errors_margin=None, latencies=())
+
+
+def test_a_canary_is_as_old_as_it_is_whenever_it_began() -> None:
+    began = 1_764_417_600.0
+    traffic = [each._replace(at=began + each.at) for each in requests(5, 200, share=0.5)]
+    state = update(begin(POLICY, HISTORY, began), traffic)
+    assert judge(state, began + 59.0).window == 59.0
+    assert judge(state, began + 200.0).decision is CanaryDecision.PROMOTE
+    assert judge(begin(POLICY, HISTORY, began), began + 1799.0).decision is CanaryDecision.WAIT
+    assert (
+        judge(begin(POLICY, HISTORY, began), began + 1800.0).decision is CanaryDecision.INCONCLUSIVE
+    )

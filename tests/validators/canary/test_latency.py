@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.validators.canary.traffic import history, requests
 from validators.canary import latency
-from validators.canary.latency import EXPERTS, Bins
+from validators.canary.latency import EXPERTS, PASSES, Bins
 from validators.canary.policy import Statistic
 
 KNOWN = [each.latency for each in history()]
@@ -120,3 +120,22 @@ def test_dividing_the_known_latencies_moves_them_down() -> None:
 def test_bins_are_values() -> None:
     assert Bins.model_validate_json(BINS.model_dump_json()) == BINS
     assert hash(BINS) == hash(latency.learn(KNOWN))
+
+
+def test_a_quantile_within_the_first_bin_is_below_its_edge() -> None:
+    counts = [10, *[0] * (PLACES - 1)]
+    assert latency.quantile(BINS, counts, 0.5) == pytest.approx(BINS.edges[0] / 2)
+
+
+@pytest.mark.parametrize(("statistic", "level"), [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)])
+def test_what_promotes_a_quantile_is_the_share_above_it(statistic: Statistic, level: float) -> None:
+    scores = latency.scores(BINS, statistic)
+    slow = sum(n * score for n, score in zip(BINS.reference, scores, strict=True))
+    assert slow / len(KNOWN) == pytest.approx(1 - level, abs=0.001)
+
+
+def test_of_a_request_without_an_answer_only_the_bets_on_the_far_tail_say_anything() -> None:
+    hangs = tuple(int(passed == PASSES - 1) for passed in range(PASSES))
+    gained = latency.wealth(BINS, [], [(0.5, (0,) * PASSES, hangs)])
+    betting = {level for level, won in zip(latency.levels(), gained, strict=True) if won}
+    assert betting == {0.99, 0.999}

@@ -56,6 +56,23 @@ def test_what_nobody_will_see_is_held_also_where_the_undecided_is_promoted() -> 
     assert "it will be held" in said(3 / 3600, on_inconclusive="promote")
 
 
+def test_what_a_single_caller_will_see_is_promoted_as_the_spec_says() -> None:
+    seen = Outlook(rate=1, comes=9, reach=1.0, needed=10, takes=1e6, deadline=7200)
+    assert "promoted without a decision" in (warning(seen, NOON, "promote") or "")
+    unseen = seen.model_copy(update={"reach": 0.9})
+    assert "it will be held" in (warning(unseen, NOON, "promote") or "")
+
+
+def test_what_comes_at_the_smaller_shares_counts_too() -> None:
+    ramp = ahead(10.0, steps=["5%", "25%", "50%"], minimum_bake="5m", deadline="2h")
+    direct = ahead(10.0, steps=["50%"], minimum_bake="5m", deadline="2h")
+    assert ramp.needed is not None
+    assert direct.needed is not None
+    assert ramp.needed >= 2 * 100 * 10 + 1  # a third of the bake at each share but the last
+    assert ramp.comes == direct.comes == 72_000
+    assert ramp.reach < direct.reach == 36_000
+
+
 def test_a_deadline_on_another_day_is_told_with_its_day() -> None:
     assert "2025-11-30 12:00 UTC" in said(3 / 3600, deadline="1d")
 
@@ -102,3 +119,30 @@ def test_the_pace_is_that_of_the_last_hour_or_else_of_the_last_day(
 def test_a_pace_of_long_ago_is_none() -> None:
     assert pace([exchange(at=NOON - 3 * 86_400.0)], NOON) == 0.0
     assert pace([], NOON) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [
+        (0.5, "30 requests a minute"),
+        (1 / 60, "1 request a minute"),
+        (0.9 / 60, "54 requests an hour"),
+        (1 / 3600, "1 request an hour"),
+        (0.5 / 3600, "12 requests a day"),
+        (0.5 / 86_400, "0.5 requests a day"),
+        (2.0, "2 requests a second"),
+    ],
+)
+def test_a_pace_is_told_in_the_unit_that_has_one_request_or_more(rate: float, words: str) -> None:
+    found = Outlook(rate=rate, comes=1, reach=1, needed=None, takes=None, deadline=7200)
+    assert f"At {words} this canary sees" in (warning(found, NOON, "hold") or "")
+
+
+@pytest.mark.parametrize(
+    ("comes", "words"), [(0.54, "about 0.54 requests"), (10.4, "10 requests"), (1234.5, "1,234")]
+)
+def test_a_number_of_requests_is_told_to_the_digits_that_mean_something(
+    comes: float, words: str
+) -> None:
+    found = Outlook(rate=1, comes=comes, reach=1, needed=10**6, takes=1e6, deadline=7200)
+    assert words in (warning(found, NOON, "hold") or "")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from specs.traffic import Arm, Exchange
 from tests.validators.canary.traffic import exchange, history, requests
 from validators.canary import CanaryPolicy, CanaryState, Latency, begin, judge, update
-from validators.canary.families import log_evidence, log_safety
+from validators.canary.families import log_evidence, log_safety, outcomes
 from validators.canary.latency import LEARN_FROM
 from validators.canary.record import STRATA, UNITS
 
@@ -170,3 +170,23 @@ def test_short_history_is_topped_up_with_stable_under_the_canary() -> None:
     assert state.bins is None
     assert len(state.sample) == sum(each.status < 500 for each in HISTORY[:150])
     assert update(state, requests(4, 1, share=0.1)).bins is not None
+
+
+def test_what_stable_did_before_is_what_the_bets_expect_of_it() -> None:
+    before = [
+        exchange(at=-5.0, status=status) for status in (200, 200, 200, 500, 500, 404, 302, 200)
+    ]
+    state = begin(CanaryPolicy(), [*before, exchange(at=-1.0, status=500, canary=True)], 0.0)
+    assert state.base_errors == 2 / 8
+    assert state.base_statuses == {"refusals": 1 / 8, "other_statuses": 1 / 8}
+    assert begin(CanaryPolicy(), [], 0.0).base_errors is None
+
+
+def test_every_answer_counts_once_for_the_promotion() -> None:
+    state = update(begin(POLICY, HISTORY, 0.0), requests(1, 20, share=0.5))
+    for signal in ("errors", "latency_p99", "latency_mean", "refusals"):
+        seen = outcomes(state, signal)
+        failed = 0 if signal == "errors" else state.errors(Arm.CANARY) + state.errors(Arm.STABLE)
+        total = state.requests(Arm.CANARY) + state.requests(Arm.STABLE)
+        assert sum(each.times for each in seen) == total - failed
+        assert all(each.times >= 0 for each in seen)

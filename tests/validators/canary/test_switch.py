@@ -7,6 +7,7 @@ import pytest
 from specs.release import BlueGreen
 from specs.traffic import Arm, Exchange
 from validators.canary import switch
+from validators.figures import percent
 from validators.verdict import Verdict
 
 
@@ -86,7 +87,26 @@ def test_the_report_names_both_sides_and_the_limit() -> None:
     bad = watched([200] * 990 + [500] * 10, [500] * 20)
     report = switch.report(bad, "mean-production-2", "v1")
     assert report.verdict is Verdict.FAIL
-    assert "20 of 20 requests failed (100 %), 10 of 1,000 of v1 before" in report.checks[0].message
-    assert report.checks[0].limit is not None
+    (check,) = report.checks
+    assert "20 of 20 requests failed (100 %), 10 of 1,000 of v1 before" in check.message
+    assert check.message.endswith(
+        ", limit 200."
+    )  # half of the chance is spent on the former's rate
+    assert (check.name, check.observed, check.baseline, check.n) == ("errors", "100 %", "1 %", 20)
+    assert bad.level is not None
+    assert check.limit == f"<= {percent(bad.level)}"
     assert "no request has come" in switch.headline(watched([200], []), "v1")
     assert "not watched" in switch.headline(watched([], []), "v1")
+
+
+def test_before_the_first_request_the_report_knows_only_the_limit() -> None:
+    (check,) = switch.report(watched([200] * 100, []), "mean-production-2", "v1").checks
+    assert (check.verdict, check.observed, check.n) == (Verdict.INCONCLUSIVE, None, 0)
+    (check,) = switch.report(watched([], []), "mean-production-2", "v1").checks
+    assert (check.observed, check.baseline, check.limit) == (None, None, None)
+    assert check.message.endswith(", limit 0.")
+
+
+def test_where_failures_are_not_to_be_watched_nothing_is_judged() -> None:
+    seen = watched([200] * 1000, [500] * 50, errors=None)
+    assert (seen.level, seen.worse, seen.before.requests) == (None, False, 1000)

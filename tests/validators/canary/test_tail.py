@@ -20,7 +20,7 @@ from validators.canary import (
     update,
 )
 from validators.canary.harm import harm
-from validators.canary.tail import Tail, tail_of
+from validators.canary.tail import SlowAnswers, Tail, tail_of
 from validators.figures import milliseconds, relative
 
 P99 = CanaryPolicy(latencies=(Latency(statistic="p99", margin=0.2),))
@@ -94,11 +94,21 @@ def test_a_p99_within_its_limit_that_is_rolled_back_is_no_contradiction() -> Non
 
 
 def test_a_canary_that_became_slow_under_way_is_said_to_have() -> None:
-    _, state = convicted(slowed(0.3, 3.0, after=600.0))
-    assert tail(state).late
-    assert "it became so while the canary ran" in str(tail(state))
-    _, state = convicted(slowed(0.3, 3.0))
+    good = update(begin(P99, history(), 0.0), slowed(0.0, 1.0, seconds=240.0))
+    bad = [each._replace(at=240.0 + each.at) for each in slowed(0.3, 3.0, seconds=20.0)]
+    late = tail(update(good, bad))
+    assert late.late
+    assert str(late).endswith("; it became so while the canary ran")
+    early = tail(update(begin(P99, history(), 0.0), slowed(0.3, 3.0, seconds=240.0)))
+    assert not early.late
+    assert "it became so" not in str(early)
+
+
+def test_a_canary_that_is_looked_at_in_its_first_minute_has_not_become_slow() -> None:
+    state = update(begin(P99, history(), 0.0), slowed(0.3, 3.0, seconds=50.0))
     assert not tail(state).late
+    brief = P99.model_copy(update={"deadline": 50.0})
+    assert not tail(update(begin(brief, history(), 0.0), slowed(0.3, 3.0, seconds=50.0))).late
 
 
 def test_a_signal_without_bins_or_latency_has_no_tail() -> None:
@@ -138,3 +148,7 @@ def test_callers_that_were_refused_are_counted_as_that() -> None:
 def test_a_state_that_was_stored_before_it_counted_all_this_has_no_tail() -> None:
     _, state = convicted(slowed(0.2, 3.0))
     assert tail_of(state.model_copy(update={"format": 1}), "latency_p99") is None
+
+
+def test_of_no_answers_none_is_slow() -> None:
+    assert SlowAnswers(0, 0).share == 0

@@ -169,3 +169,10 @@ def test_a_request_from_before_the_canary_says_nothing_of_it() -> None:
 def test_what_cannot_have_been_drawn_does_not_wait_either(probability: float) -> None:
     flying = [Waiting(Arm.CANARY, probability, 5.0)] * 50
     assert judge(begin(POLICY, HISTORY, 0.0), 10.0, flying).canary.waiting == 0
+
+
+def test_of_a_caller_who_asks_again_the_oldest_request_counts() -> None:
+    state = begin(POLICY, HISTORY, 0.0)
+    flying = [Waiting(Arm.CANARY, 0.05, age, "ada") for age in (0.001, 30.0, 0.002)]
+    (stratum,) = with_waiting(state, flying).strata
+    assert stratum.canary.unended[0][-1] == 1

@@ -95,3 +95,24 @@ def test_the_metrics_say_what_the_task_can_be() -> None:
     assert tasks_left(["r2"]) == {Task.REGRESSION}
     assert tasks_left(["r2", "roc_auc"]) == {Task.REGRESSION}
     assert METRICS["log_loss"].gain(0.4, 0.5) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("gain", "rows"),
+    [
+        (Gain(0.0, -0.010, 0.010, 0.005, 1000), 3000),  # half as wide, four times the rows
+        (Gain(-0.010, -0.020, 0.000, 0.005, 1000), 3000),  # the same, to be shown worse
+        (Gain(0.0, -0.050, 0.010, 0.005, 1000), 99_000),  # a tenth as wide: the most worth saying
+        (Gain(0.0, -0.051, 0.010, 0.005, 1000), None),
+        (Gain(0.0, -0.004, 0.010, 0.005, 1000), None),  # decided
+        (Gain(-0.005, -0.010, 0.001, 0.005, 1000), None),  # on the margin
+    ],
+)
+def test_how_many_more_rows_decide_is_said_as_far_as_it_is_worth_saying(
+    gain: Gain, rows: int | None
+) -> None:
+    assert rows_to_decide(gain, 0.005) == (rows if rows is None else pytest.approx(rows, abs=1))
+
+
+def test_a_loss_without_any_variation_is_all_the_evidence_there_can_be() -> None:
+    assert p_worse(Gain(-0.1, -0.1, -0.1, 0.0, 100)) == 0.0

@@ -1,4 +1,4 @@
-"""What a plan says of the canary to come: whether production's traffic can decide it."""
+"""What a plan says about the canary to come: what production's traffic can tell about it."""
 
 import time
 from pathlib import Path
@@ -11,29 +11,36 @@ from deployers.registry import FOLDER, LOCAL, TARGETS
 from specs.failures import TryAgain
 from specs.model import Pipeline as Spec
 from validators.canary import CanaryPolicy, begin
+from validators.canary.detection import detection
 from validators.canary.outlook import outlook, pace, warning
 
 
-async def canary_warning(spec: Spec, store: StoreReader, home: Path) -> str | None:
-    """Why the canary of a release now would not be decided by its deadline; None where it would,
-    where there is none, or where nothing is known of production's traffic. `home` is the
-    controller's, whose routers know of that."""
+async def canary_notes(spec: Spec, store: StoreReader, home: Path) -> tuple[str, ...]:
+    """How soon the canary of a release would detect doubled errors, and why it would not be decided
+    by its deadline, if it would not. Nothing if there is no canary or the traffic is unknown.
+
+    `home` is the controller's, since the routers there remember the traffic.
+    """
     release = spec.release
     if release is None or release.production.strategy != "canary":
-        return None
+        return ()
     place = f"{spec.metadata.name}/production"
     record = await store.get(Key("environment", place))
     env = parsed(EnvironmentState, record.body) if record else None
     if env is None or env.stable is None:
-        return None  # nothing serves yet: the first version needs no canary
+        return ()  # nothing serves yet: the first version needs no canary
     try:
-        # The oldest page, which acknowledges nothing: it is for the controller to say that it
-        # watches. Where there is more, `now` is not what its traffic ended at.
+        # The oldest page, which acknowledges nothing: only the controller may say that it watches.
+        # If there are more pages, this one does not reach up to `now`.
         seen = await TARGETS[LOCAL].window(home / FOLDER).traffic(place)
     except TryAgain:
-        return None
+        return ()
     now, canary = seen.now or time.time(), release.production.canary
     last = seen.exchanges[-1].at if len(seen.exchanges) >= PAGE else now
     state = begin(CanaryPolicy.from_spec(canary), seen.exchanges, now)
-    ahead = outlook(state, pace(seen.exchanges, last), canary.steps)
-    return warning(ahead, now, canary.on_inconclusive)
+    rate = pace(seen.exchanges, last)
+    detected = detection(state, rate, canary.steps)
+    undecided = warning(outlook(state, rate, canary.steps), now, canary.on_inconclusive)
+    return tuple(
+        note for note in (detected.text if detected else None, undecided) if note is not None
+    )
