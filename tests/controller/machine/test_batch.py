@@ -137,6 +137,8 @@ def test_the_command_runs_where_the_steps_ran(environment: dict[str, Any]) -> No
     step = step_node(made.spec, at, "train", {}).attempt
     where = ("requirements", "project", "python", "executor", "image", "build")
     assert [getattr(job, one) for one in where] == [getattr(step, one) for one in where]
+    assert (job.project is not None) is (project is not None)
+    assert job.project is None or (job.project.groups, job.project.extras) == (("train",), ())
 
 
 @pytest.mark.parametrize("name", ["staging", "production"])
