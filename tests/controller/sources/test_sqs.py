@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from controller.buckets.catalog import Catalog
 from controller.machine.core import Key
-from controller.sources.sqs import SqsQueueSource, SqsQueue
+from controller.sources.sqs import QueueSource, SqsQueue
 from specs.failures import Failure, NeedsHuman, TryAgain
 from tests.contracts.source import hint
 from tests.servers.moto import Moto, s3_event
