@@ -110,7 +110,7 @@ def _step(node: Planned, run: Run | None) -> list[str]:
     phase = run.nodes.get(node.name, NEW).phase if run else "running"
     icon = ICONS[phase] if node.what == "run" else _SHOWN_AS[node.what]
     about = duration(round(node.seconds, 1)) if node.seconds else ""
-    words = {"cached": "cached, ", "run": "runs: ", "unneeded": "not needed; if forced: "}
+    words = {"cached": "cached, ", "run": "runs: ", "unneeded": "runs only if forced: "}
     what = f"{words[node.what]}{brief(node.why)}"
     return [icon, code(node.name), about, escape(what)]
 

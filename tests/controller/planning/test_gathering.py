@@ -161,7 +161,10 @@ def test_a_commit_that_only_touches_documents_runs_nothing(told: Desk) -> None:
     made = plan(told)
     assert made["nothing_to_do"]
     assert set(fates(made).values()) == {"cached"}
-    assert "nothing to run: all is as in toy-1" in told.do("plan", str(told.person.clone)).stdout
+    assert (
+        "nothing to run: nothing has changed since toy-1"
+        in told.do("plan", str(told.person.clone)).stdout
+    )
 
 
 def test_what_a_sweep_has_taken_is_not_called_cached(told: Desk) -> None:
@@ -385,9 +388,9 @@ def test_nothing_to_run_never_stands_above_steps_that_run(told: Desk) -> None:
     assert (made["nothing_to_do"], made["baseline"]) == (True, 1)
     assert set(fates(made).values()) == {"cached", "unneeded"}
     shown = text(told)
-    assert "nothing to run: all is as in toy-1" in shown
+    assert "nothing to run: nothing has changed since toy-1" in shown
     assert "run  " not in shown
-    assert "not needed; if forced: there is a baseline now" in shown
+    assert "runs only if forced: there is a baseline now" in shown
     page = told.do("plan", str(told.person.clone), "--format", "markdown").stdout
     assert "**Nothing to run**" in page
     assert "runs:" not in page
