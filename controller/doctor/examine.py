@@ -33,7 +33,7 @@ from controller.reconcile.resting import resting
 from controller.store.protocol import Record
 from controller.store.sqlite import SqliteStore
 from deployers.confinement import FIX, confinement
-from deployers.registry import SERVING, make_window
+from deployers.windows import SERVING, make_window
 from specs.failures import Failure
 from specs.model import Pipeline
 

@@ -72,7 +72,7 @@ def _accept(plan: Plan, run: Run | None, check: str) -> str:
 def _head(plan: Plan) -> Iterator[str]:
     if plan.nothing_to_do:
         stands = code(plan.stands or "")
-        yield f"**Nothing to run**: nothing that it reads has changed since {stands}."
+        yield f"**Nothing to run**: nothing it reads has changed since {stands}."
         return
     parts = [f"**{counts(plan)}**", _time(plan)]
     if any(gate.judges == "the model" for gate in plan.gates):

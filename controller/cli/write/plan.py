@@ -158,7 +158,7 @@ def _head(view: Plan) -> "Text":
     head = Text.assemble((view.pipeline, "bold"), f"  {what}  ")
     runs = any(node.what == "run" for node in view.nodes)
     if view.nothing_to_do:
-        head.append(f"nothing to run: nothing has changed since {view.stands}", "green")
+        head.append(f"nothing to run: nothing it reads has changed since {view.stands}", "green")
         return head
     head.append(counts(view), "bold cyan" if runs else "green")
     if view.seconds is not None:

@@ -162,7 +162,7 @@ def test_a_commit_that_only_touches_documents_runs_nothing(told: Desk) -> None:
     assert made["nothing_to_do"]
     assert set(fates(made).values()) == {"cached"}
     assert (
-        "nothing to run: nothing has changed since toy-1"
+        "nothing to run: nothing it reads has changed since toy-1"
         in told.do("plan", str(told.person.clone)).stdout
     )
 
@@ -388,7 +388,7 @@ def test_nothing_to_run_never_stands_above_steps_that_run(told: Desk) -> None:
     assert (made["nothing_to_do"], made["baseline"]) == (True, 1)
     assert set(fates(made).values()) == {"cached", "unneeded"}
     shown = text(told)
-    assert "nothing to run: nothing has changed since toy-1" in shown
+    assert "nothing to run: nothing it reads has changed since toy-1" in shown
     assert "run  " not in shown
     assert "runs only if forced: there is a baseline now" in shown
     page = told.do("plan", str(told.person.clone), "--format", "markdown").stdout
