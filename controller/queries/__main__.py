@@ -15,6 +15,7 @@ from pathlib import Path
 from controller.queries import ADDRESS, MOVED
 from controller.queries.taking import RowsChanged, take
 from specs.failures import Failure, TryAgain
+from specs.figures import duration
 
 PATIENCE = 120.0
 """Seconds for which a database that is away is waited for."""
@@ -63,7 +64,7 @@ def _take(request: dict[str, str | None], rows: Path) -> tuple[int, bytes | None
         except TryAgain as failure:
             if time.monotonic() + PAUSE > until:
                 raise
-            sys.stdout.write(f"{failure}; tried again in {PAUSE:g} s\n")
+            sys.stdout.write(f"{failure}; tried again in {duration(PAUSE)}\n")
             sys.stdout.flush()
             time.sleep(PAUSE)
 

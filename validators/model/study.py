@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from specs.figures import percent
 from specs.metrics import METRICS, Task
 from validators.model.decide import Gain, unseen_difference
 from validators.model.measure import EvaluatedRows, Floats, UndefinedMetric, measure
@@ -132,7 +133,7 @@ def _with_replicates(measured: Measurement, drawn: Floats) -> Measurement:
     undefined = float(np.isnan(drawn).any(axis=1).mean())
     if undefined > _MOST_UNDEFINED:
         return replace(
-            measured, too_few=f"{undefined:.0%} of the resamples leave the metric undefined"
+            measured, too_few=f"{percent(undefined)} of the resamples leave the metric undefined"
         )
     return replace(measured, replicates=drawn)
 

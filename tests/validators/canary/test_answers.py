@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from specs.figures import percent
 from specs.traffic import Arm, Exchange
 from tests.validators.canary.traffic import exchange, history, requests
 from validators.canary import (
@@ -25,7 +26,6 @@ from validators.canary.bets import TOLERATED, ScoreCount
 from validators.canary.evidence import headline
 from validators.canary.families import counted, next_request, safety, safety_prior
 from validators.canary.record import TOLD
-from validators.figures import percent
 from validators.verdict import Verdict
 
 HISTORY = history()

@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+from specs.figures import milliseconds, relative
 from specs.traffic import Arm, Exchange
 from tests.validators.canary.traffic import history, requests
 from validators.canary import (
@@ -21,7 +22,6 @@ from validators.canary import (
 )
 from validators.canary.harm import harm
 from validators.canary.tail import SlowAnswers, Tail, tail_of
-from validators.figures import milliseconds, relative
 
 P99 = CanaryPolicy(latencies=(Latency(statistic="p99", margin=0.2),))
 
