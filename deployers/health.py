@@ -16,7 +16,7 @@ PROBE = 2.0
 class Probe(NamedTuple):
     """The result of a request to the ready path."""
 
-    trouble: str
+    problem: str
     """Why the server is not ready; empty if it is."""
     answered: bool
     """Whether it answered, with any status."""
@@ -70,9 +70,9 @@ class Health:
         signs = self._signs.get(process)
         if signs is None or not signs.silent:
             return ""
-        told = time.monotonic() - signs.last
+        silent = time.monotonic() - signs.last
         return (
-            f"nothing was answered for {duration(told)}; it is restarted after "
+            f"nothing was answered for {duration(silent)}; it is restarted after "
             f"{duration(bears(signs, patience))}"
         )
 

@@ -1,6 +1,6 @@
 """The contract of every target: bring model servers up and down, and split the traffic.
 
-`deployers.registry` has all implementations by name.
+`deployers.registry` and `deployers.windows` have all implementations by name.
 """
 
 from datetime import UTC, datetime
@@ -157,6 +157,8 @@ class Traffic(DeploymentValue):
     exchanges: tuple[Exchange, ...] = ()
     next: int = 0
     """Pass this as `after` to read on."""
+    more: bool = False
+    """Whether there may be later records already, as a batch is limited in size."""
     dropped: int = 0
     """How many records between `after` and the first one were lost to the memory limit."""
     now: float | None = None

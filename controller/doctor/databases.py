@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from controller.config.secrets import Secrets
 from controller.doctor.findings import Finding, bad, ok
-from controller.queries.database import reading
+from controller.queries.database import read_transaction
 from controller.queries.versions import rows_of, version_of
 from specs.datasets import Query
 from specs.failures import Failure
@@ -35,7 +35,7 @@ async def _query(what: str, query: Query, secrets: Secrets) -> Finding:
 
 
 def _ask(address: str, version: str | None) -> None:
-    with reading(address, WITHIN) as connection:
+    with read_transaction(address, WITHIN) as connection:
         if version is not None:
             version_of(connection, version)
         else:

@@ -15,7 +15,7 @@ from pathlib import Path
 from controller.config.github_names import names_of
 from controller.config.settings import RepositorySettings, Settings
 from controller.config.settings_file import exposed, load_secrets, unknown_variables
-from controller.config.settings_lint import doubts
+from controller.config.settings_lint import suspicious_settings
 from controller.doctor.batches import batches
 from controller.doctor.databases import examine_databases
 from controller.doctor.findings import Finding, bad, ok, warn
@@ -32,8 +32,8 @@ from controller.machine.environments.losing import LONGEST
 from controller.reconcile.resting import resting
 from controller.store.protocol import Record
 from controller.store.sqlite import SqliteStore
-from deployers.confinement import MEND, confinement
-from deployers.registry import FOLDER, LOCAL, TARGETS
+from deployers.confinement import FIX, confinement
+from deployers.windows import SERVING, make_window
 from specs.failures import Failure
 from specs.figures import duration
 from specs.model import Pipeline
@@ -55,8 +55,8 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     for finding in (*python(), *packages(), *variables(os.environ), *_secrets(settings, base)):
         yield finding
     yield confined(settings)
-    for doubt in doubts(settings, names_of(settings)):
-        yield warn("settings", doubt.message, f"expected {doubt.mend}")
+    for warning in suspicious_settings(settings, names_of(settings)):
+        yield warn("settings", warning.message, f"expected {warning.fix}")
     for finding in home_folder(home):
         yield finding
     yield await state(home)
@@ -165,7 +165,7 @@ def confined(settings: Settings) -> Finding:
     except Failure as failure:
         return bad("confinement", str(failure), "correct `run_as` in the settings")
     if not found.works:
-        return warn("confinement", found.lacking, MEND)
+        return warn("confinement", found.lacking, FIX)
     if found.kind == "namespace":
         return ok("confinement", "bwrap runs local steps and servers in namespaces")
     who = settings.run_as or "users of their own"
@@ -252,7 +252,7 @@ async def unwatched(home: Path) -> list[Finding]:
     fix = "start `headgate up`; if it is running, its log says what it cannot save"
     return [
         bad(f"canary {each.server}", each.silence.why(), fix)
-        for each in await TARGETS[LOCAL].window(home / FOLDER).unwatched()
+        for each in await make_window(home / SERVING).unwatched()
     ]
 
 

@@ -4,12 +4,14 @@ from typing import Literal
 
 from controller.machine.core import Value
 
+FindingState = Literal["ok", "warning", "error"]
+
 
 class Finding(Value):
     """The result of one check."""
 
     what: str
-    state: Literal["ok", "warning", "error"]
+    state: FindingState
     message: str
     fix: str = ""
 

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from controller.artifacts.elsewhere import Elsewhere
-from controller.artifacts.opening import open_elsewhere
+from controller.artifacts.opening import open_remote
+from controller.artifacts.remote import RemoteArtifacts
 from controller.config.settings import Settings
 from controller.doctor.findings import Finding, bad, ok
 from controller.sources.sqs import SqsQueue, queues_of
@@ -23,22 +23,22 @@ T = TypeVar("T")
 async def examine_stores(settings: Settings, home: Path) -> AsyncIterator[Finding]:
     """A finding for the artifact store and each queue; none if the settings name neither."""
     try:
-        elsewhere = open_elsewhere(settings, home)
+        remote = open_remote(settings, home)
     except Failure as failure:
         yield bad("artifacts", str(failure), "correct `artifacts` in the settings")
-        elsewhere = None
-    if elsewhere is not None:
-        yield await _artifacts(elsewhere)
+        remote = None
+    if remote is not None:
+        yield await _artifacts(remote)
     for queue in queues_of(settings.stores):
         yield await _queue(queue)
 
 
-async def _artifacts(elsewhere: Elsewhere) -> Finding:
+async def _artifacts(remote: RemoteArtifacts) -> Finding:
     try:
-        await _asked(elsewhere.try_out)
+        await _asked(remote.self_test)
     except (Failure, TimeoutError) as failure:
-        return bad("artifacts", _why(failure, elsewhere.uri), FIX)
-    return ok("artifacts", f"{elsewhere.uri} can be written, listed, read and deleted from")
+        return bad("artifacts", _why(failure, remote.uri), FIX)
+    return ok("artifacts", f"{remote.uri} can be written, listed, read and deleted from")
 
 
 async def _queue(queue: SqsQueue) -> Finding:

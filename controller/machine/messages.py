@@ -157,7 +157,7 @@ class ActionFailed(Message):
         return parsed(known[name], dict(given))
 
 
-class Release(Message):
+class ReleaseRequested(Message):
     """To an environment: a version passed and may be released."""
 
     addressees = _ENVIRONMENT

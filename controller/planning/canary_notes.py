@@ -6,8 +6,7 @@ from pathlib import Path
 from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import EnvironmentState
 from controller.store.protocol import StoreReader
-from deployers.records import PAGE
-from deployers.registry import FOLDER, LOCAL, TARGETS
+from deployers.windows import SERVING, make_window
 from specs.failures import TryAgain
 from specs.model import Pipeline as Spec
 from validators.canary import CanaryPolicy, begin
@@ -32,11 +31,11 @@ async def canary_notes(spec: Spec, store: StoreReader, home: Path) -> tuple[str,
     try:
         # The oldest page, which acknowledges nothing: only the controller may say that it watches.
         # If there are more pages, this one does not reach up to `now`.
-        seen = await TARGETS[LOCAL].window(home / FOLDER).traffic(place)
+        seen = await make_window(home / SERVING).traffic(place)
     except TryAgain:
         return ()
     now, canary = seen.now or time.time(), release.production.canary
-    last = seen.exchanges[-1].at if len(seen.exchanges) >= PAGE else now
+    last = seen.exchanges[-1].at if seen.more else now
     state = begin(CanaryPolicy.from_spec(canary), seen.exchanges, now)
     rate = pace(seen.exchanges, last)
     detected = detection(state, rate, canary.steps)

@@ -1,7 +1,7 @@
 """The real data as monthly Parquet files, and a month spoiled on purpose.
 
-Not a part of the pipeline: it plays the team that delivers data. It needs
-`data-requirements.txt`, which carries the flights as a package.
+Not part of the pipeline: it takes the role of the team that delivers data. It needs
+`data-requirements.txt`, which includes a package with the flights.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def flights_of_2013() -> pd.DataFrame:
 def write(flights: pd.DataFrame, path: Path) -> None:
     """Write Parquet whose bytes only depend on the rows and the version of pyarrow.
 
-    The file appears whole: a bucket's watcher never meets half of one.
+    The file is written atomically, so a watcher of the bucket never sees a partial file.
     """
     table = pa.Table.from_pandas(flights, preserve_index=False).replace_schema_metadata(None)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,9 +70,9 @@ def months(out: Path, which: list[int], every: int = 1) -> list[Path]:
 
 
 def poison(flights: pd.DataFrame) -> pd.DataFrame:
-    """The same month as a broken export would deliver it.
+    """The same month as from a broken export.
 
-    The key `flight_id` is null in every 40th row, the column `carrier` is gone, and every 25th
+    The key `flight_id` is null in every 40th row, the column `carrier` is missing, and every 25th
     distance is in the wrong unit with the wrong sign.
     """
     spoiled = flights.drop(columns="carrier").reset_index(drop=True)

@@ -1,7 +1,7 @@
 """Code shared by training, evaluation and serving: columns, label, split, features.
 
-Features are computed by one function from arrays of columns, whether they come from a month of
-Parquet or from one JSON request, so that training and serving cannot drift apart.
+One function computes the features from arrays of columns, both for a month of Parquet and for a
+JSON request, so training and serving cannot diverge.
 """
 
 from collections.abc import Mapping, Sequence

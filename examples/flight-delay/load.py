@@ -55,10 +55,10 @@ def replay(
     stop: threading.Event | None = None,
     heard: Callable[[Answer], object] | None = None,
 ) -> list[Answer]:
-    """Post flights to `url`, `rate` each second, until `seconds` are over or `stop` is set.
+    """Post `rate` flights per second to `url` for `seconds`, or until `stop` is set.
 
-    Begins again with the first flight after the last. Answers are in the order of their dates;
-    `heard` is given each as soon as it came, one at a time.
+    Starts again with the first flight after the last. The answers are in the order of the requests;
+    `heard` gets each as soon as it arrives, one at a time.
     """
     stop = stop or threading.Event()
     one_at_a_time = threading.Lock()
@@ -110,7 +110,7 @@ def _work(
 def _connect(url: str) -> http.client.HTTPConnection:
     address = urlsplit(url)
     if address.scheme != "http" or address.hostname is None:
-        raise SystemExit(f"{url}: an address like http://127.0.0.1:8080/predict is needed")
+        raise SystemExit(f"{url}: expected an address such as http://127.0.0.1:8080/predict")
     return http.client.HTTPConnection(address.hostname, address.port, timeout=10)
 
 

@@ -3,7 +3,7 @@
     GET  /healthz  200 when ready, 503 while the model is loaded and while the server drains
     POST /predict  one flight, or a list of flights, as JSON
 
-SIGTERM ends it gently: no new connections, what was asked is answered, then it exits with 0.
+SIGTERM shuts it down gracefully: no new connections; pending requests are answered; exit status 0.
 """
 
 import argparse
@@ -44,7 +44,7 @@ class RequestError(Exception):
 
 
 class Model:
-    """A model that train.py wrote, ready to answer from many threads."""
+    """A model written by train.py, for use by many threads."""
 
     def __init__(self, path: Path) -> None:
         content = path.read_bytes()
@@ -79,7 +79,7 @@ def parse(body: bytes) -> Any:
         raise RequestError(400, f"the body is not JSON: {problem}") from problem
     several = asked if isinstance(asked, list) else [asked]
     if not 0 < len(several) <= MOST_FLIGHTS:
-        raise RequestError(400, f"{len(several)} flights: 1 to {MOST_FLIGHTS} are answered at once")
+        raise RequestError(400, f"{len(several)} flights: send 1 to {MOST_FLIGHTS} per request")
     for number, flight in enumerate(several):
         if not isinstance(flight, dict):
             raise RequestError(400, f"flight {number} is not an object with named values")
@@ -89,7 +89,7 @@ def parse(body: bytes) -> Any:
 def columns_of(asked: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
     """The columns that features are made of; raises `RequestError` for a wrong value.
 
-    Weather may be null or left out, as it may be missing in the data; the schedule may not.
+    Weather may be null or missing, as in the data; the schedule may not.
     """
     columns = {}
     for name in flights.KNOWN_BEFORE_DEPARTURE:
@@ -201,7 +201,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path != "/healthz":
-            self._send(404, {"error": f"nothing is at {self.path[:80]}; try /healthz"})
+            self._send(404, {"error": f"there is nothing at {self.path[:80]}; try /healthz"})
         elif self.server.draining:
             self._send(503, {"status": "draining"})
         elif self.server.model is None:
@@ -218,7 +218,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         except Exception as problem:  # one bad request must not end the others
             self.log_error("%s: %s", type(problem).__name__, problem)
-            self._send(500, {"error": "this server has a fault; its log says more"})
+            self._send(500, {"error": "internal error; see the log of the server"})
 
     def _predict(self, body: bytes) -> dict[str, Any]:
         if self.path != "/predict":

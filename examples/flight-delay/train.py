@@ -20,7 +20,7 @@ def main() -> None:
     if np.unique(label).size != 2:
         sys.exit(
             f"{arguments.data}: {len(known)} flights to train on, all of one class; "
-            "at least one late and one punctual flight before the held-out days are needed"
+            "expected at least one late and one punctual flight before the held-out days"
         )
     columns = flights.columns_of(known)
     ranks = flights.rank(columns, label)

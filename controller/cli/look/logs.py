@@ -20,7 +20,7 @@ from controller.machine.pipelines.version import Ref
 from controller.machine.runs.run import Run
 from controller.store.protocol import StoreReader
 from controller.store.versions import Versions
-from deployers.registry import FOLDER, LOCAL, TARGETS
+from deployers.windows import SERVING, make_window
 
 ENVIRONMENT = "environment"
 """Given instead of a step: the log of building the run's environments."""
@@ -137,7 +137,7 @@ async def _of_environment(
     store: StoreReader, home: Path, what: str, version: int | None
 ) -> list[LogFile]:
     env = await find_environment(store, what)
-    window = TARGETS[LOCAL].window(home / FOLDER)
+    window = make_window(home / SERVING)
     job = env.job
     if job is not None and version in (None, job.version.version):
         return [LogFile(job.id, home / "attempts" / job.id)]

@@ -8,16 +8,15 @@ import click
 from controller.cli.places import find_environment
 from controller.cli.reach import Reach, json_option, print_json, values, with_state
 from controller.cli.terminal.printing import show
+from controller.cli.terminal.styles import ROLLOUT_STYLES
 from controller.cli.terminal.words import ago, one_line
 from controller.machine.core import Value
-from controller.machine.environments.rollout import EndedRollout
+from controller.machine.environments.rollout import EndedRollout, Kind, RolloutOutcome
 from controller.store.protocol import StoreReader
 from validators.canary import evidence
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-_STYLES = {"promoted": "green", "rolled_back": "red", "failed": "red"}
 
 
 class ReleaseView(Value):
@@ -27,8 +26,8 @@ class ReleaseView(Value):
     environment: str
     version: int
     digest: str
-    kind: str
-    outcome: str
+    kind: Kind
+    outcome: RolloutOutcome
     reason: str
     by: str
     at: float
@@ -119,7 +118,7 @@ def _table(views: list[ReleaseView]) -> "Table":
         table.add_row(
             view.rollout,
             Text(f"v{view.version}", "bold"),
-            Text(_outcome(view), _STYLES.get(view.outcome, "dim")),
+            Text(_outcome(view), ROLLOUT_STYLES[view.outcome]),
             ago(view.at, now),
             one_line(view.by, 30),
             why,

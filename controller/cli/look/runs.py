@@ -7,7 +7,7 @@ import click
 
 from controller.cli.reach import Reach, json_option, known, print_json, values, with_state
 from controller.cli.terminal.printing import show
-from controller.cli.terminal.tree import OUTCOME_MARKS
+from controller.cli.terminal.styles import OUTCOME_MARKS
 from controller.cli.terminal.views import RunView, run_view
 from controller.cli.terminal.words import ago, one_line
 from controller.machine.pipelines.pipeline import PipelineState

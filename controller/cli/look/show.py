@@ -21,6 +21,7 @@ from controller.cli.look.shown import (
 )
 from controller.cli.reach import Reach, with_state
 from controller.cli.terminal.printing import show as print_
+from controller.cli.terminal.styles import ROLLOUT_STYLES
 from controller.cli.terminal.tree import render_run
 from controller.cli.terminal.words import clean, moment
 from controller.config.settings_file import load_secrets
@@ -177,7 +178,7 @@ def _rollout(shown: ShownRollout) -> Sequence["RenderableType"]:
         "ended": f"{moment(ended.at)}: {ended.reason}" if ended else "not yet",
     }
     outcome = ended.outcome.replace("_", " ") if ended else "in progress"
-    style = {"promoted": "green", "in progress": "cyan"}.get(outcome, "red")
+    style = ROLLOUT_STYLES[ended.outcome] if ended else "cyan"
     head = Text.assemble((one.id, "bold"), "  ", (outcome, style))
     return [head, _facts(facts), *_reports(shown.reports, (), one.id)]
 

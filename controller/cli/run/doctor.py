@@ -2,15 +2,21 @@
 
 import asyncio
 import sys
+from collections.abc import Mapping
+from typing import Final
 
 import click
 
 from controller.cli.reach import json_option, print_json, reach
 from controller.cli.terminal.words import one_line
 from controller.doctor.examine import examine
-from controller.doctor.findings import Finding
+from controller.doctor.findings import Finding, FindingState
 
-_MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
+MARKS: Final[Mapping[FindingState, tuple[str, str]]] = {
+    "ok": ("✓", "green"),
+    "warning": ("!", "yellow"),
+    "error": ("✗", "red"),
+}
 
 
 @click.command(short_help="Check the setup and say how to fix it.")
@@ -46,7 +52,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 
 
 def _print(finding: Finding) -> None:
-    mark, colour = _MARKS[finding.state]
+    mark, colour = MARKS[finding.state]
     click.echo(f"{click.style(mark, fg=colour)} {finding.what}: {one_line(finding.message, 300)}")
     if finding.fix:
         click.echo(f"  → {finding.fix}")

@@ -16,7 +16,8 @@ from controller.machine.pipelines.pipeline import PipelineState
 from controller.store.protocol import StoreReader
 from controller.wiring.controller import only_one
 from deployers.engine import Engine
-from deployers.registry import FOLDER, LOCAL, TARGETS, Means
+from deployers.registry import DeployerSetup, make_deployer
+from deployers.windows import SERVING
 
 
 class StoppedView(Value):
@@ -77,8 +78,8 @@ def down(ctx: click.Context, pipeline: str | None, as_json: bool) -> None:
 
 async def _stop(here: Reach, places: list[str]) -> list[StoppedView]:
     engine = Engine(here.settings.docker.host, here.home)
-    means = Means(home=here.home / FOLDER, redact=str, engine=engine)
-    deployer = TARGETS[LOCAL].deployer(means)
+    setup = DeployerSetup(home=here.home / SERVING, redact=str, engine=engine)
+    deployer = make_deployer(setup)
     try:
         stopped = []
         for place in places:

@@ -29,7 +29,7 @@ from validators.report import Report
 from validators.verdict import Verdict, worst
 
 CODES: Final[Mapping[Outcome, int]] = {"passed": 0, "stopped": 4, "failed": 5, "cancelled": 130}
-"""The exit code for each outcome."""
+"""The exit code for each outcome of a run that has ended."""
 LOOSENED = 6
 """The exit code of a run that passed, if its commit loosens rules and nobody accepted that."""
 LINES = 30
@@ -196,6 +196,7 @@ def judge_rules(run: Run, plan: Plan | None, accepted: bool) -> int:
 def _outcome(run: Run) -> str:
     took = duration((run.finished or run.created) - run.created)
     phases = [node.phase for node in run.nodes.values()]
+    assert run.outcome != "running", "the run has ended"
     counts = f"{phases.count('succeeded')} ran, {phases.count('cached')} cached, {took}"
     match run.outcome:
         case "passed" if run.verdicts:
@@ -206,7 +207,7 @@ def _outcome(run: Run) -> str:
             return f"Stopped by {why_ended(run)}: {counts}."
         case "failed":
             return f"Failed: {one_line(why_ended(run))}"
-        case _:
+        case "cancelled":
             return f"Cancelled: {counts}. All processes have been stopped."
 
 

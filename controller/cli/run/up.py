@@ -14,7 +14,7 @@ from controller.config.logs import set_up
 from controller.config.secrets import Secrets
 from controller.config.settings_file import exposed, load_secrets
 from controller.wiring import controller as app
-from deployers.confinement import MEND, confinement
+from deployers.confinement import FIX, confinement
 
 _CHATTY = ("alembic", "apscheduler", "github3", "httpx")
 """Libraries that log every migration, job, call and request."""
@@ -44,7 +44,7 @@ def up(ctx: click.Context) -> None:
         click.echo(f"Warning: others can read {here.settings.secrets}; `chmod 600` it.", err=True)
     confined = confinement((), here.settings.run_as)
     if not confined.works:
-        click.echo(f"Warning: {confined.lacking}; {MEND}.", err=True)
+        click.echo(f"Warning: {confined.lacking}; {FIX}.", err=True)
     asyncio.run(_serve(here, secrets))
 
 

@@ -35,7 +35,7 @@ from controller.sources.crontab import Crontab
 from controller.store.protocol import StoreReader
 from controller.store.versions import Versions
 from deployers.protocol import Glance
-from deployers.registry import FOLDER, LOCAL, TARGETS
+from deployers.windows import SERVING, make_window
 
 HISTORY = 50
 """How many past rollouts of an environment are searched for the one that it serves."""
@@ -134,6 +134,6 @@ async def _environment(
 
 async def _glances(home: Path, pipelines: list[PipelineState]) -> dict[str, Glance]:
     """Where environments answer, and which canaries lost their traffic, by place."""
-    window = TARGETS[LOCAL].window(home / FOLDER)
+    window = make_window(home / SERVING)
     places = [f"{pipeline.name}/{name}" for pipeline in pipelines for name in ENVIRONMENTS]
     return dict(zip(places, await asyncio.gather(*map(window.glance, places)), strict=True))

@@ -1,10 +1,17 @@
 """PURE. Draws a `StatusSnapshot` as a tree that rich can print."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from controller.cli.terminal.styles import (
+    KINDS,
+    NODE_MARKS,
+    OUTCOME_MARKS,
+    PHASES,
+    VERDICT_STYLES,
+)
 from controller.cli.terminal.views import (
     EnvironmentView,
     FailingActionView,
@@ -20,8 +27,6 @@ from controller.cli.terminal.views import (
     StatusSnapshot,
 )
 from controller.cli.terminal.words import ago, bar, one_line, short
-from controller.machine.environments.rollout import Kind, Phase
-from controller.machine.runs.run import NodePhase, Outcome
 from controller.reconcile.resting import RESTS
 from specs.figures import duration, percent
 from validators.canary.figures import figure
@@ -32,44 +37,8 @@ if TYPE_CHECKING:
     from rich.text import Text
     from rich.tree import Tree
 
-NODE_MARKS: Final[Mapping[NodePhase, tuple[str, str]]] = {
-    "waiting": ("·", "dim"),
-    "running": ("●", "cyan"),
-    "cached": ("↺", "green"),
-    "succeeded": ("✓", "green"),
-    "failed": ("✗", "red"),
-    "skipped": ("-", "dim"),
-}
-"""A mark and its style."""
-OUTCOME_MARKS: Final[Mapping[Outcome, tuple[str, str]]] = {
-    "running": ("●", "cyan"),
-    "passed": ("✓", "green"),
-    "failed": ("✗", "red"),
-    "stopped": ("■", "red"),
-    "cancelled": ("-", "dim"),
-}
-_VERDICT_STYLES: Final = {
-    Verdict.PASS: "green",
-    Verdict.WARN: "yellow",
-    Verdict.SKIPPED: "dim",
-    Verdict.INCONCLUSIVE: "yellow",
-    Verdict.ERROR: "red",
-    Verdict.FAIL: "red",
-}
-PHASES: Final[Mapping[Phase, str]] = {
-    "approval": "awaiting approval",
-    "starting": "starting its server",
-    "smoke": "running its smoke test",
-    "canary": "canary",
-    "promoting": "being promoted",
-}
 MOST_SET_ASIDE = 5
 """How many messages that were set aside are shown, the newest ones."""
-KINDS: Final[Mapping[Kind, str]] = {
-    "release": "",
-    "wish": "set on the environments branch, ",
-    "revert": "rollback, ",
-}
 
 
 def render(view: StatusSnapshot) -> "RenderableType":
@@ -303,7 +272,7 @@ def _add_rollout(tree: "Tree", view: RolloutView, now: float) -> None:
 def _signal_line(view: SignalView, width: int) -> "Text":
     from rich.text import Text
 
-    style = _VERDICT_STYLES[view.verdict] if view.verdict is not Verdict.INCONCLUSIVE else "dim"
+    style = VERDICT_STYLES[view.verdict] if view.verdict is not Verdict.INCONCLUSIVE else "dim"
     mark = {Verdict.PASS: "✓", Verdict.FAIL: "✗"}.get(view.verdict, "·")
     # The limit comes last because a narrow terminal may cut it off.
     line = Text(no_wrap=True, overflow="ellipsis").append(f"{mark} ", style)
@@ -346,7 +315,7 @@ def node_line(view: NodeView, now: float, width: int) -> "Text":
 
     mark, style = NODE_MARKS[view.phase]
     if view.verdict is not None:
-        style = _VERDICT_STYLES[view.verdict]
+        style = VERDICT_STYLES[view.verdict]
         mark = mark if view.verdict.passes else "✗"
     line = Text.assemble((f"{mark} ", style), (f"{view.name:<{width}}", ""))
     if view.verdict is not None:

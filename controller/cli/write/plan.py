@@ -24,7 +24,7 @@ from controller.planning.choosing import spec_argument
 from controller.planning.gathering import WORK_TREE, Gathered, gather
 from controller.planning.gathering import plan as make_plan
 from controller.planning.plans import Cache
-from controller.queries.asking import QueryVersions as Questions
+from controller.queries.polling import QueryVersions as Questions
 from controller.reports.plan import render_plan
 from specs.figures import duration
 from specs.loading.problems import has_errors, render_text
@@ -99,7 +99,7 @@ async def _plan(ctx: click.Context, gathered: Gathered, spec: Spec) -> Plan:
         policy=gathered.policy,
         rules=gathered.rules,
         stores=Stores(reach(ctx).settings.stores) if named else None,
-        questions=_questions(ctx),
+        queries=_questions(ctx),
     )
     here = _state(ctx)
     if here is None:
@@ -159,7 +159,7 @@ def _head(view: Plan) -> "Text":
     head = Text.assemble((view.pipeline, "bold"), f"  {what}  ")
     runs = any(node.what == "run" for node in view.nodes)
     if view.nothing_to_do:
-        head.append(f"nothing to run: nothing has changed since {view.stands}", "green")
+        head.append(f"nothing to run: nothing it reads has changed since {view.stands}", "green")
         return head
     head.append(counts(view), "bold cyan" if runs else "green")
     if view.seconds is not None:

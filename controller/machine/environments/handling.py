@@ -35,8 +35,8 @@ from controller.machine.messages import (
     EnvironmentWritten,
     Pause,
     Promote,
-    Release,
     ReleaseProposed,
+    ReleaseRequested,
     Resume,
     Retry,
     Rollback,
@@ -160,7 +160,7 @@ def _tell_of_failure(
 HANDLERS: Mapping[
     type[Message], Callable[[EnvironmentState, Any, EnvironmentContext], EnvironmentState]
 ] = {
-    Release: release,
+    ReleaseRequested: release,
     SmokeDone: _smoke_done,
     EnvironmentWritten: written,
     EnvironmentMoved: _look,

@@ -46,7 +46,7 @@ from controller.machine.environments.wish import heed_branch
 from controller.machine.messages import (
     BranchMoved,
     EnvironmentWritten,
-    Release,
+    ReleaseRequested,
 )
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.words import fit
@@ -123,7 +123,7 @@ def decide(
 
 def _begin(inbox: Sequence[InboxMessage]) -> EnvironmentState:
     for each in inbox:
-        if isinstance(each.message, (Release, BranchMoved)):
+        if isinstance(each.message, (ReleaseRequested, BranchMoved)):
             pipeline, name = each.to.name.rsplit("/", 1)
             repository = each.message.repository
             return EnvironmentState(pipeline=pipeline, name=name, repository=repository)

@@ -44,6 +44,7 @@ what one failure of a first request comes to at half of the traffic."""
 
 Phase = Literal["approval", "starting", "smoke", "canary", "promoting"]
 Kind = Literal["release", "wish", "revert"]
+RolloutOutcome = Literal["promoted", "rolled_back", "aborted", "superseded", "failed"]
 
 
 class Cursor(Value):
@@ -173,7 +174,7 @@ class EndedRollout(Value):
     rollout: Rollout
     environment: str
     pipeline: str
-    outcome: Literal["promoted", "rolled_back", "aborted", "superseded", "failed"]
+    outcome: RolloutOutcome
     reason: str
     at: float
     beside: Ref | None = None

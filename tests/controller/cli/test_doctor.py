@@ -143,7 +143,7 @@ def test_github_is_checked_if_the_settings_name_it_and_what_has_no_effect_is_rep
     assert error["what"] == "github"
     assert "GITHUB_TOKEN" in error["message"]
     (warning,) = found["warning"]
-    assert "no repository is known to be on https://github.com" in warning["message"]
+    assert "no repository is on https://github.com" in warning["message"]
     assert "OWNER/NAME" in warning["fix"]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from controller.cli.terminal.views import StatusSnapshot
 from controller.machine.core import Envelope, Key
-from controller.machine.messages import Pause, Release
+from controller.machine.messages import Pause, ReleaseRequested
 from controller.store.protocol import Delivered, SetAside, Store, Transaction
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk
@@ -45,7 +45,7 @@ sys.stdin.read()
 
 def set_aside(desk: Desk, count: int = 1) -> None:
     """Releases that the controller could not read, an hour ago."""
-    release = Release(version=2, digest="sha256:0", repository="toys", why="toy-2 passed")
+    release = ReleaseRequested(version=2, digest="sha256:0", repository="toys", why="toy-2 passed")
     sent = tuple(Envelope(to=PLACE, id=f"r{n}", message=release) for n in range(count))
     desk.keep(Transaction(send=sent))
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.artifacts.elsewhere import OWNER
 from controller.artifacts.opening import open_artifacts
+from controller.artifacts.remote import OWNER
 from controller.config.settings import Settings
 from controller.doctor.findings import Finding
 from controller.doctor.stores import examine_stores

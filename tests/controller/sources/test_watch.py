@@ -1,4 +1,4 @@
-"""A source that fails although none should: it is run anew, and somebody hears of what lasts."""
+"""A source that fails is restarted, and people are notified if that does not help."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -49,7 +49,7 @@ def end() -> None:
 @pytest.mark.parametrize(
     ("fail", "why"),
     [
-        (fault, "a fault of Headgate's own (KeyError)"),
+        (fault, "internal error (KeyError)"),
         (refusal, "the line cannot be read: write another"),
         (end, "it ended by itself"),
     ],
