@@ -164,7 +164,7 @@ def _why_rare(name: str, rows: EvaluatedRows) -> str | None:
 
 
 def resamples_for(confidences: list[float], least: int) -> int:
-    """So many resamples that twenty lie beyond each end of the widest interval, at most 10,000."""
+    """Enough resamples for twenty beyond each end of the widest interval; at most 10,000."""
     return max([least, *(min(10_000, round(40 / (1 - one))) for one in confidences)])
 
 

@@ -1,4 +1,4 @@
-"""The words: what the report tells at three in the morning."""
+"""The wording of the report that is read at three in the morning."""
 
 import pytest
 

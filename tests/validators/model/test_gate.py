@@ -1,4 +1,4 @@
-"""What a reviewer sees: stories of candidates, baselines and the rows they share."""
+"""The reports that reviewers see: stories of candidates, baselines and the rows they share."""
 
 from dataclasses import replace
 from pathlib import Path
