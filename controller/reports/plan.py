@@ -12,8 +12,7 @@ from controller.reports.rules import LONGEST_CELL, Side, Where, count, may_accep
 from controller.reports.steps import ICONS, MOST, brief, in_full
 from controller.reports.table import table
 from specs.digests import short
-from validators.figures import clip
-from validators.render.common import duration
+from specs.figures import clip, duration
 from validators.render.markdown import code, escape, prose
 
 MOST_ROWS = 50
