@@ -15,7 +15,7 @@ from pydantic import model_validator
 from controller.machine.actions import ReportCommit
 from controller.machine.building import DecisionBuilder
 from controller.machine.core import InboxMessage, Value
-from controller.machine.messages import CommitSeen
+from controller.machine.messages import CommitSeen, SpecGone
 from controller.machine.pipelines.code import Code, spec_at
 from controller.machine.pipelines.data import DatasetListing, SeenDataset
 from controller.machine.repositories.pull import Pull, scope_of
@@ -167,6 +167,58 @@ def begin(inbox: Sequence[InboxMessage]) -> PipelineState:
         repository=first.repository,
         default_branch=first.default_branch,
     )
+
+
+def is_name_taken(pipeline: PipelineState, message: CommitSeen) -> bool:
+    """Whether a commit is of another repository, whose pipeline has the name of this one.
+
+    A pipeline that is on no branch may move to another repository. A pull request, which anybody
+    may open, neither moves it nor keeps it.
+    """
+    claimed = pipeline.gone is None and bool(pipeline.heads.keys() - pipeline.pulls.keys())
+    is_other = message.repository != pipeline.repository
+    return is_other and (claimed or message.pull is not None)
+
+
+def with_head(pipeline: PipelineState, message: CommitSeen) -> PipelineState:
+    """With the new head of a branch or pull request."""
+    branch, pull = message.branch, message.pull
+    return pipeline.model_copy(
+        update={
+            "heads": {**pipeline.heads, branch: message.commit},
+            "specs": {**pipeline.specs, branch: message.spec},
+            "pulls": {**pipeline.pulls, branch: pull} if pull else pipeline.pulls,
+            "repository": message.repository,
+            "default_branch": message.default_branch,
+            "gone": None if branch == message.default_branch else pipeline.gone,
+        }
+    )
+
+
+def with_pull(pipeline: PipelineState, branch: str, pull: Pull | None) -> PipelineState:
+    """With the pull request as it is now: its base may have moved, and its current rules judge."""
+    if pull is None or branch not in pipeline.pulls:
+        return pipeline
+    return pipeline.model_copy(update={"pulls": {**pipeline.pulls, branch: pull}})
+
+
+def concerns(pipeline: PipelineState, message: SpecGone) -> bool:
+    """Whether the pipeline was on that branch."""
+    return message.branch in pipeline.heads and message.repository == pipeline.repository
+
+
+def without_branch(pipeline: PipelineState, message: SpecGone) -> PipelineState:
+    """Without a branch that the pipeline is no longer on."""
+    branch = message.branch
+    left = {
+        facts: {name: one for name, one in getattr(pipeline, facts).items() if name != branch}
+        for facts in _BY_BRANCH
+    }
+    gone = message.why if branch == pipeline.default_branch else pipeline.gone
+    return pipeline.model_copy(update={**left, "gone": gone})
+
+
+_BY_BRANCH = ("heads", "specs", "pulls", "wanted", "behind", "last", "passed", "accepted")
 
 
 def want(

@@ -36,13 +36,17 @@ from controller.machine.pipelines.pipeline import (
     PipelineContext,
     PipelineState,
     begin,
+    concerns,
     in_line,
+    is_name_taken,
     line_of,
     report,
     want,
+    with_head,
+    with_pull,
+    without_branch,
 )
 from controller.machine.pipelines.superseding import cancel, cancel_message, meet, settle
-from controller.machine.repositories.pull import Pull
 from controller.machine.runs.run import Run, Trigger
 from specs.digests import short
 from specs.model import Pipeline as Spec
@@ -120,31 +124,19 @@ def _see_commit(
     pipeline: PipelineState, message: CommitSeen, context: PipelineContext
 ) -> PipelineState:
     branch, commit, pull = message.branch, message.commit, message.pull
-    # A pull request, which anybody may open, does not claim a pipeline's name.
-    claimed = pipeline.gone is None and bool(pipeline.heads.keys() - pipeline.pulls.keys())
-    if message.repository != pipeline.repository and (claimed or pull):
+    if is_name_taken(pipeline, message):
         context.out.actions.append(_name_is_taken(pipeline, message))
         return pipeline
     before = pipeline.pulls.get(branch)
-    moved = pull is not None and before is not None and before.base != pull.base
-    # Of another commit or for another base it is no more, also if the head comes back.
+    rebased = pull is not None and before is not None and before.base != pull.base
+    # An acceptance ends with its commit or base, even if that head comes back later.
     accepted = {
         name: one
         for name, one in pipeline.accepted.items()
-        if name != branch or (one.commit == commit and not moved)
+        if name != branch or (one.commit == commit and not rebased)
     }
-    pipeline = pipeline.model_copy(
-        update={
-            "accepted": accepted,
-            "heads": {**pipeline.heads, branch: commit},
-            "specs": {**pipeline.specs, branch: message.spec},
-            "pulls": {**pipeline.pulls, branch: pull} if pull else pipeline.pulls,
-            "repository": message.repository,
-            "default_branch": message.default_branch,
-            "gone": None if branch == message.default_branch else pipeline.gone,
-        }
-    )
-    if moved and pull is not None and branch in pipeline.active:
+    pipeline = with_head(pipeline, message).model_copy(update={"accepted": accepted})
+    if rebased and pull is not None and branch in pipeline.active:
         last = pipeline.last.get(branch)
         known = last is not None and last.commit == commit
         by = f", as it is for {pull.base} now" if known else f" by commit {commit[:12]}"
@@ -177,7 +169,7 @@ def _request_run(
     pipeline: PipelineState, message: RunRequested, context: PipelineContext
 ) -> PipelineState:
     branch = message.branch or pipeline.default_branch
-    pipeline = _as_now(pipeline, branch, message.pull)
+    pipeline = with_pull(pipeline, branch, message.pull)
     last = pipeline.last.get(branch)
     if message.unless_passed and last and last.outcome in ("running", "passed"):
         return pipeline
@@ -195,13 +187,6 @@ def _schedule_due(
     return want(pipeline, pipeline.default_branch, trigger, context.now)
 
 
-def _as_now(pipeline: PipelineState, branch: str, pull: Pull | None) -> PipelineState:
-    """With the pull request as it is now: its base may have moved, and judges by today's rules."""
-    if pull is None or branch not in pipeline.pulls:
-        return pipeline
-    return pipeline.model_copy(update={"pulls": {**pipeline.pulls, branch: pull}})
-
-
 def _accept(
     pipeline: PipelineState, message: RulesAccepted, context: PipelineContext
 ) -> PipelineState:
@@ -209,7 +194,7 @@ def _accept(
     branch = message.branch
     if pipeline.heads.get(branch) != message.commit or branch not in pipeline.pulls:
         return pipeline
-    pipeline = _as_now(pipeline, branch, message.pull)
+    pipeline = with_pull(pipeline, branch, message.pull)
     accepted = Accepted(commit=message.commit, by=message.by)
     pipeline = pipeline.model_copy(update={"accepted": {**pipeline.accepted, branch: accepted}})
     why = f"{message.by} accepted the rules of {message.commit[:12]}"
@@ -219,35 +204,31 @@ def _accept(
     return want(pipeline, branch, trigger, context.now, force=force)
 
 
-def _lose(pipeline: PipelineState, message: SpecGone, context: PipelineContext) -> PipelineState:
-    """The branch was deleted, or its spec was, or goes by another name now."""
+def _remove_branch(
+    pipeline: PipelineState, message: SpecGone, context: PipelineContext
+) -> PipelineState:
+    """The branch was deleted, or its spec was deleted or renamed."""
     branch, why, out = message.branch, message.why, context.out
-    if branch not in pipeline.heads or message.repository != pipeline.repository:
+    if not concerns(pipeline, message):
         return pipeline
     if branch in pipeline.active:
         id_ = f"gone/{pipeline.heads[branch]}"
         out.messages.append(cancel_message(pipeline.active[branch], why, id_))
-    for one in line_of(pipeline, branch):
-        out.actions.append(report(pipeline, branch, one.commit, "cancelled", f"cancelled: {why}"))
+    for wanted in line_of(pipeline, branch):
+        out.actions.append(
+            report(pipeline, branch, wanted.commit, "cancelled", f"cancelled: {why}")
+        )
     keeps = ""
     if branch == pipeline.default_branch:
         keeps = "; its environments keep what they run"
         code = context.observed.code.get(pipeline.heads[branch])
         to = code.spec.notify if code and code.spec else ()
         candidate.resolve(pipeline.alerts, to, run_incidents.spec_gone(pipeline.name, why), out)
-        pipeline = pipeline.model_copy(update={"gone": why, "alerts": ()})
+        pipeline = pipeline.model_copy(update={"alerts": ()})
     if message.commit is not None:
         title = f"nothing to run: {why}{keeps}"
         out.actions.append(report(pipeline, branch, message.commit, "skipped", title))
-    return pipeline.model_copy(
-        update={
-            facts: {name: one for name, one in getattr(pipeline, facts).items() if name != branch}
-            for facts in _OF_BRANCHES
-        }
-    )
-
-
-_OF_BRANCHES = ("heads", "specs", "pulls", "wanted", "behind", "last", "passed", "accepted")
+    return without_branch(pipeline, message)
 
 
 def _cancel(pipeline: PipelineState, message: CancelRun, context: PipelineContext) -> PipelineState:
@@ -385,7 +366,7 @@ def _action_failed(
 
 HANDLERS: Mapping[type[Message], Callable[[PipelineState, Any, PipelineContext], PipelineState]] = {
     CommitSeen: _see_commit,
-    SpecGone: _lose,
+    SpecGone: _remove_branch,
     RunRequested: _request_run,
     ScheduleDue: _schedule_due,
     RulesAccepted: _accept,

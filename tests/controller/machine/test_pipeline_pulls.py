@@ -28,12 +28,7 @@ class Reviewed(Team):
     pulls: dict[str, Pull] = field(default_factory=dict)
 
     def observe(self) -> ObservedPipeline:
-        rules = {
-            branch: self.code[pull.base_commit]
-            for branch, pull in self.pulls.items()
-            if pull.base_commit in self.code
-        }
-        update = {"baseline": self.baseline, "rules": rules, "confined": self.confined}
+        update = {"baseline": self.baseline, "confined": self.confined}
         return super().observe().model_copy(update=update)
 
     def propose(

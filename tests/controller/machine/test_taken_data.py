@@ -266,7 +266,6 @@ def test_another_query_of_a_pull_request_is_asked_of_nobody_and_waited_for_by_no
     body = fields(team.inbox[-1]) | {"pull": {**base, "head": commit}}
     team.inbox.pop()
     team.say("commit_seen", body)
-    team.unasked.add(commit)
     team.turn()
     team.turn()
     assert team.last_run.branch == "pull request 7"
