@@ -10,7 +10,7 @@ from controller.cli.reach import Reach, json_option, known, print_json, values, 
 from controller.cli.terminal.printing import show
 from controller.cli.terminal.words import one_line, short
 from controller.machine.core import Key, Value, parsed
-from controller.machine.pipelines.objects import ObjectChanges, in_words
+from controller.machine.pipelines.dataset_changes import ObjectChanges, describe_changes
 from controller.machine.runs.graph import Graph, Node
 from controller.machine.runs.plan import Earlier, reasons
 from controller.machine.runs.run import NodePhase, Progress, Run, passed_before
@@ -114,7 +114,7 @@ def _data(name: str, was: str | None, now: str, moved: ObjectChanges | None) -> 
     if was is None or was == now:
         return f"{name} is {short(now)}" + (", as before" if was else "")
     said = f"{name} went from {short(was)} to {short(now)}"
-    return "; ".join([said, *in_words(moved)]) if moved else said
+    return "; ".join([said, *describe_changes(moved)]) if moved else said
 
 
 def _node(node: Node, run: Run, earlier: Earlier | None) -> ExplainedNode:

@@ -21,12 +21,12 @@ from controller.machine.pipelines.pipeline import (
     PipelineState,
     concerns,
     is_name_taken,
-    line_of,
+    queue_of,
     with_head,
     with_pull,
     without_branch,
 )
-from controller.machine.pipelines.untrusted import RunTerms, marked, rules_of, unasked
+from controller.machine.pipelines.trust import RunTerms, denied_queries, rules_of, secrets_for_pulls
 from controller.machine.repositories.pull import Pull
 from controller.machine.runs.exam import lacks
 
@@ -81,7 +81,7 @@ def needs_of(pipeline: PipelineState, inbox: Sequence[InboxMessage]) -> Pipeline
     queued = {
         each.commit: SpecAt(pipeline.repository, each.spec or pipeline.specs[branch])
         for branch in pipeline.wanted
-        for each in line_of(pipeline, branch)
+        for each in queue_of(pipeline, branch)
     }
     last: dict[str, SpecAt] = {}
     after = pipeline
@@ -156,9 +156,9 @@ def _denied_queries(
             terms = RunTerms(
                 rules=rules_of(rules.get(branch), pull.base),
                 fork=pull.fork,
-                marked=marked(pull.base, needs.default_branch, default_head),
+                marked=secrets_for_pulls(pull.base, needs.default_branch, default_head),
             )
-            found[commit] = unasked(head.spec, terms)
+            found[commit] = denied_queries(head.spec, terms)
     return found
 
 

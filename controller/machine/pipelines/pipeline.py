@@ -221,7 +221,7 @@ def without_branch(pipeline: PipelineState, message: SpecGone) -> PipelineState:
 _BY_BRANCH = ("heads", "specs", "pulls", "wanted", "behind", "last", "passed", "accepted")
 
 
-def want(
+def request_run(
     pipeline: PipelineState,
     branch: str,
     trigger: Trigger,
@@ -234,7 +234,7 @@ def want(
     commit = pipeline.heads.get(branch)
     if commit is None:
         return pipeline
-    line = line_of(pipeline, branch)
+    line = queue_of(pipeline, branch)
     before = line[-1] if line and line[-1].commit == commit else None
     wanted = Wanted(
         trigger=trigger,
@@ -245,16 +245,16 @@ def want(
         fresh=fresh or bool(before and before.fresh),
         asked=trigger.kind not in ("commit", "pull_request") or bool(before and before.asked),
     )
-    return in_line(pipeline, branch, (*(line[:-1] if before else line), wanted))
+    return with_queue(pipeline, branch, (*(line[:-1] if before else line), wanted))
 
 
-def line_of(pipeline: PipelineState, branch: str) -> tuple[Wanted, ...]:
+def queue_of(pipeline: PipelineState, branch: str) -> tuple[Wanted, ...]:
     """All that waits there, the newest last."""
     first = pipeline.wanted.get(branch)
     return (first, *pipeline.behind.get(branch, ())) if first else ()
 
 
-def in_line(pipeline: PipelineState, branch: str, line: Sequence[Wanted]) -> PipelineState:
+def with_queue(pipeline: PipelineState, branch: str, line: Sequence[Wanted]) -> PipelineState:
     """With that waiting on the branch, and nothing else."""
     wanted = {name: one for name, one in pipeline.wanted.items() if name != branch}
     behind = {name: rest for name, rest in pipeline.behind.items() if name != branch}
@@ -265,12 +265,12 @@ def in_line(pipeline: PipelineState, branch: str, line: Sequence[Wanted]) -> Pip
     return pipeline.model_copy(update={"wanted": wanted, "behind": behind})
 
 
-def forget(pipeline: PipelineState, branch: str) -> PipelineState:
+def drop_first(pipeline: PipelineState, branch: str) -> PipelineState:
     """Without the run that the branch wants; the next in line has its turn."""
-    return in_line(pipeline, branch, line_of(pipeline, branch)[1:])
+    return with_queue(pipeline, branch, queue_of(pipeline, branch)[1:])
 
 
-def told(
+def report_waiting(
     pipeline: PipelineState, branch: str, waits_for: str, out: DecisionBuilder
 ) -> PipelineState:
     """Say once on the wanted commit what its run waits for."""
