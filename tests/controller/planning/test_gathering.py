@@ -161,7 +161,8 @@ def test_a_commit_that_only_touches_documents_runs_nothing(told: Desk) -> None:
     made = plan(told)
     assert made["nothing_to_do"]
     assert set(fates(made).values()) == {"cached"}
-    assert "nothing to run: nothing it reads has changed since toy-1" in told.do("plan", str(told.person.clone)).stdout
+    shown = told.do("plan", str(told.person.clone)).stdout
+    assert "nothing to run: nothing it reads has changed since toy-1" in shown
 
 
 def test_what_a_sweep_has_taken_is_not_called_cached(told: Desk) -> None:
