@@ -156,6 +156,8 @@ class Traffic(DeploymentValue):
     exchanges: tuple[Exchange, ...] = ()
     next: int = 0
     """Pass this as `after` to read on."""
+    more: bool = False
+    """Whether there may be later records already, as a batch is limited in size."""
     dropped: int = 0
     """How many records between `after` and the first one were lost to the memory limit."""
     now: float | None = None

@@ -253,8 +253,8 @@ class EnvironmentObserver:
         among it are the errors of canaries before it.
         """
         page = await self._deployer.traffic(place, None, 0)
-        exchanges, full = [*page.exchanges], len(page.exchanges)
-        while full and len(page.exchanges) == full:  # a shorter page is the last
+        exchanges = [*page.exchanges]
+        while page.more:
             page = await self._deployer.traffic(place, page.epoch, page.next)
             exchanges += page.exchanges
         return page.model_copy(update={"exchanges": tuple(exchanges)})

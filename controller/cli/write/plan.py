@@ -98,7 +98,7 @@ async def _plan(ctx: click.Context, gathered: Gathered, spec: Spec) -> Plan:
         policy=gathered.policy,
         rules=gathered.rules,
         stores=Stores(reach(ctx).settings.stores) if named else None,
-        questions=_questions(ctx),
+        queries=_questions(ctx),
     )
     here = _state(ctx)
     if here is None:

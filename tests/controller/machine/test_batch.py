@@ -98,6 +98,9 @@ def test_production_points_first_and_then_the_command_runs_once() -> None:
     assert job.attempt.command == "score {inputs.model} {inputs.numbers} {outputs.scores}"
     assert job.attempt.env == {"HEADGATE_ENVIRONMENT": "production"}
     assert job.attempt.inputs["model"].digest == one.versions[1].model
+    numbers = job.attempt.inputs["numbers"]
+    assert (numbers.digest, numbers.name) == (DATA["numbers"], "numbers")
+    assert numbers.uri == "file:///bucket/*.csv"
     assert job.outputs == {"scores": digest(job.id)}
 
 

@@ -431,3 +431,39 @@ def test_more_data_behind_a_suite_of_its_own_does_not() -> None:
 
 def test_data_without_a_suite_that_stays_as_it_is_is_no_change() -> None:
     assert changes(spec(HELD_OUT), spec(HELD_OUT)) == ()
+
+
+def test_a_check_that_is_tightened_at_one_end_is_not_loosened_at_the_other() -> None:
+    def within(low: float, high: float) -> Rules:
+        limits = f"at_least: {low}, at_most: {high}"
+        return spec(FULL.replace("at_least: 0.6", limits, 1))
+
+    (change,) = changes(within(0.6, 0.9), within(0.6, 0.8))
+    assert (change.now, change.loosens) == ("at least 0.6, at most 0.8", False)
+    (change,) = changes(within(0.6, 0.9), within(0.5, 0.9))
+    assert change.loosens
+
+
+def test_a_switch_is_told_with_what_it_was_and_what_it_is() -> None:
+    off = FULL.replace("depth: 3}", "depth: 3}\ntriggers: {pull_requests: {enabled: false}}")
+    (change,) = changes(spec(FULL), spec(off))
+    assert (change.was, change.now, change.loosens) == ("on", "off", True)
+
+
+# -- how data is read ------------------------------------------------------------------------------
+
+
+def test_how_data_without_a_suite_is_read_is_told_and_loosens_nothing() -> None:
+    more = FULL.replace("\nparams:", '\n  weather: {uri: "weather/*.csv"}\nparams:')
+    typed = more.replace('"weather/*.csv"}', '"weather/*.csv", types: {zip: string}}')
+    (change,) = changes(spec(more), spec(typed))
+    assert (change.rule, change.loosens) == ("datasets.weather.types", False)
+    other = more.replace('"weather/*.csv"}', '"weather/*.csv", nulls: ["", "-"]}')
+    (change,) = changes(spec(more), spec(other))
+    assert (change.rule, change.now, change.loosens) == (
+        "datasets.weather.nulls",
+        '"", "-"',
+        False,
+    )
+    (change,) = changes(spec(FULL), spec(FULL.replace("suite.yaml}", "suite.yaml, nulls: []}")))
+    assert (change.rule, change.now, change.loosens) == ("datasets.rows.nulls", "none", True)

@@ -1,4 +1,4 @@
-"""What a reader of a commit finds, and in which order."""
+"""What a report contains, and in which order."""
 
 import re
 from collections.abc import Mapping
@@ -193,7 +193,7 @@ HUB = Links("https://github.com/octo/flights")
 
 
 def plan(*changes: RuleChange, **facts: Any) -> Plan:
-    """Of a pull request that trains deeper on newer data."""
+    """The plan of a pull request that trains deeper trees on newer data."""
     known: Mapping[str, Any] = {
         "pipeline": "flight-delay",
         "commit": SHA,
