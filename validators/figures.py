@@ -78,6 +78,22 @@ def milliseconds(seconds: float) -> str:
     return f"{rounded(1000 * seconds)} ms"
 
 
+def duration(seconds: float) -> str:
+    """Seconds in one or two units: `0.4 s`, `45 s`, `12 min`, `3 h 20 min`, `4 days`."""
+    if seconds < 10:
+        return f"{max(seconds, 0.0):.1f}".removesuffix(".0") + " s"
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    minutes = round(whole / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    return f"{hours // 24} days"
+
+
 def clip(text: str, longest: int = 80) -> str:
     """The text on one line, cut at a length."""
     line = " ".join(text.split())

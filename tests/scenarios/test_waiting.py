@@ -87,7 +87,7 @@ async def test_a_run_whose_outputs_are_refused_waits_tells_and_goes_on(
         take_any_credentials()
         run = await world.ended(1)
         await world.until(lambda: over(world), "somebody to be told of the end")
-    assert trouble.reason.startswith("the store of `artifacts` refuses: s3://")
+    assert trouble.reason.startswith("the store of `artifacts` refuses access: s3://")
     assert run.outcome == "passed"
     assert len(run.nodes["train"].attempts) == 1
 

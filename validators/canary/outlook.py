@@ -13,9 +13,8 @@ from typing import Final, Literal
 from specs.traffic import Exchange
 from validators.canary import families
 from validators.canary.bets import least, log_mixture
-from validators.canary.evidence import duration
 from validators.canary.state import CanaryState
-from validators.figures import rounded
+from validators.figures import duration, rounded
 from validators.report import GateValue
 
 HOUR: Final = 3600.0

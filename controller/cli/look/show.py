@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.artifacts.opening import open_artifacts
+from controller.cli.context import CliContext, with_state
 from controller.cli.look.shown import (
     Attempted,
     Shown,
@@ -19,11 +20,10 @@ from controller.cli.look.shown import (
     evidence_of,
     find,
 )
-from controller.cli.reach import Reach, with_state
 from controller.cli.terminal.printing import show as print_
 from controller.cli.terminal.styles import ROLLOUT_STYLES
 from controller.cli.terminal.tree import render_run
-from controller.cli.terminal.words import clean, lasting, moment
+from controller.cli.terminal.words import clean, duration, moment
 from controller.config.settings_file import load_secrets
 from controller.store.protocol import StoreReader
 from validators.render import as_html, junit, markdown, terminal
@@ -69,7 +69,7 @@ def show(ctx: click.Context, what: str, form: str) -> None:
     """
     page = _PAGES.get(form)
 
-    async def ask(store: StoreReader, here: Reach) -> Shown | str:
+    async def ask(store: StoreReader, here: CliContext) -> Shown | str:
         artifacts = open_artifacts(here.settings, here.home)
         secrets = load_secrets(here.settings, here.base, os.environ)
         if page is None:
@@ -131,7 +131,7 @@ def _attempts(attempts: Sequence[Attempted]) -> "Table":
             Text(one.id),
             status.state.value if status else "running",
             "" if status is None or status.exit_code is None else str(status.exit_code),
-            "" if seconds is None else lasting(seconds),
+            "" if seconds is None else duration(seconds),
             f"{status.peak_memory / 2**20:,.0f} MiB" if status and status.peak_memory else "",
         )
     return table

@@ -11,11 +11,11 @@ import click
 
 from controller.artifacts.opening import open_artifacts
 from controller.buckets.stores import Stores
+from controller.cli.context import CliContext, find_settings, load_context, open_state
 from controller.cli.failures import Failed
 from controller.cli.folders import spec_option
-from controller.cli.reach import Reach, find_settings, open_state, reach
 from controller.cli.terminal.printing import show
-from controller.cli.terminal.words import clean, lasting, one_line, short
+from controller.cli.terminal.words import clean, duration, one_line, short
 from controller.config.secrets import Secrets
 from controller.config.settings_file import given_secrets, load_secrets
 from controller.machine.pipelines.objects import in_words
@@ -97,7 +97,7 @@ async def _plan(ctx: click.Context, gathered: Gathered, spec: Spec) -> Plan:
         gathered.checkout.top,
         policy=gathered.policy,
         rules=gathered.rules,
-        stores=Stores(reach(ctx).settings.stores) if named else None,
+        stores=Stores(load_context(ctx).settings.stores) if named else None,
         queries=_questions(ctx),
     )
     here = _state(ctx)
@@ -115,18 +115,18 @@ def _questions(ctx: click.Context) -> Questions:
         if find_settings(ctx.find_root().obj) is None:
             secrets = Secrets(given_secrets(os.environ))
         else:
-            here = reach(ctx)
+            here = load_context(ctx)
             secrets = load_secrets(here.settings, here.base, os.environ)
         return secrets.reveal((name,))[name]
 
     return Questions(reveal)
 
 
-def _state(ctx: click.Context) -> Reach | None:
+def _state(ctx: click.Context) -> CliContext | None:
     """The settings of a controller that has a state, if there is one."""
     if find_settings(ctx.find_root().obj) is None:
         return None
-    here = reach(ctx)
+    here = load_context(ctx)
     return here if (here.home / "state.db").exists() else None
 
 
@@ -162,7 +162,7 @@ def _head(view: Plan) -> "Text":
         return head
     head.append(counts(view), "bold cyan" if runs else "green")
     if view.seconds is not None:
-        head.append(f"  about {lasting(view.seconds)}", "dim")
+        head.append(f"  about {duration(view.seconds)}", "dim")
     against = f"  baseline v{view.baseline}" if view.baseline else "  no baseline"
     head.append(against, "dim")
     if view.compared_with:
@@ -180,11 +180,11 @@ def _node(node: Planned) -> tuple["Text", "Text"]:
     if node.what == "unneeded":
         forced = "; ".join(one_line(reason) for reason in node.why)
         return Text.assemble(("· ", "dim"), node.name), Text(
-            f"runs only if forced: {forced}", "dim"
+            f"not needed; if forced: {forced}", "dim"
         )
     why = Text.assemble(("run  ", "cyan"), "; ".join(one_line(reason) for reason in node.why))
     if node.seconds is not None:
-        why.append(f"  about {lasting(node.seconds)}", "dim")
+        why.append(f"  about {duration(node.seconds)}", "dim")
     return Text.assemble(("● ", "cyan"), (node.name, "bold")), why
 
 

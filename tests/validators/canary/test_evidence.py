@@ -5,8 +5,9 @@ import pytest
 from tests.validators.canary.test_judge import HISTORY, judged
 from tests.validators.canary.traffic import exchange, requests
 from validators.canary import CanaryPolicy, Latency, begin, judge, report, update
-from validators.canary.evidence import duration, odds
+from validators.canary.evidence import odds
 from validators.canary.figures import figure
+from validators.figures import duration
 from validators.verdict import Verdict
 
 
@@ -122,7 +123,14 @@ def test_a_signal_is_shown_in_its_unit(signal: str, value: float | None, text: s
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(45, "45 s"), (720, "12 min"), (12_000, "3 h 20 min"), (7200, "2 h"), (900_000, "250 h")],
+    [
+        (45, "45 s"),
+        (720, "12 min"),
+        (12_000, "3 h 20 min"),
+        (7200, "2 h"),
+        (900_000, "10 days"),
+        (0.42, "0.4 s"),
+    ],
 )
 def test_durations_are_short(seconds: float, text: str) -> None:
     assert duration(seconds) == text
