@@ -9,6 +9,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from specs.figures import duration
 from specs.release import ANSWER_WITHIN, IDLE, LARGEST_REQUEST
 from specs.traffic import Exchange, Waiting
 
@@ -43,7 +44,7 @@ class Silence(DeploymentValue):
         when = datetime.fromtimestamp(self.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         return (
             f"the router stopped sending traffic to the canary at {when}: no word from a "
-            f"controller that can save for {self.limit:g} s"
+            f"controller that can save for {duration(self.limit)}"
         )
 
 

@@ -138,9 +138,8 @@ class StartRun(Message):
 
 
 class ActionFailed(Message):
-    """To the owner of an action: it needs a person, and is not tried again."""
+    """To the owner of an action, of any kind: it needs a person, and is not tried again."""
 
-    addressees = _RUN | _ENVIRONMENT
     type: Literal["action_failed"] = "action_failed"
     action: SerializeAsAny[Action]
     reason: str

@@ -28,8 +28,8 @@ from controller.observers.past import Pasts
 from controller.store.versions import Versions
 from deployers.protocol import Deployed, Deployer, Traffic
 from specs.failures import Failure, Ignore, NeedsHuman, TryAgain
+from specs.figures import clip
 from specs.model import Notification
-from validators.figures import clip
 
 ASKED = 5.0
 """Seconds in which a remote says where its branch is; without its word the branch is as it was."""

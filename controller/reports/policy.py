@@ -10,7 +10,7 @@ from controller.planning.plans import PolicyChange
 from controller.reports.links import Links
 from controller.reports.protocol import LONGEST, CommitReport, Conclusion
 from controller.reports.rules import Side, Where, count, may_accept, rules, title_of
-from validators.figures import clip
+from specs.figures import clip
 from validators.render.markdown import code, escape
 
 LONGEST_TITLE = 200

@@ -23,9 +23,10 @@ from controller.cli.look.shown import (
 from controller.cli.terminal.printing import show as print_
 from controller.cli.terminal.styles import ROLLOUT_STYLES
 from controller.cli.terminal.tree import render_run
-from controller.cli.terminal.words import clean, duration, moment
+from controller.cli.terminal.words import clean, moment
 from controller.config.settings_file import load_secrets
 from controller.store.protocol import StoreReader
+from specs.figures import duration
 from validators.render import as_html, junit, markdown, terminal
 from validators.report import Report
 

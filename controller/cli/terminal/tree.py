@@ -26,10 +26,10 @@ from controller.cli.terminal.views import (
     StallView,
     StatusSnapshot,
 )
-from controller.cli.terminal.words import ago, bar, duration, one_line, short
+from controller.cli.terminal.words import ago, bar, one_line, short
 from controller.reconcile.resting import RESTS
+from specs.figures import duration, percent
 from validators.canary.figures import figure
-from validators.figures import percent
 from validators.verdict import Verdict
 
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 
 from specs.digests import short
-from validators.figures import duration
+from specs.figures import duration
 from validators.render.common import clean
 
-__all__ = ["ago", "bar", "clean", "duration", "moment", "one_line", "short"]
+__all__ = ["ago", "bar", "clean", "moment", "one_line", "short"]
 
 
 def ago(then: float, now: float) -> str:

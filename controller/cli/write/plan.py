@@ -15,7 +15,7 @@ from controller.cli.context import CliContext, find_settings, load_context, open
 from controller.cli.failures import Failed
 from controller.cli.folders import spec_option
 from controller.cli.terminal.printing import show
-from controller.cli.terminal.words import clean, duration, one_line, short
+from controller.cli.terminal.words import clean, one_line, short
 from controller.config.secrets import Secrets
 from controller.config.settings_file import given_secrets, load_secrets
 from controller.machine.pipelines.objects import in_words
@@ -26,6 +26,7 @@ from controller.planning.gathering import plan as make_plan
 from controller.planning.plans import Cache
 from controller.queries.polling import QueryVersions as Questions
 from controller.reports.plan import render_plan
+from specs.figures import duration
 from specs.loading.problems import has_errors, render_text
 from specs.model import Pipeline as Spec
 

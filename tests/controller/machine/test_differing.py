@@ -46,5 +46,7 @@ def test_of_many_differences_the_first_are_told_and_the_rest_are_counted() -> No
     lines = differs(version(1), other(("params", {f"p{i}": i for i in range(MOST + 1)})))
     assert len(lines) == MOST
     assert lines[-1] == "4 more"  # of eleven: nine that are new, and two that are gone
+    more = other(*((f"params.p{i}", i) for i in range(MOST)))
+    assert len(differs(version(1), more)) == MOST  # all of them are told
     (line,) = differs(version(1), other(("params.depth", "x" * 500)))
     assert len(line) <= LONGEST

@@ -1,13 +1,14 @@
 """What comes between a rollout and its end, and what is told of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
-from controller.machine.actions import Background, RunSmoke
+from controller.machine.actions import Background, RunSmoke, WriteEnvironment
 from controller.machine.core import Action, Envelope
 from controller.machine.environments.environment import ObservedEnvironment
-from controller.machine.environments.promotion import SMOKE_DEADLINE
+from controller.machine.environments.promotion import CANARY, SMOKE_DEADLINE, STARTING
+from controller.machine.environments.rollout import Rollout
 from controller.machine.incidents import rolled_back
 from deployers.protocol import ServerStatus, Traffic
 from tests.controller.machine.kit import version
@@ -24,14 +25,18 @@ class Trouble(Site):
     asked: int = 0
     """How often smoke requests were sent."""
     moved_away: bool = False
-    """The servers have no address."""
+    """The servers are gone: none is ready, and none has an address."""
     router_is_read: bool = True
+    written: list[str] = field(default_factory=list)
+    """The subjects of the commits."""
 
     def _effect(self, action: Action) -> list[Envelope] | None:
         if isinstance(action, RunSmoke):
             self.asked += 1
             if not self.smoke_ends:
                 return []
+        if isinstance(action, WriteEnvironment):
+            self.written.append(action.subject)
         return super()._effect(action)
 
     def observe(self) -> ObservedEnvironment:
@@ -39,8 +44,7 @@ class Trouble(Site):
         if not self.moved_away:
             return seen
         servers = tuple(
-            ServerStatus(name=each.name, alive=each.alive, ready=each.ready)
-            for each in seen.deployed.servers
+            ServerStatus(name=each.name, alive=False, ready=False) for each in seen.deployed.servers
         )
         return seen.model_copy(
             update={"deployed": seen.deployed.model_copy(update={"servers": servers})}
@@ -48,6 +52,11 @@ class Trouble(Site):
 
     def _traffic(self) -> Traffic | None:
         return super()._traffic() if self.router_is_read else None
+
+
+def rollout_of(one: Site) -> Rollout | None:
+    """The rollout in progress now."""
+    return one.env.rollout
 
 
 def site(name: str = "production") -> Trouble:
@@ -71,7 +80,7 @@ def test_smoke_requests_that_do_not_end_stop_the_release_and_say_so() -> None:
     one.turn(SMOKE_DEADLINE - 10)
     assert one.env.rollout is not None
     one.run(2, 10.0)
-    assert one.env.rollout is None
+    assert rollout_of(one) is None
     assert one.serves is None
     assert one.alerts("firing") == ["mean/staging/gate_failed/mean-staging-1"]
     assert "The smoke requests did not end." in one.told[-1].incident.what
@@ -79,12 +88,16 @@ def test_smoke_requests_that_do_not_end_stop_the_release_and_say_so() -> None:
 
 def test_smoke_requests_wait_for_a_server_that_went_away() -> None:
     one = site("staging")
-    one.moved_away = True
     one.release(1)
+    one.turn()
+    while one.env.rollout is None or one.env.rollout.ready is None:
+        one.turn()
+    one.moved_away = True
     one.run(10)
-    assert one.asked == 0
-    assert one.serves is None
-    assert one.env.rollout is not None
+    assert (one.asked, one.serves) == (0, None)
+    rollout = rollout_of(one)
+    assert rollout is not None
+    assert rollout.ready is None  # it is waited for anew, until the deadline
     one.moved_away = False
     one.run(10)
     assert (one.asked, one.serves) == (1, 1)
@@ -172,6 +185,17 @@ def test_what_cannot_be_brought_up_is_told_with_what_is_known_of_it() -> None:
     assert background.since[0].what == "its server was started"
 
 
+def test_a_rollout_is_looked_at_as_often_as_its_phase_asks_for() -> None:
+    one = running(site(), 1)
+    one.never_ready = {2}
+    one.release(2)
+    starting = [one.turn().requeue_after for _ in range(5)][-1]
+    one.never_ready = set()
+    canary(one, 2)
+    growing = one.turn().requeue_after
+    assert (starting, growing) == (STARTING, CANARY)
+
+
 def test_what_did_not_start_is_told_with_what_serves_instead() -> None:
     one = running(site(), 1)
     one.never_ready = {2}
@@ -179,3 +203,39 @@ def test_what_did_not_start_is_told_with_what_serves_instead() -> None:
     one.run(80)
     assert one.told[-1].event == "gate_failed"
     assert one.told[-1].incident.now == str(ref(one, 1))
+
+
+def test_the_history_tells_a_promotion_from_a_way_back() -> None:
+    one = running(site(), 1, 2)
+    one.say("rollback", by="ada")
+    one.run(10)
+    assert one.serves == 1
+    assert one.written[0] == "promote v1 in production"
+    assert one.written[-1] == "roll back to v1 in production"
+
+
+def test_who_wants_back_to_what_is_quarantined_is_told_what_lifts_that() -> None:
+    one = running(site(), 1, 2)
+    one.put_on_the_list(1)
+    one.run(3)
+    one.say("rollback", by="ada", to=1)
+    one.run(3)
+    assert one.serves == 2
+    incident = one.told[-1].incident
+    assert "v1 is quarantined: `headgate retry mean/production --version 1` lifts" in incident.what
+    one.say("rollback", by="ada", to=2)
+    one.run(3)
+    assert "v2 is what serves here" in one.told[-1].incident.what
+
+
+def test_a_retry_of_what_serves_is_over_at_once() -> None:
+    one = running(site(), 1)
+    one.faulty = {2}
+    one.release(2)
+    one.run(40)
+    assert one.env.stopped is not None
+    one.say("retry", by="ada", version=1)
+    one.run(3)
+    assert (rollout_of(one), one.serves) == (None, 1)
+    assert one.state is not None
+    assert "stopped" not in one.state.model_dump(exclude_none=True)

@@ -8,6 +8,7 @@ from controller.machine.runs.building import build
 from controller.machine.runs.graph import fingerprint, key_of, package_of
 from specs.digests import digest
 from tests.controller.machine.kit import baseline, source, spec
+from tests.controller.machine.test_taken_data import ASKED, FETCHED
 
 PAIRED = ("gates.model.checks", [{"metric": "roc_auc", "not_worse_than_baseline_by": 0.01}])
 SERVE = {
@@ -69,3 +70,16 @@ def test_the_nodes_of_a_run_keep_their_keys() -> None:
     assert fingerprint(graph, {"numbers": digest("numbers")}) == (
         "sha256:ec9065a37932a1307933e93e00678e9755204b71610c35d9d21d1de964fdb451"
     )
+
+
+@pytest.mark.parametrize(
+    ("what", "key"),
+    [
+        (ASKED, "41043acfd6e11afd9783a5701559f492309602a0ce1306c1b8d7aa5db9cd3046"),
+        (FETCHED, "3d24494c576640c006af3b4eeedfcd82de3fece6887ad58f994eb7bf345c4b81"),
+    ],
+    ids=["a query", "a command"],
+)
+def test_what_takes_data_keeps_its_key(what: tuple[str, Any], key: str) -> None:
+    node = build(spec(what), source()).by_name["data.numbers"]
+    assert key_of(node, {name: digest(name) for name in node.inputs}) == f"sha256:{key}"

@@ -83,6 +83,11 @@ LOOSER = [
     ("[5%, 50%]", "[5%, 90%]", f"{ROLLOUT}.steps"),
     ("score: score}\n", "score: score}\n    threshold: 0.4\n", "gates.model.threshold"),
     ("score: score}\n", "score: score}\n    small_slices: ignore\n", "gates.model.small_slices"),
+    (
+        "score: score}\n",
+        "score: score}\n    minimum_slice_rows: 200\n",
+        "gates.model.minimum_slice_rows",
+    ),
     ("score: score}\n", "score: score}\n    task: binary\n", "gates.model.task"),
     ("score: score}\n", "score: score}\n    positive: 0\n", "gates.model.positive"),
     ("score: score}\n", "score: other}\n", "gates.model.columns"),
@@ -211,6 +216,11 @@ def test_a_rule_that_is_loosened_is_called_so(was: str, now: str, rule: str) -> 
     [
         ("at_least: 0.6", "at_least: 0.7", "gates.model: limit of roc_auc"),
         ("score: score}\n", "score: score}\n    small_slices: block\n", "gates.model.small_slices"),
+        (
+            "score: score}\n",
+            "score: score}\n    minimum_slice_rows: 50\n",
+            "gates.model.minimum_slice_rows",
+        ),
         ("baseline_by: 0.01", "baseline_by: 0.001", "gates.model: roc_auc against the baseline"),
         ("not_worse_by: 20%", "not_worse_by: 10%", f"{ROLLOUT}.signals.latency_p99"),
         (
@@ -412,6 +422,17 @@ def test_training_on_data_that_no_suite_looked_at_or_on_the_exam_loosens(
         text = text.replace("{inputs.rows}", "{inputs.more}", 1)
     loosened = [c.rule for c in changes(spec(HELD_OUT), spec(text)) if c.loosens]
     assert any(rule.startswith(f"datasets.{expected}") for rule in loosened), loosened
+
+
+def test_an_exam_on_what_the_model_is_made_of_loosens_though_both_were_there() -> None:
+    (change,) = [
+        each
+        for each in changes(
+            spec(HELD_OUT), spec(HELD_OUT.replace("rows: datasets.held-out", "rows: datasets.rows"))
+        )
+        if each.rule == "datasets.rows: trains the model"
+    ]
+    assert (change.now, change.loosens) == ("yes, and the model is examined on it", True)
 
 
 def test_a_step_that_makes_the_rows_itself_in_place_of_data_with_a_suite_loosens() -> None:

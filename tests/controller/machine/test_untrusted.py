@@ -85,6 +85,11 @@ def test_the_checks_of_the_base_stay_where_the_predictions_go_by_another_name() 
     assert checks(*changes) == [0.6, 0.1]
 
 
+def test_where_the_base_has_no_gate_the_one_that_is_proposed_is_run() -> None:
+    graph = build(spec(), source("c2"), rules=base(("gates", {})))
+    assert "gate.model" in graph.by_name
+
+
 def test_where_the_base_has_no_gate_or_is_broken_the_specs_own_judges() -> None:
     assert checks(rules=base(("gates", {}))) == [0.6]
     broken = Code(source=source("base"), problems="no", problem_count=1)

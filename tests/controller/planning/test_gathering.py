@@ -390,7 +390,7 @@ def test_nothing_to_run_never_stands_above_steps_that_run(told: Desk) -> None:
     shown = text(told)
     assert "nothing to run: nothing it reads has changed since toy-1" in shown
     assert "run  " not in shown
-    assert "not needed; if forced: there is a baseline now" in shown
+    assert "runs only if forced: there is a baseline now" in shown
     page = told.do("plan", str(told.person.clone), "--format", "markdown").stdout
     assert "**Nothing to run**" in page
     assert "runs:" not in page

@@ -1,4 +1,7 @@
-"""Numbers as a reviewer reads them, the same in every report."""
+"""Numbers, shares and times for people, written alike wherever they are shown.
+
+The spec's own notation (`5%`, `1h30m`) is in `specs.values`.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -79,19 +82,18 @@ def milliseconds(seconds: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in one or two units: `0.4 s`, `45 s`, `12 min`, `3 h 20 min`, `4 days`."""
+    """`0.4 s`, `45 s`, `12 min`, `3 h 20 min`, `4 days 2 h`."""
     if seconds < 10:
-        return f"{max(seconds, 0.0):.1f}".removesuffix(".0") + " s"
-    whole = round(seconds)
-    if whole < 120:
+        return f"{rounded(max(seconds, 0.0), 2)} s"
+    if (whole := round(seconds)) < 120:
         return f"{whole} s"
-    minutes = round(whole / 60)
-    if minutes < 120:
+    if (minutes := round(seconds / 60)) < 120:
         return f"{minutes} min"
-    hours, rest = divmod(minutes, 60)
+    hours, minutes = divmod(minutes, 60)
     if hours < 48:
-        return f"{hours} h {rest} min" if rest else f"{hours} h"
-    return f"{hours // 24} days"
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} days {hours} h" if hours else f"{days} days"
 
 
 def clip(text: str, longest: int = 80) -> str:
