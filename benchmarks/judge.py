@@ -42,7 +42,7 @@ CENTRE, SPREAD = -3.0, 0.5
 
 
 class World(NamedTuple):
-    """How requests come and end."""
+    """How requests arrive and end."""
 
     rate: float
     shares: tuple[float, ...]
@@ -164,7 +164,7 @@ class Paths:
         return mean
 
     def wealth(self, signal: str) -> Floats:
-        """The wealth of the bet on a signal; nobody is refused here."""
+        """The wealth of the bet on a signal; no request is refused here."""
         if signal in STATUSES:
             return np.zeros((SECONDS, len(RATIOS)))
         return self.errors() if signal == "errors" else self.latency()
@@ -182,7 +182,7 @@ def _error_gains(share: float, canary: bool) -> Floats:
 
 @lru_cache
 def _latency_gains(bins: latency.Bins, share: float) -> Floats:
-    """What each expert (columns) gains by one answer in each bin, stable's bins first."""
+    """The gain of each expert (columns) from one answer in each bin, stable's bins first."""
     size = len(bins.reference)
     ends = np.eye(2 * size, dtype=int).tolist()
     return np.asarray([latency.wealth(bins, [(share, e[:size], e[size:])]) for e in ends])
@@ -190,7 +190,7 @@ def _latency_gains(bins: latency.Bins, share: float) -> Floats:
 
 @lru_cache(maxsize=256)
 def _failed_gains(bins: latency.Bins, share: float, canary: bool, passed: int) -> Floats:
-    """What each expert gains by one failed request whose age has passed so many thresholds."""
+    """The gain of each expert from one failed request whose age has passed so many thresholds."""
     end = [int(i == passed) for i in range(latency.PASSES)]
     none = [0] * latency.PASSES
     unended = (share, none, end) if canary else (share, end, none)
@@ -205,7 +205,7 @@ def _log_sum(logs: Floats) -> Floats:
 
 
 def canaries(world: World, policy: CanaryPolicy, budget: float, seed: int = 0) -> Iterator[Paths]:
-    """Canaries of one world until the seconds of CPU are spent; twenty at least."""
+    """Canaries of one world until the CPU seconds are used up; at least twenty."""
     random, spent = np.random.default_rng(seed), time.process_time() + budget
     state = start(policy, random)
     for i in range(100_000):
@@ -237,7 +237,7 @@ def first(path: Floats, limit: float) -> int | None:
 
 
 def naive(paths: Paths) -> int | None:
-    """What a two-proportion z-test that is looked at every second would have done."""
+    """The decisions of a two-proportion z-test that is evaluated every second."""
     sums = [
         np.cumsum(np.bincount(paths.second[mask], minlength=SECONDS))
         for arm in (paths.traffic.canary, ~paths.traffic.canary)
@@ -251,7 +251,7 @@ def naive(paths: Paths) -> int | None:
 
 
 def false_rollback(budget: float) -> None:
-    """Canaries that are no different."""
+    """Canaries like stable."""
     print(f"\nFalse rollbacks at alpha = {ALPHA:.0%}, looking every second for 30 minutes")
     print(f"{'':44}{'canaries':>9}{'judge':>16}{'naive z-test':>14}")
     worlds = [
@@ -322,7 +322,7 @@ def _detected(runs: Iterator[Paths], since: float) -> str:
 
 
 def promotion(budget: float) -> None:
-    """Canaries that are no different, until their errors are shown to be within the margin."""
+    """Canaries like stable, until their errors are shown to be within the margin."""
     print("\nPromotion by errors within 0.5 points, no difference at 0.1 %: median seconds")
     for chance in (0.01, 0.05):
         policy = ERRORS.model_copy(update={"false_promotion": chance})
@@ -382,7 +382,7 @@ def limit(budget: float) -> list[Row]:
 
 
 def informed(rho: float, base: float, worse: float) -> float:
-    """I(A; Y): what an outcome tells of its arm, in nats; `rho` is the canary's share.
+    """I(A; Y): the information of an outcome about its arm, in nats; `rho` is the canary's share.
 
     A test that errs with a chance of alpha whatever the common rate needs at least
     log(1 / alpha) / I requests on average.
@@ -408,7 +408,7 @@ def _requests_needed(share: float, base: float, worse: float, random: np.random.
 
 
 def cost(budget: float) -> None:
-    """Time per record and per look of the product itself, and the size of what is stored."""
+    """Time per record and per judgement of the product itself, and the size of its state."""
     random = np.random.default_rng(5)
     state = start(MARGIN, random)
     traffic = records(simulate(World(100.0, (0.05,)), random))

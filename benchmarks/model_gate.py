@@ -1,4 +1,4 @@
-"""What the model gate costs: paired intervals on a year of flights, against scikit-learn in a loop.
+"""The cost of the model gate: paired intervals on a year of flights, against a scikit-learn loop.
 
 336,776 rows, 1,000 resamples, two models, ROC AUC, and 19 slices of two columns. The loop is what
 one would write first: draw rows, call `roc_auc_score` for both models. It is timed on a few

@@ -200,7 +200,7 @@ def confinement(private: Iterable[Path], account: str | None = None) -> Confinem
 
 def interpreter(environment: Path) -> tuple[Path, ...]:
     """The paths that the Python of a virtual environment needs to run: the environment, and the
-    installation that it was made from, unless that cannot be told from a folder of other things."""
+    Python installation that it was made from, if the folder of that looks like one."""
     found = [environment]
     if environment.is_symlink():  # the first lines of its programs name the link's target
         found.append(environment.parent / environment.readlink())

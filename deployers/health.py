@@ -6,6 +6,7 @@ from typing import NamedTuple
 from deployers.control import RouterStatus, Routing
 from deployers.liveness import Patience, Signs, bears, hangs, look
 from deployers.site import HOST, Placed
+from specs.figures import duration
 from specs.traffic import Arm
 
 PROBE = 2.0
@@ -43,7 +44,7 @@ class Health:
         try:
             answer = await self._client.get(f"http://{HOST}:{placed.port}{placed.ready}")
         except httpx.TimeoutException:
-            return Probe(f"{placed.ready} did not answer within {PROBE:g} s", answered=False)
+            return Probe(f"{placed.ready} did not answer within {duration(PROBE)}", answered=False)
         except httpx.HTTPError:
             return Probe(f"no answer on port {placed.port} yet", answered=False)
         if answer.status_code == 200:
@@ -71,8 +72,8 @@ class Health:
             return ""
         silent = time.monotonic() - signs.last
         return (
-            f"nothing was answered for {silent:.0f} s; it is restarted after "
-            f"{bears(signs, patience):g} s"
+            f"nothing was answered for {duration(silent)}; it is restarted after "
+            f"{duration(bears(signs, patience))}"
         )
 
     async def close(self) -> None:

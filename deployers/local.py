@@ -30,6 +30,7 @@ from deployers.routers import ROUTER_GRACE, Routers, kill
 from deployers.server_command import ServerCommands
 from deployers.site import ENDED, HOST, PLACES, PROCESSES, Placed, Site, free_port, is_free
 from specs.failures import Failure, TryAgain
+from specs.figures import duration
 from specs.traffic import Arm
 
 _GRACE = 10.0
@@ -248,7 +249,8 @@ class LocalDeployer:
         if placed is None or not self._health.hangs(process, patience_of(placed)):
             return
         if not placed.hung:
-            why = f"it hung: it did not answer for {placed.hung_after:g} s or longer, and was ended"
+            silent = duration(placed.hung_after)
+            why = f"it hung: it did not answer for {silent} or longer, and was ended"
             site.save(placed.model_copy(update={"hung": why}))
             log.warning("a server hangs and is restarted", server=server.name)
         await kill(self._processes, process, _HUNG if server.image is None else _GRACE)

@@ -1,8 +1,8 @@
-"""All targets by name.
+"""The deployers of all targets by name.
 
-To serve models elsewhere, add a file beside `local.py` with a `Deployer`, one beside
-`local_window.py` with a `Window`, and both to `TARGETS`. The contract suite
-(`tests/contracts/deployer.py`) runs over every target.
+To serve models elsewhere, add a file beside `local.py` with a `Deployer` and its name to
+`DEPLOYERS`, and one beside `local_window.py` with a `Window` and the same name to
+`windows.WINDOWS`. The contract suite (`tests/contracts/deployer.py`) runs over every target.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,13 +14,8 @@ from deployers import control
 from deployers.confinement import UNCONFINED, Confinement
 from deployers.engine import Engine
 from deployers.local import LocalDeployer
-from deployers.local_window import LocalWindow
-from deployers.protocol import Deployer, Window
-
-DEFAULT: Final = "local"
-"""The target of all environments: settings cannot choose another one yet."""
-SERVING: Final = "serving"
-"""The folder of a target's files in the controller's home."""
+from deployers.protocol import Deployer
+from deployers.windows import DEFAULT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +34,6 @@ class DeployerSetup:
     """Networks of proxies whose headers about their callers are trusted."""
 
 
-@dataclass(frozen=True)
-class DeploymentTarget:
-    """How to open a target: for the controller, and, by its folder, for other processes."""
-
-    deployer: Callable[[DeployerSetup], Deployer]
-    window: Callable[[Path], Window]
-
-
 def _local(setup: DeployerSetup) -> Deployer:
     return LocalDeployer(
         setup.home,
@@ -58,16 +45,9 @@ def _local(setup: DeployerSetup) -> Deployer:
     )
 
 
-TARGETS: Final[Mapping[str, DeploymentTarget]] = {
-    DEFAULT: DeploymentTarget(_local, LocalWindow),
-}
+DEPLOYERS: Final[Mapping[str, Callable[[DeployerSetup], Deployer]]] = {DEFAULT: _local}
 
 
 def make_deployer(setup: DeployerSetup, name: str = DEFAULT) -> Deployer:
     """The deployer of a target."""
-    return TARGETS[name].deployer(setup)
-
-
-def make_window(home: Path, name: str = DEFAULT) -> Window:
-    """The window to a target whose files are in `home`."""
-    return TARGETS[name].window(home)
+    return DEPLOYERS[name](setup)

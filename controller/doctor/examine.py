@@ -33,8 +33,9 @@ from controller.reconcile.resting import resting
 from controller.store.protocol import Record
 from controller.store.sqlite import SqliteStore
 from deployers.confinement import FIX, confinement
-from deployers.registry import SERVING, make_window
+from deployers.windows import SERVING, make_window
 from specs.failures import Failure
+from specs.figures import duration
 from specs.model import Pipeline
 
 LEAST_SPACE = 1 << 30
@@ -200,7 +201,7 @@ def home_folder(home: Path) -> Iterator[Finding]:
     drift = abs(time.time() - written)
     if drift > MOST_DRIFT:
         fix = "synchronize the clocks by NTP, on this machine and where the folder is"
-        yield bad("clock", f"it differs from that of the file system by {drift:,.0f} s", fix)
+        yield bad("clock", f"it differs from that of the file system by {duration(drift)}", fix)
     else:
         yield ok("clock", "it agrees with that of the file system")
 
@@ -237,7 +238,7 @@ def _of_branch(record: Record) -> Finding | None:
     if env.unknown is not None:
         return bad("state", f"{env.place}: {env.unknown}", way_on(env.place))
     if env.owed_since is not None and time.time() - env.owed_since > LONGEST:
-        said = f"{env.place}: no commit could be pushed to {BRANCH} for {LONGEST / 60:g} minutes"
+        said = f"{env.place}: no commit could be pushed to {BRANCH} for {duration(LONGEST)}"
         fix = f"allow Headgate to push {BRANCH}; `headgate status` shows the error"
         return bad("state", said, fix)
     if env.lost is not None:
@@ -287,7 +288,7 @@ async def remote(
                 heads = await mirror.heads()
                 default = await mirror.default_branch()
         except (Failure, TimeoutError) as failure:
-            said = str(failure) or f"it did not answer within {PATIENCE:g} s"
+            said = str(failure) or f"it did not answer within {duration(PATIENCE)}"
             yield bad(what, said, "correct `url`, or the credentials for it")
             return
         if default is None or default not in heads:
@@ -311,7 +312,7 @@ async def _writable(what: str, mirror: Mirror, heads: Mapping[str, str], default
             await mirror.fetch()
             await mirror.push(branch, heads[branch], heads[branch])
     except (Failure, TimeoutError) as failure:
-        said = str(failure) or f"a push took longer than {PATIENCE:g} s"
+        said = str(failure) or f"a push took longer than {duration(PATIENCE)}"
         return bad(what, said, f"allow Headgate's key or token to push {BRANCH} and refs/notes")
     return ok(what, "it accepts pushes")
 

@@ -32,6 +32,7 @@ from controller.github.transport import Token
 from controller.github.values import Access, AppItself, HookConfig, Installation, Person, read
 from controller.web.server import listen
 from specs.failures import Failure
+from specs.figures import duration
 from specs.values import format_duration
 
 PATIENCE = 20.0
@@ -84,7 +85,7 @@ async def _asked(what: str, fix: str, ask: Callable[[], Awaitable[T]]) -> T | Fi
         async with asyncio.timeout(PATIENCE):
             return await ask()
     except (Failure, TimeoutError) as failure:
-        said = str(failure) or f"GitHub did not answer within {PATIENCE:g} s"
+        said = str(failure) or f"GitHub did not answer within {duration(PATIENCE)}"
         return bad(what, said, fix)
 
 
@@ -103,7 +104,7 @@ async def _self(
         app = there.client.can_create_checks
         return bad("github", str(failure), fix if app else "set another token")
     except (Failure, TimeoutError) as failure:
-        said = str(failure) or f"{there.transport.api} did not answer within {PATIENCE:g} s"
+        said = str(failure) or f"{there.transport.api} did not answer within {duration(PATIENCE)}"
         fix = f"check `github.url` ({settings.github.url}), the network, and GitHub's status page"
         return bad("github", said, fix)
 

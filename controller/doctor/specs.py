@@ -12,6 +12,7 @@ from controller.git import Mirror
 from controller.git.surveys import conda_program
 from deployers.engine import Engine
 from specs.failures import Failure
+from specs.figures import duration
 from specs.loading.load import load
 from specs.model import Pipeline, is_spec_file
 from specs.projects.conda import PROGRAMS
@@ -95,7 +96,7 @@ async def _dataset(what: str, uri: str, stores: Stores) -> Finding:
         async with asyncio.timeout(PATIENCE):
             is_there = await asyncio.to_thread(is_any_readable, place, stores)
     except (Failure, TimeoutError) as failure:
-        return bad(what, str(failure) or f"{uri} did not answer within {PATIENCE:g} s", FIX)
+        return bad(what, str(failure) or f"{uri} did not answer within {duration(PATIENCE)}", FIX)
     if not is_there:
         return warn(what, f"{place.uri} holds no object", "write the data there, or correct `uri`")
     return ok(what, f"{place.uri} can be listed and read")
@@ -106,7 +107,7 @@ async def _engine(engine: Engine) -> Finding:
         async with asyncio.timeout(PATIENCE):
             about = await engine.call(lambda client: client.version())
     except (Failure, TimeoutError) as failure:
-        late = f"the Docker Engine at {engine.address} did not answer within {PATIENCE:g} s"
+        late = f"the Docker Engine at {engine.address} did not answer within {duration(PATIENCE)}"
         return bad("docker", str(failure) or late, ENGINE_FIX)
     finally:
         await engine.close()

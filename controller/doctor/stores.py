@@ -11,6 +11,7 @@ from controller.config.settings import Settings
 from controller.doctor.findings import Finding, bad, ok
 from controller.sources.sqs import SqsQueue, queues_of
 from specs.failures import Failure
+from specs.figures import duration
 
 PATIENCE = 30.0
 """Timeout of each check, in seconds."""
@@ -56,4 +57,4 @@ async def _asked(call: Callable[[], T]) -> T:
 
 
 def _why(failure: Exception, at: str) -> str:
-    return str(failure) or f"{at} did not answer within {PATIENCE:g} s"
+    return str(failure) or f"{at} did not answer within {duration(PATIENCE)}"

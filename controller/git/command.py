@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from specs.failures import NeedsHuman, TryAgain
+from specs.figures import duration
 
 TIMEOUT = 300.0
 """Seconds after which a git command counts as hung."""
@@ -135,7 +136,7 @@ async def git(
             out, err = await process.communicate(stdin)
     except TimeoutError:
         raise TryAgain(
-            f"git {arguments[0]} on {remote.shown} did not finish within {limit:.0f} s"
+            f"git {arguments[0]} on {remote.shown} did not finish within {duration(limit)}"
         ) from None
     finally:
         if process.returncode is None:

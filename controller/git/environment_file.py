@@ -25,8 +25,8 @@ from ruamel.yaml.tokens import (
 
 from controller.machine.environments.file import EnvironmentFile
 from specs.digests import short
+from specs.figures import rounded
 from specs.loading.problems import Problem
-from validators.figures import rounded
 
 ACTION, PIPELINE, ENVIRONMENT, RUN = (
     "Headgate-Action",

@@ -9,7 +9,7 @@ from controller.machine.core import Envelope, Key
 from controller.machine.environments.file import path_of
 from controller.reports.protocol import name_of
 from specs.failures import Ignore
-from validators.figures import clip
+from specs.figures import clip
 
 
 class GitHubReleases:

@@ -16,6 +16,7 @@ import httpx
 
 from controller.github.responses import Budget, OutcomeUnknown, Reply, budget_of, failure, pause
 from specs.failures import NeedsHuman, TryAgain
+from specs.figures import duration
 
 TRIES = 3
 PATIENCE = 20.0
@@ -165,14 +166,14 @@ class Transport:
         until = self._blocked.get(holder, 0.0)
         if until > now:
             raise TryAgain(
-                f"GitHub's rate limit is reached; retrying in {until - now:.0f} s",
+                f"GitHub's rate limit is reached; retrying in {duration(until - now)}",
                 after=until - now,
             )
         budget = self.budgets.get(holder)
         if budget and budget.remaining < max(reserve, 1) and budget.reset > now:
             raise TryAgain(
                 f"{budget.remaining} of {budget.limit} requests are left until GitHub's rate "
-                f"limit resets in {budget.reset - now:.0f} s; they are reserved for reports",
+                f"limit resets in {duration(budget.reset - now)}; they are reserved for reports",
                 after=budget.reset - now,
             )
 
@@ -186,7 +187,7 @@ class Transport:
             self._blocked[holder] = self.now() + seconds
             raise TryAgain(
                 f"{what}: GitHub's rate limit is reached ({reply.status}); retrying in "
-                f"{seconds:.0f} s",
+                f"{duration(seconds)}",
                 after=seconds,
             )
 

@@ -26,6 +26,13 @@ class CancelAttempt(Action):
     attempt: str
 
 
+ReportState = Literal[
+    "running", "passed", "failed", "stopped", "cancelled", "skipped", "invalid", "held", "accepted"
+]
+"""`skipped`: nothing to run. `held`: waits until somebody who may do so approves the commit or
+accepts the rules that it loosens. `accepted`: somebody has, and nothing is judged."""
+
+
 class ReportCommit(Action):
     """Say on a commit how a pipeline stands there: the terminal status, or that it runs."""
 
@@ -34,17 +41,7 @@ class ReportCommit(Action):
     repository: str
     commit: str
     pipeline: str
-    state: Literal[
-        "running",
-        "passed",
-        "failed",
-        "stopped",
-        "cancelled",
-        "skipped",
-        "invalid",
-        "held",
-        "accepted",
-    ]
+    state: ReportState
     title: str
     """The verdict in a line."""
     scope: str = ""

@@ -28,8 +28,8 @@ from controller.observers.past import Pasts
 from controller.store.versions import Versions
 from deployers.protocol import Deployed, Deployer, Traffic
 from specs.failures import Failure, Ignore, NeedsHuman, TryAgain
+from specs.figures import clip
 from specs.model import Notification
-from validators.figures import clip
 
 ASKED = 5.0
 """Seconds in which a remote says where its branch is; without its word the branch is as it was."""
@@ -253,8 +253,8 @@ class EnvironmentObserver:
         among it are the errors of canaries before it.
         """
         page = await self._deployer.traffic(place, None, 0)
-        exchanges, full = [*page.exchanges], len(page.exchanges)
-        while full and len(page.exchanges) == full:  # a shorter page is the last
+        exchanges = [*page.exchanges]
+        while page.more:
             page = await self._deployer.traffic(place, page.epoch, page.next)
             exchanges += page.exchanges
         return page.model_copy(update={"exchanges": tuple(exchanges)})

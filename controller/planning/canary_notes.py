@@ -6,8 +6,7 @@ from pathlib import Path
 from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import EnvironmentState
 from controller.store.protocol import StoreReader
-from deployers.records import PAGE
-from deployers.registry import SERVING, make_window
+from deployers.windows import SERVING, make_window
 from specs.failures import TryAgain
 from specs.model import Pipeline as Spec
 from validators.canary import CanaryPolicy, begin
@@ -36,7 +35,7 @@ async def canary_notes(spec: Spec, store: StoreReader, home: Path) -> tuple[str,
     except TryAgain:
         return ()
     now, canary = seen.now or time.time(), release.production.canary
-    last = seen.exchanges[-1].at if len(seen.exchanges) >= PAGE else now
+    last = seen.exchanges[-1].at if seen.more else now
     state = begin(CanaryPolicy.from_spec(canary), seen.exchanges, now)
     rate = pace(seen.exchanges, last)
     detected = detection(state, rate, canary.steps)

@@ -15,6 +15,7 @@ from pathlib import Path
 from controller.queries import ADDRESS, ROWS_CHANGED
 from controller.queries.fetching import RowsChanged, fetch
 from specs.failures import Failure, TryAgain
+from specs.figures import duration
 
 PATIENCE = 120.0
 """Seconds for which to wait for an unreachable database."""
@@ -64,7 +65,7 @@ def _fetch(request: dict[str, str | None], rows: Path) -> tuple[int, bytes | Non
         except TryAgain as failure:
             if time.monotonic() + PAUSE > until:
                 raise
-            sys.stdout.write(f"{failure}; trying again in {PAUSE:g} s\n")
+            sys.stdout.write(f"{failure}; trying again in {duration(PAUSE)}\n")
             sys.stdout.flush()
             time.sleep(PAUSE)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from specs.failures import Failure, NeedsHuman, TryAgain
+from specs.figures import duration
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
@@ -157,7 +158,7 @@ def _explained(error: Exception, url: "URL", within: float | None) -> Failure:
         )
     timed_out = state == "57014" or text == "interrupted"
     if timed_out and within:
-        return TryAgain(f"the database did not answer within {within:g} s")
+        return TryAgain(f"the database did not answer within {duration(within)}")
     text = text[:500]
     passing = type(error).__name__ in ("OperationalError", "InterfaceError", "TimeoutError")
     if url.get_backend_name() == "sqlite":

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run
-from validators.figures import clip, signed, significant
+from specs.figures import clip, signed, significant
 from validators.render.common import limits_of
 from validators.report import Check, MetricComparison, Report
 from validators.verdict import Verdict

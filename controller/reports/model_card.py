@@ -12,9 +12,9 @@ from controller.reports.protocol import LONGEST
 from controller.reports.rules import count, rules
 from controller.reports.table import table
 from specs.digests import short
+from specs.figures import duration, number, percent, signed, significant
 from specs.release import Production
-from validators.figures import number, percent, signed, significant
-from validators.render.common import duration, limits_of
+from validators.render.common import limits_of
 from validators.render.markdown import code, escape, prose
 from validators.report import Check, MetricComparison, Report
 from validators.verdict import worst

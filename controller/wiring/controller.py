@@ -81,7 +81,8 @@ from deployers.confinement import Confinement, confinement
 from deployers.engine import Engine
 from deployers.processes import Processes
 from deployers.protocol import Deployer
-from deployers.registry import SERVING, DeployerSetup, make_deployer
+from deployers.registry import DeployerSetup, make_deployer
+from deployers.windows import SERVING
 from specs.failures import Failure, NeedsHuman
 
 log = structlog.get_logger("headgate")

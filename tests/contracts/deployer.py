@@ -380,6 +380,17 @@ class DeployerContract:
         assert target.window.logs(PLACE, "v2") == ()
         assert [log.ended for log in target.window.logs(PLACE, "v1")] == [False]
 
+    async def test_a_page_of_records_says_whether_there_are_more(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        where = address(await converge(deployer, Desired(stable=target.server("v1"))))
+        await flood(where, 4100)
+        pages = [await deployer.traffic(PLACE, None, 0)]
+        while pages[-1].more:
+            pages.append(await deployer.traffic(PLACE, pages[-1].epoch, pages[-1].next))
+        assert sum(len(page.exchanges) for page in pages) == 4100
+        assert len(pages) > 1
+
     async def test_what_is_supervised_is_not_reaped(
         self, deployer: Deployer, target: Target
     ) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from deployers.confinement import Kind
 from deployers.protocol import Deployer, Desired, Server
-from deployers.registry import DEFAULT, TARGETS, DeployerSetup, make_deployer, make_window
+from deployers.registry import DEPLOYERS, DeployerSetup, make_deployer
+from deployers.windows import DEFAULT, WINDOWS, make_window
 from tests.contracts.deployer import PLACE, DeployerContract, Target, applied
 from tests.deployers import model_server_path
 from tests.deployers.world import living
@@ -108,8 +109,12 @@ MADE: Mapping[str, Callable[[Path], Target]] = {DEFAULT: local_target}
 """How the suite reaches each target of the registry on this machine."""
 
 
+def test_every_target_has_a_deployer_and_a_window() -> None:
+    assert DEPLOYERS.keys() == WINDOWS.keys() == MADE.keys()
+
+
 class TestRegisteredDeployer(DeployerContract):
-    @pytest.fixture(params=sorted(TARGETS))
+    @pytest.fixture(params=sorted(DEPLOYERS))
     def target(self, request: pytest.FixtureRequest, tmp_path: Path) -> Target:
         return MADE[request.param](tmp_path)
 

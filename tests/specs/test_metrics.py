@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from specs.gates import MetricName, TaskName
 from specs.lint.check import check
-from specs.metrics import METRICS, Task
+from specs.metrics import METRICS, Task, usual_metrics
 from specs.schema import json_schema
 from tests.specs.samples import SMALLEST
 
@@ -72,3 +72,25 @@ def test_a_limit_beyond_the_range_of_a_metric_is_an_error(
         codes.append({one.code for one in check(text, "ml-pipeline.yaml").problems})
     assert codes[1] - codes[0] == {"out-of-range"}
     assert not codes[0] & {"out-of-range", "no-effect", "reversed-limit"}
+
+
+@pytest.mark.parametrize(
+    ("task", "shown"),
+    [
+        (
+            Task.BINARY,
+            "roc_auc average_precision log_loss brier_score expected_calibration_error accuracy "
+            "balanced_accuracy precision recall f1",
+        ),
+        (
+            Task.MULTICLASS,
+            "log_loss accuracy balanced_accuracy f1_macro f1_weighted roc_auc_ovr",
+        ),
+        (
+            Task.REGRESSION,
+            "mean_absolute_error root_mean_squared_error mean_absolute_percentage_error r2",
+        ),
+    ],
+)
+def test_a_report_shows_the_usual_metrics_of_a_task_unasked(task: Task, shown: str) -> None:
+    assert usual_metrics(task) == tuple(shown.split())

@@ -8,12 +8,11 @@ from itertools import pairwise
 from math import inf, log
 from typing import Final
 
+from specs.figures import duration, percent
 from validators.canary.bets import RATIOS, ScoreCount, least, log_mixture, ratio
-from validators.canary.evidence import duration
 from validators.canary.families import UNKNOWN_BASE
 from validators.canary.policy import ERRORS
 from validators.canary.state import CanaryState
-from validators.figures import percent
 from validators.report import GateValue
 
 WORSE: Final = 2.0

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from math import exp, log
 from typing import Final
 
+from specs.figures import duration, rounded
 from validators.canary.figures import figures
 from validators.canary.judgement import CanaryDecision, Judgement, SignalJudgement
 from validators.canary.policy import ERRORS, ERRORS_AT_MOST, OTHERS, REFUSALS
 from validators.canary.state import CanaryState
 from validators.canary.tail import convicting
-from validators.figures import rounded
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -85,18 +85,6 @@ def odds(log_e: float) -> str:
     if value < 0.005:
         return "below 0.01"
     return rounded(value, 2)
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people, two units at most: 45 s, 12 min, 3 h 20 min."""
-    whole = round(seconds)
-    if whole < 120:
-        return f"{whole} s"
-    minutes = round(seconds / 60)
-    if minutes < 120:
-        return f"{minutes} min"
-    hours, rest = divmod(minutes, 60)
-    return f"{hours} h {rest} min" if rest and hours < 24 else f"{hours} h"
 
 
 def _missing(judgement: Judgement) -> str:

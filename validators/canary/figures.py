@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from specs.figures import milliseconds, percent, relative, rounded
 from specs.traffic import NO_ANSWER
 from validators.canary.answers import FREE
 from validators.canary.judgement import Judgement, Served
@@ -15,7 +16,6 @@ from validators.canary.policy import (
     SIZE,
     CanaryPolicy,
 )
-from validators.figures import milliseconds, percent, relative, rounded
 
 _NAMED: Final = 3
 """How many statuses, or kinds of answers, are named: the most frequent."""

@@ -8,22 +8,20 @@ the real canary may need more than the forecast says, but not less.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import ceil, inf, log
-from typing import Final, Literal
+from typing import Final
 
+from specs.figures import duration, rounded
+from specs.release import OnInconclusive
 from specs.traffic import Exchange
 from validators.canary import families
 from validators.canary.bets import least, log_mixture
-from validators.canary.evidence import duration
 from validators.canary.state import CanaryState
-from validators.figures import rounded
 from validators.report import GateValue
 
 HOUR: Final = 3600.0
 DAY: Final = 24 * HOUR
 _ENOUGH: Final = 30
 """Requests in the last hour that are enough to estimate the rate; with fewer, use the last day."""
-
-Undecided = Literal["hold", "rollback", "promote"]
 
 
 class Outlook(GateValue):
@@ -86,7 +84,7 @@ def outlook(state: CanaryState, rate: float, shares: Sequence[float]) -> Outlook
     )
 
 
-def warning(found: Outlook, began: float, undecided: Undecided) -> str | None:
+def warning(found: Outlook, began: float, undecided: OnInconclusive) -> str | None:
     """Why it will not be decided in time, what happens then, and the fix; None if it will be."""
     if found.decided:
         return None

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from math import log
 from typing import Final
 
+from specs.figures import percent
 from specs.release import BlueGreen, ErrorSignal
 from specs.traffic import Arm, Exchange
 from validators.canary import families, record
 from validators.canary.evidence import odds
 from validators.canary.policy import ERRORS_AT_MOST, CanaryPolicy
 from validators.canary.state import CanaryState
-from validators.figures import percent
 from validators.report import Check, GateValue, Report
 from validators.verdict import Verdict
 

@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from math import inf, log
 from typing import NamedTuple
 
+from specs.figures import milliseconds, percent
 from specs.traffic import Arm
 from validators.canary import families, latency
 from validators.canary.bets import log_sum
 from validators.canary.judgement import SignalJudgement
 from validators.canary.record import is_current
 from validators.canary.state import CanaryState
-from validators.figures import milliseconds, percent
 
 
 class SlowAnswers(NamedTuple):

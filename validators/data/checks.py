@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from specs.figures import clip, number, percent, significant
 from specs.loading.explain import nearest
 from specs.loading.problems import Problem
 from validators.data.conditions import columns_of, condition_of
@@ -12,7 +13,6 @@ from validators.data.literals import Unfit
 from validators.data.outcome import ExpectationOutcome, Misfit
 from validators.data.suite import Expectation
 from validators.data.words import subject_of, tolerance, words_for
-from validators.figures import clip, number, percent, significant
 from validators.report import Check, Location
 from validators.verdict import Verdict
 

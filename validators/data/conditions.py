@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Final
 
+from specs.figures import clip
 from validators.data.frame import frame_of
 from validators.data.literals import Position, Unfit, at_least, at_most, members, position
 from validators.data.of_records import compare
-from validators.figures import clip
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import ceil, floor, inf, isfinite, isnan
 from typing import Any, Final
 
-from validators.figures import clip
+from specs.figures import clip
 
 Position = Fraction | float | str | bytes
 """Where a value lies among those of a column. Numbers, dates, times and booleans are counted in

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+from specs.figures import clip
 from validators.data.literals import (
     Position,
     Unfit,
@@ -18,7 +19,6 @@ from validators.data.literals import (
 from validators.data.outcome import ExpectationOutcome
 from validators.data.rows import Rows, counted
 from validators.data.type_names import answers_to
-from validators.figures import clip
 
 Kwargs = Mapping[str, Any]
 

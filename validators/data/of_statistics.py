@@ -5,11 +5,11 @@ from fractions import Fraction
 from math import isclose, isnan, sqrt
 from typing import Any
 
+from specs.figures import number, significant
 from validators.data.literals import Position, Unfit, decimal_of, number_of, of_value, steps
 from validators.data.of_columns import limits, mapped, shown, within
 from validators.data.outcome import ExpectationOutcome
 from validators.data.rows import Rows
-from validators.figures import number, significant
 
 Kwargs = Mapping[str, Any]
 _PIECE = 1 << 20

@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from specs.figures import clip
 from specs.loading.explain import nearest
 from validators.data.literals import Unfit
-from validators.figures import clip
 
 TYPE_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "integer": ("int", "integer", "long", "int_", "integertype"),

@@ -6,8 +6,8 @@ Types without an entry here are reported under their own name.
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from specs.figures import clip, number, percent
 from validators.data.suite import Expectation
-from validators.figures import clip, number, percent
 
 Kwargs = Mapping[str, Any]
 

@@ -1,8 +1,8 @@
 """The check that a reviewer reads, from a measurement and the spec's check."""
 
+from specs.figures import percent, signed, significant
 from specs.gates import AbsoluteCheck, PairedCheck
 from specs.metrics import METRICS
-from validators.figures import signed, significant
 from validators.model.decide import Gain, non_inferior, rows_to_decide
 from validators.model.measure import UndefinedMetric
 from validators.model.study import Measurement
@@ -184,7 +184,7 @@ def difference_interval(gain: Gain, metric: str, confidence: float) -> Interval:
 def _text(interval: Interval, signs: bool = False) -> str:
     write = signed if signs else significant
     return (
-        f"{100 * interval.confidence:.4g}% interval {write(interval.low)} to {write(interval.high)}"
+        f"{percent(interval.confidence)} interval {write(interval.low)} to {write(interval.high)}"
     )
 
 

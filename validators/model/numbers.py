@@ -12,8 +12,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
+from specs.figures import clip
 from specs.metrics import OWN
-from validators.figures import clip
 from validators.model.measure import UndefinedMetric
 from validators.model.rows import Unusable
 from validators.verdict import Verdict

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final, NamedTuple
 
+from specs.figures import clip, signed, significant
 from specs.gates import AbsoluteCheck, PairedCheck
 from specs.metrics import OWN, is_own
-from validators.figures import clip, signed, significant
 from validators.model.checks import SpecCheck, by_severity, limit_of, name_of, unanswered
 from validators.model.measure import UndefinedMetric
 from validators.model.numbers import Numbers, gain_of, number_of, read_numbers

@@ -1,7 +1,7 @@
 """A check with `slice`: its answer for each value of the column."""
 
+from specs.figures import significant
 from specs.gates import PairedCheck
-from validators.figures import significant
 from validators.model.checks import SpecCheck, answer, by_severity, limit_of, name_of, unanswered
 from validators.model.request import ModelGateRequest
 from validators.model.slices import LISTED, SliceColumn, SmallSlice

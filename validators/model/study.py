@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from specs.figures import percent
 from specs.metrics import METRICS, Task
 from validators.model.decide import Gain, unseen_difference
 from validators.model.measure import EvaluatedRows, Floats, UndefinedMetric, measure
@@ -132,7 +133,7 @@ def _with_replicates(measured: Measurement, drawn: Floats) -> Measurement:
     undefined = float(np.isnan(drawn).any(axis=1).mean())
     if undefined > _MOST_UNDEFINED:
         return replace(
-            measured, too_few=f"{undefined:.0%} of the resamples leave the metric undefined"
+            measured, too_few=f"{percent(undefined)} of the resamples leave the metric undefined"
         )
     return replace(measured, replicates=drawn)
 
@@ -163,7 +164,7 @@ def _why_rare(name: str, rows: EvaluatedRows) -> str | None:
 
 
 def resamples_for(confidences: list[float], least: int) -> int:
-    """So many resamples that twenty lie beyond each end of the widest interval, at most 10,000."""
+    """Enough resamples for twenty beyond each end of the widest interval; at most 10,000."""
     return max([least, *(min(10_000, round(40 / (1 - one))) for one in confidences)])
 
 

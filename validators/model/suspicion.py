@@ -22,8 +22,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from specs.figures import percent, significant
 from specs.metrics import METRICS, Task
-from validators.figures import percent, significant
 from validators.model.measure import EvaluatedRows, UndefinedMetric, measure
 from validators.model.study import why_too_few
 from validators.report import Check

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from validators.figures import number, percent, rounded, signed, significant
+from specs.figures import duration, number, percent, signed, significant
 from validators.report import Check, Interval, Report
 from validators.verdict import Verdict, worst
 
@@ -180,17 +180,6 @@ def bounds(of: Interval, *, signs: bool) -> str:
     """Both bounds; with signs for a difference."""
     write = signed if signs else significant
     return f"{write(of.low)} to {write(of.high)}"
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `1 h 30 min`: the two largest parts."""
-    if seconds < 60:
-        return f"{rounded(seconds)} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
 def place(check: Check) -> str | None:

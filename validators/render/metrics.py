@@ -5,7 +5,7 @@ from enum import Enum
 from functools import partial
 from typing import Final, NamedTuple
 
-from validators.figures import number, percent, signed, significant
+from specs.figures import number, percent, signed, significant
 from validators.render.common import bounds, clean
 from validators.report import MetricComparison, Report
 

@@ -16,6 +16,7 @@ from controller.machine.core import Envelope, Key, Message
 from controller.store.protocol import Store, Transaction
 from controller.store.sqlite import SqliteStore
 from specs.failures import Failure
+from specs.figures import duration
 
 PATIENCE = 5.0
 """Seconds that a command waits for its message to be consumed."""
@@ -95,7 +96,7 @@ async def send_and_wait(store: Store, home: Path, to: Key, message: Message, *, 
     if not await wait_until_consumed(store, to, id_):
         click.echo(
             f"Request saved. The controller (process {pid}) has not handled it within "
-            f"{PATIENCE:g} s; `headgate status` shows what it is doing.",
+            f"{duration(PATIENCE)}; `headgate status` shows what it is doing.",
             err=True,
         )
         return False

@@ -20,7 +20,7 @@ from controller.machine.pipelines.version import Ref
 from controller.machine.runs.run import Run
 from controller.store.protocol import StoreReader
 from controller.store.versions import Versions
-from deployers.registry import SERVING, make_window
+from deployers.windows import SERVING, make_window
 
 ENVIRONMENT = "environment"
 """Given instead of a step: the log of building the run's environments."""

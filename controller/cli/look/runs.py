@@ -9,10 +9,11 @@ from controller.cli.reach import Reach, json_option, known, print_json, values, 
 from controller.cli.terminal.printing import show
 from controller.cli.terminal.styles import OUTCOME_MARKS
 from controller.cli.terminal.views import RunView, run_view
-from controller.cli.terminal.words import ago, lasting, one_line
+from controller.cli.terminal.words import ago, one_line
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.runs.run import Run
 from controller.store.protocol import StoreReader
+from specs.figures import duration
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -71,6 +72,6 @@ def _table(views: list[RunView]) -> "Table":
             view.commit[:10],
             Text(one_line(view.why, 80)),
             ago(view.created, now),
-            lasting(view.finished - view.created) if view.finished is not None else "",
+            duration(view.finished - view.created) if view.finished is not None else "",
         )
     return table

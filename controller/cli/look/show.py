@@ -23,9 +23,10 @@ from controller.cli.reach import Reach, with_state
 from controller.cli.terminal.printing import show as print_
 from controller.cli.terminal.styles import ROLLOUT_STYLES
 from controller.cli.terminal.tree import render_run
-from controller.cli.terminal.words import clean, lasting, moment
+from controller.cli.terminal.words import clean, moment
 from controller.config.settings_file import load_secrets
 from controller.store.protocol import StoreReader
+from specs.figures import duration
 from validators.render import as_html, junit, markdown, terminal
 from validators.report import Report
 
@@ -131,7 +132,7 @@ def _attempts(attempts: Sequence[Attempted]) -> "Table":
             Text(one.id),
             status.state.value if status else "running",
             "" if status is None or status.exit_code is None else str(status.exit_code),
-            "" if seconds is None else lasting(seconds),
+            "" if seconds is None else duration(seconds),
             f"{status.peak_memory / 2**20:,.0f} MiB" if status and status.peak_memory else "",
         )
     return table

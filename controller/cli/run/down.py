@@ -16,7 +16,8 @@ from controller.machine.pipelines.pipeline import PipelineState
 from controller.store.protocol import StoreReader
 from controller.wiring.controller import only_one
 from deployers.engine import Engine
-from deployers.registry import SERVING, DeployerSetup, make_deployer
+from deployers.registry import DeployerSetup, make_deployer
+from deployers.windows import SERVING
 
 
 class StoppedView(Value):

@@ -14,7 +14,7 @@ import click
 from controller.cli.terminal.printing import console
 from controller.cli.terminal.tree import node_line, render_run
 from controller.cli.terminal.views import NodeView, run_view
-from controller.cli.terminal.words import clean, lasting, one_line
+from controller.cli.terminal.words import clean, one_line
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.judging import Held
 from controller.machine.runs.plan import Plan
@@ -23,6 +23,7 @@ from controller.reports.github_job import annotation_commands, job_summary
 from controller.reports.headline import arranged
 from controller.reports.protocol import CommitReport
 from controller.wiring.local_run import Played, Watcher
+from specs.figures import duration
 from validators.render import terminal
 from validators.report import Report
 from validators.verdict import Verdict, worst
@@ -132,13 +133,15 @@ class _Lines:
                 self._seen[node.name] = state
                 self._print(node, now, now - run.created, width)
         if view.waits_for and view.waits_for != self._waited:
-            click.echo(f"{lasting(now - run.created):>9}  waiting: {one_line(view.waits_for, 300)}")
+            click.echo(
+                f"{duration(now - run.created):>9}  waiting: {one_line(view.waits_for, 300)}"
+            )
         self._waited = view.waits_for
 
     def _print(self, node: NodeView, now: float, passed: float, width: int) -> None:
         begun = f"● {node.detail or node.name}"  # for an environment: that it is being built
         line = node_line(node, now, width).plain if node.phase != "running" else begun
-        click.echo(f"{lasting(passed):>9}  {line}")
+        click.echo(f"{duration(passed):>9}  {line}")
 
 
 def finish(ended: FinishedRun) -> None:
@@ -191,7 +194,7 @@ def judge_rules(run: Run, plan: Plan | None, accepted: bool) -> int:
 
 
 def _outcome(run: Run) -> str:
-    took = lasting((run.finished or run.created) - run.created)
+    took = duration((run.finished or run.created) - run.created)
     phases = [node.phase for node in run.nodes.values()]
     assert run.outcome != "running", "the run has ended"
     counts = f"{phases.count('succeeded')} ran, {phases.count('cached')} cached, {took}"

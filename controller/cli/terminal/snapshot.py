@@ -35,7 +35,7 @@ from controller.sources.crontab import Crontab
 from controller.store.protocol import StoreReader
 from controller.store.versions import Versions
 from deployers.protocol import Glance
-from deployers.registry import SERVING, make_window
+from deployers.windows import SERVING, make_window
 
 HISTORY = 50
 """How many past rollouts of an environment are searched for the one that it serves."""

@@ -26,10 +26,10 @@ from controller.cli.terminal.views import (
     StallView,
     StatusSnapshot,
 )
-from controller.cli.terminal.words import ago, bar, lasting, one_line, short
+from controller.cli.terminal.words import ago, bar, one_line, short
 from controller.reconcile.resting import RESTS
+from specs.figures import duration, percent
 from validators.canary.figures import figure
-from validators.figures import percent
 from validators.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _set_aside(view: SetAsideView, now: float) -> "Text":
 def _stall(view: StallView, now: float) -> "Text":
     from rich.text import Text
 
-    since = " is stuck" if view.since is None else f" stuck for {lasting(now - view.since)}"
+    since = " is stuck" if view.since is None else f" stuck for {duration(now - view.since)}"
     head = Text.assemble(("! ", "bold red"), (view.of, "bold"), (since, "red"))
     return head.append(f"\n  {one_line(view.reason, 400)}")
 
@@ -115,7 +115,7 @@ def render_run(view: RunView, now: float) -> "Tree":
 
 
 def _when(then: float, now: float) -> str:
-    return "now" if then <= now else f"in {lasting(then - now)}"
+    return "now" if then <= now else f"in {duration(then - now)}"
 
 
 def _pipeline(view: PipelineView, now: float) -> "Tree":
@@ -183,7 +183,7 @@ def _environment_line(view: EnvironmentView, now: float) -> "Text":
         (f"  {short(view.stable.digest)}", "dim"),
     )
     if view.since is not None:
-        line.append(f"  for {lasting(now - view.since)}", "dim")
+        line.append(f"  for {duration(now - view.since)}", "dim")
     if view.address:
         line.append(f"  {view.address}", "dim underline")
     return line
@@ -193,7 +193,7 @@ def _environment_notes(view: EnvironmentView, now: float) -> "Iterator[Text]":
     from rich.text import Text
 
     if view.unready_since is not None:
-        yield Text(f"has not been ready for {lasting(now - view.unready_since)}", "red")
+        yield Text(f"has not been ready for {duration(now - view.unready_since)}", "red")
     if view.unknown:
         yield Text(f"cannot release: {one_line(view.unknown, 300)}", "bold red")
     if view.lost:
@@ -203,7 +203,7 @@ def _environment_notes(view: EnvironmentView, now: float) -> "Iterator[Text]":
     if view.job is not None:
         yield _job_line(view.job, now)
     if view.warm is not None:
-        left = lasting(max(0.0, view.warm.until - now))
+        left = duration(max(0.0, view.warm.until - now))
         kept = f"v{view.warm.version.version} stays up for another {left}, for a fast rollback"
         yield Text(kept, "cyan")
         if view.warm.said:
@@ -231,7 +231,7 @@ def _job_line(view: JobView, now: float) -> "Text":
 
     line = Text.assemble("batch  ", (f"v{view.version.version}  ", "bold"))
     if view.ended is None:
-        line.append(f"running for {lasting(now - view.asked)}", "cyan")
+        line.append(f"running for {duration(now - view.asked)}", "cyan")
     elif view.failed is None:
         line.append(f"succeeded {ago(view.ended, now)}", "green")
     else:
@@ -257,7 +257,7 @@ def _add_rollout(tree: "Tree", view: RolloutView, now: float) -> None:
         line.append("ready to be promoted, but paused", "yellow")
     else:
         line.append(PHASES[view.phase], "cyan")
-    line.append(f"  {lasting(now - view.asked)}", "dim")
+    line.append(f"  {duration(now - view.asked)}", "dim")
     node = tree.add(line)
     width = max((len(signal.signal) for signal in view.signals), default=0)
     for signal in sorted(view.signals, key=lambda one: one.signal):  # a stable order
@@ -296,14 +296,16 @@ def _run_line(view: RunView, now: float) -> "Text":
     mark, style = OUTCOME_MARKS[view.outcome]
     line = Text.assemble((f"{mark} ", style), (view.id, "bold"), f"  {one_line(view.why, 90)}")
     if view.finished is None:
-        line.append(f"  {lasting(now - view.created)}", "dim")
+        line.append(f"  {duration(now - view.created)}", "dim")
         return line
     line.append(f"  {view.outcome}", style)
     if view.ended_by:
         line.append(
             f" by {one_line(view.ended_by, 80)}" if view.outcome == "stopped" else "", style
         )
-    line.append(f"  {ago(view.finished, now)}, took {lasting(view.finished - view.created)}", "dim")
+    line.append(
+        f"  {ago(view.finished, now)}, took {duration(view.finished - view.created)}", "dim"
+    )
     return line
 
 
@@ -320,13 +322,13 @@ def node_line(view: NodeView, now: float, width: int) -> "Text":
         line.append(f"  {view.verdict.value}", style)
     if view.phase == "running" and view.since is not None:
         again = f"  attempt {view.attempts}" if view.attempts > 1 else ""
-        line.append(f"  {lasting(now - view.since)}{again}", "cyan")
+        line.append(f"  {duration(now - view.since)}{again}", "cyan")
     elif view.phase == "cached":
         line.append(f"  from {view.cached_from}", "dim")
     elif view.phase == "waiting" and view.waits_for:
         line.append(f"  waiting for {', '.join(view.waits_for)}", "dim")
     elif view.seconds is not None:
-        line.append(f"  {lasting(view.seconds)}", "dim")
+        line.append(f"  {duration(view.seconds)}", "dim")
     if view.detail:
         line.append(f"  {one_line(view.detail, 120)}", "red" if view.phase == "failed" else "dim")
     return line

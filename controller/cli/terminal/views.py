@@ -22,10 +22,10 @@ from controller.machine.words import fit
 from controller.reconcile.inbox import SET_ASIDE_FIX
 from controller.store.protocol import Delivered, OutboxEntry
 from deployers.protocol import Silence
+from specs.figures import percent
 from validators.canary import CanaryDecision
 from validators.canary.evidence import headline, report
 from validators.canary.switch import headline as headline_of
-from validators.figures import percent
 from validators.verdict import Verdict
 
 

@@ -15,7 +15,7 @@ from controller.cli.failures import Failed
 from controller.cli.folders import spec_option
 from controller.cli.reach import Reach, find_settings, open_state, reach
 from controller.cli.terminal.printing import show
-from controller.cli.terminal.words import clean, lasting, one_line, short
+from controller.cli.terminal.words import clean, one_line, short
 from controller.config.secrets import Secrets
 from controller.config.settings_file import given_secrets, load_secrets
 from controller.machine.pipelines.objects import in_words
@@ -26,6 +26,7 @@ from controller.planning.gathering import plan as make_plan
 from controller.planning.plans import Cache
 from controller.queries.polling import QueryVersions as Questions
 from controller.reports.plan import render_plan
+from specs.figures import duration
 from specs.loading.problems import has_errors, render_text
 from specs.model import Pipeline as Spec
 
@@ -98,7 +99,7 @@ async def _plan(ctx: click.Context, gathered: Gathered, spec: Spec) -> Plan:
         policy=gathered.policy,
         rules=gathered.rules,
         stores=Stores(reach(ctx).settings.stores) if named else None,
-        questions=_questions(ctx),
+        queries=_questions(ctx),
     )
     here = _state(ctx)
     if here is None:
@@ -158,11 +159,11 @@ def _head(view: Plan) -> "Text":
     head = Text.assemble((view.pipeline, "bold"), f"  {what}  ")
     runs = any(node.what == "run" for node in view.nodes)
     if view.nothing_to_do:
-        head.append(f"nothing to run: nothing has changed since {view.stands}", "green")
+        head.append(f"nothing to run: nothing it reads has changed since {view.stands}", "green")
         return head
     head.append(counts(view), "bold cyan" if runs else "green")
     if view.seconds is not None:
-        head.append(f"  about {lasting(view.seconds)}", "dim")
+        head.append(f"  about {duration(view.seconds)}", "dim")
     against = f"  baseline v{view.baseline}" if view.baseline else "  no baseline"
     head.append(against, "dim")
     if view.compared_with:
@@ -184,7 +185,7 @@ def _node(node: Planned) -> tuple["Text", "Text"]:
         )
     why = Text.assemble(("run  ", "cyan"), "; ".join(one_line(reason) for reason in node.why))
     if node.seconds is not None:
-        why.append(f"  about {lasting(node.seconds)}", "dim")
+        why.append(f"  about {duration(node.seconds)}", "dim")
     return Text.assemble(("● ", "cyan"), (node.name, "bold")), why
 
 

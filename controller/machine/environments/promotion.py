@@ -52,6 +52,7 @@ from controller.machine.pipelines.version import ModelVersion
 from controller.machine.words import fit
 from deployers.protocol import Silence
 from specs.failures import Ignore
+from specs.figures import duration
 from validators.canary import CanaryDecision
 from validators.canary.evidence import headline
 
@@ -237,7 +238,7 @@ def _start(
     if context.now - rollout.deployed <= deadline:
         return env
     detail = fit(server.detail) if server else "it was never started"
-    why = f"The server of v{version.number} was not ready within {deadline:g} s: {detail}"
+    why = f"The server of v{version.number} was not ready within {duration(deadline)}: {detail}"
     return stop(env, rollout, "failed", why, context)
 
 

@@ -18,8 +18,8 @@ from controller.machine.environments.rollout import Cursor, Rollout, Warm
 from controller.machine.environments.starting import begin_rollout, left
 from controller.machine.environments.warm import is_switch
 from controller.machine.pipelines.version import ModelVersion
+from specs.figures import percent
 from validators.canary import switch
-from validators.figures import percent
 
 
 def note_before(

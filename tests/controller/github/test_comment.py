@@ -1,4 +1,4 @@
-"""The one comment of a pull request: what is in it, and who goes on with it."""
+"""The sticky comment of a pull request: its content, and how controllers continue it."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What doctor says of GitHub: each thing made wrong on the double, and its fix named."""
+"""The doctor's findings on GitHub: each mistake is made on the double, and its fix is named."""
 
 import asyncio
 import re

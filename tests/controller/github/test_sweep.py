@@ -1,4 +1,4 @@
-"""Checks that nobody concludes: which the sweep ends, how, and what it costs."""
+"""Abandoned checks: which ones the sweep concludes, how, and at which cost."""
 
 import time
 from pathlib import Path
@@ -56,7 +56,7 @@ def only(github: GitHub, repository: Repository) -> CheckRun:
     return check
 
 
-async def test_a_run_that_ended_unheard_gets_its_conclusion_and_its_comment(
+async def test_a_run_that_ended_unreported_gets_its_conclusion_and_its_comment(
     github: GitHub, repository: Repository, commit: str,
     forge: GitHubForge, store: Store, sweep: ChecksSweep,
 ) -> None:  # fmt: skip
@@ -95,7 +95,7 @@ async def test_a_run_that_goes_on_is_left_however_long_it_takes(
 
 
 @pytest.mark.parametrize("number", [None, RUN])
-async def test_what_nobody_knows_of_is_given_up_after_a_day_and_says_what_to_do(
+async def test_an_unknown_check_is_abandoned_after_a_day_and_says_what_to_do(
     github: GitHub, repository: Repository, commit: str,
     forge: GitHubForge, sweep: ChecksSweep, number: str | None,
 ) -> None:  # fmt: skip

@@ -163,8 +163,10 @@ def test_what_cannot_be_adopted_serves_on_and_a_person_is_told_what_to_do() -> N
     assert one.deploys == []
     assert one.serves is None
     assert one.alerts("firing") == ["mean/production/stuck/unknown-state"]
+    assert one.told[0].incident.needs_human
     what = one.told[0].incident.what
     assert "its artifact is not there any more" in what
+    assert "Quarantined" not in what
     assert "headgate resume mean/production" in what
     before = len(one.commits)
     one.release(3)

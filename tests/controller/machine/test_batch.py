@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from controller.machine.actions import CancelAttempt, Deploy, StartBatch
+from controller.machine.actions import CancelAttempt, Deploy, Notify, StartBatch
 from controller.machine.core import Action, Envelope, parsed
 from controller.machine.environments.environment import EnvironmentState, ObservedEnvironment
 from controller.machine.environments.job import BatchJob, ObservedJob, attempt_of, owner_of
@@ -16,6 +16,7 @@ from specs.digests import digest
 from specs.projects.values import Project
 from tests.controller.machine.kit import fields, version
 from tests.controller.machine.site import Site
+from tests.controller.machine.team import Team
 
 DATA = {"numbers": digest("numbers")}
 BATCH = {
@@ -88,6 +89,19 @@ def runs(one: Batches) -> list[int]:
     return [each.version for each in one.started]
 
 
+def test_of_a_gate_that_stops_a_batch_it_is_told_that_production_points_where_it_did() -> None:
+    team = Team()
+    team.push("c1", *HOW)
+    team.turn()
+    team.turn(30.0)
+    team.end("stopped")
+    team.turn()
+    (told,) = [each for each in team.actions if isinstance(each, Notify)]
+    assert (told.event, told.status) == ("gate_failed", "firing")
+    assert told.incident.points
+    assert told.incident.now == "what it pointed to before; production is unchanged"
+
+
 def test_production_points_first_and_then_the_command_runs_once() -> None:
     one = released(site(), 1)
     one.run(10)
@@ -96,8 +110,12 @@ def test_production_points_first_and_then_the_command_runs_once() -> None:
     assert job is not None
     assert job.attempt is not None
     assert job.attempt.command == "score {inputs.model} {inputs.numbers} {outputs.scores}"
+    assert job.attempt.trusted
     assert job.attempt.env == {"HEADGATE_ENVIRONMENT": "production"}
     assert job.attempt.inputs["model"].digest == one.versions[1].model
+    numbers = job.attempt.inputs["numbers"]
+    assert (numbers.digest, numbers.name) == (DATA["numbers"], "numbers")
+    assert numbers.uri == "file:///bucket/*.csv"
     assert job.outputs == {"scores": digest(job.id)}
 
 
@@ -119,6 +137,8 @@ def test_the_command_runs_where_the_steps_ran(environment: dict[str, Any]) -> No
     step = step_node(made.spec, at, "train", {}).attempt
     where = ("requirements", "project", "python", "executor", "image", "build")
     assert [getattr(job, one) for one in where] == [getattr(step, one) for one in where]
+    assert (job.project is not None) is (project is not None)
+    assert job.project is None or (job.project.groups, job.project.extras) == (("train",), ())
 
 
 @pytest.mark.parametrize("name", ["staging", "production"])

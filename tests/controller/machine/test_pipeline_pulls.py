@@ -5,7 +5,8 @@ from typing import Any
 
 from controller.machine.actions import ReportCommit
 from controller.machine.core import parsed
-from controller.machine.pipelines.pipeline import ObservedPipeline
+from controller.machine.pipelines.launching import answered
+from controller.machine.pipelines.pipeline import Last, ObservedPipeline, PipelineState
 from controller.machine.repositories.pull import Pull, line
 from controller.machine.runs.graph import Baseline, Graph
 from tests.controller.machine.kit import baseline, fields, sha
@@ -345,3 +346,26 @@ def test_data_of_the_base_that_is_gone_leaves_the_candidate_unexamined_and_not_p
     gate = team.graph().by_name["gate.model.base"]
     assert "candidate" not in gate.inputs
     assert "there is no object at file:///bucket/*.csv" in gate.attempt.request["no_candidate"]
+
+
+def test_a_merge_group_stands_by_what_a_pull_request_into_its_base_has_shown() -> None:
+    def shown(base: str = "main", outcome: str = "passed", queued: bool = True) -> Last | None:
+        group = Pull(number=7, head=sha("merged"), base="main", queued=queued)
+        pull = Pull(number=7, head=sha("c7"), base=base)
+        state = PipelineState(
+            name="mean",
+            repository="team",
+            default_branch="main",
+            pulls={"group": group, "pull/7": pull},
+            last={"pull/7": last.model_copy(update={"outcome": outcome})},
+        )
+        assert answered(state, "group", "another") is None
+        return answered(state, "group", "one")
+
+    last = Last(run="mean-7", commit=sha("c7"), fingerprint="one")
+    assert shown() == last.model_copy(update={"outcome": "passed"})
+    assert shown(outcome="stopped") is not None
+    assert shown(outcome="failed") is None
+    assert shown(outcome="running") is None
+    assert shown(base="next") is None
+    assert shown(queued=False) is None

@@ -83,6 +83,11 @@ LOOSER = [
     ("[5%, 50%]", "[5%, 90%]", f"{ROLLOUT}.steps"),
     ("score: score}\n", "score: score}\n    threshold: 0.4\n", "gates.model.threshold"),
     ("score: score}\n", "score: score}\n    small_slices: ignore\n", "gates.model.small_slices"),
+    (
+        "score: score}\n",
+        "score: score}\n    minimum_slice_rows: 200\n",
+        "gates.model.minimum_slice_rows",
+    ),
     ("score: score}\n", "score: score}\n    task: binary\n", "gates.model.task"),
     ("score: score}\n", "score: score}\n    positive: 0\n", "gates.model.positive"),
     ("score: score}\n", "score: other}\n", "gates.model.columns"),
@@ -211,6 +216,11 @@ def test_a_rule_that_is_loosened_is_called_so(was: str, now: str, rule: str) -> 
     [
         ("at_least: 0.6", "at_least: 0.7", "gates.model: limit of roc_auc"),
         ("score: score}\n", "score: score}\n    small_slices: block\n", "gates.model.small_slices"),
+        (
+            "score: score}\n",
+            "score: score}\n    minimum_slice_rows: 50\n",
+            "gates.model.minimum_slice_rows",
+        ),
         ("baseline_by: 0.01", "baseline_by: 0.001", "gates.model: roc_auc against the baseline"),
         ("not_worse_by: 20%", "not_worse_by: 10%", f"{ROLLOUT}.signals.latency_p99"),
         (
@@ -414,6 +424,17 @@ def test_training_on_data_that_no_suite_looked_at_or_on_the_exam_loosens(
     assert any(rule.startswith(f"datasets.{expected}") for rule in loosened), loosened
 
 
+def test_an_exam_on_what_the_model_is_made_of_loosens_though_both_were_there() -> None:
+    (change,) = [
+        each
+        for each in changes(
+            spec(HELD_OUT), spec(HELD_OUT.replace("rows: datasets.held-out", "rows: datasets.rows"))
+        )
+        if each.rule == "datasets.rows: trains the model"
+    ]
+    assert (change.now, change.loosens) == ("yes, and the model is examined on it", True)
+
+
 def test_a_step_that_makes_the_rows_itself_in_place_of_data_with_a_suite_loosens() -> None:
     fetch = "  fetch: {run: 'fetch {outputs.rows}', outputs: {rows: rows.csv}}\n"
     text = HELD_OUT.replace("steps:\n", f"steps:\n{fetch}", 1)
@@ -431,3 +452,39 @@ def test_more_data_behind_a_suite_of_its_own_does_not() -> None:
 
 def test_data_without_a_suite_that_stays_as_it_is_is_no_change() -> None:
     assert changes(spec(HELD_OUT), spec(HELD_OUT)) == ()
+
+
+def test_a_check_that_is_tightened_at_one_end_is_not_loosened_at_the_other() -> None:
+    def within(low: float, high: float) -> Rules:
+        limits = f"at_least: {low}, at_most: {high}"
+        return spec(FULL.replace("at_least: 0.6", limits, 1))
+
+    (change,) = changes(within(0.6, 0.9), within(0.6, 0.8))
+    assert (change.now, change.loosens) == ("at least 0.6, at most 0.8", False)
+    (change,) = changes(within(0.6, 0.9), within(0.5, 0.9))
+    assert change.loosens
+
+
+def test_a_switch_is_told_with_what_it_was_and_what_it_is() -> None:
+    off = FULL.replace("depth: 3}", "depth: 3}\ntriggers: {pull_requests: {enabled: false}}")
+    (change,) = changes(spec(FULL), spec(off))
+    assert (change.was, change.now, change.loosens) == ("on", "off", True)
+
+
+# -- how data is read ------------------------------------------------------------------------------
+
+
+def test_how_data_without_a_suite_is_read_is_told_and_loosens_nothing() -> None:
+    more = FULL.replace("\nparams:", '\n  weather: {uri: "weather/*.csv"}\nparams:')
+    typed = more.replace('"weather/*.csv"}', '"weather/*.csv", types: {zip: string}}')
+    (change,) = changes(spec(more), spec(typed))
+    assert (change.rule, change.loosens) == ("datasets.weather.types", False)
+    other = more.replace('"weather/*.csv"}', '"weather/*.csv", nulls: ["", "-"]}')
+    (change,) = changes(spec(more), spec(other))
+    assert (change.rule, change.now, change.loosens) == (
+        "datasets.weather.nulls",
+        '"", "-"',
+        False,
+    )
+    (change,) = changes(spec(FULL), spec(FULL.replace("suite.yaml}", "suite.yaml, nulls: []}")))
+    assert (change.rule, change.now, change.loosens) == ("datasets.rows.nulls", "none", True)

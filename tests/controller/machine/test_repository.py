@@ -18,6 +18,8 @@ class Remote:
     heads: dict[str, Commit] = field(default_factory=dict)
     default: str = "main"
     environments: str | None = None
+    nudged: bool = False
+    """Somebody merged a pull request of a release."""
     unwatched: dict[str, str] = field(default_factory=dict)
     state: RepositoryState | None = None
     told: list[Envelope] = field(default_factory=list)
@@ -49,6 +51,7 @@ class Remote:
             heads=heads,
             unwatched=dict(self.unwatched),
             environments=self.environments,
+            nudged=self.nudged,
         )
         decision = machine.decide("team", self.state, observed)
         self.state = parsed(RepositoryState, decision.state.plain())
@@ -336,3 +339,17 @@ def test_a_state_of_before_unwatched_branches_were_told_of_begins_quietly() -> N
     del old["unwatched"]
     remote.state = parsed(RepositoryState, old)
     assert reports(remote.look()) == []
+
+
+def test_a_branch_that_did_not_move_is_looked_at_again_each_time_somebody_says_so() -> None:
+    remote = Remote(environments=sha("e1"))
+    remote.push("c1")
+    remote.look()
+    before = len(remote.told)
+    remote.look()
+    assert len(remote.told) == before
+    remote.nudged = True
+    for _ in range(2):
+        remote.look()
+    again = [m.to.name for m in remote.told[before:] if m.message.type == "branch_moved"]
+    assert sorted(again) == ["mean/production"] * 2 + ["mean/staging"] * 2

@@ -3,6 +3,7 @@
 import pytest
 
 from controller.machine.actions import ReportCommit, StartAttempt
+from controller.machine.core import Blocked
 from controller.machine.messages import StartRun
 from controller.machine.runs.absorb import LATE
 from controller.machine.runs.attempt import AttemptState, Status
@@ -264,3 +265,13 @@ def test_a_branch_is_not_told_of_each_step() -> None:
     one = lab()
     one.finish()
     assert [a.step for a in one.actions if isinstance(a, ReportCommit)] == [None, None]
+
+
+def test_a_run_says_what_it_waits_for_as_long_as_it_does() -> None:
+    one = lab()
+    one.turn()
+    (attempt,) = one.started
+    for waits, said in ((Blocked(reason="a GPU is free"), "a GPU is free"), (None, None)):
+        one.statuses[attempt] = Status(state=AttemptState.PREPARING, waits=waits)
+        one.turn()
+        assert one.run.waits_for == said

@@ -97,6 +97,7 @@ def test_a_version_that_fails_after_the_switch_is_left_by_itself_and_that_is_tol
     assert one.serves == 1
     assert [q.version for q in one.env.quarantine] == [2]
     told = next(n for n in one.told if n.event == "rollback" and n.status == "firing")
+    assert told.incident.title == "mean: production rolled back v2"
     assert "requests failed" in told.incident.what
     assert "v1" in (told.incident.now or "")
     assert told.incident.background is not None

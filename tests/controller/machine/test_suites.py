@@ -81,3 +81,8 @@ def test_a_suite_that_becomes_json_is_compared_as_what_it_was() -> None:
     text = json.dumps({"name": "flights", "expectations": [kept]}, indent="\t")
     changes = list(between("suite.yaml", "suite.json", SUITE, text))
     assert {(change.now, change.loosens) for change in changes} == {("removed", True)}
+
+
+def test_an_expectation_that_only_warns_is_said_to() -> None:
+    (change,) = found("{column: id}}", "{column: id}, severity: warning}")
+    assert change[1:3] == ("unique values", "unique values (warning: does not stop)")

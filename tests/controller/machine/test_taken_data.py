@@ -326,3 +326,23 @@ def test_the_base_examines_on_its_own_query_where_a_pull_request_has_another() -
     assert (given.node, given.output) == ("base.data.numbers", "data")
     same = proposed(query(timeout="2h"), on)
     assert "base.data.numbers" not in [node.name for node in same.nodes]
+
+
+def test_who_asks_the_database_is_told_the_query_and_its_version() -> None:
+    asks = build(spec(ASKED), source()).by_name["data.numbers"].attempt.request
+    assert {name: asks[name] for name in ("url", "sql", "version")} == QUERY
+
+
+def test_the_model_of_a_base_is_what_its_step_makes() -> None:
+    model = of_model(spec(FETCHED), source()).model
+    assert model is not None
+    assert (model.node, model.output) == ("train", "model")
+
+
+def test_a_query_without_a_version_is_known_by_its_rows_alone() -> None:
+    outputs = build(spec(EACH_RUN), source()).by_name["data.numbers"].attempt.outputs
+    assert list(outputs) == ["data"]
+    assert list(build(spec(ASKED), source()).by_name["data.numbers"].attempt.outputs) == [
+        "data",
+        "version",
+    ]

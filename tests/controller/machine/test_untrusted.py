@@ -7,6 +7,8 @@ import pytest
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.untrusted import (
     RunTerms,
+    graph_of,
+    judges_of,
     marked,
     rules_of,
     touches,
@@ -14,10 +16,10 @@ from controller.machine.pipelines.untrusted import (
 )
 from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph, Rules, SourceTree, key_of
-from controller.machine.runs.judging import judged_by
+from controller.machine.runs.judging import judged_by, suites_for
 from specs.digests import digest
 from specs.gates import AbsoluteCheck
-from tests.controller.machine.kit import source, spec
+from tests.controller.machine.kit import baseline, source, spec
 
 STRICT = {"metric": "roc_auc", "at_least": 0.6}
 LOOSE = {"metric": "roc_auc", "at_least": 0.1}
@@ -81,6 +83,11 @@ def test_the_checks_of_the_base_stay_where_the_predictions_go_by_another_name() 
         ("gates.model.checks", [LOOSE]),
     ]
     assert checks(*changes) == [0.6, 0.1]
+
+
+def test_where_the_base_has_no_gate_the_one_that_is_proposed_is_run() -> None:
+    graph = build(spec(), source("c2"), rules=base(("gates", {})))
+    assert "gate.model" in graph.by_name
 
 
 def test_where_the_base_has_no_gate_or_is_broken_the_specs_own_judges() -> None:
@@ -192,6 +199,35 @@ def test_a_base_that_anybody_may_make_hands_out_nothing_that_main_does_not_mark(
     assert set(without_secrets(spec(ASKS), terms).steps["train"].secrets) == given
 
 
+def test_what_fetches_data_for_a_pull_request_gets_no_more_secrets_than_a_step() -> None:
+    fetch = {"run": "fetch {output}", "secrets": ["TOKEN", "PASSWORD"], "file": "rows.csv"}
+    fetched = ("datasets.rows", {"fetch": fetch})
+    rules = base(("triggers.pull_requests", {"secrets": ["TOKEN"]}))
+    bare = without_secrets(spec(fetched), RunTerms(rules=rules)).datasets["rows"].fetch
+    assert bare is not None
+    assert bare.secrets == ("TOKEN",)
+
+
+def test_the_rules_of_the_base_judge_without_the_secrets_that_are_not_for_pull_requests() -> None:
+    rules = base(ASKS, ("triggers.pull_requests", {"secrets": ["TOKEN"]}))
+    judges = judges_of(RunTerms(rules=rules))
+    assert judges is not None
+    assert judges.spec.steps["train"].secrets == ("TOKEN",)
+    assert judges_of(RunTerms(rules=rules, accepted=True)) is None
+    assert judges_of(RunTerms()) is None
+
+
+def test_the_baseline_is_evaluated_without_them_too() -> None:
+    asks = ("steps.evaluate.secrets", ["TOKEN", "PASSWORD"])
+    terms = RunTerms(rules=base(asks, ("triggers.pull_requests", {"secrets": ["TOKEN"]})))
+    compared = {"metric": "roc_auc", "not_worse_than_baseline_by": 0.1}
+    both = (asks, ("gates.model.checks", [compared]))
+    graph = graph_of(spec(*both), source("c2"), baseline(1, *both), terms)
+    evaluations = [node for node in graph.nodes if node.name.endswith("evaluate")]
+    assert {node.name for node in evaluations} >= {"evaluate", "baseline.evaluate"}
+    assert {node.attempt.secrets for node in evaluations} == {("TOKEN",)}
+
+
 def test_a_step_with_fewer_secrets_is_another_step_for_the_cache() -> None:
     inputs = {"numbers": digest("numbers")}
     trusted = build(spec(ASKS), source()).by_name["train"]
@@ -229,3 +265,24 @@ def test_a_new_pipeline_is_touched_and_a_broken_one_only_if_a_file_of_it_changes
     assert touches(None, code(source()))
     assert not touches(broken, Code(source=source("c2"), problems="no"))
     assert touches(broken, Code(source=source("c2", train__py="new"), problems="no"))
+
+
+# -- which suites go for data of a pull request ----------------------------------------------------
+
+
+def test_what_a_step_reads_in_place_of_judged_data_is_judged_by_the_same_suite() -> None:
+    """Another name, another address, another input: it is read where the judged data was."""
+    more = {"uri": "file:///more/*.csv", "expectations": "more.yaml"}
+    before = spec(
+        ("datasets.more", more),
+        ("steps.train.inputs", {"numbers": "datasets.numbers", "more": "datasets.more"}),
+    )
+    after = spec(
+        ("datasets.more", more),
+        ("datasets.easy", {"uri": "file:///easy/*.csv"}),
+        ("steps.train.run", "train {inputs.rows} {params.depth} {outputs.model}"),
+        ("steps.train.inputs", {"rows": "datasets.easy", "more": "datasets.more"}),
+    )
+    assert suites_for("easy", after, before) == ("numbers",)
+    assert suites_for("numbers", after, before) == ("numbers",)
+    assert suites_for("more", after, before) == ("more",)

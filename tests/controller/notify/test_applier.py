@@ -76,7 +76,7 @@ def statuses(here: Webhook) -> list[str]:
     return [body["status"] for body in here.bodies]
 
 
-async def test_an_address_in_trouble_neither_holds_up_nor_doubles_the_others(store: Store) -> None:
+async def test_a_failing_address_neither_delays_nor_repeats_the_others(store: Store) -> None:
     with webhook() as sick, webhook() as well:
         sick.answer = 500
         to = [f"json://127.0.0.1:{sick.port}/sick", f"json://127.0.0.1:{well.port}/well"]
@@ -170,7 +170,7 @@ async def test_of_an_address_only_the_scheme_is_shown(to: str, shown: str) -> No
     assert str(failure.value).startswith(f"cannot notify {shown}: the secret NONE")
 
 
-def test_an_alert_that_fires_again_is_owed_again_by_the_same_id_in_the_same_lane() -> None:
+def test_an_alert_that_fires_again_is_enqueued_again_with_the_same_id_in_the_same_lane() -> None:
     one, other = notify("json://h/"), notify("json://h/", status="info")
     again = notify("json://h/")
     assert one.id_for(KEY) == again.id_for(KEY) != other.id_for(KEY)

@@ -1,7 +1,7 @@
-"""What a woken person reads, whole: the machine tells, and each text is approved by eye.
+"""The full texts of notifications, as the machines produce them, reviewed by a person.
 
 After a wanted change: `HEADGATE_GOLDEN=write pytest tests/controller/notify/test_texts.py`, and
-read what `git diff` shows as somebody would who was asleep.
+read `git diff` like somebody who was just woken up.
 """
 
 import os

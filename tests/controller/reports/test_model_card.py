@@ -1,4 +1,4 @@
-"""What a person reads who decides on a release."""
+"""The model card in the pull request of a release."""
 
 from controller.reports.model_card import ModelCard, render
 from controller.reports.protocol import LONGEST

@@ -107,7 +107,7 @@ async def test_what_is_no_event_is_told_of_once_and_deleted(moto: Moto) -> None:
         keys = listener.source.keys()
         assert await hint(keys) == FLIGHTS
         await drained(listener.queue, keys)
-    told = [each for each in logs if "no event notifications" in each["event"]]
+    told = [each for each in logs if "not event notifications" in each["event"]]
     assert len(told) == 1
     assert told[0]["queue"] == url
     assert listener.source.problem is None
@@ -136,7 +136,7 @@ async def test_a_queue_that_is_away_is_named_left_alone_longer_and_longer_and_fo
     async with asyncio.timeout(60):
         while len(listener.waits) < 3:  # noqa: ASYNC110 - the condition has no event
             await asyncio.sleep(0.01)
-    assert problem(listener) == f"the queue {url} cannot be reached; it is tried again"
+    assert problem(listener) == f"the queue {url} is unreachable; it is tried again"
     assert all(isinstance(end, TryAgain) for end in listener.ends)
     assert listener.waits[:3] == [2.0, 4.0, 8.0]
     own_moto.start()

@@ -1,4 +1,4 @@
-"""A canary that answers otherwise than stable: refused, empty, another type, another size."""
+"""A canary whose answers differ from stable's: refused, empty, another type, another size."""
 
 from collections.abc import Callable, Iterable
 from math import exp
@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from specs.figures import percent
 from specs.traffic import Arm, Exchange
 from tests.validators.canary.traffic import exchange, history, requests
 from validators.canary import (
@@ -25,7 +26,6 @@ from validators.canary.bets import TOLERATED, ScoreCount
 from validators.canary.evidence import headline
 from validators.canary.families import counted, next_request, safety, safety_prior
 from validators.canary.record import TOLD
-from validators.figures import percent
 from validators.verdict import Verdict
 
 HISTORY = history()
@@ -40,7 +40,7 @@ def judged(traffic: Iterable[Exchange], at: float, policy: CanaryPolicy = POLICY
 def answering(
     change: Callable[[Exchange, Random], Exchange], seconds: float = 200.0, share: float = 0.5
 ) -> list[Exchange]:
-    """Traffic whose canary answers as `change` says."""
+    """Traffic with the canary's answers changed by `change`."""
     random = Random(9)
     return [
         change(each, random) if each.arm is Arm.CANARY and each.status == 200 else each
@@ -308,7 +308,7 @@ def test_no_more_statuses_are_told_apart_than_a_person_reads() -> None:
 
 
 def test_a_signal_nobody_asked_for_is_named_by_what_it_weighs() -> None:
-    """To name what is worse takes at least what it takes to say that something is."""
+    """Naming a signal takes at least as much evidence as saying that some signal is worse."""
     judgement = judged(requests(1, 3, share=0.05, refused=(0.0, 0.98)), 3.0)
     assert judgement.evidence[0].signal == "refusals"
     assert judgement.evidence[0].log_worse > judgement.log_worse > 0

@@ -64,7 +64,7 @@ def expected_wealth(
 
 
 def one_request(share: float, stable: float, canary: float) -> list[ScoreCount]:
-    """How one request can end, and with which chance."""
+    """How one request can end, with probabilities."""
     return [
         ScoreCount(share, arm, score, weight * chance)
         for arm, weight, rate in ((False, 1 - share, stable), (True, share, canary))

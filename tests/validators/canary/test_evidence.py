@@ -1,11 +1,11 @@
-"""The words: what the report tells at three in the morning."""
+"""The wording of the report that is read at three in the morning."""
 
 import pytest
 
 from tests.validators.canary.test_judge import HISTORY, judged
 from tests.validators.canary.traffic import exchange, requests
 from validators.canary import CanaryPolicy, Latency, begin, judge, report, update
-from validators.canary.evidence import duration, odds
+from validators.canary.evidence import odds
 from validators.canary.figures import figure
 from validators.verdict import Verdict
 
@@ -118,14 +118,6 @@ def test_a_canary_that_fails_all_or_none_is_said_to_in_plain_numbers(
 )
 def test_a_signal_is_shown_in_its_unit(signal: str, value: float | None, text: str) -> None:
     assert figure(signal, value) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(45, "45 s"), (720, "12 min"), (12_000, "3 h 20 min"), (7200, "2 h"), (900_000, "250 h")],
-)
-def test_durations_are_short(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_whoever_looks_is_told_what_kind_of_requests_to_look_for() -> None:

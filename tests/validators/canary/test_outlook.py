@@ -1,4 +1,4 @@
-"""As a canary begins: will it be decided by its deadline?"""
+"""When a canary begins: will it be decided by its deadline?"""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Counting: any batches, bounded state, each unit once, nothing from records that can't be."""
+"""Counting: any batches, bounded state, each unit once, no impossible records."""
 
 from math import inf, nan
 

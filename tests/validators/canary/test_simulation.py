@@ -1,4 +1,4 @@
-"""The promises, on seeded traffic: how often the judge may be wrong, and that it is soon right.
+"""The promises, on seeded traffic: how often the judge may be wrong, and how soon it is right.
 
 Small on purpose, and fixed by their seeds; `benchmarks/judge.py` measures the same at length.
 """
@@ -35,7 +35,7 @@ def ramped(seed: int, errors: tuple[float, float]) -> Iterator[list[Exchange]]:
 
 
 def z_score(state: CanaryState) -> float:
-    """What a two-proportion test makes of the same counts."""
+    """The decision of a two-proportion test on the same counts."""
     (n1, e1), (n0, e0) = (
         (state.requests(arm), state.errors(arm)) for arm in (Arm.CANARY, Arm.STABLE)
     )

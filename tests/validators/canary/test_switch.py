@@ -4,10 +4,10 @@ from random import Random
 
 import pytest
 
+from specs.figures import percent
 from specs.release import BlueGreen
 from specs.traffic import Arm, Exchange
 from validators.canary import switch
-from validators.figures import percent
 from validators.verdict import Verdict
 
 

@@ -1,10 +1,11 @@
-"""A latency says in which part of the distribution the canary is slower; and whom it hurt."""
+"""A latency names the part of the distribution that is slower, and how many callers it hurt."""
 
 from collections.abc import Iterator
 from random import Random
 
 import pytest
 
+from specs.figures import milliseconds, relative
 from specs.traffic import Arm, Exchange
 from tests.validators.canary.traffic import history, requests
 from validators.canary import (
@@ -21,7 +22,6 @@ from validators.canary import (
 )
 from validators.canary.harm import harm
 from validators.canary.tail import SlowAnswers, Tail, tail_of
-from validators.figures import milliseconds, relative
 
 P99 = CanaryPolicy(latencies=(Latency(statistic="p99", margin=0.2),))
 
@@ -78,7 +78,7 @@ def test_what_convicts_is_named_with_the_shares_of_both_arms_beyond_it(
 
 
 def test_a_p99_within_its_limit_that_is_rolled_back_is_no_contradiction() -> None:
-    """p99 itself is up by less than 20 %: what convicts is further out."""
+    """p99 itself is up by less than 20 %; the evidence is further out in the tail."""
     judgement, state = convicted(slowed(0.004, 50.0))
     canary, stable = judgement.canary.p99, judgement.stable.p99
     assert canary is not None

@@ -1,4 +1,4 @@
-"""Requests in flight: slower than each latency that their age has passed, and records."""
+"""Requests in flight count as records, and as slower than every latency below their age."""
 
 from collections.abc import Iterator
 from math import exp
@@ -33,7 +33,7 @@ NO_MARGIN = begin(CanaryPolicy(latencies=(Latency(statistic="p99", margin=0.0),)
 
 
 def look(sent: list[Exchange], since: float, at: float) -> tuple[list[Exchange], list[Waiting]]:
-    """What the router says at a time: what ended since the last look, and what is in flight."""
+    """The router's answer at a time: requests ended since the last look, and those in flight."""
     ends = [(each, each.at + each.latency) for each in sent if each.at <= at]
     ended = [each for each, end in ends if since < end <= at]
     flying = [
@@ -45,7 +45,7 @@ def look(sent: list[Exchange], since: float, at: float) -> tuple[list[Exchange],
 
 
 def first_rollback(sent: list[Exchange], policy: CanaryPolicy, every: float, until: float) -> float:
-    """When a judge that looks that often rolls back; infinite if never."""
+    """When a judge that looks at this interval rolls back; infinite if never."""
     state, at = begin(policy, HISTORY, 0.0), 0.0
     while at < until:
         ended, flying = look(sent, at, at + every)

@@ -34,6 +34,6 @@ def read(
 
 
 def column(loaded: LoadedDataset, name: str = "x") -> tuple[str, list[object]]:
-    """The type and the values of a column that nothing is wrong with."""
+    """The type and the values of a column without problems."""
     assert loaded.checks == ()
     return str(loaded.table[name].type), loaded.table[name].to_pylist()

@@ -1,4 +1,4 @@
-"""From results of Great Expectations, as it really gave them, to sentences. Without running it."""
+"""From recorded results of Great Expectations to sentences, without running it."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Kinds of files, what is wrong with one, and how those of a dataset become one table."""
+"""File formats, their problems, and how the files of a dataset become one table."""
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal

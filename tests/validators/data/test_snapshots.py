@@ -1,4 +1,4 @@
-"""The gate judges the rows of a table as its log says them."""
+"""The gate judges the rows of a table according to its log."""
 
 import datetime as dt
 import subprocess
@@ -20,7 +20,7 @@ from validators.report import Report
 from validators.verdict import Verdict
 
 Files = Mapping[str, tuple[pa.Table, Mapping[str, str | None]]]
-"""By key what a file holds, and the values of its partition."""
+"""The contents of each file, and the values of its partition, by key."""
 
 
 def _objects(

@@ -1,4 +1,4 @@
-"""CSV says no types: what its texts are read as, and that nothing is lost by it."""
+"""CSV has no types: how text is read, and that nothing is lost by it."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal

@@ -81,7 +81,7 @@ class Case(NamedTuple):
     kind: str
     kwargs: dict[str, Any]
     says: str = ""
-    """What the message has to say."""
+    """A part of the message."""
     meta: dict[str, Any] | None = None
 
 
@@ -159,7 +159,7 @@ def _members() -> Iterator[Case]:
 
 
 def _refused() -> Iterator[Case]:
-    """Members and limits that are none of the column's type: named, with the mend."""
+    """Members and limits that do not fit the column's type: named, with the fix."""
     wrong: list[tuple[str, Any, str]] = [
         ("day", "01/05/2024", "write 2024-05-01"),
         ("day", 20240501, "write 2024-05-01"),
@@ -428,7 +428,7 @@ def _types() -> Iterator[Case]:
 
 
 def _conditions() -> Iterator[Case]:
-    """The same question of the rows that a condition leaves: in each, `few` is 2 or 3."""
+    """The same expectation on the rows of a condition: in each, `few` is 2 or 3."""
     left = [
         "day > '2024-05-01'",
         "day64 > '2024-05-01T12:00'",
@@ -487,7 +487,7 @@ def _conditions() -> Iterator[Case]:
 
 
 def _nothing() -> Iterator[Case]:
-    """What has nothing to check passes no check, whatever its kind, unless it may be empty."""
+    """With nothing to check, no expectation passes, whatever its type, unless it may be empty."""
     nobody = {"row_condition": "few > 100", "condition_parser": "pandas"}
     limit, members = {"min_value": 0}, {"value_set": [1]}
     asked: list[tuple[str, dict[str, Any]]] = [

@@ -53,13 +53,13 @@ AUC_PAIRED = {"metric": "roc_auc", "not_worse_than_baseline_by": 0.01}
 
 @dataclass(frozen=True)
 class Bench:
-    """A folder with two files of predictions and what is asked about them."""
+    """A folder with two files of predictions, and the request about them."""
 
     folder: Path
     checks: Sequence[Mapping[str, Any]] = (AUC_LIMIT, AUC_PAIRED)
     slices: Sequence[str] = ()
     gate: Mapping[str, Any] | None = None
-    """More of what the gate says."""
+    """More fields of the gate."""
     columns: Mapping[str, str] | None = None
     same_model: bool = False
     none_because: NoBaseline | None = None
@@ -104,7 +104,7 @@ class Bench:
 
 
 def one(report: Report, name: str, subject: str | None = None) -> Check:
-    """The check of this name, which there must be exactly once."""
+    """The check with this name; there must be exactly one."""
     found = [c for c in report.checks if c.name == name and (not subject or c.subject == subject)]
     assert len(found) == 1, [check.name for check in report.checks]
     return found[0]

@@ -1,4 +1,4 @@
-"""What a reviewer sees: stories of candidates, baselines and the rows they share."""
+"""The reports that reviewers see: stories of candidates, baselines and the rows they share."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_an_equally_good_candidate_passes_with_its_evidence(bench: Bench) -> Non
     assert check.difference is not None
     assert check.interval.low < check.difference < check.interval.high
     assert "4,000 rows" in check.message
-    assert "95% interval" in check.message
+    assert "95 % interval" in check.message
 
 
 def test_a_worse_candidate_fails_and_the_report_says_by_how_much(bench: Bench) -> None:

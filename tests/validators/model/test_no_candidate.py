@@ -1,4 +1,4 @@
-"""A candidate without predictions is never judged well, and the report says whose exam it was."""
+"""A candidate without predictions never passes, and the report says whose evaluation it was."""
 
 import json
 from pathlib import Path

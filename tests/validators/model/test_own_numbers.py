@@ -1,4 +1,4 @@
-"""Numbers of a team's own: each usable in a check, none of them trusted to be a number."""
+"""The team's own numbers: each can be checked, none is trusted to be a number."""
 
 import json
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ NESTED = {
 
 
 class Desk:
-    """A folder with what steps wrote, and what is asked about it."""
+    """A folder with the files that steps wrote, and the request about them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""Several classes with words for labels: what each metric says, and what cannot be judged."""
+"""Several classes with text labels: the value of each metric, and what cannot be judged."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -49,7 +49,7 @@ def scores_of(rows: Mapping[str, Any]) -> NDArray[np.float64]:
 
 
 def by_scikit_learn(rows: Mapping[str, Any]) -> dict[str, float]:
-    """Every metric of several classes, of the words themselves."""
+    """Every metric for several classes, from text labels."""
     label, said, scores = rows["species"], rows["said"], scores_of(rows)
     found = {
         f"{kind}_{average}": of(label, said, average=average, zero_division=0)

@@ -1,4 +1,4 @@
-"""The fast replicates are the metrics themselves, and their intervals cover what they should."""
+"""The fast replicates equal the metrics, and their intervals have the right coverage."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Reports that the renderers' tests share: one as gates make them, and any that types allow."""
+"""Reports for the renderers' tests: realistic ones, and any that the types allow."""
 
 from typing import get_args
 

@@ -1,4 +1,4 @@
-"""Numbers of a team's own in every form of a report: no rows, no interval, and no arrow unasked."""
+"""The team's own numbers in every report format: no rows, no interval, no unknown direction."""
 
 import json
 from collections.abc import Callable

@@ -1,0 +1,231 @@
+"""What comes between a rollout and its end, and what is told of it."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from controller.machine.actions import Background, RunSmoke, WriteEnvironment
+from controller.machine.core import Action, Envelope
+from controller.machine.environments.environment import ObservedEnvironment
+from controller.machine.environments.promotion import CANARY, SMOKE_DEADLINE, STARTING
+from controller.machine.incidents import rolled_back
+from deployers.protocol import ServerStatus, Traffic
+from tests.controller.machine.kit import version
+from tests.controller.machine.site import Site, ref, running
+
+TOLD = "json://on-call"
+
+
+@dataclass
+class Trouble(Site):
+    """A site whose smoke requests, servers or router keep silent."""
+
+    smoke_ends: bool = True
+    asked: int = 0
+    """How often smoke requests were sent."""
+    moved_away: bool = False
+    """The servers are gone: none is ready, and none has an address."""
+    router_is_read: bool = True
+    written: list[str] = field(default_factory=list)
+    """The subjects of the commits."""
+
+    def _effect(self, action: Action) -> list[Envelope] | None:
+        if isinstance(action, RunSmoke):
+            self.asked += 1
+            if not self.smoke_ends:
+                return []
+        if isinstance(action, WriteEnvironment):
+            self.written.append(action.subject)
+        return super()._effect(action)
+
+    def observe(self) -> ObservedEnvironment:
+        seen = super().observe()
+        if not self.moved_away:
+            return seen
+        servers = tuple(
+            ServerStatus(name=each.name, alive=False, ready=False) for each in seen.deployed.servers
+        )
+        return seen.model_copy(
+            update={"deployed": seen.deployed.model_copy(update={"servers": servers})}
+        )
+
+    def _traffic(self) -> Traffic | None:
+        return super()._traffic() if self.router_is_read else None
+
+
+def site(name: str = "production") -> Trouble:
+    return Trouble({n: version(n) for n in range(1, 4)}, name=name)
+
+
+def canary(one: Trouble, number: int) -> Trouble:
+    """The site while a canary of that version has its share."""
+    one.release(number)
+    while not (one.env.rollout and one.env.rollout.step >= 0):
+        one.turn()
+    return one
+
+
+def test_smoke_requests_that_do_not_end_stop_the_release_and_say_so() -> None:
+    one = site("staging")
+    one.smoke_ends = False
+    one.release(1)
+    one.run(5)
+    assert one.env.rollout is not None
+    one.turn(SMOKE_DEADLINE - 10)
+    assert one.env.rollout is not None
+    one.run(2, 10.0)
+    assert one.env.rollout is None
+    assert one.serves is None
+    assert one.alerts("firing") == ["mean/staging/gate_failed/mean-staging-1"]
+    assert "The smoke requests did not end." in one.told[-1].incident.what
+
+
+def test_smoke_requests_wait_for_a_server_that_went_away() -> None:
+    one = site("staging")
+    one.release(1)
+    one.turn()
+    while one.env.rollout is None or one.env.rollout.ready is None:
+        one.turn()
+    one.moved_away = True
+    one.run(10)
+    assert (one.asked, one.serves) == (0, None)
+    assert one.env.rollout.ready is None  # it is waited for anew, until the deadline
+    one.moved_away = False
+    one.run(10)
+    assert (one.asked, one.serves) == (1, 1)
+
+
+def test_a_canary_is_given_up_when_a_person_stops_all_serving() -> None:
+    one = canary(running(site(), 1), 2)
+    one.edit(version=None)
+    one.run(5)
+    assert one.env.rollout is None
+    assert one.serves is None
+    assert one.env.stopped is not None
+    assert one.env.stopped.version == ref(one, 2)
+    assert one.env.former[0] == ref(one, 1)
+    assert one.env.quarantine == ()
+
+
+def test_a_canary_whose_router_cannot_be_read_is_held_at_its_deadline() -> None:
+    one = running(site(), 1)
+    one.router_is_read = False
+    canary(one, 2)
+    one.run(100)
+    assert one.serves == 1
+    assert one.env.rollout is not None
+    assert one.env.rollout.judgement is not None
+    assert one.env.rollout.judgement.canary.requests == 0
+    assert one.env.rollout.judgement.window > 60
+
+
+def test_who_is_woken_by_a_server_that_is_down_is_who_the_spec_names() -> None:
+    one = running(site(), 1)
+    one.never_ready = {1}
+    one.run(60)
+    (told,) = [each for each in one.told if each.status == "firing"]
+    assert (told.event, told.to) == ("stuck", TOLD)
+
+
+def test_the_end_of_a_rollback_names_what_was_rolled_back() -> None:
+    one = running(site(), 1)
+    one.faulty = {2}
+    one.release(2)
+    one.run(40)
+    (end,) = [each for each in one.told if each.status == "resolved"]
+    assert end.incident.title == "mean: the rollback of v2 in production is done"
+    assert end.to == TOLD
+
+
+def test_the_end_of_an_older_rollback_names_nothing_that_it_was_not() -> None:
+    one = running(site(), 1)
+    one.faulty = {2}
+    one.release(2)
+    while not one.alerts("firing"):
+        one.turn(apply=True)
+    alert = "mean/production/rollback/mean-production-99"
+    one.state = one.env.model_copy(update={"alerts": (alert,)})
+    one.run(20)
+    (end,) = [each for each in one.told if each.alert == alert]
+    assert end.incident.title == "mean: the rollback in production is done"
+
+
+@pytest.mark.parametrize(
+    ("hurt", "did", "was"),
+    [("14 of 412 requests failed", "rolled back", True), ("", "will not get", False)],
+)
+def test_what_no_request_has_reached_was_not_rolled_back(hurt: str, did: str, was: bool) -> None:
+    background = Background(rollout="mean-production-2", because="it passed", since=(), hurt=hurt)
+    bad, now = version(2).ref, version(1).ref
+    told = rolled_back("mean", "production", bad, now, "it fails", (), background)
+    assert told.title == f"mean: production {did} v2"
+    assert not told.needs_human
+    assert (told.was, told.now) == (str(bad) if was else None, str(now))
+    assert told.background == background
+
+
+def test_what_cannot_be_brought_up_is_told_with_what_is_known_of_it() -> None:
+    one = running(site(), 1)
+    one.refuses_deploys = True
+    one.release(2)
+    one.run(5)
+    assert one.told[-1].incident.now == str(ref(one, 1))
+    background = one.told[-1].incident.background
+    assert background is not None
+    assert background.rollout == "mean-production-2"
+    assert background.beside == str(ref(one, 1))
+    assert background.since[0].what == "its server was started"
+
+
+def test_a_rollout_is_looked_at_as_often_as_its_phase_asks_for() -> None:
+    one = running(site(), 1)
+    one.never_ready = {2}
+    one.release(2)
+    starting = [one.turn().requeue_after for _ in range(5)][-1]
+    one.never_ready = set()
+    canary(one, 2)
+    growing = one.turn().requeue_after
+    assert (starting, growing) == (STARTING, CANARY)
+
+
+def test_what_did_not_start_is_told_with_what_serves_instead() -> None:
+    one = running(site(), 1)
+    one.never_ready = {2}
+    one.release(2)
+    one.run(80)
+    assert one.told[-1].event == "gate_failed"
+    assert one.told[-1].incident.now == str(ref(one, 1))
+
+
+def test_the_history_tells_a_promotion_from_a_way_back() -> None:
+    one = running(site(), 1, 2)
+    one.say("rollback", by="ada")
+    one.run(10)
+    assert one.serves == 1
+    assert one.written[0] == "promote v1 in production"
+    assert one.written[-1] == "roll back to v1 in production"
+
+
+def test_who_wants_back_to_what_is_quarantined_is_told_what_lifts_that() -> None:
+    one = running(site(), 1, 2)
+    one.put_on_the_list(1)
+    one.run(3)
+    one.say("rollback", by="ada", to=1)
+    one.run(3)
+    assert one.serves == 2
+    incident = one.told[-1].incident
+    assert "v1 is quarantined: `headgate retry mean/production --version 1` lifts" in incident.what
+    one.say("rollback", by="ada", to=2)
+    one.run(3)
+    assert "v2 is what serves here" in one.told[-1].incident.what
+
+
+def test_a_retry_of_what_serves_is_over_at_once() -> None:
+    one = running(site(), 1)
+    one.faulty = {2}
+    one.release(2)
+    one.run(40)
+    assert one.env.stopped is not None
+    one.say("retry", by="ada", version=1)
+    one.run(3)
+    assert (one.env.stopped, one.env.rollout, one.serves) == (None, None, 1)
