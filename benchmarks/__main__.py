@@ -22,17 +22,17 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "judge": (["--seconds", "60"],),
     "canaries": (),
 }
-"""Modules of this package, and what to give their `main`, so that each takes a minute or two."""
+"""Modules of this package, with arguments for their `main` so that each takes a minute or two."""
 
 
 def main() -> None:
-    """Run what is named, or all."""
+    """Run the named benchmarks, or all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     names = parser.parse_args().names or list(BENCHMARKS)
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
-        parser.error(f"there is no {unknown[0]}; there are {', '.join(BENCHMARKS)}")
+        parser.error(f"there is no benchmark {unknown[0]}; choose from {', '.join(BENCHMARKS)}")
     rows: list[Row] = []
     for name in names:
         print(f"-- {name}", flush=True)

@@ -1,4 +1,4 @@
-"""How soon a bad canary is decided on, and how many requests it is given until then.
+"""How soon a bad canary is decided, and how many requests it gets until then.
 
 Each kind of `tests/scenarios/bad_canaries.py` goes the whole way: committed, tried in staging, then
 half of about 400 requests a second in production until the judge, which looks twice a second, has
@@ -17,7 +17,7 @@ REFERENCE = "errors 5 %"
 
 
 async def decided() -> dict[Case, Seen]:
-    """What became of each, in one world."""
+    """How each was decided, in one world."""
     seen = {}
     with tempfile.TemporaryDirectory() as folder:
         async with trial(Path(folder)) as production:
@@ -33,7 +33,7 @@ async def decided() -> dict[Case, Seen]:
 
 
 def main() -> list[Row]:
-    """Print what became of each; a row for each that was not promoted."""
+    """Print how each was decided, and return a row for each that was not promoted."""
     seen = asyncio.run(decided())
     reference = next(one for case, one in seen.items() if case.kind == REFERENCE)
     return [

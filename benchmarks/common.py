@@ -16,7 +16,7 @@ from controller.store.sqlite import SqliteStore
 from controller.wiring.controller import serve
 
 PATIENCE = 300.0
-"""Seconds after which a benchmark that does not go on has failed."""
+"""Seconds without progress after which a benchmark fails."""
 
 REPOSITORY = "octo/bench"
 
@@ -27,13 +27,13 @@ metadata: {{name: push}}
 steps:
   step: {{run: "sh -c 'echo {number} > $0' {{outputs.out}}", outputs: {{out: out}}}}
 """
-"""The spec of one step that another `number` makes run again."""
+"""The spec of one step; another `number` makes it run again."""
 
 T = TypeVar("T")
 
 
 class Row(NamedTuple):
-    """One measured value beside what it is held against, in the same unit."""
+    """A measured value and its reference, in the same unit."""
 
     what: str
     measured: float
@@ -137,12 +137,12 @@ class Project:
         _git(self._work, "commit", "-q", "-m", "measure")
 
     async def push(self) -> float:
-        """Push, and say when that was done, in seconds since the epoch."""
+        """Push, and return when that was done, in seconds since the epoch."""
         await asyncio.to_thread(_git, self._work, "push", "-q", "origin", "HEAD:main")
         return time.time()
 
     async def run(self, name: str) -> Run | None:
-        """The run, once there is one."""
+        """Wait for the run."""
         record = await self.store.get(Key("run", name))
         return parsed(Run, record.body) if record else None
 

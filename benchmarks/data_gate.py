@@ -1,4 +1,4 @@
-"""The data gate on a million rows, beside a bare script that uses Great Expectations.
+"""The data gate on a million rows, against a bare script that uses Great Expectations.
 
 `python -m benchmarks.data_gate [ROWS]` prints, in seconds: what the bare script needs for the
 import and for the validation of a frame in memory, its whole process (start, import, reading the
@@ -90,7 +90,7 @@ def _timed(command: list[str]) -> tuple[float, str]:
 
 
 def _checked(folder: Path) -> int:
-    """How many checks the gate made, all of which have to pass."""
+    """The number of checks, all of which must pass."""
     checks = json.loads((folder / "report.json").read_text())["checks"]
     assert all(check["verdict"] == "PASS" for check in checks)
     return len(checks)

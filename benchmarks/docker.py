@@ -1,4 +1,4 @@
-"""What containers cost: a step's start and end, and a change of weight between two servers.
+"""The cost of containers: starting and ending a step, and changing weights between two servers.
 
 Needs a Docker Engine at DOCKER_HOST or the usual socket. Callers, router and containers share this
 machine's cores over loopback.
@@ -26,9 +26,9 @@ from tests.deployers.test_containers import Place
 from tests.engine import make_image
 
 STEPS = 15
-"""Steps, and as many of `docker run`, in turns."""
+"""Steps, and as many `docker run`s, alternating."""
 CHANGES = 100
-"""Changes of the weight, from nothing to all and back."""
+"""Changes of the weight, from 0 to 1 and back."""
 CALLERS = 4
 SETTLE = 0.1
 """Seconds between two changes."""
@@ -92,7 +92,7 @@ async def _weights(root: Path, host: str, image: str) -> tuple[float, float, int
 
 
 class Log:
-    """The router's records, read along."""
+    """The router's records, as they come."""
 
     def __init__(self, deployer: LocalDeployer) -> None:
         self._deployer = deployer
@@ -100,7 +100,7 @@ class Log:
         self._after = 0
 
     async def first(self, arm: Arm, began: float) -> float:
-        """Seconds from a change that began then to the first request of that arm."""
+        """Seconds from a change at that time to the first request of the arm."""
         while True:
             page = await self._deployer.traffic(PLACE, self._epoch, self._after)
             self._epoch, self._after = page.epoch, page.next

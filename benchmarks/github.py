@@ -1,4 +1,4 @@
-"""What GitHub's webhooks cost, and what they save.
+"""The cost of GitHub's webhooks, and the time they save.
 
 Acknowledgements per second, each with its hint stored durably: the server is a process of its own
 with SQLite behind it, as in the controller; it is held against the store alone, which takes one
@@ -41,9 +41,9 @@ CONNECTIONS = 16
 SECONDS = 5.0
 PUSHES = 15
 FIRST = 3
-"""Pushes beforehand that are not counted: the first imports what talks to GitHub."""
+"""Warm-up pushes: the first imports the code that talks to GitHub."""
 PAUSE = 1.0
-"""Seconds between pushes, so that the run of one is out of the way of the next."""
+"""Seconds between pushes, so that their runs do not overlap."""
 BODY = json.dumps(
     {
         "action": "synchronize",
@@ -55,7 +55,7 @@ SIGNATURE = hmac.new(SECRET.encode(), BODY, hashlib.sha256).hexdigest()
 
 
 async def server(database: Path) -> None:
-    """Serve until killed; says its port first."""
+    """Print the port, then serve until killed."""
     store = await SqliteStore.open(database)
 
     async def send(envelope: Envelope) -> None:
@@ -67,7 +67,7 @@ async def server(database: Path) -> None:
 
 
 async def caller(port: int, deliveries: Iterator[int], until: float) -> list[float]:
-    """Seconds that each answer took, one request after the other."""
+    """Seconds that each answer took, with one request at a time."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     took: list[float] = []
     while time.perf_counter() < until:
@@ -108,7 +108,7 @@ async def acknowledged(folder: Path) -> list[float]:
 
 
 async def stored(folder: Path) -> float:
-    """Messages per second that the store takes with as many askers and no HTTP."""
+    """Messages per second that the store takes with as many clients and no HTTP."""
     store = await SqliteStore.open(folder / "bare.db")
     numbers = count()
     until = time.perf_counter() + SECONDS
@@ -128,7 +128,7 @@ async def stored(folder: Path) -> float:
 
 
 async def checked(root: Path, github: GitHub, port: int) -> list[float]:
-    """Seconds from each push, as GitHub has it, until its check run is there."""
+    """Seconds from each push, by GitHub's time, until its check run exists."""
     app = github.app()
     settings = {
         "url": github.url,

@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from benchmarks.common import Row
 from specs.traffic import Arm, Exchange
 from validators.canary import (
+    CanaryPolicy,
+    CanaryState,
     Latency,
-    Policy,
-    State,
     begin,
     families,
     judge,
     latency,
     update,
 )
-from validators.canary.bets import RATIOS, Outcome, ratio
+from validators.canary.bets import RATIOS, ScoreCount, ratio
 from validators.canary.outlook import outlook
 from validators.canary.policy import STATUSES
 
@@ -42,7 +42,7 @@ CENTRE, SPREAD = -3.0, 0.5
 
 
 class World(NamedTuple):
-    """How requests come and end."""
+    """How requests arrive and end."""
 
     rate: float
     shares: tuple[float, ...]
@@ -96,7 +96,7 @@ def records(traffic: Traffic) -> list[Exchange]:
     ]  # fmt: skip
 
 
-def start(policy: Policy, random: np.random.Generator) -> State:
+def start(policy: CanaryPolicy, random: np.random.Generator) -> CanaryState:
     """A canary after an uneventful past."""
     known = np.exp(CENTRE + SPREAD * random.standard_normal(5000))
     past = (Exchange(i, -1.0, Arm.STABLE, 0.0, 200, float(y)) for i, y in enumerate(known))
@@ -106,7 +106,7 @@ def start(policy: Policy, random: np.random.Generator) -> State:
 class Paths:
     """Logarithms of the evidence at the end of each second of one canary."""
 
-    def __init__(self, state: State, traffic: Traffic) -> None:
+    def __init__(self, state: CanaryState, traffic: Traffic) -> None:
         self.state, self.traffic = state, traffic
         self.second = np.minimum(traffic.at.astype(int), SECONDS - 1)
 
@@ -164,7 +164,7 @@ class Paths:
         return mean
 
     def wealth(self, signal: str) -> Floats:
-        """The wealth of the bet on a signal; nobody is refused here."""
+        """The wealth of the bet on a signal; no request is refused here."""
         if signal in STATUSES:
             return np.zeros((SECONDS, len(RATIOS)))
         return self.errors() if signal == "errors" else self.latency()
@@ -177,12 +177,12 @@ class Paths:
 
 @lru_cache
 def _error_gains(share: float, canary: bool) -> Floats:
-    return np.asarray(ratio([Outcome(share, canary, 1.0, 1)]))
+    return np.asarray(ratio([ScoreCount(share, canary, 1.0, 1)]))
 
 
 @lru_cache
 def _latency_gains(bins: latency.Bins, share: float) -> Floats:
-    """What each expert (columns) gains by one answer in each bin, stable's bins first."""
+    """The gain of each expert (columns) from one answer in each bin, stable's bins first."""
     size = len(bins.reference)
     ends = np.eye(2 * size, dtype=int).tolist()
     return np.asarray([latency.wealth(bins, [(share, e[:size], e[size:])]) for e in ends])
@@ -190,7 +190,7 @@ def _latency_gains(bins: latency.Bins, share: float) -> Floats:
 
 @lru_cache(maxsize=256)
 def _failed_gains(bins: latency.Bins, share: float, canary: bool, passed: int) -> Floats:
-    """What each expert gains by one failed request whose age has passed so many thresholds."""
+    """The gain of each expert from one failed request whose age has passed so many thresholds."""
     end = [int(i == passed) for i in range(latency.PASSES)]
     none = [0] * latency.PASSES
     unended = (share, none, end) if canary else (share, end, none)
@@ -204,8 +204,8 @@ def _log_sum(logs: Floats) -> Floats:
     return total
 
 
-def canaries(world: World, policy: Policy, budget: float, seed: int = 0) -> Iterator[Paths]:
-    """Canaries of one world until the seconds of CPU are spent; twenty at least."""
+def canaries(world: World, policy: CanaryPolicy, budget: float, seed: int = 0) -> Iterator[Paths]:
+    """Canaries of one world until the CPU seconds are used up; at least twenty."""
     random, spent = np.random.default_rng(seed), time.process_time() + budget
     state = start(policy, random)
     for i in range(100_000):
@@ -217,15 +217,15 @@ def canaries(world: World, policy: Policy, budget: float, seed: int = 0) -> Iter
         yield paths
 
 
-BOTH = Policy(latencies=(Latency(statistic="p99", margin=0.0),), deadline=SECONDS)
-MARGIN = Policy(deadline=SECONDS)
-ERRORS = Policy(latencies=(), deadline=SECONDS)
+BOTH = CanaryPolicy(latencies=(Latency(statistic="p99", margin=0.0),), deadline=SECONDS)
+MARGIN = CanaryPolicy(deadline=SECONDS)
+ERRORS = CanaryPolicy(latencies=(), deadline=SECONDS)
 ALONE = ERRORS.model_copy(update={"refusals_margin": None, "others_margin": None})
-PLAIN = Policy(latencies=(), deadline=60)
-TAIL = Policy(
+PLAIN = CanaryPolicy(latencies=(), deadline=60)
+TAIL = CanaryPolicy(
     errors_margin=None, latencies=(Latency(statistic="p99", margin=0.0),), deadline=SECONDS
 )
-MEAN = Policy(
+MEAN = CanaryPolicy(
     errors_margin=None, latencies=(Latency(statistic="mean", margin=0.0),), deadline=SECONDS
 )
 
@@ -237,7 +237,7 @@ def first(path: Floats, limit: float) -> int | None:
 
 
 def naive(paths: Paths) -> int | None:
-    """What a two-proportion z-test that is looked at every second would have done."""
+    """The decisions of a two-proportion z-test that is evaluated every second."""
     sums = [
         np.cumsum(np.bincount(paths.second[mask], minlength=SECONDS))
         for arm in (paths.traffic.canary, ~paths.traffic.canary)
@@ -251,7 +251,7 @@ def naive(paths: Paths) -> int | None:
 
 
 def false_rollback(budget: float) -> None:
-    """Canaries that are no different."""
+    """Canaries like stable."""
     print(f"\nFalse rollbacks at alpha = {ALPHA:.0%}, looking every second for 30 minutes")
     print(f"{'':44}{'canaries':>9}{'judge':>16}{'naive z-test':>14}")
     worlds = [
@@ -284,7 +284,7 @@ def detection(budget: float) -> None:
     traffics = [("10/s, 5 %", 10.0, 0.05), ("10/s, 50 %", 10.0, 0.5), ("100/s, 5 %", 100.0, 0.05)]
     print(f"{'':44}" + "".join(f"{name:>22}" for name, _, _ in traffics))
     late = {"errors": (0.001, 0.01), "since": 900.0}
-    rows: list[tuple[str, Policy, dict[str, Any]]] = [
+    rows: list[tuple[str, CanaryPolicy, dict[str, Any]]] = [
         ("errors 0.1 -> 1 %", ERRORS, {"errors": (0.001, 0.01)}),
         ("errors 0.1 -> 1 %, no statuses watched", ALONE, {"errors": (0.001, 0.01)}),
         ("errors 0.1 -> 1 %, with latency", MARGIN, {"errors": (0.001, 0.01)}),
@@ -322,7 +322,7 @@ def _detected(runs: Iterator[Paths], since: float) -> str:
 
 
 def promotion(budget: float) -> None:
-    """Canaries that are no different, until their errors are shown to be within the margin."""
+    """Canaries like stable, until their errors are shown to be within the margin."""
     print("\nPromotion by errors within 0.5 points, no difference at 0.1 %: median seconds")
     for chance in (0.01, 0.05):
         policy = ERRORS.model_copy(update={"false_promotion": chance})
@@ -339,12 +339,12 @@ def promotion(budget: float) -> None:
             )
 
 
-def _promoted(paths: Paths, policy: Policy) -> float:
+def _promoted(paths: Paths, policy: CanaryPolicy) -> float:
     state = start(policy, np.random.default_rng(0))
     share = float(paths.traffic.share[0])
     ends = [(canary, score) for canary in (False, True) for score in (1.0, 0.0)]
     gains = np.asarray(
-        [families.safety(state, "errors", [Outcome(share, c, y, 1)]) for c, y in ends]
+        [families.safety(state, "errors", [ScoreCount(share, c, y, 1)]) for c, y in ends]
     )
     kind = 2 * paths.traffic.canary + ~paths.traffic.failed
     counts = np.bincount(paths.second * 4 + kind, minlength=SECONDS * 4).reshape(SECONDS, 4)
@@ -382,7 +382,7 @@ def limit(budget: float) -> list[Row]:
 
 
 def informed(rho: float, base: float, worse: float) -> float:
-    """I(A; Y): what an outcome tells of its arm, in nats; `rho` is the canary's share.
+    """I(A; Y): the information of an outcome about its arm, in nats; `rho` is the canary's share.
 
     A test that errs with a chance of alpha whatever the common rate needs at least
     log(1 / alpha) / I requests on average.
@@ -397,8 +397,8 @@ def _divergence(p: float, q: float) -> float:
 
 
 def _requests_needed(share: float, base: float, worse: float, random: np.random.Generator) -> int:
-    canary = np.asarray(ratio([Outcome(share, True, 1.0, 1)]))
-    stable = np.asarray(ratio([Outcome(share, False, 1.0, 1)]))
+    canary = np.asarray(ratio([ScoreCount(share, True, 1.0, 1)]))
+    stable = np.asarray(ratio([ScoreCount(share, False, 1.0, 1)]))
     chance = share * worse + (1 - share) * base
     wealth, requests = np.zeros(len(canary)), 0
     while np.log(np.mean(np.exp(wealth))) < np.log(1 / ALPHA):
@@ -408,7 +408,7 @@ def _requests_needed(share: float, base: float, worse: float, random: np.random.
 
 
 def cost(budget: float) -> None:
-    """Time per record and per look of the product itself, and the size of what is stored."""
+    """Time per record and per judgement of the product itself, and the size of its state."""
     random = np.random.default_rng(5)
     state = start(MARGIN, random)
     traffic = records(simulate(World(100.0, (0.05,)), random))
@@ -421,7 +421,7 @@ def cost(budget: float) -> None:
     print(f"  state after {len(traffic):,} records: {len(full.model_dump_json()):,} bytes of JSON")
 
 
-def _one_by_one(state: State, traffic: Sequence[Exchange]) -> None:
+def _one_by_one(state: CanaryState, traffic: Sequence[Exchange]) -> None:
     for each in traffic:
         state = update(state, [each])
 

@@ -1,4 +1,4 @@
-"""A dataset version of 100,000 and of 1,000,000 objects in S3, beside the bare listing of the same.
+"""Dataset versions of 100,000 and 1,000,000 objects in S3, against a bare listing of the same.
 
 `python -m benchmarks.manifests [OBJECTS ...]` prints seconds and peak memory, each of a process of
 its own, of: obstore's listing alone, a first manifest, a look whether all of it is there still, as

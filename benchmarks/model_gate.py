@@ -1,4 +1,4 @@
-"""What the model gate costs: paired intervals on a year of flights, against scikit-learn in a loop.
+"""The cost of the model gate: paired intervals on a year of flights, against a scikit-learn loop.
 
 336,776 rows, 1,000 resamples, two models, ROC AUC, and 19 slices of two columns. The loop is what
 one would write first: draw rows, call `roc_auc_score` for both models. It is timed on a few
@@ -19,8 +19,8 @@ from benchmarks.common import Row
 from specs.gates import ModelGate
 from specs.metrics import Task
 from validators.model.gate import judge
-from validators.model.measure import Outcome
-from validators.model.request import BaselinePredictions, Request
+from validators.model.measure import EvaluatedRows
+from validators.model.request import BaselinePredictions, ModelGateRequest
 from validators.model.study import Measurement, Subset, study
 
 ROWS = 336_776
@@ -59,7 +59,7 @@ def main() -> list[Row]:
 
 
 def _fast(late: Floats, scores: list[Floats]) -> float:
-    one, other = (Outcome(Task.BINARY, late, score) for score in scores)
+    one, other = (EvaluatedRows(Task.BINARY, late, score) for score in scores)
     found = study(one, other, [(Subset(), ["roc_auc"])], RESAMPLES, seed=0)[None, "roc_auc"]
     assert isinstance(found, Measurement)
     return found.gain(0.95).deviation
@@ -76,7 +76,7 @@ def _naive(late: Floats, scores: list[Floats], source: np.random.Generator) -> f
 
 def _request(
     folder: Path, late: Floats, scores: list[Floats], source: np.random.Generator
-) -> Request:
+) -> ModelGateRequest:
     shared = {
         "id": np.arange(ROWS),
         "late": late,
@@ -94,7 +94,7 @@ def _request(
             {"metric": "roc_auc", "not_worse_than_baseline_by": 0.005},
         ],
     }
-    return Request(
+    return ModelGateRequest(
         subject="candidate",
         candidate=folder / "candidate",
         baseline=BaselinePredictions(path=folder / "baseline", subject="baseline"),

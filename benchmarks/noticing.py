@@ -1,4 +1,4 @@
-"""How long after a change in a local dataset its run exists, where only watching can have told.
+"""How long after a change in a local dataset its run exists, if only watching can notice it.
 
 `bucket_poll` is an hour and `quiet` nothing. A file counts as written when it was left alone for a
 second, so that is what a change of files is held against; a commit of a table is whole at once.
@@ -20,7 +20,7 @@ from benchmarks.common import Project, Row, until
 from controller.buckets.local import SETTLED_AFTER
 
 AIM = 2.0
-"""Seconds within which new data is to be noticed."""
+"""Seconds within which new data should be noticed."""
 TIMES = 5
 """Changes of each kind."""
 _SPEC = """\
@@ -70,11 +70,11 @@ KINDS: dict[str, tuple[Callable[[Path, int], None], float]] = {
     "a file in new folders": (_below, SETTLED_AFTER),
     "a commit of a Delta table": (_commit, AIM),
 }
-"""What changes the data, and the seconds that it is held against."""
+"""The changes, and the seconds within which they should be noticed."""
 
 
 async def delays(root: Path, change: Callable[[Path, int], None]) -> list[float]:
-    """Seconds from the end of each change until its run was made."""
+    """Seconds from the end of each change until its run exists."""
     data = root / "data"
     if change is _commit:
         change(data, 0)

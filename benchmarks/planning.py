@@ -1,4 +1,4 @@
-"""The CPU of `headgate plan` where all is cached: the process and every git that it starts."""
+"""The CPU time of `headgate plan` if all is cached: the process and every git that it starts."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ SETTINGS = "home: {home}\nrepositories: [{{name: team, url: {remote}}}]\ndata_ro
 
 
 def cpu(command: tuple[str, ...], folder: Path, environ: dict[str, str]) -> float:
-    """Seconds of user and system time of a command and all that it waited for."""
+    """Seconds of user and system time of a command and the processes it waited for."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, cwd=folder, env=environ, check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -27,7 +27,7 @@ def cpu(command: tuple[str, ...], folder: Path, environ: dict[str, str]) -> floa
 
 
 async def _released(root: Path) -> World:
-    """A world whose pipeline is in production and rests."""
+    """A world whose pipeline is in production and idle."""
     world = await World.make(root)
     world.push("Add the pipeline")
     async with world.controller():
@@ -42,7 +42,7 @@ def main() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         world = asyncio.run(_released(root))
-        # As where it is installed: with compiled modules, which the first round writes.
+        # With compiled modules, as installed; the first round writes them.
         environ = {**os.environ, "PYTHONPYCACHEPREFIX": str(root / "compiled")}
         environ.pop("PYTHONDONTWRITEBYTECODE", None)
         said = subprocess.run(

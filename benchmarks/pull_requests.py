@@ -1,4 +1,4 @@
-"""What a pull request costs in calls of GitHub's API, which allows an app 5,000 an hour or more.
+"""The calls of GitHub's API that a pull request takes; an app has 5,000 an hour or more.
 
 A life: opened, planned, run, reported, merged, and main's check concluded; with webhooks, on the
 double of `tests/doubles`. And a crowd: as many open at once as `CROWD`, each with a run of its own,
@@ -71,7 +71,7 @@ def propose(github: GitHub, repository: Repository, number: int) -> tuple[str, i
 
 
 async def commented(github: GitHub, repository: Repository, pulls: Sequence[int]) -> None:
-    """Wait until the comment of each pull request tells how its run ended."""
+    """Wait until the comment of each pull request says how its run ended."""
 
     async def look() -> bool | None:
         bodies = [github.comments(repository, repository.issues[number]) for number in pulls]
@@ -100,7 +100,7 @@ async def life(root: Path, github: GitHub) -> tuple[Cost, Cost]:
 
 
 async def crowd(root: Path, github: GitHub, number: int) -> tuple[Cost, float]:
-    """So many at once; and the seconds until all have their reports."""
+    """Several pull requests at once, and the seconds until all have their reports."""
     async with watched(root, github) as repository:
         before, began = len(github.calls()), time.perf_counter()
         opened = [

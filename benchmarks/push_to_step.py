@@ -16,11 +16,11 @@ from benchmarks.common import SPEC, Project, Row, until
 PUSHES = {0.5: 20, 1.0: 20, 2.0: 15}
 """Pushes by the polling interval in seconds."""
 FIRST = 3
-"""Pushes beforehand that are not counted: the first builds an environment."""
+"""Warm-up pushes: the first builds an environment."""
 
 
 async def delays(root: Path, interval: float, pushes: int) -> list[float]:
-    """Seconds from the end of each push until its step was started."""
+    """Seconds from the end of each push until its step starts."""
     moments = random.Random(int(interval * 1000))
     found = []
     async with Project.running(root, poll=interval) as project:

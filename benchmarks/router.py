@@ -1,4 +1,4 @@
-"""What the traffic router costs: requests per second and latency against the server itself.
+"""The cost of the traffic router: requests per second and latency, against the server itself.
 
 Server, router and load share this machine's cores over loopback, so read the ratios. The server
 answers a prediction of a few bytes at once, which makes the router's share as large as it gets.
@@ -54,14 +54,14 @@ class Server(asyncio.Protocol):
 
 @dataclass
 class Tally:
-    """What the callers saw."""
+    """The results of the callers."""
 
     latencies: list[float] = field(default_factory=list)
     failed: int = 0
 
 
 class Caller(asyncio.Protocol):
-    """Sends one request after the other until it is told to stop."""
+    """Sends one request after the other until told to stop."""
 
     def __init__(self, tally: Tally, until: Callable[[], bool]) -> None:
         self._tally, self._until = tally, until
@@ -95,7 +95,7 @@ class Caller(asyncio.Protocol):
 
 
 async def load(port: int, connections: int, until: Callable[[], bool]) -> Tally:
-    """Keep so many callers busy until told to stop."""
+    """Keep a number of callers busy until told to stop."""
     tally = Tally()
     loop = asyncio.get_running_loop()
     made = [
@@ -130,7 +130,7 @@ async def dropped(folder: Path, routing: Routing, port: int, changes: int) -> tu
 
 
 def per_record() -> float:
-    """Microseconds to remember one request."""
+    """Microseconds to record one request."""
     ring, count = Ring(), 200_000
     begun = time.perf_counter()
     for _ in range(count):
@@ -139,7 +139,7 @@ def per_record() -> float:
 
 
 async def measure(folder: Path, seconds: float) -> list[Row]:
-    """Start two servers and a router, and print what they do."""
+    """Start two servers and a router, and print their figures."""
     ports = [free_port(), free_port()]
     servers = [
         subprocess.Popen(  # noqa: ASYNC220 - nothing else runs yet
@@ -203,7 +203,7 @@ async def settled(folder: Path, routing: Routing) -> int:
 
 
 async def serve(port: int) -> None:
-    """Be the server."""
+    """Run the server."""
     server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", port)
     await server.serve_forever()
 

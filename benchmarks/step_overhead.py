@@ -1,4 +1,4 @@
-"""What a step costs above its process: a chain of 100 no-ops, against a bare shell loop; and what
+"""The cost of a step beyond its process: a chain of 100 no-ops, against a bare shell loop; and what
 it costs to be confined.
 
 Each step is a small shell that writes its number to its output, and reads what the step before
@@ -46,7 +46,7 @@ def spec(round_: int) -> str:
 
 
 def loop(folder: Path) -> float:
-    """Seconds that a shell needs for the same commands."""
+    """Seconds that a shell takes for the same commands."""
     script = "\n".join(
         f"{COMMAND} 0.{step} {shlex.quote(str(folder / f'out{step}'))}" for step in range(STEPS)
     )
@@ -56,7 +56,7 @@ def loop(folder: Path) -> float:
 
 
 async def chain(root: Path) -> list[float]:
-    """Seconds that each run needed, but for the first."""
+    """Seconds that each run took, without the first."""
     found = []
     async with Project.running(root, poll=2.0) as project:
         for round_ in range(ROUNDS + 1):
@@ -67,7 +67,7 @@ async def chain(root: Path) -> list[float]:
                 run = await project.run(name)
                 return run if run and run.finished is not None else None
 
-            run = await until(ended, pause=0.25)  # a look costs the controller time, too
+            run = await until(ended, pause=0.25)  # polling costs the controller time, too
             assert run.finished is not None
             assert run.outcome == "passed", run
             assert all(node.phase == "succeeded" for node in run.nodes.values())
@@ -77,7 +77,7 @@ async def chain(root: Path) -> list[float]:
 
 
 def confining(folder: Path) -> float | None:
-    """How many times as long the same commands take one by one when each is confined."""
+    """By which factor confinement slows down the same commands, one by one."""
     found = confinement(())
     if not found.works:
         return None

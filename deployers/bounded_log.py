@@ -15,7 +15,7 @@ class BoundedLog:
     """Keeps the head and the tail of the output, half of `bound` bytes each.
 
     While it grows, the tail is the end of two files that are written alternately.
-    A full disk costs output but never the command; `trouble` then says what was lost.
+    A full disk costs output but never the command; `problem` then says what was lost.
     """
 
     def __init__(self, bound: int, folder: str = ".", *, resume: bool = False) -> None:
@@ -27,7 +27,7 @@ class BoundedLog:
         self.seen = 0
         """Bytes written so far, including those that were not kept."""
         self._fd = self._open("log")
-        self.trouble = ""
+        self.problem = ""
         if resume:
             self.seen = min(os.fstat(self._fd).st_size, self._half)
             self._room -= self.seen
@@ -45,7 +45,7 @@ class BoundedLog:
                 self._room -= written
                 rest = rest[written:]
         except OSError as error:
-            self.trouble = f"output was lost: {error.strerror}"
+            self.problem = f"output was lost: {error.strerror}"
 
     def close(self) -> None:
         """Join head, a line about what was cut, and tail in `log`."""
@@ -60,7 +60,7 @@ class BoundedLog:
             os.write(self._fd, notice + tail)
             os.close(self._fd)
         except OSError as error:
-            self.trouble = f"output was lost: {error.strerror}"
+            self.problem = f"output was lost: {error.strerror}"
             return
         self._drop_tail()
 

@@ -51,7 +51,7 @@ class Call:
         self._proxy.drawn[self] = None
         if len(self._request.body) > server.bounds.largest_request:
             # Recorded, as the other arm would have accepted it.
-            self._answer_self(413, "the body of the request is too large", told=413)
+            self._answer_self(413, "the body of the request is too large", recorded=413)
             return
         self._timer = self._proxy.loop.call_later(server.bounds.answer_within, self._expire)
         self._send(server.take())
@@ -207,8 +207,8 @@ class Call:
             transport = self._connection.transport
             (transport.pause_reading if choked else transport.resume_reading)()
 
-    def _answer_self(self, status: int, reason: str, *, told: int = NO_ANSWER) -> None:
-        """Answer in place of the server; `told` is the status that is recorded."""
+    def _answer_self(self, status: int, reason: str, *, recorded: int = NO_ANSWER) -> None:
+        """Answer in place of the server; `recorded` is the status on record."""
         if self._answering:  # a part was sent already, so only closing can signal the failure
             self._end(NO_ANSWER)
             self._caller.cut()
@@ -216,7 +216,7 @@ class Call:
         keep = self._request.keep_alive and not self._proxy.closing
         wanted = self._request.method != b"HEAD"
         self._caller.write(http1.refusal(status, reason, self._id, keep_alive=keep, body=wanted))
-        self._end(told)
+        self._end(recorded)
         self._caller.answered(keep_alive=keep)
 
     def _end(self, status: int) -> None:

@@ -32,7 +32,7 @@ SHARED = tuple(map(Path, ("/tmp", "/var/tmp", "/run", "/root")))  # noqa: S108 -
 """Shared folders, which hold sockets and other users' files, and root's home."""
 DEVICES = ("nvidia*", "dri", "kfd")
 """GPU devices below /dev."""
-MEND = "install bubblewrap 0.5 or later (apt install bubblewrap), and allow user namespaces"
+FIX = "install bubblewrap 0.5 or later (apt install bubblewrap), and allow user namespaces"
 NEEDED = tuple(
     Path(each).resolve()
     for each in ("/bin", "/sbin", "/lib", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/local", "/etc",
@@ -111,7 +111,7 @@ class Confinement:
         said = "\0".join((*map(str, self.private[:1]), *name))
         start = int.from_bytes(hashlib.sha256(said.encode()).digest()[:8], "big")
         ids = (FREE[(start + step) % len(FREE)] for step in range(len(FREE)))
-        uid = next(each for each in ids if _is_nobodys(each))
+        uid = next(each for each in ids if _is_unassigned(each))
         return User(uid, uid)
 
     def within(self, view: View, user: User | None = None) -> tuple[str, ...]:
@@ -200,7 +200,7 @@ def confinement(private: Iterable[Path], account: str | None = None) -> Confinem
 
 def interpreter(environment: Path) -> tuple[Path, ...]:
     """The paths that the Python of a virtual environment needs to run: the environment, and the
-    installation that it was made from, unless that cannot be told from a folder of other things."""
+    Python installation that it was made from, if the folder of that looks like one."""
     found = [environment]
     if environment.is_symlink():  # the first lines of its programs name the link's target
         found.append(environment.parent / environment.readlink())
@@ -282,7 +282,7 @@ def _become(user: User) -> tuple[str, ...]:
 
 
 @cache
-def _is_nobodys(uid: int) -> bool:
+def _is_unassigned(uid: int) -> bool:
     try:
         pwd.getpwuid(uid)
     except KeyError:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from deployers.control import RouterStatus, Routing
 from deployers.liveness import Patience, Signs, bears, hangs, look
 from deployers.site import HOST, Placed
+from specs.figures import duration
 from specs.traffic import Arm
 
 PROBE = 2.0
@@ -15,7 +16,7 @@ PROBE = 2.0
 class Probe(NamedTuple):
     """The result of a request to the ready path."""
 
-    trouble: str
+    problem: str
     """Why the server is not ready; empty if it is."""
     answered: bool
     """Whether it answered, with any status."""
@@ -43,7 +44,7 @@ class Health:
         try:
             answer = await self._client.get(f"http://{HOST}:{placed.port}{placed.ready}")
         except httpx.TimeoutException:
-            return Probe(f"{placed.ready} did not answer within {PROBE:g} s", answered=False)
+            return Probe(f"{placed.ready} did not answer within {duration(PROBE)}", answered=False)
         except httpx.HTTPError:
             return Probe(f"no answer on port {placed.port} yet", answered=False)
         if answer.status_code == 200:
@@ -69,10 +70,10 @@ class Health:
         signs = self._signs.get(process)
         if signs is None or not signs.silent:
             return ""
-        told = time.monotonic() - signs.last
+        silent = time.monotonic() - signs.last
         return (
-            f"nothing was answered for {told:.0f} s; it is restarted after "
-            f"{bears(signs, patience):g} s"
+            f"nothing was answered for {duration(silent)}; it is restarted after "
+            f"{duration(bears(signs, patience))}"
         )
 
     async def close(self) -> None:

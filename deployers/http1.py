@@ -151,10 +151,10 @@ def refusal(
     status: int, reason: str, request_id: bytes | None, *, keep_alive: bool, body: bool = True
 ) -> bytes:
     """A response from the router itself, with the reason in JSON."""
-    told: dict[str, str] = {"error": reason, "by": "headgate router"}
+    answer: dict[str, str] = {"error": reason, "by": "headgate router"}
     if request_id is not None:
-        told["request_id"] = request_id.decode("latin-1")
-    content = json.dumps(told).encode()
+        answer["request_id"] = request_id.decode("latin-1")
+    content = json.dumps(answer).encode()
     headers = [
         (b"Content-Type", b"application/json"),
         (b"Content-Length", b"%d" % len(content)),

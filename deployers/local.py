@@ -30,6 +30,7 @@ from deployers.routers import ROUTER_GRACE, Routers, kill
 from deployers.server_command import ServerCommands
 from deployers.site import ENDED, HOST, PLACES, PROCESSES, Placed, Site, free_port, is_free
 from specs.failures import Failure, TryAgain
+from specs.figures import duration
 from specs.traffic import Arm
 
 _GRACE = 10.0
@@ -73,8 +74,8 @@ class LocalDeployer:
         self._processes = Processes(self._home / PROCESSES)
         self._ended = EndedLogs(self._home / ENDED)
         self._health = Health()
-        told = {"silence": silence, "trusted": tuple(trusted)}
-        self._routers = Routers(self._processes, self._health, told)
+        common = {"silence": silence, "trusted": tuple(trusted)}
+        self._routers = Routers(self._processes, self._health, common)
         self._clock = Steady()
         self._locks: dict[str, asyncio.Lock] = {}
         self._retiring: dict[str, asyncio.Task[None]] = {}
@@ -125,7 +126,7 @@ class LocalDeployer:
             canary=reached(routing.canary, placed),
             canary_weight=routing.weight,
             silence=router.silence,
-            configured=self._routers.is_told(routing),
+            configured=self._routers.is_configured(routing),
         )
 
     async def traffic(self, place: str, epoch: str | None, after: int) -> Traffic:
@@ -248,7 +249,8 @@ class LocalDeployer:
         if placed is None or not self._health.hangs(process, patience_of(placed)):
             return
         if not placed.hung:
-            why = f"it hung: it did not answer for {placed.hung_after:g} s or longer, and was ended"
+            silent = duration(placed.hung_after)
+            why = f"it hung: it did not answer for {silent} or longer, and was ended"
             site.save(placed.model_copy(update={"hung": why}))
             log.warning("a server hangs and is restarted", server=server.name)
         await kill(self._processes, process, _HUNG if server.image is None else _GRACE)
@@ -268,24 +270,24 @@ class LocalDeployer:
         process = site.server(placed.name)
         status = self._processes.status(process)
         alive, hung = status.state is ProcessState.RUNNING, False
-        trouble = ""
+        problem = ""
         if alive:
-            trouble, hung = await self._look(site, placed, router)
+            problem, hung = await self._look(site, placed, router)
         elif status.exit is not None:
-            trouble = f"it ended: {self._last_words(status, process)}"
+            problem = f"it ended: {self._last_words(status, process)}"
         elif placed.last:
-            trouble = (
+            problem = (
                 f"it ended {_times(placed.crashes)} and is restarted after a growing pause;"
                 f" the last time: {placed.last}"
             )
         else:
-            trouble = "it is about to start"
+            problem = "it is about to start"
         return ServerStatus(
             name=placed.name,
             alive=alive,
-            ready=alive and not trouble,
+            ready=alive and not problem,
             address=f"http://{HOST}:{placed.port}" if alive else None,
-            detail=trouble or (f"restarted {_times(placed.crashes)}" if placed.crashes else ""),
+            detail=problem or (f"restarted {_times(placed.crashes)}" if placed.crashes else ""),
             hung=hung,
         )
 
@@ -297,21 +299,20 @@ class LocalDeployer:
         probe = await self._health.probe(placed)
         serves = arm_of(placed.name, router) is Arm.STABLE
         self._health.look(process, probe, answered(placed.name, router) if serves else 0)
-        if not serves or not probe.trouble:
-            return probe.trouble, False
+        if not serves or not probe.problem:
+            return probe.problem, False
         if probe.answered:
-            return f"{probe.trouble}; it is alive, so it is not restarted", False
+            return f"{probe.problem}; it is alive, so it is not restarted", False
         patience = patience_of(placed)
         said = self._health.silence(process, patience)
         said = said or "it has answered callers meanwhile, so it is not restarted"
-        return f"{probe.trouble}; {said}", self._health.hangs(process, patience)
+        return f"{probe.problem}; {said}", self._health.hangs(process, patience)
 
     # Traffic
 
     async def _ready(self, site: Site, desired: Desired, now: Routing) -> dict[str, Backend]:
-        """The wanted servers that can take requests; who has traffic already is not asked again.
-
-        So going back to stable at once does not wait for a canary that hangs.
+        """The desired servers that can take requests. Those that have traffic are not probed again,
+        so that a return to stable does not wait for a canary that hangs.
         """
         routed, found = {now.stable, now.canary}, {}
         for server in (desired.stable, desired.canary):
@@ -325,7 +326,7 @@ class LocalDeployer:
                 predict=placed.predict,
                 bounds=placed.bounds,
             )
-            if backend in routed or not (await self._health.probe(placed)).trouble:
+            if backend in routed or not (await self._health.probe(placed)).problem:
                 found[placed.name] = backend
         return found
 

@@ -2,6 +2,7 @@
 
 from deployers import control
 from deployers.protocol import Traffic
+from deployers.records import PAGE
 from deployers.site import Site
 from specs.failures import TryAgain
 from specs.traffic import Arm, Exchange, Waiting
@@ -22,6 +23,7 @@ async def page(site: Site, place: str, epoch: str | None, after: int) -> Traffic
         epoch=found["epoch"],
         exchanges=exchanges,
         next=first + len(exchanges),
+        more=len(exchanges) >= PAGE,
         dropped=first - found["start"],
         now=found.get("now"),
         waiting=tuple(Waiting(Arm(arm), *rest) for arm, *rest in found.get("waiting", ())),

@@ -1,6 +1,6 @@
 """The contract of every target: bring model servers up and down, and split the traffic.
 
-`deployers.registry` has all implementations by name.
+`deployers.registry` and `deployers.windows` have all implementations by name.
 """
 
 from datetime import UTC, datetime
@@ -9,6 +9,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from specs.figures import duration
 from specs.release import ANSWER_WITHIN, IDLE, LARGEST_REQUEST
 from specs.traffic import Exchange, Waiting
 
@@ -43,7 +44,7 @@ class Silence(DeploymentValue):
         when = datetime.fromtimestamp(self.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         return (
             f"the router stopped sending traffic to the canary at {when}: no word from a "
-            f"controller that can save for {self.limit:g} s"
+            f"controller that can save for {duration(self.limit)}"
         )
 
 
@@ -156,6 +157,8 @@ class Traffic(DeploymentValue):
     exchanges: tuple[Exchange, ...] = ()
     next: int = 0
     """Pass this as `after` to read on."""
+    more: bool = False
+    """Whether there may be later records already, as a batch is limited in size."""
     dropped: int = 0
     """How many records between `after` and the first one were lost to the memory limit."""
     now: float | None = None

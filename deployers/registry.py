@@ -1,29 +1,26 @@
-"""All targets by name.
+"""The deployers of all targets by name.
 
-To serve models elsewhere, add a file beside `local.py` with a `Deployer`, one beside
-`local_window.py` with a `Window`, and both to `TARGETS`. The contract suite
-(`tests/contracts/deployer.py`) runs over every target.
+To serve models elsewhere, add a file beside `local.py` with a `Deployer` and its name to
+`DEPLOYERS`, and one beside `local_window.py` with a `Window` and the same name to
+`windows.WINDOWS`. The contract suite (`tests/contracts/deployer.py`) runs over every target.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from deployers import control
 from deployers.confinement import UNCONFINED, Confinement
 from deployers.engine import Engine
 from deployers.local import LocalDeployer
-from deployers.local_window import LocalWindow
-from deployers.protocol import Deployer, Window
-
-LOCAL = "local"
-FOLDER = "serving"
-"""The folder of a target's files in the controller's home."""
+from deployers.protocol import Deployer
+from deployers.windows import DEFAULT
 
 
 @dataclass(frozen=True, kw_only=True)
-class Means:
-    """What a controller gives a deployer to work with."""
+class DeployerSetup:
+    """What deployers are made from; each uses what it needs."""
 
     home: Path
     """The folder for its files."""
@@ -37,23 +34,20 @@ class Means:
     """Networks of proxies whose headers about their callers are trusted."""
 
 
-@dataclass(frozen=True)
-class DeploymentTarget:
-    """How to open a target: for the controller, and, by its folder, for other processes."""
-
-    deployer: Callable[[Means], Deployer]
-    window: Callable[[Path], Window]
-
-
-def _local(means: Means) -> Deployer:
+def _local(setup: DeployerSetup) -> Deployer:
     return LocalDeployer(
-        means.home,
-        redact=means.redact,
-        engine=means.engine,
-        confinement=means.confinement,
-        silence=means.silence,
-        trusted=means.trusted,
+        setup.home,
+        redact=setup.redact,
+        engine=setup.engine,
+        confinement=setup.confinement,
+        silence=setup.silence,
+        trusted=setup.trusted,
     )
 
 
-TARGETS: Mapping[str, DeploymentTarget] = {LOCAL: DeploymentTarget(_local, LocalWindow)}
+DEPLOYERS: Final[Mapping[str, Callable[[DeployerSetup], Deployer]]] = {DEFAULT: _local}
+
+
+def make_deployer(setup: DeployerSetup, name: str = DEFAULT) -> Deployer:
+    """The deployer of a target."""
+    return DEPLOYERS[name](setup)

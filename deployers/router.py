@@ -9,7 +9,7 @@ rollback must not wait for a disk; the router reports this in its status and sav
 can. The data port serves nothing about the router itself.
 
 Without word from a controller (`deployers.silence`) it stops sending traffic to the canary by
-itself. That is not saved: a restarted router begins to wait for word anew.
+itself. That is not saved: a restarted router waits for word from the start again.
 """
 
 import argparse
@@ -96,13 +96,13 @@ class Router:
                 )
             port = listener.sockets[0].getsockname()[1]
             settled = routing.model_copy(update={"port": port})
-            anew = settled != self._routing
+            changed = settled != self._routing
             if self._listener not in {None, listener}:
                 assert self._listener is not None
                 self._listener.close()
             self._listener, self._routing = listener, settled
             self._keep()
-            self._switch.routed(time.monotonic(), anew=anew)
+            self._switch.routed(time.monotonic(), changed=changed)
             self._silent = self._silent if self._switch.over else None
             self._split()
             return self._in_force()

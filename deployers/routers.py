@@ -36,12 +36,12 @@ log = structlog.get_logger("headgate.deployer")
 
 
 class Routers:
-    """The routers of one home. `told` are the fields of `Routing` that are the same for all."""
+    """The routers of one home. `common` are the fields of `Routing` that are the same for all."""
 
-    def __init__(self, processes: Processes, health: Health, told: Mapping[str, Any]) -> None:
+    def __init__(self, processes: Processes, health: Health, common: Mapping[str, Any]) -> None:
         self._processes = processes
         self._health = health
-        self._told = told
+        self._common = common
         self._hung: dict[str, str] = {}
 
     async def start(self, site: Site, port: int | None) -> None:
@@ -121,7 +121,7 @@ class Routers:
             canary=successor(desired.canary, None, ready),
             seed=desired.seed,
             port=now.port,
-        ).model_copy(update=self._told)
+        ).model_copy(update=self._common)
         if routing.canary is None and now.canary is not None and desired.canary is not None:
             routing = routing.model_copy(update={"canary": kept(desired.canary, now.canary)})
         weight = desired.canary_weight if routing.canary is not None else 0.0
@@ -164,9 +164,9 @@ class Routers:
                 human=True,
             )
 
-    def is_told(self, routing: Routing) -> bool:
+    def is_configured(self, routing: Routing) -> bool:
         """Whether a router has the settings that are the same for all."""
-        return routing == routing.model_copy(update=self._told)
+        return routing == routing.model_copy(update=self._common)
 
 
 async def kill(processes: Processes, process: str, grace: float) -> None:

@@ -30,13 +30,13 @@ class DeadMansSwitch:
             self._heard = now
         self._cursor = max(self._cursor, after)
 
-    def routed(self, now: float, *, anew: bool) -> None:
-        """A routing was ordered; `anew` if it differs from the previous one.
+    def routed(self, now: float, *, changed: bool) -> None:
+        """A routing was ordered; `changed` if it differs from the previous one.
 
         The same routing, ordered again during a silence, may come from a controller that cannot
         save; it ends the silence only if records were acknowledged since.
         """
-        if anew or (self._over is not None and self._heard > self._over):
+        if changed or (self._over is not None and self._heard > self._over):
             self._heard, self._over = now, None
 
     def trips(self, limit: float, now: float) -> bool:

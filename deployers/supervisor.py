@@ -185,8 +185,8 @@ class Supervision:
         self._kill_at = due if self._kill_at is None else min(due, self._kill_at)
 
     def _group(self) -> int:
-        """The process group to signal. For a confined command it is the one led by the child that
-        leads a group of its own; the process that keeps its namespace must not end before it."""
+        """The process group to signal. A confined command is in that of the first process of its
+        namespace, which ignores SIGTERM; bwrap, which keeps the namespace, must not end first."""
         if self._spec["within"]:
             for first in memory.children(self._main):
                 with contextlib.suppress(ProcessLookupError):
@@ -258,7 +258,7 @@ class Supervision:
             "reason": reason,
             "code": code if code >= 0 and not self._failure else None,
             "signal": -code if code < 0 else None,
-            "detail": "; ".join(filter(None, (detail, self._log.trouble)))[:2000],
+            "detail": "; ".join(filter(None, (detail, self._log.problem)))[:2000],
             "started": self._started,
             "finished": time.time(),
             "cpu_seconds": used.ru_utime + used.ru_stime,

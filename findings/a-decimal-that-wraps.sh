@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Arrow's cast of text to decimal makes another number of one that is too long, now and then.
+# Arrow's cast of text to decimal turns some numbers that are too long into other numbers.
 #
-# Identifiers, hashes and balances of more than 38 digits have no room in decimal128. Seen with pyarrow
-# 26.0.1: its readers of CSV and JSON refuse them, each and every one; its cast of strings looks at the
-# number only after it has wrapped around at 128 bits, and lets through what happens to look short then:
+# Identifiers, hashes and balances of more than 38 digits do not fit into decimal128. With pyarrow
+# 26.0.1, the readers of CSV and JSON reject all of them, but the cast of strings only checks the number
+# after it has wrapped around at 128 bits, and accepts it if the result happens to be short enough:
 #   39 nines  -> -20847100762815390390123822295304634369, a negative number
 #   40 ones   ->  90264010348295720720987288815806476743
-#   39 ones, 40 nines -> refused, as they should be
-# `validate(full=True)` finds nothing. Compare the length of the text with the precision before the cast.
+#   39 ones, 40 nines -> rejected, as they should be
+# `validate(full=True)` reports nothing. Compare the length of the text with the precision before the
+# cast.
 #
 # Fails if any of this changes. Needs Python 3.11 or later and a package index.
 set -euo pipefail
@@ -56,7 +57,7 @@ wrapped = []
 for digit, length in (("9", 38), ("9", 39), ("1", 39), ("9", 40), ("1", 40), ("9", 45)):
     text = digit * length
     answers = [found(read, text) for read in (cast, from_csv, from_json)]
-    print(f"{length} times {digit}:", *("refused" if each is None else each for each in answers))
+    print(f"{length} times {digit}:", *("rejected" if each is None else each for each in answers))
     if answers[0] not in (None, Decimal(text)):
         wrapped.append((digit, length))
     assert answers[1] == answers[2] == (Decimal(text) if length <= 38 else None)

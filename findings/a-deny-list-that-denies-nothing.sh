@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# A deny-list of days or amounts lets through the very values that it lists.
+# A deny-list of dates or amounts lets through the values that it lists.
 #
-# A suite is JSON: it writes days as text and amounts as numbers, and a Parquet file holds dates and
-# decimals. Seen with great_expectations 1.24.1 on pandas 3.1.1 and pyarrow 26.0.1, frames made by Arrow's
-# own to_pandas: on a column of dates and on one of decimals,
-#   expect_column_values_to_not_be_in_set  passes, though each value is in the list
-#   expect_column_values_to_be_in_set      fails, though each value is in the list
-# and on time stamps in nanoseconds both fail: the same days are neither in the set nor not in it.
+# A suite is JSON, with dates as text and amounts as numbers, but a Parquet file has dates and decimals.
+# With great_expectations 1.24.1 on pandas 3.1.1 and pyarrow 26.0.1, and frames from Arrow's to_pandas, on
+# a column of dates and on a column of decimals
+#   expect_column_values_to_not_be_in_set  passes although each value is in the list
+#   expect_column_values_to_be_in_set      fails although each value is in the list
+# and on timestamps in nanoseconds both fail, so the same days are neither in the set nor outside it.
 # Values are compared with text and floats by Python's equality; only not_in_set parses the list, and
-# only for time stamps. So a check that blocks known bad days or amounts says yes to all of them. Try a
-# deny-list once on data that it has to stop.
+# only for timestamps. A check that should block known bad dates or amounts therefore accepts all of
+# them. Test a deny-list on data that it has to stop.
 #
 # Fails if any of this changes. Needs Python 3.11 or later and a package index.
 set -euo pipefail
@@ -64,5 +64,5 @@ assert found == {
     "date": (False, True),
     "decimal": (False, True),
     "timestamp": (False, False),
-}, "members of a set are read otherwise now"
+}, "the members of a set are now compared differently"
 PYTHON

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# A daily schedule at midnight has no run on the day whose midnight the clock skips.
+# A daily schedule at midnight does not run on a day on which the clock skips midnight.
 #
-# Some countries set their clocks forward at midnight, so that the day begins at 01:00: Egypt did on
-# Friday, 24 April 2026. Seen with APScheduler 3.11.3: a crontab trigger for `0 0 * * *` in Africa/Cairo,
-# asked on the 23rd, names the 25th, and the 24th has no run; in Europe/Berlin, which changes at two
-# o'clock, `30 2 * * *` does come on the day that has no half past two, by the name of 02:30, at 01:30 UTC.
-# So whether a skipped time is made up for depends on which hour is skipped. A daily retraining or export loses a day a year, in
-# silence. Count the days, or schedule by UTC.
+# Some countries set their clocks forward at midnight, so the day begins at 01:00; Egypt did on Friday,
+# 24 April 2026. With APScheduler 3.11.3, the next time of a crontab trigger for `0 0 * * *` in
+# Africa/Cairo after noon of the 23rd is on the 25th: there is no run on the 24th. In Europe/Berlin, where
+# the clock skips from 02:00 to 03:00, `30 2 * * *` does run on that day, as 02:30, at 01:30 UTC. So
+# whether a skipped time is made up for depends on the hour that is skipped, and a daily retraining or
+# export silently loses a day a year. Count the days, or schedule in UTC.
 #
 # Fails if any of this changes. Needs Python 3.11 or later and a package index.
 set -euo pipefail
@@ -31,6 +31,6 @@ cairo = after("0 0 * * *", "Africa/Cairo", 2026, 4, 23, 12)
 berlin = after("30 2 * * *", "Europe/Berlin", 2026, 3, 28, 12)
 print("Cairo, after noon of 23 April:", cairo)
 print("Berlin, after noon of 28 March:", berlin)
-assert cairo == "2026-04-25 00:00", "the day without a midnight has its run now"
-assert berlin == "2026-03-29 02:30", "the time that is skipped is another now"
+assert cairo == "2026-04-25 00:00", "there is now a run on the day without a midnight"
+assert berlin == "2026-03-29 02:30", "a skipped time now runs at another time"
 PYTHON

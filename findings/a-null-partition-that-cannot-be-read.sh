@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# A dataset that pandas has just written, pandas cannot read: one of its partitions is null.
+# pandas cannot read a dataset that pandas has written, if one of its partitions is null.
 #
-# Hive's name for it is __HIVE_DEFAULT_PARTITION__, which pyarrow writes and knows: alone it reads as null,
-# as a filter it works, and Polars, DuckDB and delta-rs read all of it. But where pyarrow 26.0.1 makes
-# one table of the fragments, the partition's dictionary in the one that is null has no value to unify:
+# Hive's name for a null partition is __HIVE_DEFAULT_PARTITION__, which pyarrow writes and understands: by
+# itself the partition reads as null, filters on it work, and Polars, DuckDB and delta-rs read the whole
+# dataset. But when pyarrow 26.0.1 combines the fragments into a table, it cannot unify the partition
+# column's dictionaries, because that of the null partition has no value:
 #   pandas.read_parquet(folder)   ArrowInvalid: Cannot yet unify dictionaries
 #                                 with nulls
-# So a job that worked for months ends on the first day that a key is missing somewhere, in whichever
-# step reads. `partitioning=None` leaves the column out; pyarrow.dataset with a partitioning of plain
-# types (`pyarrow.dataset.partitioning(schema, flavor="hive")`) reads it.
+# So a job that worked for months fails on the first day on which a key is missing, in the first step
+# that reads the data. `partitioning=None` leaves the column out; pyarrow.dataset with a partitioning of
+# plain types (`pyarrow.dataset.partitioning(schema, flavor="hive")`) reads it.
 #
 # Fails if any of this changes. Needs Python 3.11 or later and a package index.
 set -euo pipefail

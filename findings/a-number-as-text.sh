@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# One column of numbers, read as text by four engines, has three spellings.
+# Four engines convert the same column of numbers to text in three ways.
 #
-# Slices, categories and keys are often compared as text, and the two sides of a comparison are often
-# read by different engines: one team writes Parquet with Polars, another reads it with Arrow. Seen with
-# pyarrow 26.0.1, pandas 3.1.1, duckdb 2.0.1 and polars 2.1.0:
+# Slices, categories and keys are often compared as text, and the two sides of a comparison often come
+# from different engines: one team writes Parquet with Polars, another reads it with Arrow. With pyarrow
+# 26.0.1, pandas 3.1.1, duckdb 2.0.1 and polars 2.1.0:
 #   1.0     1 in Arrow; 1.0 in pandas, DuckDB and Polars
 #   -0.0    -0 in Arrow; -0.0 in the others
 #   1e-07   1e-7 in Arrow and Polars; 1e-07 in pandas and DuckDB
-#   NaN     nan in Arrow and DuckDB; NaN in Polars; missing, and no text, in pandas
-# So a join or a group by the text finds nothing in common for whole numbers, which are what a float
-# column of hours, zip codes or identifiers with a missing value holds. Compare by value before by text.
+#   NaN     nan in Arrow and DuckDB; NaN in Polars; a missing value in pandas
+# So a join or a grouping by text finds no matches for whole numbers, which is what a float column of
+# hours, zip codes or identifiers with a missing value contains. Compare numbers by value, not as text.
 #
 # Fails if any of this changes. Needs Python 3.11 or later and a package index.
 set -euo pipefail
@@ -46,6 +46,6 @@ expected = {
 for engine, texts in found.items():
     print(f"{engine:8}", *texts)
 shared = set(found["pyarrow"][:3]) & set(found["pandas"][:3])
-print("whole numbers that Arrow and pandas write alike:", shared or "none")
-assert found == expected, "the spelling of numbers has changed"
+print("whole numbers with the same text in Arrow and pandas:", shared or "none")
+assert found == expected, "the conversion of numbers to text has changed"
 PYTHON

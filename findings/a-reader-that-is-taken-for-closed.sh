@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# A footer that cannot be read through the reader that the store's own library gives.
+# pyarrow takes an open reader of obstore for a closed file.
 #
-# obstore's `open_reader` returns a file that reads, seeks and tells, made to be handed to libraries that
-# want a file. It has no attribute `closed`, and is no `io.IOBase`. With obstore 0.12.1 and pyarrow 26.0.1:
+# obstore's `open_reader` returns a file-like object with read, seek and tell, for libraries that need a
+# file. It has no attribute `closed`, and is not an `io.IOBase`. With obstore 0.12.1 and pyarrow 26.0.1:
 #   pyarrow.parquet.read_metadata(reader)   ValueError: I/O operation on closed file
 #   pyarrow.parquet.ParquetFile(reader)     the same
-# although the file was just opened and reads well. pyarrow's wrapper of Python files takes what does not
-# say that it is open for closed. Two range requests (the last eight
-# bytes, then the footer) and a `pyarrow.BufferReader` read the same footer.
+# although the file has just been opened and can be read: pyarrow's wrapper for Python files treats an
+# object without `closed` as closed. Two range requests (the last eight bytes, then the footer) and a
+# `pyarrow.BufferReader` read the same footer.
 #
 # Fails if any of this changes. Needs Python 3.11 or later and a package index.
 set -euo pipefail

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# A z-score check on a column whose values are all equal passes, whatever the threshold.
+# A z-score check of a column whose values are all equal passes with any threshold.
 #
-# A sensor that is stuck, or a default that fills a column, is what such a check is bought for. Seen with
-# great_expectations 1.24.1 on pandas 3.1.1: expect_column_value_z_scores_to_be_less_than on a column of
-# equal values, on one with a single value, and on one with an infinite value passes with thresholds that
-# no z-score can be below, -100 included, and reports that all elements were evaluated: an undefined score
-# is taken to meet the expectation. Check the standard deviation or the number of distinct values as well.
+# A stuck sensor, or a column filled with a default, is what such a check should find. With
+# great_expectations 1.24.1 on pandas 3.1.1, expect_column_value_z_scores_to_be_less_than on a column of
+# equal values, on one with a single value, and on one with an infinite value passes even with thresholds
+# that no z-score can be below, such as -100, and reports that all elements were evaluated: an undefined
+# score counts as meeting the expectation. Check the standard deviation or the number of distinct values
+# as well.
 #
 # Fails if any of this changes. Needs Python 3.11 or later and a package index.
 set -euo pipefail
@@ -43,6 +44,6 @@ for column in COLUMNS:
     found[column] = bool(result.success)
     print(f"{column:9} z < -100: {result.success!s:6} elements: {result.result['element_count']}")
 assert found == {"stuck": True, "single": True, "infinite": True, "usual": False}, (
-    "undefined z-scores are judged otherwise now"
+    "undefined z-scores are now judged differently"
 )
 PYTHON

@@ -27,7 +27,7 @@ Cache = Annotated[
 """`always`, `never` or `{for: 24h}`."""
 
 
-def stands_for(cache: Literal["always", "never"] | CacheFor) -> float | None:
+def seconds_reusable(cache: Literal["always", "never"] | CacheFor) -> float | None:
     """How many seconds a result may be reused for: 0 for never, None for always."""
     if isinstance(cache, CacheFor):
         return cache.for_.total_seconds()

@@ -248,6 +248,10 @@ def limit_of(signal: str) -> str:
     return "differs_by" if signal in ("content", "size") else "not_worse_by"
 
 
+OnInconclusive = Literal["hold", "rollback", "promote"]
+"""What to do with a canary that is not decided by its deadline."""
+
+
 class Canary(Spec):
     """How the candidate gets live traffic, and how the judge decides."""
 
@@ -281,7 +285,7 @@ class Canary(Spec):
     deadline: Duration = Field(
         default=timedelta(hours=2), description="How long the judge has to decide."
     )
-    on_inconclusive: Literal["hold", "rollback", "promote"] = Field(
+    on_inconclusive: OnInconclusive = Field(
         default="hold",
         description="What happens if there is no decision by the deadline. `promote` gives the "
         "candidate all traffic although nothing shows that it is no worse; but a canary is held "

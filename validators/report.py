@@ -7,13 +7,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from validators.verdict import Verdict, worst
 
 
-class Value(BaseModel):
+class GateValue(BaseModel):
     """Base of the validators' values: frozen, no unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
-class Location(Value):
+class Location(GateValue):
     """Where in the repository a check was written, for an annotation on its line."""
 
     file: str
@@ -21,7 +21,7 @@ class Location(Value):
     column: int | None = None
 
 
-class Interval(Value):
+class Interval(GateValue):
     """A confidence interval; the bounds are in the unit of its value."""
 
     low: float
@@ -29,7 +29,7 @@ class Interval(Value):
     confidence: Annotated[float, Field(gt=0, lt=1)]
 
 
-class Check(Value):
+class Check(GateValue):
     """One question about the evidence, and its answer.
 
     Every field that applies to the check is filled in: a verdict without value, limit and n
@@ -62,7 +62,7 @@ class Check(Value):
     where: Location | None = None
 
 
-class Measured(Value):
+class MetricComparison(GateValue):
     """A metric of both models on the same rows. For information: no verdict depends on it."""
 
     metric: str
@@ -83,7 +83,7 @@ class Measured(Value):
     """Whether a check of the gate names it; otherwise it is shown for information only."""
 
 
-class Report(Value):
+class Report(GateValue):
     """The outcome of one gate. The verdict is derived from the checks, so they cannot disagree."""
 
     gate: Literal["data", "model", "canary", "smoke", "switch"]
@@ -100,7 +100,7 @@ class Report(Value):
     """The digests and versions that the verdict is valid for, by name."""
     notes: tuple[str, ...] = ()
     """What a reader must know beyond the checks, e.g. why there is no baseline."""
-    metrics: tuple[Measured, ...] = ()
+    metrics: tuple[MetricComparison, ...] = ()
     """Model gate: every metric that a check names, and the usual ones for its task."""
 
     @property

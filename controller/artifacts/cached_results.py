@@ -7,8 +7,8 @@ from controller.store.protocol import StoreReader
 
 
 async def look_up(store: StoreReader, artifacts: Artifacts, key: str) -> CachedResult | None:
-    """What a node with this key made before; None if nothing did, or if some of it is not stored
-    any more: swept, or damaged. Raises what `Artifacts.has` raises."""
+    """The earlier result of a node with this key; None if there is none, or if some of its outputs
+    were swept or damaged since. Raises what `Artifacts.has` raises."""
     record = await store.get(Key("cache", key))
     if record is None:
         return None

@@ -1,33 +1,33 @@
-"""Opens the artifacts of a home as the settings say."""
+"""Opens the artifact store of a home folder as configured."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
-from controller.artifacts.elsewhere import Elsewhere
+from controller.artifacts.remote import RemoteArtifacts
 from controller.artifacts.store import Artifacts
 from controller.buckets.stores import Stores
 from controller.config.settings import Settings
 
 IDENTITY = "artifacts-owner"
-"""The file in a home by which its artifacts elsewhere are known as its own."""
+"""The file with the random identity that marks remote artifacts as the home folder's own."""
 
 
 def open_artifacts(settings: Settings, home: Path) -> Artifacts:
-    """The artifacts of a home; nothing is asked of an object store before it is needed."""
-    return Artifacts(home / "artifacts", open_elsewhere(settings, home))
+    """The artifact store of a home folder. An object store is not contacted before it is needed."""
+    return Artifacts(home / "artifacts", open_remote(settings, home))
 
 
-def open_elsewhere(settings: Settings, home: Path) -> Elsewhere | None:
-    """Where `artifacts` says they are kept, too. Raises NeedsHuman for what is no address."""
+def open_remote(settings: Settings, home: Path) -> RemoteArtifacts | None:
+    """The object store of `artifacts`, if set. Raises `NeedsHuman` for an invalid address."""
     if settings.artifacts is None:
         return None
-    return Elsewhere(settings.artifacts, Stores(settings.stores), lambda: _identity(home))
+    return RemoteArtifacts(settings.artifacts, Stores(settings.stores), lambda: _identity(home))
 
 
 def _identity(home: Path) -> str:
-    """Made once, at random, and kept in the home; whoever is first names it."""
+    """The random identity of the home folder, created by the first caller."""
     path = home / IDENTITY
     if not path.exists():
         home.mkdir(parents=True, exist_ok=True)

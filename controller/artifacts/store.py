@@ -1,8 +1,8 @@
-"""Files and folders by digest, over `Objects`; a folder is a stored list of stored files, and so is
-a program: its digest covers that it may be executed.
+"""Files and folders stored by digest, on top of `Objects`.
 
-With an object store, those are a cache in front of it: what is put is there before anybody is told
-its digest, and what is missing here is brought from there.
+A folder is a stored listing of stored files. So is an executable file, as its digest must cover
+the permission. With an object store, the local files are a cache of it: an artifact is uploaded
+before its digest is returned, and what is missing here is downloaded.
 """
 
 import asyncio
@@ -19,21 +19,21 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from controller.artifacts.elsewhere import KINDS, Damaged, Elsewhere, Kind
+from controller.artifacts.remote import KINDS, Damaged, Kind, RemoteArtifacts
 from controller.blobs.objects import NotStored, Objects, explained, lost
 from specs.digests import canonical_json
 from specs.failures import NeedsHuman
 
 T = TypeVar("T")
 
-# Keeps the digest of a folder apart from that of a file with the same text.
+# Distinguishes the digest of a folder from that of a file with the same text.
 _HEADING = b"headgate folder\n"
 _ITSELF = "."
-"""The path of the one file in the list that is a program."""
+"""The path of an executable file in its listing."""
 
 
 class Artifact(BaseModel):
-    """Something stored. `size` is in bytes; a folder's is that of all its files."""
+    """A stored file or folder. `size` is in bytes, for a folder the total of its files."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -52,36 +52,36 @@ class _Entry(BaseModel):
 class _Listing(BaseModel):
     files: list[_Entry]
     empty: list[str]
-    """Folders that hold nothing: a model's format may want them."""
+    """Empty folders, which some model formats need."""
 
     @property
     def program(self) -> str | None:
-        """The digest of the program's content; None for a folder."""
+        """The digest of an executable file's content; None for a folder."""
         return self.files[0].digest if self.files and self.files[0].path == _ITSELF else None
 
 
 class Artifacts:
-    """The store below `folder`, which with `elsewhere` is a cache in front of that. May be used by
-    several tasks and processes at once.
+    """The artifact store below `folder`; with `remote`, a cache of that. May be used by several
+    tasks and processes at the same time.
 
-    Every method may raise NeedsHuman: no space left, no permission, an artifact that is lost. With
-    `elsewhere` also TryAgain, while that is away: what was put stays here until it is back.
+    Every method may raise `NeedsHuman`: disk full, no permission, a lost artifact. With `remote`
+    also `TryAgain` while that is unreachable; what is stored locally stays until it is back.
     """
 
-    def __init__(self, folder: Path, elsewhere: Elsewhere | None = None) -> None:
+    def __init__(self, folder: Path, remote: RemoteArtifacts | None = None) -> None:
         self._folder = folder
-        self._elsewhere = elsewhere
+        self._remote = remote
         self._files = Objects(folder / "files")
         self._folders = Objects(folder / "folders")
-        # Few threads: the disk is the limit, and the loop's default pool serves others too.
-        threads = 4 if elsewhere is None else 16
+        # Few threads, as the disk is the limit; its own pool, as the loop's is shared.
+        threads = 4 if remote is None else 16
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="artifacts")
         self._under_way: dict[Hashable, asyncio.Future[Any]] = {}
 
     async def put(self, path: Path) -> Artifact:
-        """Store the file or folder at `path`; storing what is there already costs the hashing.
+        """Store the file or folder at `path`. If it is stored already, this only hashes it.
 
-        Raises NeedsHuman for symbolic links, devices and sockets: they have no content.
+        Raises `NeedsHuman` for symbolic links, devices and sockets, which have no content.
         """
         return await self._run(lambda: self._put(path), once=("put", path))
 
@@ -90,37 +90,37 @@ class Artifacts:
         return await self._run(lambda: self._put_bytes(content))
 
     async def link(self, digest: str, destination: Path) -> None:
-        """Put it read-only at `destination`, in place of what was there. Raises `NotStored`."""
+        """Put it read-only at `destination`, replacing what is there. Raises `NotStored`."""
         await self._run(lambda: self._link(digest, destination), once=(digest, destination))
 
     async def read_bytes(self, digest: str) -> bytes:
-        """The content of a stored file, hashed as it is read. Raises `NotStored`."""
+        """The content of a stored file, verified against its digest. Raises `NotStored`."""
         return await self._run(lambda: self._read(digest))
 
     async def has(self, digest: str) -> bool:
-        """Whether the file or folder is there, with all its files; then no sweep that has begun
-        takes it any more."""
+        """Whether the file or folder is there with all its files. If so, a sweep that has begun
+        does not delete it."""
         return await self._run(lambda: self._has(digest), once=("has", digest))
 
     async def verify(self, digest: str) -> bool:
-        """Whether all of it is there and hashes to its name; what does not is dropped.
+        """Whether all of it is there and matches its digests; files that do not are deleted.
 
-        `has` notices writes, this also those that hid their traces.
+        Unlike `has`, this also notices a modification that restored the file's times.
         """
 
         return await self._run(lambda: self._verify(digest))
 
     async def sweep(self, keep: Collection[str], before: float) -> int:
-        """Delete all that is neither in `keep` nor part of it; the bytes that were freed.
+        """Delete everything that is neither in `keep` nor part of it; the number of bytes freed.
 
-        Leaves what was stored or asked for since `before` (seconds since the epoch): a run that
-        is under way may be about to name it.
+        Keeps what was stored or asked for since `before` (seconds since the epoch), as a current
+        run may be about to record it.
         """
         return await self._run(lambda: self._sweep(set(keep), before))
 
     def _has(self, digest: str) -> bool:
         try:
-            parts = self._ask_for(digest)
+            parts = self._ensure_local(digest)
         except Damaged:
             return False
         return parts is not None
@@ -128,7 +128,7 @@ class Artifacts:
     def _verify(self, digest: str) -> bool:
         parts = self._parts(digest)
         damaged = [one for one in parts if not self._files.is_whole(one)]
-        return not damaged or (self._elsewhere is not None and self._has(digest))
+        return not damaged or (self._remote is not None and self._has(digest))
 
     def _put(self, path: Path) -> Artifact:
         mode = path.lstat().st_mode
@@ -136,19 +136,19 @@ class Artifacts:
             entry = self._file(path, mode, _ITSELF)
             if entry.executable:
                 return self._put_listing(_Listing(files=[entry], empty=[]), "file")
-            self._keep_elsewhere("files", (entry.digest,))
+            self._keep_remote("files", (entry.digest,))
             return Artifact(digest=entry.digest, size=entry.size, kind="file")
         if not stat.S_ISDIR(mode):
             raise _odd(path, mode)
         return self._put_listing(self._listed(path), "folder")
 
     def _put_listing(self, listing: _Listing, kind: Literal["file", "folder"]) -> Artifact:
-        """Store the list of files that are stored already."""
-        self._keep_elsewhere("files", [entry.digest for entry in listing.files])
+        """Store a listing of files that are stored already."""
+        self._keep_remote("files", [entry.digest for entry in listing.files])
         content = _HEADING + canonical_json(listing.model_dump())
         size = sum(entry.size for entry in listing.files)
         digest = self._folders.put_bytes(content).digest
-        self._keep_elsewhere("folders", (digest,))
+        self._keep_remote("folders", (digest,))
         return Artifact(digest=digest, size=size, kind=kind)
 
     def _file(self, path: Path, mode: int, name: str) -> _Entry:
@@ -158,7 +158,7 @@ class Artifacts:
 
     def _put_bytes(self, content: bytes) -> Artifact:
         stored = self._files.put_bytes(content)
-        self._keep_elsewhere("files", (stored.digest,))
+        self._keep_remote("files", (stored.digest,))
         return Artifact(digest=stored.digest, size=stored.size, kind="file")
 
     def _listed(self, folder: Path) -> _Listing:
@@ -179,7 +179,7 @@ class Artifacts:
         return _Listing(files=sorted(files, key=lambda entry: entry.path), empty=sorted(empty))
 
     def _link(self, digest: str, destination: Path) -> None:
-        if self._elsewhere is not None and self._ask_for(digest) is None:
+        if self._remote is not None and self._ensure_local(digest) is None:
             raise lost(digest)
         destination.parent.mkdir(parents=True, exist_ok=True)
         listing = self._listing(digest) if self._folders.is_intact(digest) else None
@@ -212,7 +212,7 @@ class Artifacts:
         try:
             return self._files.read(digest)
         except NotStored:
-            if self._elsewhere is None or not self._fetch("files", (digest,)):
+            if self._remote is None or not self._fetch("files", (digest,)):
                 raise
         return self._files.read(digest)
 
@@ -221,20 +221,19 @@ class Artifacts:
         return _Listing.model_validate(json.loads(content))
 
     def _parts(self, digest: str) -> tuple[str, ...]:
-        """The stored files that make it up: those of a folder, or itself."""
+        """The stored files that it consists of: those of a folder, or itself."""
         if not self._folders.is_intact(digest):
             return (digest,)
         return tuple(entry.digest for entry in self._listing(digest).files)
 
-    # -- what is here, and what is elsewhere -------------------------------------------------------
+    # -- local and remote --------------------------------------------------------------------------
 
-    def _ask_for(self, digest: str) -> tuple[str, ...] | None:
-        """See to it that all of it is here, in use; its files, or None if some are nowhere.
-
-        Raises `Damaged`.
+    def _ensure_local(self, digest: str) -> tuple[str, ...] | None:
+        """Make sure that all of it is stored locally, and mark it as used; its files, or None if
+        some are neither local nor remote. Raises `Damaged`.
         """
         self._ask((digest,))
-        # The listing first: once it is renewed, its files count as wanted by the next sweep.
+        # First the listing: once that is marked as used, a sweep keeps its files.
         is_folder = self._folders.is_intact(digest, touch=True)
         if not is_folder and not self._files.is_intact(digest, touch=True):
             is_folder = self._fetch("folders", (digest,))
@@ -244,35 +243,35 @@ class Artifacts:
         return parts if not missing or self._fetch("files", missing) else None
 
     def _ask(self, digests: Collection[str]) -> None:
-        if self._elsewhere is not None:
-            self._elsewhere.ask(digests)
+        if self._remote is not None:
+            self._remote.ask(digests)
 
     def _fetch(self, kind: Kind, digests: Collection[str]) -> bool:
-        there = self._elsewhere
+        there = self._remote
         return there is not None and there.fetch(kind, digests, self._objects(kind))
 
-    def _keep_elsewhere(self, kind: Kind, digests: Collection[str]) -> None:
-        if self._elsewhere is not None:
+    def _keep_remote(self, kind: Kind, digests: Collection[str]) -> None:
+        if self._remote is not None:
             objects = self._objects(kind)
-            self._elsewhere.keep(kind, {digest: objects.path(digest) for digest in digests})
+            self._remote.keep(kind, {digest: objects.path(digest) for digest in digests})
 
     def _objects(self, kind: Kind) -> Objects:
         return self._files if kind == "files" else self._folders
 
     def _sweep(self, keep: set[str], before: float) -> int:
-        if self._elsewhere is None:
-            return self._sweep_here(keep, before)
-        with self._elsewhere.sweeping() as there:
+        if self._remote is None:
+            return self._sweep_local(keep, before)
+        with self._remote.sweeping() as there:
             for digest, found in there["folders"].items():
                 wanted = digest in keep or found.written >= before
                 if wanted and not self._folders.is_intact(digest):
-                    self._fetch_listing(digest)  # or nobody would know which files are its
-            freed = self._sweep_here(keep, before)
-            # Put here before there was a store, or deleted there by somebody else.
+                    self._fetch_listing(digest)  # it names the files to keep
+            freed = self._sweep_local(keep, before)
+            # Stored before there was an object store, or deleted in it from outside.
             for kind in reversed(KINDS):
                 objects = self._objects(kind)
                 missing = [one for one in objects.all() if one not in there[kind]]
-                self._keep_elsewhere(kind, [one for one in missing if objects.is_whole(one)])
+                self._keep_remote(kind, [one for one in missing if objects.is_whole(one)])
             for kind in KINDS:
                 objects = self._objects(kind)
                 doomed = [
@@ -280,24 +279,24 @@ class Artifacts:
                     for digest, found in there[kind].items()
                     if digest not in keep and found.written < before
                 ]
-                gone = self._elsewhere.discard(kind, doomed, spare=objects.has_any)
+                gone = self._remote.discard(kind, doomed, spare=objects.has_any)
                 freed += sum(there[kind][digest].size for digest in gone)
         return freed
 
     def _fetch_listing(self, digest: str) -> None:
-        with suppress(Damaged):  # of a folder that is lost, no file is anybody's
+        with suppress(Damaged):  # then the folder is lost, and its files are not needed
             self._fetch("folders", (digest,))
 
-    def _sweep_here(self, keep: set[str], before: float) -> int:
-        """Sweep the disk; adds to `keep` what is kept with what is in it."""
+    def _sweep_local(self, keep: set[str], before: float) -> int:
+        """Sweep the local files; adds the parts of everything in `keep` to `keep`."""
         freed = self._folders.sweep(keep, before)
         for digest in keep.union(self._folders.recent(before)):
             keep.update(self._parts(digest))
         return freed + self._files.sweep(keep, before)
 
     async def _run(self, call: Callable[[], T], once: Hashable = None) -> T:
-        """Call it in a thread. Whoever asks for the same `once` again, as long as it takes, waits
-        for the first: an upload may outlast the patience of whoever began it."""
+        """Call it in a thread. Calls with the same `once` join one that is still going on, as an
+        upload may take longer than its first caller waits."""
 
         def explaining() -> T:
             with explained(self._folder):
@@ -314,7 +313,7 @@ class Artifacts:
     def _ended(self, once: Hashable, done: "asyncio.Future[Any]") -> None:
         self._under_way.pop(once, None)
         if not done.cancelled():
-            done.exception()  # perhaps nobody waits for it any more
+            done.exception()  # marks it as retrieved, as perhaps nobody waits any more
 
 
 def _odd(path: Path, mode: int) -> NeedsHuman:

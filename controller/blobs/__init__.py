@@ -1,1 +1,1 @@
-"""Files by the digest of their content: what artifacts and copies of datasets are kept in."""
+"""Content-addressed storage: files by the digest of their content, for artifacts and datasets."""

@@ -1,11 +1,11 @@
-"""Files stored by the digest of their content: `ab/cdef...`, written beside and renamed.
+"""Files stored by the digest of their content: `ab/cdef...`, written elsewhere and renamed.
 
-The stamp: a stored file's modification time is set to a fixed moment plus its size in
-nanoseconds. Whoever writes to the file, or a power cut that takes its content, breaks the stamp,
-and a `stat` sees it; then the content is hashed, and dropped if it is not what its name says.
+The stamp: a stored file's modification time is set to a fixed time plus its size in nanoseconds.
+Any write to the file, or a power cut that loses its content, breaks the stamp, which a `stat`
+shows. Then the content is hashed, and deleted if it does not match its digest.
 
-What is handed out is a clone where the file system can (FICLONE), a copy up to COPY_UP_TO bytes,
-and above that a read-only hard link. Root can write through a hard link; the stamp shows it.
+`link` hands out a clone if the file system supports it (FICLONE), otherwise a copy up to COPY_UP_TO
+bytes, and above that a read-only hard link. Root can write through a hard link; the stamp shows it.
 """
 
 import errno
@@ -19,11 +19,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from controller.blobs.shelf import discard, discard_all, lay, mode, use
+from controller.blobs.shelf import discard, discard_all, mode, move_into_place, use
 from specs.failures import NeedsHuman
 
 COPY_UP_TO = 2**20
-"""Bytes up to which a copy is about as cheap as a link, and safer."""
+"""Size in bytes up to which a copy is about as cheap as a link, and safer."""
 
 _CHUNK = 2**20
 _STAMP = 946_684_800_000_000_000  # 2000-01-01 in nanoseconds
@@ -32,7 +32,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class NotStored(NeedsHuman):
-    """The store does not hold (any more) what was asked for."""
+    """The requested artifact is not in the store, or not any more."""
 
 
 class StoredBlob(NamedTuple):
@@ -45,7 +45,7 @@ class StoredBlob(NamedTuple):
 class Objects:
     """The files below `folder`. Blocking; may be used by several threads and processes.
 
-    Raises OSError as the operating system does; `explained` makes it readable.
+    Raises `OSError` as the operating system does; `explained` turns that into a message for users.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,26 +60,27 @@ class Objects:
         return self._write((content,))
 
     def put_file(self, path: Path) -> StoredBlob:
-        """Store what a file holds. What is stored is what was hashed, whoever writes meanwhile.
+        """Store the content of a file. Exactly what was hashed is stored, even if the file is
+        written to at the same time.
 
-        Raises OSError (ELOOP) for a symbolic link.
+        Raises `OSError` (ELOOP) for a symbolic link.
         """
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(handle, "rb", buffering=0) as source:
             return self.put_open(source)
 
     def put_open(self, source: BinaryIO) -> StoredBlob:
-        """`put_file` of a file that is open, from where it stands."""
+        """Like `put_file`, for an open file, from its current position."""
         if os.fstat(source.fileno()).st_size <= COPY_UP_TO:
             return self.put_bytes(source.read())
         return self._write(iter(lambda: source.read(_CHUNK), b""))
 
     def put_chunks(self, chunks: Iterable[bytes]) -> StoredBlob:
-        """Store what comes in chunks, once the last has come. Raises what iterating raises."""
+        """Store the chunks as one file, once the last has come. Raises what iterating raises."""
         return self._write(chunks)
 
     def read(self, digest: str) -> bytes:
-        """The content, hashed as it is read. Raises `NotStored`."""
+        """The content, verified against its digest. Raises `NotStored`."""
         path = self._place(digest)
         try:
             content = path.read_bytes()
@@ -107,9 +108,8 @@ class Objects:
             temporary.unlink(missing_ok=True)
 
     def is_intact(self, digest: str, *, touch: bool = False) -> bool:
-        """Whether it is there as it was stored: by its stamp, or else by its content.
-
-        `touch` renews the time that `sweep` goes by.
+        """Whether it is there unmodified, according to its stamp or else its content. `touch` marks
+        it as used, which keeps `sweep` from deleting it.
         """
         path = self._place(digest)
         try:
@@ -121,7 +121,7 @@ class Objects:
         return not touch or use(path)
 
     def is_whole(self, digest: str) -> bool:
-        """Whether it is there and hashes to its name. If it does not, it is dropped."""
+        """Whether it is there and matches its digest. If it does not match, it is deleted."""
         path = self._place(digest)
         try:
             with path.open("rb", buffering=0) as file:
@@ -135,19 +135,19 @@ class Objects:
         return False
 
     def path(self, digest: str) -> Path:
-        """Where it is, or would be; for reading only."""
+        """Its path, whether it is there or not; for reading only."""
         return self._place(digest)
 
     def has_any(self, digest: str) -> bool:
-        """Whether something lies there, be it damaged."""
+        """Whether there is a file for this digest, damaged or not."""
         return self._place(digest).exists()
 
     def all(self) -> Iterator[str]:
-        """The digests of what is there."""
+        """The digests of all stored files."""
         return (digest for digest, _ in self._all())
 
     def recent(self, since: float) -> tuple[str, ...]:
-        """The digests of what was stored or handed out since (seconds since the epoch)."""
+        """The digests of files stored or used since then (seconds since the epoch)."""
         found = []
         for digest, path in self._all():
             with suppress(FileNotFoundError):
@@ -156,7 +156,7 @@ class Objects:
         return tuple(found)
 
     def sweep(self, keep: Collection[str], before: float) -> int:
-        """Delete what is not in `keep` and was last touched before; the bytes freed."""
+        """Delete files that are not in `keep` and were last used before then; the bytes freed."""
         freed = 0
         for digest, path in self._all():
             with suppress(FileNotFoundError):
@@ -214,26 +214,26 @@ class Objects:
 
 
 def lost(digest: str) -> NotStored:
-    """What to say when an artifact is missing."""
+    """The error for a missing artifact."""
     return NotStored(
-        f"artifact {digest[:19]} is not in the store, or was damaged there and dropped: "
-        "`retry` the run that made it"
+        f"artifact {digest[:19]} is not in the store, or was damaged and deleted: `retry` the run "
+        "that made it"
     )
 
 
 @contextmanager
 def explained(folder: Path) -> Iterator[None]:
-    """Turn what the operating system refuses into what somebody can do about it."""
+    """Turn errors of the operating system into `NeedsHuman` with the fix."""
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
             raise NeedsHuman(
-                f"no space left below {folder} ({error.strerror}): free some or raise the "
-                "limit, then `retry`"
+                f"no space left below {folder} ({error.strerror}): free some space or raise the "
+                "quota, then `retry`"
             ) from None
         raise NeedsHuman(
-            f"{error.filename or folder}: {error.strerror}: see that it is there and that "
+            f"{error.filename or folder}: {error.strerror}: make sure that it exists and that "
             "Headgate may read it (and write, in its own folders), then `retry`"
         ) from None
 
@@ -246,10 +246,10 @@ def _write_all(file: BinaryIO, chunk: bytes) -> None:
 
 def _move(temporary: Path, target: Path) -> None:
     try:
-        lay(temporary, target)
+        move_into_place(temporary, target)
     except FileNotFoundError:
         target.parent.mkdir(parents=True, exist_ok=True)
-        lay(temporary, target)
+        move_into_place(temporary, target)
 
 
 def _hard_link(source: Path, temporary: Path) -> None:

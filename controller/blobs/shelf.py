@@ -1,7 +1,7 @@
-"""What lies on the disk for as long as somebody uses it.
+"""Files and folders that are kept on disk for as long as they are used.
 
-The time of the last use is the inode's change time: `use` renews it and leaves the contents and
-the other times alone, and nobody can set it back.
+The time of the last use is the inode's change time: `use` renews that and changes neither the
+content nor the other times, and nobody can set it back.
 """
 
 import os
@@ -14,28 +14,28 @@ from pathlib import Path
 from secrets import token_hex
 
 GONE = ".gone-"
-"""What the name of an entry begins with while it is being deleted."""
+"""The prefix of the name of an entry that is being deleted."""
 
 UMASK = 0o077 if os.getuid() else 0o022
-"""What a controller's files are made without. `home` is its own in any case; root's steps are other
-users, who have to read what is laid out for them there."""
+"""The umask of the controller's files. The home folder is private in any case; a controller that is
+root runs steps as other users, who must be able to read what is prepared for them."""
 
-# Between "it is there, I use it" and "nobody used it, it goes": one comes first. A controller is
-# one process and has its home for itself, so this is enough.
-_turn = threading.Lock()
+# Makes `use` and `discard` mutually exclusive. That one process holds the lock is enough, as a home
+# folder belongs to one controller.
+_lock = threading.Lock()
 
 
 def mode(bits: int) -> int:
-    """The mode of a file that steps are given, from what all might have."""
+    """The permissions of a file that is given to steps, without those in `UMASK`."""
     return bits & ~UMASK
 
 
 def use(path: Path) -> bool:
-    """Whether it is there; if so it stays for now, because its last use is renewed.
+    """Whether the entry is there; if so, marks it as used now, which keeps it for a while.
 
-    A link itself is meant, not what it leads to.
+    Symbolic links are not followed.
     """
-    with _turn:
+    with _lock:
         try:
             about = path.lstat()
             times = (about.st_atime_ns, about.st_mtime_ns)
@@ -45,17 +45,18 @@ def use(path: Path) -> bool:
     return True
 
 
-def lay(new: Path, path: Path) -> None:
-    """Move a file to its place, over what was there. Raises FileNotFoundError without a folder."""
-    with _turn:
+def move_into_place(new: Path, path: Path) -> None:
+    """Move a file to its place, replacing what is there. Raises `FileNotFoundError` if the folder
+    does not exist."""
+    with _lock:
         new.replace(path)
 
 
 def discard(path: Path, before: float) -> bool:
-    """Delete a file, a link or a folder, unless it was used since `before` (seconds since the
-    epoch). Whether it went. To all others it is there whole, or not at all."""
+    """Delete a file, link or folder, atomically, unless it was used since `before` (seconds since
+    the epoch); whether it was deleted."""
     gone = path.with_name(f"{GONE}{token_hex(8)}")
-    with _turn:
+    with _lock:
         try:
             about = path.lstat()
             if about.st_ctime >= before:
@@ -71,9 +72,9 @@ def discard(path: Path, before: float) -> bool:
 
 
 def discard_all(folder: Path, before: float, keep: Collection[str] = ()) -> int:
-    """`discard` every entry of a folder whose name is not in `keep`; how many went.
+    """`discard` every entry of a folder whose name is not in `keep`; how many were deleted.
 
-    What a deletion that was cut short has left goes, too.
+    This includes the remains of interrupted deletions.
     """
     with suppress(FileNotFoundError):
         return sum(discard(path, before) for path in folder.iterdir() if path.name not in keep)
@@ -81,7 +82,7 @@ def discard_all(folder: Path, before: float, keep: Collection[str] = ()) -> int:
 
 
 def remove_tree(folder: Path) -> None:
-    """Delete a folder, also one whose folders are read-only."""
+    """Delete a folder, even if folders in it are read-only."""
     for parent, _, _ in os.walk(folder):
         Path(parent).chmod(0o700)
     shutil.rmtree(folder, ignore_errors=True)

@@ -10,7 +10,7 @@ from secrets import token_hex
 from typing import NamedTuple
 
 from controller.blobs.objects import Objects
-from controller.blobs.shelf import discard_all, lay, use
+from controller.blobs.shelf import discard_all, move_into_place, use
 from controller.buckets import manifest as manifests
 from controller.buckets.changes import differ
 from controller.buckets.listing import remote_place_of
@@ -252,7 +252,7 @@ class Catalog:
         if table is not None:
             about["table"] = table._asdict()
         scratch.write_text(json.dumps(about))
-        lay(scratch, path)
+        move_into_place(scratch, path)
 
 
 async def changes(

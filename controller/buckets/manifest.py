@@ -17,7 +17,7 @@ from heapq import merge
 from pathlib import Path
 from secrets import token_hex
 
-from controller.blobs.shelf import discard_all, lay, use
+from controller.blobs.shelf import discard_all, move_into_place, use
 from controller.buckets.protocol import Contents
 from specs.digests import Json, ManifestEntry, canonical_json
 
@@ -203,4 +203,4 @@ def _write(path: Path, content: bytes) -> None:
     # Outside the folder, then renamed into it, so that only complete files are ever read.
     scratch = path.parent.parent / f"{token_hex(8)}.new"
     scratch.write_bytes(content)
-    lay(scratch, path)
+    move_into_place(scratch, path)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from controller.blobs.objects import Objects, explained
-from controller.blobs.shelf import discard_all, lay, use
+from controller.blobs.shelf import discard_all, move_into_place, use
 from controller.buckets import manifest as manifests
 from controller.buckets.listing import (
     RemotePlace,
@@ -227,4 +227,4 @@ def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.parent.parent / f"{token_hex(8)}.new"
     scratch.write_text(text)
-    lay(scratch, path)
+    move_into_place(scratch, path)

@@ -10,43 +10,43 @@ from typing import Any
 
 import click
 
-from controller.cli.failures import said
+from controller.cli.failures import as_click_error
 
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Write": {
-        "init": "Write a spec that fits the folder.",
+        "init": "Draft a spec for a folder.",
         "validate": "Check specs, settings and suites.",
         "plan": "Say what a commit would run, and why.",
     },
     "Run": {
         "run": "Run a commit's pipeline and its gates here.",
         "up": "Run the controller.",
-        "down": "Stop what `up` left serving.",
-        "doctor": "Check the set-up and name what to mend.",
+        "down": "Stop the model servers that `up` left running.",
+        "doctor": "Check the setup and say how to fix it.",
     },
     "Look": {
         "status": "Show what runs where.",
         "runs": "List runs.",
         "show": "Show a run, a model version or a rollout.",
-        "logs": "Print what a step or a server wrote.",
-        "explain": "Say why a run happened and why each step ran.",
+        "logs": "Print the log of a step or a model server.",
+        "explain": "Explain why a run happened and why each step ran.",
         "models": "List the model versions of a pipeline.",
         "export": "Write the model in an environment to a file.",
-        "releases": "Show what was released, and on which evidence.",
+        "releases": "Show past releases and their evidence.",
     },
     "Act": {
-        "trigger": "Ask for a run.",
-        "retry": "Try a run or a rollout again.",
+        "trigger": "Request a run.",
+        "retry": "Retry a run or a rollout.",
         "abort": "Stop a run or a rollout.",
-        "approve": "Agree to a rollout that waits for a person.",
-        "promote": "Bring the version in progress into service now.",
-        "rollback": "Leave the canary, or bring back a former version.",
-        "pause": "Keep a rollout from going on by itself.",
-        "resume": "Let a paused rollout go on.",
+        "approve": "Approve a rollout.",
+        "promote": "Promote the version in progress now.",
+        "rollback": "Roll back the canary, or to an earlier version.",
+        "pause": "Stop rollouts from progressing by themselves.",
+        "resume": "Resume paused rollouts.",
     },
 }
-"""Every command with its short help, so that listing them imports nothing. A section is a folder
-here, by its name in lower case."""
+"""Every command with its short help, so that listing them imports nothing. The commands of a
+section are in the folder with its name in lower case."""
 
 _MODULES = {
     "retry": "again",
@@ -57,12 +57,12 @@ _MODULES = {
     "pause": "steer",
     "resume": "steer",
 }
-"""Where a command is, if not in the module of its own name."""
+"""The module of each command that is not in the module of its own name."""
 
 
 def _imported(name: str) -> ModuleType:
-    """The module. An import makes much that stays, and looking through it for garbage again and
-    again is a sixth of what a command takes."""
+    """Import a module with the garbage collector off. What an import makes stays alive, and
+    scanning it again and again takes a sixth of a command's time."""
     if name in sys.modules:
         return sys.modules[name]
     gc.disable()
@@ -74,14 +74,14 @@ def _imported(name: str) -> ModuleType:
 
 
 class CommandGroup(click.Group):
-    """Finds commands by name, and turns failures into one clear message."""
+    """Finds commands by name, and reports a failure as one clear message."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """All of them, as help orders them."""
+        """All commands, in the order of the help."""
         return [name for commands in SECTIONS.values() for name in commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, imported now."""
+        """The command of that name, imported when it is needed."""
         if cmd_name not in self.list_commands(ctx):
             return None
         folder = next(s.lower() for s, commands in SECTIONS.items() if cmd_name in commands)
@@ -90,13 +90,13 @@ class CommandGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The sections, from the table."""
+        """Write the commands by section, from the table."""
         for section, commands in SECTIONS.items():
             with formatter.section(section):
                 formatter.write_dl(list(commands.items()))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
-        """Names from the table: completing one imports no command."""
+        """Complete names from the table, without importing a command."""
         from click.shell_completion import CompletionItem
 
         options = click.Command.shell_complete(self, ctx, incomplete)
@@ -111,7 +111,7 @@ class CommandGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with the nearest name for one that does not exist."""
+        """As click does, but suggest the nearest name for an unknown command."""
         if args and args[0] not in self.list_commands(ctx) and not args[0].startswith("-"):
             from difflib import get_close_matches
 
@@ -121,7 +121,7 @@ class CommandGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. What fails is said in a message; HEADGATE_DEBUG=1 shows the rest."""
+        """Run the command. A failure becomes one message; HEADGATE_DEBUG=1 shows the traceback."""
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
@@ -129,27 +129,27 @@ class CommandGroup(click.Group):
         except Exception as error:
             if os.environ.get("HEADGATE_DEBUG"):
                 raise
-            raise said(error) from None
+            raise as_click_error(error) from None
 
 
 @click.group(
     cls=CommandGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 all is well, 1 what was asked about failed, 2 wrong usage, 3 the store "
-    "or git cannot be reached. Completion: see docs/commands.md.",
+    epilog="Exit codes: 0 success, 1 failure, 2 wrong usage, 3 the store or git cannot be reached. "
+    "Shell completion: see docs/commands.md.",
 )
 @click.option(
     "--settings",
     metavar="FILE",
     envvar="HEADGATE_SETTINGS",
     show_envvar=True,
-    help="The settings; without it, the nearest headgate.yaml from here upwards.",
+    help="The settings file; by default the nearest headgate.yaml, from this folder upwards.",
 )
 @click.version_option(package_name="headgate", prog_name="headgate")
 @click.pass_context
 def main(ctx: click.Context, settings: str | None) -> None:
-    """Headgate brings models from a commit to production, and bad ones back.
+    """Headgate takes models from a commit to production, and rolls bad ones back.
 
-    Commands read the state of the controller that the settings describe; it need not run.
+    Commands read the state of the controller that the settings describe, running or not.
     """
     ctx.obj = settings

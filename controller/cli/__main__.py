@@ -1,4 +1,4 @@
-"""`python -m controller.cli`: the command line without its script."""
+"""`python -m controller.cli` runs the command line without its installed script."""
 
 from controller.cli import main
 

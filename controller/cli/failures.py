@@ -1,4 +1,4 @@
-"""What a failure is called at the end of a command, and its exit code."""
+"""The message and the exit code of a command that fails."""
 
 from collections.abc import Iterator
 
@@ -16,13 +16,13 @@ class Unreachable(click.ClickException):
 
 
 class Failed(click.ClickException):
-    """What was asked about failed, or cannot be done."""
+    """The subject of the command failed, or the request cannot be carried out."""
 
     exit_code = FAILED
 
 
-def said(error: BaseException) -> click.ClickException:
-    """Any error as one message with its exit code."""
+def as_click_error(error: BaseException) -> click.ClickException:
+    """Any error as one message with an exit code."""
     for one in _leaves(error):
         if isinstance(one, click.ClickException):
             return one
@@ -34,13 +34,13 @@ def said(error: BaseException) -> click.ClickException:
             where = f"{one.filename}: " if one.filename else ""
             return Failed(f"{where}{one.strerror or one}")
     return Failed(
-        f"headgate failed by a fault of its own ({type(error).__name__}: {error}); "
+        f"internal error in Headgate ({type(error).__name__}: {error}); "
         "HEADGATE_DEBUG=1 shows where. Please report it."
     )
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors of a group, one by one."""
+    """The errors in a group, one by one."""
     if isinstance(error, BaseExceptionGroup):
         for one in error.exceptions:
             yield from _leaves(one)

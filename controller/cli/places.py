@@ -1,4 +1,4 @@
-"""What a person means by PIPELINE/ENVIRONMENT."""
+"""The argument PIPELINE[/ENVIRONMENT], and the environment that it names."""
 
 import click
 
@@ -13,13 +13,13 @@ from controller.store.protocol import StoreReader
 place_argument = click.argument("place", metavar="PIPELINE[/ENVIRONMENT]")
 
 
-async def environment(store: StoreReader, place: str) -> EnvironmentState:
-    """The environment that is meant, production where none is named. Raises `Failed`."""
+async def find_environment(store: StoreReader, place: str) -> EnvironmentState:
+    """The environment that `place` names, or else production. Raises `Failed` if there is none."""
     pipeline, _, name = place.partition("/")
     await known(store, "pipeline", pipeline, PipelineState, "pipeline")
     if name and name not in ENVIRONMENTS:
         raise no_such("environment", name, ENVIRONMENTS)
     full = f"{pipeline}/{name or 'production'}"
     if await store.get(Key("environment", full)) is None:
-        raise Failed(f"nothing was released to {full} yet; `headgate status` shows what runs.")
+        raise Failed(f"nothing has been released to {full} yet; `headgate status` shows what runs.")
     return await known(store, "environment", full, EnvironmentState, "environment")

@@ -1,4 +1,4 @@
-"""What commands share: the settings they are told, the store, and names that are known."""
+"""What all commands share: the settings, the controller's state, and looking things up by name."""
 
 import asyncio
 import fcntl
@@ -30,19 +30,19 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 
 class Reach(NamedTuple):
-    """The settings that a command works with."""
+    """The settings of a command, and the folder that paths in them are relative to."""
 
     settings: Settings
     base: Path
 
     @property
     def home(self) -> Path:
-        """The folder with the state."""
+        """The controller's home folder, which holds its state."""
         return self.settings.path(self.base)
 
 
 def find_settings(given: str | None) -> Path | None:
-    """The settings' file: the one that is given, or the nearest from here upwards."""
+    """The settings file: the given one, or the nearest from the current folder upwards."""
     if given is not None:
         return Path(given)
     here = Path.cwd()
@@ -50,7 +50,7 @@ def find_settings(given: str | None) -> Path | None:
 
 
 def read_settings(path: Path) -> LoadedSettings:
-    """What a settings' file and the environment say. Raises `Failed` for no such file."""
+    """Load a settings file and the environment. Raises `Failed` if the file cannot be read."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -59,23 +59,23 @@ def read_settings(path: Path) -> LoadedSettings:
 
 
 def reach(ctx: click.Context) -> Reach:
-    """The settings. Raises a usage error without a file, `Failed` for a wrong one."""
+    """Load the settings. Raises a usage error if there is no file, `Failed` if it is invalid."""
     path = find_settings(ctx.find_root().obj)
     if path is None:
         raise click.UsageError(
-            f"there is no {FILE} here or above. Name one with --settings, or write one with "
-            "`headgate init --repository URL`."
+            f"there is no {FILE} in this folder or above. Name one with --settings, or write one "
+            "with `headgate init --repository URL`."
         )
     loaded = read_settings(path)
     if loaded.settings is None:
         click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
-        raise Failed("the settings are wrong; see above.")
+        raise Failed("the settings are invalid; see above.")
     return Reach(loaded.settings, path.absolute().parent)
 
 
 @asynccontextmanager
 async def open_state(home: Path) -> AsyncIterator[StoreReader]:
-    """The controller's state, to look at. Raises `Unreachable`."""
+    """Open the controller's state for reading. Raises `Unreachable`."""
     try:
         state = SqliteReader.open(state_in(home))
     except Failure as failure:
@@ -87,15 +87,15 @@ async def open_state(home: Path) -> AsyncIterator[StoreReader]:
 
 
 def state_in(home: Path) -> Path:
-    """The file of the state. Raises `Unreachable` where there is none."""
+    """The database file of the state. Raises `Unreachable` if there is none."""
     path = home / "state.db"
     if not path.exists():
-        raise Unreachable(f"there is no state in {home} yet; `headgate up` begins it.")
+        raise Unreachable(f"there is no state in {home} yet; `headgate up` creates it.")
     return path
 
 
 def with_state(ctx: click.Context, ask: Callable[[StoreReader, Reach], Awaitable[T]]) -> T:
-    """What `ask` finds in the state."""
+    """Open the state for reading and return what `ask` finds in it."""
     here = reach(ctx)
 
     async def run() -> T:
@@ -106,7 +106,7 @@ def with_state(ctx: click.Context, ask: Callable[[StoreReader, Reach], Awaitable
 
 
 async def known(store: StoreReader, kind: str, name: str, model: type[V], what: str) -> V:
-    """The object of that name. Raises `Failed` with the nearest name for one that is not there."""
+    """The object of that name. Raises `Failed` with the nearest name if there is none."""
     record = await store.get(Key(kind, name))
     if record is None:
         names = [each.key.name for each in await store.list(kind)]
@@ -115,7 +115,7 @@ async def known(store: StoreReader, kind: str, name: str, model: type[V], what: 
 
 
 def no_such(what: str, name: str, names: Sequence[str]) -> Failed:
-    """That there is no such thing, and what was probably meant."""
+    """The error for an unknown name, with the nearest known one."""
     near = nearest(name, names)
     if near:
         return Failed(f"there is no {what} {name!r}. Did you mean {near}?")
@@ -126,15 +126,15 @@ def no_such(what: str, name: str, names: Sequence[str]) -> Failed:
 
 
 def values(records: Sequence[Record], model: type[V]) -> list[V]:
-    """Stored objects as the values they were."""
+    """Parse stored objects."""
     return [parsed(model, record.body) for record in records]
 
 
 def controller_pid(home: Path) -> int | None:
-    """The process that runs a controller on `home`, or None.
+    """The id of the process that runs a controller on `home`, or None.
 
-    Asks who holds the lock and takes none, so that it never keeps a controller from starting.
-    Not for a process that itself runs a controller on `home`.
+    Asks who holds the lock without taking it, so it never keeps a controller from starting. Must
+    not be called in a process that itself runs a controller on `home`.
     """
     mac = sys.platform == "darwin"
     form, kind = ("qqihh", fcntl.F_WRLCK) if mac else ("hhqqi", fcntl.F_WRLCK)

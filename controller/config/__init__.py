@@ -1,0 +1,1 @@
+"""The controller's settings and secrets, read and checked."""

@@ -1,4 +1,4 @@
-"""PURE. Which repository is which on GitHub: apart from the client, as settings need none."""
+"""PURE. The names on GitHub of the repositories in the settings."""
 
 import re
 from urllib.parse import urlsplit
@@ -7,7 +7,8 @@ from controller.config.settings import Settings
 
 
 def names_of(settings: Settings) -> dict[str, str]:
-    """`owner/name` on GitHub by the repository's name here: as it says, or by its address."""
+    """`owner/name` on GitHub by the repository's name in the settings: as configured, or taken from
+    its address."""
     host = urlsplit(settings.github.url).hostname or ""
     found = {
         each.name: each.github or _by_address(each.url, host) for each in settings.repositories
@@ -16,7 +17,7 @@ def names_of(settings: Settings) -> dict[str, str]:
 
 
 def _by_address(url: str, host: str) -> str | None:
-    """`https://HOST/owner/name.git`, `ssh://git@HOST/owner/name` and `git@HOST:owner/name`."""
+    """Parse `https://HOST/owner/name.git`, `ssh://git@HOST/owner/name` or `git@HOST:owner/name`."""
     pattern = rf"(?:https://|ssh://)?(?:[^@/]+@)?{re.escape(host)}(?::\d+/|[/:])([\w.-]+/[\w.-]+?)(?:\.git)?/?"
     found = re.fullmatch(pattern, url, re.IGNORECASE)
     return found[1] if found else None

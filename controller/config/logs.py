@@ -1,7 +1,7 @@
-"""Structured logs: JSON lines for machines or lines for people, without secrets.
+"""Structured logs without secrets: JSON lines, or lines for people.
 
-What a turn logs carries its `key`, `turn` and `revision`. What libraries log by the standard
-`logging` goes the same way.
+Lines that a reconcile logs have its `key`, `turn` and `revision`. What libraries log with the
+standard `logging` is handled the same way.
 """
 
 import json
@@ -20,7 +20,7 @@ Format = Literal["json", "console"]
 
 
 class Redaction:
-    """Replaces the values of secrets, also where they are quoted or escaped, by `***`."""
+    """Replaces the values of secrets, also quoted or escaped ones, by `***`."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         forms = {
@@ -36,7 +36,7 @@ class Redaction:
             )
             if form
         }
-        # The longest first, or a secret that begins like another would leave its end.
+        # The longest first, as one secret may be the beginning of another.
         self._forms = sorted(forms, key=len, reverse=True)
 
     def text(self, text: str) -> str:
@@ -46,7 +46,7 @@ class Redaction:
         return text
 
     def value(self, value: Any) -> Any:
-        """A value of a log line without secrets, however deep; other objects as their text."""
+        """A value of a log line without secrets at any depth; other objects as their `repr`."""
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, (int, float)):
@@ -59,7 +59,7 @@ class Redaction:
         return self.text(value if isinstance(value, str) else repr(value))
 
     def __call__(self, _: WrappedLogger, __: str, event: EventDict) -> EventDict:
-        """As a processor of structlog: after tracebacks have become text, before rendering."""
+        """As a processor of structlog, after tracebacks are formatted and before rendering."""
         return {
             self.text(name): value if name.startswith("_") else self.value(value)
             for name, value in event.items()
@@ -74,7 +74,7 @@ def set_up(
 ) -> None:
     """Send all logs of the process to `stream` (standard error by default), from `level` up.
 
-    Raises ValueError for a level that is none.
+    Raises `ValueError` for an unknown level.
     """
     target = stream or sys.stderr
     shared: list[Processor] = [

@@ -1,4 +1,4 @@
-"""Secrets: named in specs, known to the controller only, and redacted from all it says."""
+"""Secrets: named in specs, known only to the controller, and redacted from all its output."""
 
 import json
 import re
@@ -12,24 +12,24 @@ from specs.references import SECRET
 
 M = TypeVar("M", bound=BaseModel)
 
-SHORTEST = 4
-"""Characters of the shortest secret that is redacted: shorter ones would hide ordinary words."""
+MIN_LENGTH = 4
+"""Secrets with fewer characters are not redacted, as they would hide ordinary words."""
 
 
 class Secrets:
-    """The values, by name."""
+    """The values of secrets, by name."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = dict(values)
-        hidden = sorted((v for v in values.values() if len(v) >= SHORTEST), key=len, reverse=True)
+        hidden = sorted((v for v in values.values() if len(v) >= MIN_LENGTH), key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, hidden))) if hidden else None
 
     def reveal(self, names: tuple[str, ...]) -> dict[str, str]:
-        """The values that a step or a server names. Raises `NeedsHuman` for an unknown one."""
+        """The values of the named secrets. Raises `NeedsHuman` for an unknown name."""
         return {name: self._value(name) for name in names}
 
     def expand(self, text: str) -> str:
-        """`text` with each `${NAME}` replaced. Raises `NeedsHuman` for an unknown one."""
+        """`text` with each `${NAME}` replaced. Raises `NeedsHuman` for an unknown name."""
         return SECRET.sub(lambda found: self._value(found[1]), text)
 
     def has(self, name: str) -> bool:
@@ -37,11 +37,12 @@ class Secrets:
         return name in self._values
 
     def redact(self, text: str) -> str:
-        """`text` with every secret's value as `***`."""
+        """`text` with every secret's value replaced by `***`."""
         return self._pattern.sub("***", text) if self._pattern else text
 
     def redacted(self, value: M) -> M:
-        """The value with every secret in its texts as `***`, before any form of it escapes them."""
+        """The value with every secret in its texts replaced by `***`. To be called before texts are
+        escaped, which could hide a secret from `redact`."""
         if self._pattern is None:
             return value
         return type(value).model_validate_json(
@@ -50,7 +51,7 @@ class Secrets:
 
     @property
     def values(self) -> tuple[str, ...]:
-        """What may appear in no log."""
+        """All values, which must not appear in logs."""
         return tuple(self._values.values())
 
     def _clean(self, plain: Any) -> Any:
@@ -65,7 +66,7 @@ class Secrets:
     def _value(self, name: str) -> str:
         if name not in self._values:
             raise NeedsHuman(
-                f"the secret {name} is not known here: set HEADGATE_SECRET_{name} for the "
-                "controller, or add it to the file that `secrets` in its settings names"
+                f"the secret {name} is not set: set HEADGATE_SECRET_{name} in the controller's "
+                "environment, or add it to the file that `secrets` in the settings names"
             )
         return self._values[name]

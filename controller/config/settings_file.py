@@ -1,4 +1,4 @@
-"""From `headgate.yaml` and the environment to settings and secrets, or to all that is wrong."""
+"""Loads settings and secrets from `headgate.yaml` and the environment, with all problems."""
 
 import re
 import stat
@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from controller.config.github_names import names_of
 from controller.config.secrets import Secrets
 from controller.config.settings import Settings
-from controller.config.settings_lint import doubts
+from controller.config.settings_lint import suspicious_settings
 from specs.failures import NeedsHuman
 from specs.loading.explain import explain, locate, nearest
 from specs.loading.load import MOST_PROBLEMS, mapping
@@ -27,11 +27,11 @@ from specs.values import format_duration
 PREFIX = "HEADGATE_"
 SECRET = "HEADGATE_SECRET_"  # noqa: S105 - the beginning of a variable's name
 OWN_VARIABLES = ("HEADGATE_SETTINGS", "HEADGATE_DEBUG")
-"""Variables that are no settings: where the settings are, and whether faults show tracebacks."""
+"""Variables that are not settings: the path of the file, and whether errors show tracebacks."""
 
 
 class LoadedSettings(NamedTuple):
-    """What the file and the environment say. `settings` is None when there is an error."""
+    """The settings of the file and the environment; `settings` is None if there is an error."""
 
     file: str
     text: str
@@ -41,10 +41,10 @@ class LoadedSettings(NamedTuple):
 
 @cache
 def variables() -> dict[str, tuple[str, ...]]:
-    """Per environment variable, the path of the setting that it overrides.
+    """The environment variables, each with the path of the setting that it overrides.
 
-    The rule: HEADGATE_ and the setting in capitals, `_` for the dot. Lists and mappings stand in
-    the file only.
+    The name is HEADGATE_ and the setting in capitals, with `_` for the dot. Lists and mappings can
+    only be set in the file.
     """
     return {PREFIX + "_".join(path).upper(): path for path in _single(Settings, ())}
 
@@ -58,7 +58,7 @@ def settings_schema() -> dict[str, Any]:
 def load_settings(
     content: str | bytes, file: str, environ: Mapping[str, str] | None = None
 ) -> LoadedSettings:
-    """Read settings; `environ` comes over the file. Never raises for what they say."""
+    """Load settings; `environ` overrides the file. Problems are returned, not raised."""
     tree, problems = mapping(content, file, "a mapping with `repositories`")
     plain = tree.root.plain if tree.root is not None else None
     if not isinstance(plain, dict):
@@ -76,14 +76,14 @@ def load_settings(
         problems += explain(theirs, tree, file, settings_schema())
     else:
         problems += _doubles(settings, tree, file)
-        problems += _doubts(settings, tree, file)
+        problems += _warnings(settings, tree, file)
     if has_errors(problems):
         settings = None
     return LoadedSettings(file, tree.text, settings, in_order(problems))
 
 
 def unknown_variables(environ: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
-    """Variables that look like settings and are none, with the nearest that is one."""
+    """Variables that look like settings but are not, each with the most similar one that is."""
     known = (*variables(), *OWN_VARIABLES)
     for name in sorted(environ):
         if name.startswith(PREFIX) and not name.startswith(SECRET) and name not in known:
@@ -91,9 +91,9 @@ def unknown_variables(environ: Mapping[str, str]) -> Iterator[tuple[str, str | N
 
 
 def load_secrets(settings: Settings, base: Path, environ: Mapping[str, str]) -> Secrets:
-    """The values of the secrets' file, and over them HEADGATE_SECRET_NAME variables.
+    """The secrets of the secrets' file, overridden by HEADGATE_SECRET_NAME variables.
 
-    Raises NeedsHuman for a file that cannot be read or holds a line that is no NAME=value.
+    Raises `NeedsHuman` for an unreadable file or a line that is not NAME=value.
     """
     values = _read_secrets(base / settings.secrets) if settings.secrets else {}
     return Secrets(values | given_secrets(environ))
@@ -109,7 +109,7 @@ def given_secrets(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def exposed(path: Path) -> bool:
-    """Whether others than the owner can read a file of secrets, or enter a folder."""
+    """Whether users other than the owner have access to a file or folder."""
     return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
@@ -119,8 +119,8 @@ def _read_secrets(path: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise NeedsHuman(
-            f"the file of secrets {path} cannot be read ({why}); mend it, or correct `secrets` "
-            "in the settings"
+            f"the file of secrets {path} cannot be read ({why}); fix it, or correct `secrets` in "
+            "the settings"
         ) from None
     values = {}
     for number, line in enumerate(lines, 1):
@@ -129,14 +129,14 @@ def _read_secrets(path: Path) -> dict[str, str]:
         name, equals, value = line.partition("=")
         name = name.strip()
         if not equals or not re.match(VARIABLE_PATTERN, name):
-            # The line itself may hold a secret: it is not shown.
+            # The line is not quoted, as it may contain a secret.
             raise NeedsHuman(f"{path}:{number}: expected NAME=value")
         values[name] = value.strip()
     return values
 
 
 def _single(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """The paths of all settings that hold one value."""
+    """The paths of all settings with a single value."""
     for name, field in model.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -157,7 +157,7 @@ def _is_many(kind: object) -> bool:
 
 
 def _merged(plain: Mapping[str, Any], over: Mapping[tuple[str, ...], str]) -> dict[str, Any]:
-    """The document with the variables' values in it."""
+    """The document, overridden with the values of variables."""
     merged = dict(plain)
     for path, text in over.items():
         holder = merged
@@ -199,10 +199,10 @@ def _doubles(settings: Settings, tree: Tree, file: str) -> Iterable[Problem]:
             yield Problem("error", "duplicate", message, file, *locate(tree, path))
 
 
-def _doubts(settings: Settings, tree: Tree, file: str) -> Iterable[Problem]:
-    for doubt in doubts(settings, names_of(settings)):
-        place = locate(tree, doubt.path)
-        path = ".".join(map(str, doubt.path))
+def _warnings(settings: Settings, tree: Tree, file: str) -> Iterable[Problem]:
+    for warning in suspicious_settings(settings, names_of(settings)):
+        place = locate(tree, warning.path)
+        path = ".".join(map(str, warning.path))
         yield Problem(
-            "warning", doubt.code, doubt.message, file, *place, path=path, expected=doubt.mend
+            "warning", warning.code, warning.message, file, *place, path=path, expected=warning.fix
         )

@@ -1,1 +1,1 @@
-"""Looks at what Headgate needs, and names the mend of what is wrong."""
+"""Checks everything that Headgate needs, and says how to fix what is wrong."""

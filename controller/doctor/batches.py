@@ -1,4 +1,4 @@
-"""Looks at how the batch command fared last, of each place that points to a model."""
+"""Checks the last batch command of each production environment that points to a model."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,15 +11,15 @@ from controller.store.sqlite import SqliteStore
 from specs.failures import Failure
 
 SHOWN = 300
-"""Characters of why it failed."""
+"""Characters of the reason for a failure that are shown."""
 
 
 async def batches(home: Path) -> list[Finding]:
-    """Every finding, good ones included; nothing of a state that cannot be read."""
+    """A finding for each batch command; none if the state cannot be read."""
     path = home / "state.db"
     if not path.exists():
         return []
-    with suppress(Failure):  # another finding says why not
+    with suppress(Failure):  # another finding says why
         store = await SqliteStore.open(path)
         try:
             records = await store.list("environment")
@@ -32,15 +32,13 @@ async def batches(home: Path) -> list[Finding]:
 def _of(env: EnvironmentState) -> Iterator[Finding]:
     job = env.job
     if job is None or not env.points or env.name != "production":
-        return  # of staging, the rollout says how it ended
+        return  # in staging, its result belongs to the rollout
     what = f"batch {env.place}"
     if job.open:
-        yield ok(what, f"v{job.version.version} is being run")
+        yield ok(what, f"the command of v{job.version.version} is running")
     elif job.failed is None:
-        yield ok(what, f"v{job.version.version} ended well the last time")
+        yield ok(what, f"the last command, of v{job.version.version}, succeeded")
     else:
         why = " ".join(job.failed.split())[:SHOWN]
-        mend = (
-            f"`headgate logs {env.place}` has its log, `headgate retry {env.place}` runs it again"
-        )
-        yield warn(what, f"v{job.version.version} failed the last time: {why}", mend)
+        fix = f"see `headgate logs {env.place}`; run it again with `headgate retry {env.place}`"
+        yield warn(what, f"the last command, of v{job.version.version}, failed: {why}", fix)

@@ -1,4 +1,4 @@
-"""Looks at what a controller needs, and names the mend of each thing that it does not find."""
+"""Checks everything that a controller needs, and says how to fix what is missing."""
 
 import asyncio
 import importlib.metadata
@@ -15,10 +15,11 @@ from pathlib import Path
 from controller.config.github_names import names_of
 from controller.config.settings import RepositorySettings, Settings
 from controller.config.settings_file import exposed, load_secrets, unknown_variables
-from controller.config.settings_lint import doubts
+from controller.config.settings_lint import suspicious_settings
 from controller.doctor.batches import batches
 from controller.doctor.databases import examine_databases
 from controller.doctor.findings import Finding, bad, ok, warn
+from controller.doctor.messages import messages_set_aside
 from controller.doctor.on_github import examine_github
 from controller.doctor.specs import conda, examine_specs, specs_of, teams_of
 from controller.doctor.stores import examine_stores
@@ -31,36 +32,41 @@ from controller.machine.environments.losing import LONGEST
 from controller.reconcile.resting import resting
 from controller.store.protocol import Record
 from controller.store.sqlite import SqliteStore
-from deployers.confinement import MEND, confinement
-from deployers.registry import FOLDER, LOCAL, TARGETS
+from deployers.confinement import FIX, confinement
+from deployers.windows import SERVING, make_window
 from specs.failures import Failure
+from specs.figures import duration
 from specs.model import Pipeline
 
 LEAST_SPACE = 1 << 30
-"""Bytes that should be free in the home folder."""
+"""Bytes that should be free in the home folder, at least."""
 PROBE = 1 << 16
-"""Bytes that are written to see whether anything can be."""
+"""Bytes that are written to test whether the home folder is writable."""
 MOST_DRIFT = 60.0
-"""Seconds that the clock may differ from the file system's."""
+"""Seconds by which the clock may differ from that of the file system."""
 OWN_PACKAGES = ("controller", "specs", "validators", "deployers")
 PATIENCE = 20.0
-"""Seconds for which a repository may take to answer."""
+"""Timeout of a question to a repository, in seconds."""
 
 
 async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
-    """Every finding, good ones included."""
+    """All findings, including those of passed checks."""
     home = settings.path(base)
     for finding in (*python(), *packages(), *variables(os.environ), *_secrets(settings, base)):
         yield finding
     yield confined(settings)
-    for doubt in doubts(settings, names_of(settings)):
-        yield warn("settings", doubt.message, f"expected {doubt.mend}")
+    for warning in suspicious_settings(settings, names_of(settings)):
+        yield warn("settings", warning.message, f"expected {warning.fix}")
     for finding in home_folder(home):
         yield finding
     yield await state(home)
-    for finding in (*await unwatched(home), *await batches(home)):
+    for finding in (
+        *await messages_set_aside(home),
+        *await unwatched(home),
+        *await batches(home),
+    ):
         yield finding
-    async for finding in rests(settings, home):
+    async for finding in unlisted(settings, home):
         yield finding
     specs: dict[str, list[Pipeline]] = {each.name: [] for each in settings.repositories}
     for repository in settings.repositories:
@@ -74,14 +80,14 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     known = [*chain(*specs.values())]
     async for finding in examine_specs(settings, home, known):
         yield finding
-    with suppress(Failure):  # what is wrong with the file of secrets is told above
+    with suppress(Failure):  # an earlier finding says what is wrong with the secrets
         secrets = load_secrets(settings, base, os.environ)
         async for finding in examine_databases(secrets, known):
             yield finding
 
 
 def python() -> Iterator[Finding]:
-    """The interpreter and the programs that are called."""
+    """The interpreter and the programs that Headgate calls."""
     version = ".".join(map(str, sys.version_info[:3]))
     yield ok("python", version)
     for program in ("git", "uv"):
@@ -98,7 +104,7 @@ def _program(name: str) -> str | None:
 
 
 def packages() -> Iterator[Finding]:
-    """Whether what Headgate requires is there, and whether somebody else owns its packages."""
+    """Whether all requirements are installed, and no other distribution shadows our packages."""
     owners = importlib.metadata.packages_distributions()
     for package in OWN_PACKAGES:
         others = sorted(set(owners.get(package, ())) - {"headgate"})
@@ -131,10 +137,10 @@ def packages() -> Iterator[Finding]:
 
 
 def variables(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Environment variables that look like settings and are none."""
+    """Environment variables that look like settings but are not."""
     for name, near in unknown_variables(environ):
-        meant = f"did you mean {near}? " if near else ""
-        yield warn("environment", f"{name} is no setting", f"{meant}Else unset it")
+        fix = f"rename it to {near}, or unset it" if near else "unset it"
+        yield warn("environment", f"{name} is not a setting", fix)
 
 
 def _secrets(settings: Settings, base: Path) -> Iterator[Finding]:
@@ -147,129 +153,132 @@ def _secrets(settings: Settings, base: Path) -> Iterator[Finding]:
         yield bad("secrets", str(failure), "correct the file, or `secrets` in the settings")
         return
     if exposed(path):
-        yield warn("secrets", f"others can read {path}", f"chmod 600 {path}")
+        yield warn("secrets", f"other users can read {path}", f"chmod 600 {path}")
     else:
-        yield ok("secrets", f"{path} can be read by its owner only")
+        yield ok("secrets", f"only its owner can read {path}")
 
 
 def confined(settings: Settings) -> Finding:
-    """Whether local steps and model servers are kept from what is not theirs."""
+    """Whether local steps and model servers are confined."""
     try:
         found = confinement((), settings.run_as)
     except Failure as failure:
         return bad("confinement", str(failure), "correct `run_as` in the settings")
     if not found.works:
-        return warn("confinement", found.lacking, MEND)
+        return warn("confinement", found.lacking, FIX)
     if found.kind == "namespace":
-        return ok("confinement", "local steps and servers run in namespaces, by bwrap")
+        return ok("confinement", "bwrap runs local steps and servers in namespaces")
     who = settings.run_as or "users of their own"
-    return ok("confinement", f"local steps and servers run as {who}, by bwrap")
+    return ok("confinement", f"bwrap runs local steps and servers as {who}")
 
 
 def home_folder(home: Path) -> Iterator[Finding]:
-    """Whether the home folder can be written, has room, and agrees about the time."""
+    """Whether the home folder is writable and private, has free space, and has the same time."""
     parent = next(each for each in (home, *home.parents) if each.exists())
     try:
         with tempfile.NamedTemporaryFile(dir=parent) as probe:
-            probe.write(b"\0" * PROBE)  # a full disk takes a file's name, and none of its bytes
+            probe.write(b"\0" * PROBE)  # on a full disk, a file can be created but not filled
             probe.flush()
             os.fsync(probe.fileno())
             written = Path(probe.name).stat().st_mtime
     except OSError as error:
         yield bad(
             "home",
-            f"{parent} cannot be written ({error.strerror})",
-            "mend its permissions or free space, or set `home` to another folder",
+            f"{parent} is not writable ({error.strerror})",
+            "correct its permissions, free some space, or set `home` to another folder",
         )
         return
-    yield ok("home", f"{home} can be written")
+    yield ok("home", f"{home} is writable")
     if home.exists() and exposed(home):
-        mend = f"chmod 700 {home}; `headgate up` does so, too"
-        yield warn("home", f"others than its owner can look into {home}", mend)
+        fix = f"chmod 700 {home}, or start `headgate up`, which does the same"
+        yield warn("home", f"other users can read {home}", fix)
     free = shutil.disk_usage(parent).free
     if free < LEAST_SPACE:
-        said = f"{free / 2**20:,.0f} MiB are free in {parent}"
-        yield warn("space", said, "free some: artifacts and environments need room")
+        said = f"only {free / 2**20:,.0f} MiB are free in {parent}"
+        yield warn("space", said, "free some space: artifacts and environments need it")
     else:
         yield ok("space", f"{free / 2**30:,.1f} GiB are free")
     drift = abs(time.time() - written)
     if drift > MOST_DRIFT:
-        mend = "set the clock by NTP, here or where the folder is"
-        yield bad("clock", f"it differs from the file system's by {drift:,.0f} s", mend)
+        fix = "synchronize the clocks by NTP, on this machine and where the folder is"
+        yield bad("clock", f"it differs from that of the file system by {duration(drift)}", fix)
     else:
-        yield ok("clock", "it agrees with the file system's")
+        yield ok("clock", "it agrees with that of the file system")
 
 
 async def state(home: Path) -> Finding:
-    """Whether the store can be read by this version, and what in it keeps failing."""
+    """Whether this version can read the store, and which actions in it keep failing."""
     path = home / "state.db"
     if not path.exists():
-        return ok("state", "there is none yet; `headgate up` begins it")
+        return ok("state", "there is none yet; `headgate up` creates it")
     try:
         store = await SqliteStore.open(path)
     except Failure as failure:
         return bad("state", str(failure), "see the message")
     try:
-        failing = [owed for owed in await store.outbox() if owed.error]
+        failing = [entry for entry in await store.outbox() if entry.error]
         environments = await store.list("environment")
     finally:
         await store.close()
-    odd = [one for one in map(_of_branch, environments) if one is not None]
-    if odd:
-        return odd[0]
+    inconsistent = [one for one in map(_of_branch, environments) if one is not None]
+    if inconsistent:
+        return inconsistent[0]
     if failing:
         first = failing[0]
-        said = f"{len(failing)} effects fail, first {first.owner} {first.action['type']}"
-        return warn("state", f"{said}: {first.error}", "mend what it names; it is tried again")
+        count = len(failing)
+        keeps = "an action keeps" if count == 1 else f"{count} actions keep"
+        said = f"{keeps} failing: {first.owner} {first.action['type']}: {first.error}"
+        return warn("state", said, "fix what the error names; the controller retries by itself")
     return ok("state", "the store can be read")
 
 
 def _of_branch(record: Record) -> Finding | None:
-    """What is odd between an environment and its branch."""
+    """An inconsistency between an environment and the environments branch."""
     env = parsed(EnvironmentState, record.body)
     if env.unknown is not None:
         return bad("state", f"{env.place}: {env.unknown}", way_on(env.place))
     if env.owed_since is not None and time.time() - env.owed_since > LONGEST:
-        said = f"{env.place}: {BRANCH} has not taken a commit for {LONGEST / 60:g} minutes"
-        return bad("state", said, f"let Headgate push {BRANCH}; `headgate status` says what fails")
+        said = f"{env.place}: no commit could be pushed to {BRANCH} for {duration(LONGEST)}"
+        fix = f"allow Headgate to push {BRANCH}; `headgate status` shows the error"
+        return bad("state", said, fix)
     if env.lost is not None:
-        mend = f"protect {BRANCH} from force-pushes; a promotion clears this"
-        return warn("state", f"{env.place}: {env.lost}", mend)
+        fix = f"protect {BRANCH} from force-pushes; the next promotion clears this warning"
+        return warn("state", f"{env.place}: {env.lost}", fix)
     return None
 
 
 async def unwatched(home: Path) -> list[Finding]:
-    """The canaries that have no traffic, as no controller watches them."""
-    mend = "start `headgate up`; if it runs, its log names what it cannot save"
+    """The canaries that get no traffic because no controller watches them."""
+    fix = "start `headgate up`; if it is running, its log says what it cannot save"
     return [
-        bad(f"canary {each.server}", each.silence.why(), mend)
-        for each in await TARGETS[LOCAL].window(home / FOLDER).unwatched()
+        bad(f"canary {each.server}", each.silence.why(), fix)
+        for each in await make_window(home / SERVING).unwatched()
     ]
 
 
-async def rests(settings: Settings, home: Path) -> AsyncIterator[Finding]:
-    """The repositories that the state knows and the settings do not name."""
+async def unlisted(settings: Settings, home: Path) -> AsyncIterator[Finding]:
+    """The repositories that are in the state but not in the settings."""
     path = home / "state.db"
     if not path.exists():
         return
-    with suppress(Failure):  # the finding before says why not
+    with suppress(Failure):  # an earlier finding says why
         store = await SqliteStore.open(path)
         try:
             names = await resting(store, [each.name for each in settings.repositories])
         finally:
             await store.close()
         for name in names:
-            said = "it is in the state and not in the settings, so its pipelines rest"
-            mend = "if only its name changed, give it the old one again; else nothing need be done"
-            yield warn(f"repository {name}", said, mend)
+            said = "it is not in the settings any more, so its pipelines are not managed"
+            fix = "if it was only renamed, restore the old name; otherwise ignore this"
+            yield warn(f"repository {name}", said, fix)
 
 
 async def remote(
     repository: RepositorySettings, url: str, specs: list[Pipeline]
 ) -> AsyncIterator[Finding]:
-    """Whether a repository can be reached, and would take a commit of the environments branch.
+    """Whether a repository can be reached, and accepts pushes to the environments branch.
 
-    Adds to `specs` those of its default branch.
+    Adds the specs of its default branch to `specs`.
     """
     what = f"repository {repository.name}"
     with tempfile.TemporaryDirectory(prefix="headgate-doctor-") as scratch:
@@ -279,37 +288,37 @@ async def remote(
                 heads = await mirror.heads()
                 default = await mirror.default_branch()
         except (Failure, TimeoutError) as failure:
-            said = str(failure) or f"it did not answer within {PATIENCE:g} s"
-            yield bad(what, said, "correct `url`, or what authenticates there")
+            said = str(failure) or f"it did not answer within {duration(PATIENCE)}"
+            yield bad(what, said, "correct `url`, or the credentials for it")
             return
         if default is None or default not in heads:
-            yield bad(what, "its default branch has no commit", "push one")
+            yield bad(what, "its default branch has no commit", "push a commit")
             return
         yield ok(what, f"{mirror.url} answers; its default branch is {default}")
         yield await _writable(what, mirror, heads, default)
-        with suppress(Failure):  # it was fetched, or the finding before says why not
+        with suppress(Failure):  # if it could not be fetched, an earlier finding says why
             specs += await specs_of(mirror, heads[default])
             for finding in conda(specs, await mirror.files(heads[default])):
                 yield finding
 
 
 async def _writable(what: str, mirror: Mirror, heads: Mapping[str, str], default: str) -> Finding:
-    """Try a push that changes nothing: of a branch to where it is already."""
-    if _is_read_only(mirror.url):  # where it changes nothing, git does not even try to write
-        return bad(what, f"{mirror.url} cannot be written", "mend its permissions")
+    """Try a push that changes nothing: of a branch to the commit that it is at."""
+    if _is_read_only(mirror.url):  # git itself does not write for a push that changes nothing
+        return bad(what, f"{mirror.url} is not writable", "correct its permissions")
     branch = BRANCH if BRANCH in heads else default
     try:
         async with asyncio.timeout(PATIENCE):
             await mirror.fetch()
             await mirror.push(branch, heads[branch], heads[branch])
     except (Failure, TimeoutError) as failure:
-        said = str(failure) or f"a push took longer than {PATIENCE:g} s"
-        return bad(what, said, f"let Headgate's key or token push {BRANCH} and refs/notes")
-    return ok(what, "it takes pushes")
+        said = str(failure) or f"a push took longer than {duration(PATIENCE)}"
+        return bad(what, said, f"allow Headgate's key or token to push {BRANCH} and refs/notes")
+    return ok(what, "it accepts pushes")
 
 
 def _is_read_only(url: str) -> bool:
-    """Whether a repository on this machine may not be written to."""
+    """Whether this is a repository on this machine that is not writable."""
     local = Path(url.removeprefix("file://"))
     objects = next((p for p in (local / "objects", local / ".git/objects") if p.is_dir()), None)
     return objects is not None and not os.access(objects, os.W_OK)

@@ -1,29 +1,31 @@
-"""What a look at the set-up finds."""
+"""The findings of `headgate doctor`."""
 
 from typing import Literal
 
 from controller.machine.core import Value
 
+FindingState = Literal["ok", "warning", "error"]
+
 
 class Finding(Value):
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
-    state: Literal["ok", "warning", "error"]
+    state: FindingState
     message: str
-    mend: str = ""
+    fix: str = ""
 
 
 def ok(what: str, message: str) -> Finding:
-    """It is as it should be."""
+    """The check passed."""
     return Finding(what=what, state="ok", message=message)
 
 
-def bad(what: str, message: str, mend: str) -> Finding:
-    """It keeps the controller from its work."""
-    return Finding(what=what, state="error", message=message, mend=mend)
+def bad(what: str, message: str, fix: str) -> Finding:
+    """The controller cannot work, or not fully, until this is fixed."""
+    return Finding(what=what, state="error", message=message, fix=fix)
 
 
-def warn(what: str, message: str, mend: str) -> Finding:
-    """The controller works, but not as somebody will have meant."""
-    return Finding(what=what, state="warning", message=message, mend=mend)
+def warn(what: str, message: str, fix: str) -> Finding:
+    """The controller works, but probably not as intended."""
+    return Finding(what=what, state="warning", message=message, fix=fix)

@@ -1,4 +1,4 @@
-"""Looks at what the pipelines' specs need: the stores of their datasets, and the Docker Engine."""
+"""Checks what the pipelines' specs need: the stores of their datasets, and the Docker Engine."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -12,19 +12,20 @@ from controller.git import Mirror
 from controller.git.surveys import conda_program
 from deployers.engine import Engine
 from specs.failures import Failure
+from specs.figures import duration
 from specs.loading.load import load
 from specs.model import Pipeline, is_spec_file
 from specs.projects.conda import PROGRAMS
 from specs.projects.values import LOCKS
 
 PATIENCE = 30.0
-"""Seconds for each."""
-MEND = "see `stores` in the settings, and docs/object-stores.md"
-NO_ENGINE = "start it, or set `docker.host` in the settings; see docs/docker.md"
+"""Timeout of each check, in seconds."""
+FIX = "see `stores` in the settings, and docs/object-stores.md"
+ENGINE_FIX = "start it, or set `docker.host` in the settings; see docs/docker.md"
 
 
 async def specs_of(mirror: Mirror, commit: str) -> list[Pipeline]:
-    """The specs at a commit that can be read; what is wrong with others, their report says."""
+    """The valid specs at a commit. The problems of others are in the reports of their commits."""
     found = []
     for path in await mirror.files(commit):
         if not is_spec_file(path.rpartition("/")[2]):
@@ -37,41 +38,45 @@ async def specs_of(mirror: Mirror, commit: str) -> list[Pipeline]:
 
 
 def conda(specs: Iterable[Pipeline], files: Iterable[str]) -> Iterator[Finding]:
-    """Whether there is a program of conda, where a project may have an environment.yml."""
+    """Whether a conda program is installed, if a project has an environment.yml."""
     asked = any(spec.environment.project is not None for spec in specs)
     if not asked or not any(LOCKS.get(path.rpartition("/")[2]) == "conda" for path in files):
         return
     program = conda_program()
     if program is not None:
-        yield ok("conda", f"{program} makes what an environment.yml says")
+        yield ok("conda", f"{program} can build environments from environment.yml")
     else:
         names = ", ".join(PROGRAMS)
-        yield bad("conda", f"none of {names} is on PATH", "install micromamba for environment.yml")
+        yield bad(
+            "conda",
+            f"none of {names} is on PATH",
+            "install micromamba to use environment.yml",
+        )
 
 
 def teams_of(specs: Iterable[Pipeline]) -> list[str]:
-    """The teams that may accept changed rules, each `@organisation/team`."""
+    """The teams that may accept changed rules, each as `@organisation/team`."""
     return sorted({who for spec in specs for who in spec.policy.approvers if "/" in who})
 
 
 async def examine_specs(
     settings: Settings, home: Path, specs: Sequence[Pipeline]
 ) -> AsyncIterator[Finding]:
-    """Every finding, good ones included; of datasets in object stores only."""
+    """A finding for each object store address in use, and for the Docker Engine if one is used."""
     stores = Stores(settings.stores)
     for what, uri in _places(settings, specs):
         yield await _dataset(what, uri, stores)
-    contained = any(spec.executor_of(step) == "docker" for spec in specs for step in _all(spec))
-    if contained or settings.docker.host is not None:
+    executors = {spec.executor_of(step) for spec in specs for step in _commands(spec)}
+    if "docker" in executors or settings.docker.host is not None:
         yield await _engine(Engine(settings.docker.host, home))
 
 
-def _all(spec: Pipeline) -> Iterable[str | None]:
+def _commands(spec: Pipeline) -> Iterable[str | None]:
     return (None, *spec.commands)
 
 
 def _places(settings: Settings, specs: Sequence[Pipeline]) -> Iterator[tuple[str, str]]:
-    """What is asked for by what name: each address once, and each store that has none in use."""
+    """Titles and addresses to check: each address of a dataset once, and each store without one."""
     named: dict[str, list[str]] = {}
     for spec in specs:
         for name, dataset in spec.datasets.items():
@@ -91,9 +96,9 @@ async def _dataset(what: str, uri: str, stores: Stores) -> Finding:
         async with asyncio.timeout(PATIENCE):
             is_there = await asyncio.to_thread(is_any_readable, place, stores)
     except (Failure, TimeoutError) as failure:
-        return bad(what, str(failure) or f"{uri} did not answer within {PATIENCE:g} s", MEND)
+        return bad(what, str(failure) or f"{uri} did not answer within {duration(PATIENCE)}", FIX)
     if not is_there:
-        return warn(what, f"{place.uri} holds no object", "put the data there, or correct `uri`")
+        return warn(what, f"{place.uri} holds no object", "write the data there, or correct `uri`")
     return ok(what, f"{place.uri} can be listed and read")
 
 
@@ -102,8 +107,8 @@ async def _engine(engine: Engine) -> Finding:
         async with asyncio.timeout(PATIENCE):
             about = await engine.call(lambda client: client.version())
     except (Failure, TimeoutError) as failure:
-        late = f"the Docker Engine at {engine.address} did not answer within {PATIENCE:g} s"
-        return bad("docker", str(failure) or late, NO_ENGINE)
+        late = f"the Docker Engine at {engine.address} did not answer within {duration(PATIENCE)}"
+        return bad("docker", str(failure) or late, ENGINE_FIX)
     finally:
         await engine.close()
     return ok("docker", f"Docker Engine {about['Version']} answers at {engine.address}")

@@ -1,43 +1,44 @@
-"""Looks at the object store of the artifacts, and at the queues that tell of changed data."""
+"""Checks the object store of the artifacts, and the queues that announce changed data."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from controller.artifacts.elsewhere import Elsewhere
-from controller.artifacts.opening import open_elsewhere
+from controller.artifacts.opening import open_remote
+from controller.artifacts.remote import RemoteArtifacts
 from controller.config.settings import Settings
 from controller.doctor.findings import Finding, bad, ok
 from controller.sources.sqs import SqsQueue, queues_of
 from specs.failures import Failure
+from specs.figures import duration
 
 PATIENCE = 30.0
-"""Seconds for each."""
-MEND = "see `stores` and `artifacts` in the settings, and docs/object-stores.md"
+"""Timeout of each check, in seconds."""
+FIX = "see `stores` and `artifacts` in the settings, and docs/object-stores.md"
 
 T = TypeVar("T")
 
 
 async def examine_stores(settings: Settings, home: Path) -> AsyncIterator[Finding]:
-    """Every finding, good ones included; none where the settings name neither."""
+    """A finding for the artifact store and each queue; none if the settings name neither."""
     try:
-        elsewhere = open_elsewhere(settings, home)
+        remote = open_remote(settings, home)
     except Failure as failure:
         yield bad("artifacts", str(failure), "correct `artifacts` in the settings")
-        elsewhere = None
-    if elsewhere is not None:
-        yield await _artifacts(elsewhere)
+        remote = None
+    if remote is not None:
+        yield await _artifacts(remote)
     for queue in queues_of(settings.stores):
         yield await _queue(queue)
 
 
-async def _artifacts(elsewhere: Elsewhere) -> Finding:
+async def _artifacts(remote: RemoteArtifacts) -> Finding:
     try:
-        await _asked(elsewhere.try_out)
+        await _asked(remote.self_test)
     except (Failure, TimeoutError) as failure:
-        return bad("artifacts", _why(failure, elsewhere.uri), MEND)
-    return ok("artifacts", f"{elsewhere.uri} can be written, listed, read and deleted from")
+        return bad("artifacts", _why(failure, remote.uri), FIX)
+    return ok("artifacts", f"{remote.uri} can be written, listed, read and deleted from")
 
 
 async def _queue(queue: SqsQueue) -> Finding:
@@ -45,8 +46,9 @@ async def _queue(queue: SqsQueue) -> Finding:
     try:
         waiting = await _asked(queue.waiting)
     except (Failure, TimeoutError) as failure:
-        return bad(what, _why(failure, queue.url), "until then, data is noticed by the next poll")
-    return ok(what, f"it answers; about {waiting:,} messages wait")
+        fix = "correct its URL or permissions; until then, new data is noticed only by polling"
+        return bad(what, _why(failure, queue.url), fix)
+    return ok(what, f"it answers; about {waiting:,} messages are waiting")
 
 
 async def _asked(call: Callable[[], T]) -> T:
@@ -55,4 +57,4 @@ async def _asked(call: Callable[[], T]) -> T:
 
 
 def _why(failure: Exception, at: str) -> str:
-    return str(failure) or f"{at} did not answer within {PATIENCE:g} s"
+    return str(failure) or f"{at} did not answer within {duration(PATIENCE)}"

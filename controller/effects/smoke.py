@@ -16,6 +16,7 @@ from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.graph import Baseline, SourceTree
 from controller.store.versions import Versions
 from specs.failures import NeedsHuman, TryAgain
+from specs.figures import duration, milliseconds
 from specs.model import Pipeline
 from specs.release import Smoke
 from validators.report import Check, Report
@@ -116,7 +117,7 @@ async def _ask(client: httpx.AsyncClient, smoke: Smoke, body: Path | None) -> Ch
     assert path is not None
     name, expect = f"{method} {path}", smoke.expect
     limit = expect.within.total_seconds()
-    wanted = f"status {expect.status} within {limit:g} s"
+    wanted = f"status {expect.status} within {duration(limit)}"
     if expect.contains:
         wanted += f", holding {expect.contains!r}"
     began = time.monotonic()
@@ -127,7 +128,7 @@ async def _ask(client: httpx.AsyncClient, smoke: Smoke, body: Path | None) -> Ch
         what = "there was no answer in time" if isinstance(error, TimeoutError) else "no answer"
         return _check(name, wanted, "no answer", f"{what}: {type(error).__name__}", passed=False)
     took = time.monotonic() - began
-    observed = f"status {answer.status} after {took * 1000:.0f} ms"
+    observed = f"status {answer.status} after {milliseconds(took)}"
     if answer.status != expect.status:
         return _check(name, wanted, observed, f"It answered with {observed}.", passed=False)
     if expect.contains and expect.contains not in answer.text:

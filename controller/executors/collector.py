@@ -13,7 +13,7 @@ from controller.buckets.protocol import ObjectChanged
 from controller.executors.protocol import Executor
 from controller.machine.core import Blocked
 from controller.machine.runs.attempt import Attempt, AttemptState, Status
-from controller.queries import MOVED
+from controller.queries import ROWS_CHANGED
 from specs.failures import Failure, NeedsHuman, TryAgain
 from validators.report import Report
 
@@ -93,7 +93,7 @@ class AttemptCollector:
             except ObjectChanged as change:
                 changed = {"state": AttemptState.DATA_CHANGED, "message": str(change)}
                 return CollectedAttempt(status.model_copy(update=changed))
-        if attempt.program == "query" and status.exit_code == MOVED:
+        if attempt.program == "query" and status.exit_code == ROWS_CHANGED:
             moved = {"state": AttemptState.DATA_CHANGED}
             return CollectedAttempt(status.model_copy(update=moved))
         if status.state is not AttemptState.SUCCEEDED:

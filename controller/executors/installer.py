@@ -17,6 +17,7 @@ from typing import NamedTuple
 from controller.executors.ownership import change_owner
 from deployers.confinement import Confinement, User, View, interpreter
 from specs.failures import Failure
+from specs.figures import duration
 
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 PREFIXES = ("UV_", "PIP_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy")
@@ -253,8 +254,8 @@ async def _run(command: Sequence[str], environment: Mapping[str, str], log: Path
             await process.wait()
     except TimeoutError:
         raise CannotBuild(
-            f"building the environment took longer than {TIMEOUT:g} s; check that the package "
-            "index is reachable"
+            f"building the environment took longer than {duration(TIMEOUT)}; check that the "
+            "package index is reachable"
         ) from None
     finally:
         if process.returncode is None:

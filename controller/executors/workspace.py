@@ -36,7 +36,7 @@ from specs.failures import NeedsHuman
 from specs.globs import from_root
 from specs.loading.load import load
 from specs.references import render, render_env
-from validators.model.request import Request as ModelRequest
+from validators.model.request import ModelGateRequest
 
 REQUEST = "request.json"
 """The file with the request of a gate or a query."""
@@ -371,7 +371,7 @@ def _headgate() -> tuple[Path, ...]:
     return (*interpreter(Path(sys.prefix)), *own, *map(Path, paths))
 
 
-def _model_request(attempt: Attempt, files: Mapping[str, str], checkout: Path) -> ModelRequest:
+def _model_request(attempt: Attempt, files: Mapping[str, str], checkout: Path) -> ModelGateRequest:
     asked = attempt.request
     baseline: object
     if "baseline" in files:
@@ -391,7 +391,7 @@ def _model_request(attempt: Attempt, files: Mapping[str, str], checkout: Path) -
         path = ("gates", "model", "checks", place) if place is not None else ("gates",)
         line, column = loaded.position(path)
         where.append({"file": loaded.file, "line": line, "column": column})
-    return ModelRequest.model_validate_json(
+    return ModelGateRequest.model_validate_json(
         json.dumps(
             {
                 "subject": attempt.run,

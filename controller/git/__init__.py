@@ -1,4 +1,4 @@
-"""Git: one bare mirror per remote, and what is read from it and written to it."""
+"""Git: a bare mirror of each remote, through which it is read and written."""
 
 from controller.git.command import Rejected, redact
 from controller.git.mirror import Mirror

@@ -1,4 +1,4 @@
-"""One git command: started without surprises, ended when nobody waits, its failure understood."""
+"""Runs git commands in a controlled environment, and explains their failures."""
 
 import asyncio
 import base64
@@ -11,12 +11,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from specs.failures import NeedsHuman, TryAgain
+from specs.figures import duration
 
 TIMEOUT = 300.0
-"""Seconds after which a git command is taken for hung."""
+"""Seconds after which a git command counts as hung."""
 
 _CREDENTIALS = re.compile(r"([a-z][a-z0-9+.-]*://)[^/@\s]+@", re.IGNORECASE)
-# Of the caller's own GIT_ variables only those that say how to reach and authenticate.
+# The caller's GIT_ variables that are passed on: those about connections and authentication.
 _KEPT = ("GIT_ASKPASS", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_CONFIG_GLOBAL", "GIT_SSL_CAINFO")
 _OPTIONS = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false",
             "-c", "gc.autoDetach=false", "-c", "core.quotePath=false",
@@ -25,27 +26,27 @@ _OPTIONS = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false",
 
 
 class Rejected(TryAgain):
-    """A push lost its race: the remote moved since it was read. Read again, then push again."""
+    """A push lost a race: the remote's ref moved since it was read. Read and push again."""
 
 
-class Corrupt(Exception):  # noqa: N818 - says what the mirror is
-    """The mirror's own files are damaged; it has to be cloned anew."""
+class Corrupt(Exception):  # noqa: N818 - describes the mirror
+    """The mirror's files are damaged; it must be cloned again."""
 
 
-class MissingObject(Exception):  # noqa: N818 - says what the object is
-    """The mirror does not hold the object that was asked for."""
+class MissingObject(Exception):  # noqa: N818 - describes the object
+    """The mirror does not have the requested object."""
 
 
 def redact(text: str) -> str:
-    """`text` with the user and password of every URL in it struck out."""
+    """`text` without the user and password of URLs in it."""
     return _CREDENTIALS.sub(r"\1***@", text)
 
 
 class Remote:
-    """Where a repository is, and what authenticates there.
+    """The address of a repository, with its credentials.
 
-    A user and password in an http(s) URL never reach a command line (where `ps` shows them) or
-    the mirror's config: they travel as a header in the command's environment.
+    A user and password in an http(s) URL never appear on a command line (where `ps` shows them) or
+    in the mirror's config: they are passed as a header in the command's environment.
     """
 
     def __init__(self, url: str) -> None:
@@ -67,15 +68,15 @@ class Remote:
         self._is_local = parts.scheme == "file" if parts else not re.match(r"[^/]+:", url)
 
     def is_absent(self) -> bool:
-        """Whether this is a folder on this machine that is not there (any more)."""
+        """Whether this is a folder on this machine that does not exist."""
         return self._is_local and not self._local.exists()
 
 
 def environment(remote: Remote, extra: Mapping[str, str]) -> dict[str, str]:
-    """What a git command sees: no prompts, and no system or user configuration.
+    """The environment of a git command: no prompts, and no system or user configuration.
 
-    Credentials come from the URL, `~/.netrc`, ssh's own files and agent, or GIT_ASKPASS; who
-    wants a credential helper names a config file in GIT_CONFIG_GLOBAL.
+    Credentials come from the URL, `~/.netrc`, ssh's own files and agent, or GIT_ASKPASS. For a
+    credential helper, set GIT_CONFIG_GLOBAL to a config file.
     """
     kept = {
         name: value
@@ -109,8 +110,8 @@ async def git(
 ) -> tuple[int, bytes]:
     """Run `git ARGUMENTS` on the repository in `folder`; its exit code and standard output.
 
-    Raises what `failure` makes of an exit code outside `accept`, and TryAgain when git takes more
-    than `limit` seconds. Cancelled, it takes git and git's helpers down with it.
+    Raises the result of `failure` for an exit code not in `accept`, and `TryAgain` if git takes
+    more than `limit` seconds. Cancelling kills git and its helpers.
     """
     where = ("--git-dir", str(folder)) if folder else ()
     try:
@@ -135,7 +136,7 @@ async def git(
             out, err = await process.communicate(stdin)
     except TimeoutError:
         raise TryAgain(
-            f"git {arguments[0]} on {remote.shown} gave no answer in {limit:.0f} s"
+            f"git {arguments[0]} on {remote.shown} did not finish within {duration(limit)}"
         ) from None
     finally:
         if process.returncode is None:
@@ -149,7 +150,7 @@ async def git(
     return code, out
 
 
-# What git says, in the order in which it is looked for, and what that means.
+# Patterns in git's output. `failure` decides in which order they count.
 _CORRUPT = re.compile(
     r"loose object .* is corrupt|object file .* is empty|unable to read tree|inflate: data stream"
     r"|packfile .* (?:cannot be|is) |garbage at end|not a git repository: '/|bad object refs/"
@@ -185,28 +186,30 @@ _FULL = re.compile(r"no space left|disk quota exceeded", re.IGNORECASE)
 
 
 def failure(remote: Remote, said: str) -> Exception:
-    """What git's words mean: whom to wait for, or what somebody has to mend."""
+    """The error that git's output means: something to wait for, or something to fix."""
     last = _telling_line(redact(said))
     where = remote.shown
     if remote.is_absent():
-        return TryAgain(f"{where} is not there; put it back, or correct the address")
+        return TryAgain(f"{where} is missing; put it back, or correct the address")
     if _FULL.search(said):
-        return NeedsHuman(f"no space left for the mirror of {where}: free some, then `retry`")
+        return NeedsHuman(f"no space left for the mirror of {where}: free some space, then `retry`")
     if _RACE.search(said):
-        return Rejected(f"{where} moved while it was written to: {last}")
+        return Rejected(f"{where} was pushed to at the same time: {last}")
     if _REFUSED.search(said):
         return NeedsHuman(
             f"{where} refused access ({last}): renew the token or key that Headgate uses there"
         )
     if _DECLINED.search(said):
-        return NeedsHuman(f"{where} declined a push ({last}): let Headgate push that ref")
+        return NeedsHuman(f"{where} declined a push ({last}): allow Headgate to push that ref")
     if _CORRUPT.search(said):
         return Corrupt(last)
     if _NO_REPOSITORY.search(said):
-        return NeedsHuman(f"{where} is not a git repository that can be read ({last})")
+        return NeedsHuman(
+            f"{where} is not a git repository, or not readable ({last}): correct the address"
+        )
     if _MISSING.search(said):
         return MissingObject(last)
-    return TryAgain(f"{where} cannot be reached now: {last}")
+    return TryAgain(f"{where} is unreachable: {last}")
 
 
 def _telling_line(said: str) -> str:

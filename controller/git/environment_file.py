@@ -1,7 +1,7 @@
 """The text of the files on the environments branch, which people read and edit.
 
 One file per environment and pipeline: its YAML, and the message of a commit that changes it.
-`machine/environments/file.py` is its value; `environments.py` reads and writes the branch.
+`machine/environments/file.py` has its model; `environments.py` reads and writes the branch.
 """
 
 import io
@@ -25,8 +25,8 @@ from ruamel.yaml.tokens import (
 
 from controller.machine.environments.file import EnvironmentFile
 from specs.digests import short
+from specs.figures import rounded
 from specs.loading.problems import Problem
-from validators.figures import rounded
 
 ACTION, PIPELINE, ENVIRONMENT, RUN = (
     "Headgate-Action",
@@ -36,10 +36,11 @@ ACTION, PIPELINE, ENVIRONMENT, RUN = (
 )
 """The trailers of Headgate's own commits."""
 PROPOSAL = "Headgate-Proposal"
-"""The trailer, instead of `ACTION`, of what Headgate proposes: merged, it is a person's wish."""
+"""The trailer, instead of `ACTION`, of a commit that Headgate proposes. Once merged, the commit
+counts as a person's."""
 
-LARGEST = 2**18
-"""Bytes of the largest file that is parsed: people write these, but anybody may push."""
+MAX_FILE = 2**18
+"""Size in bytes up to which a file is parsed, as anybody with access to the branch may push one."""
 
 _DEEPEST = 20
 _OPENING = (
@@ -59,8 +60,8 @@ _HEADER = """\
 """
 
 
-class Invalid(Exception):  # noqa: N818 - the name says what the file is
-    """A file on the branch that cannot be obeyed; `problems` says why."""
+class Invalid(Exception):  # noqa: N818 - describes the file
+    """A file on the branch is invalid; `problems` says why."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__(
@@ -70,7 +71,7 @@ class Invalid(Exception):  # noqa: N818 - the name says what the file is
 
 
 def to_yaml(file: EnvironmentFile) -> str:
-    """The one text of a value: keys always in the same order, so that diffs show changes only."""
+    """The canonical text: keys always in the same order, so that diffs show only changes."""
     writer = YAML(typ="safe", pure=True)
     writer.default_flow_style = False
     writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # typed as None
@@ -83,10 +84,10 @@ def to_yaml(file: EnvironmentFile) -> str:
 
 
 def parse(text: bytes | str, path: str) -> EnvironmentFile:
-    """Read a file that people may have edited. Raises `Invalid` with every problem found."""
-    if len(text) > LARGEST:
-        raise Invalid([_problem(path, "too-large", f"the file is larger than {LARGEST:,} bytes")])
-    # The round-trip loader builds no objects, and knows lines.
+    """Parse a file that people may have edited. Raises `Invalid` with every problem found."""
+    if len(text) > MAX_FILE:
+        raise Invalid([_problem(path, "too-large", f"the file is larger than {MAX_FILE:,} bytes")])
+    # The round-trip loader creates no arbitrary objects, and keeps line numbers.
     reader = YAML(typ="rt", pure=True)
     try:
         source = text.decode("utf-8") if isinstance(text, bytes) else text
@@ -96,10 +97,10 @@ def parse(text: bytes | str, path: str) -> EnvironmentFile:
         raise Invalid([_problem(path, "encoding", "the file is not UTF-8 text")]) from None
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        said = str(error.problem or "this is not YAML")
+        said = str(error.problem or "this is not valid YAML")
         raise Invalid([_problem(path, "syntax", said, line=line)]) from None
     except (YAMLError, ValueError, RecursionError):
-        raise Invalid([_problem(path, "syntax", "this is not YAML")]) from None
+        raise Invalid([_problem(path, "syntax", "this is not valid YAML")]) from None
     try:
         file = EnvironmentFile.model_validate(_plain(found))
     except ValidationError as error:
@@ -110,7 +111,7 @@ def parse(text: bytes | str, path: str) -> EnvironmentFile:
             ]
         ) from None
     if file.path != path:
-        message = f"the file says it is {file.path}: correct `environment` and `pipeline`"
+        message = f"the content belongs to {file.path}: correct `environment` and `pipeline`"
         raise Invalid([_problem(path, "misplaced", message)])
     return file
 
@@ -123,10 +124,10 @@ def message_of(
     *,
     mark: str = ACTION,
 ) -> str:
-    """A commit message: subject, what runs and on which evidence, and the trailers.
+    """A commit message: the subject, what runs and on which evidence, and the trailers.
 
-    `subject` is such as `promote v3 to production`; the pipeline's name is put before it. `mark`
-    is the trailer that `action_id` stands in.
+    `subject` is text such as `promote v3 to production`, without the pipeline's name, which is
+    added. `mark` is the name of the trailer with `action_id`.
     """
     lines = [f"{file.pipeline}: {' '.join(subject.split())}", ""]
     if file.changed:
@@ -151,14 +152,14 @@ def message_of(
 
 
 def _refuse_hostile(source: str, path: str) -> None:
-    """Refuse aliases and deep nesting, which make a small text a large work."""
+    """Refuse aliases and deep nesting, by which a small file could exhaust memory or time."""
     depth = 0
     for token in YAML(pure=True).scan(source):
         depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
         if isinstance(token, AliasToken) or depth > _DEEPEST:
             what = "aliases (*name)" if isinstance(token, AliasToken) else "such deep nesting"
             line = token.start_mark.line + 1
-            raise Invalid([_problem(path, "hostile", f"YAML with {what} is not read", line=line)])
+            raise Invalid([_problem(path, "hostile", f"{what} is not allowed here", line=line)])
 
 
 def _evidence_line(entry: Mapping[str, JsonValue]) -> str:
@@ -178,7 +179,7 @@ def _shown(value: JsonValue) -> str:
 
 
 def _plain(found: Any) -> Any:
-    """What ruamel loaded, without its position-keeping types."""
+    """What ruamel loaded, as plain values without positions."""
     if isinstance(found, Mapping):
         return {str(key): _plain(value) for key, value in found.items()}
     if isinstance(found, list):
@@ -194,7 +195,7 @@ def _problem(
     found: Any = None,
     line: int = 1,
 ) -> Problem:
-    """A problem at `loc` of what ruamel loaded, with the line of the deepest part that is there."""
+    """A problem at `loc` in what ruamel loaded, with the line of the deepest part that exists."""
     for part in loc:
         if isinstance(found, CommentedMap) and part in found:
             line = found.lc.key(part)[0] + 1

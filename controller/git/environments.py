@@ -1,7 +1,7 @@
 """The environments branch: what runs where, as files in git that people may edit.
 
-Commits are written so that nobody's change is lost: read the head, commit on top of it, push if
-the head is still there.
+Commits are written without losing anybody's change: read the head, commit on top of it, and push
+if the head has not moved.
 """
 
 import re
@@ -10,38 +10,39 @@ from typing import NamedTuple
 
 from controller.git import CommitInfo, Mirror
 from controller.git.environment_file import ACTION, PROPOSAL, Invalid, message_of, parse, to_yaml
-from controller.git.swap import HEADGATE, NextCommit, Pace, swap
+from controller.git.swap import HEADGATE, NextCommit, RetryTiming, swap
 from controller.machine.environments.file import EnvironmentFile, path_of
 from specs.failures import TryAgain
 
 BRANCH = "headgate/environments"
 
 PROPOSALS = "headgate/release/"
-"""What the names of branches begin with that wait to be merged into that one."""
+"""The prefix of branches that are proposed to be merged into that branch."""
 
 _LOOK_BACK = 1000
+"""Commits in which an earlier write of an action is looked for."""
 _PAST = 200
-"""Commits of a file whose versions may be gone back to, and are counted on from."""
+"""Commits of a file that are read for its history."""
 
 
-class Saying(NamedTuple):
-    """A commit, and the file as it left it; None: it was removed, or cannot be read."""
+class FileRevision(NamedTuple):
+    """A commit, and the file at that commit; None if it was removed or is invalid."""
 
     commit: CommitInfo
     file: EnvironmentFile | None
 
 
 def is_ours(commit: CommitInfo) -> bool:
-    """Whether Headgate wrote the commit: its trailer, and its committer.
+    """Whether Headgate wrote the commit, by its trailer and its committer.
 
-    A person's `git revert` of it has no trailer, a person's cherry-pick another committer: both
-    are wishes of that person.
+    A person's `git revert` of it has no trailer and a person's cherry-pick another committer, so
+    both count as that person's.
     """
     return ACTION in commit.trailers and commit.committer == HEADGATE.email
 
 
 def proposed_by(commit: CommitInfo) -> str | None:
-    """The rollout whose proposal the commit is, or became by a squash or a rebase."""
+    """The rollout that the commit was proposed for, also after a squash or a rebase."""
     return None if is_ours(commit) else commit.trailers.get(PROPOSAL)
 
 
@@ -57,10 +58,12 @@ class Environments:
     Every method may raise what `Mirror` raises: `TryAgain` and `NeedsHuman`.
     """
 
-    def __init__(self, mirror: Mirror, branch: str = BRANCH, pace: Pace | None = None) -> None:
+    def __init__(
+        self, mirror: Mirror, branch: str = BRANCH, backoff: RetryTiming | None = None
+    ) -> None:
         self._mirror = mirror
         self._branch = branch
-        self._pace = pace or Pace()
+        self._backoff = backoff or RetryTiming()
 
     async def head(self) -> str | None:
         """The branch's commit on the remote, fetched; None when there is no branch yet."""
@@ -78,7 +81,7 @@ class Environments:
     async def present(
         self, environment: str, pipeline: str, at: str
     ) -> EnvironmentFile | Invalid | None:
-        """As `read`, with what is wrong with a file that cannot be obeyed as a value."""
+        """Like `read`, but returns `Invalid` instead of raising it."""
         try:
             return await self.read(environment, pipeline, at)
         except Invalid as broken:
@@ -94,20 +97,20 @@ class Environments:
         return await self._mirror.log(head, [path_of(environment, pipeline)], limit)
 
     async def names(self, environment: str, pipeline: str) -> bool:
-        """Whether the branch, as it was fetched last, has a file of that environment."""
+        """Whether the branch, as last fetched, has a file for that environment."""
         tip = await self._mirror.resolve(self._branch)
         path = path_of(environment, pipeline)
         return tip is not None and await self._mirror.read(tip, path) is not None
 
-    async def past(self, environment: str, pipeline: str, at: str) -> tuple[Saying, ...]:
-        """What each commit before `at` that changed the file said, latest first."""
+    async def past(self, environment: str, pipeline: str, at: str) -> tuple[FileRevision, ...]:
+        """The revisions of the file up to the commit `at`, latest first."""
         path = path_of(environment, pipeline)
         commits = await self._mirror.log(at, [path], _PAST)
         texts = await self._mirror.read_each([one.sha for one in commits], path)
-        return tuple(Saying(one, _parsed(texts.get(one.sha), path)) for one in commits)
+        return tuple(FileRevision(one, _parsed(texts.get(one.sha), path)) for one in commits)
 
     async def highest(self, environment: str, pipeline: str) -> int:
-        """The highest number of a version that the branch ever named, as it was fetched last."""
+        """The highest version number that the file ever named, on the branch as last fetched."""
         tip = await self._mirror.resolve(self._branch)
         said = await self.past(environment, pipeline, tip) if tip else ()
         numbers = {one.file.model.version for one in said if one.file and one.file.model}
@@ -123,11 +126,10 @@ class Environments:
         subject: str,
         action_id: str,
     ) -> str:
-        """Commit what `change` makes of the present file and push it; the commit's id.
+        """Commit the result of `change` on the current file, and push it; the commit's id.
 
-        Done twice with the same `action_id` it is done once. `change` is called again, with what
-        stands there then, whenever somebody else pushed in between; it raises what it likes if
-        that is no longer to be changed.
+        Idempotent by `action_id`. `change` is called again, with the new content, if somebody else
+        pushed in between; it may raise if the change does not apply any more.
         """
 
         async def propose(tip: str | None) -> NextCommit | str:
@@ -138,13 +140,13 @@ class Environments:
             files = {path_of(environment, pipeline): to_yaml(file).encode()}
             return NextCommit(files, message_of(file, subject, action_id))
 
-        return await swap(self._mirror, self._branch, propose, self._pace)
+        return await swap(self._mirror, self._branch, propose, self._backoff)
 
     async def propose(self, file: EnvironmentFile, subject: str, proposal: str) -> str:
-        """The branch whose one commit, on top of this branch, makes the file say that.
+        """Push a branch with one commit on top of this branch that writes the file; its name.
 
-        It is made anew when the file has changed below it. Once somebody else has committed to
-        it, it is left as it is. Raises `TryAgain` as long as there is nothing to propose it to.
+        The branch is recreated if the file has changed on this branch since. If somebody else has
+        committed to it, it is left alone. Raises `TryAgain` if this branch does not exist yet.
         """
         name = f"{PROPOSALS}{proposal}"
         head, tip = await self.head(), await self._mirror.tip(name)
@@ -166,7 +168,7 @@ class Environments:
         await self._mirror.delete(f"{PROPOSALS}{proposal}")
 
     async def _is_current(self, file: EnvironmentFile, last: CommitInfo, head: str) -> bool:
-        """Whether the commit says the file, on top of what stands there still."""
+        """Whether the commit writes that file, and the file did not change below it since."""
         said = await self._mirror.read(last.sha, file.path)
         was = await self._mirror.read(last.parents[0], file.path) if last.parents else None
         now = await self._mirror.read(head, file.path)

@@ -1,4 +1,4 @@
-"""The files of one commit in a folder that nobody writes to."""
+"""Exports the files of one commit to a read-only folder."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from controller.git.pointers import pointers
 from specs.failures import NeedsHuman
 
 LFS = "lfs"
-"""The folder of a mirror with what Git LFS keeps."""
+"""The folder of a mirror with the objects of Git LFS."""
 
 _AS_COMMITTED = "-text -crlf !eol -ident !filter !working-tree-encoding"
 
@@ -22,11 +22,10 @@ _AS_COMMITTED = "-text -crlf !eol -ident !filter !working-tree-encoding"
 async def export(
     remote: Remote, mirror: Path, commit: str, tree: Mapping[str, str], target: Path
 ) -> None:
-    """Write `commit` to `target`, by way of a folder beside it. Two may race: one result.
+    """Write the files of `commit` to `target`, atomically; concurrent exports are safe.
 
-    checkout-index and not archive: the latter leaves out what .gitattributes marks
-    `export-ignore`, and a step must see the files that were committed; byte by byte, since digests
-    are of these.
+    With checkout-index, as `git archive` leaves out what .gitattributes marks `export-ignore`, and
+    steps must see what was committed. Nothing is converted, as digests are of the committed bytes.
     """
     links = [path for path, what in tree.items() if is_link(what)]
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -47,12 +46,12 @@ async def export(
 
 
 def _without_attributes(own: Path, mirror: Path) -> dict[str, str]:
-    """A repository with the mirror's objects, in which no file is converted as it is laid out; what
-    a git command on it has to be told."""
+    """Create a repository at `own` with the mirror's objects, in which checkouts convert nothing;
+    the variables that git commands on it need."""
     for folder in ("info", "refs"):
         (own / folder).mkdir(parents=True)
     (own / "HEAD").write_text("ref: refs/heads/none\n")
-    # These outrank all that the tree says: gitattributes(5).
+    # These override all attributes in the tree: gitattributes(5).
     (own / "info" / "attributes").write_text(f"* {_AS_COMMITTED}\n")
     return {"GIT_OBJECT_DIRECTORY": str(mirror / "objects")}
 
@@ -64,11 +63,11 @@ def _finish(
     for path, place in stored.items():
         lfs.put(place, root / path)
     for path in links:
-        # Resolved on disk, since a link may lead out by way of another one.
+        # Resolved on disk, since a link may lead outside by way of another link.
         if not (root / path).resolve().is_relative_to(root):
             raise NeedsHuman(
-                f"{path} in commit {commit[:10]} is a symbolic link to outside the repository: "
-                "remove it, or replace it by the file"
+                f"{path} in commit {commit[:10]} is a symbolic link that leads outside the "
+                "repository: remove it, or replace it by the file"
             )
     for folder, _, names in os.walk(files):
         for name in names:
@@ -78,7 +77,7 @@ def _finish(
         if Path(folder) != files:
             Path(folder).chmod(mode(0o555))
     try:
-        files.rename(target)  # a folder that is moved is written to, so this one is sealed last
+        files.rename(target)  # moving a folder needs write permission, so that is removed last
     except OSError:
         if not target.is_dir():
             raise

@@ -1,8 +1,8 @@
-"""What Git LFS keeps of a commit, fetched from the remote's own store and kept by its digest.
+"""Fetches the Git LFS objects of a commit from the remote's store, and keeps them by digest.
 
-Which server that is, the remote's address says, or the controller's own git configuration
-(GIT_CONFIG_GLOBAL). A `.lfsconfig` in the repository could name another, and a pull request's could
-name any: git-lfs reads it from a work tree, the index or HEAD, and is run where there is none.
+The server is determined by the remote's address or the controller's git configuration
+(GIT_CONFIG_GLOBAL). A `.lfsconfig` in the repository is ignored, as a pull request's could name any
+server: git-lfs reads it from a work tree, the index or HEAD, so it is run where there are none.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from controller.git.pointers import Pointer
 from specs.failures import NeedsHuman, TryAgain
 
 TIMEOUT = 3600.0
-"""Seconds in which the objects of a commit have to be there; what came is kept for the next try."""
+"""Seconds that fetching a commit's objects may take; what was fetched is kept for the next try."""
 
 _NOT_THERE = re.compile(r"missing object|\[404\]|does not exist", re.IGNORECASE)
 
@@ -37,28 +37,28 @@ async def fetch(
     commit: str,
     wanted: Mapping[str, Pointer],
 ) -> dict[str, Path]:
-    """The files in `store` that hold what the pointers stand for, by their paths in the commit.
+    """Fetch the objects of the pointers `wanted`; their files in `store`, by path in the commit.
 
-    `own` is a bare repository without a HEAD, `objects` where the commit's objects are. Raises
-    NeedsHuman for what the remote does not have, and what `git` raises.
+    `own` is a bare repository without a HEAD, `objects` the folder with the commit's git objects.
+    Raises `NeedsHuman` for an object that the remote does not have, and what `git` raises.
     """
     places = {path: _place(store, pointer) for path, pointer in wanted.items()}
-    lacking = await asyncio.to_thread(_lacking, places, wanted)
+    lacking = await asyncio.to_thread(_missing, places, wanted)
     if not lacking:
         return places
     quoted = str(store).replace("\\", "\\\\").replace('"', '\\"')
     (own / "config").write_text(
         f'[core]\n\trepositoryformatversion = 0\n\tbare = true\n[lfs]\n\tstorage = "{quoted}"\n'
     )
-    # Not by --git-dir: git-lfs hands its variable on to what reads a remote on this machine.
+    # Not with --git-dir: git-lfs would pass that on to the git that reads a local remote.
     extra = {"GIT_OBJECT_DIRECTORY": str(objects)}
     try:
         await git(remote, ("lfs", "fetch", "origin", commit), extra=extra, cwd=own, limit=TIMEOUT)
     except TryAgain as failure:
         if not _NOT_THERE.search(str(failure)):
             raise
-    await asyncio.to_thread(_part, [places[path] for path in lacking])
-    for path in await asyncio.to_thread(_lacking, places, wanted):
+    await asyncio.to_thread(_break_hard_links, [places[path] for path in lacking])
+    for path in await asyncio.to_thread(_missing, places, wanted):
         raise NeedsHuman(
             f"{path} in commit {commit[:10]} is a Git LFS pointer to {wanted[path].size:,} bytes "
             f"that {remote.shown} does not have: `git lfs push --all origin` from a clone that has "
@@ -67,9 +67,9 @@ async def fetch(
     return places
 
 
-def _lacking(places: Mapping[str, Path], wanted: Mapping[str, Pointer]) -> list[str]:
-    """The paths of what is not there. What is there and is not what its name says goes: a link to
-    it lies where steps may be told to write."""
+def _missing(places: Mapping[str, Path], wanted: Mapping[str, Pointer]) -> list[str]:
+    """The paths whose objects are missing. Damaged ones are deleted, which happens as steps may be
+    given hard links to them."""
     found = []
     for path, place in places.items():
         if use(place):
@@ -81,8 +81,9 @@ def _lacking(places: Mapping[str, Path], wanted: Mapping[str, Pointer]) -> list[
     return found
 
 
-def _part(places: Iterable[Path]) -> None:
-    """From a remote on this machine git-lfs fetches by hard links, and here modes are changed."""
+def _break_hard_links(places: Iterable[Path]) -> None:
+    """Replace hard links by copies: git-lfs makes such links to a local remote, whose files must
+    not change their permissions with ours."""
     for place in places:
         if place.exists() and place.stat().st_nlink > 1:
             scratch = place.with_name(f".{place.name}")
@@ -91,7 +92,7 @@ def _part(places: Iterable[Path]) -> None:
 
 
 def put(stored: Path, target: Path) -> None:
-    """Put what a pointer stands for in its place: as a link, unless it is a program."""
+    """Replace a pointer by its content: a hard link or, if it is executable, a copy."""
     is_program = bool(target.stat().st_mode & 0o100)
     target.unlink()
     if not is_program:
@@ -104,7 +105,7 @@ def put(stored: Path, target: Path) -> None:
 
 
 def sweep(store: Path, before: float) -> int:
-    """Delete what was not used since `before`; how many objects went."""
+    """Delete the objects that were not used since `before`; how many."""
     return sum(discard_all(folder, before) for folder in store.glob("objects/??/??"))
 
 

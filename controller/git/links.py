@@ -1,7 +1,7 @@
-"""PURE. What the symbolic links of a commit lead to: an edit of that is an edit of the link.
+"""PURE. The targets of the symbolic links of a commit.
 
-Git's own id of a link is that of its text. Who reads the link reads what it leads to, though: what
-is compared, and what keys are made of, has to cover both.
+Git's id of a link covers only its text. But a step that reads the link reads its target, so what is
+compared, and what cache keys are made of, must cover both.
 """
 
 import hashlib
@@ -10,13 +10,13 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 
 LINK = "symlink:"
-"""What stands before the id of a link's text; see `parse_tree`."""
-LONGEST_TEXT = 4096
-"""Bytes of a link's text that Linux follows."""
-MOST_HOPS = 40
-"""Links that Linux follows for one path."""
-MOST_ENTRIES = 1_000_000
-"""Entries that all links of a commit lead to, counted once for each place that is led to."""
+"""The prefix of the entry of a link; see `parse_tree`."""
+MAX_LINK = 4096
+"""The longest text of a link that Linux follows, in bytes."""
+MAX_HOPS = 40
+"""How many links Linux follows for one path."""
+MAX_ENTRIES = 1_000_000
+"""How many entries the links of a commit may lead to, counted once per target."""
 
 
 def texts_wanted(files: Mapping[str, str]) -> tuple[str, ...]:
@@ -25,13 +25,13 @@ def texts_wanted(files: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def short_enough(output: bytes, most: int) -> tuple[str, ...]:
-    """Of what `git cat-file --batch-check` printed, the ids of blobs of at most so many bytes."""
+    """The ids of blobs of at most `most` bytes in the output of `git cat-file --batch-check`."""
     lines = (line.split(" ") for line in output.decode("ascii").splitlines())
     return tuple(sha for sha, *rest in lines if rest[0] == "blob" and int(rest[1]) <= most)
 
 
 def parse_texts(output: bytes) -> dict[str, str]:
-    """Read what `git cat-file --batch` printed: texts by their ids, written as paths are."""
+    """Parse the output of `git cat-file --batch`: texts by their ids, decoded like paths."""
     found, start = {}, 0
     while start < len(output):
         end = output.index(b"\n", start)
@@ -42,18 +42,18 @@ def parse_texts(output: bytes) -> dict[str, str]:
 
 
 def is_link(what: str) -> bool:
-    """Whether that entry of a tree is a symbolic link."""
+    """Whether an entry of a tree is a symbolic link."""
     return what.startswith(LINK)
 
 
-def followed(
-    files: Mapping[str, str], texts: Mapping[str, str], most: int = MOST_ENTRIES
+def with_link_targets(
+    files: Mapping[str, str], texts: Mapping[str, str], most: int = MAX_ENTRIES
 ) -> dict[str, str]:
-    """`files` with a digest of what it leads to after each link's own entry: `symlink:ID:DIGEST`.
+    """`files` with a digest of its target appended to each link's entry: `symlink:ID:DIGEST`.
 
-    The digest covers a file's entry, or all that is below a folder, and in both what further links
-    there lead to. A link that leads nowhere, in a circle or out of the repository is left as it is.
-    Links that together lead to more than `most` entries count as leading to every file.
+    The digest covers the target's entry, or everything below it for a folder, including the targets
+    of links there. Links that are broken, circular or lead outside are unchanged. Once
+    links lead to more than `most` entries in total, further ones count as leading to all files.
     """
     tree = _Tree(files, texts)
     digests: dict[str, str] = {}
@@ -70,7 +70,7 @@ def followed(
 
 
 class _Tree:
-    """The files of a commit, and where its links end."""
+    """The files of a commit, and the targets of its links."""
 
     def __init__(self, files: Mapping[str, str], texts: Mapping[str, str]) -> None:
         self._files = files
@@ -78,10 +78,11 @@ class _Tree:
         self._paths = sorted(files)
         ends = {path: self._end(path) for path, what in files.items() if is_link(what)}
         self.ends = {path: end for path, end in ends.items() if end is not None}
-        """A file or a folder (`` for the top) by link; without those that lead to neither."""
+        """For each link its final target, a file or a folder (empty for the top); without broken
+        links."""
 
     def reached(self, start: str) -> set[str]:
-        """All that is read by who reads `start` with all that is below it, links followed."""
+        """All files that can be read through `start` and everything below it, following links."""
         found: set[str] = set()
         waiting = [start]
         while waiting:
@@ -91,7 +92,7 @@ class _Tree:
         return found
 
     def _end(self, path: str) -> str | None:
-        """Where a link ends, as the kernel walks its text: part by part, other links included."""
+        """The final target of a link, resolved like the kernel does, including other links."""
         at: list[str] = []
         parts = path.split("/")[::-1]
         hops = 0
@@ -107,7 +108,7 @@ class _Tree:
                 if is_link(what):
                     text = self._texts.get(what.removeprefix(LINK), "")
                     hops += 1
-                    if not text or text.startswith("/") or hops > MOST_HOPS:
+                    if not text or text.startswith("/") or hops > MAX_HOPS:
                         return None
                     parts += text.split("/")[::-1]
                 elif (what and parts) or not (what or self._is_folder(here)):
@@ -121,18 +122,18 @@ class _Tree:
         return first < len(self._paths) and self._paths[first].startswith(f"{path}/")
 
     def _below(self, path: str) -> Iterable[str]:
-        """A file, or all that is below a folder."""
+        """The file, or all files below the folder."""
         if path in self._files:
             return (path,)
         if not path:
             return self._paths
-        # "0" comes next after "/".
+        # "0" is the character after "/".
         first, end = (bisect_left(self._paths, path + after) for after in "/0")
         return self._paths[first:end]
 
 
 def _digest(files: Mapping[str, str], end: str, reached: Iterable[str]) -> str:
-    """By paths as seen from the end, so that a folder that is moved as a whole stays the same."""
+    """By paths relative to the target, so that moving a whole folder does not change the digest."""
     lines = sorted(_lines(files, end, reached))
     return hashlib.sha256("\0".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 

@@ -10,13 +10,19 @@ from typing import TypeVar
 from controller.blobs.shelf import use
 from controller.git import export, lfs
 from controller.git.command import Corrupt, MissingObject, Remote, git
-from controller.git.links import LONGEST_TEXT, followed, parse_texts, short_enough, texts_wanted
+from controller.git.links import (
+    MAX_LINK,
+    parse_texts,
+    short_enough,
+    texts_wanted,
+    with_link_targets,
+)
 from controller.git.pointers import (
-    LONGEST_ATTRIBUTES,
-    LONGEST_POINTER,
+    MAX_ATTRIBUTES,
+    MAX_POINTER,
     attributes_wanted,
     blobs_wanted,
-    marked,
+    mark_pointers,
     pointers,
     uses_lfs,
 )
@@ -36,14 +42,14 @@ from specs.failures import NeedsHuman
 
 T = TypeVar("T")
 
-LARGEST_READ = 16 * 2**20
-"""Bytes of the largest file that `Mirror.read` loads into memory."""
+MAX_READ = 16 * 2**20
+"""The largest file that `Mirror.read` loads into memory, in bytes."""
 
 WITH_POINTERS = ".pointers"
-"""What the name of a commit's folder ends with where git-lfs was not there to fetch its files."""
+"""The suffix of a commit's folder with unresolved pointers, as git-lfs was not installed."""
 
 _UNMERGED = (1, 129)
-"""How `git merge-tree` ends where there is a conflict, and where it cannot merge yet."""
+"""Exit codes of `git merge-tree` for a conflict, and from a git that is too old for it."""
 
 _FETCHED = ("+refs/heads/*:refs/heads/*", "+refs/notes/*:refs/notes/*")
 
@@ -52,14 +58,14 @@ class Mirror:
     """Reads from and writes to the repository at `url`, through a bare mirror in `folder`.
 
     Every method may raise `TryAgain` (remote gone, network, lock) or `NeedsHuman` (access
-    refused, not a repository). A mirror that is damaged or was deleted is cloned anew and the
-    call repeated. A commit is always named by its full id.
+    refused, not a repository). If the mirror is damaged or deleted, it is cloned again and the call
+    repeated. Commits are always named by their full ids.
     """
 
     def __init__(self, url: str, folder: Path) -> None:
         self._remote = Remote(url)
         self._folder = folder
-        self._changing = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     @property
     def url(self) -> str:
@@ -69,7 +75,7 @@ class Mirror:
     # -- the remote ---------------------------------------------------------------------------
 
     async def heads(self) -> dict[str, str]:
-        """The branches of the remote as they are now, and their commits. Fetches nothing."""
+        """The remote's current branches, and their commits. Fetches nothing."""
         out = await self._git("ls-remote", "--heads", "origin", local=False)
         found = {}
         for line in out.decode("utf-8", "replace").splitlines():
@@ -78,13 +84,13 @@ class Mirror:
         return found
 
     async def default_branch(self) -> str | None:
-        """The branch that the remote's HEAD names; None for one whose HEAD names no commit."""
+        """The branch that the remote's HEAD names; None if HEAD has no commit."""
         out = await self._git("ls-remote", "--symref", "origin", "HEAD", local=False)
         first = out.decode("utf-8", "replace").partition("\t")[0]
         return first.removeprefix("ref: refs/heads/") if first.startswith("ref: ") else None
 
     async def tip(self, ref: str) -> str | None:
-        """The commit of one ref (a branch, or `refs/...`) of the remote now, fetched."""
+        """The current commit of a ref (a branch, or `refs/...`) of the remote, fetched."""
         name = _full(ref)
         out = await self._git("ls-remote", "origin", name, local=False)
         lines = (line.partition("\t") for line in out.decode("utf-8", "replace").splitlines())
@@ -94,56 +100,57 @@ class Mirror:
         return found
 
     async def ensure(self) -> None:
-        """See to it that there is a mirror: clone it when it is missing or damaged."""
-        async with self._changing:
-            if not await self._is_whole():
+        """Clone the mirror if it is missing or damaged."""
+        async with self._lock:
+            if not await self._is_intact():
                 await self._clone()
 
     async def fetch(self) -> None:
-        """Bring branches and notes of the mirror to where the remote's are."""
+        """Update the mirror's branches and notes to the remote's."""
 
         async def fetch() -> None:
-            async with self._changing:
+            async with self._lock:
                 await self._git("fetch", "--quiet", "--prune", "--no-tags", "origin", *_FETCHED)
 
-        await self._mended(fetch)
+        await self._recovering(fetch)
 
     async def fetch_pulls(self, heads: Mapping[int, str]) -> None:
-        """Bring the commits of pull requests, by number, as GitHub keeps them; forks' as well."""
+        """Fetch the commits of pull requests, by number, from the refs that GitHub keeps for them;
+        also those from forks."""
         lacking = [number for number, sha in heads.items() if not await self.has(sha)]
         refs = [f"+refs/pull/{number:d}/head:refs/pull/{number:d}/head" for number in lacking]
 
         async def fetch() -> None:
-            async with self._changing:
+            async with self._lock:
                 await self._git("fetch", "--quiet", "--no-tags", "origin", *refs)
 
         if refs:
-            await self._mended(fetch)
+            await self._recovering(fetch)
 
     async def push(self, ref: str, sha: str, expected: str | None) -> None:
         """Move `ref` (a branch, or a full `refs/...`) of the remote from `expected` to `sha`.
 
-        `expected` None creates it. Raises `Rejected` when the remote's ref is elsewhere.
+        `expected` None creates it. Raises `Rejected` if the remote's ref is not at `expected`.
         """
         name = _full(ref)
         lease = f"--force-with-lease={name}:{checked_sha(expected) if expected else ''}"
         target = f"{checked_sha(sha)}:{name}"
         arguments = ("push", "--quiet", "--no-verify", lease, "origin", target)
-        await self._found(sha, lambda: self._git(*arguments))
+        await self._with_commit(sha, lambda: self._git(*arguments))
 
     async def delete(self, branch: str) -> None:
-        """Delete a branch of the remote, whatever it names; nothing if there is none."""
+        """Delete a branch of the remote, if it exists."""
         at = await self.tip(branch)
         if at is not None:
             name = _full(branch)
             lease = f"--force-with-lease={name}:{at}"
             arguments = ("push", "--quiet", "--no-verify", lease, "origin", f":{name}")
-            await self._mended(lambda: self._git(*arguments))
+            await self._recovering(lambda: self._git(*arguments))
 
     # -- reading ------------------------------------------------------------------------------
 
     async def resolve(self, ref: str) -> str | None:
-        """The commit that the mirror last saw `ref` (a branch, or `refs/...`) at."""
+        """The commit of `ref` (a branch, or `refs/...`) as last fetched."""
 
         async def resolve() -> str | None:
             name = _full(ref)
@@ -152,10 +159,11 @@ class Mirror:
             found = dict(line.split(" ", 1) for line in lines)
             return found.get(name)
 
-        return await self._mended(resolve)
+        return await self._recovering(resolve)
 
     async def read(self, commit: str, path: str) -> bytes | None:
-        """The file at `path`, through symbolic links that stay inside; None if there is none."""
+        """The file at `path`, following symbolic links inside the repository; None if there is
+        none."""
         wanted = f"{checked_sha(commit)}:{checked_path(path)}\n".encode()
 
         async def read() -> bytes | None:
@@ -165,17 +173,17 @@ class Mirror:
             kind, _, size = rest.partition(" ")
             if kind != "blob" or not is_sha(sha):
                 return None
-            if int(size) > LARGEST_READ:
+            if int(size) > MAX_READ:
                 raise NeedsHuman(
-                    f"{path} at {commit[:10]} of {self.url} has {int(size):,} bytes; at most "
-                    f"{LARGEST_READ:,} are read: is that the right file?"
+                    f"{path} at {commit[:10]} of {self.url} has {int(size):,} bytes, but at most "
+                    f"{MAX_READ:,} are read: check that it is the right file"
                 )
             return await self._git("cat-file", "blob", sha)
 
-        return await self._found(commit, read)
+        return await self._with_commit(commit, read)
 
     async def read_each(self, commits: Sequence[str], path: str) -> dict[str, bytes]:
-        """The file at `path` in each of some commits of one history, by commit, in one go."""
+        """The file at `path` in several commits of one history, by commit, with one command."""
         wanted = "\n".join(f"{checked_sha(one)}:{checked_path(path)}" for one in commits)
         if not commits:
             return {}
@@ -184,28 +192,28 @@ class Mirror:
             out = await self._git("cat-file", "--batch", stdin=f"{wanted}\n".encode())
             return dict(parse_batch(out, commits))
 
-        return await self._found(commits[0], read)
+        return await self._with_commit(commits[0], read)
 
     async def files(self, commit: str) -> dict[str, str]:
-        """Every path in the commit's tree and what stands there: see `parse_tree` and, for links
-        and what Git LFS keeps, `followed` and `marked`."""
+        """Every path in the commit's tree and its entry: see `parse_tree` and, for symbolic links
+        and Git LFS, `with_link_targets` and `mark_pointers`."""
         arguments = ("ls-tree", "-r", "-z", "--full-tree", checked_sha(commit))
 
         async def read() -> dict[str, str]:
             files = await self._parsed(parse_tree, arguments)
-            attributes = await self._texts(attributes_wanted(files), LONGEST_ATTRIBUTES)
+            attributes = await self._texts(attributes_wanted(files), MAX_ATTRIBUTES)
             if uses_lfs(attributes.values()):
-                files = marked(files, await self._texts(blobs_wanted(files), LONGEST_POINTER))
-            texts = await self._texts(texts_wanted(files), LONGEST_TEXT)
+                files = mark_pointers(files, await self._texts(blobs_wanted(files), MAX_POINTER))
+            texts = await self._texts(texts_wanted(files), MAX_LINK)
             if not texts:
                 return files
-            # A hostile tree may take seconds; nothing else has to wait for it.
-            return await asyncio.to_thread(followed, files, texts)
+            # In a thread, as a hostile tree may take seconds.
+            return await asyncio.to_thread(with_link_targets, files, texts)
 
-        return await self._found(commit, read)
+        return await self._with_commit(commit, read)
 
     async def _texts(self, wanted: Sequence[str], most: int) -> dict[str, str]:
-        """What blobs say, by their ids; without those that are longer than `most` bytes."""
+        """The texts of blobs by their ids, without those longer than `most` bytes."""
         if not wanted:
             return {}
         about = await self._git("cat-file", "--batch-check", stdin="\n".join(wanted).encode())
@@ -213,25 +221,24 @@ class Mirror:
         return parse_texts(await self._git("cat-file", "--batch", stdin=small))
 
     async def commit_object(self, commit: str) -> bytes:
-        """The commit as git stores it, without what it points to."""
+        """The raw commit object as git stores it, without its tree and parents."""
 
         async def read() -> bytes:
             return await self._git("cat-file", "commit", checked_sha(commit))
 
-        return await self._found(commit, read)
+        return await self._with_commit(commit, read)
 
     async def commit_info(self, commit: str) -> CommitInfo:
-        """Who, when, what and the trailers of one commit."""
+        """Author, time, message and trailers of one commit."""
         sha = checked_sha(commit)
         arguments = ("log", "-1", "-z", f"--format={LOG_FORMAT}", sha, "--")
-        return (await self._found(commit, lambda: self._parsed(parse_log, arguments)))[0]
+        return (await self._with_commit(commit, lambda: self._parsed(parse_log, arguments)))[0]
 
     async def log(
         self, ref: str, paths: Sequence[str] = (), limit: int = 50, without: str | None = None
     ) -> tuple[CommitInfo, ...]:
-        """Commits of a branch, a ref or before a commit, latest first; none if it is unknown.
-
-        Those that the commit `without` comes after are left out.
+        """The history of a branch, ref or commit, latest first; empty if that is unknown. Leaves
+        out the commit `without` and its ancestors.
         """
         start = ref if is_sha(ref) else await self.resolve(ref)
         if start is None:
@@ -244,13 +251,13 @@ class Mirror:
             "--",
             *(f":(literal){checked_path(path)}" for path in paths),
         )
-        return await self._found(start, lambda: self._parsed(parse_log, arguments))
+        return await self._with_commit(start, lambda: self._parsed(parse_log, arguments))
 
     async def touching(
         self, commit: str, names: Sequence[str], limit: int = 200
     ) -> tuple[str, ...]:
-        """The commits along the first parents of `commit`, itself included, that changed a file of
-        such a name, which may hold globs, in any folder; latest first, `limit` at most."""
+        """The commits along the first parents of `commit`, including itself, that changed a file
+        with one of these names (or globs) in any folder; latest first, at most `limit`."""
         walk = (
             "log",
             "-z",
@@ -267,11 +274,11 @@ class Mirror:
             out = (await self._git(*arguments)).decode()
             return tuple(dict.fromkeys(sha for sha in out.split("\0") if sha))
 
-        return await self._found(commit, ask)
+        return await self._with_commit(commit, ask)
 
     async def between(self, old: str, new: str, limit: int) -> tuple[str, ...]:
-        """The commits of a branch that went from `old` to `new` that are neither, along the first
-        parents; latest first, `limit` at most; none if `old` is not there any more."""
+        """The commits strictly between `old` and `new` along the first parents, latest first, at
+        most `limit`; empty if `old` does not exist any more."""
         if not await self.has(old):
             return ()
         arguments = ("rev-list", "--first-parent", f"-{int(limit) + 1}", checked_sha(new))
@@ -280,41 +287,41 @@ class Mirror:
             found = (await self._git(*arguments, f"^{checked_sha(old)}")).decode().split()
             return tuple(found[1:])
 
-        return await self._found(new, ask)
+        return await self._with_commit(new, ask)
 
     async def parent(self, commit: str) -> str | None:
-        """The first parent of a commit; None for the first of all."""
+        """The first parent of a commit; None for a root commit."""
         return next(iter((await self.commit_info(commit)).parents), None)
 
     async def fork_points(self, one: str, other: str) -> tuple[str, ...]:
-        """The last commits that both have in their history: several where each merged the other's
-        past in its own way, none for histories that never met."""
+        """The merge bases of two commits: several after criss-cross merges, none for unrelated
+        histories."""
         arguments = ("merge-base", "--all", checked_sha(one), checked_sha(other))
 
         async def ask() -> tuple[str, ...]:
             _, out = await git(self._remote, arguments, folder=self._folder, accept=(0, 1))
             return tuple(out.decode().split())
 
-        return await self._found(one, lambda: self._found(other, ask))
+        return await self._with_commit(one, lambda: self._with_commit(other, ask))
 
     async def is_ancestor(self, commit: str, of: str) -> bool:
-        """Whether `commit` is `of` or stands before it in its history."""
+        """Whether `commit` is `of` or one of its ancestors."""
         arguments = ("merge-base", "--is-ancestor", checked_sha(commit), checked_sha(of))
 
         async def ask() -> bool:
             code, _ = await git(self._remote, arguments, folder=self._folder, accept=(0, 1))
             return code == 0
 
-        return await self._found(of, lambda: self._found(commit, ask))
+        return await self._with_commit(of, lambda: self._with_commit(commit, ask))
 
     async def tree(self, commit: str) -> str:
-        """The id of all that a commit holds."""
+        """The id of a commit's tree."""
         arguments = ("rev-parse", "--verify", f"{checked_sha(commit)}^{{tree}}")
-        return (await self._found(commit, lambda: self._git(*arguments))).decode().strip()
+        return (await self._with_commit(commit, lambda: self._git(*arguments))).decode().strip()
 
     async def merged(self, one: str, other: str) -> str | None:
-        """The tree that merging two commits makes; None where they conflict, where one is not
-        there, and before git 2.38."""
+        """The id of the tree that merging two commits gives; None if they conflict or one is
+        missing, and with git before 2.38."""
         if not (await self.has(one) and await self.has(other)):
             return None
         arguments = ("merge-tree", "--write-tree", "--allow-unrelated-histories", one, other)
@@ -324,14 +331,14 @@ class Mirror:
             code, out = await git(self._remote, arguments, folder=self._folder, accept=accept)
             return out.decode().split("\n", 1)[0] if code == 0 else None
 
-        return await self._mended(merge)
+        return await self._recovering(merge)
 
     async def materialise(self, commit: str, folder: Path) -> Path:
-        """`folder`/`commit`: the commit's files, read-only. Made once, and whole or not at all.
+        """The folder with the commit's files, read-only, created once and atomically in `folder`.
 
-        What Git LFS keeps is fetched; without git-lfs its pointers stay, and such a folder is never
-        taken for the whole one. A submodule is an empty folder. Raises NeedsHuman for a symbolic
-        link that leads outside, and for what Git LFS does not have.
+        Git LFS objects are fetched; without git-lfs their pointers remain, in a folder with another
+        name. A submodule is an empty folder. Raises `NeedsHuman` for a symbolic link that leads
+        outside, and for a Git LFS object that the remote does not have.
         """
         target = folder / checked_sha(commit)
         if use(target):
@@ -340,14 +347,13 @@ class Mirror:
         if pointers(tree) and not lfs.is_installed():
             target = folder / f"{commit}{WITH_POINTERS}"
         if not use(target):
-            await self._found(
+            await self._with_commit(
                 commit, lambda: export.export(self._remote, self._folder, commit, tree, target)
             )
         return target
 
     def sweep(self, before: float) -> int:
-        """Delete what Git LFS keeps and no commit that was laid out since `before` needed; how many
-        files went."""
+        """Delete the Git LFS objects that no checkout used since `before`; how many."""
         return lfs.sweep(self._folder / export.LFS, before)
 
     # -- writing ------------------------------------------------------------------------------
@@ -359,9 +365,9 @@ class Mirror:
         message: str,
         author: Author,
     ) -> str:
-        """A new commit on top of `base` with `files` written, or deleted where None.
+        """Create a commit on top of `base` that writes `files`, or deletes those that are None.
 
-        It stands in the mirror only, on no branch, until it is pushed. `base` None: an orphan.
+        It is only in the mirror, on no branch, until it is pushed. `base` None: without a parent.
         """
         for path in files:
             checked_path(path)
@@ -378,7 +384,7 @@ class Mirror:
                 tree = (await self._git("write-tree", extra=index)).decode().strip()
             return await self._commit_tree(tree, base, message, author)
 
-        return await (self._found(base, write) if base else self._mended(write))
+        return await (self._with_commit(base, write) if base else self._recovering(write))
 
     async def _index_line(self, path: str, data: bytes | None) -> bytes:
         if data is None:
@@ -418,13 +424,13 @@ class Mirror:
     async def _parsed(self, parse: Callable[[bytes], T], arguments: Sequence[str]) -> T:
         return parse(await self._git(*arguments))
 
-    async def _mended(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The result of `call`; once more on a new mirror if this one is missing or damaged."""
+    async def _recovering(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The result of `call`; repeated on a new clone if the mirror is missing or damaged."""
         try:
             if (self._folder / "HEAD").is_file():
                 return await call()
         except Corrupt:
-            async with self._changing:
+            async with self._lock:
                 await self._clone()
         else:
             await self.ensure()
@@ -433,30 +439,30 @@ class Mirror:
         except Corrupt as error:
             raise NeedsHuman(f"{self.url} sends damaged objects: {error}") from None
 
-    async def _found(self, commit: str, call: Callable[[], Awaitable[T]]) -> T:
-        """The result of `call`, which needs `commit`; fetched if the mirror lacks it."""
+    async def _with_commit(self, commit: str, call: Callable[[], Awaitable[T]]) -> T:
+        """The result of `call`, which needs `commit`; repeated after a fetch if that is missing."""
         try:
-            return await self._mended(call)
+            return await self._recovering(call)
         except MissingObject:
             await self.fetch()
         try:
-            return await self._mended(call)
+            return await self._recovering(call)
         except MissingObject:
             raise NeedsHuman(
-                f"commit {commit[:10]} is not in {self.url} (any more): "
-                "was its branch deleted or pushed over?"
+                f"commit {commit[:10]} is not in {self.url}: check whether its branch was deleted "
+                "or force-pushed"
             ) from None
 
     async def has(self, commit: str) -> bool:
-        """Whether the mirror holds that commit."""
+        """Whether the mirror has that commit."""
         arguments = ("cat-file", "-e", f"{checked_sha(commit)}^{{commit}}")
         try:
-            await self._mended(lambda: self._git(*arguments))
+            await self._recovering(lambda: self._git(*arguments))
         except MissingObject:
             return False
         return True
 
-    async def _is_whole(self) -> bool:
+    async def _is_intact(self) -> bool:
         if not (self._folder / "HEAD").is_file():
             return False
         try:
@@ -467,7 +473,8 @@ class Mirror:
         return True
 
     async def _clone(self) -> None:
-        """Clone beside, then change places: a clone that fails leaves what was there."""
+        """Clone to another folder, then replace the mirror, so that a failed clone changes
+        nothing."""
         self._folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{self._folder.name}-", dir=self._folder.parent))
         try:

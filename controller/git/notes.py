@@ -1,14 +1,14 @@
-"""Reports as git notes: what any git server can store and `git log --notes=headgate` shows.
+"""Reports as git notes, which any git server can store and `git log --notes=headgate` shows.
 
-A commit has one note, with a section per pipeline between two marker lines. A section is
-replaced by its newer one; other sections, and what people wrote beside them, stay.
+A commit has one note, with a section per pipeline between two marker lines. Writing a section
+replaces its older version and keeps other sections and what people wrote.
 """
 
 import re
 from collections.abc import Mapping
 
 from controller.git import Mirror
-from controller.git.swap import NextCommit, Pace, swap
+from controller.git.swap import NextCommit, RetryTiming, swap
 from controller.git.values import checked_sha
 from specs.names import is_pipeline_name
 
@@ -22,9 +22,9 @@ _MARKER = re.compile(r"^<!-- (?=/?headgate)", re.MULTILINE)
 
 
 def merged(note: str, sections: Mapping[str, str]) -> str:
-    """`note` with each section put in place of the one of that pipeline, or at the end.
+    """`note` with each section replacing the one of that pipeline, or appended.
 
-    Raises ValueError for a name that is no pipeline's.
+    Raises `ValueError` for an invalid name of a pipeline.
     """
     rest = {name: _section(name, text) for name, text in sections.items()}
     seen: set[str] = set()
@@ -46,14 +46,14 @@ def merged(note: str, sections: Mapping[str, str]) -> str:
 class Notes:
     """Reads and writes the notes of one repository. Raises what `Mirror` raises."""
 
-    def __init__(self, mirror: Mirror, pace: Pace | None = None) -> None:
+    def __init__(self, mirror: Mirror, backoff: RetryTiming | None = None) -> None:
         self._mirror = mirror
-        self._pace = pace or Pace()
+        self._backoff = backoff or RetryTiming()
 
     async def write(self, commit: str, sections: Mapping[str, str]) -> str:
-        """Put a report per pipeline on `commit`; the notes' commit.
+        """Write the reports of pipelines to the note of `commit`; the commit of the notes.
 
-        Writing what stands there already changes nothing.
+        Changes nothing if the note has them already.
         """
         checked_sha(commit)
 
@@ -65,7 +65,7 @@ class Notes:
             message = f"Report on {commit[:10]}: {', '.join(sorted(sections))}\n"
             return NextCommit({path: text.encode()}, message)
 
-        return await swap(self._mirror, REF, propose, self._pace)
+        return await swap(self._mirror, REF, propose, self._backoff)
 
     async def read(self, commit: str) -> str | None:
         """The whole note of a commit; None if it has none."""
@@ -74,7 +74,7 @@ class Notes:
         return note or None
 
     async def _find(self, commit: str, tip: str | None) -> tuple[str, str]:
-        """Where the commit's note stands and what it says. git fans its notes out as it likes."""
+        """The path and text of the commit's note. git chooses the depth of folders in notes."""
         usual = f"{commit[:2]}/{commit[2:]}"
         if tip is None:
             return usual, ""

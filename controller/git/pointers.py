@@ -1,8 +1,8 @@
-"""PURE. What a commit names and does not hold: files that Git LFS keeps elsewhere, and submodules.
+"""PURE. What a commit refers to but does not contain: Git LFS objects and submodules.
 
-A file of Git LFS is, for git, a small text with the digest and the size of what it stands for. Its
-entry in a tree is marked, so that what is compared and what keys are made of tells it from a file
-that merely says the same.
+To git, a file in Git LFS is a pointer: a small text with the digest and size of its content. Its
+entry in a tree is marked, so that comparisons and cache keys distinguish it from an ordinary file
+with the same text.
 """
 
 import re
@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 POINTER = "lfs:"
-"""What stands before a pointer's entry: `lfs:SIZE:OID:` and what `parse_tree` says of it."""
+"""The prefix of a pointer's entry: `lfs:SIZE:OID:`, before the entry from `parse_tree`."""
 SUBMODULE = "submodule:"
 
-LONGEST_POINTER = 1024
-"""Bytes; Git LFS takes nothing longer for a pointer."""
-LONGEST_ATTRIBUTES = 2**20
-"""Bytes of a `.gitattributes` that is looked into."""
+MAX_POINTER = 1024
+"""The longest text that Git LFS accepts as a pointer, in bytes."""
+MAX_ATTRIBUTES = 2**20
+"""The largest `.gitattributes` that is read, in bytes."""
 
 _POINTER = re.compile(
     r"version https://git-lfs\.github\.com/spec/v1\n"
@@ -26,32 +26,32 @@ _POINTER = re.compile(
 
 
 class Pointer(NamedTuple):
-    """What a pointer stands for."""
+    """The object that a pointer refers to."""
 
     oid: str
-    """SHA-256 of its bytes."""
+    """The SHA-256 of its content."""
     size: int
 
 
 def attributes_wanted(files: Mapping[str, str]) -> tuple[str, ...]:
-    """The ids of the files that say which paths are kept by Git LFS."""
+    """The ids of the `.gitattributes` files, which say which paths are in Git LFS."""
     found = (what for path, what in files.items() if path.rpartition("/")[2] == ".gitattributes")
     return tuple(dict.fromkeys(what for what in found if ":" not in what))
 
 
 def uses_lfs(attributes: Iterable[str]) -> bool:
-    """Whether one of these texts hands files to Git LFS."""
+    """Whether one of these texts puts files into Git LFS."""
     return any("filter=lfs" in text for text in attributes)
 
 
 def blobs_wanted(files: Mapping[str, str]) -> tuple[str, ...]:
-    """The ids of all that may be a pointer, if it is short enough."""
+    """The ids of all files that may be pointers, if they are short enough."""
     plain = (what.removeprefix("exec:") for what in files.values())
     return tuple(dict.fromkeys(sha for sha in plain if ":" not in sha))
 
 
-def marked(files: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
-    """`files` with the pointers among them marked; `texts` are contents by their ids."""
+def mark_pointers(files: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
+    """`files` with pointers marked; `texts` are contents by their ids."""
     found = dict(files)
     for path, what in files.items():
         match = _POINTER.fullmatch(texts.get(what.removeprefix("exec:"), ""))
@@ -70,9 +70,9 @@ def pointers(files: Mapping[str, str]) -> dict[str, Pointer]:
     return found
 
 
-def absent(files: Mapping[str, str], lfs: bool) -> dict[str, str]:
-    """What a reader will not find as it is meant, by path, and why with the mend; `lfs`: whether
-    Git LFS is there to fetch what it keeps. A submodule's path ends with `/`."""
+def explain_absent(files: Mapping[str, str], lfs: bool) -> dict[str, str]:
+    """The paths whose content is not available, each with the reason and the fix. `lfs`: whether
+    git-lfs is installed. A submodule's path ends with `/`."""
     found = {}
     for path, what in files.items():
         if what.startswith(SUBMODULE):
@@ -83,7 +83,7 @@ def absent(files: Mapping[str, str], lfs: bool) -> dict[str, str]:
     for path, pointer in pointers(files).items():
         if not lfs:
             found[path] = (
-                f"a Git LFS pointer to {pointer.size:,} bytes, and git-lfs is not here to fetch "
-                "them: install git-lfs, and start a controller again"
+                f"a Git LFS pointer to {pointer.size:,} bytes, and git-lfs is not installed here: "
+                "install git-lfs, and restart the controller"
             )
     return found

@@ -1,4 +1,4 @@
-"""Commits as the machines see them: their files, and their specs."""
+"""Commits as values for the machines: their files, and their specs."""
 
 import asyncio
 from collections import OrderedDict
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from controller.git import Mirror
 from controller.git.lfs import is_installed
-from controller.git.pointers import absent, pointers
+from controller.git.pointers import explain_absent, pointers
 from controller.git.surveys import FileSurvey
 from controller.machine.pipelines.code import Code
 from controller.machine.runs.graph import SourceTree
@@ -21,29 +21,29 @@ from specs.loading.problems import Problem, has_errors, render_text
 from specs.model import SPEC_FILES, Pipeline, is_spec_file, named_by, place_of, spec_order
 from specs.names import slug
 
-REMEMBERED = 256
-"""Commits whose spec is kept in memory; a commit never changes."""
+CACHED = 256
+"""How many specs of commits are kept in memory; a commit never changes."""
 LOOK_BACK = 200
-"""Commits that changed a spec, among which the last rules of a pipeline that is gone are sought."""
-RESTS = 3600.0
-"""Seconds until what is owed to a repository that is not in the settings is tried again."""
-MOST_FOUND = 200
-"""Problems of a spec that are told line by line."""
+"""How many commits that changed a spec are searched for the last valid spec of a pipeline."""
+RETRY = 3600.0
+"""Seconds between tries for a repository that is not in the settings any more."""
+MAX_PROBLEMS = 200
+"""How many problems of a spec are reported line by line."""
 
 
 class Images(Protocol):
-    """Where container images are had."""
+    """Looks up container images."""
 
     async def resolve(self, reference: str) -> str:
-        """An immutable reference to the image. Raises `NeedsHuman` for one that is nowhere, and
-        TryAgain while that cannot be known."""
+        """An immutable reference to the image. Raises `NeedsHuman` for an image that does not
+        exist, and `TryAgain` while that cannot be determined."""
         ...
 
 
 class Repositories:
-    """The mirrors of all repositories that are watched, and checkouts of their commits.
+    """The mirrors of all watched repositories, and checkouts of their commits.
 
-    Without `images`, a spec that asks for containers is refused.
+    Without `images`, specs that use containers are refused.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class Repositories:
         self._rules: OrderedDict[tuple[str, str, str], Code | None] = OrderedDict()
 
     def mirror(self, repository: str) -> Mirror:
-        """The mirror of a repository. Raises TryAgain if the settings do not name it: what is owed
-        is owed until they do."""
+        """The mirror of a repository. Raises `TryAgain` if the settings do not name it any more, so
+        that its actions wait until they do."""
         if repository not in self._mirrors:
             why = f"the repository {repository} is not in the settings any more"
-            raise TryAgain(f"{why}; name it there again to go on", after=RESTS)
+            raise TryAgain(f"{why}; add it there again to continue", after=RETRY)
         return self._mirrors[repository]
 
     async def folder(self, repository: str, commit: str) -> Path:
@@ -72,9 +72,9 @@ class Repositories:
         return await self.mirror(repository).commit_object(commit)
 
     async def code(self, repository: str, commit: str, spec: str) -> Code:
-        """The spec at that path of `commit`, checked, with the digests of the commit's files.
+        """The spec at a path of `commit`, checked, with the digests of the commit's files.
 
-        An image's tag is looked up once, when the commit is first read. Raises TryAgain while an
+        An image's tag is looked up once, when the commit is first read. Raises `TryAgain` while an
         image cannot be looked up.
         """
         key = (repository, commit, spec)
@@ -82,31 +82,30 @@ class Repositories:
         if found is None:
             found = await self._read(repository, commit, spec)
             self._codes[key] = found
-            while len(self._codes) > REMEMBERED:
+            while len(self._codes) > CACHED:
                 self._codes.popitem(last=False)
         return found
 
     async def specs(self, repository: str, commit: str) -> dict[str, Code]:
-        """The specs at a commit, by path; in the order of their folders, the plain name first."""
+        """The specs of a commit by path, sorted by folder, `ml-pipeline.yaml` first in each."""
         files = await self.mirror(repository).files(commit)
         specs = (path for path in files if is_spec_file(path.rpartition("/")[2]))
         ordered = sorted(specs, key=spec_order)
         return {spec: await self.code(repository, commit, spec) for spec in ordered}
 
     async def named(self, repository: str, commit: str, pipeline: str) -> Code | None:
-        """The spec of that pipeline at a commit, wherever it is; None without one."""
+        """The spec of that pipeline at a commit, in whatever folder; None if there is none."""
         specs = (await self.specs(repository, commit)).values()
         return next((code for code in specs if code.name == pipeline), None)
 
     async def rules(self, repository: str, commit: str, pipeline: str) -> Code | None:
-        """The rules of that pipeline on the branch that `commit` is the head of: of its spec
-        there, or else of the last valid one that the branch had under that name, so that a spec
-        that was deleted or broken goes on to be held against what replaces it. None for a pipeline
-        that is new."""
+        """The spec whose rules hold for a pipeline on the branch with the head `commit`: the one
+        there or, if that is invalid or deleted, the last valid one of that name on the branch, so
+        that deleting or breaking a spec cannot loosen its rules. None for a new pipeline."""
         key = (repository, commit, pipeline)
         if key not in self._rules:
             self._rules[key] = await self._look_back(repository, commit, pipeline)
-            while len(self._rules) > REMEMBERED:
+            while len(self._rules) > CACHED:
                 self._rules.popitem(last=False)
         return self._rules[key]
 
@@ -135,9 +134,9 @@ class Repositories:
         text = await mirror.read(commit, path)
         if text is None:
             return Code(source=source, problems=f"{path} is gone", problem_count=1)
-        # A hostile spec may take seconds; nothing else has to wait for it.
-        seen = source.model_copy().seen  # of a copy, so that it is not kept with the commit
-        missing, kept = absent(seen, is_installed()), pointers(seen)
+        # In a thread, as a hostile spec may take seconds.
+        seen = source.model_copy().seen  # a copy, so that the cached property is not kept
+        missing, kept = explain_absent(seen, is_installed()), pointers(seen)
         loaded = await asyncio.to_thread(
             check, text, path, seen.keys(), missing, kept, source.folder
         )
@@ -167,14 +166,14 @@ class Repositories:
                 branches=branches,
                 problems=rendered,
                 problem_count=len(problems),
-                found=problems[:MOST_FOUND],
+                found=problems[:MAX_PROBLEMS],
             )
         return Code(source=source, name=name, branches=branches, spec=loaded.pipeline)
 
     async def _resolved(
         self, loaded: LoadedSpec, spec: Pipeline
     ) -> tuple[dict[str, str], list[Problem]]:
-        """The images of the containers that the spec asks for, and those that are not to be had."""
+        """Immutable references to the images that the spec uses, and problems with them."""
         found: dict[str, str] = {}
         problems = []
         for step in (None, *spec.commands):
@@ -182,7 +181,7 @@ class Repositories:
                 continue
             name, place = spec.image_of(step), _place(spec, step)
             if self._images is None:
-                message = "a container is asked for, but this controller has no Docker Engine "
+                message = "this needs a container, but the controller has no Docker Engine "
                 message += f"(`docker.host` in its settings); remove `{place[-1]}`"
                 problems.append(loaded.problem(ELSEWHERE, place, message, at_key=True))
             elif name is not None and name not in found:
@@ -195,7 +194,7 @@ class Repositories:
 
 
 def _place(spec: Pipeline, step: str | None) -> tuple[str, ...]:
-    """Where the spec says that a step, or for None the model server, is a container."""
+    """Where the spec makes a step, or for None the model server, a container."""
     for path, part in (
         (place_of(step or ""), spec.commands.get(step or "")),
         (("environment",), spec.environment),

@@ -1,8 +1,8 @@
-"""A repository that holds one commit, and nothing of its files or history.
+"""A repository with one commit object, without its files and history.
 
-A step works in a copy of the files that it reads. Programs that note by which commit they were run
-(`git rev-parse HEAD`, `git log -1`, GitPython) find it there; more of the repository than a step's
-cache key covers they do not.
+A step works in a copy of the files that it reads. With this, programs that record the current
+commit (`git rev-parse HEAD`, `git log -1`, GitPython) work there, but the step cannot read more of
+the repository than its cache key covers.
 """
 
 import re
@@ -21,16 +21,18 @@ _SHA256: Final = "[extensions]\n\tobjectformat = sha256\n"
 
 
 def write_single_commit(folder: Path, sha: str, commit: bytes, branch: str) -> None:
-    """Make `.git` in `folder`, whose work tree is the folder `code` beside it. It holds the commit
-    `sha`, whose raw object is `commit`: as the head of `branch`, or detached for a name that no
-    branch plainly has. Complete or not there. Raises `OSError`."""
+    """Create `.git` in `folder`, with the folder `code` beside it as its work tree, atomically.
+
+    It has the commit `sha`, whose raw object is `commit`, as the head of `branch`, or detached for
+    an unusual branch name. Raises `OSError`.
+    """
     own = folder / ".git.new"
     shutil.rmtree(own, ignore_errors=True)
     place = own / "objects" / sha[:2]
     place.mkdir(parents=True)
     stored = zlib.compress(b"commit %d\0" % len(commit) + commit)
     (place / sha[2:]).write_bytes(stored)
-    (own / "shallow").write_text(f"{sha}\n")  # its parents are not there, and not missed
+    (own / "shallow").write_text(f"{sha}\n")  # so that git does not expect its parents
     is_long = len(sha) == 64
     config = _CONFIG.format(version=1 if is_long else 0) + (_SHA256 if is_long else "")
     (own / "config").write_text(config)

@@ -1,4 +1,4 @@
-"""Looks at the environment that a spec asks for, in a commit or in a work tree."""
+"""Reads the files that a spec's environment depends on, from a commit or a work tree."""
 
 import platform
 import shutil
@@ -15,21 +15,21 @@ from specs.projects.values import EnvironmentProblem
 _NO_CONDA: Final = EnvironmentProblem(
     "project",
     "no-program",
-    f"an environment.yml is made by {', '.join(PROGRAMS[:-1])} or {PROGRAMS[-1]}, and none of them "
-    "is on PATH here: install micromamba where the controller runs",
+    f"an environment.yml needs {', '.join(PROGRAMS[:-1])} or {PROGRAMS[-1]}, and none of them is "
+    "on PATH here: install micromamba where the controller runs",
     is_error=False,
     elsewhere=True,
 )
 
 
 class FileSurvey:
-    """Asks for the files that it needs, a few at a time, until nothing is lacking.
+    """Requests the files that it needs, a few at a time.
 
-    `for path in look.wanted(): look.give(path, content)`, again and again, and then `end`.
+    Call `wanted` and `give` each of these files, until it is empty; then `end`.
     """
 
     def __init__(self, loaded: LoadedSpec, folder: str, files: Collection[str]) -> None:
-        """`folder` is the spec's in the repository, of which `files` are all."""
+        """`folder` is the spec's folder, `files` are all paths of the repository."""
         self._loaded = loaded
         self._folder = folder
         self._files = files
@@ -37,7 +37,7 @@ class FileSurvey:
         self._found = Survey()
 
     def wanted(self) -> frozenset[str]:
-        """The files to be read next; empty at the end. Blocking: a lock may be long."""
+        """The files to read next; empty at the end. Blocking, as parsing a lock may take long."""
         pipeline = self._loaded.sketch
         if pipeline is None:
             return frozenset()
@@ -53,7 +53,7 @@ class FileSurvey:
         return self._found.wanted
 
     def give(self, path: str, content: bytes | None) -> None:
-        """What a file holds; None for one that cannot be read."""
+        """Provide the content of a file; None if it cannot be read."""
         try:
             is_small = content is not None and len(content) <= MOST_BYTES
             self._texts[path] = content.decode() if content is not None and is_small else None
@@ -61,21 +61,21 @@ class FileSurvey:
             self._texts[path] = None
 
     def end(self) -> tuple[LoadedSpec, Survey]:
-        """The spec with what is wrong with its environment, and what was found."""
+        """The spec with the problems of its environment, and the result of the survey."""
         found = self._found
         if found.project is not None and found.project.kind == "conda" and conda_program() is None:
             found = found._replace(problems=(*found.problems, _NO_CONDA))
         return with_environment(self._loaded, found), found
 
     def texts(self) -> Iterator[tuple[str, str]]:
-        """What was read."""
+        """The files that were read, with their texts."""
         yield from ((path, text) for path, text in self._texts.items() if text is not None)
 
 
 def surveyed(
     loaded: LoadedSpec, folder: str, files: Collection[str], read: Callable[[str], bytes | None]
 ) -> tuple[LoadedSpec, Survey]:
-    """Look at the environment of a spec, reading files of the repository by `read`."""
+    """Survey the environment of a spec, reading files of the repository with `read`."""
     look = FileSurvey(loaded, folder, files)
     while wanted := look.wanted():
         for path in wanted:
@@ -84,6 +84,6 @@ def surveyed(
 
 
 def conda_program() -> Path | None:
-    """What makes environments of conda here, if anything does."""
+    """The installed program that creates conda environments, if any."""
     found = filter(None, map(shutil.which, PROGRAMS))
     return next((Path(each) for each in found), None)

@@ -1,4 +1,4 @@
-"""Write a ref of a remote by compare-and-swap, so that nobody's commit is lost."""
+"""Writes a ref of a remote with compare-and-swap, so that nobody's commit is lost."""
 
 import asyncio
 import random
@@ -11,7 +11,7 @@ from controller.git.values import Author
 from specs.failures import TryAgain
 
 HEADGATE = Author("Headgate", "headgate@localhost")
-"""Author and committer of all that Headgate writes."""
+"""Author and committer of Headgate's commits."""
 
 _TRIES = 12
 
@@ -23,8 +23,9 @@ class NextCommit(NamedTuple):
     message: str
 
 
-class Pace(NamedTuple):
-    """How a lost race is waited out: `jitter` gives 0 to 1, so that two losers part."""
+class RetryTiming(NamedTuple):
+    """How to wait after a lost race. `jitter` returns 0 to 1, to keep two writers from colliding
+    again."""
 
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     jitter: Callable[[], float] = random.random
@@ -34,13 +35,13 @@ async def swap(
     mirror: Mirror,
     ref: str,
     propose: Callable[[str | None], Awaitable[NextCommit | str]],
-    pace: Pace,
+    backoff: RetryTiming,
 ) -> str:
-    """Commit on top of the remote's `ref` and push, once more whenever somebody else was faster.
+    """Commit on top of the remote's `ref` and push, again whenever somebody else was faster.
 
-    `propose` gets the ref's present commit (None: there is no such ref) and returns what to
-    write there, or the commit that did it already. Returns the commit. Raises TryAgain after a
-    dozen lost races, besides what `Mirror` and `propose` raise.
+    `propose` is called with the ref's current commit (None if it does not exist) and returns what
+    to write, or the commit that wrote it already. Returns the commit. Raises `TryAgain` after a
+    dozen lost races, and what `Mirror` and `propose` raise.
     """
     for lost in range(_TRIES):
         tip = await mirror.tip(ref)
@@ -51,10 +52,10 @@ async def swap(
         try:
             await mirror.push(ref, sha, tip)
         except Rejected:
-            await pace.sleep(0.05 * 2 ** min(lost, 5) * (0.5 + pace.jitter()))
+            await backoff.sleep(0.05 * 2 ** min(lost, 5) * (0.5 + backoff.jitter()))
         else:
             return sha
     raise TryAgain(
-        f"{ref} of {mirror.url} moved {_TRIES} times while it was being written to: "
-        "does something push there all the time?"
+        f"{ref} of {mirror.url} was pushed to {_TRIES} times while Headgate tried to write it: "
+        "check what pushes there so often"
     )

@@ -1,4 +1,4 @@
-"""What is said about commits, and which names and paths may reach a git command line."""
+"""Values that describe commits, and checks of names and paths for git's command line."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ _BAD_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
 
 
 class Author(NamedTuple):
-    """Who writes a commit."""
+    """The author of a commit."""
 
     name: str
     email: str
@@ -28,7 +28,7 @@ class CommitInfo(BaseModel):
     author: str
     email: str
     committer: str
-    """The committer's e-mail address: a cherry-pick or rebase changes it, unlike the author."""
+    """The committer's e-mail address. Unlike the author, a cherry-pick or rebase changes it."""
     time: int
     subject: str
     body: str
@@ -37,11 +37,11 @@ class CommitInfo(BaseModel):
 
 _FIELDS = ("%H", "%P", "%an", "%ae", "%ce", "%at", "%s", "%b", "%(trailers:only=true,unfold=true)")
 LOG_FORMAT = "%x00".join(_FIELDS)
-"""For `git log -z --format`: a message never holds a NUL, so each has the same number of parts."""
+"""For `git log -z --format`. Messages contain no NUL, so each commit has as many parts."""
 
 
 def parse_log(output: bytes) -> tuple[CommitInfo, ...]:
-    """Read what `git log -z --format=LOG_FORMAT` printed."""
+    """Parse the output of `git log -z --format=LOG_FORMAT`."""
     parts = output.decode("utf-8", "replace").removesuffix("\0").split("\0")
     if len(parts) < len(_FIELDS):
         return ()
@@ -67,10 +67,10 @@ def _commit(fields: Sequence[str]) -> CommitInfo:
 
 
 def parse_tree(output: bytes) -> dict[str, str]:
-    """Read what `git ls-tree -r -z` printed: path to what stands there.
+    """Parse the output of `git ls-tree -r -z`: entries by path.
 
-    A plain file is its blob's id. The rest carries a word before it, because it is something
-    else or behaves otherwise: `exec:`, `symlink:` (the id of its text) or `submodule:`.
+    The entry of a plain file is its blob's id. Others have a prefix: `exec:` for an executable
+    file, `symlink:` (with the id of its text) or `submodule:`.
     """
     words = {"100755": "exec:", "120000": "symlink:", "160000": "submodule:"}
     found = {}
@@ -82,13 +82,13 @@ def parse_tree(output: bytes) -> dict[str, str]:
 
 
 def as_text(name: bytes) -> str:
-    """A path, with `\\xe9` for a byte that is not UTF-8, as keys and the state are."""
+    """A path as text, with escapes such as `\\xe9` for bytes that are not UTF-8."""
     return name.decode("utf-8", "backslashreplace")
 
 
 def parse_batch(output: bytes, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Read what `git cat-file --batch` printed: the content of each blob that is there, by the name
-    that stands in its place in `names`."""
+    """Parse the output of `git cat-file --batch`: the content of each existing blob, with the name
+    at its position in `names`."""
     at = 0
     for name in names:
         end = output.index(b"\n", at)
@@ -103,19 +103,19 @@ def parse_batch(output: bytes, names: Sequence[str]) -> Iterator[tuple[str, byte
 
 
 def is_sha(text: str) -> bool:
-    """Whether `text` is a full object id, of SHA-1 or SHA-256."""
+    """Whether `text` is a full object id (SHA-1 or SHA-256)."""
     return _SHA.fullmatch(text) is not None
 
 
 def checked_sha(text: str) -> str:
-    """`text`, if it is a full object id. Raises ValueError."""
+    """`text`, if it is a full object id. Raises `ValueError`."""
     if not is_sha(text):
         raise ValueError(f"expected a full commit id, found {text[:80]!r}")
     return text
 
 
 def checked_ref(text: str) -> str:
-    """`text`, if git would take it for the name of a branch or ref. Raises ValueError."""
+    """`text`, if it is a valid name of a branch or ref. Raises `ValueError`."""
     parts = text.split("/")
     if (
         not text
@@ -129,7 +129,7 @@ def checked_ref(text: str) -> str:
 
 
 def checked_path(text: str) -> str:
-    """`text`, if it is a path inside a repository. Raises ValueError."""
+    """`text`, if it is a path inside a repository. Raises `ValueError`."""
     parts = text.split("/")
     if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts) or re.search(
         r"[\x00\n]", text

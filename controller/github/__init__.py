@@ -1,1 +1,1 @@
-"""GitHub: its API behind `client.Client`, and its webhooks."""
+"""GitHub: its API behind `client.Client`, its webhooks, and what is reported and read there."""

@@ -1,4 +1,4 @@
-"""Who Headgate is for GitHub: an app that is installed on repositories, or a personal token."""
+"""How Headgate authenticates to GitHub: as an app installed on repositories, or with a token."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 EARLY = 300.0
-"""Seconds before its end at which an installation token is replaced. It lives for an hour."""
+"""Seconds before its expiry at which an installation token is renewed; it lasts an hour."""
 JWT_LIFE = 540
-"""Seconds; GitHub takes ten minutes at most by its own clock."""
+"""Seconds; GitHub accepts at most ten minutes, by its own clock."""
 SKEW = 60
 """Seconds by which this clock may be ahead of GitHub's."""
 
 
 class Auth(Protocol):
-    """Gives tokens."""
+    """Provides tokens."""
 
     @property
     def app_id(self) -> str | None:
-        """The app's id; None for a person."""
+        """The app's id; None for a personal token."""
         ...
 
     async def token(self, repository: str) -> Token:
-        """A token that may be used for `owner/name` now. Raises `specs.failures.Failure`."""
+        """A valid token for `owner/name`. Raises `specs.failures.Failure`."""
         ...
 
     async def everything(self) -> Sequence[Token]:
@@ -37,7 +37,7 @@ class Auth(Protocol):
         ...
 
     def forget(self, token: Token) -> bool:
-        """GitHub takes it no longer; False if there is no other to be had."""
+        """Discard a token that GitHub rejects; False if there is no other."""
         ...
 
 
@@ -48,7 +48,7 @@ class Personal:
 
     def __init__(self, token: str) -> None:
         if not token or not token.isascii() or not token.isprintable() or " " in token:
-            raise NeedsHuman("the GitHub token is empty or has characters that no token has")
+            raise NeedsHuman("the GitHub token is empty or contains invalid characters")
         self._token = Token(token, "the personal token")
 
     async def token(self, repository: str) -> Token:  # noqa: ARG002 - the same for all
@@ -65,14 +65,14 @@ class Personal:
 
 
 class App:
-    """A GitHub App: signs for itself, and gets a token per installation.
+    """A GitHub App: signs its own requests, and gets a token for each installation.
 
-    Tokens are renewed before they end, by one request however many wait for it.
+    Tokens are renewed before they expire, with one request no matter how many callers wait.
     """
 
     def __init__(self, app_id: str | int, private_key: str, transport: Transport) -> None:
         self.app_id = str(app_id)
-        """PyJWT refuses an issuer that is a number."""
+        """A string, as PyJWT rejects a number as the issuer."""
         self._key = _private_key(private_key)
         self._transport = transport
         self._installations: dict[str, int] = {}
@@ -84,7 +84,7 @@ class App:
         installation = await self._installation(repository)
         try:
             return await self._current(installation)
-        except NotFound:  # uninstalled; perhaps installed again, as another one
+        except NotFound:  # uninstalled, and perhaps installed again with another id
             self._installations = {
                 name: number
                 for name, number in self._installations.items()
@@ -112,15 +112,15 @@ class App:
         return True
 
     async def ask(self, method: str, path: str) -> Reply:
-        """As the app itself. A token that is made twice harms nobody, so POST is safe here."""
+        """Ask as the app itself. Creating a token twice is harmless, so POST may be retried."""
         try:
             return await self._transport.ask(method, path, self._jwt(), again=True)
         except GitHubRefused as error:
             if error.status != 401:
                 raise
             raise GitHubRefused(
-                f"{error}. GitHub does not take app {self.app_id} with this private key: compare "
-                "both with the app's settings page, and this machine's clock with the real time",
+                f"{error}. GitHub rejects app {self.app_id} with this private key: check both "
+                "against the app's settings page, and whether this machine's clock is right",
                 401,
             ) from None
 
@@ -133,7 +133,7 @@ class App:
         except NotFound as error:
             raise NotFound(
                 f"the GitHub App {self.app_id} is not installed on {repository}: install it "
-                "there, or give a token of somebody who may see that repository",
+                "there, or use a token with access to that repository",
                 error.status,
             ) from None
         installation = int(reply.data["id"])
@@ -162,7 +162,7 @@ def _installation_token(reply: Reply, installation: int) -> Token:
     try:
         secret, ends = reply.data["token"], datetime.fromisoformat(reply.data["expires_at"])
     except (KeyError, TypeError, ValueError):
-        raise TryAgain("GitHub's answer holds no installation token") from None
+        raise TryAgain("GitHub's response contains no installation token") from None
     return Token(str(secret), f"installation {installation}", ends.timestamp())
 
 

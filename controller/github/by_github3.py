@@ -1,12 +1,12 @@
-"""github3.py over our transport: it knows GitHub's resources, we know how to ask.
+"""github3.py over our transport: it knows GitHub's resources, and we send its requests.
 
-Left alone it is unsafe in a controller: it sends without retries and limits, an installation
-token ends under it, an object must be fetched before it can be changed, an answer without one of
-its hundreds of fields raises after the change was made, and every address that it ever built is
-kept. So its session hands each request on, its objects are made from their address, and what
-GitHub answered is taken as it came.
+On its own it is unsafe in a controller: it ignores rate limits and does not retry, it cannot renew
+an installation token, it has to fetch an object before changing it, a response without one of
+hundreds of fields raises after the change was made, and it keeps every URL it ever built. So its
+session passes each request on to our transport, its objects are built from their URL alone, and
+GitHub's response is returned as it is.
 
-Importing it costs half a second, so it is imported where it is used first.
+Importing it takes half a second, so it is imported on first use.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from github3.session import GitHubSession
 
 Send = Callable[[str, str, bytes | None], Awaitable[Reply]]
-"""Method, address, body: how a request is really sent. Raises `specs.failures.Failure`."""
+"""Sends a request (method, URL, body). Raises `specs.failures.Failure`."""
 
 _FIELDS = 200
-"""More than any of its objects insists on."""
+"""More fields than any of its objects requires."""
 
 
 async def through(send: Send, api: str, act: Callable[["GitHubSession"], object]) -> Any:
-    """What GitHub answered to the one request that `act` makes with a session of github3.py.
+    """GitHub's response to the one request that `act` makes with a github3.py session.
 
     `act` runs in a thread. Raises what `send` raises.
     """
@@ -48,7 +48,9 @@ async def through(send: Send, api: str, act: Callable[["GitHubSession"], object]
         try:
             act(_session(api, sent))
         except (GitHubException, AttributeError, KeyError, TypeError, ValueError):
-            if not replies:  # otherwise only its reading of the answer failed, which nobody needs
+            if (
+                not replies
+            ):  # otherwise only parsing the response failed, and its result is not used
                 raise
 
     await asyncio.to_thread(run)
@@ -95,9 +97,9 @@ def repository(session: "GitHubSession", address: str) -> Any:
 
 
 def _at(model: Any, session: "GitHubSession", address: str, **known: Any) -> Any:
-    """An object of github3.py without asking GitHub for it: what it insists on is made up.
+    """An object of github3.py with made-up fields, so that it need not be fetched.
 
-    Only its address is used by the methods that change it.
+    The methods that change it only use its URL.
     """
     return model.from_dict(
         {**json.loads(_skeleton(model, json.dumps(known))), "url": address}, session
@@ -106,7 +108,7 @@ def _at(model: Any, session: "GitHubSession", address: str, **known: Any) -> Any
 
 @cache
 def _skeleton(model: Any, known: str) -> str:
-    """The least JSON that github3.py takes for one of its objects."""
+    """The smallest JSON that github3.py accepts for one of its objects."""
     from github3.exceptions import IncompleteResponse
     from github3.session import GitHubSession
 
@@ -128,7 +130,7 @@ def _session(api: str, send: Callable[[str, str, bytes | None], Reply]) -> "GitH
     from requests.adapters import BaseAdapter
 
     class Bridge(BaseAdapter):
-        """Sends by our transport."""
+        """Sends through our transport."""
 
         def send(
             self, request: "requests.PreparedRequest", *_: object, **__: object
@@ -146,7 +148,7 @@ def _session(api: str, send: Callable[[str, str, bytes | None], Reply]) -> "GitH
             """Nothing is open."""
 
     class Unsigned(AppInstallationTokenAuth):  # type: ignore[misc] # its base has no types
-        """Some methods insist on this kind; the transport signs with a token that is valid."""
+        """The kind of auth that some methods require; the transport adds the actual token."""
 
         def __init__(self) -> None:
             super().__init__("", "9999-01-01T00:00:00Z")
@@ -155,7 +157,7 @@ def _session(api: str, send: Callable[[str, str, bytes | None], Reply]) -> "GitH
             return request
 
     class Session(GitHubSession):  # type: ignore[misc] # its base has no types
-        """Without the list of every address ever built."""
+        """Without the list of every URL ever built."""
 
         def build_url(self, *parts: object, base_url: str | None = None) -> str:
             return "/".join([base_url or api, *map(str, parts)])

@@ -1,4 +1,4 @@
-"""Calls of GitHub's API on behalf of a repository: signed, page by page, changes one at a time."""
+"""Calls of GitHub's API for a repository: authenticated, paginated, changes one at a time."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from github3.session import GitHubSession
 
 PAGES = 100
-"""Pages of a hundred that are read of one list."""
+"""Pages of a hundred entries that are read of one list."""
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Calls:
-    """Signs each call with a token of `auth` and, if GitHub has just ended it, with a new one."""
+    """Sends each call with a token of `auth`, and once more with a new one if GitHub rejects it."""
 
     def __init__(self, transport: Transport, auth: Auth) -> None:
         self.transport = transport
@@ -64,7 +64,7 @@ class Calls:
         token: Token | None = None,
         reserve: int = 0,
     ) -> list[dict[str, Any]]:
-        """All entries of a list, or of the list at `key`; with `token`, of what that one sees."""
+        """All entries of a list, or of the list at `key`; asked with `token`, if it is given."""
         entries: list[dict[str, Any]] = []
         asked: Mapping[str, Any] | None = {"per_page": 100, **(params or {})}
         for _ in range(PAGES):
@@ -77,7 +77,7 @@ class Calls:
             reply = await (once(token) if token else self._signed(repository, once))
             page = reply.data.get(key) if key and isinstance(reply.data, dict) else reply.data
             if not isinstance(page, list):
-                raise TryAgain(f"GET {url}: GitHub's answer is not the list that was expected")
+                raise TryAgain(f"GET {url}: GitHub's response is not the expected list")
             entries += [entry for entry in page if isinstance(entry, dict)]
             following = _NEXT.search(reply.headers.get("link", ""))
             if following is None:
@@ -92,7 +92,7 @@ class Calls:
         *,
         again: bool | None = None,
     ) -> Any:
-        """What GitHub answered to the change that `act` makes with github3.py."""
+        """GitHub's response to the change that `act` makes with github3.py."""
 
         async def send(method: str, address: str, body: bytes | None) -> Reply:
             async def once(token: Token) -> Reply:
@@ -100,35 +100,34 @@ class Calls:
 
             return await self._signed(repository, once)
 
-        async with self.turn(repository):
+        async with self.write_lock(repository):
             return await through(send, self.transport.api, act)
 
     async def send(self, repository: str, url: str, data: object, *, again: bool = False) -> Any:
-        """What GitHub answered to a POST."""
-        async with self.turn(repository):
+        """GitHub's response to a POST."""
+        async with self.write_lock(repository):
             return (await self.ask(repository, "POST", url, data=data, again=again)).data
 
-    def turn(self, repository: str) -> asyncio.Lock:
-        """GitHub asks for one change at a time, and limits those who do not heed it."""
+    def write_lock(self, repository: str) -> asyncio.Lock:
+        """The lock for changes: GitHub rate-limits clients that make several at a time."""
         return self._writing.setdefault(repository.partition("/")[0], asyncio.Lock())
 
     async def _signed(self, repository: str, once: Callable[[Token], Awaitable[Reply]]) -> Reply:
         token = await self.auth.token(repository)
         try:
             return await once(token)
-        except (
-            GitHubRefused
-        ) as error:  # a 401 was not carried out, so even a POST may be sent again
+        except GitHubRefused as error:
+            # A request that got a 401 was not carried out, so even a POST may be repeated.
             if error.status != 401 or not self.auth.forget(token):
                 raise
         return await once(await self.auth.token(repository))
 
 
 async def created(create: Callable[[], Awaitable[T]], find: Callable[[], Awaitable[T | None]]) -> T:
-    """Create, and if nobody can tell whether that was done, look for it before trying again.
+    """Create something; if it is unknown whether that worked, look for it before a second attempt.
 
-    GitHub may yet finish the first request after the look; then there are two, which is why each
-    has a mark.
+    GitHub may still complete the first request after the look. Then there are two, which is why
+    each carries a mark.
     """
     try:
         return await create()
@@ -138,14 +137,14 @@ async def created(create: Callable[[], Awaitable[T]], find: Callable[[], Awaitab
 
 
 def repo(repository: str) -> str:
-    """The path of a repository. Raises NeedsHuman if that is no name of one."""
+    """The API path of a repository. Raises NeedsHuman for an invalid name."""
     if not _REPOSITORY.fullmatch(repository):
-        raise NeedsHuman(f"{repository!r} is no GitHub repository: expected OWNER/NAME")
+        raise NeedsHuman(f"{repository!r} is not a GitHub repository: expected OWNER/NAME")
     return f"/repos/{repository}"
 
 
 def commit(sha: str) -> str:
-    """`sha`, whole; it becomes part of a path."""
+    """`sha`, checked to be a full commit id, since it becomes part of a path."""
     if not _SHA.fullmatch(sha):
-        raise NeedsHuman(f"{sha!r} is no commit: expected its whole digest")
+        raise NeedsHuman(f"{sha!r} is not a full commit id")
     return sha

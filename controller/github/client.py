@@ -1,15 +1,15 @@
-"""What Headgate asks of GitHub: one method per question, values in and out.
+"""The GitHub client: one method per request, values in and out.
 
-Changes of what github3.py models (check runs, comments, statuses, issues, pull requests) are made
-by it, over our transport. By httpx alone go: everything that is read (github3.py fails for a whole
-list when one author's account is gone, and cannot ask conditionally page by page), reactions
-(unknown to it), and deployments (it lacks `task`, `production_environment`, `environment_url`,
+Check runs, comments, statuses, issues and pull requests are changed with github3.py, over our
+transport. Everything else uses httpx directly: all reads (github3.py fails for a whole list if one
+author's account is gone, and cannot make conditional requests page by page), reactions (which it
+does not know), and deployments (it lacks `task`, `production_environment`, `environment_url`,
 `log_url` and `auto_inactive`).
 
-Every method may raise `specs.failures.TryAgain` (limits, time-outs, a GitHub that is down) and
-`NeedsHuman`; of the latter, `answers.Missing` says that it is not there, and `answers.Refused`
-has GitHub's status. What is created is created once: if nobody can tell whether GitHub took the
-request, it is looked for by the mark that the caller gave before it is sent again.
+Every method may raise `specs.failures.TryAgain` (rate limits, time-outs, GitHub is down) and
+`NeedsHuman`, of which `responses.NotFound` means that it does not exist, and
+`responses.GitHubRefused` has GitHub's status. Nothing is created twice: if it is unknown whether
+GitHub carried out a request, the result is looked for by the caller's mark before a retry.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,11 +34,11 @@ from controller.github.values import (
 )
 
 LONGEST = 65_535
-"""Characters that GitHub takes of a comment, or of one field of a check's output."""
+"""Characters that GitHub accepts in a comment, or in one field of a check's output."""
 ANNOTATIONS = 50
-"""What GitHub takes with one request; further ones are added by `update_check`."""
+"""The most that GitHub accepts in one request; `update_check` adds more."""
 LONGEST_DESCRIPTION = 140
-"""Characters that GitHub takes of a status's description."""
+"""Characters that GitHub accepts in the description of a status."""
 
 Conclusion = Literal[
     "success", "failure", "neutral", "cancelled", "skipped", "timed_out", "action_required"
@@ -52,10 +52,10 @@ Reaction = Literal["+1", "-1", "laugh", "confused", "heart", "hooray", "rocket",
 
 
 class Client:
-    """Asks one GitHub, as an app or a person. Repositories are named `owner/name`.
+    """A client of one GitHub server, as an app or a person. Repositories are named `owner/name`.
 
-    `reserve`, where a method has it: fail with `TryAgain` while GitHub lets us ask fewer times
-    than that, so that a poll never takes what a report needs.
+    Methods with a `reserve` raise `TryAgain` while the rate limit leaves fewer requests than that,
+    so that polling never uses up what reports need.
     """
 
     def __init__(self, transport: Transport, auth: Auth) -> None:
@@ -66,17 +66,17 @@ class Client:
 
     @property
     def can_create_checks(self) -> bool:
-        """May create check runs; a person may only create statuses."""
+        """Whether it may create check runs; with a personal token it may only create statuses."""
         return self._auth.app_id is not None
 
     @property
     def budget(self) -> Budget | None:
-        """The scarcest of what may be asked still; None before the first answer."""
+        """The rate limit with the fewest requests left; None before the first response."""
         budgets = self._transport.budgets.values()
         return min(budgets, key=lambda budget: budget.remaining, default=None)
 
     async def repositories(self) -> tuple[str, ...]:
-        """Every repository that the app is installed on, or that the person reaches."""
+        """Every repository that the app is installed on, or that the person has access to."""
         path = "/installation/repositories" if self.can_create_checks else "/user/repos"
         key = "repositories" if self.can_create_checks else None
         found: list[str] = []
@@ -96,8 +96,8 @@ class Client:
         return permission if permission in ("admin", "write", "read") else "none"
 
     async def is_member(self, repository: str, organisation: str, team: str, user: str) -> bool:
-        """Whether that person is in that team, invitations not counted; `repository` says whose
-        credentials ask. Raises `GitHubRefused` where these may not read members."""
+        """Whether a person is in a team, not counting invitations. `repository` selects the
+        credentials; raises `GitHubRefused` if these may not read members."""
         where = f"/orgs/{quote(organisation, safe='')}/teams/{quote(team, safe='')}"
         path = f"{where}/memberships/{quote(user, safe='')}"
         try:
@@ -109,7 +109,7 @@ class Client:
     # Pull requests
 
     async def open_pulls(self, repository: str, *, reserve: int = 0) -> tuple[PullRequest, ...]:
-        """Those that are open, the latest change first. Costs nothing while none changes."""
+        """The open ones, most recently changed first. Free of the rate limit while none changes."""
         params = {"state": "open", "sort": "updated", "direction": "desc"}
         entries = await self._calls.pages(
             repository, f"{repo(repository)}/pulls", params=params, reserve=reserve
@@ -117,21 +117,21 @@ class Client:
         return tuple(read(PullRequest, entry) for entry in entries)
 
     async def pull(self, repository: str, number: int, *, reserve: int = 0) -> PullRequest:
-        """One of any state, with `mergeable` and `merged_by`."""
+        """A pull request in any state, with `merged_by`."""
         path = f"{repo(repository)}/pulls/{number:d}"
         return read(
             PullRequest, (await self._calls.ask(repository, "GET", path, reserve=reserve)).data
         )
 
     async def closed_by(self, repository: str, number: int) -> str:
-        """Who closed a pull request or an issue; empty if that is not known."""
+        """Who closed a pull request or an issue; empty if unknown."""
         path = f"{repo(repository)}/issues/{number:d}"
         return read(Closed, (await self._calls.ask(repository, "GET", path)).data).by
 
     async def find_pull(
         self, repository: str, *, head: str, base: str, state: Literal["open", "all"] = "open"
     ) -> PullRequest | None:
-        """The newest from branch `head` of the same repository to `base`."""
+        """The newest one from branch `head` of the same repository into `base`."""
         whose = f"{repository.partition('/')[0]}:{head}"
         params = {"state": state, "head": whose, "base": base}
         entries = await self._calls.pages(repository, f"{repo(repository)}/pulls", params=params)
@@ -140,7 +140,7 @@ class Client:
     async def create_pull(
         self, repository: str, *, title: str, head: str, base: str, body: str
     ) -> PullRequest:
-        """From branch `head` of the same repository; the one that is open already, if it is."""
+        """Open one from branch `head` of the same repository, or return the one already open."""
         at = self._at(repository)
 
         async def find() -> PullRequest | None:
@@ -172,7 +172,7 @@ class Client:
         body: str | None = None,
         state: Literal["open", "closed"] | None = None,
     ) -> PullRequest:
-        """Change what is given; `state="closed"` closes it."""
+        """Change the given fields; `state="closed"` closes it."""
         at = self._at(repository, f"pulls/{number:d}")
         text = body and body[:LONGEST]
         data = await self._calls.write(
@@ -185,7 +185,8 @@ class Client:
     async def list_checks(
         self, repository: str, sha: str, prefix: str = "", *, reserve: int = 0
     ) -> tuple[CheckRun, ...]:
-        """This app's own of a commit whose external id starts with `prefix`; older tries too."""
+        """This app's check runs of a commit with external ids that start with `prefix`, old ones
+        too."""
         entries = await self._calls.pages(
             repository,
             f"{repo(repository)}/commits/{commit(sha)}/check-runs",
@@ -214,10 +215,11 @@ class Client:
         url: str | None = None,
         actions: Sequence[Mapping[str, str]] = (),
     ) -> CheckRun:
-        """A check run; `external_id` is what the newest of that name is known by. Needs an app.
+        """Create a check run; `external_id` identifies the newest of its name. Needs an app.
 
-        `output` is GitHub's: `title`, `summary`, `text`, `annotations` (`ANNOTATIONS` at most);
-        `actions` are buttons, three at most, with `label`, `description` and `identifier`.
+        `output` has GitHub's fields `title`, `summary`, `text` and `annotations` (at most
+        `ANNOTATIONS`); `actions` are at most three buttons, each with `label`, `description` and
+        `identifier`.
         """
         at = self._at(repository)
         head = commit(sha)
@@ -258,9 +260,9 @@ class Client:
         url: str | None = None,
         actions: Sequence[Mapping[str, str]] | None = None,
     ) -> CheckRun:
-        """Change what is given. Annotations are added to those that are there.
+        """Change the given fields. Annotations are added to the existing ones.
 
-        Raises `answers.OutcomeUnknown` if nobody can tell whether they were.
+        Raises `responses.OutcomeUnknown` if it is unknown whether annotations were added.
         """
         at = self._at(repository, f"check-runs/{number:d}")
         data = await self._calls.write(
@@ -287,7 +289,7 @@ class Client:
         description: str = "",
         url: str | None = None,
     ) -> None:
-        """The status of a commit under the name `context`; the last one counts."""
+        """Set the status of a commit under the name `context`; the last one counts."""
         at = self._at(repository)
         head = commit(sha)
         await self._calls.write(
@@ -303,7 +305,7 @@ class Client:
     async def comments(
         self, repository: str, number: int, *, reserve: int = 0
     ) -> tuple[Comment, ...]:
-        """Of a pull request or an issue, oldest first."""
+        """The comments of a pull request or issue, oldest first."""
         path = f"{repo(repository)}/issues/{number:d}/comments"
         entries = await self._calls.pages(repository, path, reserve=reserve)
         return tuple(read(Comment, entry) for entry in entries)
@@ -311,8 +313,8 @@ class Client:
     async def comments_since(
         self, repository: str, moment: str, *, reserve: int = 0
     ) -> tuple[Comment, ...]:
-        """On all its pull requests and issues since `moment` (ISO 8601), oldest first; also what
-        was written before and edited since. Costs nothing while nothing is new."""
+        """All comments in a repository since `moment` (ISO 8601), oldest first, including older
+        ones edited since. Free of the rate limit while nothing is new."""
         params = {"since": moment, "sort": "created", "direction": "asc"}
         path = f"{repo(repository)}/issues/comments"
         entries = await self._calls.pages(repository, path, params=params, reserve=reserve)
@@ -328,7 +330,7 @@ class Client:
     async def own_comments(
         self, repository: str, number: int, prefix: str, *, reserve: int = 0
     ) -> tuple[Comment, ...]:
-        """Those of this app or person that start with `prefix`, which anybody can write."""
+        """The comments of this app or person that start with `prefix`. Others may use it, too."""
         found = await self.comments(repository, number, reserve=reserve)
         mine = self._auth.app_id
         if mine is None and not self._login and found:
@@ -345,7 +347,7 @@ class Client:
     async def create_comment(
         self, repository: str, number: int, body: str, *, mark: str
     ) -> Comment:
-        """A new comment; `mark` is text in `body` that it is known by."""
+        """Create a comment; `mark` is text in `body` that identifies it."""
         at = self._at(repository, f"issues/{number:d}")
 
         async def find() -> Comment | None:
@@ -362,7 +364,7 @@ class Client:
         return await created(create, find)
 
     async def update_comment(self, repository: str, comment: int, body: str) -> Comment:
-        """Its new text. Raises `NotFound` if somebody deleted it."""
+        """Replace its text. Raises `NotFound` if somebody deleted it."""
         at = self._at(repository, f"issues/comments/{comment:d}")
         data = await self._calls.write(
             repository, lambda session: by_github3.comment(session, at).edit(body[:LONGEST])
@@ -370,20 +372,20 @@ class Client:
         return read(Comment, data)
 
     async def delete_comment(self, repository: str, comment: int) -> None:
-        """Delete it, if nobody has yet."""
+        """Delete it, if it still exists."""
         path = f"{repo(repository)}/issues/comments/{comment:d}"
         with suppress(NotFound):
             await self._calls.ask(repository, "DELETE", path)
 
     async def react(self, repository: str, comment: int, reaction: Reaction) -> None:
-        """To a comment; GitHub keeps one of each kind."""
+        """React to a comment; GitHub keeps one reaction of each kind."""
         path = f"{repo(repository)}/issues/comments/{comment:d}/reactions"
         await self._calls.send(repository, path, {"content": reaction}, again=True)
 
     async def open_issue(
         self, repository: str, *, title: str, body: str, mark: str, labels: Sequence[str] = ()
     ) -> Issue:
-        """A new issue; `mark` is text in `body` that it is known by."""
+        """Open an issue; `mark` is text in `body` that identifies it."""
         at = self._at(repository)
 
         async def find() -> Issue | None:
@@ -402,7 +404,7 @@ class Client:
         return await created(create, find)
 
     async def open_issues(self, repository: str, *, label: str = "") -> tuple[Issue, ...]:
-        """Those that are open and, if one is given, have that label; pull requests among them."""
+        """The open issues, with that label if given; includes pull requests."""
         params = {"state": "open", **({"labels": label} if label else {})}
         entries = await self._calls.pages(repository, f"{repo(repository)}/issues", params=params)
         return tuple(read(Issue, entry) for entry in entries)
@@ -419,7 +421,7 @@ class Client:
     async def list_deployments(
         self, repository: str, *, sha: str, environment: str
     ) -> tuple[Deployment, ...]:
-        """Of a commit to an environment, newest first."""
+        """The deployments of a commit to an environment, newest first."""
         params = {"sha": commit(sha), "environment": environment}
         path = f"{repo(repository)}/deployments"
         entries = await self._calls.pages(repository, path, params=params)
@@ -435,7 +437,7 @@ class Client:
         description: str = "",
         production: bool = False,
     ) -> Deployment:
-        """Of exactly this commit, whatever its statuses; `mark` is what it is known by."""
+        """Create one of exactly this commit, whatever its statuses; `mark` identifies it."""
 
         async def find() -> Deployment | None:
             found = await self.list_deployments(repository, sha=sha, environment=environment)
@@ -470,8 +472,8 @@ class Client:
         log_url: str | None = None,
         auto_inactive: bool = True,
     ) -> None:
-        """What has become of a deployment; a success makes earlier ones of its environment
-        inactive unless told otherwise."""
+        """Set the state of a deployment. With `auto_inactive`, a success makes earlier ones of its
+        environment inactive."""
         status = {
             "state": state,
             "description": description[:LONGEST_DESCRIPTION],

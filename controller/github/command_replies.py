@@ -1,4 +1,4 @@
-"""Answers commands in comments: by a comment, or by a thumb up."""
+"""Replies to commands in comments: with a comment or a thumbs-up."""
 
 from collections.abc import Mapping, Sequence
 
@@ -36,7 +36,7 @@ class CommandReplies:
         self._secrets = secrets
 
     async def apply(self, _owner: Key, action: AnswerCommand) -> Sequence[Envelope]:
-        """Answer it once. Raises what `Client` raises."""
+        """Reply once. Raises what `Client` raises."""
         at = self._names[action.repository]
         text = await self._plans(action) if action.plan else action.text
         if not text:
@@ -54,7 +54,7 @@ class CommandReplies:
         names = parsed(RepositoryState, record.body).pipelines if record else {}
         branch = line(action.pull)
         plans = [await self._plan(name, branch) for name in sorted(names.get(branch, {}).values())]
-        return "\n\n".join(plans) or "Nothing to run: it changes nothing that a pipeline reads."
+        return "\n\n".join(plans) or "Nothing to run: this changes nothing that a pipeline reads."
 
     async def _plan(self, name: str, branch: str) -> str:
         record = await self._store.get(Key("pipeline", name))
@@ -62,15 +62,15 @@ class CommandReplies:
         last = pipeline.last.get(branch) if pipeline else None
         head = f"## {name}\n\n"
         if pipeline is None or last is None:
-            waits = pipeline.waits_for if pipeline else None
-            return f"{head}No run has begun yet{f': {waits}' if waits else ''}."
+            reason = pipeline.waits_for if pipeline else None
+            return f"{head}No run has started yet{f': {reason}' if reason else ''}."
         run = await self._store.get(Key("run", last.run))
         graph = await self._store.get(Key("graph", last.run))
         if run is None or graph is None:
-            return f"{head}{last.run} is about to begin."
+            return f"{head}{last.run} is about to start."
         known = parsed(Run, run.body)
         made = parsed(Graph, graph.body)
         plan = await plan_of_run(self._cache, self._repositories, known, made)
         if plan is None:
-            return f"{head}The spec of {last.commit[:12]} cannot be read any more."
+            return f"{head}The spec of {last.commit[:12]} can no longer be read."
         return head + render_plan(self._secrets.redacted(plan), known)

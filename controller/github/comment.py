@@ -1,8 +1,8 @@
-"""The one comment that a pull request has: a section for each pipeline that it touches.
+"""The sticky comment of a pull request, with a section for each pipeline that it touches.
 
-The comment is its own store: what is in it is read before it is changed, so a restarted controller
-goes on with it, and a section of one pipeline survives the report of another. `compose`, `parse`
-and `cut` are pure.
+The comment is its own store: it is read before it is changed, so a restarted controller continues
+with it, and a report on one pipeline keeps the sections of the others. `compose`, `parse` and `cut`
+are pure.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from controller.github.values import Comment
 from controller.reports.protocol import CommitReport
 
 MARK = "<!-- headgate -->"
-"""What the comment begins with."""
+"""The first line of the comment."""
 LONGEST_VERDICT = 200
-"""Characters of a pipeline's line in the overview."""
+"""Characters of one pipeline's line in the overview."""
 OVERVIEW = 20_000
-"""Characters of all those lines."""
+"""Characters of all lines of the overview."""
 TRIES = 3
 
 _END = "<!-- /headgate -->"
@@ -37,39 +37,39 @@ log = structlog.get_logger("headgate.github")
 
 
 class Section(NamedTuple):
-    """What is said of one pipeline."""
+    """The section of one pipeline."""
 
     pipeline: str
-    """Empty where it is said of none."""
+    """Empty if it belongs to none."""
     commit: str
     run: str | None
     text: str
 
     @property
     def mark(self) -> str:
-        """The line that it begins with."""
+        """The first line of the section."""
         return f"<!-- headgate: {self.pipeline or '-'} {self.commit} {self.run or '-'} -->"
 
     @property
     def verdict(self) -> str:
-        """Its heading."""
+        """The heading of the section."""
         return self.text.partition("\n")[0].lstrip("# ")
 
 
 class StickyComment:
-    """Writes the comments of pull requests."""
+    """Writes the sticky comments of pull requests."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._turns: WeakValueDictionary[tuple[str, int], asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[tuple[str, int], asyncio.Lock] = WeakValueDictionary()
 
-    async def say(self, at: str, pull: int, report: CommitReport) -> None:
-        """Put the report into its section; `at` is `owner/name`. Raises what `Client` raises.
+    async def write(self, at: str, pull: int, report: CommitReport) -> None:
+        """Write the report into its section; `at` is `owner/name`. Raises what `Client` raises.
 
-        A pipeline that the pull request does not touch has a section only if it had one.
+        A pipeline that the pull request does not touch gets no section, but keeps one it has.
         """
-        turn = self._turns.setdefault((at, pull), asyncio.Lock())
-        async with turn:
+        lock = self._locks.setdefault((at, pull), asyncio.Lock())
+        async with lock:
             ours = await self._ours(at, pull)
             for _ in range(TRIES):
                 before = parse(ours[0].body) if ours else ()
@@ -77,11 +77,11 @@ class StickyComment:
                 idle = report.state == "skipped" and report.run is None
                 if idle and all(one.pipeline != new.pipeline for one in before):
                     return
-                if await self._overtaken(at, pull, report, before):
-                    log.info("a newer commit is reported on", pull=pull, commit=report.commit)
+                if await self._superseded(at, pull, report, before):
+                    log.info("a newer commit has been reported", pull=pull, commit=report.commit)
                     return
                 body = compose([*(one for one in before if _stays(one, new)), new])
-                if ours and await self._written(at, ours, body):
+                if ours and await self._updated(at, ours, body):
                     return
                 made = (
                     None
@@ -89,15 +89,15 @@ class StickyComment:
                     else await self._client.create_comment(at, pull, body, mark=new.mark)
                 )
                 ours = await self._ours(at, pull)
-                # Another controller may have made one at the same time: the older is kept.
+                # Another controller may have created one at the same time: the older one is kept.
                 if made is not None and (not ours or ours[0].id == made.id):
                     return
 
     async def _ours(self, at: str, pull: int) -> Sequence[Comment]:
         return await self._client.own_comments(at, pull, MARK)
 
-    async def _written(self, at: str, ours: Sequence[Comment], body: str) -> bool:
-        """The oldest says it, and is the only one; False if somebody deleted it meanwhile."""
+    async def _updated(self, at: str, ours: Sequence[Comment], body: str) -> bool:
+        """Update the oldest and delete the others; False if somebody deleted it meanwhile."""
         try:
             if ours[0].body != body:
                 await self._client.update_comment(at, ours[0].id, body)
@@ -107,16 +107,16 @@ class StickyComment:
             await self._client.delete_comment(at, twin.id)
         return True
 
-    async def _overtaken(
+    async def _superseded(
         self, at: str, pull: int, report: CommitReport, before: Sequence[Section]
     ) -> bool:
-        """A late word on a commit whose successor has been reported on already."""
+        """Whether the report is late: the pull request's newer head has already been reported."""
         others = {one.commit for one in before} - {report.commit}
         return bool(others) and (await self._client.pull(at, pull)).head_sha in others
 
 
 def _section(report: CommitReport) -> Section:
-    # What a step printed cannot pose as a mark.
+    # A step's output must not be taken for a mark.
     text = report.text.replace("<!-- headgate", "<!--headgate").replace(_END, "<!--/headgate-->")
     return Section(report.pipeline, report.commit, report.run, text.rstrip("\n"))
 
@@ -126,7 +126,7 @@ def _stays(old: Section, new: Section) -> bool:
 
 
 def parse(body: str) -> tuple[Section, ...]:
-    """The sections of a comment; whatever else somebody wrote into it is left out."""
+    """The sections of a comment, without any text that somebody added to it."""
     return tuple(
         Section(
             found["pipeline"] if found["pipeline"] != "-" else "",
@@ -134,13 +134,13 @@ def parse(body: str) -> tuple[Section, ...]:
             found["run"] if found["run"] != "-" else None,
             found["text"],
         )
-        for found in _SECTION.finditer(body.replace("\r\n", "\n"))  # after an edit in a browser
+        for found in _SECTION.finditer(body.replace("\r\n", "\n"))  # an edit in a browser adds \r
     )
 
 
 def compose(sections: Iterable[Section]) -> str:
-    """The comment: of several pipelines, first a line of each verdict; then each in full, cut
-    where together they are longer than GitHub takes."""
+    """The comment. For several pipelines it starts with one verdict per line. The sections are cut
+    if they exceed GitHub's limit together."""
     ordered = sorted(sections)
     head = [MARK]
     titles = [""] * len(ordered)
@@ -159,7 +159,7 @@ def compose(sections: Iterable[Section]) -> str:
 
 
 def shares(wanted: Sequence[int], room: int) -> list[int]:
-    """How much of `room` each gets: what it wants, as long as nobody who wants less goes short."""
+    """Divides `room` fairly: small requests are met in full, large ones share what is left."""
     given = [0] * len(wanted)
     for left, index in zip(
         range(len(wanted), 0, -1), sorted(range(len(wanted)), key=wanted.__getitem__), strict=True
@@ -170,12 +170,12 @@ def shares(wanted: Sequence[int], room: int) -> list[int]:
 
 
 def cut(text: str, longest: int, run: str | None) -> str:
-    """The text, or as many of its lines as fit, with what they leave open closed."""
+    """The text, or as many of its lines as fit, with open blocks closed."""
     if len(text) <= longest:
         return text
     where = f"`headgate show {run}`" if run else "the check of this commit"
-    end = f"\n\nThe rest is cut; the whole: {where}\n"
-    room = max(longest - len(end) - 200, 0)  # for what is closed
+    end = f"\n\nTruncated. Full report: {where}\n"
+    room = max(longest - len(end) - 200, 0)  # for the closing tags
     kept = text[:room].rpartition("\n")[0]
     fence = ""
     for line in kept.splitlines():

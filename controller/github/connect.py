@@ -1,4 +1,4 @@
-"""From the settings to a client of GitHub, and to which repository is which there."""
+"""Builds the GitHub client from the settings, and maps repositories to their names there."""
 
 import re
 from collections.abc import Mapping
@@ -16,19 +16,19 @@ from specs.names import VARIABLE_PATTERN
 
 
 class Connection(NamedTuple):
-    """A GitHub that reports go to."""
+    """A GitHub server that reports go to."""
 
     client: Client
     transport: Transport
     auth: App | Personal
     names: Mapping[str, str]
-    """The `owner/name` of each repository that is on it, by its name in the settings."""
+    """The `owner/name` of each repository on it, by its name in the settings."""
 
 
 def connect(settings: Settings, base: Path, secrets: Secrets) -> Connection | None:
-    """The client that the settings ask for; None if they name neither an app nor a token.
+    """The client that the settings describe; None if they name neither an app nor a token.
 
-    Raises NeedsHuman for a secret or a key that is not there or is none.
+    Raises NeedsHuman for a missing secret or an unreadable key.
     """
     github = settings.github
     if github.app.id is None and github.token is None:
@@ -41,8 +41,8 @@ def connect(settings: Settings, base: Path, secrets: Secrets) -> Connection | No
 def _auth(github: GitHub, base: Path, secrets: Secrets, transport: Transport) -> App | Personal:
     if github.token is not None:
         return Personal(secrets.expand(f"${{{github.token}}}"))
-    assert github.app.id is not None, "the caller has looked"
-    assert github.app.private_key is not None, "the settings are checked"
+    assert github.app.id is not None, "checked by connect"
+    assert github.app.private_key is not None, "checked by the settings"
     return App(github.app.id, _key(github.app.private_key, base, secrets), transport)
 
 
@@ -55,6 +55,6 @@ def _key(place: str, base: Path, secrets: Secrets) -> str:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise NeedsHuman(
-            f"the private key {base / place} cannot be read ({why}); mend it, or correct "
+            f"the private key {base / place} cannot be read ({why}); fix it, or correct "
             "`github.app.private_key` in the settings"
         ) from None

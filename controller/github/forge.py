@@ -26,7 +26,7 @@ BUTTONS: Mapping[str, Mapping[str, str]] = {
         "identifier": "accept",
     },
 }
-"""What a report may ask for. A run again is GitHub's own button."""
+"""The buttons of a check, by what a report asks for. A re-run is GitHub's own button."""
 
 
 def _status_of(conclusion: ReportConclusion | None) -> StatusState:
@@ -45,14 +45,14 @@ def _status_of(conclusion: ReportConclusion | None) -> StatusState:
 class GitHubForge:
     """A `Forge`. `names` has the `owner/name` on GitHub of each repository.
 
-    One check run per pipeline, scope and commit goes from queued to its conclusion; a further run
-    of the same commit gets its own, which GitHub then shows instead, or goes on with one that is
-    open still. It is known by its external id, so whoever comes after a crash goes on with it, and
-    two controllers that have the same to say share it. A personal token may not create check runs
-    and makes commit statuses.
+    There is one check run per pipeline, scope and commit, from queued to its conclusion. A further
+    run of the same commit continues an open check run or gets a new one, which GitHub then shows
+    instead. Check runs are identified by their external id, so a controller continues with them
+    after a crash, and two controllers with the same report share one. A personal token may not
+    create check runs, so it sets commit statuses.
 
-    What is said of the rules is concluded at once, so that each word is a check run of its own, at
-    one request; GitHub shows the newest.
+    A policy report is concluded at once, so each one is a new check run, created with one request;
+    GitHub shows the newest.
     """
 
     def __init__(self, client: Client, names: Mapping[str, str]) -> None:
@@ -60,33 +60,33 @@ class GitHubForge:
         self._names = names
         self._comment = StickyComment(client)
         self._open: dict[tuple[str, str], CheckRun] = {}
-        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def report(self, report: CommitReport) -> None:
         """See `Forge.report`. Raises what `Client` raises."""
         at = self._names.get(report.repository)
         if at is None:
-            raise NeedsHuman(f"the repository {report.repository} is in the settings no longer")
-        # A pipeline and its run may both have something to say at one time.
-        turn = self._turns.setdefault((at, mark_of(report).prefix), asyncio.Lock())
-        async with turn:
+            raise NeedsHuman(f"the repository {report.repository} is no longer in the settings")
+        # A pipeline and its run may report at the same time.
+        lock = self._locks.setdefault((at, mark_of(report).prefix), asyncio.Lock())
+        async with lock:
             if self._client.can_create_checks:
                 await self._check(at, report)
             else:
                 await self._status(at, report)
             if report.pull is not None and report.step is None and report.kind == "gates":
-                await self._comment.say(at, report.pull, report)
+                await self._comment.write(at, report.pull, report)
 
     async def _check(self, at: str, report: CommitReport) -> None:
         mark = mark_of(report)
         mine, waiting = str(mark), mark.prefix
-        # Taken out until all is said: after a failure, what GitHub has is looked up.
+        # Removed until the report is complete: after a failure, GitHub is asked for the check.
         check = self._open.pop((at, waiting), None)
         if report.kind == "gates" and (check is None or check.external_id not in (mine, waiting)):
             check = await self._found(at, report)
         if check is not None and check.conclusion and report.conclusion is None:
             return  # another controller has concluded it
-        # GitHub adds annotations to those that are there, so what it has is not said again.
+        # GitHub adds annotations to the existing ones, so those it has are not sent again.
         rest = report.annotations[check.annotations if check and check.external_id == mine else 0 :]
         batches = [rest[n : n + ANNOTATIONS] for n in range(0, len(rest), ANNOTATIONS)] or [()]
         for number, batch in enumerate(batches, 1):
@@ -100,13 +100,13 @@ class GitHubForge:
             self._open[at, waiting] = check
 
     async def _found(self, at: str, report: CommitReport) -> CheckRun | None:
-        """The check run to go on with: this report's own, or one that nobody has concluded."""
+        """The check run to continue: this report's own, or an open one."""
         mark = mark_of(report)
         checks = await self._client.list_checks(at, report.commit, mark.prefix)
         still_open = [check for check in checks if check.status != "completed"]
         own = [check for check in checks if check.external_id == str(mark)]
         if report.run is None and report.conclusion is None:
-            own = still_open  # what waited before has its own, with how that ended
+            own = still_open  # a concluded one belongs to an earlier wait
         return max(own or still_open, key=lambda check: check.id, default=None)
 
     async def _status(self, at: str, report: CommitReport) -> None:
@@ -122,7 +122,7 @@ class GitHubForge:
 def _said(
     report: CommitReport, annotations: tuple[Annotation, ...], *, concluded: bool
 ) -> dict[str, Any]:
-    """What a request says of a check run. Its conclusion comes with the last annotations."""
+    """The fields of a request. The conclusion is sent with the last annotations."""
     conclusion: Conclusion | None = report.conclusion if concluded else None
     waits = report.conclusion is None and report.run is None
     status = "completed" if conclusion else "queued" if waits else "in_progress"
@@ -137,7 +137,7 @@ def _said(
         "external_id": str(mark_of(report)),
         "status": status,
         "output": output,
-        "actions": buttons,  # also none: of a held check that goes on, the button goes
+        "actions": buttons,  # also if empty: a held check that continues loses its button
     }
     return said | ({"conclusion": conclusion} if conclusion else {})
 

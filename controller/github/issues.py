@@ -1,4 +1,4 @@
-"""Incidents as issues of the pipeline's repository: opened when they fire, closed when resolved."""
+"""Alerts as issues in the pipeline's repository: opened when they fire, closed when resolved."""
 
 from collections.abc import Mapping
 
@@ -12,11 +12,11 @@ from controller.store.protocol import Store
 from specs.failures import NeedsHuman
 
 LABEL = "headgate"
-"""On every one; only who may write to the repository can give an issue a label."""
+"""The label of every issue of ours; only people with write access can set labels."""
 
 
 class GitHubIssues:
-    """Tells by issue. `names` has the `owner/name` on GitHub of each repository."""
+    """Notifies by issue. `names` has the `owner/name` on GitHub of each repository."""
 
     def __init__(self, client: Client, names: Mapping[str, str], store: Store) -> None:
         self._client = client
@@ -24,11 +24,11 @@ class GitHubIssues:
         self._store = store
 
     async def tell(self, owner: Key, incident: Incident, status: Status, alert: str) -> None:
-        """Tell the repository of `owner`, once: one open issue for one alert.
+        """Open or close the issue of an alert in the repository of `owner`.
 
-        What is no alert (`info`) opens none, as nothing would close it. A person who closes an
-        issue has the last word. Raises what `Client` raises, and `NeedsHuman` if
-        the repository is not on GitHub.
+        There is one open issue per alert. Status `info` opens none, as nothing would close it. An
+        issue that a person has closed stays closed. Raises what `Client` raises, and `NeedsHuman`
+        if the repository is not on GitHub.
         """
         at = await self._at(owner)
         if status == "info":
@@ -45,7 +45,7 @@ class GitHubIssues:
 
     async def _close(self, at: str, issue: Issue, body: str, mark: str) -> None:
         said = await self._client.own_comments(at, issue.number, mark)
-        if not said:  # else a controller died before it closed the issue
+        if not said:  # otherwise a controller died before closing the issue
             await self._client.create_comment(at, issue.number, body, mark=mark)
         await self._client.close_issue(at, issue.number)
 
@@ -61,6 +61,6 @@ class GitHubIssues:
             raise NeedsHuman(
                 f"cannot open an issue (`to: github-issue` in `notify`): the repository "
                 f"{repository or 'of ' + str(owner)} is not known to be on GitHub; set its "
-                "`github: OWNER/NAME` in the settings, or take the entry out"
+                "`github: OWNER/NAME` in the settings, or remove the entry"
             )
         return at

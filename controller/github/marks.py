@@ -1,4 +1,4 @@
-"""PURE. What a check run is known by: the external id that Headgate gives it."""
+"""PURE. The external id by which Headgate identifies its check runs."""
 
 from typing import NamedTuple
 from urllib.parse import quote, unquote
@@ -10,31 +10,31 @@ _POLICY = "policy:"
 
 
 class Mark(NamedTuple):
-    """`COMMIT/PIPELINE/RUN`; the pipeline is followed by `@SCOPE`, percent-encoded as a branch may
-    have slashes in its name, and preceded by `policy:` where the check is of the rules. No
-    pipeline has either sign in its name."""
+    """`COMMIT/PIPELINE/RUN`. The pipeline may be followed by `@SCOPE`, percent-encoded since branch
+    names may contain slashes, and is preceded by `policy:` for a policy check. Pipeline names
+    contain neither `@` nor `:`."""
 
     commit: str
     pipeline: str
-    """Empty where the repository has none."""
+    """Empty if the repository has none."""
     kind: Kind = "gates"
     scope: str = ""
     run: str = ""
-    """Empty before there is one. What is said of the rules has a digest of it here instead, so that
-    it is not taken for something that was said before."""
+    """Empty before there is one. A policy report has a digest of its content here instead, which
+    tells it from earlier ones."""
 
     def __str__(self) -> str:
         return self.prefix + self.run
 
     @property
     def prefix(self) -> str:
-        """What the ids begin with that are of the same commit, pipeline, kind and scope."""
+        """The common prefix of all ids of the same commit, pipeline, kind and scope."""
         name = (_POLICY if self.kind == "policy" else "") + self.pipeline
         return f"{self.commit}/{name}{'@' + quote(self.scope, safe='') if self.scope else ''}/"
 
 
 def mark_of(report: CommitReport) -> Mark:
-    """What the check of a report is known by."""
+    """The mark of the check for a report."""
     run = report.run or ""
     if report.kind == "policy":
         run = short(digest([report.state, report.title, report.text, report.asks]))
@@ -42,7 +42,7 @@ def mark_of(report: CommitReport) -> Mark:
 
 
 def parse(text: str) -> Mark:
-    """The mark that an external id is; of any other text something that fits nothing."""
+    """The mark in an external id; any other text gives a mark that matches no report."""
     commit, _, rest = text.partition("/")
     name, _, run = rest.partition("/")
     name, _, scope = name.partition("@")

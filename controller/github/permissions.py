@@ -1,45 +1,45 @@
-"""PURE. What Headgate needs on GitHub, and what of it was not granted."""
+"""PURE. The permissions and events that Headgate needs on GitHub, and which are missing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 LEVELS = ("none", "read", "write", "admin")
 CALLS_A_POLL = 2
-"""Of a repository: its open pull requests, and the last comment. What is as it was is answered with
-304, which GitHub does not count against the limit."""
+"""Per repository: the open pull requests and the last comment. An unchanged answer is a 304, which
+GitHub does not count against the rate limit."""
 HOOK = "/webhooks/github"
 
 
 class Need(NamedTuple):
-    """A permission of an app, or of a fine-grained token, as GitHub's API names it."""
+    """A permission of an app or a fine-grained token, by its name in GitHub's API."""
 
     name: str
     level: str
     why: str
     vital: bool = True
-    """Without it there is no report; without the others, something less is shown."""
+    """Whether reports need it; without the others, reports only show less."""
 
     def __str__(self) -> str:
         return f"{self.name}: {self.level}"
 
 
 PERMISSIONS = (
-    Need("metadata", "read", "who may give commands"),
-    Need("contents", "read", "to be told of pushes"),
+    Need("metadata", "read", "who may use commands"),
+    Need("contents", "read", "to be notified of pushes"),
     Need("checks", "write", "the verdict on each commit"),
     Need("pull_requests", "write", "plans, comments, and releases proposed as pull requests"),
     Need("issues", "write", "comments, reactions and `github-issue`"),
     Need("deployments", "write", "what staging and production run", vital=False),
-    Need("statuses", "write", "a rollback, on the commit that it takes back", vital=False),
+    Need("statuses", "write", "rollbacks, on the commit that is rolled back", vital=False),
 )
-"""What git pushes (the environments branch, proposals, notes) it pushes with what authenticates git
-there, so the app itself only reads contents."""
+"""git pushes (the environments branch, proposals, notes) use git's own credentials, so the app only
+needs to read contents."""
 EVENTS = ("push", "pull_request", "check_run", "check_suite", "issue_comment")
-"""`installation` and `installation_repositories` are sent to every app."""
+"""Every app also gets `installation` and `installation_repositories`."""
 
 
 def needs_of(teams: Sequence[str]) -> tuple[Need, ...]:
-    """Those of a repository whose specs name `teams`, each `@organisation/team`, as approvers."""
+    """The needs of a repository whose specs name `teams` (`@organisation/team`) as approvers."""
     if not teams:
         return PERMISSIONS
     why = f"who is in {', '.join(teams)} and may accept changed rules"
@@ -47,8 +47,8 @@ def needs_of(teams: Sequence[str]) -> tuple[Need, ...]:
 
 
 def elsewhere(full: str, teams: Iterable[str]) -> list[str]:
-    """The teams of other organisations than that of the repository `full`, `owner/name`: the app
-    is installed in that one, and is told of no other's members."""
+    """The teams that belong to another organisation than the repository `full` (`owner/name`): the
+    app is installed in that organisation and cannot read the members of others."""
     owner = full.partition("/")[0].lower()
     return [team for team in teams if team.removeprefix("@").partition("/")[0].lower() != owner]
 
@@ -63,22 +63,22 @@ def _meets(level: str, needed: str) -> bool:
 
 
 def missing_events(subscribed: Iterable[str]) -> list[str]:
-    """The events that webhooks are read of, and the app is not subscribed to."""
+    """The events that Headgate reads but the app is not subscribed to."""
     return sorted({*EVENTS} - {*subscribed})
 
 
 def calls_an_hour(polls: Iterable[float]) -> int:
-    """What polling asks of GitHub; `polls` has the seconds between two polls of each repository."""
+    """Requests per hour of polling; `polls` has the seconds between polls of each repository."""
     return round(sum(3600 / seconds * CALLS_A_POLL for seconds in polls))
 
 
 def lacks_scope(scopes: Iterable[str], *, private: bool) -> str | None:
-    """The scope that a classic token lacks for a repository."""
+    """The scope that a classic token lacks for a repository, if any."""
     if "repo" in scopes or (not private and "public_repo" in scopes):
         return None
     return "repo" if private else "public_repo"
 
 
 def sees_teams(scopes: Iterable[str]) -> bool:
-    """Whether a classic token with these is told who is in a team."""
+    """Whether a classic token with these scopes may read who is in a team."""
     return not {"read:org", "write:org", "admin:org"}.isdisjoint(scopes)

@@ -1,4 +1,4 @@
-"""Releases that are proposed: a pull request against the environments branch, opened and closed."""
+"""Release proposals: pull requests against the environments branch."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,17 +25,17 @@ from specs.failures import Ignore, NeedsHuman, TryAgain
 from validators.report import Report
 
 POLL = 30.0
-"""Seconds between two looks at a pull request that waits, if nothing hints at it."""
+"""Seconds between checks of an open pull request without a hint from a webhook."""
 RESERVE = 200
-"""Calls that looking leaves to those who have something to say."""
+"""Requests of the rate limit that these checks leave for reports."""
 
 log = structlog.get_logger("headgate.github")
 
 
 class Proposals:
-    """Applies `Propose` and `WithdrawProposal`, and looks at what became of a pull request.
+    """Applies `Propose` and `WithdrawProposal`, and observes the state of the pull requests.
 
-    `names` has the `owner/name` on GitHub of each repository that is there.
+    `names` has the `owner/name` of each repository on GitHub.
     """
 
     def __init__(
@@ -60,17 +60,17 @@ class Proposals:
         self._looked: dict[tuple[str, int], float] = {}
 
     def at(self, repository: str) -> str | None:
-        """Its `owner/name`; None where nothing can be proposed."""
+        """The repository's `owner/name`; None if nothing can be proposed there."""
         return self._names.get(repository)
 
     async def propose(self, owner: Key, action: Propose) -> Sequence[Envelope]:
-        """The branch, then its pull request, each if it is not there. Raises what those raise.
+        """Create the branch and its pull request, unless they exist. Raises what those raise.
 
-        One that somebody has closed or merged already is not opened again.
+        A pull request that somebody has closed or merged is not opened again.
         """
         at = self._names.get(action.repository)
         if at is None:
-            raise NeedsHuman(f"the repository {action.repository} is not on GitHub any more")
+            raise NeedsHuman(f"the repository {action.repository} is no longer on GitHub")
         head = f"{PROPOSALS}{action.proposal}"
         pull = await self._client.find_pull(at, head=head, base=BRANCH, state="all")
         if pull is None or pull.state == "open":
@@ -89,10 +89,10 @@ class Proposals:
         return (Envelope(to=owner, id=f"proposed/{pull.number}", message=message),)
 
     async def withdraw(self, _owner: Key, action: WithdrawProposal) -> Sequence[Envelope]:
-        """Say why on the pull request, close it, and delete its branch; what is open of that."""
+        """Comment the reason on the pull request, close it, and delete its branch. Idempotent."""
         at = self._names.get(action.repository)
         if at is None:
-            raise Ignore(f"the repository {action.repository} is not on GitHub any more")
+            raise Ignore(f"the repository {action.repository} is no longer on GitHub")
         head = f"{PROPOSALS}{action.proposal}"
         pull = await self._client.find_pull(at, head=head, base=BRANCH)
         if pull is not None:
@@ -107,9 +107,9 @@ class Proposals:
     async def look(
         self, repository: str, number: int, tip: str | None, *, at_once: bool
     ) -> Proposed | None:
-        """What became of it; None if it is not time to ask yet, or GitHub does not say.
+        """The state of the pull request; None if it is too early to ask, or GitHub fails.
 
-        It has landed if `tip`, of the environments branch, comes after its merge.
+        It has landed if `tip`, the head of the environments branch, contains its merge commit.
         """
         at, now = self._names.get(repository), self._clock()
         due = at_once or now - self._looked.get((repository, number), -POLL) >= POLL
@@ -119,7 +119,9 @@ class Proposals:
         try:
             pull = await self._client.pull(at, number, reserve=RESERVE)
             if pull.merged:
-                self._looked.pop((repository, number))  # soon over: its commit has to be seen
+                self._looked.pop(
+                    (repository, number)
+                )  # almost done: only its commit has to be fetched
                 return Proposed(
                     pull=number,
                     state="merged",
@@ -132,7 +134,7 @@ class Proposals:
                 pull=number, state="closed", by=await self._client.closed_by(at, number)
             )
         except (NeedsHuman, TryAgain) as failure:
-            log.warning("a proposal cannot be looked at now", pull=number, reason=str(failure))
+            log.warning("the state of a proposal cannot be read", pull=number, reason=str(failure))
             return None
 
     async def _has_landed(self, repository: str, merge: str | None, tip: str | None) -> bool:
@@ -162,14 +164,14 @@ class Proposals:
         return self._secrets.redact(render(card))
 
     async def _compared_with(self, version: ModelVersion) -> int | None:
-        """The baseline of its run; None where that is forgotten or there was none."""
+        """The baseline of its run; None if the run is no longer known or had none."""
         record = await self._store.get(Key("run", version.run))
         return parsed(Run, record.body).baseline if record else None
 
     async def _loosened(
         self, repository: str, was: ModelVersion | None, now: ModelVersion
     ) -> Sequence[RuleChange] | None:
-        """How the rules differ that both were judged by; None where that is not known."""
+        """How the rules that judged each of them differ; None if that is unknown."""
         if was is None:
             return None
         try:
@@ -180,7 +182,7 @@ class Proposals:
             return None
 
     async def _reports(self, version: ModelVersion) -> dict[str, Report]:
-        """Its gates' reports, by gate; one that is lost leaves its verdict."""
+        """The reports of its gates, by gate, without lost ones."""
         found: dict[str, Report] = {}
         for gate, digest in version.reports.items():
             try:

@@ -1,4 +1,4 @@
-"""What is open on GitHub, and what people ask for there."""
+"""Reads open pull requests on GitHub, and the commands that people give there."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -22,8 +22,8 @@ from controller.machine.repositories.pull import (
 )
 
 RESERVE = 500
-"""Calls of an hour that polls leave to reports."""
-MAY = ("admin", "write")
+"""Requests per hour that polls leave for reports."""
+MAY_COMMAND = ("admin", "write")
 
 log = structlog.get_logger("headgate.github")
 
@@ -36,7 +36,7 @@ class Pulls:
         self._names = names
 
     def on_github(self, repository: str) -> bool:
-        """Whether there is anything to read."""
+        """Whether the repository is on GitHub."""
         return repository in self._names
 
     async def open(self, repository: str) -> dict[int, Pull]:
@@ -45,37 +45,38 @@ class Pulls:
         return {each.number: _pull(each) for each in sorted(pulls, key=lambda each: each.number)}
 
     async def now(self, repository: str) -> object:
-        """What is equal as long as nothing has happened; costs nothing then. Raises what `Client`
-        raises."""
+        """A value that stays equal as long as nothing happens, and is then free of the rate limit.
+        Raises what `Client` raises."""
         last = await self._client.last_comment(self._names[repository], reserve=RESERVE)
         return await self.open(repository), last.id if last else 0
 
     async def asked(
-        self, repository: str, heeded: LastComment | None, pressed: Sequence[ButtonPressed]
+        self, repository: str, seen: LastComment | None, pressed: Sequence[ButtonPressed]
     ) -> tuple[tuple[Command, ...], LastComment]:
-        """Commands in comments after `heeded`, and by buttons; and the
-        last comment now. What was said before Headgate came is not for it."""
+        """The commands in comments after `seen` and by `pressed` buttons, and the newest comment.
+        Without `seen`, comments from before Headgate was installed are ignored."""
         at = self._names[repository]
-        if heeded is None:
+        if seen is None:
             last = await self._client.last_comment(at, reserve=RESERVE)
-            heeded = LastComment(comment=last.id if last else 0, at=last.created if last else _EVER)
-        found = await self._client.comments_since(at, heeded.at, reserve=RESERVE)
-        since, known = heeded.at, heeded.comment  # an old one that was edited is found, too
+            seen = LastComment(comment=last.id if last else 0, at=last.created if last else _EVER)
+        found = await self._client.comments_since(at, seen.at, reserve=RESERVE)
+        since, known = seen.at, seen.comment
+        # The answer includes older comments that were edited.
         news = [one for one in found if one.id > known and one.created >= since]
         spoken = [one for one in news if is_command(one.body) and one.kind != "Bot"]
         people = {*(one.author for one in spoken), *(one.author for one in pressed)} - {""}
-        may = {who: await self._client.permission(at, who) in MAY for who in sorted(people)}
+        may = {who: await self._client.permission(at, who) in MAY_COMMAND for who in sorted(people)}
         if news:
-            heeded = LastComment(comment=news[-1].id, at=news[-1].created)
+            seen = LastComment(comment=news[-1].id, at=news[-1].created)
         commands = (
             *(_said(one, may.get(one.author, False)) for one in spoken),
             *(one for each in pressed if (one := _pressed(each, may.get(each.author, False)))),
         )
-        return commands, heeded
+        return commands, seen
 
     async def right(self, repository: str, who: str, approvers: Sequence[str]) -> Right:
-        """Whether a person is one of `approvers`, `@person` or `@organisation/team`; without any,
-        whether that person administers the repository. Raises what `Client` raises."""
+        """Whether a person is one of `approvers` (`@person` or `@organisation/team`) or, without
+        any, an administrator of the repository. Raises what `Client` raises."""
         at = self._names[repository]
         if not approvers:
             return Right(may=await self._client.permission(at, who) == "admin")
@@ -91,15 +92,15 @@ class Pulls:
             except GitHubRefused as refusal:
                 log.warning("the members of a team cannot be read", reason=str(refusal))
                 unseen = (
-                    f"Who is in `@{organisation}/{team}` cannot be seen: grant Headgate's app "
-                    "`members: read` on that organisation (a classic token: `read:org`), or name "
-                    "people."
+                    f"The members of `@{organisation}/{team}` cannot be read: grant Headgate's app "
+                    "`members: read` on that organisation (a classic token: `read:org`), or list "
+                    "people instead."
                 )
         return Right(who=who_may, unseen=unseen)
 
 
 def begin(moment: float) -> LastComment:
-    """Heed what is said from that moment on, in seconds since the epoch."""
+    """Makes `asked` read comments from that moment on, in seconds since the epoch."""
     return LastComment(comment=0, at=f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}")
 
 
@@ -133,7 +134,7 @@ def _said(comment: Comment, may: bool) -> Command:
 
 
 _ACTIONS: Mapping[str, Verb] = {"approve": "approve", "accept": "accept"}
-"""By the identifier of a button of ours."""
+"""By the identifier of our buttons."""
 
 
 def _pressed(button: ButtonPressed, may: bool) -> Command | None:
@@ -143,7 +144,7 @@ def _pressed(button: ButtonPressed, may: bool) -> Command | None:
         return None
     mark = parse_mark(button.external_id)
     return Command(
-        # Only the body is signed, so a delivery sent twice is one press of this very check.
+        # Only the body is signed, so a repeated delivery counts as the same press of this check.
         id=f"button/{button.check or button.sha}/{button.external_id}/{verb}",
         verb=verb,
         by=button.author,

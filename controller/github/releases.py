@@ -1,4 +1,4 @@
-"""Releases on GitHub: deployments of staging and production, and a status on their commits."""
+"""Releases on GitHub: deployments to staging and production, and commit statuses."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -9,14 +9,14 @@ from controller.machine.core import Envelope, Key
 from controller.machine.environments.file import path_of
 from controller.reports.protocol import name_of
 from specs.failures import Ignore
-from validators.figures import clip
+from specs.figures import clip
 
 
 class GitHubReleases:
     """Applies `ReportDeployment` and `ReportRelease`.
 
-    `names` has the `owner/name` on GitHub of each repository; of others nothing is said. `url` is
-    GitHub's in a browser. What is cut to fit is whole in the environment's file, which is linked.
+    `names` has the `owner/name` on GitHub of each repository; others are ignored. `url` is GitHub's
+    web address. Texts that are cut to fit are complete in the environment's file, which is linked.
     """
 
     def __init__(
@@ -30,16 +30,17 @@ class GitHubReleases:
         """Numbers of deployments by repository, commit and mark."""
 
     async def deployment(self, _owner: Key, action: ReportDeployment) -> Sequence[Envelope]:
-        """Say how far a rollout is. Raises `Ignore`, and what `Client` raises."""
+        """Report the progress of a rollout. Raises `Ignore`, and what `Client` raises."""
         at = self._at(action)
         number = await self._deployment(at, action)
+        # GitHub never sets production inactive by itself, so the machine does it everywhere.
         await self._client.deployment_status(
             at,
             number,
             state=action.state,
             description=self._said(f"v{action.version}: {action.text}"),
             log_url=self._history(at, action),
-            auto_inactive=False,  # GitHub never does it for production; the machine does for both
+            auto_inactive=False,
         )
         return ()
 
@@ -57,7 +58,7 @@ class GitHubReleases:
         return ()
 
     async def _deployment(self, at: str, action: ReportDeployment) -> int:
-        """The rollout's one deployment. A controller that died may have made it."""
+        """The rollout's deployment, which a controller that died may have created."""
         key = (at, action.commit, action.mark)
         if key not in self._found:
             listed = await self._client.list_deployments(
@@ -65,7 +66,7 @@ class GitHubReleases:
             )
             number = next((one.id for one in listed if one.mark == action.mark), None)
             if number is None and action.state == "inactive":
-                raise Ignore("it was never shown")
+                raise Ignore("there is no deployment to mark as inactive")
             self._found[key] = number or await self._created(at, action)
         return self._found[key] if action.state != "inactive" else self._found.pop(key)
 

@@ -1,4 +1,4 @@
-"""PURE. What an answer of GitHub's API means: how much may be asked still, and what went wrong.
+"""PURE. What a response of GitHub's API means: the remaining rate limit, and what went wrong.
 
 https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
 https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api
@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 from specs.failures import Failure, NeedsHuman, TryAgain
 
 SECONDARY = 60.0
-"""Seconds to stay away after a secondary limit that names none (GitHub: at least one minute)."""
+"""Seconds to pause at a secondary limit that names no time (GitHub: at least one minute)."""
 LONGEST_BLOCK = 3600.0
-"""Seconds; both limits end within an hour, whatever a header says."""
+"""Seconds; both limits end within an hour, whatever the headers say."""
 MOST_WORDS = 400
-"""Characters of GitHub's own words in a message."""
+"""Characters of GitHub's own explanation in a message."""
 _SECRET = re.compile(r"\b(?:gh[a-z]_|github_pat_|eyJ)[\w.-]{8,}")
 
 
 class GitHubRefused(NeedsHuman):
-    """GitHub understood and said no; `status` is its HTTP status."""
+    """GitHub rejected the request; `status` is the HTTP status."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -28,34 +28,34 @@ class GitHubRefused(NeedsHuman):
 
 
 class NotFound(GitHubRefused):
-    """Not there (404, 410), or not shown to these credentials."""
+    """It does not exist (404, 410), or these credentials may not see it."""
 
 
 class OutcomeUnknown(TryAgain):
-    """The request may have been carried out; nobody can tell from here."""
+    """The request may or may not have been carried out."""
 
 
 class Reply(NamedTuple):
-    """An answer, read whole."""
+    """A complete response."""
 
     status: int
     headers: Mapping[str, str]
     """By lower-case name."""
     data: Any
-    """The parsed JSON; None if there was none."""
+    """The parsed JSON; None without any."""
 
 
 class Budget(NamedTuple):
-    """What GitHub lets one installation or person ask, as of its last answer."""
+    """The rate limit of one installation or person, as of the last response."""
 
     limit: int
     remaining: int
     reset: float
-    """Seconds since the epoch when `remaining` is `limit` again."""
+    """When `remaining` is reset to `limit`, in seconds since the epoch."""
 
 
 def budget_of(headers: Mapping[str, str]) -> Budget | None:
-    """The primary limit that the answer tells of, if it does."""
+    """The primary rate limit in the headers, if there is one."""
     try:
         return Budget(
             int(headers["x-ratelimit-limit"]),
@@ -67,7 +67,7 @@ def budget_of(headers: Mapping[str, str]) -> Budget | None:
 
 
 def pause(reply: Reply, now: float) -> float | None:
-    """Seconds for which GitHub wants to be left alone; None if no limit was met."""
+    """Seconds to wait before the next request; None if no rate limit was reached."""
     if reply.status not in (403, 429):
         return None
     after = reply.headers.get("retry-after", "")
@@ -84,7 +84,7 @@ def pause(reply: Reply, now: float) -> float | None:
 
 
 def words(reply: Reply) -> str:
-    """What GitHub says went wrong, on one line and without anything that looks like a token."""
+    """GitHub's error message on one line, without anything that looks like a token."""
     if not isinstance(reply.data, dict):
         return "no explanation"
     said = [str(reply.data.get("message") or "no explanation")]
@@ -101,27 +101,27 @@ def words(reply: Reply) -> str:
 
 
 def failure(what: str, reply: Reply) -> Failure:
-    """What an answer of 400 or more that is no rate limit means; `what` says what was asked."""
+    """The failure for a response of 400 or more that is no rate limit; `what` names the request."""
     said = f"{what}: GitHub answered {reply.status}: {words(reply)}"
     if reply.status >= 500 or reply.status in (408, 409, 423, 425):
         return TryAgain(said)
     if reply.status == 401:
         return GitHubRefused(
-            f"{said}. Give a token that is valid, or check the app's id and private key", 401
+            f"{said}. Use a valid token, or check the app's id and private key", 401
         )
     if reply.status == 403:
         return GitHubRefused(f"{said}. {_permission(reply.headers)}", 403)
     if reply.status in (404, 410):
         return NotFound(
-            f"{said}. Either it is gone, or these credentials may not see it: check the name and "
-            "that the app is installed on that repository",
+            f"{said}. It does not exist, or these credentials may not see it: check the name, "
+            "and that the app is installed on that repository",
             reply.status,
         )
     return GitHubRefused(said, reply.status)
 
 
 def _permission(headers: Mapping[str, str]) -> str:
-    """GitHub names the permission that would do in a header: `checks=write; ...` means either."""
+    """The missing permission, which GitHub names in a header; `;` separates alternatives."""
     needed = headers.get("x-accepted-github-permissions", "")
     if needed:
         sets = [

@@ -1,9 +1,9 @@
-"""Concludes checks that nobody else will: of a controller that died, or of a report that got lost.
+"""Concludes abandoned checks, whose controller died or whose report got lost.
 
-A pull request that waits for such a check could never be merged. Looked at are the heads of watched
-branches and of open pull requests: one request each, and one for every hundred pull requests, so
-303 and one per branch for 300 of them. GitHub does not count the requests whose answer is as it was
-an hour before.
+A pull request that requires such a check could never be merged. The sweep reads the checks of the
+heads of watched branches and open pull requests: one request per head, and one per hundred pull
+requests, so 303 for 300 of them plus one per branch. Requests whose answer has not changed do not
+count against the rate limit.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,10 +27,10 @@ from specs.failures import Ignore
 HOUR = 3600.0
 """Seconds between sweeps."""
 GIVEN_UP = 86_400.0
-"""Seconds after which a check whose run is not known here is concluded: it may be another
-controller's, and one whose state was lost reports anew by itself."""
+"""Seconds after which a check of an unknown run is concluded. Until then it may belong to another
+controller, or be reported again by one that lost its state."""
 RESERVE = 1500
-"""Requests that a sweep leaves to reports; GitHub allows 5,000 an hour and more."""
+"""Requests that a sweep leaves for reports; GitHub allows at least 5,000 per hour."""
 
 Report = Callable[[Key, ReportCommit], Awaitable[object]]
 """See `controller.reports.ReportApplier.apply`."""
@@ -50,10 +50,10 @@ class ChecksSweep:
         self._report = report
 
     async def sweep(self, now: float) -> int:
-        """How many checks were concluded. `now` is in seconds since the epoch.
+        """Conclude abandoned checks and return how many. `now` is in seconds since the epoch.
 
-        Raises what `Client` raises but for a commit that GitHub has no more, and what the store
-        raises. A personal token makes no checks: there is nothing to sweep.
+        Raises what the store and `Client` raise; commits that GitHub no longer has are skipped. A
+        personal token creates no checks, so there is nothing to sweep.
         """
         if not self._client.can_create_checks:
             return 0
@@ -70,7 +70,7 @@ class ChecksSweep:
                 except GitHubRefused as error:
                     if error.status not in (404, 422):
                         raise
-                    log.debug("GitHub has a commit no more", commit=commit, reason=str(error))
+                    log.debug("GitHub no longer has a commit", commit=commit, reason=str(error))
         return done
 
     async def _heads(self, name: str, at: str) -> list[str]:
@@ -80,7 +80,7 @@ class ChecksSweep:
         return list(dict.fromkeys([*branches, *(pull.head_sha for pull in pulls)]))
 
     async def _conclude(self, name: str, at: str, commit: str, check: CheckRun, now: float) -> bool:
-        """Conclude an open check as its run ended, or give it up; False if it may be open."""
+        """Conclude an open check as its run ended, or as abandoned; False if it may stay open."""
         mark = parse(check.external_id)
         run = await self._run(mark)
         if run is not None and (run.repository, run.commit, run.scope) == (
@@ -92,8 +92,8 @@ class ChecksSweep:
                 return False
             try:
                 await self._report(Key("run", run.id), report_end(run))
-            except Ignore as reason:  # a later run of the commit tells how it stands
-                await self._cancel(at, check, f"{run.id} is overtaken", str(reason))
+            except Ignore as reason:  # a later run of the commit has a report of its own
+                await self._cancel(at, check, f"{run.id} is superseded", str(reason))
             return True
         if not mark.run and await self._is_wanted(mark.pipeline, commit):
             return False
@@ -101,10 +101,10 @@ class ChecksSweep:
             return False
         ask = f"`headgate trigger {mark.pipeline}`" if mark.pipeline else "a push"
         why = (
-            "The controller that opened this check a day or more ago is gone, or has lost its "
-            f"state; nobody works on it any more. {ask} starts anew."
+            "The controller that opened this check more than a day ago is gone, or has lost its "
+            f"state. {ask} starts a new run."
         )
-        await self._cancel(at, check, "given up: nobody works on this any more", why)
+        await self._cancel(at, check, "abandoned: no controller is working on this", why)
         return True
 
     async def _run(self, mark: Mark) -> Run | None:
@@ -118,7 +118,7 @@ class ChecksSweep:
         return any(each.commit == commit for each in wanted)
 
     async def _cancel(self, at: str, check: CheckRun, title: str, summary: str) -> None:
-        log.info("a check that was left open is cancelled", check=check.external_id, why=title)
+        log.info("an abandoned check is cancelled", check=check.external_id, why=title)
         output = {"title": title, "summary": summary}
         await self._client.update_check(
             at, check.id, status="completed", conclusion="cancelled", output=output

@@ -1,6 +1,6 @@
-"""One request to GitHub's API, however it goes: tries, limits, conditional requests, bounds.
+"""Sends requests to GitHub's API: retries, rate limits, conditional requests, size limits.
 
-Everything that Headgate says to GitHub passes `Transport.ask`, also what github3.py says.
+Every request to GitHub goes through `Transport.ask`, including those of github3.py.
 """
 
 import asyncio
@@ -16,21 +16,22 @@ import httpx
 
 from controller.github.responses import Budget, OutcomeUnknown, Reply, budget_of, failure, pause
 from specs.failures import NeedsHuman, TryAgain
+from specs.figures import duration
 
 TRIES = 3
 PATIENCE = 20.0
-"""Seconds for one try, from the connection to the last byte."""
+"""Seconds for one attempt, from the connection to the last byte."""
 CONNECT = 5.0
 REDIRECTS = 3
 AT_ONCE = 16
-"""Requests in flight; GitHub allows 100 for everybody together."""
+"""Concurrent requests; GitHub allows 100 in total."""
 LARGEST = 16 * 1024 * 1024
-"""Bytes of an answer, unpacked."""
+"""Bytes of a decompressed response."""
 KEPT = 16 * 1024 * 1024
-"""Bytes of answers that are kept to be asked for conditionally."""
+"""Bytes of responses kept for conditional requests."""
 HEADERS = {
     "Accept": "application/vnd.github+json",
-    "X-GitHub-Api-Version": "2022-11-28",  # answers keep their shape until this is raised
+    "X-GitHub-Api-Version": "2022-11-28",  # the API keeps its shape until this is raised
     "User-Agent": "headgate",
 }
 _SAFE = frozenset({"GET", "PUT", "PATCH", "DELETE"})
@@ -38,29 +39,29 @@ _NOT_ARRIVED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 class Token(NamedTuple):
-    """What a request is signed with."""
+    """The token that authenticates a request."""
 
     secret: str
     holder: str
-    """Whose limits it counts against; the same for every token of an installation."""
+    """Whose rate limit it counts against; the same for every token of an installation."""
     expires: float | None = None
-    """Seconds since the epoch; None: not known to."""
+    """Seconds since the epoch; None if it is not known to expire."""
 
     def __repr__(self) -> str:
         return f"Token(of {self.holder})"
 
 
 def api_of(url: str) -> str:
-    """The address of the API of the GitHub at `url`, as one sees it in a browser.
+    """The API's URL for the GitHub server with the web address `url`.
 
-    GitHub.com, a GHE.com tenant and a GitHub Enterprise Server differ; an API's own address stays
-    as it is. Raises NeedsHuman for an address that would send a token unencrypted.
+    Covers GitHub.com, GHE.com tenants and GitHub Enterprise Server; the URL of an API is returned
+    unchanged. Raises NeedsHuman for a URL that would send a token unencrypted.
     """
     parts = urlsplit(url if "://" in url else f"https://{url}")
     host = (parts.hostname or "").lower()
     loopback = host in ("localhost", "127.0.0.1", "::1")
     if not host or (parts.scheme != "https" and not (parts.scheme == "http" and loopback)):
-        raise NeedsHuman(f"{url!r} is no address of a GitHub: expected https://HOST")
+        raise NeedsHuman(f"{url!r} is not the address of a GitHub server: expected https://HOST")
     path = parts.path.rstrip("/")
     base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
     if host in ("github.com", "www.github.com"):
@@ -73,7 +74,7 @@ def api_of(url: str) -> str:
 
 
 class Transport:
-    """Asks one GitHub. Belongs to one event loop; `close` it at the end."""
+    """Sends requests to one GitHub server, within one event loop. `close` it at the end."""
 
     def __init__(
         self,
@@ -88,13 +89,13 @@ class Transport:
         self.asked = 0
         """Requests that were sent."""
         self.free = 0
-        """Of those, the ones that GitHub answered with 304, which costs nothing."""
+        """Of those, the ones answered with 304, which do not count against the rate limit."""
         self.budgets: dict[str, Budget] = {}
         """By holder."""
         self._sleep = sleep
         self._patience = patience
         self._blocked: dict[str, float] = {}
-        self._kept = _Kept()
+        self._kept = _ResponseCache()
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._http = httpx.AsyncClient(
             headers=HEADERS,
@@ -117,11 +118,11 @@ class Transport:
         again: bool | None = None,
         reserve: int = 0,
     ) -> Reply:
-        """The answer, of a status below 400; `url` is a path or a whole address of this API.
+        """The response, with a status below 400; `url` is a path or a full URL of this API.
 
-        GET, PUT, PATCH and DELETE are tried `TRIES` times, POST once; `again` says otherwise. What
-        surely did not arrive is sent again in any case. Fails at once, without asking, while a
-        limit holds and while fewer than `reserve` requests are left for those that matter more.
+        GET, PUT, PATCH and DELETE are attempted `TRIES` times, POST once, unless `again` says
+        otherwise; a request that certainly did not arrive is repeated in any case. Fails at once,
+        without a request, while a rate limit applies or fewer than `reserve` requests are left.
 
         Raises `TryAgain` (with `after` where GitHub says when), `OutcomeUnknown` for a request that
         is sent once and may have been carried out, `NotFound` and `GitHubRefused` with GitHub's
@@ -139,7 +140,7 @@ class Transport:
             try:
                 reply = await self._once(method, address, token, body)
             except (httpx.TransportError, TimeoutError, _Broken) as error:
-                problem = f"{what}: no whole answer from GitHub: {_reason(error)}"
+                problem = f"{what}: incomplete response from GitHub: {_reason(error)}"
                 if not again and not isinstance(error, _NOT_ARRIVED):
                     raise OutcomeUnknown(problem) from None
                 continue
@@ -157,7 +158,7 @@ class Transport:
     def _address(self, url: str, params: Mapping[str, Any] | None = None) -> str:
         whole = url if "://" in url else self.api + url
         if not whole.startswith(f"{self.api}/"):
-            raise NeedsHuman(f"GitHub points to another server: {urlsplit(whole).netloc}")
+            raise NeedsHuman(f"GitHub redirects to another server: {urlsplit(whole).netloc}")
         return str(httpx.URL(whole, params=params)) if params else whole
 
     def _check(self, holder: str, reserve: int) -> None:
@@ -165,19 +166,19 @@ class Transport:
         until = self._blocked.get(holder, 0.0)
         if until > now:
             raise TryAgain(
-                f"GitHub's rate limit was met; asking again in {until - now:.0f} s",
+                f"GitHub's rate limit is reached; retrying in {duration(until - now)}",
                 after=until - now,
             )
         budget = self.budgets.get(holder)
         if budget and budget.remaining < max(reserve, 1) and budget.reset > now:
             raise TryAgain(
-                f"{budget.remaining} of {budget.limit} requests are left until GitHub's limit "
-                f"starts anew in {budget.reset - now:.0f} s; they are kept for reports",
+                f"{budget.remaining} of {budget.limit} requests are left until GitHub's rate "
+                f"limit resets in {duration(budget.reset - now)}; they are reserved for reports",
                 after=budget.reset - now,
             )
 
     def _note(self, what: str, holder: str, reply: Reply) -> None:
-        # Who was not let in is told what strangers may ask.
+        # A 401 carries the rate limit of anonymous requests.
         budget = budget_of(reply.headers) if reply.status != 401 else None
         if budget and reply.headers.get("x-ratelimit-resource", "core") == "core":
             self.budgets[holder] = budget
@@ -185,13 +186,13 @@ class Transport:
         if seconds is not None:
             self._blocked[holder] = self.now() + seconds
             raise TryAgain(
-                f"{what}: GitHub's rate limit was met ({reply.status}); asking again in "
-                f"{seconds:.0f} s",
+                f"{what}: GitHub's rate limit is reached ({reply.status}); retrying in "
+                f"{duration(seconds)}",
                 after=seconds,
             )
 
     async def _once(self, method: str, address: str, token: Token, body: bytes | None) -> Reply:
-        """One try; redirects (a renamed repository) are followed, within this API only."""
+        """One attempt. Redirects (of a renamed repository) are followed within this API only."""
         for _ in range(REDIRECTS):
             async with self._slots, asyncio.timeout(self._patience):
                 reply = await self._exchange(method, address, token, body)
@@ -200,11 +201,11 @@ class Transport:
             target = urljoin(address, reply.headers.get("location", ""))
             if method != "GET" and reply.status not in (307, 308):
                 raise NeedsHuman(
-                    f"{urlsplit(address).path} has moved to {urlsplit(target).path}: write the "
-                    "repository's new name in the settings"
+                    f"{urlsplit(address).path} has moved to {urlsplit(target).path}: update the "
+                    "repository's name in the settings"
                 )
             address = self._address(target)
-        raise TryAgain(f"{urlsplit(address).path}: GitHub redirects in circles")
+        raise TryAgain(f"{urlsplit(address).path}: redirect loop at GitHub")
 
     async def _exchange(self, method: str, address: str, token: Token, body: bytes | None) -> Reply:
         headers = {"Authorization": f"Bearer {token.secret}"}
@@ -227,8 +228,8 @@ class Transport:
         return reply
 
 
-class _Broken(Exception):  # noqa: N818 - it says what the answer is
-    """An answer that is not whole."""
+class _Broken(Exception):  # noqa: N818 - it describes the response
+    """An incomplete response."""
 
 
 class _Answer(NamedTuple):
@@ -237,8 +238,8 @@ class _Answer(NamedTuple):
     content: bytes
 
 
-class _Kept:
-    """Answers by who asked and what, the longest unused dropped first."""
+class _ResponseCache:
+    """Responses by token holder and URL; the least recently used are dropped first."""
 
     def __init__(self) -> None:
         self._answers: OrderedDict[tuple[str, str], _Answer] = OrderedDict()
@@ -265,13 +266,13 @@ async def _read(response: httpx.Response) -> bytes:
         content += chunk
         if len(content) > LARGEST:
             raise NeedsHuman(
-                f"GitHub's answer for {response.url.path} is larger than {LARGEST} bytes"
+                f"GitHub's response for {response.url.path} is larger than {LARGEST} bytes"
             )
     return bytes(content)
 
 
 def _parse(content: bytes, headers: Mapping[str, str], status: int = 200) -> Any:
-    """The JSON; of an error that is none, nothing. Raises `_Broken` if a good answer is cut."""
+    """The JSON, or None for an error without any. Raises `_Broken` for a truncated response."""
     if not content:
         return None
     try:
@@ -279,7 +280,7 @@ def _parse(content: bytes, headers: Mapping[str, str], status: int = 200) -> Any
     except (ValueError, RecursionError):
         if status >= 300:
             return None
-        kind = headers.get("content-type", "nothing said of its type")
+        kind = headers.get("content-type", "no content type")
         raise _Broken(f"{len(content)} bytes that are not JSON ({kind})") from None
 
 

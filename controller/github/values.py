@@ -1,7 +1,6 @@
-"""What Headgate reads of GitHub's answers, and nothing else of them.
+"""The fields of GitHub's responses that Headgate reads, and no others.
 
-Each field says where in the answer it is found; whatever GitHub adds, drops or leaves null beside
-these changes nothing here.
+Each field says where in the response it is found. Other fields may be added, dropped or null.
 """
 
 from typing import Annotated, TypeVar
@@ -11,17 +10,17 @@ from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, V
 from specs.failures import TryAgain
 
 Said = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
-"""Text for which GitHub may say null."""
+"""Text for which GitHub may send null."""
 
 
 def _number(url: object) -> int:
-    """What an address ends with."""
+    """The number at the end of a URL; 0 if there is none."""
     last = str(url).rpartition("/")[2]
     return int(last) if last.isascii() and last.isdigit() else 0
 
 
 class Payload(BaseModel):
-    """Base: frozen, and lenient with what it does not read."""
+    """Base: frozen, and ignores unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", validate_by_name=True)
 
@@ -42,29 +41,26 @@ class PullRequest(Payload):
         default="", validation_alias=AliasPath("head", "repo", "full_name")
     )
     """`owner/name`; empty if the fork is gone."""
-    base_sha: str = Field(validation_alias=AliasPath("base", "sha"))
     base_ref: str = Field(validation_alias=AliasPath("base", "ref"))
     base_repository: str = Field(
         default="", validation_alias=AliasPath("base", "repo", "full_name")
     )
     merged_at: str | None = None
     merge_sha: str | None = Field(default=None, validation_alias="merge_commit_sha")
-    """Where it was merged to; of an open pull request, GitHub's try at merging it."""
-    mergeable: bool | None = None
-    """None while GitHub has not found out, and in lists."""
+    """The merge commit; for an open pull request, GitHub's test merge."""
     merged_by: Said = Field(default="", validation_alias=AliasPath("merged_by", "login"))
-    """Only of one pull request asked for by its number."""
+    """Only present if the pull request was requested by number."""
     updated: Said = Field(default="", validation_alias="updated_at")
     url: Said = Field(default="", validation_alias="html_url")
 
     @property
     def fork(self) -> bool:
-        """From another repository, or from one that is gone: not to be trusted either way."""
+        """Whether its head is in another repository, or in a deleted one: either way untrusted."""
         return not self.head_repository or self.head_repository != self.base_repository
 
     @property
     def merged(self) -> bool:
-        """Merged; `merge_sha` is where."""
+        """Whether it is merged, as `merge_sha`."""
         return self.merged_at is not None
 
 
@@ -78,10 +74,10 @@ class CheckRun(Payload):
     conclusion: str | None = None
     external_id: Said = ""
     started: Said = Field(default="", validation_alias="started_at")
-    """As GitHub writes times."""
+    """In ISO 8601."""
     app: int | None = Field(default=None, validation_alias=AliasPath("app", "id"))
     client: Said = Field(default="", validation_alias=AliasPath("app", "client_id"))
-    """An app may go by this instead of its number."""
+    """An app may be identified by this instead of its number."""
     url: Said = Field(default="", validation_alias="html_url")
     annotations: int = Field(default=0, validation_alias=AliasPath("output", "annotations_count"))
     """How many it has."""
@@ -110,18 +106,18 @@ class Comment(Payload):
 
     @property
     def edited(self) -> bool:
-        """Whether somebody changed it after it was written; who that was is not said."""
+        """Whether somebody has edited it; GitHub does not say who."""
         return self.updated != self.created
 
 
 class Person(Payload):
-    """Whom a token belongs to."""
+    """The owner of a token."""
 
     login: str
 
 
 class AppItself(Payload):
-    """The GitHub App, and what it asks those for who install it."""
+    """The GitHub App, and the permissions it asks for on installation."""
 
     slug: Said = ""
     name: Said = ""
@@ -134,13 +130,13 @@ class AppItself(Payload):
 
 
 class Installation(Payload):
-    """The app on the repositories of one account, and what it was granted there."""
+    """An installation of the app on one account, and the permissions granted there."""
 
     id: int
     url: Said = Field(default="", validation_alias="html_url")
     permissions: dict[str, str] = {}
     suspended: Said = Field(default="", validation_alias="suspended_at")
-    """Since when; empty if it is not."""
+    """When it was suspended; empty if it is not."""
 
 
 class HookConfig(Payload):
@@ -167,11 +163,11 @@ class Deployment(Payload):
     environment: str = ""
     task: str = ""
     mark: str = Field(default="", validation_alias=AliasPath("payload", "headgate"))
-    """What `create_deployment` was told to know it by."""
+    """The mark that `create_deployment` was given."""
 
 
 class Closed(Payload):
-    """How an issue, or a pull request, ended."""
+    """Who closed an issue or a pull request."""
 
     by: Said = Field(default="", validation_alias=AliasPath("closed_by", "login"))
 
@@ -190,12 +186,12 @@ Value = TypeVar("Value", bound=Payload)
 
 
 def read(kind: type[Value], data: object) -> Value:
-    """The value in GitHub's answer. Raises TryAgain if what is needed of it is not there."""
+    """The value in GitHub's response. Raises TryAgain if a required field is missing."""
     try:
         return kind.model_validate(data)
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise TryAgain(
-            f"GitHub's answer is not a {kind.__name__.lower()} that Headgate can read: "
+            f"GitHub's response is not a {kind.__name__.lower()} that Headgate can read: "
             f"{where}: {error.errors()[0]['msg']}"
         ) from None

@@ -1,7 +1,7 @@
-"""PURE. GitHub's webhooks: whether one is from GitHub, and where it says to look.
+"""PURE. GitHub's webhooks: verifies that one is from GitHub, and reads where to look.
 
-Only the body is signed. The event's name and the delivery's id come in headers that are not, so
-what follows from a hint is looked up at GitHub and done once per comment, check run or commit,
+Only the body is signed. The event's name and the delivery's id are in headers that are not, so
+whatever a hint leads to is looked up at GitHub and done once per comment, check run or commit,
 never once per delivery.
 """
 
@@ -30,8 +30,8 @@ _PULL_ACTIONS = frozenset(
 )  # fmt: skip
 
 
-class Malformed(Exception):  # noqa: N818 - it says what the body is
-    """The body is no JSON object."""
+class Malformed(Exception):  # noqa: N818 - it describes the body
+    """The body is not a JSON object."""
 
 
 class Hint(Value):
@@ -43,11 +43,11 @@ class Hint(Value):
     repository: str = ""
     """`owner/name`; empty for `installation`."""
     repositories: tuple[str, ...] = ()
-    """Of `installation`: those that are named."""
+    """For `installation`: the repositories that it names."""
     pull: int | None = None
     comment: int | None = None
     author: str = ""
-    """Who commented or pressed the button. What that person may do is asked of GitHub."""
+    """Who commented or pressed the button. GitHub is asked what that person may do."""
     body: str = ""
     """Of the comment, at most `LONGEST_BODY` characters."""
     check: int | None = None
@@ -75,10 +75,10 @@ class Hint(Value):
 
 
 def verify(secrets: Iterable[str], body: bytes, signature: str | None) -> bool:
-    """`X-Hub-Signature-256` was made of `body` with one of `secrets`; in constant time.
+    """Whether `signature` (`X-Hub-Signature-256`) is that of `body` with one of `secrets`.
 
-    Several secrets are for the time while one is replaced by another. Without any, or with an
-    empty one, nothing is genuine.
+    Takes constant time. Several secrets allow one to be replaced by another. Without any secret, or
+    with an empty one, nothing is genuine.
     """
     given = (signature or "").encode()
     genuine = False
@@ -89,9 +89,9 @@ def verify(secrets: Iterable[str], body: bytes, signature: str | None) -> bool:
 
 
 def read(event: str, body: bytes) -> Hint | None:
-    """What a delivery hints at; None for what is none of our business. Raises `Malformed`.
+    """The hint in a delivery; None if it is of no interest. Raises `Malformed`.
 
-    Lenient: where a detail is missing, the hint only says which repository to look at.
+    Lenient: if a detail is missing, the hint only says which repository to look at.
     """
     try:
         payload = json.loads(body)
@@ -123,7 +123,7 @@ def _pull(repository: str, payload: dict[str, Any]) -> Hint | None:
 
 
 def _comment(repository: str, payload: dict[str, Any]) -> Hint | None:
-    """A new comment that speaks to us; one that is edited into a command is not heeded."""
+    """A new comment with a command. Comments edited into a command are ignored."""
     body = _text(payload, "comment", "body", longest=LONGEST_BODY)
     if payload.get("action") != "created" or not is_command(body):
         return None
@@ -172,7 +172,7 @@ def _at(payload: object, *path: str) -> object:
 
 
 def _text(payload: object, *path: str, longest: int = LONGEST_NAME) -> str:
-    """The text there, fit for the store: bounded, and without half a character."""
+    """The text at `path`, fit for the store: bounded, and without unpaired surrogates."""
     found = _at(payload, *path)
     if not isinstance(found, str):
         return ""

@@ -1,0 +1,1 @@
+"""PURE. The machines: state, observation, messages and time in, a decision out."""

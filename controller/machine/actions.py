@@ -11,15 +11,26 @@ from specs.model import NotifyEvent
 
 
 class StartAttempt(Action):
+    """Start an attempt at a step or a gate, unless it was started before."""
+
     type: Literal["start_attempt"] = "start_attempt"
     lane: ClassVar[str] = "attempts"
     attempt: Attempt
 
 
 class CancelAttempt(Action):
+    """End an attempt and all its processes."""
+
     type: Literal["cancel_attempt"] = "cancel_attempt"
     lane: ClassVar[str] = "attempts"
     attempt: str
+
+
+ReportState = Literal[
+    "running", "passed", "failed", "stopped", "cancelled", "skipped", "invalid", "held", "accepted"
+]
+"""`skipped`: nothing to run. `held`: waits until somebody who may do so approves the commit or
+accepts the rules that it loosens. `accepted`: somebody has, and nothing is judged."""
 
 
 class ReportCommit(Action):
@@ -30,17 +41,7 @@ class ReportCommit(Action):
     repository: str
     commit: str
     pipeline: str
-    state: Literal[
-        "running",
-        "passed",
-        "failed",
-        "stopped",
-        "cancelled",
-        "skipped",
-        "invalid",
-        "held",
-        "accepted",
-    ]
+    state: ReportState
     title: str
     """The verdict in a line."""
     scope: str = ""
@@ -257,7 +258,7 @@ class Deploy(Action):
 class RunSmoke(Action):
     """Ask the candidate, past the router, what the spec's smoke requests ask.
 
-    The outcome is a message `smoke_done` with the report.
+    The outcome is `SmokeDone` with the report.
     """
 
     type: Literal["run_smoke"] = "run_smoke"
@@ -272,7 +273,7 @@ class RunSmoke(Action):
 class StartBatch(Action):
     """Start a version's batch command, on its datasets as they are then.
 
-    The outcome is a message `batch_started` with the attempt.
+    The outcome is `BatchStarted` with the attempt.
     """
 
     type: Literal["start_batch"] = "start_batch"
@@ -286,10 +287,10 @@ class StartBatch(Action):
 
 
 class WriteEnvironment(Action):
-    """Commit what an environment runs. The outcome is `environment_written` with the commit.
+    """Commit what an environment runs. The outcome is `EnvironmentWritten`.
 
     When a commit of somebody else touched the file after `seen`, nothing is written and the
-    outcome is `environment_moved`: the wish is looked at first.
+    outcome is `EnvironmentMoved`: that commit is looked at first.
     """
 
     type: Literal["write_environment"] = "write_environment"
@@ -306,7 +307,7 @@ class WriteEnvironment(Action):
 class Propose(Action):
     """Open a pull request that releases a version, or bring the one that is open up to date.
 
-    The outcome is `proposed` with its number and address.
+    The outcome is `ReleaseProposed` with its number and address.
     """
 
     type: Literal["propose"] = "propose"

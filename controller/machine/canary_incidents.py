@@ -3,6 +3,7 @@
 from controller.machine.actions import Background, Incident
 from controller.machine.incidents import look_up
 from controller.machine.pipelines.version import Ref
+from specs.figures import duration
 
 
 def undecidable(
@@ -45,9 +46,9 @@ def unwatched(
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: nobody watched the canary v{version.version} in {environment}",
-        what=f"For {limit:g} s the router had no word from a controller that can save, so it sent "
-        f"all requests to stable. The controller is back and judges {version} by what it answered "
-        "before; unless that is worse than stable, it gets its share again.",
+        what=f"For {duration(limit)} the router had no word from a controller that can save, so it "
+        f"sent all requests to stable. The controller is back and judges {version} by what it "
+        "answered before; unless that is worse than stable, it gets its share again.",
         now=now,
         commands=(
             *look_up(place, background.rollout, version),

@@ -68,7 +68,7 @@ class Message(Value):
     """Base of what one object, a source or a person tells another; `messages.py` has them all."""
 
     addressees: ClassVar[frozenset[str]] = frozenset()
-    """The kinds of objects whose machines handle it."""
+    """The kinds of objects whose machines handle it; empty: every kind."""
     type: str
     """Names the class in the store."""
 

@@ -138,9 +138,8 @@ class StartRun(Message):
 
 
 class ActionFailed(Message):
-    """To the owner of an action: it needs a person, and is not tried again."""
+    """To the owner of an action, of any kind: it needs a person, and is not tried again."""
 
-    addressees = _RUN | _ENVIRONMENT
     type: Literal["action_failed"] = "action_failed"
     action: SerializeAsAny[Action]
     reason: str
@@ -157,7 +156,7 @@ class ActionFailed(Message):
         return parsed(known[name], dict(given))
 
 
-class Release(Message):
+class ReleaseRequested(Message):
     """To an environment: a version passed and may be released."""
 
     addressees = _ENVIRONMENT

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from controller.machine.actions import Incident
 from controller.machine.building import DecisionBuilder
 from controller.machine.core import Decision, InboxMessage, Message, Value
-from controller.machine.messages import Recovered, Stalled
+from controller.machine.messages import ActionFailed, Recovered, Stalled
 from specs.model import Notification
 
 LOOK = 3600.0
@@ -78,9 +78,17 @@ def _recovered(
     return stall
 
 
+def _action_failed(
+    stall: Stall, _message: ActionFailed, _observed: ObservedStall, _out: DecisionBuilder
+) -> Stall:
+    """A notification that nobody gets: the log has said why, and nothing changes."""
+    return stall
+
+
 HANDLERS: Mapping[type[Message], Callable[[Stall, Any, ObservedStall, DecisionBuilder], Stall]] = {
     Stalled: _stalled,
     Recovered: _recovered,
+    ActionFailed: _action_failed,
 }
 """Every class of messages that a stall handles."""
 

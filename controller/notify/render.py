@@ -8,7 +8,7 @@ from typing import Any, Literal
 from controller.machine.actions import Background, Incident, Moment, SignalEvidence
 from controller.notify.protocol import Status
 from specs.digests import short
-from validators.figures import clip, number
+from specs.figures import clip, number
 
 LONGEST_SUBJECT = 120
 Level = Literal["critical", "warning", "info", "over"]

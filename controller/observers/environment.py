@@ -21,15 +21,15 @@ from controller.machine.environments.environment import (
 from controller.machine.environments.file import path_of
 from controller.machine.environments.job import ObservedJob
 from controller.machine.environments.warm import reads_traffic
-from controller.machine.messages import BranchMoved, Release, Retry, Rollback
+from controller.machine.messages import BranchMoved, ReleaseRequested, Retry, Rollback
 from controller.machine.pipelines.version import ModelVersion
 from controller.observers.batches import BatchObserver, due
 from controller.observers.past import Pasts
 from controller.store.versions import Versions
 from deployers.protocol import Deployed, Deployer, Traffic
 from specs.failures import Failure, Ignore, NeedsHuman, TryAgain
+from specs.figures import clip
 from specs.model import Notification
-from validators.figures import clip
 
 ASKED = 5.0
 """Seconds in which a remote says where its branch is; without its word the branch is as it was."""
@@ -253,8 +253,8 @@ class EnvironmentObserver:
         among it are the errors of canaries before it.
         """
         page = await self._deployer.traffic(place, None, 0)
-        exchanges, full = [*page.exchanges], len(page.exchanges)
-        while full and len(page.exchanges) == full:  # a shorter page is the last
+        exchanges = [*page.exchanges]
+        while page.more:
             page = await self._deployer.traffic(place, page.epoch, page.next)
             exchanges += page.exchanges
         return page.model_copy(update={"exchanges": tuple(exchanges)})
@@ -299,7 +299,7 @@ def by_clock(traffic: Traffic, now: float) -> Traffic:
 
 def _repository(inbox: Sequence[InboxMessage]) -> str:
     for each in inbox:
-        if isinstance(each.message, (Release, BranchMoved)):
+        if isinstance(each.message, (ReleaseRequested, BranchMoved)):
             return each.message.repository
     raise Ignore("nothing was released there yet")
 
@@ -311,7 +311,7 @@ def _numbers(
     numbers: set[int | None] = set()
     for each in inbox:
         match each.message:
-            case Release() | Retry():
+            case ReleaseRequested() | Retry():
                 numbers.add(each.message.version)
             case Rollback():
                 numbers.add(each.message.to)

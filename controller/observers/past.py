@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from controller.artifacts import Artifacts
-from controller.git.environments import Environments, Saying, is_ours, rollout_of
+from controller.git.environments import Environments, FileRevision, is_ours, rollout_of
 from controller.git.repositories import Repositories
 from controller.machine.environments.environment import REMEMBERED, PastReleases, named
 from controller.machine.environments.file import NamedModel
@@ -44,7 +44,7 @@ class Pasts:
         ours = [one for one in said if one.file is not None and is_ours(one.commit)]
         if not ours or ours[0].file is None:
             return None
-        first: dict[Ref, Saying] = {}
+        first: dict[Ref, FileRevision] = {}
         for one in ours:
             ref = named(one.file)
             if ref is not None:
@@ -68,7 +68,7 @@ class Pasts:
         )
 
     async def _version(
-        self, repository: str, pipeline: str, ref: Ref, said: Saying
+        self, repository: str, pipeline: str, ref: Ref, said: FileRevision
     ) -> ModelVersion:
         """The version, from the state or made again. Raises `NeedsHuman` saying what it lacks."""
         known = await self._versions.get(pipeline, ref.version)

@@ -27,8 +27,8 @@ from controller.machine.repositories.pull import Pull
 from controller.machine.repositories.repository import ENVIRONMENTS
 from controller.machine.runs.exam import lacks
 from controller.machine.runs.run import Run
-from controller.queries.asking import QueryVersions as Questions
-from controller.sources.watch import Watcher, Wish
+from controller.queries.polling import QueryVersions as Questions
+from controller.sources.watch import Watcher, WatchRequest
 from controller.store.protocol import Store
 from controller.store.versions import Versions
 from specs.datasets import Query
@@ -146,7 +146,7 @@ class PipelineObserver:
     async def _follow(self, name: str, head: Code | None, scheduled: float | None) -> None:
         """See to it that the sources watch what the spec asks for."""
         if head is None:
-            self._watch.follow(name, Wish(), scheduled)
+            self._watch.follow(name, WatchRequest(), scheduled)
             return
         if head.spec is None:
             return  # what the spec asked for before it was broken
@@ -162,7 +162,7 @@ class PipelineObserver:
                 root = base_folder(uri, top, head.source.folder)
                 folders.append(place_of(uri, root).folder)
         asked = any(dataset.query is not None for dataset in watched)
-        wish = Wish(tuple(folders), remote, head.spec.triggers.schedule, asked)
+        wish = WatchRequest(tuple(folders), remote, head.spec.triggers.schedule, asked)
         self._watch.follow(name, wish, scheduled)
 
     async def _top(self, code: Code) -> Path:

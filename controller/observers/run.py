@@ -36,8 +36,8 @@ class RunObserver:
     async def observe(
         self, key: Key, state: Run | None, inbox: Sequence[InboxMessage]
     ) -> ObservedRun:
-        graph = await self.graph(key.name)
         run = state or machine.begin(inbox)
+        graph = await self.graph(key.name)
         if run.cancelled is not None or any(isinstance(x.message, CancelRun) for x in inbox):
             # Nothing that may be away is asked: it ends at once, whatever it waits for.
             self._endings.forget(run.id)

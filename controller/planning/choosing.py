@@ -1,4 +1,4 @@
-"""Which spec is meant where a folder may have several."""
+"""Chooses the spec to use in a folder that may have several."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,36 +8,36 @@ from specs.failures import NeedsHuman
 from specs.model import SPEC_FILE, is_spec_file, misnamed, spec_order
 
 MOST_NAMED = 10
-"""Specs that are offered where there is none."""
+"""Specs that are listed if the folder has none."""
 
 
 class SpecArgument(NamedTuple):
-    """What somebody named: a folder, or a spec of it."""
+    """What somebody named on the command line: a folder, or one of its specs."""
 
     folder: Path
     file: str | None
-    """The spec's name there; None: whichever it has."""
+    """The spec's file name; None for the folder's only one."""
     command: str
-    """What is said to name another: `headgate plan`."""
+    """The command to suggest in messages: `headgate plan`."""
 
 
 def spec_argument(path: Path, spec: str | None, command: str) -> SpecArgument:
-    """What is meant by a path and the name of a spec. A path of any other file stands for its
-    folder. Raises NeedsHuman for a name that no spec has."""
+    """The folder and spec that a path and a spec's file name refer to. The path of any other file
+    stands for its folder. Raises NeedsHuman for a name that is not a spec's."""
     folder = path if path.is_dir() else path.parent
     if spec is None:
         named = None if path.is_dir() or not is_spec_file(path.name) else path.name
         return SpecArgument(folder, named, command)
     if not is_spec_file(spec):
         raise NeedsHuman(
-            f"{spec} is no name of a spec: {SPEC_FILE}, or ml-pipeline.NAME.yaml of a folder with "
-            "several; the folder goes before it"
+            f"{spec} is not the file name of a spec: expected {SPEC_FILE}, or "
+            "ml-pipeline.NAME.yaml in a folder with several; pass the folder as the argument"
         )
     return SpecArgument(folder, spec, command)
 
 
 def specs_in(folder: Path) -> list[str]:
-    """The names of the specs that are in a folder now."""
+    """The file names of the specs in a folder."""
     names = (path.name for path in folder.iterdir() if path.is_file())
     return sorted(filter(is_spec_file, names), key=spec_order)
 
@@ -45,9 +45,11 @@ def specs_in(folder: Path) -> list[str]:
 def choose(
     asked: SpecArgument, names: Sequence[str], elsewhere: Sequence[str] = (), where: str = ""
 ) -> str:
-    """The spec that is meant of those in the folder, where `where` says at which commit. Raises
-    NeedsHuman: without one it says which there are `elsewhere` in the repository, or what writes
-    one, and of several how one is named."""
+    """The name of the spec to use, out of those in the folder; `where` says at which commit.
+
+    Raises NeedsHuman if there is none, naming the specs `elsewhere` in the repository or the
+    command that writes one, and if there are several, naming the command for each.
+    """
     folder = asked.folder
     if asked.file is not None and asked.file in names:
         return asked.file
@@ -55,17 +57,17 @@ def choose(
         return names[0]
     if not names:
         wanted = asked.file or SPEC_FILE
-        mend = _written(folder) or _named(asked.command, elsewhere)
-        mend = mend or "`headgate init` writes one"
-        raise NeedsHuman(f"there is no {wanted} in {folder}{where}; {mend}")
+        fix = _misnamed(folder) or _listed(asked.command, elsewhere)
+        fix = fix or "`headgate init` writes one"
+        raise NeedsHuman(f"there is no {wanted} in {folder}{where}; {fix}")
     lines = "".join(f"\n  {asked.command} {folder / name}" for name in names)
     if asked.file is not None:
         raise NeedsHuman(f"there is no {asked.file} in {folder}{where}; there is:{lines}")
     raise NeedsHuman(f"{folder} has {len(names)} specs{where}; name one of them:{lines}")
 
 
-def _named(command: str, paths: Sequence[str]) -> str:
-    """How the specs at these paths are named; nothing without any."""
+def _listed(command: str, paths: Sequence[str]) -> str:
+    """The command for each of these specs; empty if there are none."""
     if not paths:
         return ""
     lines = "".join(f"\n  {command} {path}" for path in paths[:MOST_NAMED])
@@ -73,10 +75,10 @@ def _named(command: str, paths: Sequence[str]) -> str:
     return f"the repository has:{lines}{more}"
 
 
-def _written(folder: Path) -> str:
-    """What makes a spec of a file there: its right name; nothing without such a file."""
+def _misnamed(folder: Path) -> str:
+    """How to rename a file whose name is almost a spec's; empty if there is none."""
     for path in sorted(folder.iterdir()):
         right = misnamed(path.name)
         if right is not None:
-            return f"{path.name} is not read, as specs are called: rename it to {right}"
+            return f"{path.name} is not the file name of a spec: rename it to {right}"
     return ""

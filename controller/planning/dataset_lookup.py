@@ -1,4 +1,4 @@
-"""The datasets as a plan finds them: their versions now, and what became of their objects."""
+"""Looks up the current versions of datasets for a plan, and how their objects changed."""
 
 import asyncio
 import tempfile
@@ -14,7 +14,7 @@ from controller.machine.pipelines.data import place
 from controller.machine.pipelines.objects import ObjectChanges
 from controller.machine.runs.graph import SourceTree
 from controller.planning.plans import History
-from controller.queries.asking import QueryVersions
+from controller.queries.polling import QueryVersions
 from specs.datasets import Query
 from specs.digests import ManifestEntry
 from specs.failures import Failure, NeedsHuman
@@ -22,34 +22,34 @@ from specs.model import Pipeline as Spec
 
 
 class FoundDataset(NamedTuple):
-    """A dataset as a plan finds it."""
+    """The result of looking up a dataset."""
 
     version: str | None
     problem: str | None = None
-    """Why the version is not known."""
+    """Why the version is unknown."""
     moved: ObjectChanges | None = None
-    """What became of its objects since the earlier run."""
+    """How its objects changed since the earlier run."""
 
 
 class DatasetLookup(NamedTuple):
-    """Where the versions of datasets are found."""
+    """Looks up dataset versions."""
 
     top: Path
     history: History
     stores: Stores
-    questions: QueryVersions | None
+    queries: QueryVersions | None
     home: Path | None
-    """The controller's, where the objects of former versions are known."""
+    """The controller's home folder, which has the manifests of former versions."""
 
     async def look(self, spec: Spec, name: str, source: SourceTree) -> FoundDataset:
-        """The version that a run would pin, listed here or else what the controller last saw; or
-        why it is not known."""
+        """The version that a run would pin: listed here or, failing that, the last one that the
+        controller saw; or why it is unknown."""
         dataset = spec.datasets[name]
         if not dataset.is_versioned:
-            return FoundDataset(None, "what a run takes is its version")
+            return FoundDataset(None, "its version is set by the run that fetches it")
         try:
             if dataset.query is not None:
-                return FoundDataset(await self._asked(dataset.query))
+                return FoundDataset(await self._queried(dataset.query))
             found = await self._listed(name, dataset.uri or "", source)
             if found is not None:
                 return found
@@ -65,7 +65,7 @@ class DatasetLookup(NamedTuple):
     async def _listed(self, name: str, uri: str, source: SourceTree) -> FoundDataset | None:
         root = base_folder(uri, self.top, source.folder)
         with tempfile.TemporaryDirectory(prefix="headgate-plan-") as scratch:
-            # A plan does not wait for files to settle; one that changes meanwhile is left out.
+            # A plan does not wait for files to settle; files that change meanwhile are left out.
             catalog = Catalog(Path(scratch), self.stores, wall=lambda: 0.0)
             manifest = (await catalog.list(uri, repository=root)).manifest
             if not len(manifest):
@@ -85,17 +85,17 @@ class DatasetLookup(NamedTuple):
             return None
         try:
             before = await Catalog(self.home / DATASETS, self.stores).manifest(uri, was)
-        except NeedsHuman:  # it is forgotten
+        except NeedsHuman:  # no longer known
             return None
         folder = None if is_remote(uri) else place_of(uri, root).folder
         return await asyncio.to_thread(differ, uri, before, now, folder, self.stores)
 
-    async def _asked(self, query: Query) -> str:
-        """The version of a query's rows. Raises Failure."""
-        if self.questions is None:
-            raise NeedsHuman("the database was not asked")
+    async def _queried(self, query: Query) -> str:
+        """The version of the result of a query. Raises Failure."""
+        if self.queries is None:
+            raise NeedsHuman("the database was not queried")
         try:
-            digest, _ = await self.questions.now(query)
+            digest, _ = await self.queries.now(query)
         except Failure as failure:
-            raise NeedsHuman(f"the database was not asked: {failure}") from None
+            raise NeedsHuman(f"the database was not queried: {failure}") from None
         return digest

@@ -1,4 +1,4 @@
-"""Gathers what a plan is made of: the files of a commit or work tree, datasets, the last run."""
+"""Gathers the inputs of a plan: the files of a commit or work tree, datasets, the last run."""
 
 import os
 import re
@@ -12,14 +12,20 @@ from typing import NamedTuple
 
 from controller.buckets.stores import Stores
 from controller.git.lfs import is_installed
-from controller.git.links import LONGEST_TEXT, followed, parse_texts, short_enough, texts_wanted
+from controller.git.links import (
+    MAX_LINK,
+    parse_texts,
+    short_enough,
+    texts_wanted,
+    with_link_targets,
+)
 from controller.git.pointers import (
-    LONGEST_ATTRIBUTES,
-    LONGEST_POINTER,
-    absent,
+    MAX_ATTRIBUTES,
+    MAX_POINTER,
     attributes_wanted,
     blobs_wanted,
-    marked,
+    explain_absent,
+    mark_pointers,
     pointers,
     uses_lfs,
 )
@@ -38,7 +44,7 @@ from controller.machine.runs.plan import Plan
 from controller.planning.choosing import SpecArgument, choose, specs_in
 from controller.planning.dataset_lookup import DatasetLookup
 from controller.planning.plans import Cache, History, PolicyChange, history_of, plan_of
-from controller.queries.asking import QueryVersions
+from controller.queries.polling import QueryVersions
 from controller.store.versions import Versions
 from specs.failures import NeedsHuman
 from specs.lint.check import check
@@ -50,33 +56,33 @@ from specs.model import Pipeline as Spec
 WORK_TREE = "the work tree"
 _LIST = ("ls-tree", "-r", "-z", "--full-tree")
 LOOK_BACK = 200
-"""Commits that changed a spec, among which the last rules of a pipeline that is gone are sought."""
+"""How many commits that changed a spec are searched for the last rules of a removed pipeline."""
 
 
 class Checkout(NamedTuple):
-    """A spec's folder in somebody's clone."""
+    """A spec in somebody's clone."""
 
     top: Path
     folder: str
-    """Of the spec, in the repository; `` for its top."""
+    """The spec's folder in the repository; empty for its root."""
     file: str = SPEC_FILE
-    """The spec's name in that folder."""
+    """The spec's file name in that folder."""
 
     @property
     def here(self) -> Path:
-        """The folder."""
+        """The path of the spec's folder."""
         return self.top / self.folder if self.folder else self.top
 
 
 def checkout_of(path: Path) -> Checkout:
-    """The clone that a spec's folder is in. Raises NeedsHuman outside of one."""
+    """The clone that contains a spec's folder. Raises NeedsHuman if there is none."""
     top = Path(_git(path, "rev-parse", "--show-toplevel").decode().strip())
     folder = path.resolve().relative_to(top.resolve()).as_posix()
     return Checkout(top, "" if folder == "." else folder)
 
 
 def top_of(folder: Path) -> Path | None:
-    """The clone that a folder is in; None outside of any."""
+    """The root of the clone that contains a folder; None if there is none."""
     try:
         return checkout_of(folder).top.resolve()
     except NeedsHuman:
@@ -84,10 +90,10 @@ def top_of(folder: Path) -> Path | None:
 
 
 def work_tree(checkout: Checkout) -> dict[str, str]:
-    """The files as a commit of the work tree would hold them, by the same ids as `Mirror.files`.
+    """The files that a commit of the work tree would have, with the same ids as `Mirror.files`.
 
-    git itself says it, with its filters and ignore rules, on a copy of the index and with a place
-    of its own for new objects: nothing in the clone changes.
+    git itself computes them, with its filters and ignore rules, on a copy of the index and with a
+    separate folder for new objects, so nothing in the clone changes.
     """
     own = Path(_git(checkout.top, "rev-parse", "--absolute-git-dir").decode().strip())
     objects = git_folder(checkout) / "objects"
@@ -95,7 +101,7 @@ def work_tree(checkout: Checkout) -> dict[str, str]:
         index, fresh = Path(scratch) / "index", Path(scratch) / "objects"
         fresh.mkdir()
         if (own / "index").exists():
-            # With its time: git distrusts, and reads, files that are no older than their index.
+            # Keep its time: git re-reads files that are not older than their index.
             shutil.copy2(own / "index", index)
         extra = {
             "GIT_INDEX_FILE": str(index),
@@ -108,37 +114,39 @@ def work_tree(checkout: Checkout) -> dict[str, str]:
 
 
 def git_folder(checkout: Checkout) -> Path:
-    """The folder with the clone's objects, which its work trees share."""
+    """The clone's git folder, which all its work trees share."""
     shared = _git(checkout.top, "rev-parse", "--git-common-dir").decode().strip()
     return (checkout.top / shared).resolve()
 
 
 def about(checkout: Checkout, commit: str) -> tuple[str, str]:
-    """The branch that is checked out (`HEAD` where none is), and the commit's subject."""
+    """The branch that is checked out (`HEAD` if detached), and the commit's subject."""
     branch = _git(checkout.top, "rev-parse", "--abbrev-ref", "HEAD")
     subject = _git(checkout.top, "log", "-1", "--format=%s", commit, "--")
     return branch.decode().strip(), subject.decode("utf-8", "replace").strip()
 
 
 def files_at(checkout: Checkout, commit: str) -> dict[str, str]:
-    """The files of a commit, as `Mirror.files` has them."""
+    """The files of a commit, as from `Mirror.files`."""
     return _files(checkout, commit, {})
 
 
 def tracked(checkout: Checkout) -> dict[str, str]:
-    """The files of the index: what git knows of the work tree, as it was last added."""
+    """The files in git's index: the work tree as it was last added."""
     listed = _git(checkout.top, "ls-files", "--stage", "-z")
     as_tree = re.sub(rb"(\d{6}) (\w+) \d\t([^\0]*\0)", rb"\1 blob \2\t\3", listed)
-    return _told(checkout, parse_tree(as_tree), {})
+    return _resolved(checkout, parse_tree(as_tree), {})
 
 
 def _files(checkout: Checkout, tree: str, extra: Mapping[str, str]) -> dict[str, str]:
     files = parse_tree(_git(checkout.top, *_LIST, tree, extra=extra))
-    return _told(checkout, files, extra)
+    return _resolved(checkout, files, extra)
 
 
-def _told(checkout: Checkout, files: dict[str, str], extra: Mapping[str, str]) -> dict[str, str]:
-    """With what Git LFS keeps marked, and links with what they lead to."""
+def _resolved(
+    checkout: Checkout, files: dict[str, str], extra: Mapping[str, str]
+) -> dict[str, str]:
+    """The files with Git LFS content marked and symbolic links followed."""
 
     def texts(wanted: Sequence[str], most: int) -> dict[str, str]:
         if not wanted:
@@ -148,25 +156,26 @@ def _told(checkout: Checkout, files: dict[str, str], extra: Mapping[str, str]) -
         small = "\n".join(short_enough(about, most)).encode()
         return parse_texts(_git(checkout.top, "cat-file", "--batch", extra=extra, stdin=small))
 
-    if uses_lfs(texts(attributes_wanted(files), LONGEST_ATTRIBUTES).values()):
-        files = marked(files, texts(blobs_wanted(files), LONGEST_POINTER))
-    return followed(files, texts(texts_wanted(files), LONGEST_TEXT))
+    if uses_lfs(texts(attributes_wanted(files), MAX_ATTRIBUTES).values()):
+        files = mark_pointers(files, texts(blobs_wanted(files), MAX_POINTER))
+    return with_link_targets(files, texts(texts_wanted(files), MAX_LINK))
 
 
 def commit_of(checkout: Checkout, revision: str) -> str:
-    """The full id of a revision. Raises NeedsHuman for an unknown one."""
+    """The full commit id of a revision. Raises NeedsHuman for an unknown one."""
     name = f"{revision}^{{commit}}"
     try:
         out = _git(checkout.top, "rev-parse", "--verify", "--end-of-options", name)
     except NeedsHuman:
         raise NeedsHuman(
-            f"there is no commit {revision!r} here; fetch it, or name another"
+            f"there is no commit {revision!r} here; fetch it, or choose another"
         ) from None
     return out.decode().strip()
 
 
 def default_base(checkout: Checkout) -> str | None:
-    """What a plan is compared with: where the remote's default branch was left, or HEAD."""
+    """The commit that a plan is compared with: the fork point from the remote's default branch, or
+    HEAD."""
     for revision in ("origin/HEAD", "origin/main", "origin/master"):
         try:
             upstream = commit_of(checkout, revision)
@@ -180,7 +189,7 @@ def default_base(checkout: Checkout) -> str | None:
 
 
 def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> LoadedSpec | None:
-    """The spec at a commit, checked; None where there is none."""
+    """The spec at a commit, checked; None if there is none."""
     source = source_of(checkout, "", commit, files)
     if source.path not in files:
         return None
@@ -191,7 +200,7 @@ def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> Loaded
 def source_of(
     checkout: Checkout, repository: str, commit: str, files: Mapping[str, str]
 ) -> SourceTree:
-    """The code at a commit, or of the work tree, as the checkout's spec has it."""
+    """The source tree of the checkout's spec at a commit or in the work tree."""
     return SourceTree(
         repository=repository,
         commit=commit,
@@ -209,7 +218,7 @@ def specs_among(checkout: Checkout, files: Mapping[str, str]) -> list[str]:
 
 
 def specs_of(checkout: Checkout, files: Iterable[str]) -> list[str]:
-    """The paths of all specs of the repository, as one names them from here."""
+    """The paths of all specs of the repository, relative to the current folder if inside it."""
     paths = [checkout.top / path for path in sorted(filter(_is_spec, files), key=spec_order)]
     inside = Path.cwd().is_relative_to(checkout.top)
     return [os.path.relpath(path) if inside else str(path) for path in paths]
@@ -218,7 +227,7 @@ def specs_of(checkout: Checkout, files: Iterable[str]) -> list[str]:
 def with_project(
     checkout: Checkout, loaded: LoadedSpec, source: SourceTree
 ) -> tuple[LoadedSpec, SourceTree]:
-    """The spec and its source with what its environment is at that commit, or in the work tree."""
+    """The spec and its source with their Python project, at that commit or in the work tree."""
 
     def read(path: str) -> bytes | None:
         if source.commit != WORK_TREE:
@@ -233,8 +242,8 @@ def with_project(
 
 
 def tracked_from(folder: Path, top: Path | None = None) -> SourceTree:
-    """What git has of the work tree that a folder is in, as a spec there sees it; nothing outside
-    of one, where `top` or else the folder itself is taken for the top."""
+    """The tracked files of the clone that contains a folder, as a spec there sees them. Outside of
+    a clone there are none, and `top` or else the folder itself counts as the root."""
     try:
         checkout = checkout_of(folder)
         files = tracked(checkout)
@@ -254,16 +263,18 @@ def check_at(
     files: Collection[str] | None = None,
     top: Path | None = None,
 ) -> LoadedSpec:
-    """A spec, checked against what git has, and against the `files` that are there as the spec
-    sees them, if these are others. `top` is where the clone is."""
+    """A spec, checked against the files in git, or against `files` if given. `top` is the root of
+    the clone."""
     seen = source.seen
     there = seen.keys() if files is None else files
     kept, clone = pointers(seen), str(top.resolve()) if top is not None else ""
-    return check(content, file, there, absent(seen, is_installed()), kept, source.folder, clone)
+    return check(
+        content, file, there, explain_absent(seen, is_installed()), kept, source.folder, clone
+    )
 
 
 def _read(checkout: Checkout, commit: str, path: str) -> bytes | None:
-    """A file at a commit, through links that stay inside, as `Mirror.read` has it."""
+    """A file at a commit, following symbolic links in the repository, as `Mirror.read` does."""
     asked = f"{commit}:{path}\n".encode("utf-8", "surrogateescape")
     out = _git(checkout.top, "cat-file", "--batch", "--follow-symlinks", stdin=asked)
     about, _, rest = out.partition(b"\n")
@@ -281,15 +292,14 @@ async def plan(
     cache: Cache | None = None,
     stores: Stores | None = None,
     home: Path | None = None,
-    questions: QueryVersions | None = None,
+    queries: QueryVersions | None = None,
 ) -> Plan:
-    """What a run of `spec` at `source` would do, as a pull request against `rules` if they are
-    given. `top` is where the repository's files are; `stores`, how object stores are reached, and
-    `questions`, how databases are; `home` is the controller's, where the objects of former versions
-    are known.
+    """What a run of `spec` at `source` would do, as a pull request against `rules` if given.
 
-    Without a cache everything runs, and says that there is nothing to compare with. Raises what
-    `plan_of` raises.
+    `top` is the root of the repository's files; `stores` gives access to object stores and
+    `queries` to databases; `home` is the controller's home folder, which has the manifests of
+    former versions. Without a cache every step runs, and there is nothing to compare with. Raises
+    what `plan_of` raises.
     """
     store = cache.store if cache else None
     name = spec.metadata.name
@@ -300,7 +310,7 @@ async def plan(
     versions: dict[str, str] = {}
     problems: dict[str, str] = {}
     moved: dict[str, ObjectChanges] = {}
-    lookup = DatasetLookup(top, history, stores or Stores(), questions, home)
+    lookup = DatasetLookup(top, history, stores or Stores(), queries, home)
     for dataset in spec.datasets:
         found = await lookup.look(spec, dataset, source)
         versions |= {dataset: found.version} if found.version else {}
@@ -329,8 +339,8 @@ async def plan(
 
 
 def _lacking(spec: Spec, source: SourceTree, rules: Rules) -> dict[str, str]:
-    """Data of the base that is in the repository is not laid out for a plan."""
-    why = f"it is in the repository at {rules.source.commit[:12]}; a run looks at it there"
+    """Why the base's data in the repository is unknown to a plan, which does not check it out."""
+    why = f"it is in the repository at {rules.source.commit[:12]}, where only a run reads it"
     names = lacks(spec, source, rules)
     uris = {name: rules.spec.datasets[name].uri or "://" for name in names}
     return {n: why for n, uri in uris.items() if in_repository(rules.source, uri) is not None}
@@ -339,9 +349,9 @@ def _lacking(spec: Spec, source: SourceTree, rules: Rules) -> dict[str, str]:
 def _notes(history: History | None, rules: Rules | None) -> Iterator[str]:
     if rules is not None:
         base = rules.source.commit[:12]
-        yield f"it is judged as a pull request is, by the gates of its base {base}"
+        yield f"it is judged like a pull request, by the gates of its base {base}"
     if history is None:
-        yield "no controller's state is at hand, so nothing is taken as cached"
+        yield "no controller state was found, so nothing counts as cached"
     elif history.state is None:
         yield "the controller has not seen this pipeline yet"
 
@@ -349,7 +359,7 @@ def _notes(history: History | None, rules: Rules | None) -> Iterator[str]:
 def _git(
     folder: Path, *arguments: str, extra: Mapping[str, str] | None = None, stdin: bytes = b""
 ) -> bytes:
-    """git in somebody's clone, with their own configuration. Raises NeedsHuman."""
+    """Run git in somebody's clone, with their own configuration. Raises NeedsHuman."""
     command: Sequence[str] = ("git", "-c", "core.quotePath=false", *arguments)
     try:
         done = subprocess.run(
@@ -365,29 +375,28 @@ def _git(
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         if any("not a git repository" in line for line in said):
-            raise NeedsHuman(f"{folder} is in no git repository; `git init` makes it one")
+            raise NeedsHuman(f"{folder} is not in a git repository; `git init` creates one")
         if any("git-lfs" in line and "not found" in line for line in said):
             raise NeedsHuman(
-                "the git configuration here hands files to Git LFS, and git-lfs is not on PATH: "
-                "install it"
+                "the git configuration here uses Git LFS, and git-lfs is not on PATH: install it"
             )
         raise NeedsHuman(f"git {arguments[0]}: {said[-1] if said else 'failed'}")
     return done.stdout
 
 
 class Gathered(NamedTuple):
-    """What is planned, and the rules that it is compared with."""
+    """What is to be planned, and the rules that it is compared with."""
 
     checkout: Checkout
     source: SourceTree
     loaded: LoadedSpec
     policy: PolicyChange
     rules: Rules | None
-    """Of the base; None without one, or if nothing differs from it."""
+    """The rules of the base; None without a base, or if nothing differs from it."""
 
 
 def gather(meant: SpecArgument, revision: str | None, base: str | None) -> Gathered:
-    """The spec of the work tree or of a revision, compared with that of `base`."""
+    """The spec in the work tree or at a revision, compared with that of `base`."""
     checkout = checkout_of(meant.folder)
     commit = commit_of(checkout, revision) if revision else None
     files = files_at(checkout, commit) if commit else work_tree(checkout)
@@ -399,7 +408,7 @@ def gather(meant: SpecArgument, revision: str | None, base: str | None) -> Gathe
     else:
         file = meant.folder / checkout.file
         loaded = check_at(file.read_bytes(), str(file), source, top=checkout.top)
-    assert loaded is not None, "it is one of those that are there"
+    assert loaded is not None, "choose returns an existing spec"
     loaded, source = with_project(checkout, loaded, source)
     other = commit_of(checkout, base) if base else default_base(checkout)
     name = loaded.pipeline.metadata.name if loaded.pipeline else None
@@ -416,14 +425,14 @@ def gather(meant: SpecArgument, revision: str | None, base: str | None) -> Gathe
 
 
 def _own_files(spec: Spec, source: SourceTree) -> dict[str, str]:
-    """What a spec may read, but for the specs of others in its folder."""
+    """The files that a spec may read, without other specs in its folder."""
     files = with_outside(spec, source).items()
     return {path: of for path, of in files if path == source.file or not is_spec_file(path)}
 
 
 def policy_of(checkout: Checkout, mine: Rules, head: str, rules: Rules, base: str) -> PolicyChange:
-    """What `mine`, of the commit `head` or of a work tree on it, itself changes of the rules of the
-    commit `base`."""
+    """How `mine`, at the commit `head` or in a work tree on it, changes the rules of the commit
+    `base`; without what only the base has changed."""
     found = _changes(checkout, rules, mine)
     own = of_its_own(found, _since(checkout, base, head, mine))
     return PolicyChange(rules.source.commit, own, spec=rules.source.path)
@@ -432,8 +441,8 @@ def policy_of(checkout: Checkout, mine: Rules, head: str, rules: Rules, base: st
 def rules_at(
     checkout: Checkout, base: str, name: str, branch: str = "", repository: str = ""
 ) -> Rules | None:
-    """The rules of the pipeline of that name on a branch whose head is `base`: of its valid spec
-    there, wherever it is, else of the last one that it had; None where it never had any."""
+    """The rules of the pipeline `name` on a branch with the head `base`: those of its valid spec
+    there, at any path, or else of its last valid one; None if it never had any."""
     touching = _git(
         checkout.top,
         *("log", f"-{LOOK_BACK}", "--first-parent", "-m", "--no-renames", "--format=%H %P", base),
@@ -441,7 +450,7 @@ def rules_at(
     )
     commits = [base]
     for line in touching.decode().splitlines():
-        commits += line.split()[1:2]  # as it was before that change
+        commits += line.split()[1:2]  # the state before that change
     for commit in dict.fromkeys(commits):
         files = files_at(checkout, commit)
         for path in sorted(filter(_is_spec, files), key=spec_order):
@@ -463,14 +472,14 @@ def _is_spec(path: str) -> bool:
 
 
 def _since(checkout: Checkout, base: str, head: str, mine: Rules) -> list[tuple[RuleChange, ...]]:
-    """How the rules differ from those where `head` left `base`; nothing where they have no past in
-    common, or there were none."""
+    """How the rules differ from those at the fork points of `head` and `base`; nothing if they have
+    no common history or there were no rules."""
     name, found = mine.spec.metadata.name, []
     try:
-        parted = _git(checkout.top, "merge-base", "--all", base, head).decode().split()
+        fork_points = _git(checkout.top, "merge-base", "--all", base, head).decode().split()
     except NeedsHuman:  # git fails where there is none
         return []
-    for commit in parted:
+    for commit in fork_points:
         there = rules_at(checkout, commit, name)
         if there is None or there.source.commit != commit:
             return []
@@ -488,7 +497,7 @@ def _changes(checkout: Checkout, before: Rules, after: Rules) -> tuple[RuleChang
 
 
 def _text(checkout: Checkout, source: SourceTree, path: str) -> str | None:
-    """A file of a commit or of the work tree; None if it is not there or no text."""
+    """A text file of a commit or of the work tree; None if it does not exist or is not text."""
     if source.content(path) is None:
         return None
     inside = source.within(path)

@@ -34,7 +34,7 @@ from controller.machine.runs.plan import (
     unneeded,
 )
 from controller.machine.runs.run import CachedResult, Run
-from controller.planning.canary_warning import canary_warning
+from controller.planning.canary_notes import canary_notes
 from controller.store.protocol import StoreReader
 from controller.store.versions import Versions
 from specs.model import SPEC_FILE
@@ -42,11 +42,11 @@ from specs.model import Pipeline as Spec
 
 _NOTHING: Final[Mapping[str, ObjectChanges]] = {}
 HISTORY = 20
-"""Runs that are looked through for how long a node takes."""
+"""How many runs are searched for how long a node takes."""
 
 
 class History(NamedTuple):
-    """What the store knows of a pipeline."""
+    """What the store knows about a pipeline."""
 
     state: PipelineState | None = None
     earlier: Earlier | None = None
@@ -54,30 +54,30 @@ class History(NamedTuple):
 
 
 class Cache(NamedTuple):
-    """Where the results of earlier runs are."""
+    """Where to find the results of earlier runs."""
 
     store: StoreReader
     artifacts: Artifacts
     home: Path | None = None
-    """The controller's, where the routers know of production's traffic; None: nothing is said of
-    it."""
+    """The controller's home folder, where the routers keep track of traffic; None if plans do not
+    need it."""
 
 
 class PolicyChange(NamedTuple):
-    """How the rules of a spec differ from those that it would replace."""
+    """How the rules of a spec differ from those it would replace."""
 
     base: str | None = None
-    """The commit that they are compared with."""
+    """The commit whose rules they are compared with."""
     changes: tuple[RuleChange, ...] = ()
     notes: tuple[str, ...] = ()
     approvers: tuple[str, ...] = ()
-    """Who may accept the changes, as the base's spec says; none: who administers the repository."""
+    """Who may accept the changes, by the base's spec; empty: repository administrators."""
     spec: str = SPEC_FILE
-    """Where the base has its spec."""
+    """The path of the base's spec."""
 
 
 async def history_of(store: StoreReader, pipeline: str, besides: str | None = None) -> History:
-    """What is known of a pipeline. How long the run `besides` takes is not history yet."""
+    """What is known about a pipeline, without the durations of the run `besides`."""
     record = await store.get(Key("pipeline", pipeline))
     if record is None:
         return History()
@@ -90,8 +90,8 @@ async def history_of(store: StoreReader, pipeline: str, besides: str | None = No
 
 
 def _passed(state: PipelineState, runs: Sequence[Run]) -> str | None:
-    """The newest run of the default branch that passed; a state of before that was remembered has
-    it among its last runs."""
+    """The newest run of the default branch that passed. Older states do not store it, so it is then
+    looked for among the last runs."""
     if known := state.passed.get(state.default_branch):
         return known.run
     good = [run for run in runs if run.releases and run.outcome == "passed"]
@@ -126,13 +126,12 @@ async def plan_of(
     pushed: Graph | None = None,
     at: float,
 ) -> Plan:
-    """The plan of a run that begins `at` that time, whose graph and dataset versions are known.
+    """The plan of a run that starts at the time `at`, from its graph and dataset versions.
 
-    Without a `cache` everything runs. `problems` says why the version of a dataset is not known,
-    and `moved` which of its objects are not what they were. What the run `besides` has made itself
-    was not there before, so it is not called cached. `pushed` is the graph of the default branch
-    with this commit, where it may start no run; None: there is a run, whatever it finds.
-    Raises what `Artifacts.has` raises.
+    Without a `cache` every step runs. `problems` says why a dataset's version is unknown, and
+    `moved` how its objects changed. Results that the run `besides` made itself do not count as
+    cached. `pushed` is the graph of this commit on the default branch, where it may not need a run;
+    None if there is a run in any case. Raises what `Artifacts.has` raises.
     """
     earlier = history.earlier
     hits: dict[str, CachedResult | None] = {}
@@ -164,17 +163,17 @@ async def plan_of(
 
 
 async def _canary(cache: Cache | None, spec: Spec) -> tuple[str, ...]:
-    """What production's traffic means for the canary to come, where it is too little."""
+    """What production's traffic can tell about the canary to come."""
     if cache is None or cache.home is None:
         return ()
-    said = await canary_warning(spec, cache.store, cache.home)
-    return (said.rstrip("."),) if said else ()
+    notes = await canary_notes(spec, cache.store, cache.home)
+    return tuple(note.rstrip(".") for note in notes)
 
 
 def _stands(
     state: PipelineState | None, graph: Graph | None, datasets: Mapping[str, str | None]
 ) -> str | None:
-    """The run that stands for a commit of the default branch, so that it would start none."""
+    """The earlier run that covers a commit of the default branch, which then needs none."""
     known = {name: version for name, version in datasets.items() if version is not None}
     if state is None or graph is None or len(known) != len(datasets):
         return None
@@ -192,7 +191,7 @@ async def _hit(cache: Cache | None, key: str, besides: str | None) -> CachedResu
 async def plan_of_run(
     cache: Cache, repositories: Repositories, run: Run, graph: Graph
 ) -> Plan | None:
-    """The plan of a pull request's run, as it was when it began; None if its spec is lost.
+    """The plan of a pull request's run, as of its start; None if its spec is lost.
 
     Raises what `Repositories.code` and `plan_of` raise.
     """
@@ -216,14 +215,14 @@ async def plan_of_run(
 async def compare(
     repositories: Repositories, code: Code, base: Code | None, tip: str
 ) -> PolicyChange:
-    """How a pull request's commit changes the rules of its base, suites and all; `tip` is the head
-    of the base branch. What only the base changed since they parted is not the commit's doing: a
-    merge keeps it."""
+    """How a pull request's commit changes the rules of its base, including the suites. `tip` is the
+    head of the base branch. What only the base has changed since the fork is left out, as a merge
+    keeps it."""
     if base is None or code.spec is None:
         return PolicyChange()
     if base.spec is None:
         commit = base.source.commit
-        why = "has no valid spec here, so the rules of this commit are its own"
+        why = "has no valid spec here, so this commit is judged by its own rules"
         return PolicyChange(notes=(f"the base {commit[:12]} {why}",))
     mirror = repositories.mirror(code.source.repository)
     before = Rules(spec=base.spec, source=base.source)
@@ -241,8 +240,8 @@ async def compare(
 async def _since(
     repositories: Repositories, tip: str, after: Rules
 ) -> list[tuple[RuleChange, ...]]:
-    """How a commit's rules differ from those where it left the branch at `tip`, at each place where
-    it did; nothing where there were none, or they have no past in common."""
+    """How a commit's rules differ from those at each of its fork points from the branch at `tip`;
+    nothing if there were no rules or there is no common history."""
     source, name = after.source, after.spec.metadata.name
     mirror, found = repositories.mirror(source.repository), []
     for commit in await mirror.fork_points(tip, source.commit):
@@ -255,7 +254,7 @@ async def _since(
 
 
 async def loosened_since(mirror: Mirror, was: ModelVersion, now: ModelVersion) -> PolicyChange:
-    """How the rules that one version was judged by differ from another's."""
+    """How the rules that judged `now` differ from those that judged `was`."""
     before, after = (Rules(spec=version.spec, source=version.source) for version in (was, now))
     return PolicyChange(
         was.source.commit, changes(before, after, await _suites(mirror, before, after))
@@ -263,13 +262,13 @@ async def loosened_since(mirror: Mirror, was: ModelVersion, now: ModelVersion) -
 
 
 async def _suites(mirror: Mirror, before: Rules, after: Rules) -> dict[Pair, Pair]:
-    """The texts of the suites that differ; those of equal content are equal."""
+    """The texts, before and after, of the suites that may differ."""
     suites: dict[Pair, Pair] = {}
     for datasets, (was, now) in suites_to_compare(before.spec, after.spec).items():
         old = await mirror.read(before.source.commit, before.source.within(was))
         new = await mirror.read(after.source.commit, after.source.within(now))
         if old is not None and new is not None:
-            # What is no text is told by the suite's own check.
+            # The check of the suite itself reports a file that is not text.
             suites[datasets] = old.decode(errors="replace"), new.decode(errors="replace")
     return suites
 
@@ -282,10 +281,10 @@ async def plan_of_pull(
     commit: str,
     pull: Pull,
 ) -> Plan | None:
-    """The plan of a run that a pull request would have, with the rules that it loosens: of one that
-    may not run yet. None where its spec cannot be read.
+    """The plan of a pull request that may not run yet, with the rules that it loosens; None if its
+    spec cannot be read.
 
-    Data is taken as it was last seen. Raises what `Repositories.code` and `plan_of` raise.
+    Datasets have the versions last seen. Raises what `Repositories.code` and `plan_of` raise.
     """
     code = await repositories.named(repository, commit, pipeline)
     if code is None or code.spec is None:
@@ -296,7 +295,7 @@ async def plan_of_pull(
     baseline = await Versions(cache.store).baseline(pipeline)
     seen = history.state.data if history.state else {}
     known = versions(seen, code.spec, commit)
-    unknown = {name: "not looked at yet" for name in versioned(code.spec) if name not in known}
+    unknown = {name: "not listed yet" for name in versioned(code.spec) if name not in known}
     return await plan_of(
         cache,
         code.spec,

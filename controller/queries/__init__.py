@@ -1,6 +1,6 @@
-"""Databases as datasets: what version their rows have, and the rows as one Parquet file."""
+"""Databases as datasets: the version of a query's rows, and the rows as one Parquet file."""
 
 ADDRESS = "HEADGATE_DATABASE"
-"""The variable with the address, for the process that takes the rows."""
-MOVED = 75
-"""What that process ends with where the rows changed while it took them; EX_TEMPFAIL."""
+"""The environment variable with the database's address, for the process that fetches the rows."""
+ROWS_CHANGED = 75
+"""The exit code of that process if the rows changed while it fetched them; EX_TEMPFAIL."""

@@ -1,7 +1,7 @@
-"""`python -m controller.queries REQUEST.json ROWS.parquet VERSION.json`: take a query's rows.
+"""`python -m controller.queries REQUEST.json ROWS.parquet VERSION.json`: fetch a query's rows.
 
-The address of the database is in the environment, and nowhere else. Exits with 0 once all is
-written, with MOVED if the rows changed meanwhile; else says why in a line.
+The address of the database is only in the environment. Exits with 0 once everything is written,
+with ROWS_CHANGED if the rows changed in the meantime, otherwise with 1 and a line that says why.
 """
 
 import json
@@ -12,58 +12,60 @@ import time
 import warnings
 from pathlib import Path
 
-from controller.queries import ADDRESS, MOVED
-from controller.queries.taking import RowsChanged, take
+from controller.queries import ADDRESS, ROWS_CHANGED
+from controller.queries.fetching import RowsChanged, fetch
 from specs.failures import Failure, TryAgain
+from specs.figures import duration
 
 PATIENCE = 120.0
-"""Seconds for which a database that is away is waited for."""
+"""Seconds for which to wait for an unreachable database."""
 PAUSE = 5.0
+"""Seconds between tries."""
 
 
 def main(arguments: list[str]) -> int:
-    """Read the request, take the rows."""
+    """Read the request and fetch the rows."""
     if len(arguments) != 3:
         sys.stderr.write("usage: python -m controller.queries REQUEST ROWS VERSION\n")
         return 2
-    # What libraries log and warn about may quote the address and the rows.
+    # Logs and warnings of libraries may quote the address or rows.
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     asked, rows, version = (Path(argument) for argument in arguments)
     request = json.loads(asked.read_text())
     who = f"datasets.{request['dataset']}"
     try:
-        count, found = _take(request, rows)
+        count, found = _fetch(request, rows)
         if found is not None:
             version.write_bytes(found)
     except RowsChanged as moved:
         sys.stderr.write(f"{who}: {moved}\n")
-        return MOVED
+        return ROWS_CHANGED
     except Failure as failure:
         sys.stderr.write(f"{who}: {failure}\n")
         return 1
-    except Exception as fault:  # neither message nor traceback: both may quote rows
-        sys.stderr.write(f"{who}: a fault of Headgate's own ({type(fault).__name__})\n")
+    except Exception as error:  # neither its message nor a traceback, as both may quote rows
+        sys.stderr.write(f"{who}: internal error ({type(error).__name__})\n")
         return 1
-    sys.stdout.write(f"{who}: {count:,} rows taken\n")
+    sys.stdout.write(f"{who}: {count:,} rows fetched\n")
     return 0
 
 
-def _take(request: dict[str, str | None], rows: Path) -> tuple[int, bytes | None]:
-    """With patience for a database that is away."""
+def _fetch(request: dict[str, str | None], rows: Path) -> tuple[int, bytes | None]:
+    """Fetch the rows, waiting for an unreachable database."""
     statement = request["sql"]
-    assert statement is not None, "every query has one"
+    assert statement is not None, "every query has a statement"
     until = time.monotonic() + PATIENCE
     while True:
         try:
             address = os.environ[ADDRESS]
-            return take(address, statement, request["version"], rows, Path(os.environ["TMPDIR"]))
+            return fetch(address, statement, request["version"], rows, Path(os.environ["TMPDIR"]))
         except RowsChanged:
             raise
         except TryAgain as failure:
             if time.monotonic() + PAUSE > until:
                 raise
-            sys.stdout.write(f"{failure}; tried again in {PAUSE:g} s\n")
+            sys.stdout.write(f"{failure}; trying again in {duration(PAUSE)}\n")
             sys.stdout.flush()
             time.sleep(PAUSE)
 

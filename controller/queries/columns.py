@@ -1,4 +1,4 @@
-"""Of which Arrow type a column of a result is: as the database says, else as its values show."""
+"""The Arrow type of a result's column: declared by the database, or inferred from the values."""
 
 import json
 import math
@@ -14,13 +14,13 @@ from uuid import UUID
 from specs.failures import NeedsHuman
 
 EXACT: Final = 1 << 53
-"""Up to here a double holds every whole number."""
-MOST_DIGITS: Final = 76
-"""Of a decimal in Arrow."""
+"""A double represents every integer up to here exactly."""
+MAX_DIGITS: Final = 76
+"""The most digits of a decimal in Arrow."""
 
-Said = tuple[str, int | None, int | None]
-"""What the database says of a column: a word of `_types`, `decimal` or ``; and for a decimal its
-digits, and those behind the point."""
+DeclaredType = tuple[str, int | None, int | None]
+"""The type that the database declares: a key of `_types`, `decimal`, or empty for none; and for a
+decimal its precision and scale."""
 
 _OIDS: Final[Mapping[int, str]] = {
     16: "bool", 17: "binary", 18: "string", 19: "string", 20: "int64", 21: "int16", 23: "int32",
@@ -30,14 +30,14 @@ _OIDS: Final[Mapping[int, str]] = {
     1000: "list bool", 1005: "list int16", 1007: "list int32", 1016: "list int64",
     1009: "list string", 1015: "list string", 1021: "list float", 1022: "list double",
 }  # fmt: skip
-"""PostgreSQL's types, by their numbers in pg_type."""
+"""PostgreSQL's types, by their ids in pg_type."""
 _DECLARED: Final = (
     ("BOOL", "bool"), ("INT", "int64"), ("CHAR", "string"), ("CLOB", "string"), ("TEXT", "string"),
     ("BLOB", "binary"), ("REAL", "double"), ("FLOA", "double"), ("DOUB", "double"),
     ("DEC", "double"), ("NUM", "double"), ("DATETIME", "timestamp"), ("TIMESTAMP", "timestamp"),
     ("DATE", "date"),
 )  # fmt: skip
-"""What SQLite's declared types begin with or hold, in the order in which they are looked for."""
+"""What SQLite's declared types contain; the first match counts."""
 
 
 @cache
@@ -54,47 +54,49 @@ def _types() -> Mapping[str, Any]:
     return {**plain, **{f"list {name}": pa.list_(of) for name, of in plain.items()}}
 
 
-def said_by_postgresql(description: Any) -> Said:
-    """What psycopg says of a column."""
+def declared_by_postgresql(description: Any) -> DeclaredType:
+    """The declared type from psycopg's description of a column."""
     kind = _OIDS.get(description.type_code, "")
     if kind != "decimal":
         return kind, None, None
     return kind, description.precision, description.scale
 
 
-def said_by_sqlite(declared: str) -> Said:
-    """What a column's declared type says, empty for an expression's."""
+def declared_by_sqlite(declared: str) -> DeclaredType:
+    """The declared type of a column in SQLite; `declared` is empty for an expression."""
     upper = declared.upper()
     return next((kind for word, kind in _DECLARED if word in upper), ""), None, None
 
 
 @dataclass
 class QueryColumn:
-    """A column, and what was seen of its values."""
+    """A column, and what is known about its values so far."""
 
     name: str
-    said: Said = ("", None, None)
+    said: DeclaredType = ("", None, None)
     loose: bool = False
-    """Whether its values may be of other types than is said, as in SQLite."""
+    """Whether values may have other types than declared, as in SQLite."""
     kinds: set[type] = field(default_factory=set)
+    """The Python types of the values."""
     whole: int = 0
-    """Digits before the point, at most."""
+    """The most digits before the decimal point."""
     behind: int = 0
+    """The most digits after it."""
     odd: bool = False
     """Whether a decimal is NaN or infinite."""
     doubles: bool = True
-    """Whether a double holds every number."""
+    """Whether a double represents every number exactly."""
     wide: bool = False
-    """Whether an integer has more than 64 bits."""
+    """Whether an integer needs more than 64 bits."""
     flags: bool = True
     """Whether every integer is 0 or 1."""
     zones: set[bool] = field(default_factory=set)
-    """Whether times have a zone."""
+    """Whether times have a zone: both if some have."""
     texts: dict[str, bool] = field(default_factory=dict)
-    """By `date` and `timestamp`, whether every text is one."""
+    """For `date` and `timestamp`: whether every text can be parsed as one."""
 
-    def look(self, values: list[Any]) -> None:
-        """Take in some of its values."""
+    def observe(self, values: list[Any]) -> None:
+        """Take more values into account."""
         kinds = set(map(type, values)) - {type(None)}
         self.kinds |= kinds
         if Decimal in kinds:
@@ -135,7 +137,7 @@ class QueryColumn:
             self.texts[kind] = fits
 
     def type(self) -> Any:
-        """The Arrow type, once all values were seen. Raises NeedsHuman."""
+        """The Arrow type, once all values were observed. Raises `NeedsHuman`."""
         kind, digits, behind = self.said
         if kind == "decimal" or Decimal in self.kinds:
             return self._decimal(digits, behind)
@@ -144,7 +146,7 @@ class QueryColumn:
         return _types()[self._by_values()]
 
     def _fits(self, kind: str) -> bool:
-        """Whether the values are of the type that was declared."""
+        """Whether all values have the declared type."""
         allowed = _LOOSE.get(kind, frozenset())
         if kind in _READERS and self.kinds == {str}:
             return self.texts.get(kind, False)
@@ -161,44 +163,50 @@ class QueryColumn:
             if self.doubles:
                 return _types()["double"]
             raise NeedsHuman(
-                f"column {self.name} has NaN or infinity beside numbers that no double holds; cast "
-                "it in the statement, or leave those rows out"
+                f"column {self.name} has NaN or infinity and also numbers that a double cannot "
+                "represent; cast it in the statement, or leave those rows out"
             )
         if digits is None or behind is None or behind < self.behind:
             behind = self.behind
             digits = max(self.whole + behind, behind, 1)
-        if digits > MOST_DIGITS:
+        if digits > MAX_DIGITS:
             raise NeedsHuman(
-                f"column {self.name} has numbers of {digits} digits, and a decimal has at most "
-                f"{MOST_DIGITS}; cast it in the statement"
+                f"column {self.name} has numbers with {digits} digits, but a decimal has at most "
+                f"{MAX_DIGITS}; cast it in the statement"
             )
         return pa.decimal128(digits, behind) if digits <= 38 else pa.decimal256(digits, behind)
 
     def _by_values(self) -> str:
         names = {kind.__name__ for kind in self.kinds}
         if self.wide:
-            raise NeedsHuman(f"column {self.name} has integers beyond 64 bits; cast it")
+            raise NeedsHuman(
+                f"column {self.name} has integers of more than 64 bits; cast it in the statement"
+            )
         if names == {"int", "float"} and not self.doubles:
-            raise NeedsHuman(f"column {self.name} has integers that no double holds; cast it")
+            raise NeedsHuman(
+                f"column {self.name} has floats and also integers that a double cannot represent; "
+                "cast it in the statement"
+            )
         if names == {"datetime"} and len(self.zones) == 1:
             return "timestamptz" if True in self.zones else "timestamp"
         for kind, fitting in _VALUES.items():
             if names <= fitting:
                 return kind
         raise NeedsHuman(
-            f"column {self.name} has values of the types {', '.join(sorted(names))}, which are no "
-            "one type of a Parquet file; cast it in the statement"
+            f"column {self.name} has values of the types {', '.join(sorted(names))}, but a column "
+            "of a Parquet file has one type; cast it in the statement"
         )
 
     def array(self, values: list[Any], type_: Any) -> Any:
-        """Some of its values, as that type. Raises NeedsHuman where one does not fit."""
+        """Some of its values as an array of that type. Raises `NeedsHuman` if one does not fit."""
         import pyarrow as pa
 
         try:
             return pa.array(self._plain(values, type_), type_)
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
             raise NeedsHuman(
-                f"column {self.name} has values that are no {type_}; cast it in the statement"
+                f"column {self.name} has values that are not of type {type_}; cast it in the "
+                "statement"
             ) from None
 
     def _plain(self, values: list[Any], type_: Any) -> list[Any]:
@@ -235,7 +243,7 @@ def _json(value: object) -> object:
 def _moment(text: str) -> datetime:
     found = datetime.fromisoformat(text)
     if found.tzinfo is not None:
-        raise ValueError("a time with a zone is left as it is written")
+        raise ValueError("texts with a time zone stay texts")
     return found
 
 
@@ -252,7 +260,7 @@ _LOOSE: Final[Mapping[str, frozenset[type]]] = {
     "date": frozenset(),
     "timestamp": frozenset(),
 }
-"""What values of a declared type are in SQLite, where they are as declared."""
+"""The Python types of SQLite's values that conform to a declared type."""
 _VALUES: Final[Mapping[str, frozenset[str]]] = {
     "string": frozenset({"str"}),
     "bool": frozenset({"bool"}),
@@ -264,4 +272,4 @@ _VALUES: Final[Mapping[str, frozenset[str]]] = {
     "duration": frozenset({"timedelta"}),
     "json": frozenset({"dict", "list", "UUID"}),
 }
-"""The type of values of these Python types, the first that fits; of none, a string."""
+"""The type for values of these Python types: the first that has all. Without values, string."""

@@ -1,7 +1,7 @@
-"""Opens a database to read, and says in words what is wrong with it. Its address is told to nobody.
+"""Opens databases for reading, and explains their errors without revealing the address.
 
-Versions and rows are read in one transaction that writes nothing. On PostgreSQL and SQLite it sees
-the database as of one moment.
+Versions and rows are read in one read-only transaction. On PostgreSQL and SQLite, that sees a
+snapshot of the database.
 """
 
 import re
@@ -14,30 +14,31 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from specs.failures import Failure, NeedsHuman, TryAgain
+from specs.figures import duration
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
 
-CONNECTING = 10
-"""Seconds that a database may take to let somebody in."""
+CONNECT_TIMEOUT = 10
+"""Seconds that connecting may take."""
 SNAPSHOTS: Final = ("postgresql", "sqlite")
-"""Where all of a transaction sees the same moment."""
+"""Databases whose transactions see one snapshot."""
 _ONLY_A_PERSON: Final = re.compile(
     r"authentication failed|no password supplied|does not exist|no pg_hba\.conf|permission denied"
     r"|syntax error|unknown (database|column|table)|access denied",
     re.IGNORECASE,
 )
 _OF_A_VALUE: Final = "22"
-"""The class of PostgreSQL's errors that quote a value of a row."""
+"""The class of PostgreSQL's error codes whose messages quote a value of a row."""
 _DRIVERS: Final = {
     "postgres": "postgresql+psycopg",
     "postgresql": "postgresql+psycopg",
 }
-"""What an address without a driver means here."""
+"""The drivers for addresses that name none."""
 
 
-def parsed(address: str) -> "URL":
-    """The address, with the driver that is used. Raises NeedsHuman."""
+def parse_address(address: str) -> "URL":
+    """Parse an address and choose its driver. Raises `NeedsHuman`."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -45,7 +46,7 @@ def parsed(address: str) -> "URL":
         url = make_url(address)
     except (ArgumentError, ValueError):
         raise NeedsHuman(
-            "its secret holds no address of a database, such as "
+            "the secret is not the address of a database; set it to one such as "
             "postgresql://user:password@host/name or sqlite:////folder/file.db"
         ) from None
     url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
@@ -53,13 +54,13 @@ def parsed(address: str) -> "URL":
         return url
     file = Path(url.database or "")
     if not file.is_absolute():
-        raise NeedsHuman("the path of an SQLite file has to be absolute: sqlite:////folder/file.db")
+        raise NeedsHuman("the path of an SQLite file must be absolute: sqlite:////folder/file.db")
     return url.set(database=str(file.resolve()))
 
 
 def files_of(address: str) -> tuple[Path, ...]:
-    """What of this machine has to be seen to read the database there: its file, or its socket."""
-    url = parsed(address)
+    """The files of this machine that are needed to read the database: its file or its socket."""
+    url = parse_address(address)
     if url.get_backend_name() == "sqlite":
         name = url.database or ""
         return tuple(p for p in (Path(name + end) for end in ("", "-wal", "-shm")) if p.exists())
@@ -68,7 +69,7 @@ def files_of(address: str) -> tuple[Path, ...]:
 
 
 def engine_of(url: "URL") -> "Engine":
-    """An engine that keeps no connection. Raises NeedsHuman without a driver for it."""
+    """An engine without a connection pool. Raises `NeedsHuman` if there is no driver for it."""
     from sqlalchemy import create_engine
     from sqlalchemy.exc import NoSuchModuleError
     from sqlalchemy.pool import NullPool
@@ -78,24 +79,24 @@ def engine_of(url: "URL") -> "Engine":
         if backend == "sqlite":
             file = f"file:{quote(url.database or '')}?mode=ro"
             return create_engine("sqlite://", creator=lambda: _sqlite(file), poolclass=NullPool)
-        more = {"connect_timeout": CONNECTING} if backend == "postgresql" else {}
+        more = {"connect_timeout": CONNECT_TIMEOUT} if backend == "postgresql" else {}
         return create_engine(url, connect_args=more, poolclass=NullPool)
     except (NoSuchModuleError, ModuleNotFoundError):
-        extra = "; pip install 'headgate[postgresql]' beside Headgate" * (backend == "postgresql")
+        extra = ": pip install 'headgate[postgresql]'" * (backend == "postgresql")
         raise NeedsHuman(
-            f"the driver for {url.drivername} is not installed where Headgate is{extra}"
+            f"the driver for {url.drivername} is not installed beside Headgate{extra}"
         ) from None
 
 
 @contextmanager
-def reading(address: str, within: float | None = None) -> Iterator["Connection"]:
-    """One transaction that only reads; each statement takes at most `within` seconds.
+def read_transaction(address: str, within: float | None = None) -> Iterator["Connection"]:
+    """A read-only transaction in which each statement may take at most `within` seconds.
 
-    Raises NeedsHuman, and TryAgain for a database that is away; none names the address.
+    Raises `NeedsHuman`, and `TryAgain` for an unreachable database; neither names the address.
     """
     from sqlalchemy.exc import SQLAlchemyError
 
-    url = parsed(address)
+    url = parse_address(address)
     try:
         with engine_of(url).connect() as connection, _limits(connection, within):
             yield connection
@@ -107,13 +108,13 @@ def reading(address: str, within: float | None = None) -> Iterator["Connection"]
 
 @contextmanager
 def _limits(connection: "Connection", within: float | None) -> Iterator[None]:
-    """Within it the transaction has begun, and no statement writes or lasts longer."""
+    """Begin the transaction, and keep statements from writing and from exceeding the time."""
     backend = connection.dialect.name
     if backend == "postgresql":
         connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        said = ["SET LOCAL TIME ZONE 'UTC'"]
-        said += [f"SET LOCAL statement_timeout = {round(within * 1000)}"] if within else []
-        for each in said:
+        settings = ["SET LOCAL TIME ZONE 'UTC'"]
+        settings += [f"SET LOCAL statement_timeout = {round(within * 1000)}"] if within else []
+        for each in settings:
             connection.exec_driver_sql(each)
     timer = None
     if backend == "sqlite":
@@ -134,17 +135,17 @@ def _limits(connection: "Connection", within: float | None) -> Iterator[None]:
 
 def _sqlite(file: str) -> sqlite3.Connection:
     return sqlite3.connect(
-        file, uri=True, isolation_level=None, check_same_thread=False, timeout=CONNECTING
+        file, uri=True, isolation_level=None, check_same_thread=False, timeout=CONNECT_TIMEOUT
     )
 
 
 def _only_here(action: int, *_about: object) -> int:
-    """Other files than the database's are nobody's to read by it."""
+    """Forbids ATTACH, by which a statement could read other files."""
     return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
 
 
 def _explained(error: Exception, url: "URL", within: float | None) -> Failure:
-    """What a driver said, without the address."""
+    """The failure for a driver's error, without the address."""
     cause: Any = getattr(error, "orig", None) or error
     text = " ".join(str(cause).split()) or type(cause).__name__
     for hidden in (url.password, quote(url.password or "", safe="")):
@@ -152,16 +153,16 @@ def _explained(error: Exception, url: "URL", within: float | None) -> Failure:
     state = str(getattr(cause, "sqlstate", None) or "")
     if state.startswith(_OF_A_VALUE):
         return NeedsHuman(
-            f"the database refuses it: a value does not fit what the statement does with it "
-            f"({type(cause).__name__}); which one is left out here, as it is data"
+            "the database reports an error: a value does not fit an operation of the statement "
+            f"({type(cause).__name__}; the value is omitted here, as it is data)"
         )
-    late = state == "57014" or text == "interrupted"
-    if late and within:
-        return TryAgain(f"the database did not answer within {within:g} s")
+    timed_out = state == "57014" or text == "interrupted"
+    if timed_out and within:
+        return TryAgain(f"the database did not answer within {duration(within)}")
     text = text[:500]
-    away = type(error).__name__ in ("OperationalError", "InterfaceError", "TimeoutError")
+    passing = type(error).__name__ in ("OperationalError", "InterfaceError", "TimeoutError")
     if url.get_backend_name() == "sqlite":
-        away = "locked" in text or "busy" in text
-    if away and _ONLY_A_PERSON.search(text) is None:
-        return TryAgain(f"the database is away: {text}")
-    return NeedsHuman(f"the database refuses it: {text}")
+        passing = "locked" in text or "busy" in text
+    if passing and _ONLY_A_PERSON.search(text) is None:
+        return TryAgain(f"the database is unreachable: {text}")
+    return NeedsHuman(f"the database reports an error: {text}")

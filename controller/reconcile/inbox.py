@@ -12,8 +12,14 @@ from pydantic import ValidationError
 from controller.machine.core import Decision, InboxMessage
 from controller.reconcile.reconciler import Reconciler
 from controller.store.protocol import Delivered, SetAside
+from specs.failures import Ignore
 
 log = structlog.get_logger("headgate.loop")
+
+SET_ASIDE_FIX = (
+    "repeat the request if it is still needed; if no person made it, please report the bug"
+)
+"""What users can do about a message that was set aside."""
 
 
 class Inbox(NamedTuple):
@@ -31,12 +37,12 @@ def read(delivered: Sequence[Delivered], reconciler: Reconciler[Any, Any]) -> In
         found = classes.get(each.type)
         if found is None:
             reason = f"nothing in this version of Headgate handles {each.type!r} there"
-            aside.append(SetAside(number=each.number, reason=reason))
+            aside.append(_set_aside(each, reason))
             continue
         try:
             message = found.model_validate_json(each.text)
         except ValidationError as error:
-            aside.append(SetAside(number=each.number, reason=_unreadable(error)))
+            aside.append(_set_aside(each, _unreadable(error)))
             continue
         messages.append(
             InboxMessage(number=each.number, to=each.to, id=each.id, message=message, at=each.at)
@@ -44,13 +50,13 @@ def read(delivered: Sequence[Delivered], reconciler: Reconciler[Any, Any]) -> In
     return Inbox(tuple(messages), tuple(aside))
 
 
-class Isolated(NamedTuple):
-    """What is left when the messages that make a machine fail are taken out."""
+class Handled(NamedTuple):
+    """What a machine decided, and on which messages. Those that are in neither list wait."""
 
     decision: Decision[Any] | None
-    """None where none can be handled and there is no object yet."""
+    """None where none could be handled and there is no object yet."""
     messages: tuple[InboxMessage, ...]
-    set_aside: tuple[SetAside, ...]
+    set_aside: tuple[SetAside, ...] = ()
 
 
 def isolate(
@@ -58,12 +64,12 @@ def isolate(
     decide: Callable[[Sequence[InboxMessage]], Decision[Any]],
     *,
     exists: bool,
-) -> Isolated:
+) -> Handled:
     """Decide without the messages that make `decide` fail, after it failed on all together.
 
     As it is pure it can be asked again: of each message in turn, after those before it that could
-    be handled. `exists` is whether the object does. Raises what `decide` raises if it fails
-    without any message, too.
+    be handled. `exists` is whether the object does; one that `decide` ignores because it does not
+    waits. Raises what `decide` raises if it fails without any message, too.
     """
     kept: list[InboxMessage] = []
     aside: list[SetAside] = []
@@ -71,13 +77,20 @@ def isolate(
     for each in messages:
         try:
             decision = decide((*kept, each))
+        except Ignore:
+            continue
         except Exception as error:
             log.exception("a message made its machine fail", message=each.id, to=str(each.to))
             reason = f"it caused an internal error ({type(error).__name__}); the log says where"
             aside.append(SetAside(number=each.number, reason=reason))
         else:
             kept.append(each)
-    return Isolated(decision, tuple(kept), tuple(aside))
+    return Handled(decision, tuple(kept), tuple(aside))
+
+
+def _set_aside(message: Delivered, reason: str) -> SetAside:
+    log.error("a message is set aside", message=message.id, to=str(message.to), reason=reason)
+    return SetAside(number=message.number, reason=reason)
 
 
 def _unreadable(error: ValidationError) -> str:

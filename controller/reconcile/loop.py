@@ -8,7 +8,7 @@ point the store says what is still owed, and actions are safe to apply twice.
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -17,7 +17,7 @@ from structlog.contextvars import bind_contextvars
 
 from controller.machine.core import Action, Blocked, Decision, Envelope, InboxMessage, Key
 from controller.reconcile import inbox as inboxes
-from controller.reconcile.inbox import Inbox
+from controller.reconcile.inbox import Handled
 from controller.reconcile.outbox import Applier, Outbox, RuntimePolicy, outbox_entry, within
 from controller.reconcile.reconciler import Reconciler
 from controller.reconcile.stalls import HUMAN, KIND, OTHERS, REFUSED, Stalls
@@ -27,6 +27,7 @@ from controller.store.protocol import (
     OutboxEntry,
     Put,
     Record,
+    SetAside,
     Store,
     StoredObject,
     Transaction,
@@ -220,6 +221,7 @@ class Loop:
             return look.outbox, None
         self.parked.pop(key, None)
         inbox = inboxes.read(look.inbox, reconciler)
+        await self._set_aside(inbox.set_aside)
         async with within(self._policy.patience, "Observing"):
             observed = await reconciler.observer.observe(key, state, inbox.messages)
         now = self._policy.clock()
@@ -227,23 +229,40 @@ class Loop:
         def decide(messages: Sequence[InboxMessage]) -> Decision[Any]:
             return reconciler.decide(key, state, observed, messages, now)
 
-        decision: Decision[Any] | None
-        try:
-            decision = decide(inbox.messages)
-        except Failure:
-            raise
-        except Exception:
-            if not inbox.messages:
-                raise
-            found = inboxes.isolate(inbox.messages, decide, exists=state is not None)
-            decision = found.decision
-            inbox = Inbox(found.messages, (*inbox.set_aside, *found.set_aside))
+        handled = self._handle(key, inbox.messages, decide, exists=state is not None)
+        decision = handled.decision
         if decision is None:
-            await self._store.commit(Transaction(set_aside=inbox.set_aside), now)
+            await self._set_aside(handled.set_aside)
             return look.outbox, None
         if decision.requeue_after is not None:
             self._queue.add_after(key, decision.requeue_after)
-        return await self._save(key, look, inbox, decision), decision.waits
+        return await self._save(key, look, handled, decision), decision.waits
+
+    def _handle(
+        self,
+        key: Key,
+        messages: tuple[InboxMessage, ...],
+        decide: Callable[[Sequence[InboxMessage]], Decision[Any]],
+        *,
+        exists: bool,
+    ) -> Handled:
+        """Decide on all messages at once, or else without those that make the machine fail."""
+        try:
+            return Handled(decide(messages), messages)
+        except (Failure, Ignore):
+            raise
+        except Exception:
+            if not messages:
+                raise
+        handled = inboxes.isolate(messages, decide, exists=exists)
+        self.counts["faults"] += len(handled.set_aside)
+        self._queue.add(key)  # for those that had to wait until the object exists
+        return handled
+
+    async def _set_aside(self, messages: Sequence[SetAside]) -> None:
+        if messages:
+            change = Transaction(set_aside=tuple(messages))
+            await self._store.commit(change, self._policy.clock())
 
     def _park(self, key: Key, record: Record | None, error: ValidationError) -> None:
         revision = record.revision if record else 0
@@ -256,7 +275,7 @@ class Loop:
             )
 
     async def _save(
-        self, key: Key, look: StoredObject, inbox: Inbox, decision: Decision[Any]
+        self, key: Key, look: StoredObject, handled: Handled, decision: Decision[Any]
     ) -> Sequence[OutboxEntry]:
         record = look.record
         put = Put(
@@ -271,8 +290,8 @@ class Loop:
             enqueue=tuple(outbox_entry(key, action) for action in decision.actions),
             acknowledge=tuple(owed.id for owed in look.outbox if owed.lane in decision.withdraw),
             send=decision.messages,
-            consume=tuple(each.number for each in inbox.messages),
-            set_aside=inbox.set_aside,
+            consume=tuple(each.number for each in handled.messages),
+            set_aside=handled.set_aside,
         )
         same = record is not None and (record.text, record.live) == (put.text, put.live)
         if same and change == Transaction(put=put):

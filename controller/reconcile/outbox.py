@@ -18,6 +18,7 @@ from controller.reconcile.workqueue import Backoff
 from controller.store.protocol import OutboxEntry, Postponed, Store, Transaction
 from deployers.clock import Steady
 from specs.failures import Ignore, NeedsHuman, TryAgain
+from specs.figures import duration
 
 Applier = Callable[[Key, Any], Awaitable[Sequence[Envelope]]]
 """Applies an action for its owner. What came of it is returned as messages, to the owner or to
@@ -199,7 +200,7 @@ async def within(seconds: float, what: str) -> AsyncIterator[None]:
     except TimeoutError as error:
         if not limit.expired():
             raise
-        raise TryAgain(f"{what} took longer than {seconds:g} s.") from error
+        raise TryAgain(f"{what} took longer than {duration(seconds)}.") from error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from controller.reports.protocol import Annotation
+from specs.figures import clip
 from specs.loading.problems import Problem, sentence
-from validators.figures import clip
 from validators.render.common import clean
 from validators.report import Check, Report
 from validators.verdict import Verdict

@@ -22,7 +22,7 @@ from controller.reports.rules_in_force import exam_change, rules_in_force
 from controller.reports.run_summary import DataSince, made_from, run_summary
 from controller.reports.steps import steps
 from controller.reports.trend import PastMeasurement, trend
-from validators.figures import clip
+from specs.figures import clip
 from validators.render.markdown import code, escape, prose
 from validators.report import Report
 

@@ -8,7 +8,7 @@ from controller.machine.pipelines.objects import ObjectChanges, in_words
 from controller.machine.runs.plan import Plan, PlannedData
 from controller.reports.links import Links
 from specs.digests import short
-from validators.figures import clip
+from specs.figures import clip
 from validators.render.markdown import code, escape
 from validators.report import Report
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run
-from validators.figures import clip, signed, significant
+from specs.figures import clip, signed, significant
 from validators.render.common import limits_of
-from validators.report import Check, Measured, Report
+from validators.report import Check, MetricComparison, Report
 from validators.verdict import Verdict
 
 BASE_EXAM = "gate.model.base"
@@ -60,7 +60,7 @@ def judged(report: Report, baseline: int | None, *, compared: bool = True) -> It
     yield from _warned(report)
 
 
-def _measured(one: Measured, report: Report, baseline: int | None, compared: bool) -> str:
+def _measured(one: MetricComparison, report: Report, baseline: int | None, compared: bool) -> str:
     limits = limits_on(one.metric, report)
     now = "undefined" if one.candidate is None else significant(one.candidate, limits)
     if one.candidate is not None and one.baseline is not None:
@@ -163,7 +163,7 @@ def metric_of(check: Check, report: Report) -> str:
     return max(names, key=len, default=check.name.partition(" ")[0])
 
 
-def checked(report: Report) -> tuple[Measured, ...]:
+def checked(report: Report) -> tuple[MetricComparison, ...]:
     """The metrics that the gate's checks name, those of blocking checks first."""
     ordered = sorted(report.checks, key=lambda check: not check.blocks)
     names = dict.fromkeys(metric_of(check, report) for check in ordered)

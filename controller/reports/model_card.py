@@ -12,11 +12,11 @@ from controller.reports.protocol import LONGEST
 from controller.reports.rules import count, rules
 from controller.reports.table import table
 from specs.digests import short
+from specs.figures import duration, number, percent, signed, significant
 from specs.release import Production
-from validators.figures import number, percent, signed, significant
-from validators.render.common import duration, limits_of
+from validators.render.common import limits_of
 from validators.render.markdown import code, escape, prose
-from validators.report import Check, Measured, Report
+from validators.report import Check, MetricComparison, Report
 from validators.verdict import worst
 
 MOST_ROWS = 30
@@ -182,7 +182,7 @@ def _moved(was: float | None, now: float | None) -> str:
     return shown if was is None else f"{significant(was)} → {shown}"
 
 
-def _difference(one: Measured) -> list[str]:
+def _difference(one: MetricComparison) -> list[str]:
     """The difference, marked as better or worse if its interval excludes zero, and the interval."""
     if one.difference is None:
         return ["", ""]

@@ -12,8 +12,7 @@ from controller.reports.rules import LONGEST_CELL, Side, Where, count, may_accep
 from controller.reports.steps import ICONS, MOST, brief, in_full
 from controller.reports.table import table
 from specs.digests import short
-from validators.figures import clip
-from validators.render.common import duration
+from specs.figures import clip, duration
 from validators.render.markdown import code, escape, prose
 
 MOST_ROWS = 50
@@ -72,7 +71,7 @@ def _accept(plan: Plan, run: Run | None, check: str) -> str:
 def _head(plan: Plan) -> Iterator[str]:
     if plan.nothing_to_do:
         stands = code(plan.stands or "")
-        yield f"**Nothing to run**: nothing that it reads has changed since {stands}."
+        yield f"**Nothing to run**: nothing it reads has changed since {stands}."
         return
     parts = [f"**{counts(plan)}**", _time(plan)]
     if any(gate.judges == "the model" for gate in plan.gates):
@@ -110,7 +109,7 @@ def _step(node: Planned, run: Run | None) -> list[str]:
     phase = run.nodes.get(node.name, NEW).phase if run else "running"
     icon = ICONS[phase] if node.what == "run" else _SHOWN_AS[node.what]
     about = duration(round(node.seconds, 1)) if node.seconds else ""
-    words = {"cached": "cached, ", "run": "runs: ", "unneeded": "not needed; if forced: "}
+    words = {"cached": "cached, ", "run": "runs: ", "unneeded": "runs only if forced: "}
     what = f"{words[node.what]}{brief(node.why)}"
     return [icon, code(node.name), about, escape(what)]
 

@@ -4,13 +4,13 @@ somebody who may do so accepts the loosened rules."""
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from controller.machine.actions import ReportPolicy
+from controller.machine.actions import ReportPolicy, ReportState
 from controller.machine.pipelines.code import Code
 from controller.planning.plans import PolicyChange
 from controller.reports.links import Links
-from controller.reports.protocol import LONGEST, CommitReport, Conclusion, ReportState
+from controller.reports.protocol import LONGEST, CommitReport, Conclusion
 from controller.reports.rules import Side, Where, count, may_accept, rules, title_of
-from validators.figures import clip
+from specs.figures import clip
 from validators.render.markdown import code, escape
 
 LONGEST_TITLE = 200

@@ -4,16 +4,12 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import Field, StringConstraints
 
+from controller.machine.actions import ReportState
 from controller.machine.core import Value
 
 LONGEST = 65_535
 """Characters of a report; GitHub's limit."""
 
-ReportState = Literal[
-    "running", "passed", "failed", "stopped", "cancelled", "skipped", "invalid", "held", "accepted"
-]
-"""`skipped`: nothing to run. `held`: waits until somebody who may do so approves the commit or
-accepts the rules that it loosens. `accepted`: somebody has, and nothing is judged."""
 Kind = Literal["gates", "policy"]
 """The two checks: the result of a run and its gates, and a pull request's changes to the rules."""
 Conclusion = Literal["success", "failure", "neutral", "cancelled", "action_required"]

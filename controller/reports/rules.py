@@ -8,8 +8,8 @@ from controller.machine.pipelines.change import RuleChange
 from controller.reports.headline import loosened
 from controller.reports.links import NOWHERE, Links
 from controller.reports.table import table
+from specs.figures import clip
 from specs.globs import from_root
-from validators.figures import clip
 from validators.render.markdown import escape, prose
 
 LONGEST_CELL = 300

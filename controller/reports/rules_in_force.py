@@ -8,7 +8,7 @@ from controller.reports.headline import BASE_EXAM, checked, limits_on
 from controller.reports.links import Links
 from controller.reports.rules import EXAM
 from controller.reports.table import table
-from validators.figures import clip, significant
+from specs.figures import clip, significant
 from validators.render.markdown import code, escape
 from validators.report import Report
 

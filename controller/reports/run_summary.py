@@ -9,8 +9,7 @@ from controller.machine.runs.plan import baseline_of
 from controller.machine.runs.run import Run, why_ended
 from controller.reports.links import Links
 from specs.digests import short
-from validators.figures import clip
-from validators.render.common import duration
+from specs.figures import clip, duration
 from validators.render.markdown import code, escape, prose
 
 MOST_DATASETS = 50

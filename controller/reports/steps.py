@@ -6,8 +6,7 @@ from controller.machine.runs.attempt import Building
 from controller.machine.runs.graph import Graph, Node
 from controller.machine.runs.run import NEW, NodePhase, Progress, Run
 from controller.reports.table import table
-from validators.figures import clip
-from validators.render.common import duration
+from specs.figures import clip, duration
 from validators.render.markdown import code, escape
 
 MOST = 100

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from controller.reports.headline import checked
-from validators.figures import significant
+from specs.figures import significant
 from validators.render.markdown import escape
 from validators.report import Report
 

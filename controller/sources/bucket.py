@@ -26,15 +26,15 @@ from watchdog.observers.api import BaseObserver, ObservedWatch
 from controller.machine.core import Key
 
 DEBOUNCE = 0.5
-"""Seconds for which a flood of changes is gathered into one hint."""
+"""Seconds for which changes are collected into one hint."""
 
-WHILE_BLIND = 5.0
-"""Seconds between two looks while a directory cannot be watched, at most."""
+FALLBACK_INTERVAL = 5.0
+"""Seconds between hints while a directory cannot be watched, at most."""
 
 ABSENT = 0.5
-"""Seconds between two looks whether a directory that was missing is there."""
+"""Seconds between checks whether a missing directory exists."""
 
-# Not opening and closing for reading: listing a dataset would then hint at itself.
+# Without opening and closing for reading, as listing a dataset would then cause a hint itself.
 _HEARD: list[type[FileSystemEvent]] = [
     DirCreatedEvent, DirDeletedEvent, DirMovedEvent, FileClosedEvent,
     FileCreatedEvent, FileDeletedEvent, FileModifiedEvent, FileMovedEvent,
@@ -46,9 +46,9 @@ log = structlog.get_logger()
 class BucketSource:
     """Hints at `Key("pipeline", pipeline)` when something changes below one of `folders`.
 
-    Also hints every `interval` seconds, whatever is heard: the listing is the truth, and watching
-    only makes it fast. A folder may be missing, deleted and made again: that it is there is a
-    change, too. Where the system's watches are used up, it looks every few seconds instead.
+    Also hints every `interval` seconds: the listing is the truth, and watching only makes it fast.
+    A folder may be missing, deleted and created again; its creation is a change, too. If the
+    system's watches are used up, it hints every few seconds instead.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class BucketSource:
         interval: float,
         *,
         debounce: float = DEBOUNCE,
-        while_blind: float = WHILE_BLIND,
+        fallback_interval: float = FALLBACK_INTERVAL,
     ) -> None:
         self._key = Key("pipeline", pipeline)
         self._folders = tuple(folders)
         self._interval = interval
         self._debounce = debounce
-        self._while_blind = min(while_blind, interval)
+        self._fallback_interval = min(fallback_interval, interval)
         self._problem: str | None = None
 
     @property
@@ -80,10 +80,10 @@ class BucketSource:
             while True:
                 changed.clear()
                 absent = await asyncio.to_thread(self._absent)
-                # Watched first, looked at second: what falls in between is heard.
+                # First watch, then hint, so that no change in between is missed.
                 self._say(await asyncio.to_thread(watcher.watch, self._folders))
                 yield self._key
-                wait = self._while_blind if self._problem else self._interval
+                wait = self._fallback_interval if self._problem else self._interval
                 try:
                     async with asyncio.timeout(wait):
                         await self._news(changed, absent)
@@ -94,7 +94,7 @@ class BucketSource:
             await asyncio.to_thread(watcher.close)
 
     async def _news(self, changed: asyncio.Event, absent: set[Path]) -> None:
-        """Wait until something changes, or one of the folders that were `absent` is there."""
+        """Wait until something changes, or one of the `absent` folders exists."""
         while absent and not changed.is_set():
             if absent - await asyncio.to_thread(self._absent):
                 return
@@ -125,7 +125,7 @@ class _Handler(FileSystemEventHandler):
 
 
 class _Watcher:
-    """The watches on some folders, each renewed when its folder was replaced."""
+    """Watches on folders; a watch is renewed when its folder was replaced."""
 
     def __init__(self, handler: FileSystemEventHandler) -> None:
         self._handler = handler
@@ -133,7 +133,7 @@ class _Watcher:
         self._watched: dict[Path, tuple[tuple[int, int], ObservedWatch]] = {}
 
     def watch(self, folders: Sequence[Path]) -> str | None:
-        """Watch each folder as it is now; what is in the way of one, if anything is."""
+        """Watch each folder as it is now; why one cannot be watched, or None."""
         problem = None
         for folder in folders:
             try:

@@ -1,4 +1,4 @@
-"""When a crontab line in a time zone is due: the last time, and the next."""
+"""When a crontab line in a time zone was last due, and when it is next."""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -11,30 +11,30 @@ from specs.failures import NeedsHuman
 
 _MINUTE = timedelta(minutes=1)
 
-FURTHEST = timedelta(days=366 * (RARELY + 1))
-"""How far away a time is looked for: any line that can be read comes within it."""
+HORIZON = timedelta(days=366 * (RARELY + 1))
+"""How far a time is searched for: every valid line is due within it."""
 
 
 class Crontab(NamedTuple):
     """A crontab line (five fields, as `specs.cron` reads them) in an IANA time zone.
 
-    A time that the clock skips is made up for at the first moment after; one that it repeats
-    counts once. Only a line for every hour has the hours as they come: none is made up for, and
-    one that is repeated counts twice.
+    A time that the clock skips is due at the first moment after; one that it repeats is due once.
+    A line for every hour simply follows the hours: skipped ones are not made up for, and repeated
+    ones count twice.
     """
 
     cron: str
     timezone: str = "UTC"
 
     def latest_due(self, after: datetime, now: datetime) -> datetime | None:
-        """The latest time after `after` and not after `now` that is due, in UTC, or None.
+        """The latest due time after `after` and not after `now`, in UTC, or None.
 
-        Many missed times are one: a run for the latest does for all. Looks back nine years.
-        Raises NeedsHuman where the line cannot be read.
+        One run for the latest time makes up for all missed ones. Searches back nine years. Raises
+        `NeedsHuman` for an invalid line.
         """
         cron, zone = self._read(), ZoneInfo(self.timezone)
         now = now.astimezone(UTC)
-        after = max(after.astimezone(UTC), now - FURTHEST)
+        after = max(after.astimezone(UTC), now - HORIZON)
         latest = _latest_hourly if cron.hourly else _latest_on
         for day in _days_back(after.astimezone(zone).date(), now.astimezone(zone).date()):
             if cron.names(day):
@@ -44,12 +44,12 @@ class Crontab(NamedTuple):
         return None
 
     def next_due(self, after: datetime) -> datetime | None:
-        """The first time after `after` that is due, in UTC. Looks nine years ahead. Raises
-        NeedsHuman where the line cannot be read."""
+        """The first due time after `after`, in UTC, or None. Searches nine years ahead. Raises
+        `NeedsHuman` for an invalid line."""
         cron, zone = self._read(), ZoneInfo(self.timezone)
         after = after.astimezone(UTC)
         first = after.astimezone(zone).date() - timedelta(days=1)
-        for number in range(FURTHEST.days):
+        for number in range(HORIZON.days):
             day = first + timedelta(days=number)
             if not cron.names(day):
                 continue
@@ -64,7 +64,7 @@ class Crontab(NamedTuple):
         try:
             return parse(self.cron)
         except CronError as fault:
-            raise NeedsHuman(f"the schedule `{self.cron}` cannot run: {fault}") from fault
+            raise NeedsHuman(f"the schedule `{self.cron}` is invalid: {fault}") from fault
 
 
 def _moments(cron: Cron, day: date, zone: ZoneInfo) -> Iterator[datetime]:
@@ -72,7 +72,7 @@ def _moments(cron: Cron, day: date, zone: ZoneInfo) -> Iterator[datetime]:
 
 
 def _first_hourly(cron: Cron, day: date, zone: ZoneInfo, after: datetime) -> datetime | None:
-    """The first time of `day` after `after`, of a line for every hour: minute by minute."""
+    """The first due time of `day` after `after` for a line for every hour."""
     start, end = _moment(day, 0, zone), _moment(day + timedelta(days=1), 0, zone)
     moment = max(start, after.replace(second=0, microsecond=0) + _MINUTE)
     while moment < end:
@@ -84,22 +84,23 @@ def _first_hourly(cron: Cron, day: date, zone: ZoneInfo, after: datetime) -> dat
 
 
 def _days_back(first: date, last: date) -> Iterator[date]:
-    """From `last` back to the day before `first`: what a day has skipped is due on the next."""
+    """The days from `last` back to the day before `first`, as a skipped time of that day may be due
+    on the next."""
     for number in range((last - first).days + 2):
         yield last - timedelta(days=number)
 
 
 def _latest_on(cron: Cron, day: date, zone: ZoneInfo, now: datetime) -> datetime | None:
-    """The latest time of `day` that is not after `now`."""
+    """The latest due time of `day` that is not after `now`."""
     times = cron.times()
-    # What the clock skips comes after the gap and of what it repeats the first counts, so that
-    # the moments are in the order of the times.
+    # Skipped times are due after the gap, and of repeated ones the first counts, so moments are in
+    # the same order as times.
     passed = bisect_right(times, now, key=lambda minute: _moment(day, minute, zone))
     return _moment(day, times[passed - 1], zone) if passed else None
 
 
 def _latest_hourly(cron: Cron, day: date, zone: ZoneInfo, now: datetime) -> datetime | None:
-    """The same for a line for every hour: the clock is followed back, minute by minute."""
+    """Like `_latest_on`, for a line for every hour."""
     start = _moment(day, 0, zone)
     end = _moment(day + timedelta(days=1), 0, zone)
     moment = min(now, end - _MINUTE).replace(second=0, microsecond=0)
@@ -112,12 +113,12 @@ def _latest_hourly(cron: Cron, day: date, zone: ZoneInfo, now: datetime) -> date
 
 
 def _moment(day: date, minute: int, zone: ZoneInfo) -> datetime:
-    """When `zone`'s clock first shows a time of `day`, in UTC; if never, when it skips it."""
+    """When the clock of `zone` first shows a time of `day`, in UTC; or else when it skips it."""
     wanted = datetime.combine(day, time(minute // 60, minute % 60))
     moment = wanted.replace(tzinfo=zone).astimezone(UTC)
     if _shown(moment, zone) == wanted:
         return moment
-    # In a gap: the old offset puts the time after the change and the new one before.
+    # In a gap: the old offset gives a moment after the change, the new one a moment before it.
     before = int(wanted.replace(tzinfo=zone, fold=1).timestamp())
     return datetime.fromtimestamp(
         before

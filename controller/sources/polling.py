@@ -1,4 +1,4 @@
-"""Polls a remote repository: its branches, or what is open beside them."""
+"""Polls a remote repository: its branches, or its open pull requests."""
 
 import asyncio
 import random
@@ -9,18 +9,18 @@ import structlog
 from controller.machine.core import Key
 from specs.failures import Failure
 
-LONGEST_WAIT = 600.0
-"""Seconds between two tries at a remote that fails, at most (more only if polled more rarely)."""
+MAX_WAIT = 600.0
+"""Seconds between tries while a remote fails, at most (or its interval, if that is longer)."""
 
 log = structlog.get_logger()
 
 
 class Polling:
-    """Hints at `Key("repository", name)` when what `look` sees has changed: branches that moved,
-    pull requests and comments.
+    """Hints at `Key("repository", name)` when the result of `look` has changed, such as branches,
+    pull requests or comments.
 
-    Polls every `interval` seconds, give or take a fifth so that many repositories do not come at
-    once; a remote that fails is left alone for twice as long each time.
+    Polls every `interval` seconds, plus or minus 20 % so that repositories are not all polled at
+    the same time. After each failure, the interval doubles.
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class Polling:
 
     @property
     def problem(self) -> str | None:
-        """What the last poll failed with."""
+        """Why the last poll failed; None if it did not."""
         return self._problem
 
     async def keys(self) -> AsyncIterator[Key]:
-        """The repository's key, once reached at first, and whenever something has changed, or
-        begins to fail or to be reached again."""
+        """The repository's key: after the first poll, after changes, and when polling begins to
+        fail or to work again."""
         known: object = None
         failures = 0
         while True:
@@ -58,7 +58,7 @@ class Polling:
                 self._say(str(error))
                 if fresh:
                     known = None
-                    yield self._key  # its own look fails as this did, and is what people hear of
+                    yield self._key  # its reconcile fails in the same way, and reports that
             else:
                 failures = 0
                 self._say(None)
@@ -68,11 +68,11 @@ class Polling:
             await self._sleep(self._wait(failures) * (0.8 + 0.4 * self._jitter()))
 
     def _wait(self, failures: int) -> float:
-        longest = max(LONGEST_WAIT, self._interval)
+        longest = max(MAX_WAIT, self._interval)
         return float(min(self._interval * 2 ** min(failures, 30), longest))
 
     def _say(self, problem: str | None) -> None:
-        """Log a change for the worse or the better, not every poll."""
+        """Log when polling begins to fail or to work again, not every poll."""
         if problem != self._problem:
             if problem:
                 log.warning("repository cannot be polled", key=str(self._key), problem=problem)

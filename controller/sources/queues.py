@@ -1,4 +1,4 @@
-"""Listens at the queues that object stores send their events to, and tells of one that fails."""
+"""Listens to the queues that object stores send events to, and reports a queue that fails."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -15,7 +15,7 @@ from specs.failures import Failure, NeedsHuman
 log = structlog.get_logger("headgate.queues")
 
 QUEUE = "queue"
-"""The kind that a queue has in the name of its trouble."""
+"""The kind of a queue in the name of its stall."""
 
 
 class Queues:
@@ -39,7 +39,7 @@ class Queues:
         self._troubles = Stalls()
 
     async def listen(self, wake: Callable[[Key], None]) -> None:
-        """Begin; `wake` is told whom a trouble concerns."""
+        """Begin to listen; `wake` is called with the key of a stall that was sent or has ended."""
         for record in await self._store.list(KIND, live=True):
             if record.key.name.startswith(f"{QUEUE}/"):
                 self._troubles.restore(record.key)
@@ -49,11 +49,11 @@ class Queues:
             async def told(failure: Failure | None, of: Key = of) -> None:
                 await self._told(of, failure, wake)
 
-            source = QueueSource(queue, self._hint, self._watch.concerned, told)
+            source = QueueSource(queue, self._hint, self._watch.pipelines_of, told)
             self._watch.add(QUEUE, queue.url, source)
 
     async def _told(self, of: Key, failure: Failure | None, wake: Callable[[Key], None]) -> None:
-        """As the loop tells of an object: of a failure that lasts, once, and of its end."""
+        """Report a failure that lasts, once, and its end, as the loop does for objects."""
         now = self._policy.clock()
         if failure is None:
             message = self._troubles.passed(of, now)
@@ -66,7 +66,7 @@ class Queues:
         try:
             await self._send(message)
         except Failure as problem:
-            log.warning("nobody could be told of a queue yet", reason=str(problem))
+            log.warning("the state of a queue cannot be reported yet", reason=str(problem))
             return
         self._troubles.sent(of, message)
         wake(message.to)

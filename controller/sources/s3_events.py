@@ -1,4 +1,4 @@
-"""PURE. What a message in a queue says of objects in S3, whichever way it came there."""
+"""PURE. Parses event notifications about objects in S3, in each form in which they are sent."""
 
 import json
 from typing import Any
@@ -6,13 +6,13 @@ from urllib.parse import unquote_plus
 
 
 def changed_objects(body: str) -> tuple[str, ...]:
-    """The objects, as `s3://BUCKET/KEY`, that were made or deleted; none for a test event.
+    """The objects that were created or deleted, as `s3://BUCKET/KEY`; none for a test event.
 
-    Understood are S3's own notifications
+    Accepts S3's own notifications
     (https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html),
-    the same as SNS passes them on, and events of EventBridge
+    also wrapped by SNS, and events of EventBridge
     (https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html).
-    Raises ValueError, with what was expected, for anything else.
+    Raises `ValueError`, with the reason, for anything else.
     """
     try:
         said = json.loads(body)
@@ -20,9 +20,9 @@ def changed_objects(body: str) -> tuple[str, ...]:
             said = json.loads(said["Message"])
         return _objects(said)
     except (KeyError, TypeError, AttributeError, RecursionError):
-        raise ValueError("it lacks what S3 says of an object") from None
+        raise ValueError("it lacks the bucket or key of an object") from None
     except json.JSONDecodeError:
-        raise ValueError("it is no JSON") from None
+        raise ValueError("it is not JSON") from None
 
 
 def _objects(said: Any) -> tuple[str, ...]:
@@ -32,7 +32,7 @@ def _objects(said: Any) -> tuple[str, ...]:
         detail = said["detail"]
         return (_uri(detail["bucket"]["name"], detail["object"]["key"]),)
     found = [record["s3"] for record in said["Records"]]
-    # In S3's own notifications keys are escaped as in a form, in those of EventBridge they are not.
+    # Keys are form-encoded in S3's own notifications, but not in EventBridge's.
     return tuple(_uri(s3["bucket"]["name"], unquote_plus(s3["object"]["key"])) for s3 in found)
 
 

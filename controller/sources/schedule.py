@@ -1,4 +1,4 @@
-"""Runs by the clock: a crontab line in a time zone, exactly one message per time that is due."""
+"""Sends a pipeline exactly one message for each time at which its schedule is due."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,13 +15,13 @@ from controller.sources.crontab import Crontab
 from specs.failures import Failure
 
 BETWEEN_LOOKS = timedelta(minutes=1)
-"""Longer than any two looks at the clock are apart."""
+"""Longer than the time between any two looks at the clock."""
 
 log = structlog.get_logger()
 
 
 def message_for(pipeline: str, due: datetime) -> Envelope:
-    """What a pipeline is told. Its id is the time in UTC, so telling twice is telling once."""
+    """The message for a due time. Its id contains the time in UTC, so it is delivered once."""
     at = due.astimezone(UTC).isoformat()
     id_ = f"schedule/{pipeline}/{at}"
     return Envelope(to=Key("pipeline", pipeline), id=id_, message=ScheduleDue(at=at))
@@ -30,9 +30,9 @@ def message_for(pipeline: str, due: datetime) -> Envelope:
 class ScheduleSource:
     """Sends `schedule_due` to one pipeline whenever its crontab line says so.
 
-    `last` is the last time that was sent before, or since when there is the schedule (None: since
-    now); the latest time missed since is sent at the start. The clock is looked at every
-    `wake_every` seconds, as it may be set. A `send` that raises TryAgain or NeedsHuman is repeated.
+    `last` is the last time that was sent, or when the schedule was added (None: now); the latest
+    time missed since then is sent at the start. The clock is checked every `wake_every` seconds, as
+    it may be set. A `send` that raises `TryAgain` or `NeedsHuman` is repeated.
     """
 
     def __init__(
@@ -62,8 +62,7 @@ class ScheduleSource:
         """The pipeline's key, after each message that was sent to it."""
         woken = asyncio.Event()
         woken.set()
-        # Lines are due at whole minutes; which, `Crontab` says. Looked at more often, as the clock
-        # may be set.
+        # Wake at every whole minute, when lines can be due, and more often as the clock may be set.
         scheduler = AsyncIOScheduler(timezone=UTC)
         minutely = CronTrigger(minute="*", timezone=UTC)
         scheduler.add_job(_set, minutely, args=(woken,), coalesce=True, misfire_grace_time=None)
@@ -79,7 +78,7 @@ class ScheduleSource:
             scheduler.shutdown(wait=False)
 
     async def _look(self) -> bool:
-        """Send what is due; what fails is told as this source's problem, and tried again."""
+        """Send what is due; a failure becomes this source's problem, and is tried again."""
         try:
             sent = await self.send_due()
         except Failure as error:
@@ -94,11 +93,11 @@ class ScheduleSource:
         return False
 
     async def send_due(self) -> bool:
-        """Send the latest time that is due and was not sent yet; whether there was one."""
+        """Send the latest due time that was not sent yet; whether there was one."""
         now = self._clock()
         if now < self._last:
-            # The clock was set back since the last look, and a time may have come due since. One
-            # that was sent before has the same id.
+            # The clock was set back, and a time may have come due since. If it was sent before, it
+            # has the same id.
             self._last = now - BETWEEN_LOOKS
         due = self._crontab.latest_due(self._last, now)
         if due is None:

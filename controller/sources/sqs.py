@@ -1,4 +1,4 @@
-"""Listens at an SQS queue that S3 sends its event notifications to."""
+"""Listens to an SQS queue that S3 sends event notifications to."""
 
 import asyncio
 import re
@@ -17,27 +17,27 @@ from controller.sources.s3_events import changed_objects
 from specs.failures import Failure, NeedsHuman, TryAgain
 
 WAIT = 20
-"""Seconds for which SQS holds a question until a message comes; the most that it does."""
-AT_ONCE = 10
-"""Messages that are asked for at once; the most that SQS gives."""
-LONGEST_WAIT = 300.0
-"""Seconds between two tries at a queue that fails, at most."""
+"""Seconds for which SQS waits for a message before it answers; its maximum."""
+BATCH = 10
+"""Messages that are requested at once; SQS's maximum."""
+MAX_WAIT = 300.0
+"""Seconds between tries while a queue fails, at most."""
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
 
-class Taken(NamedTuple):
-    """A message, and by what it is deleted."""
+class ReceivedMessage(NamedTuple):
+    """A message, and the receipt to delete it with."""
 
     body: str
     receipt: str
 
 
 class SqsQueue:
-    """An SQS queue. Credentials are of boto3's chain. Blocking, for one thread at a time.
+    """An SQS queue. Credentials come from boto3's chain. Blocking, for one thread at a time.
 
-    Raises TryAgain while it does not answer, NeedsHuman where it refuses or boto3 is missing.
+    Raises `TryAgain` while it does not answer, `NeedsHuman` if it refuses or boto3 is missing.
     """
 
     def __init__(self, url: str, region: str | None = None, *, wait: int = WAIT) -> None:
@@ -48,23 +48,24 @@ class SqsQueue:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The queue's name, from its URL."""
         return self.url.rstrip("/").rpartition("/")[2]
 
-    def take(self) -> Sequence[Taken]:
-        """Wait for messages. Those that are not deleted come again."""
-        said = self._call(
-            "receive_message", MaxNumberOfMessages=AT_ONCE, WaitTimeSeconds=self._wait
-        )
-        return [Taken(each["Body"], each["ReceiptHandle"]) for each in said.get("Messages", ())]
+    def receive(self) -> Sequence[ReceivedMessage]:
+        """Wait for messages. Those that are not deleted are delivered again."""
+        said = self._call("receive_message", MaxNumberOfMessages=BATCH, WaitTimeSeconds=self._wait)
+        return [
+            ReceivedMessage(each["Body"], each["ReceiptHandle"])
+            for each in said.get("Messages", ())
+        ]
 
-    def delete(self, taken: Sequence[Taken]) -> None:
-        """Be done with messages; one that is not deleted nevertheless comes again."""
-        entries = [{"Id": str(n), "ReceiptHandle": each.receipt} for n, each in enumerate(taken)]
+    def delete(self, received: Sequence[ReceivedMessage]) -> None:
+        """Delete messages. One for which that fails is delivered again."""
+        entries = [{"Id": str(n), "ReceiptHandle": each.receipt} for n, each in enumerate(received)]
         self._call("delete_message_batch", Entries=entries)
 
     def waiting(self) -> int:
-        """About how many messages nobody has taken."""
+        """About how many messages are waiting in the queue."""
         name = "ApproximateNumberOfMessages"
         said = self._call("get_queue_attributes", AttributeNames=[name])
         return int(said["Attributes"][name])
@@ -75,15 +76,15 @@ class SqsQueue:
             from botocore.parsers import ResponseParserError
         except ImportError:
             raise NeedsHuman(
-                f"boto3 is not installed, so {self.url} is not listened to: install Headgate with "
-                "its extra `aws`"
+                f"boto3 is not installed, so Headgate cannot listen to {self.url}: install "
+                "Headgate with its extra `aws`"
             ) from None
         try:
             self._client = self._client or self._opened()
             return getattr(self._client, operation)(QueueUrl=self.url, **options)
         except (BotoCoreError, ClientError, ResponseParserError, ValueError) as error:
-            self._client = None  # perhaps the credentials are others by now
-            raise _meant(error, self.url) from None
+            self._client = None  # the credentials may be renewed until the next try
+            raise _failure_of(error, self.url) from None
 
     def _opened(self) -> Any:
         from boto3 import Session
@@ -105,31 +106,31 @@ class SqsQueue:
 
 
 def queues_of(settings: Sequence[ObjectStore]) -> Sequence[SqsQueue]:
-    """Each queue that the settings of the stores name, once."""
+    """The queues that the settings of object stores name, each once."""
     named = {each.events: each.region for each in settings if each.events}
     return [SqsQueue(url, region) for url, region in named.items()]
 
 
 class QueueSource:
-    """Hints at the pipelines whose data an event concerns, as `concerned` knows them, after
-    `hint` was told of the object.
+    """Hints at the pipelines that `pipelines_of` returns for an object, after calling `hint` with
+    the object.
 
-    A message is deleted once it was handed on. Without the queue nothing is lost: datasets are
-    listed nevertheless, later. `told` hears how each look at the queue ended.
+    A message is deleted once its hints are passed on. If the queue fails nothing is lost, as
+    datasets are listed regularly anyway. `told` is called with the outcome of each request.
     """
 
     def __init__(
         self,
         queue: SqsQueue,
         hint: Callable[[str], None],
-        concerned: Callable[[str], Collection[Key]],
+        pipelines_of: Callable[[str], Collection[Key]],
         told: Callable[[Failure | None], Awaitable[None]],
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._queue = queue
         self._hint = hint
-        self._concerned = concerned
+        self._pipelines_of = pipelines_of
         self._told = told
         self._sleep = sleep
         self._problem: str | None = None
@@ -137,7 +138,7 @@ class QueueSource:
 
     @property
     def problem(self) -> str | None:
-        """Why it cannot listen, and the mend."""
+        """Why it cannot listen, and the fix."""
         return self._problem
 
     async def keys(self) -> AsyncIterator[Key]:
@@ -145,44 +146,44 @@ class QueueSource:
         failures = 0
         while True:
             try:
-                taken = await _in_thread(self._queue.take)
+                received = await _in_thread(self._queue.receive)
                 await self._say(None)
                 failures = 0
-                for key in self._read(taken):
+                for key in self._read(received):
                     yield key
-                if taken:
-                    await _in_thread(partial(self._queue.delete, taken))
+                if received:
+                    await _in_thread(partial(self._queue.delete, received))
             except Exception as error:
                 failures += 1
                 await self._say(_explained(error))
-                await self._sleep(min(2.0 ** min(failures, 10), LONGEST_WAIT))
+                await self._sleep(min(2.0 ** min(failures, 10), MAX_WAIT))
 
-    def _read(self, taken: Sequence[Taken]) -> Collection[Key]:
+    def _read(self, received: Sequence[ReceivedMessage]) -> Collection[Key]:
         found: dict[Key, None] = {}
-        for each in taken:
+        for each in received:
             try:
                 changed = changed_objects(each.body)
             except ValueError as error:
                 self._say_odd(str(error))
                 continue
             for uri in changed:
-                with suppress(NeedsHuman):  # no key that can be listed, as the pipeline will say
+                with suppress(NeedsHuman):  # the key is invalid, which the pipeline will report
                     self._hint(uri)
-                found.update(dict.fromkeys(self._concerned(uri)))
+                found.update(dict.fromkeys(self._pipelines_of(uri)))
         return found
 
     def _say_odd(self, why: str) -> None:
-        """Once: whoever sends the like may send many."""
+        """Log it only once, as there may be many such messages."""
         if not self._said_odd:
             log.warning(
-                "the queue has messages that are no event notifications of S3; they are deleted",
+                "the queue has messages that are not event notifications of S3; they are deleted",
                 queue=self._queue.url,
                 reason=why,
             )
         self._said_odd = True
 
     async def _say(self, failure: Failure | None) -> None:
-        """Log a change for the worse or the better, not every look; tell of each."""
+        """Log when listening begins to fail or to work again; report every outcome."""
         problem = str(failure) if failure else None
         if problem != self._problem:
             if problem:
@@ -196,13 +197,13 @@ class QueueSource:
 def _explained(error: Exception) -> Failure:
     if isinstance(error, Failure):
         return error
-    log.exception("the queue cannot be listened to by a fault of Headgate's own")
-    return TryAgain(f"a fault of Headgate's own ({type(error).__name__}); its log says where")
+    log.exception("internal error while listening to a queue")
+    return TryAgain(f"internal error ({type(error).__name__}); see Headgate's log")
 
 
 async def _in_thread(call: Callable[[], T]) -> T:
-    """As `asyncio.to_thread`, but nobody waits for the thread at the end: a question that SQS
-    holds for a while cannot be taken back, and what it brings then comes again."""
+    """Like `asyncio.to_thread`, but closing does not wait for the thread, as a pending request to
+    SQS cannot be cancelled. Messages that it still returns are delivered again."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
@@ -212,7 +213,7 @@ async def _in_thread(call: Callable[[], T]) -> T:
         if error is not None:
             done.set_exception(error)
         else:
-            done.set_result(result)  # type: ignore[arg-type]  # there is one where there is no error
+            done.set_result(result)  # type: ignore[arg-type]  # present if there is no error
 
     def run() -> None:
         result, failed = None, None
@@ -238,8 +239,8 @@ _UNKNOWN = (
 )
 
 
-def _meant(error: Exception, url: str) -> Failure:
-    """A failure of boto3's as what somebody can do about it; nothing of an answer but its code."""
+def _failure_of(error: Exception, url: str) -> Failure:
+    """The failure for an error of boto3. Of an answer, it quotes only the error code."""
     from botocore import exceptions
     from botocore.parsers import ResponseParserError
 
@@ -254,10 +255,10 @@ def _meant(error: Exception, url: str) -> Failure:
         ResponseParserError,
     )
     if isinstance(error, network):
-        return TryAgain(f"the queue {url} cannot be reached; it is tried again")
+        return TryAgain(f"the queue {url} is unreachable; it is tried again")
     return NeedsHuman(
-        f"the queue {url} cannot be listened to: {error}. Correct the address in `stores.events`, "
-        "or what AWS's chain of credentials finds"
+        f"Headgate cannot listen to the queue {url}: {error}. Correct the address in "
+        "`stores.events`, or the AWS credentials"
     )
 
 
@@ -267,10 +268,10 @@ def _refused(code: str, status: int, url: str) -> Failure:
     if code in _EXPIRED:
         return NeedsHuman(f"the credentials for the queue {url} have expired; renew them")
     if code in _UNKNOWN:
-        return NeedsHuman(f"the queue {url} rejected the credentials ({code}); set others")
+        return NeedsHuman(f"the queue {url} rejected the credentials ({code}); correct them")
     if status >= 500 or status == 429 or "Throttl" in code:
-        return TryAgain(f"the queue {url} does not serve now ({status} {code}); it is tried again")
+        return TryAgain(f"the queue {url} is unavailable ({status} {code}); it is tried again")
     return NeedsHuman(
-        f"the queue {url} refuses ({status} {code}): allow sqs:ReceiveMessage, sqs:DeleteMessage "
-        "and sqs:GetQueueAttributes to these credentials"
+        f"the queue {url} refuses access ({status} {code}): allow these credentials "
+        "sqs:ReceiveMessage, sqs:DeleteMessage and sqs:GetQueueAttributes"
     )

@@ -1,7 +1,7 @@
-"""Runs the sources: those of repositories from the start, those of pipelines as specs come.
+"""Runs the sources: those of repositories from the start, those of pipelines as their specs need.
 
-A source waits trouble out by itself. One that raises or ends all the same is run anew, after a
-pause that grows, and somebody is told if that does not help.
+A source handles errors by itself. If it raises or ends nevertheless, it is restarted after a
+growing delay, and if that does not help, people are notified.
 """
 
 import asyncio
@@ -25,26 +25,26 @@ from specs.failures import Failure
 from specs.schedule import ScheduleTrigger
 
 STEADY = 30.0
-"""Seconds for which a source that was run anew has to go on until it is as good as before."""
+"""Seconds after which a restarted source counts as working."""
 KINDS = ("git", "pulls", "bucket", "schedule")
-"""The kinds of sources whose faults are told of here; a queue tells of its own."""
+"""The kinds of sources whose errors are reported here; queues report their own."""
 
 log = structlog.get_logger("headgate.watch")
 
 
-class Wish(NamedTuple):
-    """What a pipeline's spec asks to be watched."""
+class WatchRequest(NamedTuple):
+    """What to watch for a pipeline, according to its spec."""
 
     folders: tuple[Path, ...] = ()
     uris: tuple[str, ...] = ()
-    """Datasets in object stores: of those, a queue may tell."""
+    """Datasets in object stores, for which events may come from a queue."""
     schedule: ScheduleTrigger | None = None
     asks: bool = False
-    """Whether there are databases to be asked now and then."""
+    """Whether there are databases to be polled."""
 
 
 class Watcher:
-    """One task for each source, and one queue for the hints of all."""
+    """Runs a task for each source, and collects the hints of all in one queue."""
 
     def __init__(
         self, send: Callable[[Envelope], Awaitable[None]], bucket_poll: float, policy: RuntimePolicy
@@ -55,45 +55,45 @@ class Watcher:
         self._policy = policy
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._sources: dict[tuple[str, str], Source] = {}
-        self._wishes: dict[str, Wish] = {}
+        self._requests: dict[str, WatchRequest] = {}
         self._faults: dict[tuple[str, str], str] = {}
         self._troubles = Stalls()
         self._telling: set[asyncio.Task[None]] = set()
 
     async def hint(self) -> Key:
-        """Wait for the next key to look at."""
+        """Wait for the next key to reconcile."""
         return await self._hints.get()
 
     @property
     def problems(self) -> Sequence[str]:
-        """What keeps sources from watching as they should."""
+        """Why sources cannot watch as they should."""
         found = [source.problem for source in self._sources.values() if source.problem]
         return [*found, *self._faults.values()]
 
     def restore(self, troubles: Iterable[Key]) -> None:
-        """Remember which faults somebody was told of before a restart."""
+        """Restore which errors were reported before a restart."""
         for trouble in troubles:
             if trouble.name.partition("/")[0] in KINDS:
                 self._troubles.restore(trouble)
 
     def add(self, kind: str, name: str, source: Source) -> None:
-        """Run a source, in place of the one that stood there."""
+        """Run a source, replacing the one of the same kind and name."""
         self._stop(kind, name)
         self._sources[kind, name] = source
         self._tasks[kind, name] = asyncio.create_task(self._run(Key(kind, name), source))
 
-    def follow(self, pipeline: str, wish: Wish, last: float | None) -> None:
-        """Watch what the pipeline's spec asks for now. `last` is when its schedule was last due,
-        or since when there is one."""
-        if self._wishes.get(pipeline) == wish:
+    def follow(self, pipeline: str, request: WatchRequest, last: float | None) -> None:
+        """Watch what the pipeline's spec needs now. `last` is when its schedule was last due, or
+        when it was added."""
+        if self._requests.get(pipeline) == request:
             return
-        self._wishes[pipeline] = wish
+        self._requests[pipeline] = request
         self._stop("bucket", pipeline)
         self._stop("schedule", pipeline)
-        if wish.folders or wish.uris or wish.asks:
-            self.add("bucket", pipeline, BucketSource(pipeline, wish.folders, self._bucket_poll))
-        if wish.schedule is not None:
-            crontab = Crontab(wish.schedule.cron, wish.schedule.timezone)
+        if request.folders or request.uris or request.asks:
+            self.add("bucket", pipeline, BucketSource(pipeline, request.folders, self._bucket_poll))
+        if request.schedule is not None:
+            crontab = Crontab(request.schedule.cron, request.schedule.timezone)
             before = datetime.fromtimestamp(last, UTC) if last is not None else None
             source = ScheduleSource(
                 pipeline,
@@ -105,12 +105,12 @@ class Watcher:
             )
             self.add("schedule", pipeline, source)
 
-    def concerned(self, uri: str) -> Sequence[Key]:
-        """The pipelines that an object may concern: it lies where one of their datasets does."""
+    def pipelines_of(self, uri: str) -> Sequence[Key]:
+        """The pipelines with a dataset that an object may belong to."""
         return [
             Key("pipeline", name)
-            for name, wish in self._wishes.items()
-            if any(uri.startswith(_fixed(dataset)) for dataset in wish.uris)
+            for name, request in self._requests.items()
+            if any(uri.startswith(_fixed(dataset)) for dataset in request.uris)
         ]
 
     async def close(self) -> None:
@@ -132,33 +132,33 @@ class Watcher:
             self._soon(self._tell(Key(kind, name), None))
 
     async def _run(self, of: Key, source: Source) -> None:
-        """Pass on what a source hints at; where it fails, have it begin anew, for ever."""
+        """Pass on the hints of a source, and restart it whenever it fails."""
         failures = 0
         while True:
-            steady = asyncio.get_running_loop().call_later(STEADY, self._goes_on, of)
+            steady = asyncio.get_running_loop().call_later(STEADY, self._works, of)
             why = "it ended by itself"
             try:
                 async with aclosing(cast("AsyncGenerator[Key, None]", source.keys())) as keys:
                     async for key in keys:
                         self._hints.put_nowait(key)
-                        self._goes_on(of)
+                        self._works(of)
                         failures = 0
             except Failure as failure:
                 why = str(failure)
-            except Exception as fault:
-                log.exception("a source failed by a fault of Headgate's own", source=str(of))
-                why = f"a fault of Headgate's own ({type(fault).__name__}); its log says where"
+            except Exception as error:
+                log.exception("internal error in a source", source=str(of))
+                why = f"internal error ({type(error).__name__}); see Headgate's log"
             finally:
                 steady.cancel()
             failures += 1
-            self._faults[of] = f"The source {of} fails: {why}. It is run anew until it goes on."
+            self._faults[of] = f"The source {of} fails: {why}. It is restarted until it works."
             delay = self._policy.backoff.delay(failures, self._policy.jitter())
-            log.error("a source failed, and is run anew", source=str(of), reason=why, delay=delay)
+            log.error("a source failed and is restarted", source=str(of), reason=why, delay=delay)
             await self._tell(of, self._faults[of])
             await asyncio.sleep(delay)
 
-    def _goes_on(self, of: Key) -> None:
-        """It hinted at something, or has run for a while."""
+    def _works(self, of: Key) -> None:
+        """Called when a source gave a hint, or has run for a while."""
         self._faults.pop(of, None)
         self._soon(self._tell(of, None))
 
@@ -168,7 +168,7 @@ class Watcher:
         task.add_done_callback(self._telling.discard)
 
     async def _tell(self, of: Key, trouble: str | None) -> None:
-        """As the loop tells of an object: of what lasts, once, and of its end."""
+        """Report an error that lasts, once, and its end, as the loop does for objects."""
         now = self._policy.clock()
         if trouble is None:
             message = self._troubles.passed(of, now)
@@ -179,12 +179,12 @@ class Watcher:
         try:
             await self._send(message)
         except Failure as failure:
-            log.warning("nobody could be told of a source yet", reason=str(failure))
+            log.warning("the state of a source cannot be reported yet", reason=str(failure))
             return
         self._troubles.sent(of, message)
         self._hints.put_nowait(message.to)
 
 
 def _fixed(uri: str) -> str:
-    """A dataset's address as far as it is the same for all its objects."""
+    """The part of a dataset's address before its first wildcard."""
     return re.split(r"[*?\[]", uri, maxsplit=1)[0]

@@ -1,0 +1,1 @@
+"""Durable state: objects, inbox and outbox, changed in one transaction."""

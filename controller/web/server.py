@@ -1,7 +1,7 @@
-"""The controller's HTTP server: takes GitHub's webhooks, and says that it is alive.
+"""The controller's HTTP server: receives GitHub's webhooks and answers health checks.
 
-It only verifies, reads and stores a hint; nothing that a request asks for is done before the
-answer. Whoever connects has little time and room.
+A request is only verified, read and stored as a hint; it is acted on after the response. Each
+client gets little time and memory.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 LARGEST = 25 * 1024 * 1024
 """Bytes; GitHub sends nothing larger."""
 ROOM = 64 * 1024 * 1024
-"""Bytes of bodies that are held at one time, all requests together."""
+"""Bytes of request bodies held in memory at a time, in total."""
 AT_ONCE = 256
-"""Connections."""
+"""Concurrent connections."""
 PATIENCE = 10.0
-"""Seconds for a request to arrive whole, and for the store to take its hint."""
+"""Seconds for a request to arrive completely and for its hint to be stored."""
 
 _DELIVERY = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -42,12 +42,12 @@ Targets = Callable[[Hint], Iterable[Key]]
 log = structlog.get_logger()
 
 
-class _Full(Exception):  # noqa: N818 - it says how the server is
-    """There is no room for another body now."""
+class _Full(Exception):  # noqa: N818 - it describes the server
+    """There is no memory for another body now."""
 
 
-class _TooLarge(Exception):  # noqa: N818 - it says what the body is
-    """A body beyond `LARGEST`."""
+class _TooLarge(Exception):  # noqa: N818 - it describes the body
+    """The body is larger than `LARGEST`."""
 
 
 def application(
@@ -61,8 +61,8 @@ def application(
     """`POST /webhooks/github` and `GET /healthz`, which answers 503 while `is_unhealthy`: the
     controller runs but cannot save its state.
 
-    `targets` says which objects a hint concerns; each gets a message `github/<delivery>` through
-    `send`, whose store counts the same id once, so a replayed delivery is nothing new.
+    `targets` lists the objects that a hint concerns. Each gets a message `github/<delivery>`
+    through `send`; the store ignores an id that it has seen, so replays have no effect.
     """
     webhook = _Webhook(secrets, targets, send, patience)
 
@@ -90,25 +90,25 @@ class _Webhook:
         self._held = 0
 
     async def take(self, request: Request) -> Response:
-        """202 once the hint is stored; 200 for what hints at nothing."""
+        """202 once the hint is stored; 200 for a delivery without one."""
         try:
             async with asyncio.timeout(self._patience), self._body(request) as body:
                 return await self._answer(request, bytes(body))
         except _TooLarge:
-            return _closing(413, f"a webhook has at most {LARGEST} bytes")
+            return _closing(413, f"the body is larger than {LARGEST} bytes")
         except _Full:
-            return _closing(503, "too many webhooks at one time")
+            return _closing(503, "too many webhooks at the same time")
         except TimeoutError:
             return _closing(408, "the request took too long")
         except ClientDisconnect:
             return _closing(400, "the body ended early")
         except Failure as error:
-            log.warning("webhook was not stored", problem=str(error))
-            return _closing(503, "the hint could not be stored")
+            log.warning("a webhook could not be stored", problem=str(error))
+            return _closing(503, "the webhook could not be stored")
 
     @asynccontextmanager
     async def _body(self, request: Request) -> AsyncIterator[bytearray]:
-        """The whole body, for as long as the block lasts. What is too large is not read on."""
+        """The whole body, for the duration of the block. Reading stops if it is too large."""
         if int(request.headers.get("content-length") or 0) > LARGEST:
             raise _TooLarge
         body = bytearray()
@@ -127,10 +127,10 @@ class _Webhook:
     async def _answer(self, request: Request, body: bytes) -> Response:
         headers = request.headers
         if not verify(self._secrets, body, headers.get("x-hub-signature-256")):
-            return _closing(401, "the signature does not fit the secret of this webhook")
+            return _closing(401, "the signature does not match the secret of this webhook")
         delivery = headers.get("x-github-delivery", "")
         if not _DELIVERY.fullmatch(delivery):
-            return PlainTextResponse("X-GitHub-Delivery is missing or odd\n", 400)
+            return PlainTextResponse("X-GitHub-Delivery is missing or malformed\n", 400)
         if "json" not in headers.get("content-type", ""):
             return PlainTextResponse("set the webhook's content type to application/json\n", 415)
         try:
@@ -146,15 +146,15 @@ class _Webhook:
 
 
 def _closing(status: int, words: str) -> Response:
-    """An answer after which the connection is of no more use."""
+    """A response that closes the connection."""
     return PlainTextResponse(f"{words}\n", status, headers={"Connection": "close"})
 
 
 def listen(host: str, port: int, secrets: Sequence[str]) -> socket.socket:
-    """A socket to serve on; port 0 is any that is free.
+    """A socket to serve on; port 0 picks a free one.
 
-    Raises NeedsHuman for an address that others reach while no webhook secret is set, and if the
-    port is taken.
+    Raises NeedsHuman for an address that is not loopback without a webhook secret, and if the port
+    is taken.
     """
     if not any(secrets) and not _is_loopback(host):
         raise NeedsHuman(
@@ -168,7 +168,7 @@ def listen(host: str, port: int, secrets: Sequence[str]) -> socket.socket:
         raise NeedsHuman(
             f"cannot listen on {host}:{port}: {error.strerror or error}; choose another address"
         ) from None
-    # Head and body of an answer are two writes; with Nagle's algorithm the second waits 40 ms.
+    # A response's head and body are two writes; Nagle's algorithm would delay the second by 40 ms.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 
@@ -180,11 +180,11 @@ def _is_loopback(host: str) -> bool:
 
 
 async def serve(app: Starlette, listening: socket.socket, *, patience: float = PATIENCE) -> None:
-    """Serve in this event loop until cancelled; requests that are being answered are finished."""
+    """Serve in this event loop until cancelled, then finish the requests in progress."""
     import uvicorn
 
     class Server(uvicorn.Server):
-        """Leaves signals to the controller."""
+        """Leaves signal handling to the controller."""
 
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
@@ -193,7 +193,7 @@ async def serve(app: Starlette, listening: socket.socket, *, patience: float = P
     server = Server(
         uvicorn.Config(
             app,
-            http=_impatient(patience),
+            http=_with_timeout(patience),
             ws="none",
             lifespan="off",
             access_log=False,
@@ -217,33 +217,33 @@ async def serve(app: Starlette, listening: socket.socket, *, patience: float = P
         listening.close()
 
 
-def _impatient(patience: float) -> "type[HttpToolsProtocol]":
-    """uvicorn waits for a request's first line and headers as long as a client likes; not here."""
+def _with_timeout(patience: float) -> "type[HttpToolsProtocol]":
+    """uvicorn's protocol with a time limit for a request's first line and headers."""
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-    class Impatient(HttpToolsProtocol):
-        _hurry: asyncio.TimerHandle | None = None
+    class WithTimeout(HttpToolsProtocol):
+        _timer: asyncio.TimerHandle | None = None
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
             super().connection_made(transport)
-            self._hurry = self.loop.call_later(patience, transport.close)
+            self._timer = self.loop.call_later(patience, transport.close)
 
         def on_message_begin(self) -> None:
             super().on_message_begin()
-            if self._hurry is None:
-                self._hurry = self.loop.call_later(patience, self.transport.close)
+            if self._timer is None:
+                self._timer = self.loop.call_later(patience, self.transport.close)
 
         def on_headers_complete(self) -> None:
-            self._calm()
+            self._stop_timer()
             super().on_headers_complete()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._calm()
+            self._stop_timer()
             super().connection_lost(exc)
 
-        def _calm(self) -> None:
-            if self._hurry is not None:
-                self._hurry.cancel()
-                self._hurry = None
+        def _stop_timer(self) -> None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
 
-    return Impatient
+    return WithTimeout

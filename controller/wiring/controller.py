@@ -54,7 +54,7 @@ from controller.observers.pipeline import PipelineObserver
 from controller.observers.repository import RepositoryObserver
 from controller.observers.run import RunObserver
 from controller.observers.stall import StallObserver
-from controller.queries.asking import QueryVersions as Questions
+from controller.queries.polling import QueryVersions as Questions
 from controller.reconcile.loop import Loop
 from controller.reconcile.outbox import Applier, RuntimePolicy
 from controller.reconcile.resting import heed_names
@@ -81,7 +81,8 @@ from deployers.confinement import Confinement, confinement
 from deployers.engine import Engine
 from deployers.processes import Processes
 from deployers.protocol import Deployer
-from deployers.registry import FOLDER, LOCAL, TARGETS, Means
+from deployers.registry import DeployerSetup, make_deployer
+from deployers.windows import SERVING
 from specs.failures import Failure, NeedsHuman
 
 log = structlog.get_logger("headgate")
@@ -153,15 +154,15 @@ class Controller:
 
     def _deployer(self, home: Path) -> Deployer:
         router = self.settings.router
-        means = Means(
-            home=home / FOLDER,
+        setup = DeployerSetup(
+            home=home / SERVING,
             redact=self.secrets.redact,
             engine=self.engine,
             confinement=self.confinement,
             silence=router.silence.total_seconds(),
             trusted=router.trusted_proxies,
         )
-        return TARGETS[LOCAL].deployer(means)
+        return make_deployer(setup)
 
     def _catalog(self, home: Path, roots: Roots) -> Catalog:
         return Catalog(

@@ -1,4 +1,4 @@
-"""What training, evaluation and scoring have to agree on: the rows, the features, the model."""
+"""Code shared by training, evaluation and scoring: rows, features and the model."""
 
 import csv
 import json
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-Model = list[float]  # a weight for each feature, the constant first
+Model = list[float]  # the constant, then a weight for each feature
 
 
 def read(folder: Path) -> Iterator[dict[str, str]]:
@@ -17,7 +17,7 @@ def read(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def features(row: dict[str, str]) -> list[float]:
-    """All of about the same size."""
+    """The features of a customer, scaled to a similar size."""
     return [
         1.0,
         int(row["months"]) / 24 - 1,
@@ -27,17 +27,17 @@ def features(row: dict[str, str]) -> list[float]:
 
 
 def p_left(model: Model, row: dict[str, str]) -> float:
-    """How likely the customer is to leave."""
+    """The probability that the customer leaves."""
     z = sum(weight * x for weight, x in zip(model, features(row), strict=True))
     return 1 / (1 + math.exp(-z))
 
 
 def is_held_out(row: dict[str, str]) -> bool:
-    """Every third customer is kept from training, whatever the model."""
+    """Whether the customer is held out: every third one, for any model."""
     return int(row["id"]) % 3 == 0
 
 
 def load(path: Path) -> Model:
-    """The model that training wrote."""
+    """Load a model written by train.py."""
     model: Model = json.loads(path.read_text())
     return model

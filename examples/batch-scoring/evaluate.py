@@ -1,4 +1,4 @@
-"""Writes how likely each customer that was held out was to leave, beside whether they did."""
+"""Write the predictions for the held-out customers, beside whether they left."""
 
 import argparse
 import csv

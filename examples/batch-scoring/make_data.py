@@ -1,4 +1,4 @@
-"""Makes the data of this example, which is made up: the same rows each time."""
+"""Write the made-up data of this example; the rows are the same each time."""
 
 import csv
 import math

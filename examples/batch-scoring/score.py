@@ -1,4 +1,4 @@
-"""Scores all customers of today with the released model: who calls whom tomorrow."""
+"""Score today's customers with the released model."""
 
 import argparse
 import csv

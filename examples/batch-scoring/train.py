@@ -1,4 +1,4 @@
-"""Trains a logistic regression on customers of whom it is known if they left."""
+"""Train a logistic regression on past customers."""
 
 import argparse
 import json

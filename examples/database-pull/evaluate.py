@@ -1,4 +1,4 @@
-"""Writes what the model says of the orders that it has not seen."""
+"""Write the predictions for the held-out orders."""
 
 import argparse
 import csv

@@ -1,4 +1,4 @@
-"""Makes a little shop in SQLite, or lets it have more orders."""
+"""Create a small shop in SQLite, or add orders to it."""
 
 import argparse
 import math
@@ -7,7 +7,7 @@ import sqlite3
 
 parser = argparse.ArgumentParser()
 parser.add_argument("file", nargs="?", default="shop.db")
-parser.add_argument("--more", type=int, default=0, help="orders to add to those that are there")
+parser.add_argument("--more", type=int, default=0, help="how many orders to add")
 given = parser.parse_args()
 
 shop = sqlite3.connect(given.file)

@@ -1,4 +1,4 @@
-"""Orders as the model sees them."""
+"""Orders and the model, shared by training, evaluation and serving."""
 
 import json
 import math
@@ -17,21 +17,21 @@ def read(folder: Path) -> list[dict[str, Any]]:
 
 
 def is_held_out(row: Mapping[str, Any]) -> bool:
-    """Whether the model is examined on it, and not trained."""
+    """Whether the order is held out for the evaluation."""
     return row["id"] % 4 == 0
 
 
 def features(order: Mapping[str, Any]) -> list[float]:
-    """What is known of an order when it is placed."""
+    """The features of an order, known when it is placed."""
     return [1.0, math.log1p(float(order["price"])) - 4.0, float(order["items"]) / 5.0]
 
 
 def probability(weights: list[float], order: Mapping[str, Any]) -> float:
-    """How likely it is sent back."""
+    """The probability that the order is sent back."""
     total = sum(w * x for w, x in zip(weights, features(order), strict=True))
     return 1 / (1 + math.exp(-total))
 
 
 def load(path: Path) -> list[float]:
-    """The weights of a model."""
+    """Load the weights of a model."""
     return [float(weight) for weight in json.loads(path.read_text())["weights"]]

@@ -1,4 +1,4 @@
-"""Answers POST /predict with how likely an order is sent back, and GET /healthz when it can."""
+"""Answer POST /predict with the probability that an order is sent back, and GET /healthz."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Trains a logistic regression by gradient descent."""
+"""Train a logistic regression by gradient descent."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Write the Delta table `lake/trips`: two deliveries, and a DELETE that left its files there.
+"""Write the Delta table `lake/trips`: two deliveries, and a DELETE whose files are still there.
 
 python -m pip install deltalake pyarrow numpy && python make_table.py
 """
@@ -12,7 +12,7 @@ MONTHS = ("2024-01", "2024-02")
 
 
 def trips(month: str, first: int, rows: int) -> pa.Table:
-    """Made-up trips of a month; long ones at rush hour are late."""
+    """Made-up trips of a month; long trips at rush hour are late."""
     draw = np.random.default_rng(first)
     hour = draw.integers(0, 24, rows)
     distance = np.round(draw.gamma(2.0, 3.0, rows), 2)
@@ -30,11 +30,11 @@ def trips(month: str, first: int, rows: int) -> pa.Table:
 
 
 def main() -> None:
-    """Write the table anew."""
+    """Write the table from scratch."""
     for number, month in enumerate(MONTHS):
         table = trips(month, 1 + 750 * number, 750)
         write_deltalake(TABLE, table, mode="append", partition_by=["month"])
-    DeltaTable(TABLE).delete("trip > 1200")  # a meter that was wrong; 300 rows
+    DeltaTable(TABLE).delete("trip > 1200")  # a broken meter; 300 rows
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Train, and write the model as MLflow has it: a folder."""
+"""Train, and write the model as a folder in MLflow's format."""
 
 import argparse
 
@@ -21,6 +21,6 @@ if __name__ == "__main__":
         asked.out,
         signature=infer_signature(known[trips.FEATURES], probabilities),
         pyfunc_predict_fn="predict_proba",  # or `mlflow models serve` answers true or false
-        pip_requirements="requirements.txt",  # or MLflow imports everything anew to guess them
+        pip_requirements="requirements.txt",  # or MLflow imports everything again to guess them
         serialization_format="cloudpickle",
     )

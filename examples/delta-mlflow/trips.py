@@ -1,4 +1,4 @@
-"""What training, evaluation and callers agree on."""
+"""Code shared by training and evaluation."""
 
 import pandas as pd
 from deltalake import DeltaTable
@@ -8,12 +8,12 @@ LABEL = "late"
 
 
 def read(folder: str) -> pd.DataFrame:
-    """The table's rows, in the order of the trips."""
+    """The table's rows, ordered by trip."""
     rows = DeltaTable(folder).to_pandas().sort_values("trip", ignore_index=True)
     return rows.astype({"hour": "float64"})
 
 
 def split(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Those to learn from, and every third, to judge by."""
+    """The rows for training, and every third row for the evaluation."""
     held_out = rows["trip"] % 3 == 0
     return rows[~held_out], rows[held_out]

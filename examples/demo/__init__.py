@@ -1,1 +1,1 @@
-"""The demo: one story, told with the real product on real data. `python -m examples.demo`."""
+"""The demo: a story played with the real product on real data. `python -m examples.demo`."""

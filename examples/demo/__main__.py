@@ -19,7 +19,8 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from controller.cli.terminal.tree import render, snapshot
+from controller.cli.terminal.snapshot import snapshot
+from controller.cli.terminal.tree import render
 from controller.git.environments import BRANCH
 from examples.demo.data import Data
 from examples.demo.delivery import S3, Delivery, Directory
@@ -42,12 +43,14 @@ def main() -> int:
         try:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            console.print(f"Another demo runs in {folder}; choose another with --folder.")
+            console.print(
+                f"Another demo is running in {folder}; choose another folder with --folder."
+            )
             return 1
         data = Data(folder / "cache", EXAMPLE)
 
         def say(what: str) -> None:
-            console.print(Text(f"Once: {what}", "dim"))
+            console.print(Text(f"Only the first time: {what}", "dim"))
 
         try:
             data.prepare(say)
@@ -74,7 +77,7 @@ def main() -> int:
 async def _perform(
     folder: Path, made: Callable[[OnCall], World], console: Console, *, keep: bool
 ) -> int:
-    await end_all(folder / "headgate")  # of a demo that was killed
+    await end_all(folder / "headgate")  # left by a demo that was killed
     shutil.rmtree(folder, ignore_errors=True)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -89,12 +92,14 @@ async def _perform(
             if not playing.done():
                 playing.cancel()
                 await asyncio.gather(playing, return_exceptions=True)
-                console.print("Stopped; everything that was started is being ended.")
+                console.print("Stopped; ending everything that was started.")
                 return 130
             well = playing.result()
             await _where(world, console, keep=keep)
             if keep:
-                console.print("\nThe controller, the model and its callers go on until Ctrl-C.")
+                console.print(
+                    "\nThe controller, the model and its callers keep running until Ctrl-C."
+                )
                 await stopping
             stopping.cancel()
             return 0 if well else 1
@@ -103,7 +108,7 @@ async def _perform(
 
 
 async def _play(world: World, console: Console) -> bool:
-    """All acts, up to the first that does not end as it should."""
+    """Play all acts, up to the first that fails."""
     show = Show([act.title for act in ACTS], console)
 
     tree: RenderableType = ""
@@ -111,7 +116,7 @@ async def _play(world: World, console: Console) -> bool:
     async def look() -> RenderableType:
         nonlocal tree
         if world.store is not None:
-            with contextlib.suppress(Failure):  # the store is busy: the picture before will do
+            with contextlib.suppress(Failure):  # the store is busy: keep the previous picture
                 tree = render(await snapshot(world.store, world.home))
         return tree
 
@@ -122,7 +127,7 @@ async def _play(world: World, console: Console) -> bool:
             try:
                 show.end(await act.play(world, show.say), well=True)
             except Exception as error:
-                failure = error if isinstance(error, Unexpected) else _fault(error)
+                failure = error if isinstance(error, Unexpected) else _unforeseen(error)
                 show.end(f"expected {failure.expected}", well=False)
                 break
     console.print()
@@ -133,16 +138,16 @@ async def _play(world: World, console: Console) -> bool:
     return failure is None
 
 
-def _fault(error: Exception) -> Unexpected:
-    """What nobody thought of: a router that is gone, an answer of another shape."""
+def _unforeseen(error: Exception) -> Unexpected:
+    """An unforeseen error, such as a router that is gone or an unexpected answer."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     seen = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
     return Unexpected("the act to go on", seen)
 
 
 async def _where(world: World, console: Console, *, keep: bool) -> None:
-    """Where everything is, and how to look at it."""
-    address = "ended with the demo; `make demo KEEP=1` leaves it up"
+    """Print where everything is, and how to look at it."""
+    address = "ended with the demo; `make demo KEEP=1` keeps it running"
     with contextlib.suppress(OSError):
         address = f"{await world.address()}/predict" if keep else address
     lines = {
@@ -151,7 +156,7 @@ async def _where(world: World, console: Console, *, keep: bool) -> None:
         "production": address,
         "releases": f"git -C {world.remote} log {BRANCH}",
         "reports": f"git -C {world.remote} log --notes=headgate main",
-        "what runs": f"cd {world.folder} && {HEADGATE} status",
+        "status": f"cd {world.folder} && {HEADGATE} status",
         "on-call": world.oncall.record,
         "logs": world.folder / "controller.log",
     }
@@ -162,11 +167,13 @@ async def _where(world: World, console: Console, *, keep: bool) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
-    parser.add_argument("--keep", action="store_true", help="leave it up until Ctrl-C")
-    parser.add_argument("--folder", type=Path, default=ROOT / ".demo", help="where it plays")
-    where = "where data arrives: a directory, or an S3 server of the demo's own"
+    parser.add_argument("--keep", action="store_true", help="keep everything running until Ctrl-C")
+    parser.add_argument(
+        "--folder", type=Path, default=ROOT / ".demo", help="the folder for everything"
+    )
+    where = "where data arrives: a directory, or an S3 server that the demo starts"
     parser.add_argument("--bucket", choices=("directory", "s3"), default="directory", help=where)
-    how = "how steps and model servers run: processes, or containers of a Docker Engine"
+    how = "how steps and model servers run: as processes, or in Docker containers"
     parser.add_argument("--engine", choices=("local", "docker"), default="local", help=how)
     return parser.parse_args()
 

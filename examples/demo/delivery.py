@@ -1,4 +1,4 @@
-"""Where the story's data arrives: a directory, or a bucket on an S3 server of the demo's own."""
+"""Where the story's data arrives: a directory, or a bucket on an S3 server of the demo."""
 
 import shutil
 import subprocess
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
 LAKE, KEPT = "lake", "headgate"
-"""The bucket that data lands in, and the one that artifacts are kept in."""
+"""The bucket for data, and the bucket for artifacts."""
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "demo", "AWS_SECRET_ACCESS_KEY": "demo-only"}
 PATIENCE = 60.0
-"""Seconds for the S3 server to answer."""
+"""Seconds that the S3 server may take to answer."""
 
 
 class Delivery(Protocol):
-    """The team that delivers data, and what the controller has to know of it."""
+    """The delivery of data, and what the controller has to know about it."""
 
     @property
     def uri(self) -> str:
-        """The folder that months land in, without a slash at its end."""
+        """The folder for the months, without a final slash."""
         ...
 
     @property
@@ -37,19 +37,19 @@ class Delivery(Protocol):
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """Variables of the controller."""
+        """Environment variables for the controller."""
         ...
 
     def begin(self) -> None:
-        """Make the bucket."""
+        """Create the bucket."""
         ...
 
     def deliver(self, month: Path) -> None:
-        """A month lands, whole."""
+        """Deliver a month atomically."""
         ...
 
     def withdraw(self, month: Path) -> None:
-        """It is taken back."""
+        """Remove a month."""
         ...
 
     def end(self) -> None:
@@ -58,7 +58,7 @@ class Delivery(Protocol):
 
 
 class Directory:
-    """A `Delivery` into a folder of this machine."""
+    """A `Delivery` to a folder on this machine."""
 
     environ: Mapping[str, str] = {}
 
@@ -89,7 +89,7 @@ class Directory:
 
 
 class S3:
-    """A `Delivery` into S3, as moto's server speaks it; artifacts are kept there too."""
+    """A `Delivery` to moto's S3 server, which also keeps the artifacts."""
 
     uri = f"s3://{LAKE}/flights"
     environ = CREDENTIALS

@@ -1,4 +1,4 @@
-"""The Docker Engine for the story in containers: one that runs, or one of the demo's own."""
+"""The Docker Engine for the story in containers: a running one, or one that the demo starts."""
 
 import contextlib
 import os
@@ -18,19 +18,19 @@ from tests.engine_keeper import answers, ask, start
 
 USUAL = Path("/var/run/docker.sock")
 PATIENCE = 30.0
-"""Seconds for the keeper of an engine of our own to listen."""
+"""Seconds that the keeper of the demo's own engine may take to listen."""
 
 
 class NoEngine(Exception):  # noqa: N818 - the name says what is missing
-    """There is none, and none can be started; the message names the mend."""
+    """There is no engine and none can be started; the message says how to fix it."""
 
 
 class Containers(NamedTuple):
-    """What the story has to know to be played in containers."""
+    """What the story has to know to run in containers."""
 
     host: str
     image: str
-    """The tag of the image with all that the steps and the model server import."""
+    """The tag of the image with all packages of the steps and the model server."""
 
     @property
     def settings(self) -> str:
@@ -40,7 +40,7 @@ class Containers(NamedTuple):
 
 @contextlib.contextmanager
 def containers(data: Data, say: Callable[[str], None]) -> Iterator[Containers]:
-    """An engine that has the image. Raises `NoEngine`."""
+    """An engine with the image. Raises `NoEngine`."""
     with _engine() as host:
         yield Containers(host, _image(host, data, say))
 
@@ -73,7 +73,7 @@ def _asked(folder: Path, keeper: subprocess.Popen[bytes]) -> str:
     deadline = time.monotonic() + PATIENCE
     while not (folder / "keeper.sock").exists():
         if keeper.poll() is not None or time.monotonic() > deadline:
-            return "no: its keeper does not start"
+            return "no: the keeper of the demo's own engine does not start"
         time.sleep(0.05)
     return ask(folder, "up main")
 
@@ -89,7 +89,7 @@ def _image(host: str, data: Data, say: Callable[[str], None]) -> str:
         try:
             client.images.get(tag)
         except ImageNotFound:
-            say("making the image of the training steps and the model server")
+            say("building the image for the training steps and the model server")
             make(client, tag, busybox=None, python=True, packages=data.packages)
     finally:
         client.close()

@@ -1,4 +1,4 @@
-"""An image made of this machine's own files, where no registry can be reached."""
+"""A container image made from this machine's files, because there may be no registry."""
 
 import subprocess
 import sys
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 RECIPE = 4
-"""Raise it when the image is made in another way."""
+"""Increase it when the way the image is made changes."""
 PYTHON = "/opt/python"
-"""Where the image has this machine's own Python."""
+"""Where the image has this machine's Python."""
 _LEFT_OUT = {"site-packages", "test", "tests", "__pycache__", "idlelib", "tkinter", "lib2to3"}
 
 
@@ -27,8 +27,8 @@ def make(
     python: bool,
     packages: Path | None = None,
 ) -> None:
-    """Make the image: with a shell and common commands (`busybox`, a static one), with this
-    machine's Python, and with what is installed in a `site-packages` folder of it."""
+    """Make the image: with a shell and common commands (a static `busybox`), with this machine's
+    Python, and with the content of one of its `site-packages` folders."""
     changes = [f"ENV PATH={PYTHON}/bin:/bin LD_LIBRARY_PATH={PYTHON}/lib", "WORKDIR /"]
     repository, _, name = tag.partition(":")
     with tempfile.NamedTemporaryFile() as file:
@@ -79,15 +79,15 @@ def _lay_python(image: tarfile.TarFile, packages: Path | None) -> None:
             linked |= _lay_part(image, path, f"{inside}/site-packages/{part}")
     for each in sorted(linked):
         if packages is not None and each.resolve().is_relative_to(packages):
-            continue  # a wheel brought it, and finds it there
-        # What the interpreter is linked to may lie anywhere; the loader looks in these two.
+            continue  # part of a wheel, which finds it there
+        # The libraries of the interpreter may be anywhere; the loader searches these two places.
         _lay(image, each, str(each) if "ld-linux" in each.name else f"{PYTHON}/lib/{each.name}")
     for name in (program.name, "python3", "python"):
         _lay(image, program, f"{PYTHON}/bin/{name}")
 
 
 def _lay_part(image: tarfile.TarFile, path: Path, name: str) -> set[Path]:
-    """Lay a file of Python's; the libraries that it needs."""
+    """Add a file of Python, and return the libraries that it needs."""
     if path.suffix == ".a":
         return set()
     _lay(image, path, name)

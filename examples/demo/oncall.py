@@ -1,4 +1,4 @@
-"""On-call: a small web server that keeps the notifications it is sent."""
+"""On-call: a small web server that records the notifications that it receives."""
 
 import json
 import threading
@@ -20,7 +20,7 @@ class Told(NamedTuple):
 
 
 class OnCall:
-    """What on-call was told, in order. Every notification is also a line of `record`."""
+    """The notifications to on-call, in order. Each is also a line of `record`."""
 
     def __init__(self, record: Path) -> None:
         self.record = record
@@ -33,13 +33,13 @@ class OnCall:
         return f"json://127.0.0.1:{self.port}/"
 
     def alerts(self, event: str, status: str = "firing", since: int = 0) -> list[Told]:
-        """Notifications from number `since` on of that event, such as `rollback`."""
+        """The notifications of an event, such as `rollback`, from number `since` on."""
         return [
             one for one in self.told[since:] if one.status == status and f"/{event}/" in one.alert
         ]
 
     def hear(self, body: bytes) -> None:
-        """Take one notification. Raises ValueError or KeyError for what is none."""
+        """Take a notification. Raises ValueError or KeyError for anything else."""
         posted = json.loads(body)
         told = Told(posted["title"], posted["message"], posted["alert"], posted["status"])
         self.record.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ class OnCall:
 
 @contextmanager
 def on_duty(record: Path) -> Iterator[OnCall]:
-    """Somebody is on call, at a port of this machine, for as long as the block lasts."""
+    """Receive notifications at a port of this machine during the block."""
     person = OnCall(record)
 
     class Pager(BaseHTTPRequestHandler):
@@ -65,7 +65,7 @@ def on_duty(record: Path) -> Iterator[OnCall]:
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its signature
-            """What is heard is in the record."""
+            """Notifications are in the record; nothing else is logged."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Pager)
     person.port = server.server_port

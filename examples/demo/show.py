@@ -1,4 +1,4 @@
-"""Shows the story: live in a terminal, as one line per event elsewhere."""
+"""Shows the story: live in a terminal, otherwise as one line per event."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ State = Literal["waiting", "playing", "well", "badly"]
 
 _MARK = {"waiting": ("·", "dim"), "well": ("✓", "green"), "badly": ("✗", "red")}
 _BEAT = 0.5
-"""Seconds between looks at what runs."""
+"""Seconds between updates of what is running."""
 
 
 @dataclass
@@ -30,11 +30,11 @@ class Scene:
     began: float = 0.0
     seconds: float = 0.0
     said: str = ""
-    """The newest line of narration; at the end, what the act has proven."""
+    """The latest line of narration; at the end, what the act has shown."""
 
 
 class Show:
-    """The acts with a mark each, and below the one that plays a line and what runs."""
+    """The acts with a mark each, and below the current one a line and what is running."""
 
     def __init__(self, titles: Sequence[str], console: Console) -> None:
         self.console = console
@@ -44,31 +44,29 @@ class Show:
         self._tree: RenderableType = ""
 
     def begin(self, number: int) -> None:
-        """Act `number`, from 1 on, plays."""
+        """Begin an act; numbers count from 1."""
         self._now = self.scenes[number - 1]
         self._now.state, self._now.began = "playing", time.monotonic()
         self._line(f"act {number}: {self._now.title}")
 
     def say(self, text: str) -> None:
-        """Tell what happens."""
+        """Show a line of narration."""
         if self._now is not None:
             self._now.said = text
         self._line(f"  {text}")
 
     def end(self, proven: str, *, well: bool) -> None:
-        """The act ended, and this is what it has shown."""
+        """End the act; `proven` is what it has shown."""
         assert self._now is not None
         self._now.state = "well" if well else "badly"
         self._now.seconds = time.monotonic() - self._now.began
         self._now.said = proven
-        self._line(
-            f"  {'ended well' if well else 'FAILED'} after {self._now.seconds:.1f} s: {proven}"
-        )
+        self._line(f"  {'passed' if well else 'FAILED'} after {self._now.seconds:.1f} s: {proven}")
         self._now = None
 
     @asynccontextmanager
     async def live(self, look: Callable[[], Awaitable[RenderableType]]) -> AsyncIterator[None]:
-        """Show all of it until the block ends; `look` gives the picture of what runs."""
+        """Show everything during the block; `look` renders what is running."""
         if not self.console.is_terminal:
             yield
             return
@@ -82,11 +80,11 @@ class Show:
                 self._tree = ""
 
     def summary(self) -> Table:
-        """What was proven, and how long it took."""
+        """What each act has shown, and how long it took."""
         table = Table(box=None, padding=(0, 2, 0, 0), show_footer=True)
         table.add_column("", footer="")
         table.add_column("Act", footer="")
-        table.add_column("What was seen", footer="")
+        table.add_column("Result", footer="")
         total = sum(scene.seconds for scene in self.scenes)
         table.add_column("Seconds", justify="right", footer=f"{total:.1f}")
         for number, scene in enumerate(self.scenes, 1):

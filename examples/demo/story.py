@@ -1,4 +1,4 @@
-"""The story, act by act. Each act returns, in a sentence, what was seen."""
+"""The story, act by act. Each act returns a sentence that says what was seen."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 
 
 class Act(NamedTuple):
-    """One act."""
+    """An act."""
 
     title: str
     play: Callable[[World, Say], Awaitable[str]]
@@ -49,7 +49,7 @@ async def first_release(world: World, say: Say) -> str:
     run = await passed(world, 1)
     expect(run.commit == commit, f"a run of commit {commit[:10]}", run.commit)
 
-    say("all gates passed; staging, smoke, and as there is no baseline, production")
+    say("all gates passed; staging, smoke and, because there is no baseline, production")
     await world.serves(1)
     file = world.file()
     expect(file.model and file.model.version == 1, "v1 on the environments branch", file.model)
@@ -57,47 +57,47 @@ async def first_release(world: World, say: Say) -> str:
     answer = await ask(await world.address())
     expect(answer["predictions"], "a prediction", answer)
     await world.noted(commit, "data.flights", "model")
-    say("callers begin to ask about real flights")
+    say("callers start to send real flights")
     await world.start_traffic()
     late = answer["predictions"][0]["p_late"]
     return f"v1 serves ({run.id}: {gates(run)}); it says {late:.0%} late. Branch: {top(world)}"
 
 
 async def only_what_depends(world: World, say: Say) -> str:
-    """A commit runs what it changes, and nothing else."""
-    say("a commit that touches only the docs")
+    """A commit runs only the steps that it changes."""
+    say("a commit changes only the docs")
     with (world.pipeline / "README.md").open("a") as readme:
         readme.write("\nQuestions: ask @flights-ml.\n")
     docs = world.push("Say whom to ask")
     await world.noted(docs, "nothing to run")
     expect(await world.newest_run() == 1, "no run for the docs", await world.newest_run())
 
-    say("a commit that changes a parameter: more trees")
+    say("a commit changes a parameter: more trees")
     world.edit("ml-pipeline.yaml", "rounds: 60", "rounds: 80")
     world.push("Grow 80 trees")
     run = await passed(world, 2)
     phases = {name: phase(run, name) for name in run.nodes}
-    expect(phases["gate.data.flights"] == "cached", "no second look at the same data", phases)
+    expect(phases["gate.data.flights"] == "cached", "no second check of the same data", phases)
     expect(phases["train"] == "succeeded", "a new training", phases)
-    say("retrained, and better or equal: a canary under the callers' requests")
+    say("retrained, and not worse: a canary with the callers' requests")
     await world.serves(2)
-    return "the docs ran nothing; 80 trees retrained the model, the data gate was not run again"
+    return "the docs ran nothing; 80 trees retrained the model without another data gate"
 
 
 async def new_month(world: World, say: Say) -> str:
-    """New data is a new model, if it is no worse than the one before on the same flights."""
+    """New data gives a new model, if it is no worse than the old one on the same flights."""
     say("April lands in the bucket")
     world.delivery.deliver(world.data.month(4))
     run = await passed(world, 3)
     expect(run.trigger.kind == "data", "a run because of data", run.trigger.why)
     expect(run.baseline == 2, "a comparison with v2", f"the baseline {run.baseline}")
-    say("v3 against v2 on April's flights: passed; a canary takes its share of the traffic")
+    say("v3 against v2 on April's flights: passed; a canary gets a share of the traffic")
     await world.canary()
     await world.serves(3)
     file = world.file()
     expect(file.verdicts.get("canary") is Verdict.PASS, "the canary's verdict", file.verdicts)
     judged = next((e for e in file.evidence if e["signal"] == "errors"), None)
-    expect(judged, "what the judge saw, in the commit", file.evidence)
+    expect(judged, "the judge's evidence in the commit", file.evidence)
     return (
         f"v3 was promoted on {judged['n']:,} canary requests. Branch: {top(world)}"
         if judged
@@ -106,9 +106,9 @@ async def new_month(world: World, say: Say) -> str:
 
 
 async def poisoned_month(world: World, say: Say) -> str:
-    """Bad data reaches neither training nor production, and somebody is told where it is bad."""
+    """Bad data reaches neither training nor production, and on-call learns where it is bad."""
     before, heard = top(world), len(world.oncall.told)
-    say("May lands: keys are null, a column is gone, distances are negative")
+    say("May arrives: keys are null, a column is missing, distances are negative")
     world.delivery.deliver(world.data.poisoned(5))
     run = await world.ended(4)
     verdict = run.verdicts.get("data.flights")
@@ -120,7 +120,7 @@ async def poisoned_month(world: World, say: Say) -> str:
     for column in ("flight_id", "carrier", "distance"):
         expect(column in told[0].text, f"{column} in the notification", told[0].text)
     expect(top(world) == before, "production untouched", top(world))
-    say("on-call was told which columns are wrong; the delivery is taken back")
+    say("on-call was told which columns are wrong; the delivery is withdrawn")
     world.delivery.withdraw(world.data.poisoned(5))
     await passed(world, 5)
     await world.seen(
@@ -130,7 +130,7 @@ async def poisoned_month(world: World, say: Say) -> str:
 
 
 async def worse_model(world: World, say: Say) -> str:
-    """A commit that makes the model worse goes no further than the model gate."""
+    """The model gate stops a commit that makes the model worse."""
     before, heard = top(world), len(world.oncall.told)
     say("a commit raises the learning rate to 1.5")
     world.edit("ml-pipeline.yaml", "learning_rate: 0.1", "learning_rate: 1.5")
@@ -144,18 +144,18 @@ async def worse_model(world: World, say: Say) -> str:
     say("stopped; the commit is reverted")
     world.revert_last_push()
     run = await passed(world, 7)
-    expect(phase(run, "train") == "cached", "no training for what is known", phase(run, "train"))
-    return "the model gate failed on roc_auc against v3; the reverted commit trained nothing again"
+    expect(phase(run, "train") == "cached", "no training for a known result", phase(run, "train"))
+    return "the model gate failed on roc_auc against v3; the revert reused the trained model"
 
 
 async def bad_server(world: World, say: Say) -> str:
-    """What passes smoke and fails under load is taken back by the canary."""
+    """The canary rolls back a server that passes the smoke test and fails under load."""
     heard = len(world.oncall.told)
-    say("a commit makes the server fail once it has met 32 destinations")
+    say("a commit makes the server fail once it has seen 32 destinations")
     git(world.pipeline, "apply", str(EXAMPLE / "variants" / "fails-under-load.patch"))
-    world.push("Refuse destinations that cannot be airports")
+    world.push("Reject destinations that cannot be airports")
     await passed(world, 8)
-    say("the smoke request passes; the canary meets real callers")
+    say("the smoke request passes; the canary gets real requests")
     await world.canary()
     bad = (await world.environment()).rollout
     assert bad is not None
@@ -174,7 +174,7 @@ async def bad_server(world: World, say: Say) -> str:
     expect(file.is_quarantined(bad.version.digest), "the digest in quarantine", file.quarantine)
     say(f"{bad.version} was rolled back: {env.quarantine[-1].reason}")
     await world.seen(lambda: world.oncall.alerts("rollback", since=heard), "a notification")
-    await asyncio.sleep(2)  # a second notification would be one too many
+    await asyncio.sleep(2)  # time for a second notification, which would be an error
     told = world.oncall.alerts("rollback", since=heard)
     expect(len(told) == 1, "one notification of the rollback", [one.title for one in told])
     for word in (f"v{bad.version.version}", "v3", "errors", "headgate "):
@@ -187,17 +187,17 @@ async def bad_server(world: World, say: Say) -> str:
 
 
 async def revert_by_hand(world: World, say: Say) -> str:
-    """A human reverts a promotion in git, and production follows."""
-    say("the server is mended, and goes the same way")
+    """A person reverts a promotion in git, and production follows."""
+    say("the server is fixed, and goes the same way")
     world.edit("serve.py", "self._checked.popitem(last=False)", "self._checked.clear()")
     world.push("Forget all destinations at once")
     await passed(world, 9)
-    mended = (await world.canary()).rollout
-    assert mended is not None
-    await world.serves(mended.version.version)
+    fixed = (await world.canary()).rollout
+    assert fixed is not None
+    await world.serves(fixed.version.version)
     promotion = top(world)
 
-    say(f"somebody trusts it not yet: `git revert` of {promotion!r}")
+    say(f"somebody does not trust it yet: `git revert` of {promotion!r}")
     began = time.monotonic()
     world.revert_release()
     env = await world.serves(3)
@@ -209,24 +209,24 @@ async def revert_by_hand(world: World, say: Say) -> str:
 
 
 async def killed(world: World, say: Say) -> str:
-    """`kill -9` costs time, and nothing else."""
-    say("May lands, in order this time")
+    """`kill -9` only costs time."""
+    say("May arrives, intact this time")
     world.delivery.deliver(world.data.month(5))
     await world.until_phase(10, "train", "running")
     world.kill_controller()
-    say("`kill -9` in the middle of the training; production answers; start again")
+    say("`kill -9` during the training; production still answers; restart")
     await still_answered(world)
     await world.start_controller()
     run = await passed(world, 10)
     twice = {name: n for name, n in attempts_of(run).items() if n > 1}
-    expect(not twice, "every step run once", twice)
+    expect(not twice, "every step to run once", twice)
 
     env = await world.canary()
     assert env.rollout is not None
     number = env.rollout.version.version
     await world.until_canary_requests(200)
     world.kill_controller()
-    say("`kill -9` in the middle of the canary; both servers answer; start again")
+    say("`kill -9` during the canary; both servers still answer; restart")
     await still_answered(world)
     await world.start_controller()
     await world.serves(number)
@@ -235,25 +235,25 @@ async def killed(world: World, say: Say) -> str:
     expect(await world.newest_run() == 10, "ten runs in all", await world.newest_run())
     await no_failure_by_stable(world)
     return (
-        f"the run and the canary of v{number} went on; every step ran once, one promotion, "
+        f"the run and the canary of v{number} continued; every step ran once, one promotion, "
         f"{world.traffic().total:,} requests in all, none failed at a stable model"
     )
 
 
 ACTS = (
     Act("From a commit to production", first_release),
-    Act("Run what a commit changes, and nothing else", only_what_depends),
-    Act("A new month, retrained, compared, promoted by canary", new_month),
-    Act("A poisoned month is stopped by the data gate", poisoned_month),
+    Act("A commit runs only what it changes", only_what_depends),
+    Act("A new month: retrained, compared, promoted by canary", new_month),
+    Act("A broken month is stopped by the data gate", poisoned_month),
     Act("A worse model is stopped by the model gate", worse_model),
     Act("A server that fails under load is rolled back", bad_server),
-    Act("A human reverts a promotion in git", revert_by_hand),
-    Act("kill -9 in training and in the canary", killed),
+    Act("A person reverts a promotion in git", revert_by_hand),
+    Act("kill -9 during training and during the canary", killed),
 )
 
 
 async def passed(world: World, number: int) -> Run:
-    """Wait for a run to end, and well."""
+    """Wait for a run to pass."""
     run = await world.ended(number)
     if run.outcome != "passed":
         raise Unexpected(f"run {run.id} to pass", f"{run.outcome}: {gates(run)}, {why(run)}")
@@ -261,21 +261,22 @@ async def passed(world: World, number: int) -> Run:
 
 
 async def no_failure_by_stable(world: World) -> None:
-    """Every request since the callers began got an answer, and every one of stable's is 200.
+    """Check that every request got an answer, and that every answer of stable was a 200.
 
-    The router counts by arm, and is the one that it was; what callers saw has to agree with it.
+    The router counts answers by arm. It must be the same router as at the start, and its counts
+    must agree with what callers saw.
     """
     router = await world.router()
-    expect(router.epoch == world.epoch, "one router through the whole story", router.epoch)
+    expect(router.epoch == world.epoch, "the same router throughout the story", router.epoch)
     stable, canary = (router.answers.get(arm, {}) for arm in ("stable", "canary"))
     expect(set(stable) == {"200"}, "every answer of stable to be 200", stable)
     seen = world.traffic().statuses
     expect(set(seen) <= {200, 500}, "an answer to every request", dict(seen))
-    expect(seen[500] <= canary.get("500", 0), "no failure but the canary's", (dict(seen), canary))
+    expect(seen[500] <= canary.get("500", 0), "only failures of the canary", (dict(seen), canary))
 
 
 async def still_answered(world: World) -> None:
-    """Callers get 200 while there is no controller."""
+    """Check that callers get 200 while there is no controller."""
     before = world.traffic()
     await asyncio.sleep(1.5)
     after = world.traffic()
@@ -284,7 +285,7 @@ async def still_answered(world: World) -> None:
 
 
 async def ask(address: str) -> dict[str, list[dict[str, float]]]:
-    """One real request to production."""
+    """Send a real request to production."""
     body = (EXAMPLE / "smoke" / "request.json").read_bytes()
     request = urllib.request.Request(f"{address}/predict", body)  # noqa: S310 - our own address
     with await asyncio.to_thread(urllib.request.urlopen, request, timeout=10) as answer:
@@ -293,7 +294,7 @@ async def ask(address: str) -> dict[str, list[dict[str, float]]]:
 
 
 def top(world: World) -> str:
-    """The newest commit that changed production."""
+    """The subject of the newest commit that changed production."""
     releases = world.releases()
     return releases[0].partition(" ")[2] if releases else ""
 
@@ -304,6 +305,6 @@ def gates(run: Run) -> str:
 
 
 def why(run: Run) -> str:
-    """What failed, with the reason."""
+    """The nodes that failed, with their reasons."""
     failed = {name: node.failed for name, node in run.nodes.items() if node.failed}
     return "; ".join(f"{name}: {reason}" for name, reason in failed.items()) or "nothing failed"

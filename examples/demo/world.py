@@ -1,7 +1,7 @@
-"""The world of the story: a git remote, a bucket, a controller, live traffic, somebody on call.
+"""The world of the story: a git remote, a bucket, a controller, live traffic, and on-call.
 
-What people do is done as people do it (git, files, the `headgate` command), and what happens is
-looked at from outside: the environments branch, git notes, HTTP answers, the webhook, the store.
+Actions are those of people (git, files, the `headgate` command), and results are observed from
+outside: the environments branch, git notes, HTTP answers, the webhook, the store.
 """
 
 import asyncio
@@ -38,24 +38,24 @@ from examples.demo.oncall import OnCall
 
 EXAMPLE = Path(__file__).parents[1] / "flight-delay"
 NOT_COMMITTED = ("variants", "load.py", "bucket.py", "data-requirements.*", "__pycache__", "bucket")
-"""What plays the rest of the world, and is no part of the team's repository."""
+"""Files for the rest of the world, which are not in the team's repository."""
 PIPELINE = "flight-delay"
 PRODUCTION = f"{PIPELINE}/production"
 HEADGATE = str(Path(sys.executable).with_name("headgate"))
 RATE = 200
-"""Requests a second that production gets all the time."""
+"""Requests per second that production gets all the time."""
 PATIENCE = 180.0
-"""Seconds after which something that should happen has not."""
+"""Seconds to wait for something to happen."""
 
 ENVIRON = {k: v for k, v in os.environ.items() if not k.startswith(("HEADGATE_", "GIT_"))}
-"""Nothing of the caller's own Headgate or repository reaches the story's."""
+"""The environment without variables for another Headgate or repository."""
 
 T = TypeVar("T")
 V = TypeVar("V", bound=Value)
 
 
 class Unexpected(Exception):  # noqa: N818 - the name says what it is in the story
-    """Something in the story did not go as it should."""
+    """Something in the story did not go as expected."""
 
     def __init__(self, expected: str, seen: str) -> None:
         super().__init__(f"expected {expected}; saw {seen}")
@@ -70,10 +70,10 @@ def expect(condition: object, expected: str, seen: object) -> None:
 
 
 class Traffic(NamedTuple):
-    """What callers of production have seen so far."""
+    """The answers that callers of production have had so far."""
 
     statuses: Counter[int]
-    """Status 0: no answer came."""
+    """Status 0: there was no answer."""
     models: Counter[str]
 
     @property
@@ -82,7 +82,7 @@ class Traffic(NamedTuple):
 
 
 class World:
-    """Everything below one folder."""
+    """Everything in the story; all files are below one folder."""
 
     def __init__(
         self,
@@ -105,11 +105,11 @@ class World:
         self.callers: subprocess.Popen[bytes] | None = None
         self.store: SqliteStore | None = None
         self.epoch = ""
-        """Production's router, as it was when the callers began."""
+        """The router of production when the callers started."""
         self._traffic = _Reader(folder / "answers.jsonl")
 
     def begin(self) -> None:
-        """A remote without commits, a clone with the example, a bucket, and settings."""
+        """Create an empty remote, a clone with the example, a bucket, and settings."""
         self.home.mkdir(parents=True)
         self.delivery.begin()
         (self.home / "environments").symlink_to(self.data.environments)
@@ -136,7 +136,7 @@ class World:
     # -- what people do ----------------------------------------------------------------------
 
     def headgate(self, *arguments: str, folder: Path | None = None) -> str:
-        """A `headgate` command to its end, and what it printed."""
+        """Run a `headgate` command and return its output."""
         done = _run([HEADGATE, *arguments], folder or self.folder)
         command = " ".join(("headgate", *arguments))
         said = (done.stderr or done.stdout).strip()
@@ -144,14 +144,14 @@ class World:
         return done.stdout
 
     def edit(self, name: str, old: str, new: str) -> None:
-        """Replace one text in a file of the pipeline."""
+        """Replace a text in a file of the pipeline."""
         path = self.pipeline / name
         text = path.read_text()
         expect(old in text, f"{old!r} in {name}", "a file without it")
         path.write_text(text.replace(old, new))
 
     def push(self, subject: str) -> str:
-        """Commit what was changed, push it, and return the commit."""
+        """Commit all changes, push, and return the commit."""
         git(self.repository, "add", "-A")
         git(self.repository, "commit", "-q", "-m", subject)
         git(self.repository, "push", "-q", "origin", "HEAD")
@@ -171,7 +171,7 @@ class World:
         git(clone, "push", "-q")
 
     async def start_controller(self) -> None:
-        """`headgate up`, until it holds its home folder."""
+        """Start `headgate up`, and wait until it is running."""
         self.controller = self._start([HEADGATE, "up"], "controller.log")
         await self.seen(lambda: controller_pid(self.home) is not None, "a running controller")
         if self.store is None:
@@ -185,7 +185,7 @@ class World:
         self.controller.wait()
 
     async def start_traffic(self) -> None:
-        """Callers ask production about real flights, at `RATE`, from now on."""
+        """Start callers that send real flights to production at `RATE`."""
         address = await self.address()
         script, record = EXAMPLE / "load.py", self.folder / "answers.jsonl"
         flights = self.data.month(3)
@@ -197,7 +197,7 @@ class World:
         await self.seen(lambda: self.traffic().total > RATE, "answers from production")
 
     def _start(self, command: Sequence[str | Path], log: str) -> subprocess.Popen[bytes]:
-        """Start a process that goes on; Ctrl-C does not reach it, as it is ours to handle."""
+        """Start a background process that Ctrl-C does not reach; the demo handles that itself."""
         with (self.folder / log).open("ab") as out:
             return subprocess.Popen(
                 command,
@@ -209,7 +209,7 @@ class World:
                 start_new_session=True,
             )
 
-    # -- what there is to see ----------------------------------------------------------------
+    # -- what can be observed -------------------------------------------------------------------
 
     async def look(self, kind: str, name: str, model: type[V]) -> V | None:
         """An object of the controller's state."""
@@ -227,7 +227,7 @@ class World:
         return len(await self.store.list("run"))
 
     async def environment(self, name: str = "production") -> EnvironmentState:
-        """What the controller knows of an environment."""
+        """The state of an environment."""
         return await self.look(
             "environment", f"{PIPELINE}/{name}", EnvironmentState
         ) or EnvironmentState(pipeline=PIPELINE, name=name, repository="team")
@@ -242,7 +242,7 @@ class World:
         return await self.until(look, f"run {PIPELINE}-{number} to end")
 
     async def serves(self, version: int) -> EnvironmentState:
-        """Wait until production runs that version, the branch says so, and nothing is going on."""
+        """Wait until production runs that version, and the branch says so, without a rollout."""
 
         async def look() -> EnvironmentState | None:
             env = await self.environment()
@@ -270,7 +270,7 @@ class World:
         await self.until(look, f"{node} of run {number} to be {wanted}")
 
     async def until_canary_requests(self, least: int) -> None:
-        """Wait until the canary has answered that many requests at its present weight."""
+        """Wait until the canary has answered that many requests at its current weight."""
 
         async def look() -> bool:
             rollout = (await self.environment()).rollout
@@ -290,7 +290,7 @@ class World:
         return await self.until(look, f"all traffic at {server}")
 
     def file(self, environment: str = "production") -> EnvironmentFile:
-        """What the environments branch says."""
+        """The file of an environment on the environments branch."""
         path = path_of(environment, PIPELINE)
         found = git_or_none(self.remote, "show", f"{BRANCH}:{path}")
         if found is None:
@@ -304,11 +304,11 @@ class World:
         return found.splitlines() if found else []
 
     def note(self, commit: str) -> str:
-        """What was reported on a commit."""
+        """The report on a commit."""
         return git_or_none(self.remote, "notes", "--ref=headgate", "show", commit) or ""
 
     async def noted(self, commit: str, *words: str) -> str:
-        """Wait for a report on the commit that holds all the words."""
+        """Wait for a report on the commit that has all the words."""
 
         def look() -> str | None:
             note = self.note(commit)
@@ -318,17 +318,17 @@ class World:
         return await self.seen(look, f"{what} in the report on {commit[:10]}")
 
     async def address(self) -> str:
-        """Where production answers."""
+        """The address of production."""
         status = await self.router()
         return f"http://127.0.0.1:{status.routing.port}"
 
     async def router(self) -> RouterStatus:
-        """What production's router does, and what it has counted since it began."""
+        """The status of production's router, with its counts since it started."""
         folder = Site.of(self.home / "serving" / "places", PRODUCTION).folder
         return RouterStatus.model_validate(await control.ask(folder, "status"))
 
     def traffic(self) -> Traffic:
-        """What callers have seen."""
+        """The answers that callers have had."""
         return self._traffic.read()
 
     async def seen(self, look: Callable[[], T | None], what: str) -> T:
@@ -340,7 +340,7 @@ class World:
         return await self.until(again, what)
 
     async def until(self, look: Callable[[], Awaitable[T | None]], what: str) -> T:
-        """As `seen`, for what has to be asked."""
+        """Like `seen`, for asynchronous observations."""
         deadline = time.monotonic() + PATIENCE
         while True:
             found = await look()
@@ -348,15 +348,15 @@ class World:
                 return found
             if self.controller is not None and self.controller.poll() not in (None, -9):
                 status = self.controller.returncode
-                raise Unexpected(what, f"that the controller ended with {status}; see its log")
+                raise Unexpected(what, f"that the controller exited with {status}; see its log")
             if time.monotonic() > deadline:
-                raise Unexpected(what, f"nothing of it in {PATIENCE:.0f} s")
+                raise Unexpected(what, f"nothing within {PATIENCE:.0f} s")
             await asyncio.sleep(0.1)
 
     # -- the end -----------------------------------------------------------------------------
 
     async def tear_down(self) -> None:
-        """End everything that was started, the model servers and the router included."""
+        """End everything that was started, including the model servers and the router."""
         for process in (self.callers, self.controller):
             if process is not None and process.poll() is None:
                 process.terminate()
@@ -373,7 +373,7 @@ class World:
 
 
 async def end_all(home: Path, containers: Containers | None = None) -> None:
-    """End all that belongs to a controller's home folder, the controller first."""
+    """End all processes of a controller's home folder, the controller first."""
     if (pid := controller_pid(home)) is not None:
         os.kill(pid, signal.SIGTERM)
         while controller_pid(home) is not None:  # noqa: ASYNC110 - it is another process
@@ -395,7 +395,7 @@ async def end_all(home: Path, containers: Containers | None = None) -> None:
 
 
 class _Reader:
-    """Reads along in the callers' record, each line once."""
+    """Reads the callers' record as it grows, each line once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -418,17 +418,17 @@ class _Reader:
 
 
 def attempts_of(run: Run) -> dict[str, int]:
-    """How often each node of a run was tried."""
+    """The number of attempts of each node of a run."""
     return {name: len(node.attempts) for name, node in run.nodes.items()}
 
 
 def phase(run: Run, node: str) -> str:
-    """Where a node of a run is."""
+    """The phase of a node of a run."""
     return run.nodes.get(node, Progress()).phase
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """A git command of a person who has a name. Raises `Unexpected` with what git said."""
+    """Run a git command as a named person. Raises `Unexpected` with git's error."""
     person = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
     quiet = ("-c", "commit.gpgsign=false", "-c", "advice.detachedHead=false")
     done = _run(["git", *person, *quiet, *arguments], folder)
@@ -438,7 +438,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def git_or_none(folder: Path, *arguments: str) -> str | None:
-    """What git prints, or None if it refuses."""
+    """The output of a git command, or None if it fails."""
     done = _run(["git", *arguments], folder)
     return done.stdout if done.returncode == 0 else None
 

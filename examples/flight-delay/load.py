@@ -24,17 +24,17 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of one request. Status 0: no answer came. Times are in seconds."""
+    """The result of one request. Status 0: there was no answer. Times are in seconds."""
 
     flight_id: str
     due: float  # since the start
-    latency: float  # from when it was due, so a server that stalls is not flattered
+    latency: float  # measured from when it was due, so stalls of the server count
     status: int
     model: str | None  # the model that answered
 
 
 def requests(data: Path) -> list[dict[str, Any]]:
-    """The flights of a Parquet file as a caller would ask about them before departure."""
+    """The flights of a Parquet file, as a caller would send them before departure."""
     table = pd.read_parquet(data, columns=[flights.KEY, *flights.KNOWN_BEFORE_DEPARTURE])
     return [
         {
@@ -55,10 +55,10 @@ def replay(
     stop: threading.Event | None = None,
     heard: Callable[[Answer], object] | None = None,
 ) -> list[Answer]:
-    """Post flights to `url`, `rate` each second, until `seconds` are over or `stop` is set.
+    """Post `rate` flights per second to `url` for `seconds`, or until `stop` is set.
 
-    Begins again with the first flight after the last. Answers are in the order of their dates;
-    `heard` is given each as soon as it came, one at a time.
+    Starts again with the first flight after the last. The answers are in the order of the requests;
+    `heard` gets each as soon as it arrives, one at a time.
     """
     stop = stop or threading.Event()
     one_at_a_time = threading.Lock()
@@ -110,7 +110,7 @@ def _work(
 def _connect(url: str) -> http.client.HTTPConnection:
     address = urlsplit(url)
     if address.scheme != "http" or address.hostname is None:
-        raise SystemExit(f"{url}: an address like http://127.0.0.1:8080/predict is needed")
+        raise SystemExit(f"{url}: expected an address such as http://127.0.0.1:8080/predict")
     return http.client.HTTPConnection(address.hostname, address.port, timeout=10)
 
 
@@ -123,7 +123,7 @@ def _ask(
         response = connection.getresponse()
         content = response.read()
     except (OSError, http.client.HTTPException):
-        connection.close()  # the next request opens it again; this one is not tried twice
+        connection.close()  # the next request opens it again; this one is not retried
         return 0, None
     try:
         return response.status, json.loads(content).get("model")
@@ -137,7 +137,7 @@ def main() -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     out_file = arguments.out or Path(os.devnull)
-    with out_file.open("w", buffering=1) as out:  # line by line: others read along
+    with out_file.open("w", buffering=1) as out:  # line by line, for concurrent readers
         answers = replay(
             arguments.url,
             asked,
@@ -159,7 +159,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--url", required=True, help="for example http://127.0.0.1:8080/predict")
     parser.add_argument("--data", type=Path, required=True, help="a month of flights (Parquet)")
     parser.add_argument("--rate", type=float, default=50, help="requests each second")
-    parser.add_argument("--seconds", type=float, default=10, help="then it stops")
+    parser.add_argument("--seconds", type=float, default=10, help="how long to run")
     parser.add_argument("--out", type=Path, help="one JSON line for each answer")
     return parser.parse_args()
 

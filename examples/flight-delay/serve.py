@@ -3,7 +3,7 @@
     GET  /healthz  200 when ready, 503 while the model is loaded and while the server drains
     POST /predict  one flight, or a list of flights, as JSON
 
-SIGTERM ends it gently: no new connections, what was asked is answered, then it exits with 0.
+SIGTERM shuts it down gracefully: no new connections; pending requests are answered; exit status 0.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-# Many requests at once share the cores; each takes one. OpenMP reads this when it is loaded.
+# Concurrent requests share the cores, one each. OpenMP reads this when it is loaded.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import flights
@@ -32,7 +32,7 @@ MOST_BYTES = 1 << 20
 MOST_FLIGHTS = 1000
 IDLE_SECONDS = 60  # until a silent connection is closed
 ENDING = {signal.SIGTERM, signal.SIGINT}
-DRAIN_SECONDS = 10  # for the answers that are owed when SIGTERM comes
+DRAIN_SECONDS = 10  # for pending answers after SIGTERM
 
 
 class RequestError(Exception):
@@ -44,7 +44,7 @@ class RequestError(Exception):
 
 
 class Model:
-    """A model that train.py wrote, ready to answer from many threads."""
+    """A model written by train.py, for use by many threads."""
 
     def __init__(self, path: Path) -> None:
         content = path.read_bytes()
@@ -61,7 +61,7 @@ class Model:
         return [float(p) for p in self._classifier.predict_proba(rows)[:, 1]]
 
     def answer(self, body: bytes) -> dict[str, Any]:
-        """What `POST /predict` answers; raises `RequestError` for a body it cannot use."""
+        """The answer to `POST /predict`; raises `RequestError` for an invalid body."""
         asked = parse(body)
         several = asked if isinstance(asked, list) else [asked]
         answers = [
@@ -72,14 +72,14 @@ class Model:
 
 
 def parse(body: bytes) -> Any:
-    """One flight or a list of flights; raises `RequestError` for anything else."""
+    """A flight or a list of flights; raises `RequestError` for anything else."""
     try:
         asked = json.loads(body, parse_constant=_no_such_number)
     except (ValueError, RecursionError) as problem:
         raise RequestError(400, f"the body is not JSON: {problem}") from problem
     several = asked if isinstance(asked, list) else [asked]
     if not 0 < len(several) <= MOST_FLIGHTS:
-        raise RequestError(400, f"{len(several)} flights: 1 to {MOST_FLIGHTS} are answered at once")
+        raise RequestError(400, f"{len(several)} flights: send 1 to {MOST_FLIGHTS} per request")
     for number, flight in enumerate(several):
         if not isinstance(flight, dict):
             raise RequestError(400, f"flight {number} is not an object with named values")
@@ -89,7 +89,7 @@ def parse(body: bytes) -> Any:
 def columns_of(asked: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
     """The columns that features are made of; raises `RequestError` for a wrong value.
 
-    Weather may be null or left out, as it may be missing in the data; the schedule may not.
+    Weather may be null or missing, as in the data; the schedule may not.
     """
     columns = {}
     for name in flights.KNOWN_BEFORE_DEPARTURE:
@@ -116,8 +116,8 @@ def _number(name: str, value: object, may_miss: bool) -> float:
         return float("nan")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise RequestError(400, f"{name} must be a number; it is {_shown(value)}")
-    if not abs(value) < 1e9:  # also keeps numbers out that no float can hold
-        raise RequestError(400, f"{name} must be a number of a usual size")
+    if not abs(value) < 1e9:  # also excludes numbers that no float can hold
+        raise RequestError(400, f"{name} must be a number below 1e9")
     return float(value)
 
 
@@ -126,11 +126,11 @@ def _shown(value: object) -> str:
 
 
 def _no_such_number(text: str) -> float:
-    raise ValueError(f"{text} is no JSON number")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 class Server(ThreadingHTTPServer):
-    """Listens before the model is there, and lets go of it gently."""
+    """Listens before the model is loaded, and shuts down gracefully."""
 
     daemon_threads = True  # the drain below waits for answers, not for idle connections
     request_queue_size = 256
@@ -144,7 +144,7 @@ class Server(ThreadingHTTPServer):
         self._busy: set[socket.socket] = set()
 
     def connection_is(self, state: str, connection: socket.socket) -> None:
-        """Note that a connection waits for a request (`idle`), is in one (`busy`), or is `gone`."""
+        """Record that a connection waits (`idle`), handles a request (`busy`), or is `gone`."""
         with self._changed:
             self._idle.discard(connection)
             self._busy.discard(connection)
@@ -157,7 +157,7 @@ class Server(ThreadingHTTPServer):
             self._changed.notify_all()
 
     def drain(self) -> None:
-        """Stop accepting, let idle connections go, and wait for the answers that are owed."""
+        """Stop accepting, close idle connections, and wait for pending answers."""
         with self._changed:
             self.draining = True
         self.shutdown()
@@ -169,13 +169,13 @@ class Server(ThreadingHTTPServer):
 
 
 def _hang_up(connection: socket.socket) -> None:
-    """End the wait for another request; one that has already arrived is still read."""
+    """Stop waiting for another request; one that has already arrived is still read."""
     with contextlib.suppress(OSError):  # the client may have gone first
         connection.shutdown(socket.SHUT_RD)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection, with as many requests as the client sends on it."""
+    """A connection, with any number of requests."""
 
     server: Server
     protocol_version = "HTTP/1.1"
@@ -201,7 +201,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path != "/healthz":
-            self._send(404, {"error": f"nothing is at {self.path[:80]}; try /healthz"})
+            self._send(404, {"error": f"there is nothing at {self.path[:80]}; try /healthz"})
         elif self.server.draining:
             self._send(503, {"status": "draining"})
         elif self.server.model is None:
@@ -218,11 +218,11 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         except Exception as problem:  # one bad request must not end the others
             self.log_error("%s: %s", type(problem).__name__, problem)
-            self._send(500, {"error": "this server has a fault; its log says more"})
+            self._send(500, {"error": "internal error; see the log of the server"})
 
     def _predict(self, body: bytes) -> dict[str, Any]:
         if self.path != "/predict":
-            raise RequestError(404, f"nothing is at {self.path[:80]}; try /predict")
+            raise RequestError(404, f"there is nothing at {self.path[:80]}; try /predict")
         if self.server.model is None:
             raise RequestError(503, "the model is still being loaded")
         return self.server.model.answer(body)
@@ -230,14 +230,14 @@ class Handler(BaseHTTPRequestHandler):
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "")
         if not length.isascii() or not length.isdigit():
-            self.close_connection = True  # where the next request begins is unknown
-            raise RequestError(411, "a Content-Length is needed")
+            self.close_connection = True  # the start of the next request is unknown
+            raise RequestError(411, "the request needs a Content-Length")
         if int(length) > MOST_BYTES:
             self.close_connection = True
             raise RequestError(413, f"the body is larger than {MOST_BYTES} bytes")
         body = self.rfile.read(int(length))
         if len(body) < int(length):
-            raise ConnectionResetError("the client went away in the middle of its request")
+            raise ConnectionResetError("the client disconnected during its request")
         return body
 
     def _send(self, status: int, answer: dict[str, Any]) -> None:
@@ -253,19 +253,19 @@ class Handler(BaseHTTPRequestHandler):
         self.server.connection_is("idle", self.connection)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Requests are counted by the router in front; only errors are worth a line here."""
+        """The router counts requests, so only errors are logged here."""
 
 
 def main() -> None:
     arguments = _arguments()
-    # Blocked in every thread, and waited for below: no handler ever interrupts what holds a lock.
+    # Blocked in all threads and waited for below, so no handler interrupts a thread with a lock.
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     server = Server((arguments.host, arguments.port))
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     print(f"listening on http://{arguments.host}:{server.server_port}", flush=True)
     try:
         server.model = Model(arguments.model)
-    except Exception as problem:  # unpickling raises whatever it likes
+    except Exception as problem:  # unpickling can raise anything
         sys.exit(f"{arguments.model}: not a model this server can use: {problem}")
     print(f"ready with model {server.model.digest}", flush=True)
     signal.sigwait(ENDING)
@@ -275,7 +275,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Answer over HTTP whether flights arrive late.")
     parser.add_argument("--model", type=Path, required=True, help="a model that train.py wrote")
-    parser.add_argument("--port", type=int, required=True, help="0 takes a free one")
+    parser.add_argument("--port", type=int, required=True, help="0 for any free port")
     parser.add_argument("--host", default="127.0.0.1")
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Train the model that says whether a flight will arrive more than 15 minutes late."""
+"""Train the model that predicts whether a flight arrives more than 15 minutes late."""
 
 import argparse
 import sys
@@ -20,7 +20,7 @@ def main() -> None:
     if np.unique(label).size != 2:
         sys.exit(
             f"{arguments.data}: {len(known)} flights to train on, all of one class; "
-            "at least one late and one punctual flight before the held-out days are needed"
+            "expected at least one late and one punctual flight before the held-out days"
         )
     columns = flights.columns_of(known)
     ranks = flights.rank(columns, label)
@@ -32,11 +32,11 @@ def main() -> None:
         early_stopping=False,
         random_state=2013,
     )
-    # One thread: their number is stored in the model, so that only a fixed one gives the same
-    # bytes on any machine; and on busy cores OpenMP's threads wait for each other.
+    # One thread: the number is stored in the model, so only a fixed number gives the same bytes on
+    # any machine; and on busy cores, OpenMP's threads wait for each other.
     with threadpool_limits(limits=1, user_api="openmp"):
         classifier.fit(flights.features(columns, ranks), label)
-    # A plain dictionary: whoever loads it needs scikit-learn, but none of this code.
+    # A plain dictionary: loading it needs scikit-learn, but none of this code.
     model = {"classifier": classifier, "ranks": ranks, "features": flights.FEATURES}
     joblib.dump(model, arguments.out)
     print(

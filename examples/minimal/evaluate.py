@@ -1,4 +1,4 @@
-"""Writes what the model says of each penguin that was held out, beside what is true."""
+"""Write the predictions for the held-out penguins, beside the true values."""
 
 import argparse
 import csv

@@ -1,4 +1,4 @@
-"""What training, evaluation and server have to agree on: the rows, the features, the model."""
+"""Code shared by training, evaluation and the server: rows, features and the model."""
 
 import csv
 import json
@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 SPECIES = ("Adelie", "Chinstrap", "Gentoo")
-# A measure with its usual value and spread, so that all of them have about the same size.
+# Measures with their typical value and spread, to scale them to a similar size.
 MEASURES = {
     "bill_length_mm": (44, 5.5),
     "bill_depth_mm": (17, 2),
@@ -25,23 +25,23 @@ def read(folder: Path) -> list[dict[str, str]]:
 
 
 def is_held_out(row: dict[str, str]) -> bool:
-    """Every fourth penguin is kept from training, whatever the model."""
+    """Whether the penguin is held out: every fourth one, for any model."""
     return int(row["id"]) % 4 == 0
 
 
 def features(row: dict[str, str]) -> list[float]:
-    """A penguin as numbers. Raises KeyError or ValueError where a measure is missing."""
+    """A penguin as numbers. Raises KeyError or ValueError if a measure is missing."""
     measures = [(float(row[name]) - usual) / spread for name, (usual, spread) in MEASURES.items()]
     return [1.0, *measures, *(float(row["species"] == species) for species in SPECIES)]
 
 
 def probability(weights: list[float], row: dict[str, str]) -> float:
-    """How likely the penguin is female."""
+    """The probability that the penguin is female."""
     total = sum(weight * value for weight, value in zip(weights, features(row), strict=True))
     return 1 / (1 + math.exp(-max(-30.0, min(30.0, total))))
 
 
 def load(path: Path) -> list[float]:
-    """A model that train.py wrote."""
+    """Load a model written by train.py."""
     weights: list[float] = json.loads(path.read_text())["weights"]
     return weights

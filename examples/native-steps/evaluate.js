@@ -1,4 +1,4 @@
-// Writes what the model expects of each penguin that was held out, beside what is true.
+// Writes the predictions for the held-out penguins, beside the true values.
 //
 //     node evaluate.js MODEL.json DATA.csv PREDICTIONS.csv
 'use strict'

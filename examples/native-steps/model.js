@@ -1,4 +1,4 @@
-// The body mass that a model expects of a penguin, in grams.
+// The body mass that a model predicts for a penguin, in grams.
 'use strict'
 
 const measures = ['bill_length_mm', 'bill_depth_mm', 'flipper_length_mm']

@@ -1,4 +1,4 @@
-// Answers POST /predict with the body mass of a penguin, and GET /healthz when it can.
+// Answers POST /predict with the body mass of a penguin, and GET /healthz.
 //
 //     node serve.js MODEL.json HOST PORT
 'use strict'

@@ -1,4 +1,4 @@
-"""Writes how well the model ranks the searches that were held out: numbers, nested as one likes."""
+"""Write metrics of how the model ranks the held-out searches, as nested numbers."""
 
 import argparse
 import json
@@ -16,12 +16,12 @@ given = parser.parse_args()
 
 
 def gain(relevances: list[int]) -> float:
-    """Of the first five, discounted by their places."""
+    """The discounted cumulative gain of the first five items."""
     return sum((2**r - 1) / math.log2(at + 2) for at, r in enumerate(relevances[:5]))
 
 
 def reciprocal_rank(relevances: list[int]) -> float:
-    """Of the first item that people liked."""
+    """The reciprocal rank of the first item that people liked."""
     return next((1 / at for at, r in enumerate(relevances, 1) if r >= 2), 0.0)
 
 
@@ -34,7 +34,7 @@ for search, shown in ranking.read(given.data).items():
 
 
 def measured(searches: list[list[int]]) -> dict[str, float]:
-    """Of some searches, those of which nothing was relevant left out."""
+    """The metrics of some searches, without those that have no relevant item."""
     kept = [each for each in searches if max(each) > 0]
     return {
         "ndcg_at_5": mean(gain(each) / gain(sorted(each, reverse=True)) for each in kept),

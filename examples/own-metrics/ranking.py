@@ -1,4 +1,4 @@
-"""What training, evaluation and server have to agree on: the searches, the features, the model."""
+"""Code shared by training, evaluation and the server: searches, features and the model."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ Row = Mapping[str, str]
 
 
 def read(folder: Path) -> dict[int, list[Row]]:
-    """What was shown, by search."""
+    """The items that were shown, by search."""
     searches: dict[int, list[Row]] = defaultdict(list)
     for path in sorted(folder.rglob("*.csv")):
         with path.open(newline="") as file:
@@ -22,16 +22,16 @@ def read(folder: Path) -> dict[int, list[Row]]:
 
 
 def is_held_out(search: int) -> bool:
-    """Every second search is kept from training, whatever the model."""
+    """Whether the search is held out: every second one, for any model."""
     return search % 2 == 0
 
 
 def score(weights: list[float], row: Row) -> float:
-    """How far up the item belongs. Raises KeyError or ValueError where a feature is missing."""
+    """The score to rank the item by. Raises KeyError or ValueError if a feature is missing."""
     return sum(w * float(row[name]) for w, name in zip(weights, FEATURES, strict=True))
 
 
 def load(path: Path) -> list[float]:
-    """A model that train.py wrote."""
+    """Load a model written by train.py."""
     weights: list[float] = json.loads(path.read_text())["weights"]
     return weights

@@ -1,4 +1,4 @@
-"""Answers POST /predict with the items in their order, and GET /healthz when it can."""
+"""Answer POST /predict with the ranked items, and GET /healthz."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Learns from pairs which item of a search people like more."""
+"""Learn from pairs of items which one people like more."""
 
 import argparse
 import json

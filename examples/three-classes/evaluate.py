@@ -1,4 +1,4 @@
-"""Writes how likely each penguin that was held out is of each species, beside what it is."""
+"""Write the probability of each species for the held-out penguins, beside their species."""
 
 import argparse
 import csv

@@ -1,4 +1,4 @@
-"""What training, evaluation and server have to agree on: the rows, the features, the model."""
+"""Code shared by training, evaluation and the server: rows, features and the model."""
 
 import csv
 import json
@@ -7,14 +7,14 @@ from pathlib import Path
 
 SPECIES = ("Adelie", "Chinstrap", "Gentoo")
 ISLANDS = ("Biscoe", "Dream", "Torgersen")
-# A measure with its usual value and spread, so that all of them have about the same size.
+# Measures with their typical value and spread, to scale them to a similar size.
 MEASURES = {"bill_length_mm": (44, 5.5), "flipper_length_mm": (201, 14)}
 
-Weights = list[list[float]]  # of each species, in their order
+Weights = list[list[float]]  # for each species, in order
 
 
 def read(folder: Path) -> list[dict[str, str]]:
-    """The rows of all files, with the columns that the folders are: island=Biscoe/year=2007."""
+    """The rows of all files, with a column for each folder, as in island=Biscoe/year=2007."""
     rows: list[dict[str, str]] = []
     for path in sorted(folder.rglob("*.csv")):
         parts = path.relative_to(folder).parent.parts
@@ -25,24 +25,24 @@ def read(folder: Path) -> list[dict[str, str]]:
 
 
 def is_held_out(row: dict[str, str]) -> bool:
-    """Every second penguin is kept from training, whatever the model."""
+    """Whether the penguin is held out: every second one, for any model."""
     return int(row["id"]) % 2 == 0
 
 
 def features(row: dict[str, str]) -> list[float]:
-    """A penguin as numbers. Raises KeyError or ValueError where something is missing."""
+    """A penguin as numbers. Raises KeyError or ValueError if a value is missing."""
     measures = [(float(row[name]) - usual) / spread for name, (usual, spread) in MEASURES.items()]
     return [1.0, *measures, *(float(row["island"] == island) for island in ISLANDS)]
 
 
 def probabilities(weights: Weights, values: list[float]) -> dict[str, float]:
-    """How likely the penguin is of each species; their sum is 1."""
+    """The probability of each species."""
     totals = [sum(w * v for w, v in zip(of, values, strict=True)) for of in weights]
     shares = [math.exp(total - max(totals)) for total in totals]
     return {name: share / sum(shares) for name, share in zip(SPECIES, shares, strict=True)}
 
 
 def load(path: Path) -> Weights:
-    """A model that train.py wrote."""
+    """Load a model written by train.py."""
     weights: Weights = json.loads(path.read_text())["weights"]
     return weights

@@ -1,4 +1,4 @@
-"""Answers POST /predict with the species of a penguin, and GET /healthz when it can."""
+"""Answer POST /predict with the species of a penguin, and GET /healthz."""
 
 import argparse
 import json

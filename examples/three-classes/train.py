@@ -1,4 +1,4 @@
-"""Trains a softmax regression by gradient descent."""
+"""Train a softmax regression by gradient descent."""
 
 import argparse
 import json

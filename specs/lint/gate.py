@@ -23,7 +23,7 @@ def lint_gate(loaded: LoadedSpec, pipeline: Pipeline, gate: ModelGate) -> Iterat
             message = f"this check of {check.metric} is listed twice"
             yield loaded.problem("duplicate", here, message, severity="warning")
         if is_own(check.metric):
-            yield from _own(loaded, gate, check, here)
+            yield from _own_number(loaded, gate, check, here)
         else:
             yield from _measured(loaded, gate, check, here)
     if all(check.severity == "warn" for check in gate.checks):
@@ -78,7 +78,7 @@ def _measured(
         yield loaded.problem("reversed-limit", here, message, severity="warning")
 
 
-def _own(
+def _own_number(
     loaded: LoadedSpec, gate: ModelGate, check: Check, here: tuple[YamlKey, ...]
 ) -> Iterator[Problem]:
     """A check of a number that a step wrote, about which only the spec says anything."""
@@ -135,35 +135,35 @@ def _task(loaded: LoadedSpec, gate: ModelGate) -> Iterator[Problem]:
     told = columns.prediction or (stated == "multiclass" and columns.scores)
     if stated in ("multiclass", "regression") and not told:
         lacks = "`gates.model.columns.prediction`"
-        either = f"{lacks} or `scores`" if stated == "multiclass" else lacks
-        message = f"{stated} needs {either}: `score` is for two classes"
+        needed = f"{lacks} or `scores`" if stated == "multiclass" else lacks
+        message = f"{stated} needs {needed}: `score` is for two classes"
         yield loaded.problem("missing-column", (*_GATE, "task"), message)
     if stated in ("binary", "regression") and columns.scores is not None:
         message = f"`scores` is for several classes, but the task is {stated}"
         yield loaded.problem("task", (*_GATE, "columns", "scores"), message, at_key=True)
         return
-    fit = {at: tasks_of(c.metric, columns.named) for at, c in _asked(gate)}
+    fit = {at: tasks_of(c.metric, columns.named) for at, c in _measured_checks(gate)}
     if not fit:
         return
     at_first = min(fit)
-    for place, check in _asked(gate):
+    for place, check in _measured_checks(gate):
         possible: tuple[str, ...] = (stated,) if stated else fit[at_first]
         if not set(possible).isdisjoint(fit[place]):
             continue
-        why = f"{gate.checks[at_first].metric} {_either(possible)}"
+        why = f"{gate.checks[at_first].metric} {_in_words(possible)}"
         if stated:
             source = "the task is" if gate.task else "`positive` makes the task"
-            why = f"{source} {_either([stated])}"
-        message = f"{check.metric} measures {_either(fit[place])}, but {why}"
+            why = f"{source} {_in_words([stated])}"
+        message = f"{check.metric} measures {_in_words(fit[place])}, but {why}"
         yield loaded.problem("task", (*_GATE, "checks", place, "metric"), message)
 
 
-def _asked(gate: ModelGate) -> list[tuple[int, Check]]:
+def _measured_checks(gate: ModelGate) -> list[tuple[int, Check]]:
     """The checks of metrics that the gate measures itself, with their places."""
     return [(at, check) for at, check in enumerate(gate.checks) if not is_own(check.metric)]
 
 
-def _either(tasks: Iterable[str]) -> str:
+def _in_words(tasks: Iterable[str]) -> str:
     """The tasks in words."""
     return " or ".join(Task(task).words for task in tasks)
 
@@ -185,7 +185,7 @@ def _baseline(loaded: LoadedSpec, pipeline: Pipeline, gate: ModelGate) -> Iterat
     for name, made in gate.evidence.items():
         compared = [at for at in paired if is_own(gate.checks[at].metric) == (name == "metrics")]
         if not compared:
-            yield from _another(loaded, pipeline, name, made)
+            yield from _other_model(loaded, pipeline, name, made)
             continue
         step = pipeline.steps.get(made.step)
         inputs = loaded.names("steps", made.step, "inputs")
@@ -201,7 +201,7 @@ def _baseline(loaded: LoadedSpec, pipeline: Pipeline, gate: ModelGate) -> Iterat
             )
 
 
-def _another(
+def _other_model(
     loaded: LoadedSpec, pipeline: Pipeline, evidence: str, made: StepReference
 ) -> Iterator[Problem]:
     """Evidence that comes from another model than the one to release."""

@@ -29,8 +29,8 @@ def lint_images(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
             message += "a Dockerfile"
             yield loaded.problem("no-image", (*path, "executor"), message, at_key=True)
     for name, step in pipeline.commands.items():
-        said = name in pipeline.steps  # `network` is true by default for a fetch
-        if said and step.network and pipeline.executor_of(name) == "local":
+        is_step = name in pipeline.steps  # `network` is true by default for a fetch
+        if is_step and step.network and pipeline.executor_of(name) == "local":
             message = "`network` has no effect here: a local process always has network access"
             yield _no_effect(loaded, (*place_of(name), "network"), message)
     everywhere = {pipeline.executor_of(name) for name in parts}

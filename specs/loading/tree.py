@@ -154,7 +154,7 @@ class _Reader:
         self.events = self._parse()
 
     def document(self) -> YamlNode | None:
-        """The one document; None when there is none."""
+        """The document; None if there is none."""
         root = None
         for event in self.events:
             if isinstance(event, DocumentStartEvent):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from specs.loading.tree import parse
-from specs.projects.lock_reading import MOST_TOLD, LockReading
+from specs.projects.lock_reading import MOST_NAMES, LockReading
 from specs.projects.paths import bare
 
 PROGRAMS: Final = ("micromamba", "mamba", "conda")
@@ -29,8 +29,8 @@ def read_conda(
         reading.index(str(channel))
     loose = [name for name in _names(asked) if not _PINNED.fullmatch(name)]
     if loose:
-        more = f" and {len(loose) - MOST_TOLD} more" if len(loose) > MOST_TOLD else ""
-        named = ", ".join(map(bare, loose[:MOST_TOLD]))
+        more = f" and {len(loose) - MOST_NAMES} more" if len(loose) > MOST_NAMES else ""
+        named = ", ".join(map(bare, loose[:MOST_NAMES]))
         reading.warn(
             f"{reading.lock} does not pin {named}{more}: a later build of the same file may "
             "differ; `conda env export --no-builds` writes what is installed"

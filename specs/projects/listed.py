@@ -34,16 +34,16 @@ def faults(text: str, file: str) -> Iterator[LineProblem]:
         start, _ = conflict(text) or (0, 0)
         yield LineProblem(text.count("\n", 0, start) + 1, message, is_error=True, code="conflict")
         return
-    told = 0
+    unpinned = 0
     for number, line in _lines(text.removeprefix("\ufeff")):
         fault = _option(number, line) if line.startswith("-") else _loose(number, line, file)
         if fault is None:
             continue
-        told += not fault.is_error
-        if fault.is_error or told <= MOST_LINES:
+        unpinned += not fault.is_error
+        if fault.is_error or unpinned <= MOST_LINES:
             yield fault
-    if told > MOST_LINES:
-        yield LineProblem(1, f"{told - MOST_LINES} more lines of {file} are not pinned")
+    if unpinned > MOST_LINES:
+        yield LineProblem(1, f"{unpinned - MOST_LINES} more lines of {file} are not pinned")
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

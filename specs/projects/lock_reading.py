@@ -12,7 +12,7 @@ from specs.projects.values import EnvironmentProblem
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-MOST_TOLD = 3
+MOST_NAMES = 3
 """The most names in a message."""
 
 
@@ -41,10 +41,10 @@ class LockReading:
         """Add an error if the lock lacks anything that pyproject.toml asks for."""
         names = sorted(set(lacks))
         if names:
-            more = f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else ""
+            more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
             self.wrong(
                 f"{self.lock} is out of date with pyproject.toml, which differs in "
-                f"{', '.join(names[:MOST_TOLD])}{more}: run `{fix}` and commit the result",
+                f"{', '.join(names[:MOST_NAMES])}{more}: run `{fix}` and commit the result",
                 code="stale-lock",
             )
 

@@ -82,7 +82,7 @@ def test_every_message_is_handled_by_the_machines_that_it_is_for_and_by_no_other
         for message in MESSAGES.values()
     }
     assert len(handled) > 20
-    assert handled == {message: set(message.addressees) for message in handled}
+    assert handled == {one: set(one.addressees) or set(HANDLERS) for one in handled}
 
 
 def constructed(path: Path) -> set[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from deployers.protocol import Deployed, Deployer, Desired, Server
+from deployers.protocol import Deployed, Deployer, Desired, Glance, Server, Window
 from specs.failures import TryAgain
 from specs.traffic import NO_ANSWER, Arm, Exchange
 from tests.deployers.caller import Caller, ask, flood
@@ -29,19 +29,21 @@ class Target:
     """What the suite needs of a target."""
 
     open: Callable[[], AbstractAsyncContextManager[Deployer]]
-    """A deployer; leaving it lets go and ends nothing."""
+    """A deployer; leaving the context closes it and ends no server."""
     server: Callable[..., Server]
-    """A server of a name, that answers with it; keywords are said in its model."""
+    """A server that answers with its name; keywords go into its model file."""
     apply_and_die: Callable[[Desired], Awaitable[None]]
-    """Apply in another process until it is observed, and kill that process with SIGKILL."""
+    """Apply in another process until it has converged, then kill that process with SIGKILL."""
     living: Callable[[], list[str]]
-    """What runs of the target on this machine."""
+    """The target's running processes on this machine."""
     process: Callable[[str], int]
     """The process id of the running server of that name."""
+    window: Window
+    """The view from another process."""
 
 
 async def applied(deployer: Deployer, desired: Desired, place: str = PLACE) -> None:
-    """Apply, once more where it is to be tried again, as the controller's loop does."""
+    """Apply, repeatedly if it has to be tried again, as the controller's loop does."""
 
     async def done() -> bool:
         with suppress(TryAgain):
@@ -53,7 +55,7 @@ async def applied(deployer: Deployer, desired: Desired, place: str = PLACE) -> N
 
 
 async def converge(deployer: Deployer, desired: Desired, seconds: float = 30) -> Deployed:
-    """Apply until what is observed is what is desired, as the controller's loop does."""
+    """Apply until the observed state is the desired one, as the controller's loop does."""
     deadline = time.monotonic() + seconds
     while True:
         with suppress(TryAgain):  # the loop applies again, too
@@ -72,7 +74,7 @@ async def converge(deployer: Deployer, desired: Desired, seconds: float = 30) ->
 
 
 async def records(deployer: Deployer) -> list[Exchange]:
-    """All that the router remembers, page by page."""
+    """All records of the router, page by page."""
     found: list[Exchange] = []
     epoch, after = None, 0
     while (page := await deployer.traffic(PLACE, epoch, after)).exchanges:
@@ -88,7 +90,7 @@ def address(seen: Deployed) -> str:
 
 
 def in_a_team(server: Server) -> Server:
-    """The same server as a spec in a folder of a repository has it, its script at the top."""
+    """The same server as for a spec in a subfolder, with its script in the repository's root."""
     (folder := Path(server.folder, "team")).mkdir(mode=0o755)
     program, script, *rest = server.run.split()
     run = " ".join((program, f"{{root}}/{Path(script).name}", *rest))
@@ -334,6 +336,68 @@ class DeployerContract:
         assert all(as_drawn(1, exchange) for exchange in log)
         assert not [exchange for exchange in log if exchange.unit in {None, "u1"}]
 
+    async def test_what_is_stopped_starts_again_at_the_same_address(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        desired = Desired(stable=target.server("v1"))
+        before = address(await converge(deployer, desired))
+        for _ in range(2):
+            await deployer.stop(PLACE)
+            assert target.living() == []
+            assert (await deployer.observe(PLACE)).address is None
+            assert await target.window.glance(PLACE) == Glance()
+        assert address(await converge(deployer, desired)) == before
+        assert (await ask(before)).json()["model"] == "v1"
+
+    async def test_a_window_shows_where_a_place_answers_and_its_records(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        assert await target.window.glance(PLACE) == Glance()
+        with pytest.raises(TryAgain):
+            await target.window.traffic(PLACE)
+        seen = await converge(deployer, Desired(stable=target.server("v1")))
+        assert await target.window.glance(PLACE) == Glance(address=address(seen))
+        assert await target.window.unwatched() == ()
+        await ask(address(seen))
+        page = await target.window.traffic(PLACE)
+        assert page.exchanges == (await deployer.traffic(PLACE, None, 0)).exchanges
+        assert [exchange.status for exchange in page.exchanges] == [200]
+
+    async def test_the_log_of_a_server_that_ended_is_kept_until_it_is_forgotten(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        stable, canary = target.server("v1"), target.server("v2")
+        await converge(deployer, Desired(stable=stable, canary=canary, canary_weight=0.5))
+        assert [log.ended for log in target.window.logs(PLACE, "v2")] == [False]
+        await converge(deployer, Desired(stable=stable))
+
+        async def ended() -> bool:
+            return [log.ended for log in target.window.logs(PLACE, "v2")] == [True]
+
+        await eventually(ended)
+        assert await deployer.forget_logs(time.time() - 3600) == 0
+        assert await deployer.forget_logs(time.time() + 3600) == 1
+        assert target.window.logs(PLACE, "v2") == ()
+        assert [log.ended for log in target.window.logs(PLACE, "v1")] == [False]
+
+    async def test_a_page_of_records_says_whether_there_are_more(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        where = address(await converge(deployer, Desired(stable=target.server("v1"))))
+        await flood(where, 4100)
+        pages = [await deployer.traffic(PLACE, None, 0)]
+        while pages[-1].more:
+            pages.append(await deployer.traffic(PLACE, pages[-1].epoch, pages[-1].next))
+        assert sum(len(page.exchanges) for page in pages) == 4100
+        assert len(pages) > 1
+
+    async def test_what_is_supervised_is_not_reaped(
+        self, deployer: Deployer, target: Target
+    ) -> None:
+        seen = await converge(deployer, Desired(stable=target.server("v1")))
+        assert await deployer.reap() == 0
+        assert (await ask(address(seen))).json()["model"] == "v1"
+
     async def test_removing_leaves_nothing_and_can_be_done_twice(
         self, deployer: Deployer, target: Target
     ) -> None:
@@ -347,7 +411,7 @@ class DeployerContract:
 
 
 async def closing(deployer: Deployer, closed: Desired) -> None:
-    """Ask for it as the controller does, until nothing answers."""
+    """Apply as the controller does, until nothing answers."""
 
     async def done() -> bool:
         await deployer.apply(PLACE, closed)
@@ -362,7 +426,7 @@ def open_gate(server: Server) -> None:
 
 
 async def until_gone(deployer: Deployer, name: str) -> None:
-    """Wait until nothing is known of a server any more."""
+    """Wait until a server is forgotten."""
 
     async def gone() -> bool:
         return (await deployer.observe(PLACE)).server(name) is None
@@ -371,7 +435,7 @@ async def until_gone(deployer: Deployer, name: str) -> None:
 
 
 async def until_not_alive(deployer: Deployer, name: str) -> None:
-    """Wait until it is noticed that a server ended."""
+    """Wait until the end of a server is noticed."""
 
     async def ended() -> bool:
         status = (await deployer.observe(PLACE)).server(name)

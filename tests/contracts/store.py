@@ -7,7 +7,15 @@ from typing import Literal
 import pytest
 
 from controller.machine.core import Envelope, Fact, Key, Message
-from controller.store.protocol import Conflict, OutboxEntry, Postponed, Put, Store, Transaction
+from controller.store.protocol import (
+    Conflict,
+    OutboxEntry,
+    Postponed,
+    Put,
+    SetAside,
+    Store,
+    Transaction,
+)
 
 RUN = Key("run", "flights-1")
 OTHER_RUN = Key("run", "flights-2")
@@ -251,6 +259,35 @@ class StoreContract:
         await store.commit(Transaction(consume=(message.number,)), now=3)
         await store.commit(Transaction(send=(say("m"),)), now=4)
         assert await store.inbox() == []
+
+    async def test_what_is_set_aside_leaves_the_inbox_and_is_kept_with_the_reason(
+        self, store: Store
+    ) -> None:
+        await store.commit(Transaction(send=(say("a"), say("bad", text="?"), say("c"))), now=1)
+        bad = (await store.inbox(RUN))[1]
+        aside = SetAside(number=bad.number, reason="text: not a word")
+        await store.commit(Transaction(set_aside=(aside,)), now=2)
+        assert await ids_received(store) == await ids_received(store, RUN) == ["a", "c"]
+        assert [each.id for each in (await store.load(RUN)).inbox] == ["a", "c"]
+        (kept,) = await store.set_aside()
+        assert kept == bad.model_copy(update={"set_aside": 2, "reason": "text: not a word"})
+        assert kept.body == {"type": "said", "text": "?"}
+
+    async def test_a_message_that_was_set_aside_is_not_delivered_again(self, store: Store) -> None:
+        await store.commit(Transaction(send=(say("bad"),)), now=1)
+        aside = SetAside(number=(await store.inbox())[0].number, reason="why")
+        await store.commit(Transaction(set_aside=(aside,)), now=2)
+        await store.commit(Transaction(send=(say("bad", text="other words"),)), now=3)
+        assert await store.inbox() == []
+        assert [each.body["text"] for each in await store.set_aside()] == [""]
+
+    async def test_a_conflict_sets_nothing_aside(self, store: Store) -> None:
+        await store.commit(Transaction(put=put(1), send=(say("m"),)), now=1)
+        aside = SetAside(number=(await store.inbox())[0].number, reason="why")
+        with pytest.raises(Conflict):
+            await store.commit(Transaction(put=put(2, 7), set_aside=(aside,)), now=2)
+        assert await ids_received(store) == ["m"]
+        assert await store.set_aside() == []
 
     async def test_the_same_id_to_another_object_is_another_message(self, store: Store) -> None:
         await store.commit(Transaction(send=(say("m"), say("m", to=OTHER_RUN))), now=1)

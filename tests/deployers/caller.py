@@ -1,4 +1,4 @@
-"""A caller of the router: one connection, kept alive, with raw control over what is sent."""
+"""A caller of the router: one keep-alive connection, with raw control over the bytes sent."""
 
 import asyncio
 import json
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Self
 
 
 class Answer(NamedTuple):
-    """What came back."""
+    """A response."""
 
     status: int
     headers: dict[str, str]
@@ -33,14 +33,14 @@ class Caller:
     async def ask(
         self, path: str = "/predict", method: str = "POST", body: bytes = b"{}", **headers: str
     ) -> Answer:
-        """Send one request and read its answer; `X_Unit="a"` is the header `X-Unit: a`."""
+        """Send one request and read its response; `X_Unit="a"` is the header `X-Unit: a`."""
         lines = [f"{method} {path} HTTP/1.1", "Host: model.test", f"Content-Length: {len(body)}"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         self.writer.write("\r\n".join((*lines, "", "")).encode() + body)
         return await self.answer(empty=method == "HEAD")
 
     async def answer(self, *, empty: bool = False) -> Answer:
-        """Read the next answer."""
+        """Read the next response."""
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
         status, body = int(head[0].split()[1]), b""
@@ -64,7 +64,7 @@ async def ask(address: str, path: str = "/predict", **details: Any) -> Answer:
 
 
 async def flood(address: str, requests: int, callers: int = 8) -> list[Answer]:
-    """So many requests in all, by callers that keep their connections."""
+    """Send that many requests in total, from callers with keep-alive connections."""
     left = iter(range(requests))
     answers: list[Answer] = []
 

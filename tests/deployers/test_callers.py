@@ -1,4 +1,4 @@
-"""What callers may ask for: refused with a reason, and never held for ever."""
+"""The limits for callers: requests are refused with a reason, and never held for ever."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,13 +21,13 @@ HALF_SENT = POST + b"Content-Length: 1000000\r\n\r\n" + b"x" * 500_000
 
 @pytest.fixture
 async def nowhere() -> AsyncIterator[Upstream]:
-    """A server that must not be asked."""
+    """A server that must not get any requests."""
     with reserved_port() as port:
         yield Upstream("v1", "127.0.0.1", port, b"/predict")
 
 
 async def said(address: str, sent: bytes) -> Answer:
-    """The answer to these bytes, after which the connection ends."""
+    """The response to these bytes; then the connection must end."""
     async with Caller(address) as caller:
         caller.writer.write(sent)
         answer = await caller.answer()
@@ -71,7 +71,7 @@ async def test_what_no_server_should_see_is_refused(
         answer = await said(address, sent)
         assert (answer.status, answer.json()["by"]) == (status, "headgate router")
         assert why in answer.json()["error"]
-        assert not made.ring.count  # no server was asked, so none is judged
+        assert not made.ring.count  # no server got the request, so none is judged
         assert not made.held
 
 
@@ -112,7 +112,7 @@ async def test_a_caller_that_is_refused_is_let_go_after_a_while(nowhere: Upstrea
     async with proxy(nowhere, limits) as (made, address), Caller(address) as caller:
         caller.writer.write(b"nonsense\r\n\r\n")
         assert (await caller.answer()).status == 400
-        assert len(made.callers) == 1  # it might not have seen why yet
+        assert len(made.callers) == 1  # it may not have read the reason yet
         made.sweep()
         await eventually(lambda: none_left(made))
 
@@ -195,7 +195,7 @@ async def test_who_leaves_takes_a_half_sent_upload_along(nowhere: Upstream) -> N
 
 
 async def until_holds(made: Proxy, size: int) -> None:
-    """Wait until the bodies that are held have so many bytes."""
+    """Wait until the bodies held have that many bytes."""
 
     async def look() -> bool:
         return made.held == size

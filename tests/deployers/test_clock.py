@@ -1,4 +1,4 @@
-"""Durations by a clock that is stepped, table by table."""
+"""Durations while the wall clock is stepped."""
 
 import pytest
 
@@ -16,7 +16,7 @@ class Machine:
         self.clock = Steady(wall=lambda: self.wall, passed=lambda: self.passed)
 
     def wait(self, seconds: float) -> float:
-        """Let time pass; how long it was by the steady clock."""
+        """Let time pass; returns the duration by the steady clock."""
         before = self.clock()
         self.wall += seconds
         self.passed += seconds

@@ -1,4 +1,4 @@
-"""Servers that close connections: what is on record of it, and what callers see."""
+"""Servers that close connections: what is recorded, and what callers see."""
 
 import asyncio
 import re
@@ -16,7 +16,7 @@ from tests.deployers.test_proxy import proxy
 
 REQUESTS = 1000
 EVERY = 33
-"""Three requests in a hundred are not answered the first time."""
+"""Three requests in a hundred are not answered at the first attempt."""
 
 
 class Closing(asyncio.Protocol):
@@ -45,7 +45,7 @@ class Closing(asyncio.Protocol):
             self.transport.close()
 
     def end(self) -> None:
-        """Close without an answer."""
+        """Close without a response."""
         self.transport.close()
 
 
@@ -57,7 +57,7 @@ class Resetting(Closing):
 
 
 class Garbling(Closing):
-    """The same, after bytes that are no HTTP."""
+    """The same, after bytes that are not HTTP."""
 
     def end(self) -> None:
         self.transport.write(b"\0\0garbage\r\n\r\n")
@@ -65,7 +65,7 @@ class Garbling(Closing):
 
 @asynccontextmanager
 async def serving(how: type[Closing], *, keep_alive: bool) -> AsyncIterator[Upstream]:
-    """A server that closes like this, with connections that are used again or are not."""
+    """A server that closes in this way, with connections reused or not."""
     last = b"" if keep_alive else b"Connection: close\r\n"
     given: dict[str, object] = {"closed": set(), "last": last}
     made: Callable[[], Closing] = type("Server", (how,), given)
@@ -102,7 +102,7 @@ async def test_a_server_that_closes_three_in_a_hundred_unanswered_is_seen_to_do_
 
 @pytest.mark.parametrize("path", ["/predict", "/buy"])
 async def test_the_close_of_an_idle_connection_is_nobodys_failure(path: str) -> None:
-    """The request goes out before the router has noticed; whatever it asks, no server heard it."""
+    """The request is sent before the router notices; no server has received it."""
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)

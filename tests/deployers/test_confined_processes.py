@@ -1,4 +1,4 @@
-"""Supervision of confined commands: ends, limits and messages are as without."""
+"""Supervision of confined commands: results, limits and messages are as without confinement."""
 
 import json
 import os
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.bwrap, pytest.mark.usefixtures("namespaces")]
 
 
 class Bench:
-    """A home of processes, and a folder in which confined commands work."""
+    """A home of processes, and a working folder of confined commands."""
 
     def __init__(self, root: Path, processes: Processes) -> None:
         self.root, self.processes = root, processes
@@ -57,7 +57,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    """See `Bench`; in the end nothing of it runs."""
+    """See `Bench`; at the end none of its processes may run."""
     with Processes(tmp_path / "home") as processes:
         yield Bench(tmp_path, processes)
         processes.stop("step", grace=0)

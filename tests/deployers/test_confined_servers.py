@@ -1,4 +1,4 @@
-"""Whose the processes of model servers are, where the controller is root."""
+"""The users of model servers, if the controller is root."""
 
 import json
 from pathlib import Path

@@ -14,7 +14,7 @@ from deployers.engine import Engine
 from deployers.local import LocalDeployer
 from deployers.protocol import Deployed, Desired, Server
 from tests.contracts.deployer import PLACE, address, applied, converge, in_a_team
-from tests.contracts.test_local_deployer import local_server
+from tests.contracts.test_deployers import local_server
 from tests.deployers import model_server_path
 from tests.deployers.caller import ask, flood
 from tests.deployers.world import eventually

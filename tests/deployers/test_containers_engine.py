@@ -1,4 +1,4 @@
-"""Model servers in containers while the Docker Engine is restarted; it is one of the test's own."""
+"""Model servers in containers while the Docker Engine (the test's own) is restarted."""
 
 import asyncio
 from pathlib import Path

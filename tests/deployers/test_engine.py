@@ -1,4 +1,4 @@
-"""The engine where it is slow, away or refuses; what goes well is told where it is used."""
+"""The engine when it is slow, down or refuses; success is tested where it is used."""
 
 import asyncio
 import threading
@@ -25,7 +25,7 @@ async def engine(docker_host: str, tmp_path: Path) -> AsyncIterator[Engine]:
 
 @pytest.fixture
 def registry() -> Iterator[Faults]:
-    """One that never answers well."""
+    """An engine that never answers successfully."""
     made = Faults("http://127.0.0.1:9")
     yield made
     made.close()

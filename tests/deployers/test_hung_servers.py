@@ -1,4 +1,4 @@
-"""Servers that run and answer nobody: of stable they are started again, and nothing else is."""
+"""Servers that run without answering: stable ones are restarted, and no others."""
 
 # ruff: noqa: ASYNC240 - files by which the test talks to its servers, and none of it waits
 import os
@@ -15,7 +15,7 @@ from deployers.protocol import Bounds, Desired, Server, ServerStatus
 from deployers.site import Site
 from specs.failures import TryAgain
 from tests.contracts.deployer import PLACE, address, applied, converge
-from tests.contracts.test_local_deployer import local_server
+from tests.contracts.test_deployers import local_server
 from tests.deployers.caller import Caller, ask
 from tests.deployers.world import eventually, living
 
@@ -30,12 +30,12 @@ async def deployer(tmp_path: Path) -> AsyncIterator[LocalDeployer]:
 
 
 def impatient(tmp_path: Path, name: str) -> Server:
-    """A server that may be silent for half a second, if three looks find it so."""
+    """A server that counts as hung after half a second and three probes without an answer."""
     return local_server(tmp_path, name).model_copy(update={"hung_after": 0.5, "startup": 0.5})
 
 
 async def looked_at(deployer: LocalDeployer, name: str, times: int) -> ServerStatus:
-    """The last of so many looks."""
+    """The last status of so many observations."""
     status = None
     for _ in range(times):
         status = (await deployer.observe(PLACE)).server(name)
@@ -44,7 +44,7 @@ async def looked_at(deployer: LocalDeployer, name: str, times: int) -> ServerSta
 
 
 async def pid_of(deployer: LocalDeployer) -> int:
-    """The process that answers now; that it did is seen before anything happens to it."""
+    """The process that answers now, once its answer was observed."""
     answer = await ask(address(await deployer.observe(PLACE)))
     await deployer.observe(PLACE)
     return int(answer.json()["pid"])
@@ -83,7 +83,7 @@ async def test_how_a_server_that_hung_ended_is_told_until_it_is_back(
     await applied(deployer, desired)
     ended = (await deployer.observe(PLACE)).server("v1")
     assert ended is not None
-    if not ended.alive:  # its pause is not over, as on a machine that is not busy
+    if not ended.alive:  # its pause is not over, unless the machine is busy
         assert "it hung: it did not answer for 0.5 s or longer, and was ended" in ended.detail
 
 
@@ -241,7 +241,7 @@ async def test_no_router_is_ended_for_a_hang_that_no_look_has_found_yet(
     router = next(line for line in living(tmp_path) if "deployers.router" in line)
     os.kill(int(router.partition(":")[0]), signal.SIGSTOP)
     assert (await deployer.observe(PLACE)).hung_router == ""
-    for _ in range(20):  # its time is over in the course of these
+    for _ in range(20):  # its time runs out during these
         with pytest.raises(TryAgain):
             await deployer.apply(PLACE, desired)
     assert router in living(tmp_path)

@@ -1,4 +1,4 @@
-"""When a server that runs counts as hung: looks, silence, and what makes up for it."""
+"""When a running server counts as hung: probes, silence, and signs of life."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from deployers.liveness import Patience, Signs, hangs, look
 PATIENCE = Patience(hung_after=30, startup=60)
 
 Looks = list[tuple[float, bool, int]]
-"""When, whether the ready path was answered, and how many callers had been."""
+"""Time, whether the ready path answered, and number of responses to callers."""
 
 
 def seen(looks: Looks) -> Signs:

@@ -1,4 +1,4 @@
-"""What is particular to local processes: bad servers, taken ports, restarts, and what is told."""
+"""What is specific to local processes: bad servers, taken ports, restarts, and messages."""
 
 import asyncio
 import contextlib
@@ -19,14 +19,14 @@ from deployers.protocol import Desired, ServerStatus
 from deployers.site import ENDED, Placed, Site, free_port
 from specs.failures import NeedsHuman, TryAgain
 from tests.contracts.deployer import PLACE, address, applied, converge
-from tests.contracts.test_local_deployer import local_server
+from tests.contracts.test_deployers import local_server
 from tests.deployers.caller import ask
 from tests.deployers.world import eventually, let_go, living, until_held
 from tests.ports import reserved_port
 
 
 def hidden(text: str) -> str:
-    """Without the secret that every server of these tests is given."""
+    """Hide the secret that every server of these tests gets."""
     return text.replace("hush-hush", "***")
 
 
@@ -48,7 +48,7 @@ async def deployer(tmp_path: Path) -> AsyncIterator[LocalDeployer]:
 
 
 async def ended(deployer: LocalDeployer, name: str) -> ServerStatus:
-    """The status of a server once it is noticed that it ended."""
+    """The status of a server once its end was noticed."""
 
     async def look() -> ServerStatus | None:
         status = (await deployer.observe(PLACE)).server(name)
@@ -157,7 +157,7 @@ def test_only_the_servers_that_ended_last_are_remembered_for_each_place(tmp_path
 async def test_a_server_that_runs_keeps_the_values_that_it_was_started_with(
     deployer: LocalDeployer, tmp_path: Path
 ) -> None:
-    """What the secrets say now is for servers that are started from now on."""
+    """Changed secrets apply only to servers that are started afterwards."""
     server = local_server(tmp_path, "v1")
     newer = server.model_copy(update={"environment": {**server.environment, "TOKEN": "renewed"}})
     await converge(deployer, Desired(stable=server))
@@ -175,7 +175,7 @@ async def test_a_server_that_runs_keeps_the_values_that_it_was_started_with(
 
 
 def having(variable: str, folder: Path) -> list[int]:
-    """The processes of that folder's servers that have the variable; a keeper before its server."""
+    """The folder's server processes that have the variable; a keeper before its server."""
     pids = sorted(int(line.partition(":")[0]) for line in living(folder))
     return [pid for pid in pids if variable.encode() in _environ(pid).split(b"\0")]
 
@@ -204,7 +204,7 @@ async def test_a_server_that_keeps_dying_is_started_again_with_growing_pauses(
         assert placed is not None
         await applied(deployer, desired)  # too early: nothing is started
         status = (await deployer.observe(PLACE)).servers[0]
-        if time.time() < placed.not_before:  # the pause is not over on a machine that is busy
+        if time.time() < placed.not_before:  # on a busy machine the pause may not be over yet
             assert status.detail.startswith(f"it ended {('once', '2 times')[crashes - 1]}")
         pauses.append(placed.not_before)
     assert pauses[1] - pauses[0] >= 2.0  # the second pause alone is that long
@@ -337,7 +337,7 @@ async def test_a_disk_without_room_holds_up_no_rollback_and_is_told(
     in_the_way = [site.folder / name for name in ("router.new", "v1.server.new", "v2.server.new")]
     for each in in_the_way:
         each.mkdir()
-    for _ in range(2):  # it is told for as long as it lasts
+    for _ in range(2):  # it is reported as long as it lasts
         with pytest.raises(TryAgain):
             await deployer.apply(PLACE, Desired(stable=stable))
         now = await deployer.observe(PLACE)
@@ -409,7 +409,7 @@ async def test_a_controller_that_died_while_a_server_was_leaving_lets_the_next_o
     slow = asyncio.create_task(ask(address(seen), "/predict?hold=1"))
     await until_held(canary.model)
     await applied(first, Desired(stable=stable))
-    await first.close()  # as far as processes go the same as being killed
+    await first.close()  # for processes this is the same as being killed
     async with opened(home) as second:
         let_go(canary.model)
 

@@ -1,4 +1,4 @@
-"""What a command may hold in memory: that of all its processes, and only what is resident."""
+"""The memory limit of a command: of all its processes together, resident memory only."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ TOO_MUCH = HOLD.format(bytes=2**30)
 
 
 def mark(processes: Processes) -> str:
-    """What the control group of the step is called after."""
+    """The name that the step's control group is derived from."""
     return str((processes.log("step").parent / "started").readlink()).replace(":", ".")
 
 
@@ -34,7 +34,7 @@ def run(processes: Processes, folder: Path, script: str) -> Exit:
 def processes(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Processes]:
-    """Supervised processes, on this machine and as on one where no control group can be made."""
+    """Supervised processes, on this machine and as on one without control groups."""
     if request.param == "without control groups":
         without = "from deployers import memory; memory._OWN = '/nowhere'"
         blind = module._ZYGOTE.replace("supervisor.main", f"{without}\nsupervisor.main")
@@ -46,7 +46,7 @@ def processes(
 def test_memory_that_is_reserved_and_not_used_does_not_count(
     processes: Processes, tmp_path: Path
 ) -> None:
-    """As garbage collectors do: Node reserves gigabytes to use a few megabytes."""
+    """Like a garbage collector: Node reserves gigabytes to use a few megabytes."""
     script = "import mmap; reserved = mmap.mmap(-1, 2**34); " + HOLD.format(bytes=2**25)
     ending = run(processes, tmp_path, f'{PYTHON} "{script}"')
     assert ending.succeeded
@@ -70,7 +70,7 @@ def test_what_its_processes_hold_counts_together(processes: Processes, tmp_path:
 
 
 def test_what_processes_share_counts_once(processes: Processes, tmp_path: Path) -> None:
-    """A parent that loads a table and forks workers for it holds it once."""
+    """A table loaded by a parent and shared with its forked workers counts once."""
     script = (
         "import os, time\n"
         "table = bytearray(b'x') * (160 * 2**20)\n"
@@ -97,7 +97,7 @@ def test_files_that_are_read_do_not_count(processes: Processes, tmp_path: Path) 
 def test_memory_that_an_allocator_has_given_back_does_not_count(
     processes: Processes, tmp_path: Path
 ) -> None:
-    """By MADV_FREE, as jemalloc does: the kernel may take it, and it is resident until then."""
+    """By MADV_FREE, as jemalloc does: resident until the kernel reclaims it."""
     script = (
         "import mmap\n"
         "private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS\n"
@@ -119,8 +119,8 @@ def test_memory_that_an_allocator_has_given_back_does_not_count(
 def test_a_command_of_which_a_part_was_killed_has_not_succeeded(
     processes: Processes, tmp_path: Path
 ) -> None:
-    """As the first program of a pipe: the shell ends as the last one does."""
-    for _ in range(4):  # whether it ends before anybody looks is left to chance
+    """Like the first program of a pipe: the shell's exit code is that of the last one."""
+    for _ in range(4):  # whether it ends before a check is up to chance
         ending = run(processes, tmp_path, f'{PYTHON.removeprefix("exec ")} "{TOO_MUCH}" | cat')
         assert ending.reason is Reason.OUT_OF_MEMORY
         assert not ending.succeeded
@@ -128,7 +128,7 @@ def test_a_command_of_which_a_part_was_killed_has_not_succeeded(
 
 
 def test_a_killed_supervisor_leaves_no_control_group(processes: Processes, tmp_path: Path) -> None:
-    """A process that was killed is in it until its memory is given back."""
+    """A killed process stays in the group until its memory is freed."""
     script = HOLD.format(bytes=2**30) + "; import time; time.sleep(600)"
     command = f'echo $$; exec {sys.executable} -c "{script}"'
     processes.start("step", sh(tmp_path, command, memory_bytes=2**31))

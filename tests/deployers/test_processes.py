@@ -21,7 +21,7 @@ ROOT = Path(supervisor.__file__).parents[1]
 
 @pytest.fixture
 def processes(tmp_path: Path) -> Iterator[Processes]:
-    """Processes of a home of its own, of which nothing may be left running."""
+    """Processes in a home of their own; none may be left running."""
     with Processes(tmp_path / "home") as made:
         yield made
         for name in made.names():
@@ -243,7 +243,7 @@ def test_what_a_process_wrote_can_outlive_it_in_place_of_what_the_one_before_it_
         processes.start("step", sh(tmp_path, f"echo {word}"))
         end(processes, "step")
         processes.put_away("step", kept)
-        processes.put_away("step", kept)  # as after a crash: what is kept stays
+        processes.put_away("step", kept)  # as after a crash: the kept output stays
         assert (kept / "log").read_text() == f"{word}\n"
     assert processes.names() == []
     assert kept.stat().st_mode & 0o077 == 0
@@ -258,7 +258,7 @@ def test_what_a_process_wrote_can_outlive_it_in_place_of_what_the_one_before_it_
 def test_one_that_is_stopped_before_it_began_never_runs(
     processes: Processes, tmp_path: Path
 ) -> None:
-    # What a controller leaves that was killed before it asked for a supervisor.
+    # As left by a controller that was killed before it asked for a supervisor.
     folder = processes.log("step").parent
     folder.mkdir()
     assert processes.status("step").state is ProcessState.NEW
@@ -277,8 +277,10 @@ def test_a_killed_supervisor_takes_everything_with_it_and_is_called_lost(
     opened = len([*Path("/proc/self/fd").iterdir()])
     until(lambda: processes.status("step").state is ProcessState.LOST)
     assert not [line for line in living(tmp_path) if "sleep" in line]
-    assert len([*Path("/proc/self/fd").iterdir()]) <= opened  # of nobody else's process is one kept
-    processes.start("step", sh(tmp_path, "echo again"))  # a result that is not known is a result
+    assert (
+        len([*Path("/proc/self/fd").iterdir()]) <= opened
+    )  # no descriptor of another process is kept
+    processes.start("step", sh(tmp_path, "echo again"))  # an unknown result is a result, too
     assert processes.status("step").state is ProcessState.LOST
 
 

@@ -1,4 +1,4 @@
-"""The data path with limits that are too short to wait for in a router of its own."""
+"""The data path in this process, with short limits: a real router's take too long to wait for."""
 
 import asyncio
 import contextlib

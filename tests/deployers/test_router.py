@@ -1,4 +1,4 @@
-"""The router as a process: HTTP done right, limits, and what becomes of failures."""
+"""The router as a process: correct HTTP, limits, and failures."""
 
 import asyncio
 import json
@@ -75,7 +75,7 @@ class World:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody takes connections on that port."""
+    """Whether anything accepts connections on that port."""
     with socket.socket() as caller:
         return caller.connect_ex(("127.0.0.1", port)) == 0
 
@@ -338,7 +338,7 @@ async def test_the_port_can_move(world: World) -> None:
 async def test_a_routing_that_no_file_can_keep_holds_all_the_same_and_is_kept_once_there_is_room(
     world: World,
 ) -> None:
-    """A rollback does not wait for a disk. The limit fails a write as a full disk does."""
+    """A rollback does not wait for a disk. The limit makes a write fail like a full disk."""
     stable, canary = world.start_server("v1"), world.start_server("v2")
     address = await world.route(stable=stable, canary=canary, weight=1.0)
     kept = (world.folder / control.STATE).read_bytes()
@@ -365,7 +365,7 @@ async def test_a_routing_that_no_file_can_keep_holds_all_the_same_and_is_kept_on
 async def test_a_router_that_can_write_nothing_begins_all_the_same(world: World) -> None:
     address = await world.route(stable=world.start_server("v1"))
     world.end("router")
-    (world.folder / "router.new").mkdir()  # in the way of every write
+    (world.folder / "router.new").mkdir()  # makes every write fail
     with reserved_port() as port:
         state = world.folder / control.STATE
         known = Routing.model_validate_json(state.read_bytes())

@@ -18,7 +18,7 @@ from deployers.silence import DeadMansSwitch
 from specs.failures import TryAgain
 from specs.traffic import Arm, Exchange
 from tests.contracts.deployer import PLACE, address, converge
-from tests.contracts.test_local_deployer import local_server
+from tests.contracts.test_deployers import local_server
 from tests.deployers.caller import ask, flood
 from tests.deployers.test_router import World, world
 from tests.deployers.world import eventually, living, until
@@ -57,30 +57,32 @@ def test_a_page_that_is_acknowledged_is_word(reads: list[tuple[int, int]], heard
 def test_a_new_routing_ends_the_silence_and_an_old_one_only_after_other_word() -> None:
     switch = DeadMansSwitch(now=0.0)
     over = [switch.trips(LIMIT, 30.0)]
-    switch.routed(31.0, anew=False)  # as of a controller that applies what it owes and cannot save
+    switch.routed(
+        31.0, changed=False
+    )  # as by a controller that applies pending actions but cannot save
     over.append(switch.over)
     switch.read(0, 5, 32.0)
-    switch.routed(33.0, anew=False)
+    switch.routed(33.0, changed=False)
     over.append(switch.over)
     switch.read(5, 8, 34.0)
-    over.append(switch.over)  # what came meanwhile is judged first
-    switch.routed(35.0, anew=False)
+    over.append(switch.over)  # the records of the meantime are judged first
+    switch.routed(35.0, changed=False)
     over.append(switch.over)
     assert over == [True, True, True, True, False]
     assert not switch.trips(LIMIT, 64.0)
     assert switch.trips(LIMIT, 65.0)
-    switch.routed(66.0, anew=True)
+    switch.routed(66.0, changed=True)
     assert not switch.trips(LIMIT, 67.0)
 
 
 def test_the_same_routing_is_no_word() -> None:
     switch = DeadMansSwitch(now=0.0)
-    switch.routed(29.0, anew=False)
+    switch.routed(29.0, changed=False)
     assert switch.trips(LIMIT, 30.0)
 
 
 async def silenced(world: World) -> RouterStatus:
-    """The router's status once it took the canary's traffic away."""
+    """The router's status once it has stopped the canary's traffic."""
 
     async def look() -> RouterStatus | None:
         status = await world.status()
@@ -104,7 +106,7 @@ async def test_without_word_stable_gets_all_of_the_traffic_and_the_router_says_s
     page = await control.ask(world.folder, "traffic", epoch=None, after=0)
     assert {(arm, share) for _, arm, share, *_ in page["records"]} == {("stable", 0.0)}
     file = json.loads((world.folder / control.STATE).read_text())
-    assert file["weight"] == 1.0  # what was ordered, for a router that is started again
+    assert file["weight"] == 1.0  # the order, for a restarted router
 
 
 async def test_who_reads_and_cannot_save_gives_no_word(world: World) -> None:
@@ -116,7 +118,7 @@ async def test_who_reads_and_cannot_save_gives_no_word(world: World) -> None:
 
     async def watched_in_vain() -> RouterStatus | None:
         await control.ask(world.folder, "traffic", epoch=epoch, after=0)
-        await world.route(**routing)  # it is still owed, as that it was done cannot be saved
+        await world.route(**routing)  # still pending, as its completion cannot be saved
         status = await world.status()
         return status if status.silence is not None else None
 
@@ -165,7 +167,7 @@ async def test_a_router_that_is_started_again_waits_for_word_anew(world: World) 
 
 @asynccontextmanager
 async def controller(home: Path, silence: float) -> AsyncIterator[LocalDeployer]:
-    """A deployer, until its controller is gone."""
+    """A deployer, closed when its controller is gone."""
     made = LocalDeployer(home, redact=str, silence=silence)
     try:
         yield made
@@ -220,14 +222,14 @@ async def test_the_same_order_brings_the_traffic_back_once_what_came_meanwhile_w
 
         async def alone() -> bool:
             with suppress(TryAgain):
-                await deployer.apply(PLACE, desired)  # of itself, this brings nothing back
+                await deployer.apply(PLACE, desired)  # this alone does not restore the traffic
             return (await deployer.observe(PLACE)).silence is not None
 
         await eventually(alone)
         judged: list[Exchange] = list(page.exchanges)
 
         async def back() -> bool:
-            """What a controller does at each turn."""
+            """What a controller does in each reconcile."""
             nonlocal page
             page = await deployer.traffic(PLACE, page.epoch, page.next)
             judged.extend(page.exchanges)
@@ -241,12 +243,12 @@ async def test_the_same_order_brings_the_traffic_back_once_what_came_meanwhile_w
 async def test_a_stable_server_that_froze_while_nobody_watched_is_started_again_beside_its_canary(
     home: Path, tmp_path: Path
 ) -> None:
-    """The router gave stable all of the traffic, and then stable answered nobody."""
+    """The router gave stable all traffic, and then stable stopped answering."""
     stable = local_server(tmp_path, "v1").model_copy(update={"hung_after": 0.5, "startup": 0.5})
     desired = Desired(stable=stable, canary=local_server(tmp_path, "v2"), canary_weight=0.5)
 
     async def pid_of(deployer: LocalDeployer, name: str) -> int:
-        """The process that answers by itself, past the router."""
+        """The process of the server, asked directly."""
         server = (await deployer.observe(PLACE)).server(name)
         assert server is not None
         assert server.address is not None
@@ -263,7 +265,7 @@ async def test_a_stable_server_that_froze_while_nobody_watched_is_started_again_
         os.kill(frozen, signal.SIGSTOP)
         for _ in range(2):
             assert not any(server.hung for server in (await first.observe(PLACE)).servers)
-    async with controller(home, silence=LIMIT) as second:  # it has to see for itself
+    async with controller(home, silence=LIMIT) as second:  # it must observe the hang itself
 
         async def hung() -> bool:
             server = (await second.observe(PLACE)).server("v1")

@@ -1,4 +1,4 @@
-"""Model servers of a controller with all the rights of root: `tests.rights` runs this module."""
+"""Model servers of a controller with full root privileges; run by `tests.rights`."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from typing import Any
 from deployers.confinement import confinement
 from deployers.protocol import Desired
 from tests.contracts.deployer import PLACE, applied, converge
-from tests.contracts.test_local_deployer import local_target
+from tests.contracts.test_deployers import local_target
 
 OTHER = "other/production"
 

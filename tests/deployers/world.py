@@ -1,4 +1,4 @@
-"""What the tests of this folder look at the world with."""
+"""Helpers of the tests in this folder."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ def until(look: Callable[[], T], seconds: float = 30.0) -> T:
 
 
 async def eventually(look: Callable[[], Awaitable[T]], seconds: float = 30.0) -> T:
-    """The same for what has to be awaited."""
+    """The same for an asynchronous `look`."""
     async with asyncio.timeout(seconds):
         while not (found := await look()):  # noqa: ASYNC110 - another process is looked at
             await asyncio.sleep(0.01)
@@ -33,17 +33,17 @@ async def eventually(look: Callable[[], Awaitable[T]], seconds: float = 30.0) ->
 
 
 async def until_held(model: str | Path) -> None:
-    """Wait until the server of that model holds a request, one to `/predict?hold=1`."""
+    """Wait until the server of that model holds a request to `/predict?hold=1`."""
     await asyncio.to_thread(until, Path(f"{model}.held").exists)
 
 
 def let_go(model: str | Path) -> None:
-    """Let the server of that model answer what it holds, and hold nothing any more."""
+    """Let the server of that model answer the requests it holds, and hold no more."""
     Path(f"{model}.go").touch()
 
 
 def living(path: Path) -> list[str]:
-    """Processes whose command line or environment mentions the path; the dead have neither."""
+    """Living processes whose command line or environment mentions the path."""
     sought, found = str(path).encode(), []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -58,5 +58,5 @@ def living(path: Path) -> list[str]:
 
 
 def as_drawn(seed: int, exchange: Exchange) -> bool:
-    """Whether a record's arm is the one that its draw gives."""
+    """Whether a record's arm is that of its draw."""
     return exchange.arm is assign(seed, exchange.probability, exchange.at, exchange.unit)

@@ -126,7 +126,7 @@ def test_without_a_terminal_every_event_is_one_line() -> None:
     lines = written.getvalue().splitlines()
     assert lines[:2] == ["act 1: It begins", "  something happens"]
     assert [line.split(" after ")[0] for line in lines if " after " in line] == [
-        "  ended well",
+        "  passed",
         "  FAILED",
     ]
 

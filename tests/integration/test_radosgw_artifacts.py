@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from controller.artifacts.opening import open_artifacts
-from tests.controller.artifacts.test_elsewhere import *  # noqa: F403 - every story
-from tests.controller.artifacts.test_elsewhere import There
+from tests.controller.artifacts.test_remote import *  # noqa: F403 - every story
+from tests.controller.artifacts.test_remote import There
 from tests.servers.radosgw import Radosgw
 
 pytestmark = [pytest.mark.s3, pytest.mark.usefixtures("aws")]  # type: ignore[assignment]  # see the star

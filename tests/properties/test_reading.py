@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from validators.data.agreement import Disagreement, agreed
-from validators.data.files import Column
+from validators.data.files import ColumnValues
 from validators.data.texts import read_as, type_of
 
 NUMBERS = st.text("0123456789.eE+-x_ ", min_size=1, max_size=12) | st.from_regex(
@@ -48,8 +48,11 @@ def test_a_number_is_what_its_text_says(texts: list[str]) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(TEXTS, min_size=2, max_size=5), st.integers(0, 5))
 def test_where_a_file_ends_changes_nothing(texts: list[str], end: int) -> None:
-    whole = agreed({"all": Column(strings(texts), "text")}, None)
-    parts = {"a": Column(strings(texts[:end]), "text"), "b": Column(strings(texts[end:]), "text")}
+    whole = agreed({"all": ColumnValues(strings(texts), "text")}, None)
+    parts = {
+        "a": ColumnValues(strings(texts[:end]), "text"),
+        "b": ColumnValues(strings(texts[end:]), "text"),
+    }
     halves = agreed(parts, None)
     assert not isinstance(whole, Disagreement)
     assert not isinstance(halves, Disagreement)

@@ -135,7 +135,7 @@ class Execution(RuleBasedStateMachine):
     @rule(times=st.integers(1, 2), really=st.integers(0, 9))
     def cancel(self, times: int, really: int) -> None:
         for _ in range(times if really == 0 else 0):
-            self.lab.say("cancel", {"reason": "by ada"})
+            self.lab.say("cancel_run", {"reason": "by ada"})
 
     # -- what must be so -----------------------------------------------------------------------
 

@@ -104,7 +104,7 @@ async def test_a_database_that_is_away_is_waited_for_and_its_rows_come_once_it_i
             async with world.controller():
 
                 async def waits() -> bool:
-                    return "the database is away" in world.note(commit)
+                    return "the database is unreachable" in world.note(commit)
 
                 await world.until(waits, "the commit to be told")
                 own.up()

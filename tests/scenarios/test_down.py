@@ -35,7 +35,7 @@ async def test_down_stops_what_up_left_and_the_next_up_brings_it_back_where_it_w
     assert first.exit_code == 0, first.output
     assert "mean/production: stopped mean-production-v1-" in first.output
     assert f"and the router at {before}." in first.output
-    assert "The next `headgate up` brings them back." in first.output
+    assert "The next `headgate up` starts them again." in first.output
     again = await typed(world, "down", "mean")
     assert again.output == "Nothing serves for mean here.\n"
     async with world.controller():

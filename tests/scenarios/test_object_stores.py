@@ -65,7 +65,7 @@ async def test_a_step_that_ends_while_the_store_is_down_waits_and_has_not_failed
         own_moto.start()
         run = await world.ended(1)
         await world.serves(1)
-    assert trouble.reason.startswith("the store of `artifacts` is away: s3://")
+    assert trouble.reason.startswith("the store of `artifacts` is unreachable: s3://")
     assert "cannot be reached" in trouble.reason
     assert run.outcome == "passed"
     assert len(run.nodes["train"].attempts) == 1

@@ -4,7 +4,7 @@ from controller.machine.core import Key
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.messages import Pause, Resume
 from tests.scenarios.world import World
-from validators.canary import Decision as Judged
+from validators.canary import CanaryDecision
 
 PRODUCTION = Key("environment", "mean/production")
 
@@ -35,7 +35,7 @@ async def test_a_paused_environment_holds_the_release_and_goes_on_when_it_is_res
             env = await world.environment("production")
             rollout = env.rollout if env else None
             judgement = rollout.judgement if rollout else None
-            return env if judgement and judgement.decision is Judged.PROMOTE else None
+            return env if judgement and judgement.decision is CanaryDecision.PROMOTE else None
 
         async with world.traffic():
             env = await world.until(judged, "the judge to let it pass")

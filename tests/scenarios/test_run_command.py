@@ -26,7 +26,7 @@ def test_what_is_committed_is_run_and_what_is_not_is_said(work: Path) -> None:
     done = headgate(work, "run")
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 file is not as committed, and what is committed is run: train.py" in done.stdout
+    assert "1 file is changed in the work tree, and only the commit is run: train.py" in done.stdout
     assert "✓ train" in done.stdout
     assert "has no gate, so nothing was judged" in done.stdout
 
@@ -41,7 +41,7 @@ def test_equal_steps_are_cached_from_one_run_to_the_next_and_forgotten_on_demand
     again = headgate(work, "run", "--home", "../kept")
 
     assert "0 ran, 1 cached" in again.stdout
-    assert "as in mean-1" in again.stdout
+    assert "from mean-1" in again.stdout
     assert "1 ran, 0 cached" in headgate(work, "run", "--forget").stdout
 
 
@@ -84,7 +84,7 @@ def test_the_model_of_the_base_is_what_a_commit_is_compared_with(tmp_path: Path)
     done = headgate(work, "run", "--base", base, "--report", "report.md")
 
     assert done.returncode == 4, done.stdout + done.stderr
-    assert f"First the model of the base, {base[:12]}, to compare with:" in done.stdout
+    assert f"First the model of the base {base[:12]}, for comparison:" in done.stdout
     report = (work / "report.md").read_text()
     assert f"the model of {base[:12]}" in report
     assert "- baseline the base's model" in report
@@ -195,7 +195,7 @@ def test_ctrl_c_in_a_terminal_cancels_and_leaves_no_process(work: Path) -> None:
 
         terminal.sendintr()
 
-        terminal.expect("Cancelled: .* No process is left")
+        terminal.expect("Cancelled: .* All processes have been stopped")
         terminal.expect(pexpect.EOF)
     finally:
         terminal.close()

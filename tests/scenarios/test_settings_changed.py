@@ -80,7 +80,7 @@ async def test_a_repository_that_is_gone_from_the_settings_rests_and_that_is_sai
 
         await world.until(seen, "the other repository to be looked at")
     assert "it rests with its repository team" in await status(world)
-    assert any("so its pipelines rest" in said for said in await doctor(world))
+    assert any("so its pipelines are not managed" in said for said in await doctor(world))
     assert await world.environment("production") == served
     elsewhere.rename(world.remote)
     world.configure(repositories=[{"name": "team", **TEAM}])

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from controller.cli.terminal.snapshot import snapshot
-from controller.cli.terminal.views import TroubleView
+from controller.cli.terminal.views import StallView
 from controller.machine.core import Key, parsed
 from controller.machine.messages import CancelRun
 from controller.machine.runs.run import Run
@@ -224,9 +224,9 @@ async def test_revoked_credentials_are_told_of_though_no_run_needs_them_yet(
         await world.ended(1)
         demand_credentials()
 
-        async def stands() -> TroubleView | None:
+        async def stands() -> StallView | None:
             view = await snapshot(world.store)
-            return view.troubles[0] if view.troubles else None
+            return view.stalls[0] if view.stalls else None
 
         trouble = await world.until(stands, "status to tell of the refusal")
         take_any_credentials()
@@ -234,7 +234,7 @@ async def test_revoked_credentials_are_told_of_though_no_run_needs_them_yet(
         run = await world.ended(2)
 
         async def none() -> bool:
-            return not (await snapshot(world.store)).troubles
+            return not (await snapshot(world.store)).stalls
 
         await world.until(none, "status to tell of no trouble")
     assert trouble.of == "pipeline/mean"

@@ -11,19 +11,19 @@ media types and sizes), `families` (per signal), `record` (counting), `judgement
 """
 
 from validators.canary.evidence import headline, report
-from validators.canary.judgement import Decision, Evidence, Judgement, Served, judge
-from validators.canary.policy import Latency, Policy
+from validators.canary.judgement import CanaryDecision, Judgement, Served, SignalJudgement, judge
+from validators.canary.policy import CanaryPolicy, Latency
 from validators.canary.record import begin, is_current, update
-from validators.canary.state import State
+from validators.canary.state import CanaryState
 
 __all__ = [
-    "Decision",
-    "Evidence",
+    "CanaryDecision",
+    "CanaryPolicy",
+    "CanaryState",
     "Judgement",
     "Latency",
-    "Policy",
     "Served",
-    "State",
+    "SignalJudgement",
     "begin",
     "headline",
     "is_current",

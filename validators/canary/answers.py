@@ -16,8 +16,8 @@ from collections.abc import Iterable, Sequence
 from math import log
 from typing import Final, NamedTuple
 
-from validators.canary.bets import RATIOS, Outcome, ratio
-from validators.report import Value
+from validators.canary.bets import RATIOS, ScoreCount, ratio
+from validators.report import GateValue
 
 LEARN_FROM: Final = 20
 """How many good answers of stable it takes to learn what is usual."""
@@ -38,14 +38,14 @@ SIZES: Final = 2 * (len(_LEVELS) + 1)
 """How many bets on sizes there are: the first half is at shorter answers."""
 
 
-class Answer(NamedTuple):
+class GoodAnswer(NamedTuple):
     """What is judged of a good answer: bytes, and media type."""
 
     size: int
     kind: str
 
 
-class Usual(Value):
+class Usual(GateValue):
     """What stable's good answers are like, as learned before the bets began."""
 
     kinds: tuple[str, ...]
@@ -79,7 +79,7 @@ def kind_of(size: int, content: str) -> str:
     return shown[:_LONGEST_KIND] or UNTYPED
 
 
-def learn(answers: Sequence[Answer]) -> Usual:
+def learn(answers: Sequence[GoodAnswer]) -> Usual:
     """What is usual, by these answers."""
     kinds = Counter(answer.kind for answer in answers)
     usual = [kind for kind, n in kinds.most_common(MOST_USUAL) if n >= USUAL * len(answers)]
@@ -103,7 +103,7 @@ def wealth(counted: Iterable[Counted], bets: int) -> list[float]:
         gained
         for bet in range(bets)
         for gained in ratio(
-            Outcome(rho, is_canary, 1.0, events[bet])
+            ScoreCount(rho, is_canary, 1.0, events[bet])
             for rho, stable, canary in seen
             for is_canary, events in ((False, stable), (True, canary))
         )

@@ -33,7 +33,7 @@ FRACTIONS: Final = (0.02, 0.05, 0.12, 0.3, 0.6, 0.9)
 """Shares of the wealth that the additive form puts at risk."""
 
 
-class Outcome(NamedTuple):
+class ScoreCount(NamedTuple):
     """How often requests to one arm ended with one score while one probability was in force.
 
     `times` is a whole number for counts, and any number for expectations.
@@ -64,7 +64,7 @@ def log_mean(logs: Sequence[float]) -> float:
 
 
 def ratio(
-    outcomes: Iterable[Outcome], tilts: Sequence[float] = RATIOS, tolerated: float = 1.0
+    outcomes: Iterable[ScoreCount], tilts: Sequence[float] = RATIOS, tolerated: float = 1.0
 ) -> list[float]:
     """Log wealth per tilt against "the canary has events at most `tolerated` times as often".
 
@@ -79,13 +79,13 @@ def ratio(
     ]
 
 
-def _log_odds_bet(event: Outcome, null: float, bet: float) -> float:
+def _log_odds_bet(event: ScoreCount, null: float, bet: float) -> float:
     rho = event.probability
     shift = log((rho * null + 1 - rho) / (rho * bet + 1 - rho))
     return shift + log(bet / null) if event.canary else shift
 
 
-def one_arm(outcomes: Iterable[Outcome], level: float, tilts: Sequence[float]) -> list[float]:
+def one_arm(outcomes: Iterable[ScoreCount], level: float, tilts: Sequence[float]) -> list[float]:
     """Log wealth per tilt q/p on the canary's events alone; needs no stable traffic.
 
     Tilts above 1 are against "the rate is at most `level`", below 1 against "at least `level`".
@@ -103,7 +103,7 @@ def one_arm(outcomes: Iterable[Outcome], level: float, tilts: Sequence[float]) -
     return wealth
 
 
-def additive(outcomes: Iterable[Outcome], margin: float, centre: float) -> list[float]:
+def additive(outcomes: Iterable[ScoreCount], margin: float, centre: float) -> list[float]:
     """Log wealth per fraction against "the canary's mean score is worse by at least `margin`".
 
     With Z = (A - rho)(Y - centre), E[Z] = rho (1 - rho) (mean of canary - mean of stable), so

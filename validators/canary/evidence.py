@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from math import exp, log
 from typing import Final
 
+from specs.figures import duration, rounded
 from validators.canary.figures import figures
-from validators.canary.judgement import Decision, Evidence, Judgement
+from validators.canary.judgement import CanaryDecision, Judgement, SignalJudgement
 from validators.canary.policy import ERRORS, ERRORS_AT_MOST, OTHERS, REFUSALS
-from validators.canary.state import State
+from validators.canary.state import CanaryState
 from validators.canary.tail import convicting
-from validators.figures import rounded
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -22,7 +22,7 @@ _LOOK_FOR: Final = {
 }
 
 
-def report(judgement: Judgement, subject: str, state: State | None = None) -> Report:
+def report(judgement: Judgement, subject: str, state: CanaryState | None = None) -> Report:
     """The judgement as a report: PASS exactly when it promotes, FAIL exactly when it rolls back.
 
     Signals come first, the worst at the top, then the conditions for any decision. With `state`,
@@ -38,14 +38,14 @@ def report(judgement: Judgement, subject: str, state: State | None = None) -> Re
     )
 
 
-def headline(judgement: Judgement, state: State | None = None) -> str:
+def headline(judgement: Judgement, state: CanaryState | None = None) -> str:
     """The judgement in a sentence or two, with what it waits for.
 
     A canary that the evidence clears need not be promoted yet: it may have more weights to go
     through, or be paused.
     """
     policy, first = judgement.policy, judgement.evidence[0]
-    if judgement.decision is Decision.ROLLBACK:
+    if judgement.decision is CanaryDecision.ROLLBACK:
         guilty = [_named(each, state) for each in judgement.evidence if each.guilty]
         most = _named(first, state)
         what = " and ".join(guilty) or f"its signals together, {most} most of all"
@@ -61,19 +61,19 @@ def headline(judgement: Judgement, state: State | None = None) -> str:
             f"Not judged: {judgement.canary.requests:,} of {total:,} records are the canary's, "
             f"which is not the drawn share; requests to {short} hang or leave no record."
         )
-    if judgement.decision is Decision.HOLD:
+    if judgement.decision is CanaryDecision.HOLD:
         differing = _differing(judgement)
         told = "; ".join(figures(judgement, each.signal).words for each in differing)
         return (
             f"Held: the canary's answers differ from stable's in {_names(differing)}: {told}. "
             "If that is intended, `headgate promote`; if not, `headgate rollback`."
         )
-    if judgement.decision is Decision.PROMOTE:
+    if judgement.decision is CanaryDecision.PROMOTE:
         return (
             "Every signal is shown to be within its margin: a canary that is worse by a margin "
             f"gets this far at most once in {1 / policy.false_promotion:,.0f}."
         )
-    late = judgement.decision is Decision.INCONCLUSIVE
+    late = judgement.decision is CanaryDecision.INCONCLUSIVE
     return f"{'Not decided by the deadline' if late else 'Waiting'}: {_missing(judgement)}."
 
 
@@ -85,18 +85,6 @@ def odds(log_e: float) -> str:
     if value < 0.005:
         return "below 0.01"
     return rounded(value, 2)
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people, two units at most: 45 s, 12 min, 3 h 20 min."""
-    whole = round(seconds)
-    if whole < 120:
-        return f"{whole} s"
-    minutes = round(seconds / 60)
-    if minutes < 120:
-        return f"{minutes} min"
-    hours, rest = divmod(minutes, 60)
-    return f"{hours} h {rest} min" if rest and hours < 24 else f"{hours} h"
 
 
 def _missing(judgement: Judgement) -> str:
@@ -122,24 +110,24 @@ def _missing(judgement: Judgement) -> str:
     return "fresh traffic"
 
 
-def _named(evidence: Evidence, state: State | None) -> str:
+def _named(evidence: SignalJudgement, state: CanaryState | None) -> str:
     """The signal and, for a latency, the part of its distribution that is worse."""
     tail = convicting(state, evidence)
     return f"{evidence.signal} ({tail.name})" if tail else evidence.signal
 
 
-def _names(evidence: Sequence[Evidence]) -> str:
+def _names(evidence: Sequence[SignalJudgement]) -> str:
     return " and ".join(each.signal for each in evidence)
 
 
-def _differing(judgement: Judgement) -> tuple[Evidence, ...]:
+def _differing(judgement: Judgement) -> tuple[SignalJudgement, ...]:
     """The signals that the canary is held for: those found guilty, or else the strongest."""
     return (
         tuple(each for each in judgement.differences if each.guilty) or (judgement.differences[:1])
     )
 
 
-def _difference(judgement: Judgement, evidence: Evidence) -> Check:
+def _difference(judgement: Judgement, evidence: SignalJudgement) -> Check:
     """A signal that may hold, not roll back; it passes as others do unless the canary differs."""
     convicts, acquits = 1 / judgement.policy.false_rollback, 1 / judgement.policy.false_promotion
     if not judgement.differs:
@@ -160,7 +148,7 @@ def _difference(judgement: Judgement, evidence: Evidence) -> Check:
     )
 
 
-def _signal(judgement: Judgement, evidence: Evidence, state: State | None) -> Check:
+def _signal(judgement: Judgement, evidence: SignalJudgement, state: CanaryState | None) -> Check:
     policy = judgement.policy
     verdict = _verdict(judgement, evidence)
     convicts, acquits = 1 / policy.false_rollback, 1 / policy.false_promotion
@@ -181,7 +169,11 @@ def _signal(judgement: Judgement, evidence: Evidence, state: State | None) -> Ch
 
 
 def _check(
-    judgement: Judgement, evidence: Evidence, verdict: Verdict, weighed: str, next_step: str | None
+    judgement: Judgement,
+    evidence: SignalJudgement,
+    verdict: Verdict,
+    weighed: str,
+    next_step: str | None,
 ) -> Check:
     found = figures(judgement, evidence.signal)
     known = found.canary is not None and found.stable is not None
@@ -200,8 +192,8 @@ def _check(
     )
 
 
-def _verdict(judgement: Judgement, evidence: Evidence) -> Verdict:
-    if judgement.decision is Decision.ROLLBACK:
+def _verdict(judgement: Judgement, evidence: SignalJudgement) -> Verdict:
+    if judgement.decision is CanaryDecision.ROLLBACK:
         named = any(each.guilty for each in judgement.evidence)
         if evidence.guilty or (not named and evidence is judgement.evidence[0]):
             return Verdict.FAIL
@@ -209,17 +201,17 @@ def _verdict(judgement: Judgement, evidence: Evidence) -> Verdict:
     return Verdict.PASS if believed else Verdict.INCONCLUSIVE
 
 
-def _next_step(judgement: Judgement, evidence: Evidence, verdict: Verdict) -> str | None:
+def _next_step(judgement: Judgement, evidence: SignalJudgement, verdict: Verdict) -> str | None:
     if verdict is Verdict.FAIL:
         kind = _LOOK_FOR.get(evidence.signal, "slow")
         return (
             "Stable takes all traffic again; no action is needed to restore service. Look for "
             f"{kind} requests in the canary's log, and commit a fix."
         )
-    decided = judgement.decision is Decision.ROLLBACK or judgement.records_lost
+    decided = judgement.decision is CanaryDecision.ROLLBACK or judgement.records_lost
     if verdict is not Verdict.INCONCLUSIVE or decided:
         return None
-    if judgement.decision is Decision.INCONCLUSIVE:
+    if judgement.decision is CanaryDecision.INCONCLUSIVE:
         return (
             "Send it more traffic (a larger share or a longer deadline), or decide by hand: "
             "`headgate promote` or `headgate rollback`."

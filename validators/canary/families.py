@@ -33,7 +33,7 @@ from validators.canary.bets import (
     SAFE_RATIOS,
     SAME_RATIOS,
     TOLERATED,
-    Outcome,
+    ScoreCount,
     additive,
     least,
     log_mean,
@@ -50,14 +50,14 @@ from validators.canary.policy import (
     STATUSES,
     Latency,
 )
-from validators.canary.state import State, Tally
+from validators.canary.state import CanaryState, Tally
 
 MINUTE: Final = 60.0
 UNKNOWN_BASE: Final = 0.001
 """The error rate to expect when there is no traffic to estimate it from."""
 
 
-def wealth(state: State, signal: str) -> list[float]:
+def wealth(state: CanaryState, signal: str) -> list[float]:
     """Log wealth per expert of the bet against "no worse", from the start of the canary."""
     if signal in (ERRORS, *STATUSES):
         return ratio(outcomes(state, signal))
@@ -74,7 +74,7 @@ def wealth(state: State, signal: str) -> list[float]:
     )
 
 
-def _answers_wealth(state: State, signal: str) -> list[float]:
+def _answers_wealth(state: CanaryState, signal: str) -> list[float]:
     if state.usual is None:
         return [0.0]
     name, bets = ("kinds", len(state.usual.kinds) + 1)
@@ -88,7 +88,7 @@ def _answers_wealth(state: State, signal: str) -> list[float]:
     return answers.wealth(events, bets)
 
 
-def prior(state: State, signal: str) -> list[float]:
+def prior(state: CanaryState, signal: str) -> list[float]:
     """Log weight of each expert of `wealth`."""
     if signal in (CONTENT, SIZE):
         if state.usual is None:
@@ -100,7 +100,7 @@ def prior(state: State, signal: str) -> list[float]:
     return latency.prior(watched(state, signal)[1].statistic)
 
 
-def log_evidence(state: State, signal: str) -> float:
+def log_evidence(state: CanaryState, signal: str) -> float:
     """log E against "this signal is no worse": 0 without data, log(1 / alpha) is enough.
 
     Half of it is the bet from the start, half the average over bets that restart each minute.
@@ -117,7 +117,7 @@ def log_evidence(state: State, signal: str) -> float:
     return log_mean([plain, restarted])
 
 
-def restart(state: State, at: float) -> State:
+def restart(state: CanaryState, at: float) -> CanaryState:
     """Begin a new bet for each minute that ended by `at`, before what arrives then is counted.
 
     So a regression after a good quarter of an hour need not first win back what was lost before.
@@ -138,13 +138,13 @@ def restart(state: State, at: float) -> State:
     return state.model_copy(update={"minutes": minutes, "restarts": restarts})
 
 
-def _begun(state: State, signal: str, experts: int) -> tuple[float, ...]:
+def _begun(state: CanaryState, signal: str, experts: int) -> tuple[float, ...]:
     """What `State.restarts` holds, for each expert. A signal that was still learning stood at 1."""
     begun = state.restarts.get(signal, (-inf,))
     return begun * experts if len(begun) == 1 else begun
 
 
-def safety(state: State, signal: str, seen: Sequence[Outcome]) -> list[float]:
+def safety(state: CanaryState, signal: str, seen: Sequence[ScoreCount]) -> list[float]:
     """Log wealth per expert against "worse by the margin or more"; outcomes counted or expected.
 
     No restarts: earlier failures stay held against the canary. For signals that count requests,
@@ -172,7 +172,7 @@ def safety(state: State, signal: str, seen: Sequence[Outcome]) -> list[float]:
     return additive(seen, 0.0, centre)
 
 
-def safety_prior(state: State, signal: str) -> list[float]:
+def safety_prior(state: CanaryState, signal: str) -> list[float]:
     """Log weight of each expert of `safety`."""
     if signal == ERRORS_AT_MOST:
         return [-log(len(SAFE_RATIOS))] * len(SAFE_RATIOS)
@@ -187,24 +187,24 @@ def safety_prior(state: State, signal: str) -> list[float]:
     return [log(share / n) for n, share in parts for _ in range(n)]
 
 
-def log_safety(state: State, signal: str) -> float:
+def log_safety(state: CanaryState, signal: str) -> float:
     """log E against "this signal is worse by the margin or more"."""
     if signal in (CONTENT, SIZE) and has_nothing_to_compare(state):
         return inf
     return log_mixture(safety_prior(state, signal), safety(state, signal, outcomes(state, signal)))
 
 
-def outcomes(state: State, signal: str) -> list[Outcome]:
+def outcomes(state: CanaryState, signal: str) -> list[ScoreCount]:
     """The counts for a signal."""
     return [
-        Outcome(stratum.probability, canary, score, count)
+        ScoreCount(stratum.probability, canary, score, count)
         for stratum in state.strata
         for canary, tally in ((False, stratum.stable), (True, stratum.canary))
         for score, count in _scored(state, signal, tally)
     ]
 
 
-def more_requests(state: State, signal: str) -> int | None:
+def more_requests(state: CanaryState, signal: str) -> int | None:
     """About how many more requests, over both arms, clear the signal if the canary is like stable.
 
     0 if it is clear; None if a billion are not enough, or while that is unknown (no bins yet).
@@ -226,34 +226,34 @@ def more_requests(state: State, signal: str) -> int | None:
     return least(convinced)
 
 
-def is_unknown(state: State, signal: str) -> bool:
+def is_unknown(state: CanaryState, signal: str) -> bool:
     """Whether it is still being learned what stable's answers are like."""
     if signal in (CONTENT, SIZE):
         return state.usual is None
     return not _counts(signal) and state.bins is None
 
 
-def next_request(state: State, signal: str, rho: float) -> list[Outcome]:
+def next_request(state: CanaryState, signal: str, rho: float) -> list[ScoreCount]:
     """The expected outcomes of the next request when the canary's share is `rho`."""
     return [
-        Outcome(rho, canary, score, share * chance)
+        ScoreCount(rho, canary, score, share * chance)
         for canary, share in ((False, 1 - rho), (True, rho))
         for score, chance in _expected(state, signal, canary)
     ]
 
 
-def level(state: State) -> float:
+def level(state: CanaryState) -> float:
     """The service level for errors, where one is watched."""
     assert state.policy.errors_at_most is not None
     return state.policy.errors_at_most
 
 
-def watched(state: State, signal: str) -> tuple[int, Latency]:
+def watched(state: CanaryState, signal: str) -> tuple[int, Latency]:
     """A latency signal's place in the policy, and its latency."""
     return next((i, own) for i, own in enumerate(state.policy.latencies) if own.name == signal)
 
 
-def has_nothing_to_compare(state: State) -> bool:
+def has_nothing_to_compare(state: CanaryState) -> bool:
     """Whether stable gives too few good answers to compare the canary's with."""
     requests = state.requests(Arm.STABLE)
     return state.usual is None and requests >= answers.NOTHING_TO_LEARN
@@ -275,7 +275,7 @@ def counted(signal: str, tally: Tally) -> tuple[int, int]:
     return tally.errors, tally.requests
 
 
-def _scored(state: State, signal: str, tally: Tally) -> list[tuple[float, float]]:
+def _scored(state: CanaryState, signal: str, tally: Tally) -> list[tuple[float, float]]:
     """An arm's scores, and how often it had each."""
     if _counts(signal):
         events, of = counted(signal, tally)
@@ -290,7 +290,7 @@ def _scored(state: State, signal: str, tally: Tally) -> list[tuple[float, float]
     return [*ended, (1.0, slow)] if slow else ended
 
 
-def _expected(state: State, signal: str, canary: bool) -> list[tuple[float, float]]:
+def _expected(state: CanaryState, signal: str, canary: bool) -> list[tuple[float, float]]:
     """Scores of an arm's next request and their chances, if both arms behave as stable did."""
     stable = Arm.STABLE
     if _counts(signal):

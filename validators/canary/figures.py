@@ -3,11 +3,19 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from specs.figures import milliseconds, percent, relative, rounded
 from specs.traffic import NO_ANSWER
 from validators.canary.answers import FREE
 from validators.canary.judgement import Judgement, Served
-from validators.canary.policy import CONTENT, ERRORS, ERRORS_AT_MOST, OTHERS, REFUSALS, SIZE, Policy
-from validators.figures import milliseconds, percent, relative, rounded
+from validators.canary.policy import (
+    CONTENT,
+    ERRORS,
+    ERRORS_AT_MOST,
+    OTHERS,
+    REFUSALS,
+    SIZE,
+    CanaryPolicy,
+)
 
 _NAMED: Final = 3
 """How many statuses, or kinds of answers, are named: the most frequent."""
@@ -70,17 +78,17 @@ def _compared(judgement: Judgement, signal: str) -> str:
     return f"the canary {how} {counts[0]}, {second} {counts[1]}"
 
 
-def _of(arm: Served, policy: Policy, signal: str) -> dict[int, int]:
+def _of(arm: Served, policy: CanaryPolicy, signal: str) -> dict[int, int]:
     """How often an arm gave each status of the signal, the most frequent first."""
     counted = sorted(arm.seen.statuses.items(), key=lambda item: -item[1])
     return {status: n for status, n in counted if policy.classed(status) == signal}
 
 
-def _count(arm: Served, policy: Policy, signal: str) -> int:
+def _count(arm: Served, policy: CanaryPolicy, signal: str) -> int:
     return arm.errors if signal == ERRORS else sum(_of(arm, policy, signal).values())
 
 
-def _named(arm: Served, policy: Policy, signal: str) -> str:
+def _named(arm: Served, policy: CanaryPolicy, signal: str) -> str:
     found = list(_of(arm, policy, signal).items())[:_NAMED]
     words = [f"{'no answer' if status == NO_ANSWER else status} to {n:,}" for status, n in found]
     return f": {', '.join(words)}" if words else ""

@@ -1,14 +1,14 @@
 """How many callers a canary hurt: the requests that failed or were slow, of those judged."""
 
+from specs.figures import milliseconds, percent
 from validators.canary.figures import figures
-from validators.canary.judgement import Evidence, Judgement, Served
+from validators.canary.judgement import Judgement, Served, SignalJudgement
 from validators.canary.policy import ERRORS, ERRORS_AT_MOST
-from validators.canary.state import State
+from validators.canary.state import CanaryState
 from validators.canary.tail import convicting
-from validators.figures import milliseconds, percent
 
 
-def harm(judgement: Judgement, state: State) -> str:
+def harm(judgement: Judgement, state: CanaryState) -> str:
     """`14 of 412 requests to the canary failed (3.4 %; stable: 0.03 %), ...`.
 
     What it was rolled back for comes first: requests that were refused, say, or too slow.
@@ -23,7 +23,7 @@ def harm(judgement: Judgement, state: State) -> str:
     return "; ".join([*said, failed] if len(others) == len(guilty) else [failed, *said])
 
 
-def _hurt(judgement: Judgement, state: State, evidence: Evidence) -> str:
+def _hurt(judgement: Judgement, state: CanaryState, evidence: SignalJudgement) -> str:
     tail = convicting(state, evidence)
     if tail is None:
         return figures(judgement, evidence.signal).words

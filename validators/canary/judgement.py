@@ -13,22 +13,22 @@ from specs.traffic import Arm, Waiting
 from validators.canary import families, latency
 from validators.canary.bets import (
     RECORD_RATIOS,
-    Outcome,
+    ScoreCount,
     closed,
     log_mean,
     log_weighted_mean,
     ratio,
 )
-from validators.canary.policy import ERRORS, Policy
+from validators.canary.policy import ERRORS, CanaryPolicy
 from validators.canary.record import with_waiting
-from validators.canary.state import Seen, State
-from validators.report import Value
+from validators.canary.state import ArmAnswers, CanaryState
+from validators.report import GateValue
 
 SAMPLE_RATIO_ALPHA: Final = 0.001
 """The chance of reporting lost records when none are."""
 
 
-class Decision(StrEnum):
+class CanaryDecision(StrEnum):
     """What to do with the canary."""
 
     ROLLBACK = "rollback"
@@ -40,7 +40,7 @@ class Decision(StrEnum):
     """The deadline has passed. The canary is held: more traffic or a person can still decide."""
 
 
-class Served(Value):
+class Served(GateValue):
     """How one arm served its requests. Latencies in seconds, to the resolution of the bins."""
 
     requests: int
@@ -53,7 +53,7 @@ class Served(Value):
     """Requests without an answer yet."""
     oldest: float | None = None
     """Seconds that the oldest of those has waited."""
-    seen: Seen = Seen()
+    seen: ArmAnswers = ArmAnswers()
 
     @property
     def error_rate(self) -> float | None:
@@ -61,7 +61,7 @@ class Served(Value):
         return self.errors / self.requests if self.requests else None
 
 
-class Evidence(Value):
+class SignalJudgement(GateValue):
     """The evidence on one signal, as logarithms of E-values (betting odds)."""
 
     signal: str
@@ -79,18 +79,18 @@ class Evidence(Value):
     """About how many more, over both arms, show it if the canary is like stable; None: unknown."""
 
 
-class Judgement(Value):
+class Judgement(GateValue):
     """A decision and everything that it is based on."""
 
-    policy: Policy
-    decision: Decision
+    policy: CanaryPolicy
+    decision: CanaryDecision
     log_worse: float
     """log of the weighted mean E over the signals: rolls back at log(1 / false_rollback)."""
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[SignalJudgement, ...]
     """Per signal, the strongest evidence of harm first."""
     log_differs: float = -inf
     """The same over the holding signals, for which `log_worse` is evidence that they differ."""
-    differences: tuple[Evidence, ...] = ()
+    differences: tuple[SignalJudgement, ...] = ()
     usual_kinds: tuple[str, ...] = ()
     """The kinds of answers that are usual for stable; empty while unknown."""
     stable: Served
@@ -107,7 +107,7 @@ class Judgement(Value):
     """Whether the canary has fewer records than its share."""
 
     @property
-    def every(self) -> tuple[Evidence, ...]:
+    def every(self) -> tuple[SignalJudgement, ...]:
         """The evidence of the signals that roll back, then of those that hold."""
         return (*self.evidence, *self.differences)
 
@@ -134,7 +134,7 @@ class Judgement(Value):
         return max(known) if len(known) == len(needed) else None
 
 
-def judge(state: State, now: float, waiting: Sequence[Waiting] = ()) -> Judgement:
+def judge(state: CanaryState, now: float, waiting: Sequence[Waiting] = ()) -> Judgement:
     """Judge the traffic counted so far by the policy that the state began with.
 
     `waiting` holds the requests in flight when the newest records were read. When records are lost
@@ -158,7 +158,7 @@ def judge(state: State, now: float, waiting: Sequence[Waiting] = ()) -> Judgemen
     differing = [believed(signal) for signal in policy.holding]
     judgement = Judgement(
         policy=policy,
-        decision=Decision.WAIT,
+        decision=CanaryDecision.WAIT,
         log_worse=log_weighted_mean(policy.weights, worse),
         evidence=_evidence(state, policy.signals, worse, closed(worse, policy.weights)),
         log_differs=log_mean(differing) if differing else -inf,
@@ -175,29 +175,31 @@ def judge(state: State, now: float, waiting: Sequence[Waiting] = ()) -> Judgemen
     return judgement.model_copy(update={"decision": decide(judgement)})
 
 
-def decide(judgement: Judgement) -> Decision:
+def decide(judgement: Judgement) -> CanaryDecision:
     """In order of precedence: harm, what a person must decide, safety, the deadline."""
     policy = judgement.policy
     if judgement.log_worse >= -log(policy.false_rollback):
-        return Decision.ROLLBACK
+        return CanaryDecision.ROLLBACK
     if judgement.differs:
-        return Decision.HOLD
+        return CanaryDecision.HOLD
     sound = judgement.baked and judgement.fresh and not judgement.records_lost
     if sound and all(each.safe for each in judgement.every):
-        return Decision.PROMOTE
-    return Decision.INCONCLUSIVE if judgement.window >= policy.deadline else Decision.WAIT
+        return CanaryDecision.PROMOTE
+    return (
+        CanaryDecision.INCONCLUSIVE if judgement.window >= policy.deadline else CanaryDecision.WAIT
+    )
 
 
 def _evidence(
-    state: State, signals: Sequence[str], worse: Sequence[float], guilty: Sequence[float]
-) -> tuple[Evidence, ...]:
+    state: CanaryState, signals: Sequence[str], worse: Sequence[float], guilty: Sequence[float]
+) -> tuple[SignalJudgement, ...]:
     """The evidence per signal, the strongest evidence of harm first."""
     policy = state.policy
     found = []
     for signal, log_worse, log_guilty in zip(signals, worse, guilty, strict=True):
         log_safe = families.log_safety(state, signal)
         found.append(
-            Evidence(
+            SignalJudgement(
                 signal=signal,
                 log_worse=log_worse,
                 log_guilty=log_guilty,
@@ -210,22 +212,22 @@ def _evidence(
     return tuple(sorted(found, key=lambda each: -each.log_guilty))
 
 
-def _records(state: State, arm: Arm) -> int:
+def _records(state: CanaryState, arm: Arm) -> int:
     """Known requests: ended or in flight."""
     return state.requests(arm) + state.total(arm, "waiting")
 
 
-def _log_records_lost(state: State) -> float:
+def _log_records_lost(state: CanaryState) -> float:
     """The bet used for errors, on all records: each is the canary's with the drawn probability."""
     records = [
-        Outcome(stratum.probability, canary, 1.0, tally.requests + tally.waiting)
+        ScoreCount(stratum.probability, canary, 1.0, tally.requests + tally.waiting)
         for stratum in state.strata
         for canary, tally in ((False, stratum.stable), (True, stratum.canary))
     ]
     return log_mean(ratio(records, RECORD_RATIOS))
 
 
-def _drawn(state: State) -> float:
+def _drawn(state: CanaryState) -> float:
     """How many records the canary should have."""
     return sum(
         stratum.probability * (tally.requests + tally.waiting)
@@ -234,13 +236,13 @@ def _drawn(state: State) -> float:
     )
 
 
-def _served(state: State, arm: Arm, waiting: Sequence[Waiting]) -> Served:
+def _served(state: CanaryState, arm: Arm, waiting: Sequence[Waiting]) -> Served:
     served = Served(
         requests=state.requests(arm),
         errors=state.errors(arm),
         waiting=state.total(arm, "waiting"),
         oldest=max((each.age for each in waiting if each.arm is arm), default=None),
-        seen=state.seen.get(arm, Seen()),
+        seen=state.seen.get(arm, ArmAnswers()),
     )
     if state.bins is None or not state.strata:
         return served

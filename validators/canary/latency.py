@@ -18,7 +18,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
 
 from validators.canary.policy import Statistic
-from validators.report import Value
+from validators.report import GateValue
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +53,7 @@ PASSES: Final = len(_FAR) + 1
 """How many values the number of their thresholds below an age can have: none to all."""
 
 
-class Bins(Value):
+class Bins(GateValue):
     """Edges in seconds, ascending, and how many known latencies fell into each bin.
 
     Bin i holds latencies above edge i - 1 and up to edge i; the last bin is open.

@@ -8,25 +8,23 @@ the real canary may need more than the forecast says, but not less.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import ceil, inf, log
-from typing import Final, Literal
+from typing import Final
 
+from specs.figures import duration, rounded
+from specs.release import OnInconclusive
 from specs.traffic import Exchange
 from validators.canary import families
 from validators.canary.bets import least, log_mixture
-from validators.canary.evidence import duration
-from validators.canary.state import State
-from validators.figures import rounded
-from validators.report import Value
+from validators.canary.state import CanaryState
+from validators.report import GateValue
 
 HOUR: Final = 3600.0
 DAY: Final = 24 * HOUR
 _ENOUGH: Final = 30
 """Requests in the last hour that are enough to estimate the rate; with fewer, use the last day."""
 
-Undecided = Literal["hold", "rollback", "promote"]
 
-
-class Outlook(Value):
+class Outlook(GateValue):
     """The forecast for a canary. Requests are counted over both arms."""
 
     rate: float
@@ -59,7 +57,7 @@ def pace(history: Sequence[Exchange], now: float) -> float:
     return 0.0
 
 
-def outlook(state: State, rate: float, shares: Sequence[float]) -> Outlook:
+def outlook(state: CanaryState, rate: float, shares: Sequence[float]) -> Outlook:
     """The forecast for a canary that begins with this state, at `rate` requests per second."""
     policy = state.policy
     bake, deadline = policy.minimum_bake / len(shares), policy.deadline
@@ -86,7 +84,7 @@ def outlook(state: State, rate: float, shares: Sequence[float]) -> Outlook:
     )
 
 
-def warning(found: Outlook, began: float, undecided: Undecided) -> str | None:
+def warning(found: Outlook, began: float, undecided: OnInconclusive) -> str | None:
     """Why it will not be decided in time, what happens then, and the fix; None if it will be."""
     if found.decided:
         return None
@@ -116,7 +114,7 @@ def warning(found: Outlook, began: float, undecided: Undecided) -> str | None:
     )
 
 
-def _needed(state: State, shares: Sequence[float], counts: Sequence[float]) -> int | None:
+def _needed(state: CanaryState, shares: Sequence[float], counts: Sequence[float]) -> int | None:
     """The requests needed at the last share to show all signals within their margins, after
     `counts` at the shares before it."""
     needed = 0
@@ -137,7 +135,7 @@ def _needed(state: State, shares: Sequence[float], counts: Sequence[float]) -> i
 
 
 def _least(
-    state: State, signal: str, before: Sequence[float], gains: Sequence[float]
+    state: CanaryState, signal: str, before: Sequence[float], gains: Sequence[float]
 ) -> int | None:
     weights, limit = families.safety_prior(state, signal), -log(state.policy.false_promotion)
 

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from specs.release import Canary, LatencySignal
 from specs.traffic import NO_ANSWER
-from validators.report import Value
+from validators.report import GateValue
 
 Statistic = Literal["mean", "p50", "p90", "p99"]
 Chance = Annotated[float, Field(gt=0, lt=1)]
@@ -29,7 +29,7 @@ STATUS_WEIGHT: Final = 0.125
 found a request or two later, and these signals hardly delay finding any other problem."""
 
 
-class Latency(Value):
+class Latency(GateValue):
     """A latency statistic, and by how much it may exceed stable's (relative)."""
 
     statistic: Statistic
@@ -41,7 +41,7 @@ class Latency(Value):
         return f"latency_{self.statistic}"
 
 
-class Policy(Value):
+class CanaryPolicy(GateValue):
     """Signals, margins, chances of a wrong decision, and times in seconds."""
 
     counts: tuple[str, ...] = ("no_answer", "5xx")

@@ -7,10 +7,10 @@ from zlib import crc32
 
 from specs.traffic import Arm, Exchange, Waiting
 from validators.canary import answers, latency
-from validators.canary.answers import Answer
+from validators.canary.answers import GoodAnswer
 from validators.canary.families import MINUTE, restart
-from validators.canary.policy import OTHERS, REFUSALS, Policy
-from validators.canary.state import FORMAT, Seen, State, Stratum, Tally
+from validators.canary.policy import OTHERS, REFUSALS, CanaryPolicy
+from validators.canary.state import FORMAT, ArmAnswers, CanaryState, Stratum, Tally
 
 UNITS: Final = 2048
 """How many of the newest units are remembered, so that each is counted once."""
@@ -20,7 +20,7 @@ TOLD: Final = 24
 """How many statuses, and kinds of answers, of an arm are kept to show."""
 
 
-def begin(policy: Policy, history: Sequence[Exchange], at: float) -> State:
+def begin(policy: CanaryPolicy, history: Sequence[Exchange], at: float) -> CanaryState:
     """The state before the first request.
 
     `at` is when the canary begins, in seconds since the epoch; `history` is what the router
@@ -33,7 +33,7 @@ def begin(policy: Policy, history: Sequence[Exchange], at: float) -> State:
     classes = [policy.classed(each.status) for each in before]
     good = [each for each, is_a in zip(before, classes, strict=True) if is_a == "answers"]
     shares = {name: classes.count(name) / len(before) for name in (REFUSALS, OTHERS) if before}
-    state = State(
+    state = CanaryState(
         policy=policy,
         began=at,
         format=FORMAT,
@@ -52,12 +52,12 @@ def begin(policy: Policy, history: Sequence[Exchange], at: float) -> State:
     return state.model_copy(update={"bins": latency.learn(known)})
 
 
-def is_current(state: State) -> bool:
+def is_current(state: CanaryState) -> bool:
     """Whether a stored state has every count that is judged now; if not, its canary starts over."""
     return state.format == FORMAT
 
 
-def update(state: State, exchanges: Iterable[Exchange]) -> State:
+def update(state: CanaryState, exchanges: Iterable[Exchange]) -> CanaryState:
     """The state after these records, each given once, in the router's order, in any batches.
 
     Records that cannot be a draw (time not finite, probability not in (0, 1], stable drawn at 1)
@@ -77,7 +77,7 @@ def update(state: State, exchanges: Iterable[Exchange]) -> State:
     return working.frozen()
 
 
-def with_waiting(state: State, waiting: Iterable[Waiting]) -> State:
+def with_waiting(state: CanaryState, waiting: Iterable[Waiting]) -> CanaryState:
     """The state to judge while these requests are in flight; it must not be stored.
 
     They count as records for the sample ratio, and as slower than every latency below their age.
@@ -124,24 +124,24 @@ class _Arm:
 
 
 class _Told:
-    """A mutable `Seen`."""
+    """A mutable `ArmAnswers`."""
 
-    def __init__(self, seen: Seen) -> None:
+    def __init__(self, seen: ArmAnswers) -> None:
         self.statuses = dict(seen.statuses)
         self.kinds = dict(seen.kinds)
         self.answers = seen.answers
         self.size = seen.size
 
-    def frozen(self) -> Seen:
-        return Seen.model_construct(
+    def frozen(self) -> ArmAnswers:
+        return ArmAnswers.model_construct(
             statuses=self.statuses, kinds=self.kinds, answers=self.answers, size=self.size
         )
 
 
 class _Working:
-    """A mutable `State`, for one call of `update`."""
+    """A mutable `CanaryState`, for one call of `update`."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: CanaryState) -> None:
         self.state = state
         self.policy = state.policy
         self.newest = -inf if state.newest is None else state.newest
@@ -150,7 +150,7 @@ class _Working:
         self.usual = state.usual
         self.answers = list(state.answers)
         self.units = dict.fromkeys(state.units)
-        self.told = {arm: _Told(state.seen.get(arm, Seen())) for arm in Arm}
+        self.told = {arm: _Told(state.seen.get(arm, ArmAnswers())) for arm in Arm}
         self.strata = {
             stratum.probability: {
                 Arm.STABLE: _Arm(stratum.stable),
@@ -267,7 +267,7 @@ class _Working:
             del self.units[next(iter(self.units))]
         return seen
 
-    def frozen(self) -> State:
+    def frozen(self) -> CanaryState:
         return self.state.model_copy(
             update={
                 "newest": None if self.newest == -inf else self.newest,
@@ -311,10 +311,10 @@ def _is_time(seconds: float) -> bool:
     return isfinite(seconds) and seconds >= 0
 
 
-def _has_latency(policy: Policy, exchange: Exchange) -> bool:
+def _has_latency(policy: CanaryPolicy, exchange: Exchange) -> bool:
     """Whether the latency is that of an answer: how fast a 500 came says nothing."""
     return _is_time(exchange.latency) and policy.classed(exchange.status) != "errors"
 
 
-def _answer(exchange: Exchange) -> Answer:
-    return Answer(exchange.size, answers.kind_of(exchange.size, exchange.content))
+def _answer(exchange: Exchange) -> GoodAnswer:
+    return GoodAnswer(exchange.size, answers.kind_of(exchange.size, exchange.content))

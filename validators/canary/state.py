@@ -10,13 +10,13 @@ from typing import Final
 from pydantic import Field
 
 from specs.traffic import Arm
-from validators.canary.answers import Answer, Usual
+from validators.canary.answers import GoodAnswer, Usual
 from validators.canary.latency import Bins
-from validators.canary.policy import Policy
-from validators.report import Value
+from validators.canary.policy import CanaryPolicy
+from validators.report import GateValue
 
 
-class Tally(Value):
+class Tally(GateValue):
     """The counts of one arm: requests, how they ended, and latencies per signal and bin.
 
     Latency signals are in the policy's order; the canary's latencies are divided by 1 + margin
@@ -40,7 +40,7 @@ class Tally(Value):
     """Good answers that were shorter or longer than all of stable's, margin included."""
 
 
-class Stratum(Value):
+class Stratum(GateValue):
     """The counts of both arms while one probability was in force."""
 
     probability: float
@@ -48,7 +48,7 @@ class Stratum(Value):
     canary: Tally = Tally()
 
 
-class Seen(Value):
+class ArmAnswers(GateValue):
     """One arm's answers, to show to people; they are not bet on."""
 
     statuses: dict[int, int] = Field(default_factory=dict)
@@ -63,10 +63,10 @@ FORMAT: Final = 2
 """Version of the state's counts. A state of another format lacks some: its canary starts over."""
 
 
-class State(Value):
+class CanaryState(GateValue):
     """A canary in progress: made by `begin`, advanced by `update`, read by `judge`."""
 
-    policy: Policy
+    policy: CanaryPolicy
     """Fixed before the first request: a later change would void the guarantee."""
     began: float
     """Seconds since the epoch."""
@@ -82,9 +82,9 @@ class State(Value):
     sample: tuple[float, ...] = ()
     """Stable's latencies, until there are enough to fix the bins."""
     usual: Usual | None = None
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[GoodAnswer, ...] = ()
     """Stable's good answers, until there are enough to learn what is usual."""
-    seen: dict[Arm, Seen] = Field(default_factory=dict)
+    seen: dict[Arm, ArmAnswers] = Field(default_factory=dict)
     strata: tuple[Stratum, ...] = ()
     units: tuple[int, ...] = ()
     """Fingerprints of the newest units, oldest first."""

@@ -9,33 +9,33 @@ from collections.abc import Iterable, Sequence
 from math import log
 from typing import Final
 
+from specs.figures import percent
 from specs.release import BlueGreen, ErrorSignal
 from specs.traffic import Arm, Exchange
 from validators.canary import families, record
 from validators.canary.evidence import odds
-from validators.canary.policy import ERRORS_AT_MOST, Policy
-from validators.canary.state import State
-from validators.figures import percent
-from validators.report import Check, Report, Value
+from validators.canary.policy import ERRORS_AT_MOST, CanaryPolicy
+from validators.canary.state import CanaryState
+from validators.report import Check, GateValue, Report
 from validators.verdict import Verdict
 
 _HALVINGS: Final = 50
 
 
-class Before(Value):
+class FormerCounts(GateValue):
     """The router's counts for the version that traffic was switched from."""
 
     requests: int = 0
     failed: int = 0
 
 
-class Watched(Value):
+class SwitchWatch(GateValue):
     """The watch over one switch: made by `begin`, advanced by `update`."""
 
-    before: Before
+    before: FormerCounts
     level: float | None
     """The share of requests that may fail; None if that is unknown, so nothing is judged."""
-    state: State | None
+    state: CanaryState | None
     """The traffic since the switch; its only signal is the level."""
 
     @property
@@ -59,26 +59,26 @@ class Watched(Value):
         return self.state is not None and self.log_worse >= -log(self.state.policy.false_rollback)
 
 
-def before(rule: BlueGreen, history: Iterable[Exchange]) -> Before:
+def before(rule: BlueGreen, history: Iterable[Exchange]) -> FormerCounts:
     """The counts of the version to be left, from the router's records until now."""
-    policy = Policy(counts=(rule.errors or ErrorSignal()).counts)
+    policy = CanaryPolicy(counts=(rule.errors or ErrorSignal()).counts)
     statuses = [each.status for each in history if each.arm is Arm.STABLE]
     failed = sum(policy.classed(status) == "errors" for status in statuses)
-    return Before(requests=len(statuses), failed=failed)
+    return FormerCounts(requests=len(statuses), failed=failed)
 
 
-def begin(rule: BlueGreen, seen: Before, now: float) -> Watched:
+def begin(rule: BlueGreen, seen: FormerCounts, now: float) -> SwitchWatch:
     """The watch from now on. Half of `false_rollback` covers not knowing the old version's true
     rate, half the repeated looks."""
     errors, chance = rule.errors, rule.false_rollback / 2
     if errors is None:
-        return Watched(before=seen, level=None, state=None)
+        return SwitchWatch(before=seen, level=None, state=None)
     limits = [at_most(seen, chance) + errors.not_worse_by]
     limits += [errors.at_most] if errors.at_most else []
     level = min(limits)
     if not 0 < level < 1:
-        return Watched(before=seen, level=None, state=None)
-    policy = Policy(
+        return SwitchWatch(before=seen, level=None, state=None)
+    policy = CanaryPolicy(
         counts=errors.counts,
         errors_margin=None,
         errors_at_most=level,
@@ -91,10 +91,10 @@ def begin(rule: BlueGreen, seen: Before, now: float) -> Watched:
         minimum_bake=0.0,
         deadline=rule.keep_for.total_seconds(),
     )
-    return Watched(before=seen, level=level, state=record.begin(policy, (), now))
+    return SwitchWatch(before=seen, level=level, state=record.begin(policy, (), now))
 
 
-def update(watched: Watched, exchanges: Sequence[Exchange]) -> Watched:
+def update(watched: SwitchWatch, exchanges: Sequence[Exchange]) -> SwitchWatch:
     """The watch after these records, each given once; requests before the switch are left out."""
     state = watched.state
     if state is None:
@@ -105,7 +105,7 @@ def update(watched: Watched, exchanges: Sequence[Exchange]) -> Watched:
     return watched.model_copy(update={"state": record.update(state, since)})
 
 
-def at_most(seen: Before, chance: float) -> float:
+def at_most(seen: FormerCounts, chance: float) -> float:
     """An upper bound for the true rate of failures, given these counts: it is exceeded with at most
     this chance (Chernoff's bound)."""
     if not seen.requests:
@@ -124,7 +124,7 @@ def _divergence(share: float, rate: float) -> float:
     return sum(a * log(a / b) for a, b in terms if a > 0 and b > 0)
 
 
-def headline(watched: Watched, former: str) -> str:
+def headline(watched: SwitchWatch, former: str) -> str:
     """The failures since the switch and before it, in a sentence."""
     seen, level = watched.before, watched.level
     since = "no request has come since the switch"
@@ -137,7 +137,7 @@ def headline(watched: Watched, former: str) -> str:
     return f"Since the switch {since}, {was}; at most {percent(level)} may fail."
 
 
-def report(watched: Watched, subject: str, former: str) -> Report:
+def report(watched: SwitchWatch, subject: str, former: str) -> Report:
     """The watch as a report with one check."""
     seen = watched.before
     limit = 1 / watched.state.policy.false_rollback if watched.state else 0.0

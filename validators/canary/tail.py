@@ -8,16 +8,16 @@ from collections.abc import Iterable
 from math import inf, log
 from typing import NamedTuple
 
+from specs.figures import milliseconds, percent
 from specs.traffic import Arm
 from validators.canary import families, latency
 from validators.canary.bets import log_sum
-from validators.canary.judgement import Evidence
+from validators.canary.judgement import SignalJudgement
 from validators.canary.record import is_current
-from validators.canary.state import State
-from validators.figures import milliseconds, percent
+from validators.canary.state import CanaryState
 
 
-class Share(NamedTuple):
+class SlowAnswers(NamedTuple):
     """How many answers of an arm took longer than some time."""
 
     slower: int
@@ -40,9 +40,9 @@ class Tail(NamedTuple):
     """That quantile of stable's, in seconds."""
     margin: float
     """How much longer the canary may take, relative."""
-    stable: Share
+    stable: SlowAnswers
     """Of stable's answers, those that took longer than `beyond`."""
-    canary: Share
+    canary: SlowAnswers
     """Of the canary's, those that took longer than `beyond` and the margin."""
     late: bool
     """Whether the evidence comes from bets that began later: the canary was better at first."""
@@ -68,7 +68,7 @@ class Tail(NamedTuple):
         )
 
 
-def convicting(state: State | None, evidence: Evidence) -> Tail | None:
+def convicting(state: CanaryState | None, evidence: SignalJudgement) -> Tail | None:
     """The part of the distribution that the evidence comes from.
 
     None if the state has less evidence than was judged, as requests in flight are not stored.
@@ -80,7 +80,7 @@ def convicting(state: State | None, evidence: Evidence) -> Tail | None:
     return tail if kept > evidence.log_worse - log(2) else None
 
 
-def tail_of(state: State, signal: str) -> Tail | None:
+def tail_of(state: CanaryState, signal: str) -> Tail | None:
     """Where a latency signal has the most evidence against the canary.
 
     None while there are no bins, and so no bets, or if the signal is not a latency.
@@ -102,14 +102,14 @@ def tail_of(state: State, signal: str) -> Tail | None:
     return _tail(state, signal, best, everywhere=everywhere, late=late)
 
 
-def _tail(state: State, signal: str, level: float, *, everywhere: bool, late: bool) -> Tail:
+def _tail(state: CanaryState, signal: str, level: float, *, everywhere: bool, late: bool) -> Tail:
     assert state.bins is not None
     place, own = families.watched(state, signal)
     at = latency.edge(state.bins, level)
 
-    def slower(arm: Arm) -> Share:
+    def slower(arm: Arm) -> SlowAnswers:
         counts = state.latencies(arm, place)
-        return Share(sum(counts[at + 1 :]), sum(counts))
+        return SlowAnswers(sum(counts[at + 1 :]), sum(counts))
 
     return Tail(
         level=level,
@@ -122,7 +122,7 @@ def _tail(state: State, signal: str, level: float, *, everywhere: bool, late: bo
     )
 
 
-def _gains(state: State, signal: str) -> tuple[list[float], list[float]]:
+def _gains(state: CanaryState, signal: str) -> tuple[list[float], list[float]]:
     """The log evidence of each bet: for bets begun with the canary, and for those begun later."""
     logs, weights = families.wealth(state, signal), families.prior(state, signal)
     plain = [weight + gain for weight, gain in zip(weights, logs, strict=True)]

@@ -1,6 +1,6 @@
 """`python -m validators.data REQUEST.json REPORT.json`: judge one dataset version.
 
-Exits with 0 whenever a report was written, whatever its verdict; otherwise says why in a line.
+Exits with 0 if a report was written, whatever its verdict; if not, prints why in one line.
 """
 
 import logging
@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from validators.data.gate import judge
-from validators.data.request import Request
+from validators.data.request import DataGateRequest
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -23,20 +23,20 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: python -m validators.data REQUEST.json REPORT.json\n")
         return 2
     source, target = (Path(argument) for argument in arguments)
-    # What libraries log and warn about quotes the data; the report says what there is to say.
+    # Logs and warnings of libraries may quote the data; the report has everything that matters.
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     try:
         _write(target, _report(source))
     except OSError as error:
-        sys.stderr.write(f"no report could be written to {target}: {error.strerror}\n")
+        sys.stderr.write(f"the report cannot be written to {target}: {error.strerror}\n")
         return 1
     return 0
 
 
 def _report(source: Path) -> Report:
     try:
-        request = Request.model_validate_json(source.read_bytes())
+        request = DataGateRequest.model_validate_json(source.read_bytes())
     except OSError as error:
         return _error("request", f"the request cannot be read: {error.strerror}")
     except ValidationError as error:
@@ -51,10 +51,12 @@ def _report(source: Path) -> Report:
             "the dataset needs more memory than this process may have",
             next_step="Raise the gate's memory limit, or validate fewer objects at once.",
         )
-    except Exception as error:  # an ERROR in a report is better than no report
+    except Exception as error:  # a report with an ERROR is better than no report
         # Neither message nor traceback: both may quote the data.
         kind = type(error).__name__
-        return _error(request.dataset, f"the gate itself failed ({kind}); nothing was judged")
+        return _error(
+            request.dataset, f"internal error of the data gate ({kind}); nothing was judged"
+        )
 
 
 def _error(subject: str, message: str, next_step: str | None = None) -> Report:
@@ -63,7 +65,7 @@ def _error(subject: str, message: str, next_step: str | None = None) -> Report:
 
 
 def _write(target: Path, report: Report) -> None:
-    """Write whole or not at all."""
+    """Write all of it or nothing."""
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         partial.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")

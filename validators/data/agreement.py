@@ -1,4 +1,4 @@
-"""The values that the objects of a dataset have of one column, as values of one type."""
+"""The values of one column in all objects of a dataset, brought to one type."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,21 +7,21 @@ from typing import Any
 from specs.model import ColumnType
 from validators.data import texts
 from validators.data.common_types import common_type, exactly, is_text
-from validators.data.files import Column
+from validators.data.files import ColumnValues
 
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Why there is no one type for the values."""
+    """Why the values have no common type."""
 
     types: Mapping[str, str]
-    """The type that the values of each object have, or look like; by key."""
+    """The type of each object's values, stored or inferred, by key."""
     unfit: tuple[str, ...] = ()
-    """The objects whose values are not of the type that the spec says."""
+    """The objects with values that are not of the type in the spec."""
 
 
-def agreed(columns: Mapping[str, Column], wished: ColumnType | None) -> Any:
-    """The values by key, `pyarrow.ChunkedArray`s of one type, or a `Disagreement`."""
+def agreed(columns: Mapping[str, ColumnValues], wished: ColumnType | None) -> Any:
+    """The values by key, as `pyarrow.ChunkedArray`s of one type, or a `Disagreement`."""
     found = _as_said(columns, wished) if wished else _as_they_look(columns)
     types = {key: str(values.type) for key, values in found.items() if values is not None}
     unfit = tuple(key for key, values in found.items() if values is None)
@@ -35,21 +35,20 @@ def agreed(columns: Mapping[str, Column], wished: ColumnType | None) -> Any:
 
 
 def together(columns: Sequence[Any]) -> Any:
-    """All values of some columns of strings."""
+    """All values of several string columns."""
     import pyarrow as pa
 
     return pa.chunked_array([part for column in columns for part in column.chunks], pa.string())
 
 
-def _as_they_look(columns: Mapping[str, Column]) -> dict[str, Any]:
-    """The values with the types that their files give them; those without a type as what all of
-    them look like."""
+def _as_they_look(columns: Mapping[str, ColumnValues]) -> dict[str, Any]:
+    """Typed values as they are; untyped ones as the type inferred from all of them together."""
     import pyarrow as pa
 
     untyped = [column.values for column in columns.values() if column.source != "typed"]
     typed = [column.values.type for column in columns.values() if column.source == "typed"]
     if any(map(is_text, typed)):
-        looks = pa.string()  # what is text in one file is text in all
+        looks = pa.string()  # text in one file makes it text in all
     else:
         quoted = any(column.source == "quoted" for column in columns.values())
         looks = texts.type_of(together(untyped), only_times=quoted)
@@ -59,9 +58,8 @@ def _as_they_look(columns: Mapping[str, Column]) -> dict[str, Any]:
     }
 
 
-def _as_said(columns: Mapping[str, Column], wished: ColumnType) -> dict[str, Any]:
-    """The values, of which texts are read as the type that the spec says; None for an object that
-    has others."""
+def _as_said(columns: Mapping[str, ColumnValues], wished: ColumnType) -> dict[str, Any]:
+    """The values, with text read as the type in the spec; None for an object where that fails."""
     import pyarrow as pa
 
     values = {
@@ -80,7 +78,7 @@ def _as_said(columns: Mapping[str, Column], wished: ColumnType) -> dict[str, Any
 
 
 def _kind_of(values: list[Any], wished: ColumnType | None) -> Any:
-    """The one Arrow type for the values; None if there is none."""
+    """The common Arrow type of the values; None if there is none."""
     import pyarrow as pa
 
     fixed = _fixed(wished)
@@ -95,7 +93,7 @@ def _kind_of(values: list[Any], wished: ColumnType | None) -> Any:
 
 
 def _nearest_double(values: Any, kind: Any) -> Any:
-    """Numbers as doubles: who asks for them knows that they have about 16 digits."""
+    """Numbers as the nearest doubles: whoever asks for doubles accepts about 16 digits."""
     from pyarrow import types
 
     number = types.is_integer(values.type) or types.is_decimal(values.type)
@@ -103,7 +101,7 @@ def _nearest_double(values: Any, kind: Any) -> Any:
 
 
 def _fixed(wished: ColumnType | None) -> Any:
-    """The Arrow type of a name in the spec; None for one that depends on the values."""
+    """The Arrow type of a name in the spec; None if it depends on the values."""
     import pyarrow as pa
 
     return {

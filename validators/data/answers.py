@@ -1,10 +1,9 @@
-"""The answer to each expectation: from Arrow where a value's type decides, else from Great
-Expectations.
+"""The outcome of each expectation: from Arrow where types matter, or from Great Expectations.
 
-Great Expectations 1.24 over pandas compares texts with days, rounds limits to floats, and fails on
-decimals and zones; docs/data-gate.md lists what was seen. So what depends on how a value meets a
-member or a limit is answered here, and Great Expectations is asked for the rest (patterns, lengths,
-formats, distributions), one column at a time, without its nulls.
+Great Expectations 1.24 on pandas compares text with dates, rounds limits to floats, and fails on
+decimals and zones; docs/data-gate.md lists the cases. So expectations that compare values with
+members or limits are evaluated here, and Great Expectations evaluates the others (patterns,
+lengths, formats, distributions), one column at a time and without nulls.
 """
 
 import dataclasses
@@ -16,11 +15,11 @@ from validators.data.checks import columns_named
 from validators.data.conditions import Condition, condition_of, rows_meeting
 from validators.data.frame import frame_of, settled
 from validators.data.literals import Unfit
-from validators.data.outcome import Outcome
+from validators.data.outcome import ExpectationOutcome
 from validators.data.rows import Rows
 from validators.data.suite import Expectation
 
-_Answer = Callable[[Rows, Mapping[str, Any]], Outcome]
+_Answer = Callable[[Rows, Mapping[str, Any]], ExpectationOutcome]
 
 _OF_VALUES: Final[Mapping[str, _Answer]] = {
     "expect_column_values_to_be_between": of_columns.between,
@@ -45,7 +44,7 @@ _OF_VALUES: Final[Mapping[str, _Answer]] = {
     "expect_column_value_z_scores_to_be_less_than": of_statistics.z_scores,
     "expect_column_values_to_not_be_outliers": of_statistics.no_outliers,
 }
-"""About the values of one column that are not null."""
+"""On the values of one column that are not null."""
 _OF_ROWS: Final[Mapping[str, _Answer]] = {
     "expect_column_values_to_be_null": of_columns.null,
     "expect_column_values_to_not_be_null": of_columns.not_null,
@@ -54,7 +53,7 @@ _OF_ROWS: Final[Mapping[str, _Answer]] = {
     "expect_column_type_to_be": of_columns.of_type,
     "expect_column_values_to_be_in_type_list": of_columns.in_type_list,
 }
-"""About one column, its nulls included."""
+"""On one column, nulls included."""
 _OF_PAIRS: Final[Mapping[str, _Answer]] = {
     "expect_column_pair_values_to_be_equal": of_records.equal_pair,
     "expect_column_pair_values_a_to_be_greater_than_b": of_records.greater_pair,
@@ -78,7 +77,7 @@ _OF_TABLE: Final[Mapping[str, _Answer]] = {
 
 
 class _Asked(NamedTuple):
-    """What Great Expectations is asked about at once."""
+    """Expectations that Great Expectations evaluates together."""
 
     condition: Condition | None
     columns: tuple[str, ...]
@@ -86,10 +85,10 @@ class _Asked(NamedTuple):
 
 def answers(
     table: Any, names: tuple[str, ...], expectations: Mapping[int, Expectation]
-) -> Iterator[Outcome]:
+) -> Iterator[ExpectationOutcome]:
     """An outcome for each of the expectations, which are keyed by their place in the suite.
 
-    `names` are all columns of the dataset; `table` has those that were read.
+    `names` are all columns of the dataset; `table` has the ones that were read.
     """
     every = Rows(settled(table), names, {field.name: field.type for field in table.schema})
     left: dict[Condition | None, Rows] = {None: every}
@@ -102,9 +101,9 @@ def answers(
                 left[condition] = dataclasses.replace(every, table=met)
             outcome = _outcome(left[condition], one)
         except Unfit as error:
-            outcome = Outcome(place, success=False, refused=str(error))
-        except Exception as error:  # of any kind: its message quotes the data
-            outcome = Outcome(place, success=False, raised=type(error).__name__)
+            outcome = ExpectationOutcome(place, success=False, refused=str(error))
+        except Exception as error:  # of any kind: its message may quote the data
+            outcome = ExpectationOutcome(place, success=False, raised=type(error).__name__)
         if outcome is not None:
             yield dataclasses.replace(outcome, place=place)
             continue
@@ -112,13 +111,15 @@ def answers(
     for group, several in asked.items():
         try:
             yield from list(_of_engine(left[group.condition], group, several))
-        except Exception as error:  # as above, and no reason for all other checks to be lost
+        except Exception as error:  # as above; the other checks go on
             raised = type(error).__name__
-            yield from (Outcome(place, success=False, raised=raised) for place in several)
+            yield from (
+                ExpectationOutcome(place, success=False, raised=raised) for place in several
+            )
 
 
-def _outcome(rows: Rows, one: Expectation) -> Outcome | None:
-    """The answer, or None if Great Expectations has to give it."""
+def _outcome(rows: Rows, one: Expectation) -> ExpectationOutcome | None:
+    """The outcome, or None if Great Expectations must evaluate it."""
     kwargs = one.kwargs
     if table_answer := _OF_TABLE.get(one.type):
         return table_answer(rows, kwargs)
@@ -144,18 +145,20 @@ def _outcome(rows: Rows, one: Expectation) -> Outcome | None:
 
 def _of_records(
     answer: _Answer, rows: Rows, kwargs: Mapping[str, Any], names: list[str], ignored: object
-) -> Outcome:
+) -> ExpectationOutcome:
     left = rows.with_values(names, ignored)
     if len(left) == 0:
         return _nothing(f"none of {len(rows):,} rows has values in its columns")
     return answer(left, kwargs)
 
 
-def _nothing(why: str) -> Outcome:
-    return Outcome(place=0, success=False, n=0, nothing=why)
+def _nothing(why: str) -> ExpectationOutcome:
+    return ExpectationOutcome(place=0, success=False, n=0, nothing=why)
 
 
-def _of_engine(rows: Rows, group: _Asked, several: Mapping[int, Expectation]) -> Iterator[Outcome]:
+def _of_engine(
+    rows: Rows, group: _Asked, several: Mapping[int, Expectation]
+) -> Iterator[ExpectationOutcome]:
     table = rows.table
     if group.columns:
         table = table.select(list(group.columns))
@@ -177,4 +180,4 @@ def _of_engine(rows: Rows, group: _Asked, several: Mapping[int, Expectation]) ->
 
 
 READS_LIMITS: Final = frozenset((*_OF_VALUES, *_OF_PAIRS, *_OF_RECORDS))
-"""What reads its members and limits here, so that Great Expectations need not take their form."""
+"""Expectations whose members and limits are read here, in forms that Great Expectations refuses."""

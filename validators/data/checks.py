@@ -1,25 +1,25 @@
-"""From what came of each expectation to the checks of a report. Pure."""
+"""The checks of a report, from the outcome of each expectation. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from specs.figures import clip, number, percent, significant
 from specs.loading.explain import nearest
 from specs.loading.problems import Problem
 from validators.data.conditions import columns_of, condition_of
 from validators.data.literals import Unfit
-from validators.data.outcome import Misfit, Outcome
+from validators.data.outcome import ExpectationOutcome, Misfit
 from validators.data.suite import Expectation
 from validators.data.words import subject_of, tolerance, words_for
-from validators.figures import clip, number, percent, significant
 from validators.report import Check, Location
 from validators.verdict import Verdict
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What is known of the table beside the outcomes."""
+class TableFacts:
+    """What is known about the table besides the outcomes."""
 
     rows: int
     columns: tuple[str, ...]
@@ -28,12 +28,12 @@ class Facts:
     clashing: frozenset[str] = frozenset()
 
 
-# Answered by the names of the columns alone.
+# Evaluated from the names of the columns alone.
 _BY_NAME = ("expect_table_column", "expect_column_to_exist")
 
 
 def columns_named(expectation: Expectation) -> tuple[str, ...]:
-    """The columns that it is about."""
+    """The columns that it names."""
     kwargs = expectation.kwargs
     named = [kwargs.get(key) for key in ("column", "column_A", "column_B")]
     if not expectation.type.startswith("expect_table_"):
@@ -43,7 +43,7 @@ def columns_named(expectation: Expectation) -> tuple[str, ...]:
 
 
 def _of_condition(expectation: Expectation) -> tuple[str, ...]:
-    """The columns that say which rows it is about; none if what it says cannot be read."""
+    """The columns in its row condition; none if the condition cannot be read."""
     try:
         return columns_of(condition_of(expectation.kwargs))
     except Unfit:
@@ -51,24 +51,24 @@ def _of_condition(expectation: Expectation) -> tuple[str, ...]:
 
 
 def columns_needed(expectation: Expectation) -> tuple[str, ...]:
-    """The columns without which it cannot be evaluated."""
+    """The columns that it needs to be evaluated."""
     return tuple(dict.fromkeys((*columns_named(expectation), *_of_condition(expectation))))
 
 
 def columns_to_read(expectations: Sequence[Expectation]) -> frozenset[str] | None:
-    """The columns that the suite needs, or None when it has to see all of them."""
+    """The columns that the suite needs; None: all of them."""
     needed: set[str] = set()
     for one in expectations:
         if one.type.startswith(_BY_NAME):
             continue
         if not columns_named(one) and not one.type.startswith("expect_table_row_count"):
-            return None  # a type we know nothing about
+            return None  # an unknown type
         needed.update(columns_needed(one))
     return frozenset(needed)
 
 
 def columns_everywhere(expectations: Sequence[Expectation]) -> frozenset[str] | None:
-    """The columns that no object may lack though they need not be read; None: all of them."""
+    """The columns that every object must have even if they are not read; None: all of them."""
     needed: set[str] = set()
     for one in expectations:
         if one.type == "expect_column_to_exist":
@@ -81,19 +81,19 @@ def columns_everywhere(expectations: Sequence[Expectation]) -> frozenset[str] | 
     return frozenset(needed)
 
 
-def can_be_asked(expectation: Expectation, facts: Facts) -> bool:
-    """Whether the columns that it needs are there, and of one type each."""
+def can_be_asked(expectation: Expectation, facts: TableFacts) -> bool:
+    """Whether the columns that it needs exist and have one type each."""
     return not (_missing(expectation, facts) or _clashing(expectation, facts))
 
 
-def _clashing(expectation: Expectation, facts: Facts) -> list[str]:
+def _clashing(expectation: Expectation, facts: TableFacts) -> list[str]:
     if expectation.type.startswith(_BY_NAME):
         return []
     return [name for name in columns_needed(expectation) if name in facts.clashing]
 
 
 def problem_check(problem: Problem) -> Check:
-    """A suite that cannot be read, or one entry of it."""
+    """The check for a suite, or an entry of it, that cannot be read."""
     parts = [
         problem.message,
         f"found {problem.found}" if problem.found else "",
@@ -105,20 +105,20 @@ def problem_check(problem: Problem) -> Check:
         verdict=Verdict.ERROR,
         message="; ".join(part for part in parts if part),
         subject=problem.file,
-        next_step=f"Mend {_place(problem.file, problem.line)}.",
+        next_step=f"Fix {_place(problem.file, problem.line)}.",
         where=Location(file=problem.file, line=problem.line, column=problem.column),
     )
 
 
 def misfit_check(expectation: Expectation, misfit: Misfit, origin: str) -> Check:
-    """An expectation that Great Expectations does not know or take."""
+    """The check for an expectation that Great Expectations does not know or refuses."""
     meant = f", did you mean `{misfit.meant}`?" if misfit.meant else ""
     return Check(
         name=f"suite: {expectation.type}",
         verdict=Verdict.ERROR,
         message=f"`{clip(expectation.type)}`: {misfit.why}{meant}",
         subject=subject_of(expectation),
-        next_step=f"Mend {_place(origin, expectation.line)}.",
+        next_step=f"Fix {_place(origin, expectation.line)}.",
         where=_where(expectation, origin),
     )
 
@@ -131,8 +131,10 @@ def _where(expectation: Expectation, origin: str) -> Location:
     return Location(file=origin, line=expectation.line, column=expectation.column)
 
 
-def check_of(expectation: Expectation, outcome: Outcome | None, facts: Facts, origin: str) -> Check:
-    """The check for one expectation; `outcome` is None if it was not put to the data."""
+def check_of(
+    expectation: Expectation, outcome: ExpectationOutcome | None, facts: TableFacts, origin: str
+) -> Check:
+    """The check for one expectation; `outcome` is None if it was not evaluated."""
     verdict, message = _judged(expectation, outcome, facts)
     blocks = expectation.severity == "critical"
     if not blocks and not verdict.passes:
@@ -155,7 +157,9 @@ def check_of(expectation: Expectation, outcome: Outcome | None, facts: Facts, or
     )
 
 
-def _judged(expectation: Expectation, outcome: Outcome | None, facts: Facts) -> tuple[Verdict, str]:
+def _judged(
+    expectation: Expectation, outcome: ExpectationOutcome | None, facts: TableFacts
+) -> tuple[Verdict, str]:
     if missing := _missing(expectation, facts):
         return Verdict.FAIL, _lost(expectation, missing)
     if clashing := _clashing(expectation, facts):
@@ -192,8 +196,8 @@ def _lost(expectation: Expectation, missing: Sequence[str]) -> str:
     return f"{are.format(listed)} missing from the dataset"
 
 
-def _held(expectation: Expectation, facts: Facts) -> str:
-    """The types of the columns that it is about."""
+def _held(expectation: Expectation, facts: TableFacts) -> str:
+    """The types of the columns that it needs, in words."""
     held = " and ".join(
         f"`{name}` holds {facts.types[name]}"
         for name in columns_needed(expectation)
@@ -203,15 +207,15 @@ def _held(expectation: Expectation, facts: Facts) -> str:
 
 
 def _checked_nothing(expectation: Expectation, why: str) -> tuple[Verdict, str]:
-    """A check of nothing decides nothing, unless its author says that it may be one."""
+    """A check of nothing is inconclusive, unless its author allows it."""
     limit = words_for(expectation).limit
     said = f"{_quoted(expectation)}: {limit}: checked nothing, because {why}"
     if expectation.may_be_empty:
-        return Verdict.PASS, f"{said}; its `may_be_empty` allows that"
+        return Verdict.PASS, f"{said}; its `may_be_empty` allows this"
     return Verdict.INCONCLUSIVE, said
 
 
-def _missing(expectation: Expectation, facts: Facts) -> list[str]:
+def _missing(expectation: Expectation, facts: TableFacts) -> list[str]:
     return [name for name in columns_needed(expectation) if name not in facts.columns]
 
 
@@ -222,13 +226,13 @@ def _quoted(expectation: Expectation) -> str:
     return clip(", ".join(f"`{name}`" for name in names), 120)
 
 
-def _passed(expectation: Expectation, outcome: Outcome) -> str:
+def _passed(expectation: Expectation, outcome: ExpectationOutcome) -> str:
     limit = words_for(expectation).limit
     if outcome.unexpected and outcome.evaluated:
         share = percent(outcome.unexpected / outcome.evaluated)
         return (
             f"{_quoted(expectation)}: {limit}; {outcome.unexpected:,} of "
-            f"{outcome.evaluated:,} values miss it ({share})"
+            f"{outcome.evaluated:,} values do not meet it ({share})"
         )
     if outcome.evaluated is not None:
         values = f"all {outcome.evaluated:,} values" if outcome.evaluated != 1 else "the one value"
@@ -238,7 +242,7 @@ def _passed(expectation: Expectation, outcome: Outcome) -> str:
     return f"{_quoted(expectation)}: {limit}, as expected"
 
 
-def _failed(expectation: Expectation, outcome: Outcome) -> str:
+def _failed(expectation: Expectation, outcome: ExpectationOutcome) -> str:
     limit, missed = words_for(expectation)
     about = _quoted(expectation)
     if outcome.names is not None:
@@ -277,14 +281,14 @@ def _column_names(expectation: Expectation, names: Sequence[str]) -> str:
     extra = [name for name in names if name not in wanted]
     parts = [
         "missing " + ", ".join(f"`{name}`" for name in missing) if missing else "",
-        "not expected " + ", ".join(f"`{name}`" for name in extra) if extra else "",
+        "unexpected " + ", ".join(f"`{name}`" for name in extra) if extra else "",
     ]
-    said = "; ".join(part for part in parts if part) or "another order than expected"
+    said = "; ".join(part for part in parts if part) or "in the wrong order"
     return f"the table's columns: {clip(said, 300)}"
 
 
 def _found(expectation: Expectation, value: Any) -> str:
-    """What the data has, as it lies to the bounds that the suite sets."""
+    """A found value, with enough digits to tell it from the bounds in the suite."""
     if not isinstance(value, float):
         return number(value)
     bounds = [expectation.kwargs.get(name) for name in ("min_value", "max_value")]
@@ -292,7 +296,7 @@ def _found(expectation: Expectation, value: Any) -> str:
 
 
 def _observed(
-    expectation: Expectation, outcome: Outcome | None, facts: Facts
+    expectation: Expectation, outcome: ExpectationOutcome | None, facts: TableFacts
 ) -> float | str | None:
     if outcome is None:
         return "missing" if _missing(expectation, facts) else None
@@ -306,7 +310,7 @@ def _observed(
     return value if isinstance(value, int | float | str | None) else number(value)
 
 
-def _n(outcome: Outcome | None, facts: Facts) -> int | None:
+def _n(outcome: ExpectationOutcome | None, facts: TableFacts) -> int | None:
     if outcome is None or outcome.raised or outcome.refused:
         return None
     if outcome.nothing:
@@ -317,22 +321,22 @@ def _n(outcome: Outcome | None, facts: Facts) -> int | None:
 
 
 def _next_step(
-    expectation: Expectation, outcome: Outcome | None, facts: Facts, origin: str
+    expectation: Expectation, outcome: ExpectationOutcome | None, facts: TableFacts, origin: str
 ) -> str | None:
     for name in _missing(expectation, facts):
         if meant := nearest(name, list(facts.columns)):
             return f"The dataset has `{meant}`: was the column renamed, or is the suite wrong?"
-        return f"Restore `{name}` in the data, or take its expectations out of the suite."
+        return f"Restore `{name}` in the data, or remove its expectations from the suite."
     if outcome is not None and outcome.raised:
-        return "Choose an expectation that suits the type of the column."
+        return "Choose an expectation that fits the type of the column."
     if outcome is not None and outcome.refused:
-        return f"Mend {_place(origin, expectation.line)}."
+        return f"Fix {_place(origin, expectation.line)}."
     if outcome is not None and outcome.nothing and not expectation.may_be_empty:
-        return "Mend its condition or the data; if that may be, add `meta: {may_be_empty: true}`."
+        return "Fix its condition or the data; to allow this, add `meta: {may_be_empty: true}`."
     return None
 
 
-def missing_notes(expectations: Sequence[Expectation], facts: Facts) -> list[str]:
+def missing_notes(expectations: Sequence[Expectation], facts: TableFacts) -> list[str]:
     """One line per missing column that several checks fail for."""
     counts = Counter(name for one in expectations for name in _missing(one, facts))
     return [
@@ -343,7 +347,7 @@ def missing_notes(expectations: Sequence[Expectation], facts: Facts) -> list[str
 
 
 def numbered(checks: Sequence[Check]) -> tuple[Check, ...]:
-    """The checks with names made different, so that each can be followed from run to run."""
+    """The checks with unique names, so that each can be followed from run to run."""
     seen: Counter[str] = Counter()
     result = []
     for check in checks:

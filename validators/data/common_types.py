@@ -1,4 +1,4 @@
-"""One type for a column that its files have in several, if one holds every value of theirs."""
+"""A common type for a column with several types, if one holds every value."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -7,8 +7,7 @@ _UNITS = ("ns", "us", "ms", "s")
 
 
 def common_type(columns: Sequence[Any]) -> Any:
-    """The Arrow type that each of the columns can be cast to without losing anything; None if there
-    is none. One that all have already is it."""
+    """The Arrow type that all columns can be cast to without loss; None if there is none."""
     import pyarrow as pa
 
     kinds = list(dict.fromkeys(column.type for column in columns))
@@ -22,7 +21,7 @@ def common_type(columns: Sequence[Any]) -> Any:
 
 
 def exactly(column: Any, kind: Any) -> Any:
-    """The column as another type; None if a value would not be what it was."""
+    """The column as another type; None if a value would change."""
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow import types
@@ -34,19 +33,19 @@ def exactly(column: Any, kind: Any) -> Any:
     try:
         plain = column.cast(_plain(column.type))
         if types.is_floating(plain.type) and not types.is_floating(kind):
-            # Beside columns of whole numbers, NaN is how some writers say null.
+            # In columns of whole numbers, some writers use NaN for null.
             plain = pc.if_else(pc.is_nan(plain), pa.scalar(None, plain.type), plain)
         cast = plain.cast(kind)
         if types.is_floating(plain.type) and types.is_floating(kind):
             return cast if kind.bit_width >= plain.type.bit_width else None
-        # Some casts lose a part without a word: the time of a day, the number behind a truth.
+        # Some casts lose something silently: the time of a date, the number of a boolean.
         return cast if cast.cast(plain.type).equals(plain) else None
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
         return None
 
 
 def is_text(kind: Any) -> bool:
-    """Whether it is a type of texts, however they are stored."""
+    """Whether it is a type of text, however it is stored."""
     return _family(_plain(kind)) == "text"
 
 
@@ -60,7 +59,7 @@ def _plain(kind: Any) -> Any:
 
 
 def _candidates(kinds: Sequence[Any]) -> list[Any]:
-    """Types that may hold the values of all these, the best first."""
+    """Types that may hold the values of all these, best first."""
     import pyarrow as pa
 
     if len(kinds) < 2:
@@ -134,7 +133,7 @@ def _times(kinds: Sequence[Any]) -> list[Any]:
         return [pa.date32(), pa.timestamp("ms")]
     zoned = {kind.tz is not None for kind in times}
     if zoned == {True, False} or (zoned == {True} and len(times) < len(kinds)):
-        return []  # without a zone, a time is no moment
+        return []  # a time without a zone is not a point in time
     zones = {kind.tz for kind in times}
     zone = zones.pop() if len(zones) == 1 else "UTC"
     return [pa.timestamp(unit, zone) for unit in _from_finest(kind.unit for kind in times)]
@@ -151,7 +150,7 @@ def _finest(kinds: Sequence[Any]) -> list[Any]:
 
 
 def _from_finest(units: Any) -> tuple[str, ...]:
-    """The finest of the units and those that are coarser: the finest reaches fewest years."""
+    """The finest of the units, then the coarser ones, which cover more years."""
     return _UNITS[min(map(_UNITS.index, units)) :]
 
 

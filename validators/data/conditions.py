@@ -1,8 +1,8 @@
-"""`row_condition`: what it says, the columns that it names, and the rows that meet it.
+"""`row_condition`: its meaning, the columns that it names, and the rows that meet it.
 
-Comparisons of a column with values, and what `and`, `or` and `not` make of them, are read here, in
-all spellings that Great Expectations 1.x takes, so that a value is read as the column's type. What
-else pandas can query is left to pandas.
+Comparisons of a column with values, joined by `and`, `or` and `not`, are read here in every form
+that Great Expectations 1.x accepts, so that values are read as the column's type. Other pandas
+queries are left to pandas.
 """
 
 import ast
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Final
 
+from specs.figures import clip
 from validators.data.frame import frame_of
 from validators.data.literals import Position, Unfit, at_least, at_most, members, position
 from validators.data.of_records import compare
-from validators.figures import clip
 
 
 @dataclass(frozen=True)
 class Compare:
-    """A column beside a value or, if `other` is named, beside another column."""
+    """A column compared with a value or, if `other` is set, with another column."""
 
     column: str
     sign: str
@@ -30,7 +30,7 @@ class Compare:
 
 @dataclass(frozen=True)
 class In:
-    """A column's value is one of several."""
+    """A column has one of these values."""
 
     column: str
     values: tuple[object, ...]
@@ -38,21 +38,21 @@ class In:
 
 @dataclass(frozen=True)
 class Null:
-    """A column has no value."""
+    """A column is null."""
 
     column: str
 
 
 @dataclass(frozen=True)
 class Not:
-    """The rows that do not meet it."""
+    """The rows that do not meet `part`."""
 
     part: "Condition"
 
 
 @dataclass(frozen=True)
 class Both:
-    """The rows that meet `left` and, or else or, `right`."""
+    """The rows that meet `left` and `right`, or one of them if `either`."""
 
     left: "Condition"
     right: "Condition"
@@ -60,14 +60,14 @@ class Both:
 
 
 @dataclass(frozen=True)
-class Query:
-    """Anything else, in pandas' language."""
+class PandasQuery:
+    """Any other condition, as a pandas query."""
 
     text: str
     columns: tuple[str, ...]
 
 
-Condition = Compare | In | Null | Not | Both | Query
+Condition = Compare | In | Null | Not | Both | PandasQuery
 
 _SIGNS: Final[Mapping[type[ast.cmpop], str]] = {
     ast.Eq: "==",
@@ -98,14 +98,14 @@ _OWN: Final = re.compile(
 
 
 def condition_of(kwargs: Mapping[str, Any]) -> Condition | None:
-    """What the kwargs of an expectation say of rows; None if nothing."""
+    """The row condition in the kwargs of an expectation; None if there is none."""
     said = kwargs.get("row_condition")
     if not said:
         return None
     if isinstance(said, dict):
         return _of_object(said)
     if not isinstance(said, str):
-        raise Unfit("`row_condition` has to be text or a mapping with a `type`")
+        raise Unfit("`row_condition` must be text or a mapping with a `type`")
     if str(kwargs.get("condition_parser") or "").startswith("great_expectations"):
         return _of_own(said)
     return _of_pandas(said)
@@ -124,15 +124,15 @@ def columns_of(condition: Condition | None) -> tuple[str, ...]:
             return columns_of(part)
         case Both(left=left, right=right):
             return tuple(dict.fromkeys((*columns_of(left), *columns_of(right))))
-        case Query(columns=columns):
+        case PandasQuery(columns=columns):
             return columns
 
 
-# -- what it says ----------------------------------------------------------------------------------
+# -- reading ---------------------------------------------------------------------------------------
 
 
 def _of_object(said: Mapping[str, Any]) -> Condition:
-    """As Great Expectations writes its condition objects down."""
+    """A condition object as Great Expectations serialises it."""
     try:
         match said["type"]:
             case "comparison":
@@ -148,7 +148,7 @@ def _of_object(said: Mapping[str, Any]) -> Condition:
                 return _of_pandas(said["pass_through_filter"])
     except (KeyError, TypeError):
         pass
-    raise Unfit("`row_condition` is no condition that Great Expectations writes down")
+    raise Unfit("`row_condition` is not a condition of Great Expectations")
 
 
 def _comparison(column: str, sign: str, value: Any) -> Condition:
@@ -194,11 +194,11 @@ def _of_pandas(text: str) -> Condition:
     try:
         return _of_node(tree, names)
     except _BeyondUsError:
-        return Query(text, _names(tree, names))
+        return PandasQuery(text, _names(tree, names))
 
 
 class _BeyondUsError(Exception):
-    """Pandas may know what it means."""
+    """Not a condition that is read here; pandas may be able to."""
 
 
 def _names(tree: ast.AST, names: Mapping[str, str]) -> tuple[str, ...]:
@@ -280,7 +280,7 @@ def _literal(node: ast.expr) -> object:
 
 
 def rows_meeting(condition: Condition, table: Any) -> Any:
-    """The rows of a settled table that meet it. A null equals nothing, and differs from all."""
+    """The rows of a settled table that meet it. Null equals nothing and differs from everything."""
     return table.filter(_mask(condition, table))
 
 
@@ -300,7 +300,7 @@ def _mask(condition: Condition, table: Any) -> Any:
             return pc.is_in(column, value_set=_read(name, members, list(values), column.type))
         case Compare():
             return _compared(condition, table)
-        case Query(text=text, columns=columns):
+        case PandasQuery(text=text, columns=columns):
             return _queried(text, table.select(list(columns)))
 
 
@@ -334,4 +334,4 @@ def _read(name: str, reader: Any, value: object, kind: Any) -> Any:
     try:
         return reader(value, kind)
     except Unfit as error:
-        raise Unfit(f"its condition about `{name}`: {error}") from None
+        raise Unfit(f"its condition on `{name}`: {error}") from None

@@ -1,7 +1,7 @@
-"""Great Expectations, and the only file that imports it.
+"""Great Expectations; this is the only file that imports it.
 
 It runs in a process of its own: threads that share a dataframe asset have been seen to get wrong
-verdicts. Its import takes seconds, so it waits until there is something to judge.
+verdicts. Its import takes seconds, so it is delayed until there is something to judge.
 """
 
 import dataclasses
@@ -12,22 +12,22 @@ from importlib.metadata import version
 from typing import Any
 
 from specs.loading.explain import nearest
-from validators.data.outcome import Misfit, Outcome, outcome_of
+from validators.data.outcome import ExpectationOutcome, Misfit, outcome_of
 from validators.data.suite import Expectation
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read by Great Expectations at import
 
 VERSION = version("great_expectations")
 
-# The place in the suite travels in `meta`: results come back in another order, with other kwargs
-# (defaults gone, integers as floats), and two expectations may be equal.
+# `meta` carries the place in the suite: results come back in another order, with other kwargs
+# (without defaults, integers as floats), and two expectations may be equal.
 _PLACE = "headgate"
 
 
 def misfit(expectation: Expectation, *, reads_limits: bool = False) -> Misfit | None:
-    """Why Great Expectations would not take it; None if it would.
+    """Why Great Expectations would refuse it; None if it would not.
 
-    With `reads_limits`, limits are read as the column's type by us: text may be one.
+    With `reads_limits`, Headgate reads the limits as the column's type, so they may be text.
     """
     from great_expectations.exceptions.exceptions import ExpectationNotFoundError
     from great_expectations.expectations.registry import (
@@ -43,7 +43,7 @@ def misfit(expectation: Expectation, *, reads_limits: bool = False) -> Misfit | 
     lacking = [
         key
         for key in ("regex", "like_pattern", "value_set", "type_")
-        # Some of these have a default that every value meets: a check that cannot fail.
+        # The default of some is met by every value: a check that cannot fail.
         if key in implementation.__fields__ and key not in expectation.kwargs
     ]
     if lacking:
@@ -56,7 +56,7 @@ def misfit(expectation: Expectation, *, reads_limits: bool = False) -> Misfit | 
 
 
 def _said(error: Exception, fields: list[str]) -> str:
-    """What pydantic says about the kwargs, without the union's every branch."""
+    """What pydantic says about the kwargs, without every branch of a union."""
     first = error.errors()[0] if hasattr(error, "errors") else None
     if first is None:
         return str(error).splitlines()[0]
@@ -75,7 +75,7 @@ _LIMITS = ("min_value", "max_value", "quantile_ranges", "sum_total", "threshold"
 
 
 def _without_text(expectation: Expectation) -> Expectation:
-    """With a number for each text that is a limit: Great Expectations takes numbers and days."""
+    """With a number for each limit that is text: Great Expectations takes numbers and dates."""
 
     def number(value: Any) -> Any:
         if isinstance(value, dict):
@@ -104,7 +104,7 @@ def _built(expectation: Expectation, place: int) -> Any:
 
 @functools.cache
 def _source() -> Any:
-    """Where frames are handed in; it takes a quarter of a second to make."""
+    """The data source for frames; it takes a quarter of a second to make."""
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
@@ -113,20 +113,20 @@ def _source() -> Any:
     return context.data_sources.add_pandas("gate")
 
 
-def evaluate(frame: Any, expectations: Mapping[int, Expectation]) -> Sequence[Outcome]:
-    """Hold a pandas frame against expectations that are no misfits, keyed by place."""
+def evaluate(frame: Any, expectations: Mapping[int, Expectation]) -> Sequence[ExpectationOutcome]:
+    """Evaluate expectations on a pandas frame; they are keyed by place and none is a misfit."""
     import great_expectations as gx
 
     source = _source()
     batch = (
-        source.add_dataframe_asset(f"dataset-{len(source.assets)}")  # of its own: none is shared
+        source.add_dataframe_asset(f"dataset-{len(source.assets)}")  # never shared
         .add_batch_definition_whole_dataframe("version")
         .get_batch({"dataframe": frame})
     )
     suite = gx.ExpectationSuite(name="gate")
-    # Not through the suite's own constructor: it drops what it cannot read and only logs it.
+    # Not through the suite's constructor: it drops what it cannot read and only logs it.
     suite.expectations = [_built(one, place) for place, one in expectations.items()]
-    # No values are asked for, so none can come back.
+    # No values are requested, so none are returned.
     results = batch.validate(
         suite, result_format={"result_format": "BASIC", "partial_unexpected_count": 0}
     )

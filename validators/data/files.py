@@ -1,6 +1,6 @@
-"""Read one object of a dataset version: which columns it has, and the values of some.
+"""Read one object of a dataset version: the names of its columns, and the values of some.
 
-Nothing that Arrow says about a broken file is passed on: its messages quote the data.
+Arrow's messages about broken files are not passed on, as they quote the data.
 """
 
 import csv as plain_csv
@@ -14,46 +14,46 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from validators.data.kinds import NAMED, Form, form_of
+from validators.data.kinds import NAMED, FileFormat, form_of
 from validators.data.request import ObjectFile
 from validators.verdict import Verdict
 
 Source = Literal["typed", "text", "quoted"]
-"""What a file says of the type of its values: it has one; it has none; they are texts, which in
-JSON days and times are, too."""
+"""How a file gives the type of a column: `typed`, it does; `text`, it does not; `quoted`, as a
+string, which in JSON may be a date or time."""
 
 _BLOCKS: Final = (1 << 20, 1 << 26, 1 << 30)
-"""Bytes that Arrow reads at once; a row has to fit in."""
+"""Bytes that Arrow reads at once; every row must fit in a block."""
 _EXACT: Final = 2.0**53
-"""Up to here a double has a value for every whole number."""
+"""Up to this, a double can represent every whole number."""
 
 
 @dataclass(frozen=True)
-class Column:
-    """Some rows of a column."""
+class ColumnValues:
+    """The values of a column in one object."""
 
     values: Any
-    """A `pyarrow.ChunkedArray`; of strings, unless it is typed."""
+    """A `pyarrow.ChunkedArray`, of strings unless `source` is `typed`."""
     source: Source = "typed"
 
 
 @dataclass(frozen=True)
-class Part:
-    """What one object holds."""
+class ObjectContents:
+    """The contents of one object."""
 
     header: tuple[str, ...]
     """All its columns, each once."""
     rows: int
-    columns: Mapping[str, Column]
-    """Those of them that were wanted."""
+    columns: Mapping[str, ColumnValues]
+    """The requested ones."""
     doubled: tuple[str, ...] = ()
-    """Columns that were not wanted and are there more than once."""
+    """Columns that occur more than once and were not requested."""
     leaves_out: bool = False
-    """Whether its rows may leave a column out, which is null then."""
+    """Whether rows may leave out a column, which is then null."""
 
 
 class Unreadable(Exception):  # noqa: N818 - becomes a check, is never shown
-    """Why an object cannot be read, as the end of a sentence about it."""
+    """Why an object cannot be read, as a predicate: `is an empty file`."""
 
     def __init__(self, why: str, verdict: Verdict = Verdict.FAIL) -> None:
         super().__init__(why)
@@ -66,10 +66,10 @@ def read(
     wanted: frozenset[str] | None,
     nulls: Collection[str],
     int96: Literal["ns", "us"] = "ns",
-) -> Part:
+) -> ObjectContents:
     """Read the wanted columns (None: all) of an object. Raises `Unreadable`.
 
-    `int96` is the unit of times of 96 bits: in nanoseconds years end at 2262, without a word.
+    `int96` is the unit for 96-bit times: with nanoseconds, years after 2262 silently overflow.
     """
     form = form_of(one.key)
     if isinstance(form, str):
@@ -79,12 +79,12 @@ def read(
 
 def read_file(
     path: Path,
-    form: Form,
+    form: FileFormat,
     wanted: frozenset[str] | None,
     nulls: Collection[str],
     int96: Literal["ns", "us"] = "ns",
-) -> Part:
-    """Read the wanted columns (None: all) of a file of this form. Raises `Unreadable`."""
+) -> ObjectContents:
+    """Read the wanted columns (None: all) of a file in this format. Raises `Unreadable`."""
     import pyarrow as pa
 
     try:
@@ -98,13 +98,13 @@ def read_file(
     except FileNotFoundError:
         raise Unreadable("was not fetched to this machine", Verdict.ERROR) from None
     except PermissionError:
-        raise Unreadable("may not be read by this user", Verdict.ERROR) from None
+        raise Unreadable("cannot be read by this user", Verdict.ERROR) from None
     except (pa.ArrowException, OSError, ValueError, RecursionError, plain_csv.Error) as error:
         raise Unreadable(f"is not readable as {NAMED[form.kind]}{_where(str(error))}") from None
 
 
 def _where(message: str) -> str:
-    """The parts of Arrow's message that are about the file and hold none of its data."""
+    """The parts of Arrow's message that describe the file without quoting its data."""
     counts = re.search(r"Expected (\d+) columns, got (\d+)", message)
     changed = re.search(r"Column\(/(.+?)\) changed from (\w+) to (\w+)", message)
     twice = re.search(r"Column\(/(.+?)\) was specified twice", message)
@@ -112,8 +112,8 @@ def _where(message: str) -> str:
     parts = [
         f"row {row[1]}" if row else "",
         f"{counts[2]} fields instead of {counts[1]}" if counts else "",
-        f"`{changed[1]}` is a {changed[2]} before and a {changed[3]} there" if changed else "",
-        f"`{twice[1]}` is there twice" if twice else "",
+        f"`{changed[1]}` changes from {changed[2]} to {changed[3]}" if changed else "",
+        f"`{twice[1]}` occurs twice" if twice else "",
         "it is not UTF-8" if re.search("(?i)utf-?8", message) else "",
     ]
     found = ", ".join(part for part in parts if part)
@@ -121,9 +121,9 @@ def _where(message: str) -> str:
 
 
 def _pick(names: Sequence[str], wanted: frozenset[str] | None) -> tuple[list[str], tuple[str, ...]]:
-    """The columns to read, and those that are there more than once and are not read.
+    """The columns to read, and the repeated columns, which are not read.
 
-    Raises `Unreadable` where one of these is wanted: nobody can say which of them is meant.
+    Raises `Unreadable` if one of the latter is wanted, as it is ambiguous.
     """
     doubled = tuple(name for name, count in Counter(names).items() if count > 1)
     meant = [name for name in doubled if wanted is None or name in wanted]
@@ -132,24 +132,24 @@ def _pick(names: Sequence[str], wanted: frozenset[str] | None) -> tuple[list[str
     return [name for name in names if wanted is None or name in wanted], doubled
 
 
-def _parquet(path: Path, wanted: frozenset[str] | None, int96: str) -> Part:
+def _parquet(path: Path, wanted: frozenset[str] | None, int96: str) -> ObjectContents:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path, coerce_int96_timestamp_unit=int96) as file:
         names = file.schema_arrow.names
         picked, doubled = _pick(names, wanted)
         table = file.read(columns=picked)
-    columns = {name: Column(table[name]) for name in picked}
-    return Part(tuple(dict.fromkeys(names)), table.num_rows, columns, doubled)
+    columns = {name: ColumnValues(table[name]) for name in picked}
+    return ObjectContents(tuple(dict.fromkeys(names)), table.num_rows, columns, doubled)
 
 
 # -- CSV and TSV -----------------------------------------------------------------------------------
 
 
 def _delimited(
-    path: Path, form: Form, wanted: frozenset[str] | None, nulls: Collection[str]
-) -> Part:
-    """Every value as the text that it is: what they are is for all files to say together."""
+    path: Path, form: FileFormat, wanted: frozenset[str] | None, nulls: Collection[str]
+) -> ObjectContents:
+    """Every value as text: types are inferred later, from all files together."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -159,18 +159,20 @@ def _delimited(
     header = tuple(dict.fromkeys(names))
     if is_empty:
         none = pa.chunked_array([pa.array([], pa.string())])
-        return Part(header, 0, {name: Column(none, "text") for name in picked}, doubled)
-    # One column is read in any case, to count the rows.
+        return ObjectContents(
+            header, 0, {name: ColumnValues(none, "text") for name in picked}, doubled
+        )
+    # At least one column is read, to count the rows.
     chosen = picked or [name for name in header if name not in doubled][:1]
     if not chosen:
-        raise Unreadable("has no column that is there once")
+        raise Unreadable("has no column whose name occurs only once")
     options = csv.ConvertOptions(
         include_columns=chosen,
         column_types=dict.fromkeys(chosen, pa.string()),
         null_values=list(nulls),
         strings_can_be_null=True,
     )
-    # Without it, Arrow takes a quoted line break for the end of a row wherever a block ends.
+    # Without it, Arrow takes a quoted line break at the end of a block for the end of a row.
     parsing = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
 
     def at_once(block: int) -> Any:
@@ -183,18 +185,18 @@ def _delimited(
             )
 
     table = _in_blocks(at_once)
-    columns = {name: Column(table[name], "text") for name in picked}
-    return Part(header, table.num_rows, columns, doubled)
+    columns = {name: ColumnValues(table[name], "text") for name in picked}
+    return ObjectContents(header, table.num_rows, columns, doubled)
 
 
-def _open(path: Path, form: Form) -> Any:
+def _open(path: Path, form: FileFormat) -> Any:
     import pyarrow as pa
 
     return pa.input_stream(str(path), compression="gzip" if form.packed else None)
 
 
-def _head(path: Path, form: Form, delimiter: str) -> tuple[list[str], bool]:
-    """The names of the columns, and whether nothing follows."""
+def _head(path: Path, form: FileFormat, delimiter: str) -> tuple[list[str], bool]:
+    """The names of the columns, and whether there are no rows."""
     with (
         _open(path, form) as stream,
         io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text,
@@ -206,7 +208,7 @@ def _head(path: Path, form: Form, delimiter: str) -> tuple[list[str], bool]:
 
 
 def _in_blocks(read_with: Callable[[int], Any]) -> Any:
-    """What is read with the first size of blocks that holds every row."""
+    """The result with the smallest block size that holds every row."""
     import pyarrow as pa
 
     for block in _BLOCKS[:-1]:
@@ -221,14 +223,14 @@ def _in_blocks(read_with: Callable[[int], Any]) -> Any:
 # -- JSON ------------------------------------------------------------------------------------------
 
 
-def _json(path: Path, form: Form, wanted: frozenset[str] | None) -> Part:
-    """Lines, or an array. Days and times are read as the texts that they are, and whole numbers
-    that a double does not hold as decimals."""
+def _json(path: Path, form: FileFormat, wanted: frozenset[str] | None) -> ObjectContents:
+    """JSON lines, or an array. Dates and times are read as text, and whole numbers that a double
+    cannot hold as decimals."""
     from pyarrow import types
 
     lines = _lines_of_array(path, form)
     if lines == b"":
-        return Part((), 0, {}, leaves_out=True)
+        return ObjectContents((), 0, {}, leaves_out=True)
     table = _rows(path, form, lines, {})
     picked, _ = _pick(table.column_names, wanted)
     found = {name: table[name] for name in picked}
@@ -242,15 +244,15 @@ def _json(path: Path, form: Form, wanted: frozenset[str] | None) -> Part:
         if types.is_floating(found[name].type) and _is_beyond(found[name]):
             found[name] = _exact(path, form, lines, name, found[name])
     columns = {
-        name: Column(values, "quoted" if types.is_string(values.type) else "typed")
+        name: ColumnValues(values, "quoted" if types.is_string(values.type) else "typed")
         for name, values in found.items()
     }
-    return Part(tuple(table.column_names), table.num_rows, columns, leaves_out=True)
+    return ObjectContents(tuple(table.column_names), table.num_rows, columns, leaves_out=True)
 
 
-def _rows(path: Path, form: Form, lines: bytes | None, only: Mapping[str, Any]) -> Any:
-    """The table of the lines, which are the file's own if none are given; with `only`, these
-    columns as these types."""
+def _rows(path: Path, form: FileFormat, lines: bytes | None, only: Mapping[str, Any]) -> Any:
+    """The table of `lines`, or of the file if None; with `only`, just these columns as these
+    types."""
     import pyarrow as pa
     from pyarrow import json as arrow
 
@@ -270,8 +272,8 @@ def _rows(path: Path, form: Form, lines: bytes | None, only: Mapping[str, Any]) 
     return _in_blocks(at_once)
 
 
-def _lines_of_array(path: Path, form: Form) -> bytes | None:
-    """The elements of a JSON array, one a line; None for a file that is none."""
+def _lines_of_array(path: Path, form: FileFormat) -> bytes | None:
+    """The elements of a JSON array, one per line; None if the file is not an array."""
     with _open(path, form) as stream:
         start = stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
         if not start.startswith(b"["):
@@ -289,8 +291,8 @@ def _lines_of_array(path: Path, form: Form) -> bytes | None:
     while text[at : at + 1] != "]" or rows:
         element, end = decode(text, at)
         if not isinstance(element, dict):
-            raise Unreadable(f"is a JSON array whose element {len(rows) + 1} is no object")
-        # A line break is never within a text of JSON.
+            raise Unreadable(f"is a JSON array whose element {len(rows) + 1} is not an object")
+        # Strings in JSON never contain a raw line break.
         rows.append(text[at:end].replace("\r", " ").replace("\n", " "))
         at = skip(end)
         if text[at : at + 1] == "]":
@@ -299,7 +301,7 @@ def _lines_of_array(path: Path, form: Form) -> bytes | None:
             raise Unreadable(f"is a JSON array that breaks off after element {len(rows)}")
         at = skip(at + 1)
     if skip(at + 1) != len(text):
-        raise Unreadable("has something after its JSON array")
+        raise Unreadable("has more text after its JSON array")
     return "\n".join(rows).encode()
 
 
@@ -317,8 +319,8 @@ def _without_times(kind: Any) -> Any:
     return kind
 
 
-def _exact(path: Path, form: Form, lines: bytes | None, name: str, doubles: Any) -> Any:
-    """The column with the digits that the doubles lost, as decimals, if these have room for all."""
+def _exact(path: Path, form: FileFormat, lines: bytes | None, name: str, doubles: Any) -> Any:
+    """The column as decimals, with the digits that doubles lose, if decimals can hold them all."""
     import pyarrow as pa
 
     whole, widest = pa.decimal128(38, 0), pa.decimal256(76, 38)
@@ -334,7 +336,7 @@ def _exact(path: Path, form: Form, lines: bytes | None, name: str, doubles: Any)
 
 
 def _narrowed(column: Any) -> Any:
-    """The decimals with no more digits after the point than one of them needs."""
+    """The decimals with no more places than they need."""
     import pyarrow as pa
 
     for scale in range(39):
@@ -346,7 +348,7 @@ def _narrowed(column: Any) -> Any:
 
 
 def _lost(doubles: Any, exact: Any) -> bool:
-    """Whether a number beyond 2^53 is not the one that its double is printed as."""
+    """Whether a number beyond 2^53 differs from the decimal that its double prints as."""
     import pyarrow.compute as pc
 
     beyond = pc.fill_null(pc.greater_equal(pc.abs(doubles), _EXACT), False)

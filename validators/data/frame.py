@@ -1,6 +1,6 @@
-"""From an Arrow table to what is compared, and to what Great Expectations sees of it.
+"""Arrow tables in the form that is compared, and as the frames that Great Expectations gets.
 
-What Arrow knows stays: no integer with nulls becomes a float, no decimal a float, no day a time.
+Types are kept: integers with nulls and decimals do not become floats, nor dates times.
 """
 
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ from typing import Any
 
 
 def settled(table: Any) -> Any:
-    """The table with one way to write each value, so that equal values are equal.
+    """The table with one representation per value, so that equal values compare equal.
 
-    NaN is null, -0.0 is 0.0, zones are UTC, and a column that is encoded is decoded.
+    NaN becomes null, -0.0 becomes 0.0, zones become UTC, and encoded columns are decoded.
     """
     import pyarrow as pa
 
@@ -29,7 +29,7 @@ def _settled(column: Any) -> Any:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if plain := _plain(column.type):
-        column = column.cast(plain, safe=False)  # a day of milliseconds may hold a time of day
+        column = column.cast(plain, safe=False)  # a date in milliseconds may have a time of day
     if pa.types.is_floating(column.type):
         zero = pa.scalar(0, column.type)
         missing = pa.scalar(None, column.type)
@@ -38,7 +38,7 @@ def _settled(column: Any) -> Any:
 
 
 def _plain(kind: Any) -> Any:
-    """The type that Arrow can compute with, of one that it can only hold."""
+    """A type that Arrow can compute with, for one that it can only store."""
     import pyarrow as pa
 
     if pa.types.is_float16(kind):
@@ -59,7 +59,7 @@ def _plain(kind: Any) -> Any:
 
 
 def frame_of(table: Any, *, numbers: bool = False) -> Any:
-    """A pandas frame without loss. With `numbers`, decimals are floats and days are times: for
+    """A pandas frame without loss. With `numbers`, decimals become floats and dates timestamps, for
     arithmetic."""
     import pandas as pd
     import pyarrow as pa

@@ -1,4 +1,4 @@
-"""The data gate: hold a dataset version against its suite, and report."""
+"""The data gate: evaluate a suite on a dataset version, and report."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from specs.loading.tree import MOST_BYTES
 from validators.data import engine
 from validators.data.answers import READS_LIMITS, answers
 from validators.data.checks import (
-    Facts,
+    TableFacts,
     can_be_asked,
     check_of,
     columns_everywhere,
@@ -19,16 +19,16 @@ from validators.data.checks import (
     numbered,
     problem_check,
 )
-from validators.data.outcome import Misfit, Outcome
-from validators.data.request import Request, SuiteFile
+from validators.data.outcome import ExpectationOutcome, Misfit
+from validators.data.request import DataGateRequest, SuiteFile
 from validators.data.suite import Expectation, Suite, read_suite
-from validators.data.tables import Loaded, load
+from validators.data.tables import LoadedDataset, load
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
 
-def judge(request: Request) -> Report:
-    """Answer the request. What is wrong with the suite or the data becomes a check."""
+def judge(request: DataGateRequest) -> Report:
+    """Judge the dataset. Every problem of the suite or the data becomes a check."""
     provenance = {"dataset version": request.version}
     origin = request.suite.origin
     text = _text(request.suite)
@@ -74,7 +74,7 @@ def _text(suite: SuiteFile) -> str | Problem:
     return Problem("error", "unreadable", why, suite.origin)
 
 
-def _size(loaded: Loaded, objects: int) -> str:
+def _size(loaded: LoadedDataset, objects: int) -> str:
     counted = f"{objects:,} object{'s' * (objects != 1)}"
     if loaded.table is None:
         return f"{counted}; no expectation was evaluated."
@@ -84,11 +84,11 @@ def _size(loaded: Loaded, objects: int) -> str:
 
 def _judged(
     expectations: Sequence[Expectation],
-    loaded: Loaded,
+    loaded: LoadedDataset,
     origin: str,
     provenance: dict[str, str],
 ) -> tuple[list[Check], list[str]]:
-    """The checks of the expectations in the suite's order, and notes about them."""
+    """The checks of the expectations, in the suite's order, and notes about them."""
     if loaded.table is None:
         return [], []
     if loaded.table.num_rows == 0:
@@ -120,9 +120,9 @@ def _judged(
 
 
 def _evaluated(
-    fit: Mapping[int, Expectation], loaded: Loaded
-) -> tuple[Facts, Mapping[int, Outcome]]:
-    facts = Facts(
+    fit: Mapping[int, Expectation], loaded: LoadedDataset
+) -> tuple[TableFacts, Mapping[int, ExpectationOutcome]]:
+    facts = TableFacts(
         rows=loaded.table.num_rows,
         columns=loaded.columns,
         types={field.name: str(field.type).removeprefix("large_") for field in loaded.table.schema},

@@ -1,4 +1,4 @@
-"""What kind of file an object is, by the ending of its key. Pure."""
+"""The file format of an object, by the suffix of its key. Pure."""
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -28,24 +28,26 @@ _READABLE: Final = "; ".join(
 
 
 @dataclass(frozen=True)
-class Form:
-    """How an object is written."""
+class FileFormat:
+    """The format of an object."""
 
     kind: Kind
     packed: bool = False
-    """Whether it is a gzip of that."""
+    """Whether it is compressed with gzip."""
 
 
-def form_of(key: str) -> Form | str:
-    """How the object is written, or why it cannot be read, with all that can be."""
+def form_of(key: str) -> FileFormat | str:
+    """The format of the object, or why it cannot be read, with the formats that can."""
     suffixes = [suffix.lower() for suffix in PurePosixPath(key).suffixes]
     packed = suffixes[-1:] == [".gz"]
     ending = "".join(suffixes[-2:-1] if packed else suffixes[-1:])
     kind = _KINDS.get(ending)
     if kind and not (packed and kind == "parquet"):
-        return Form(kind, packed)
+        return FileFormat(kind, packed)
     whole = "".join(suffixes[-2:] if packed else suffixes[-1:])
     why = (
-        f"is a {whole} file, which cannot be read" if whole else "has no ending that says its kind"
+        f"is a {whole} file, which cannot be read"
+        if whole
+        else "has no suffix that tells its format"
     )
-    return f"{why}; what can be read: {_READABLE}, each but Parquet also as .gz"
+    return f"{why}; readable formats: {_READABLE}; all but Parquet also as .gz"

@@ -1,7 +1,7 @@
-"""Members and limits of a suite, read as the type of the column that they are about.
+"""Members and limits of a suite, read as the type of their column.
 
-A suite is JSON or YAML: it writes days, times and decimals as text, or as floats. Each is read as
-what the column holds, exactly, or refused in words that name the mend.
+A suite is JSON or YAML: dates, times and decimals are written as text or floats. Each is read
+exactly as the column's type, or refused with a message that names the fix.
 """
 
 import re
@@ -12,12 +12,12 @@ from fractions import Fraction
 from math import ceil, floor, inf, isfinite, isnan
 from typing import Any, Final
 
-from validators.figures import clip
+from specs.figures import clip
 
 Position = Fraction | float | str | bytes
-"""Where a value lies among those of a column. Numbers, days, times and truth are counted in the
-steps of the column's type (cents for a decimal with two places, microseconds since 1970 for a time
-stamp of that unit): a value has a whole number, a limit may lie between two."""
+"""Where a value lies among those of a column. Numbers, dates, times and booleans are counted in
+steps of the column's type (cents for a decimal with two places, microseconds since 1970 for a
+timestamp of that unit): values are whole numbers, limits may lie between two."""
 
 _NUMBER: Final = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d{1,3})?")
 _FINE: Final = re.compile(r"(.*\d\d:\d\d:\d\d)[.,](\d{1,12})(.*)")
@@ -27,11 +27,11 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Unfit(Exception):  # noqa: N818 - becomes a check
-    """A member or limit that cannot be read as the column's type; says why, and the mend."""
+    """A member or limit that cannot be read as the column's type; the message has the fix."""
 
 
 def position(value: object, kind: Any) -> Position:
-    """Where `value` of a suite lies among the values of a column of the Arrow type `kind`."""
+    """The position of a suite's `value` in a column of the Arrow type `kind`."""
     import pyarrow as pa
 
     types = pa.types
@@ -50,24 +50,24 @@ def position(value: object, kind: Any) -> Position:
         return _text(value)
     if types.is_binary(kind) or types.is_large_binary(kind):
         return _text(value).encode()
-    raise Unfit(f"a column of {kind} has no members or limits that a suite could write")
+    raise Unfit(f"a suite cannot write members or limits for a column of {kind}")
 
 
 def steps(kind: Any) -> Fraction:
-    """How many steps of the type one is: 100 for a decimal of two places."""
+    """How many steps of the type make 1: 100 for a decimal of two places."""
     import pyarrow as pa
 
     return Fraction(10) ** kind.scale if pa.types.is_decimal(kind) else Fraction(1)
 
 
 def number_of(value: object) -> Fraction | float:
-    """A number of the suite that is about no column's values, such as a count or a share."""
+    """A number in the suite that is not a column's value, such as a count or a share."""
     return _number(value)
 
 
 def _number(value: object) -> Fraction | float:
-    """By its shortest text: 1.1 is eleven tenths, not the binary number beside it. Infinite ones
-    stay floats."""
+    """By its shortest text: 1.1 is eleven tenths, not the nearest binary number. Infinity stays a
+    float."""
     if isinstance(value, bool | int):
         return Fraction(int(value))
     if isinstance(value, float) and not isnan(value):
@@ -75,8 +75,8 @@ def _number(value: object) -> Fraction | float:
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         return Fraction(Decimal(value.strip()))
     zeros = isinstance(value, str) and re.fullmatch(r"[-+]?0\d+", value.strip())
-    mend = "; name the column in the dataset's `types:` as text if its zeros count" if zeros else ""
-    raise Unfit(f"`{_shown(value)}` is no number{mend}")
+    fix = "; if its zeros matter, make it a `string` in the dataset's `types:`" if zeros else ""
+    raise Unfit(f"`{_shown(value)}` is not a number{fix}")
 
 
 def _rounded(number: Fraction | float, kind: Any) -> float:
@@ -93,23 +93,23 @@ def _truth(value: object) -> Fraction:
         return Fraction(int(value))
     if isinstance(value, str) and value.strip().lower() in _TRUTH:
         return Fraction(_TRUTH[value.strip().lower()])
-    raise Unfit(f"`{_shown(value)}` is neither true nor false: write one of them")
+    raise Unfit(f"`{_shown(value)}` is neither true nor false")
 
 
 def _moment(value: object, kind: Any) -> Fraction:
-    """Days and times; what has no zone is UTC, as in a column without one."""
+    """Dates and times; those without a zone are UTC, as in a column without one."""
     import pyarrow as pa
 
-    mend = "write 2024-05-01, 2024-05-01T12:00 or 2024-05-01T12:00:00Z"
+    fix = "write 2024-05-01, 2024-05-01T12:00 or 2024-05-01T12:00:00Z"
     if not isinstance(value, str):
-        raise Unfit(f"`{_shown(value)}` is no day or time: {mend}")
+        raise Unfit(f"`{_shown(value)}` is not a date or time: {fix}")
     text, rest = value.strip(), Fraction(0)
     if fine := _FINE.fullmatch(text):
         text, rest = fine[1] + fine[3], Fraction(int(fine[2]), 10 ** len(fine[2]))
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise Unfit(f"`{_shown(value)}` is no day or time: {mend}") from None
+        raise Unfit(f"`{_shown(value)}` is not a date or time: {fix}") from None
     since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
     seconds = Fraction(since // timedelta(microseconds=1), 10**6) + rest
     return seconds / 86400 if pa.types.is_date(kind) else seconds * _PER_SECOND[kind.unit]
@@ -121,7 +121,7 @@ def _time_of_day(value: object, kind: Any) -> Fraction:
     except ValueError:
         found = None
     if found is None or found.tzinfo:
-        raise Unfit(f"`{_shown(value)}` is no time of day: write 12:30 or 12:30:00")
+        raise Unfit(f"`{_shown(value)}` is not a time of day: write 12:30 or 12:30:00")
     seconds = found.hour * 3600 + found.minute * 60 + found.second
     return (seconds + Fraction(found.microsecond, 10**6)) * _PER_SECOND[kind.unit]
 
@@ -129,9 +129,9 @@ def _time_of_day(value: object, kind: Any) -> Fraction:
 def _text(value: object) -> str:
     if isinstance(value, str):
         return value
-    kind = "a number" if isinstance(value, int | float) else "no text"
-    kind = "true or false" if isinstance(value, bool) else kind
-    raise Unfit(f"`{_shown(value)}` is {kind} and not text: put it in quotes")
+    kind = "a number, " if isinstance(value, int | float) else ""
+    kind = "true or false, " if isinstance(value, bool) else kind
+    raise Unfit(f"`{_shown(value)}` is {kind}not text: put it in quotes")
 
 
 def _shown(value: object) -> str:
@@ -168,7 +168,7 @@ def _scalar(at: int, kind: Any) -> Any:
 
 
 def decimal_of(at: int, scale: int) -> Decimal:
-    """So many steps of a decimal with `scale` places; not rounded, as arithmetic of decimals is."""
+    """The decimal of `at` steps with `scale` places; unlike decimal arithmetic, never rounded."""
     return Decimal((int(at < 0), tuple(int(digit) for digit in str(abs(at))), -scale))
 
 
@@ -205,7 +205,7 @@ def of_value(value: Any) -> Position | None:
 
 
 def members(values: Sequence[object], kind: Any) -> Any:
-    """The members of a set that the column's type can hold, as an Arrow array; nulls left out."""
+    """The members that the column's type can hold, as an Arrow array without nulls."""
     import pyarrow as pa
 
     read = [scalar(position(one, kind), kind) for one in values if one is not None]
@@ -213,7 +213,7 @@ def members(values: Sequence[object], kind: Any) -> Any:
 
 
 def at_least(column: Any, limit: Position, *, strict: bool) -> Any:
-    """Which values lie at the limit or above; above it if `strict`."""
+    """Mask of the values at or above the limit; only above it if `strict`."""
     import pyarrow.compute as pc
 
     if not isinstance(limit, Fraction):
@@ -226,7 +226,7 @@ def at_least(column: Any, limit: Position, *, strict: bool) -> Any:
 
 
 def at_most(column: Any, limit: Position, *, strict: bool) -> Any:
-    """Which values lie at the limit or below; below it if `strict`."""
+    """Mask of the values at or below the limit; only below it if `strict`."""
     import pyarrow.compute as pc
 
     if not isinstance(limit, Fraction):

@@ -1,9 +1,10 @@
-"""What holds of a column's values one by one, or of their set: answered from Arrow, exactly."""
+"""Expectations on the values of a column, each or as a set, computed exactly by Arrow."""
 
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+from specs.figures import clip
 from validators.data.literals import (
     Position,
     Unfit,
@@ -15,24 +16,25 @@ from validators.data.literals import (
     of_value,
     position,
 )
-from validators.data.outcome import Outcome
+from validators.data.outcome import ExpectationOutcome
 from validators.data.rows import Rows, counted
 from validators.data.type_names import answers_to
-from validators.figures import clip
 
 Kwargs = Mapping[str, Any]
 
 
-def mapped(n: int, met: int, kwargs: Kwargs, **more: Any) -> Outcome:
-    """An answer about each of `n` values, of which `met` are as they should be."""
+def mapped(n: int, met: int, kwargs: Kwargs, **more: Any) -> ExpectationOutcome:
+    """The outcome for an expectation on each of `n` values, of which `met` meet it."""
     mostly = kwargs.get("mostly", 1)
     mostly = 1 if mostly is None else mostly
     success = n == 0 or met / n >= float(mostly)
-    return Outcome(place=0, success=success, unexpected=n - met, evaluated=n, n=n, **more)
+    return ExpectationOutcome(
+        place=0, success=success, unexpected=n - met, evaluated=n, n=n, **more
+    )
 
 
 def limits(kwargs: Kwargs, kind: Any = None) -> tuple[Position | None, Position | None]:
-    """`min_value` and `max_value` as the type says; without one, as numbers."""
+    """`min_value` and `max_value`, read as the type `kind`, or as numbers without one."""
     found: list[Position | None] = []
     for key in ("min_value", "max_value"):
         value = kwargs.get(key)
@@ -50,7 +52,7 @@ def limits(kwargs: Kwargs, kind: Any = None) -> tuple[Position | None, Position 
 
 
 def within(at: Position, kwargs: Kwargs, kind: Any = None) -> bool:
-    """Whether one value lies between `min_value` and `max_value`."""
+    """Whether a value lies between `min_value` and `max_value`."""
     low, high = limits(kwargs, kind)
     above: Any = True
     below: Any = True
@@ -65,22 +67,22 @@ def value_set(kwargs: Kwargs, kind: Any) -> Any:
     """The members of `value_set` that a column of the type can hold."""
     listed = kwargs.get("value_set")
     if not isinstance(listed, list):
-        raise Unfit("`value_set` has to be a list")
+        raise Unfit("`value_set` must be a list")
     try:
         return members(listed, kind)
     except Unfit as error:
         raise Unfit(f"`value_set`: {error}") from None
 
 
-def null(rows: Rows, kwargs: Kwargs) -> Outcome:
+def null(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     return mapped(len(rows), rows.column(kwargs).null_count, kwargs)
 
 
-def not_null(rows: Rows, kwargs: Kwargs) -> Outcome:
+def not_null(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     return mapped(len(rows), len(rows) - rows.column(kwargs).null_count, kwargs)
 
 
-def between(rows: Rows, kwargs: Kwargs) -> Outcome:
+def between(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     column = rows.values(kwargs)
@@ -96,7 +98,7 @@ def between(rows: Rows, kwargs: Kwargs) -> Outcome:
 
 
 def _span(column: Any) -> tuple[Any, Any] | None:
-    """Least and greatest value, of numbers and days only: a text would be a raw value."""
+    """Least and greatest value, for numbers and dates only: text would reveal a raw value."""
     import pyarrow.compute as pc
 
     both = pc.min_max(column)
@@ -105,7 +107,7 @@ def _span(column: Any) -> tuple[Any, Any] | None:
 
 
 def shown(at: Position | None, kind: Any) -> Any:
-    """An aggregate as it may be shown: number or day; no text."""
+    """An aggregate that may be shown: a number or date, never text."""
     import pyarrow as pa
 
     if at is None or isinstance(at, str | bytes) or pa.types.is_boolean(kind):
@@ -118,7 +120,7 @@ def shown(at: Position | None, kind: Any) -> Any:
 
 
 def _moment(at: Fraction, kind: Any) -> Any:
-    """To the microsecond, as no report needs more."""
+    """Truncated to the microsecond."""
     import pyarrow as pa
 
     whole = pa.int32() if kind.bit_width == 32 else pa.int64()
@@ -140,7 +142,7 @@ def _number(at: Fraction, kind: Any) -> Any:
     return decimal_of(at.numerator, kind.scale)
 
 
-def in_set(rows: Rows, kwargs: Kwargs) -> Outcome:
+def in_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     column = rows.values(kwargs)
@@ -148,7 +150,7 @@ def in_set(rows: Rows, kwargs: Kwargs) -> Outcome:
     return mapped(len(column), held, kwargs)
 
 
-def not_in_set(rows: Rows, kwargs: Kwargs) -> Outcome:
+def not_in_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     column = rows.values(kwargs)
@@ -156,25 +158,25 @@ def not_in_set(rows: Rows, kwargs: Kwargs) -> Outcome:
     return mapped(len(column), len(column) - held, kwargs)
 
 
-def distinct_in_set(rows: Rows, kwargs: Kwargs) -> Outcome:
+def distinct_in_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     column = rows.values(kwargs)
     found = pc.unique(column)
     strangers = len(found) - counted(pc.is_in(found, value_set=value_set(kwargs, column.type)))
-    return Outcome(place=0, success=not strangers, unexpected=strangers, n=len(column))
+    return ExpectationOutcome(place=0, success=not strangers, unexpected=strangers, n=len(column))
 
 
-def distinct_contain_set(rows: Rows, kwargs: Kwargs) -> Outcome:
+def distinct_contain_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     column = rows.values(kwargs)
     lacking = _lacking(column, kwargs)
-    return Outcome(place=0, success=not lacking, lacking=lacking, n=len(column))
+    return ExpectationOutcome(place=0, success=not lacking, lacking=lacking, n=len(column))
 
 
-def distinct_equal_set(rows: Rows, kwargs: Kwargs) -> Outcome:
+def distinct_equal_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     strangers = distinct_in_set(rows, kwargs)
     lacking = _lacking(rows.values(kwargs), kwargs)
-    return Outcome(
+    return ExpectationOutcome(
         place=0,
         success=strangers.success and not lacking,
         unexpected=strangers.unexpected or None,
@@ -184,12 +186,12 @@ def distinct_equal_set(rows: Rows, kwargs: Kwargs) -> Outcome:
 
 
 def _lacking(column: Any, kwargs: Kwargs) -> tuple[str, ...]:
-    """The members that the column does not have, as the suite writes them."""
+    """The members that the column lacks, as written in the suite."""
     import pyarrow.compute as pc
 
     found = pc.unique(column)
     wanted = [one for one in kwargs.get("value_set") or [] if one is not None]
-    value_set(kwargs, column.type)  # refuses, and names the key
+    value_set(kwargs, column.type)  # raises, naming the key
     has = [
         len(array := members([one], column.type)) > 0
         and counted(pc.is_in(array, value_set=found)) > 0
@@ -198,7 +200,7 @@ def _lacking(column: Any, kwargs: Kwargs) -> tuple[str, ...]:
     return tuple(clip(str(one), 40) for one, held in zip(wanted, has, strict=True) if not held)
 
 
-def most_common_in_set(rows: Rows, kwargs: Kwargs) -> Outcome:
+def most_common_in_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     column = rows.values(kwargs)
@@ -208,10 +210,10 @@ def most_common_in_set(rows: Rows, kwargs: Kwargs) -> Outcome:
     modes = values.filter(pc.equal(times, pc.max(times)))
     held = counted(pc.is_in(modes, value_set=allowed))
     success = held > 0 if kwargs.get("ties_okay") else held == len(modes) == 1
-    return Outcome(place=0, success=success, n=len(column))
+    return ExpectationOutcome(place=0, success=success, n=len(column))
 
 
-def unique(rows: Rows, kwargs: Kwargs) -> Outcome:
+def unique(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     column = rows.values(kwargs)
@@ -219,16 +221,16 @@ def unique(rows: Rows, kwargs: Kwargs) -> Outcome:
     return mapped(len(column), counted(pc.equal(times, 1)), kwargs)
 
 
-def increasing(rows: Rows, kwargs: Kwargs) -> Outcome:
+def increasing(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     return _ordered(rows, kwargs, "greater")
 
 
-def decreasing(rows: Rows, kwargs: Kwargs) -> Outcome:
+def decreasing(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     return _ordered(rows, kwargs, "less")
 
 
-def _ordered(rows: Rows, kwargs: Kwargs, name: str) -> Outcome:
-    """Each value beside the one before it; the first has none and is as it should be."""
+def _ordered(rows: Rows, kwargs: Kwargs, name: str) -> ExpectationOutcome:
+    """Each value compared with the one before it; the first always counts as met."""
     import pyarrow.compute as pc
 
     column = rows.values(kwargs)
@@ -239,18 +241,18 @@ def _ordered(rows: Rows, kwargs: Kwargs, name: str) -> Outcome:
     return mapped(len(column), 1 + counted(met), kwargs)
 
 
-def of_type(rows: Rows, kwargs: Kwargs) -> Outcome:
+def of_type(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     return _typed(rows, kwargs, [kwargs["type_"]])
 
 
-def in_type_list(rows: Rows, kwargs: Kwargs) -> Outcome:
+def in_type_list(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     listed = kwargs.get("type_list")
     if not isinstance(listed, list):
-        raise Unfit("`type_list` has to be a list of names")
+        raise Unfit("`type_list` must be a list of names")
     return _typed(rows, kwargs, listed)
 
 
-def _typed(rows: Rows, kwargs: Kwargs, names: list[Any]) -> Outcome:
+def _typed(rows: Rows, kwargs: Kwargs, names: list[Any]) -> ExpectationOutcome:
     kind = rows.types[kwargs["column"]]
-    answers = [answers_to(kind, name) for name in names]  # every name is read, or refused
-    return Outcome(place=0, success=any(answers), observed=str(kind), n=len(rows))
+    answers = [answers_to(kind, name) for name in names]  # all names, so that an unknown one raises
+    return ExpectationOutcome(place=0, success=any(answers), observed=str(kind), n=len(rows))

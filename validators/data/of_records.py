@@ -1,4 +1,4 @@
-"""What holds of several columns in each row, and of the table: answered from Arrow, exactly."""
+"""Expectations on several columns per row, and on the table, computed exactly by Arrow."""
 
 import operator
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from validators.data.literals import Unfit, number_of, position, scalar
 from validators.data.of_columns import mapped, within
-from validators.data.outcome import Outcome
+from validators.data.outcome import ExpectationOutcome
 from validators.data.rows import Rows, counted
 
 Kwargs = Mapping[str, Any]
@@ -21,21 +21,21 @@ _IN_PYTHON: Final = {
 }
 
 
-def equal_pair(rows: Rows, kwargs: Kwargs) -> Outcome:
+def equal_pair(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     return _compared(rows, kwargs, "equal")
 
 
-def greater_pair(rows: Rows, kwargs: Kwargs) -> Outcome:
+def greater_pair(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     return _compared(rows, kwargs, "greater_equal" if kwargs.get("or_equal") else "greater")
 
 
-def _compared(rows: Rows, kwargs: Kwargs, name: str) -> Outcome:
+def _compared(rows: Rows, kwargs: Kwargs, name: str) -> ExpectationOutcome:
     met = compare(rows.column(kwargs, "column_A"), rows.column(kwargs, "column_B"), name)
     return mapped(len(rows), counted(met), kwargs)
 
 
 def compare(left: Any, right: Any, name: str) -> Any:
-    """Two columns by value, over types; a null meets nothing."""
+    """Compare two columns by value across types; null never compares as true."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -43,13 +43,13 @@ def compare(left: Any, right: Any, name: str) -> Any:
     try:
         return pc.fill_null(getattr(pc, name)(left, right), fill_value=False)
     except pa.ArrowInvalid:
-        # A whole number that no float is: Python compares the two exactly, and Arrow refuses.
+        # A whole number that no float equals: Arrow refuses, Python compares exactly.
         both = zip(left.to_pylist(), right.to_pylist(), strict=True)
         return pa.array([None not in pair and _IN_PYTHON[name](*pair) for pair in both])
 
 
 def _alike(left: Any, right: Any) -> tuple[Any, Any]:
-    """Columns of one family, or a refusal that names both types; a time without a zone is UTC."""
+    """The columns in comparable types; a time without a zone is UTC. Raises Unfit."""
     import pyarrow as pa
 
     families = [_family(column.type) for column in (left, right)]
@@ -91,12 +91,12 @@ def _family(kind: Any) -> str:
     return str(kind)
 
 
-def pair_in_set(rows: Rows, kwargs: Kwargs) -> Outcome:
+def pair_in_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     pairs = kwargs.get("value_pairs_set")
     if not isinstance(pairs, list) or any(len(pair) != 2 for pair in pairs):
-        raise Unfit("`value_pairs_set` has to be a list of pairs")
+        raise Unfit("`value_pairs_set` must be a list of pairs")
     columns = [rows.column(kwargs, key) for key in ("column_A", "column_B")]
     masks = [
         reduce(pc.and_, [_is(column, one) for column, one in zip(columns, pair, strict=True)])
@@ -117,7 +117,7 @@ def _is(column: Any, value: object) -> Any:
     return pc.fill_null(pc.equal(column, found), fill_value=False)
 
 
-def unique_together(rows: Rows, kwargs: Kwargs) -> Outcome:
+def unique_together(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     names = kwargs["column_list"]
@@ -125,7 +125,7 @@ def unique_together(rows: Rows, kwargs: Kwargs) -> Outcome:
     return mapped(len(rows), counted(pc.equal(groups["count_all"], 1)), kwargs)
 
 
-def unique_in_record(rows: Rows, kwargs: Kwargs) -> Outcome:
+def unique_in_record(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     columns = [rows.table.column(name) for name in kwargs["column_list"]]
@@ -133,7 +133,7 @@ def unique_in_record(rows: Rows, kwargs: Kwargs) -> Outcome:
     return mapped(len(rows), counted(pc.invert(reduce(pc.or_, twice))), kwargs)
 
 
-def equal_in_record(rows: Rows, kwargs: Kwargs) -> Outcome:
+def equal_in_record(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     first, *others = (rows.table.column(name) for name in kwargs["column_list"])
@@ -143,14 +143,14 @@ def equal_in_record(rows: Rows, kwargs: Kwargs) -> Outcome:
 
 
 def _same(left: Any, right: Any) -> Any:
-    """Equal values, and null beside null."""
+    """Mask of equal values; null equals null."""
     import pyarrow.compute as pc
 
     return pc.or_(compare(left, right, "equal"), pc.and_(pc.is_null(left), pc.is_null(right)))
 
 
-def sum_in_record(rows: Rows, kwargs: Kwargs) -> Outcome:
-    """The sum of each row; a row with a null has none, and misses it."""
+def sum_in_record(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
+    """The sum of each row; a row with a null has none and does not meet it."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -181,37 +181,37 @@ def _addable(column: Any, *, floats: bool) -> Any:
 # -- the table -------------------------------------------------------------------------------------
 
 
-def row_count(rows: Rows, kwargs: Kwargs) -> Outcome:
+def row_count(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     return _counted(len(rows), kwargs)
 
 
-def column_count(rows: Rows, kwargs: Kwargs) -> Outcome:
+def column_count(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     return _counted(len(rows.names), kwargs)
 
 
-def _counted(found: int, kwargs: Kwargs) -> Outcome:
+def _counted(found: int, kwargs: Kwargs) -> ExpectationOutcome:
     if "value" in kwargs:
         success = number_of(kwargs["value"]) == found
     else:
         success = within(number_of(found), kwargs)
-    return Outcome(place=0, success=success, observed=found)
+    return ExpectationOutcome(place=0, success=success, observed=found)
 
 
-def column_set(rows: Rows, kwargs: Kwargs) -> Outcome:
+def column_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     wanted = set(kwargs.get("column_set") or rows.names)
     exact = kwargs.get("exact_match", True)
     success = wanted == set(rows.names) if exact in (True, None) else wanted <= set(rows.names)
-    return Outcome(place=0, success=success, names=rows.names)
+    return ExpectationOutcome(place=0, success=success, names=rows.names)
 
 
-def ordered_columns(rows: Rows, kwargs: Kwargs) -> Outcome:
+def ordered_columns(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     wanted = kwargs.get("column_list")
     success = wanted is None or list(wanted) == list(rows.names)
-    return Outcome(place=0, success=success, names=rows.names)
+    return ExpectationOutcome(place=0, success=success, names=rows.names)
 
 
-def column_exists(rows: Rows, kwargs: Kwargs) -> Outcome:
+def column_exists(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     index = kwargs.get("column_index")
     there = kwargs["column"] in rows.names
     place = there and rows.names.index(kwargs["column"])
-    return Outcome(place=0, success=there and index in (None, place))
+    return ExpectationOutcome(place=0, success=there and index in (None, place))

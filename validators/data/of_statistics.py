@@ -1,38 +1,38 @@
-"""Aggregates of one column: exact where the column's values are, and floats where they are."""
+"""Expectations on aggregates of one column: exact, or floats if the column holds floats."""
 
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from math import isclose, isnan, sqrt
 from typing import Any
 
+from specs.figures import number, significant
 from validators.data.literals import Position, Unfit, decimal_of, number_of, of_value, steps
 from validators.data.of_columns import limits, mapped, shown, within
-from validators.data.outcome import Outcome
+from validators.data.outcome import ExpectationOutcome
 from validators.data.rows import Rows
-from validators.figures import number, significant
 
 Kwargs = Mapping[str, Any]
 _PIECE = 1 << 20
 _CLOSE = 1e-4
-"""Great Expectations takes a quantile within this share of a limit for the limit: of floats."""
+"""A float quantile within this share of a limit counts as the limit, as in Great Expectations."""
 
 
-def least(rows: Rows, kwargs: Kwargs) -> Outcome:
+def least(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     return _extreme(rows, kwargs, "min")
 
 
-def greatest(rows: Rows, kwargs: Kwargs) -> Outcome:
+def greatest(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     return _extreme(rows, kwargs, "max")
 
 
-def _extreme(rows: Rows, kwargs: Kwargs, which: str) -> Outcome:
+def _extreme(rows: Rows, kwargs: Kwargs, which: str) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     column = rows.values(kwargs)
     return _between(of_value(pc.min_max(column)[which]), column, kwargs)
 
 
-def mean(rows: Rows, kwargs: Kwargs) -> Outcome:
+def mean(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -42,7 +42,7 @@ def mean(rows: Rows, kwargs: Kwargs) -> Outcome:
     return _between(total(column, "mean") / len(column), column, kwargs)
 
 
-def total_between(rows: Rows, kwargs: Kwargs) -> Outcome:
+def total_between(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -54,21 +54,23 @@ def total_between(rows: Rows, kwargs: Kwargs) -> Outcome:
     return _between(total(column, "sum"), column, kwargs)
 
 
-def deviation(rows: Rows, kwargs: Kwargs) -> Outcome:
+def deviation(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     column = _numbers(rows, kwargs)
     _, found = _spread(column)
     if found is None:
-        return Outcome(place=0, success=False, n=1, nothing="one value has no standard deviation")
+        return ExpectationOutcome(
+            place=0, success=False, n=1, nothing="one value has no standard deviation"
+        )
     return _between_floats(found, column, kwargs)
 
 
-def median(rows: Rows, kwargs: Kwargs) -> Outcome:
+def median(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     column = _numbers(rows, kwargs)
     return _between(next(_quantiles(column, [Fraction(1, 2)], "linear")), column, kwargs)
 
 
-def quantiles(rows: Rows, kwargs: Kwargs) -> Outcome:
-    """Each within its own range; null in a range is no limit."""
+def quantiles(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
+    """Each quantile within its own range; null means no limit."""
     column = _numbers(rows, kwargs)
     asked = kwargs["quantile_ranges"]
     shares = [Fraction(number_of(share)) for share in asked["quantiles"]]
@@ -82,7 +84,7 @@ def quantiles(rows: Rows, kwargs: Kwargs) -> Outcome:
         if (value := shown(at, column.type)) is not None
     ]
     observed = ", ".join(told) or None
-    return Outcome(place=0, success=all(good), observed=observed, n=len(column))
+    return ExpectationOutcome(place=0, success=all(good), observed=observed, n=len(column))
 
 
 def _close(at: Position, pair: list[Any], kind: Any) -> bool:
@@ -93,51 +95,55 @@ def _close(at: Position, pair: list[Any], kind: Any) -> bool:
     return isinstance(at, float) and any(isclose(at, end, rel_tol=_CLOSE) for end in ends)
 
 
-def distinct_count(rows: Rows, kwargs: Kwargs) -> Outcome:
+def distinct_count(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     column = rows.values(kwargs)
     found = int(pc.count_distinct(column).as_py())
-    return Outcome(place=0, success=within(Fraction(found), kwargs), observed=found, n=len(column))
+    return ExpectationOutcome(
+        place=0, success=within(Fraction(found), kwargs), observed=found, n=len(column)
+    )
 
 
-def distinct_share(rows: Rows, kwargs: Kwargs) -> Outcome:
+def distinct_share(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     column = rows.values(kwargs)
     return _share(int(pc.count_distinct(column).as_py()), len(column), kwargs)
 
 
-def non_null_share(rows: Rows, kwargs: Kwargs) -> Outcome:
+def non_null_share(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     return _share(len(rows) - rows.column(kwargs).null_count, len(rows), kwargs)
 
 
-def _share(part: int, whole: int, kwargs: Kwargs) -> Outcome:
+def _share(part: int, whole: int, kwargs: Kwargs) -> ExpectationOutcome:
     share = Fraction(part, whole)
-    return Outcome(place=0, success=within(share, kwargs), observed=float(share), n=whole)
+    return ExpectationOutcome(
+        place=0, success=within(share, kwargs), observed=float(share), n=whole
+    )
 
 
-def z_scores(rows: Rows, kwargs: Kwargs) -> Outcome:
-    """Each value's distance from the mean, in standard deviations: none if all are equal."""
+def z_scores(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
+    """Each value's distance from the mean, in standard deviations; undefined if all are equal."""
     import numpy as np
 
     away, deviation_found = _spread(_numbers(rows, kwargs))
     if not deviation_found or isnan(deviation_found):
-        return _no_spread(len(away), deviation_found, "so none has a z-score")
+        return _no_spread(len(away), deviation_found, "so there are no z-scores")
     threshold = float(number_of(kwargs["threshold"]))
     scores = away / deviation_found
     met = abs(scores) < abs(threshold) if kwargs.get("double_sided") else scores < threshold
     return mapped(len(away), int(np.count_nonzero(met)), kwargs)
 
 
-def no_outliers(rows: Rows, kwargs: Kwargs) -> Outcome:
-    """Within so many standard deviations of the mean, or quartile distances of the quartiles."""
+def no_outliers(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
+    """Within some standard deviations of the mean, or interquartile ranges of the quartiles."""
     import numpy as np
 
     away, deviation_found = _spread(_numbers(rows, kwargs))
     reach = float(number_of(kwargs.get("multiplier", 1.5)))
     if deviation_found is None or isnan(deviation_found):
-        return _no_spread(len(away), deviation_found, "so nothing says what is far from the others")
+        return _no_spread(len(away), deviation_found, "so outliers are not defined")
     if kwargs.get("method", "iqr") == "std":
         reach *= deviation_found
         met = abs(away) < reach if reach > 0 else away == 0
@@ -148,52 +154,52 @@ def no_outliers(rows: Rows, kwargs: Kwargs) -> Outcome:
     return mapped(len(away), int(np.count_nonzero(met)), kwargs)
 
 
-def _no_spread(n: int, deviation_found: float | None, so: str) -> Outcome:
+def _no_spread(n: int, deviation_found: float | None, so: str) -> ExpectationOutcome:
     why = f"all {n:,} values are equal"
     if deviation_found is None:
         why = "there is one value"
     elif isnan(deviation_found):
         why = "some values are infinite"
-    return Outcome(place=0, success=False, n=n, nothing=f"{why}, {so}")
+    return ExpectationOutcome(place=0, success=False, n=n, nothing=f"{why}, {so}")
 
 
-# -- what they are made of -------------------------------------------------------------------------
+# -- computing them --------------------------------------------------------------------------------
 
 
 def _numbers(rows: Rows, kwargs: Kwargs) -> Any:
-    """The values, true as 1 and false as 0."""
+    """The values, with true as 1 and false as 0."""
     import pyarrow as pa
 
     column = rows.values(kwargs)
     return column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
 
 
-def _between(at: Position | None, column: Any, kwargs: Kwargs) -> Outcome:
+def _between(at: Position | None, column: Any, kwargs: Kwargs) -> ExpectationOutcome:
     if at is None:
         raise Unfit(f"a column of {column.type} has no least or greatest value")
     observed = shown(at, column.type)
-    return Outcome(
+    return ExpectationOutcome(
         place=0, success=within(at, kwargs, column.type), observed=observed, n=len(column)
     )
 
 
-def _between_floats(found: float, column: Any, kwargs: Kwargs) -> Outcome:
-    """For what is a float whatever the column holds: its limits are floats, too."""
+def _between_floats(found: float, column: Any, kwargs: Kwargs) -> ExpectationOutcome:
+    """For aggregates that are always floats: the limits are read as floats, too."""
     import pyarrow as pa
 
     success = within(found, kwargs, pa.float64())
-    return Outcome(place=0, success=success, observed=found, n=len(column))
+    return ExpectationOutcome(place=0, success=success, observed=found, n=len(column))
 
 
 def _pieces(column: Any) -> Iterator[Any]:
-    """The column in parts whose wider copies need little memory."""
+    """The column in pieces small enough to be cast to wider types."""
     for chunk in column.chunks:
         for start in range(0, len(chunk), _PIECE):
             yield chunk.slice(start, _PIECE)
 
 
 def total(column: Any, what: str) -> Fraction:
-    """The sum in steps of the column's type; the sum of 64-bit integers does not fit in 64 bits."""
+    """The sum in steps of the column's type; it may not fit in 64 bits."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -212,7 +218,7 @@ def _countable(kind: Any) -> bool:
 
 
 def _wide(piece: Any) -> Any:
-    """Whole numbers and decimals, with room for sums and differences."""
+    """Whole numbers and decimals as a type with room for sums and differences."""
     import pyarrow as pa
 
     kind = piece.type
@@ -224,8 +230,8 @@ def _wide(piece: Any) -> Any:
 def _spread(column: Any) -> tuple[Any, float | None]:
     """The values' distances from their mean as floats, and the standard deviation (n - 1).
 
-    The mean is taken away before anything becomes a float: large numbers that lie close together
-    keep their differences.
+    The mean is subtracted before anything becomes a float, so that large numbers that are close
+    together keep their differences.
     """
     import numpy as np
     import pyarrow as pa
@@ -271,7 +277,7 @@ def _quantiles(column: Any, shares: list[Fraction], how: str) -> Iterator[Positi
 
 
 def _mixed(low: Any, high: Any, rest: Fraction, place: int, how: str) -> Position:
-    """Between two neighbours, as numpy's methods of the same name do it."""
+    """Interpolate between two neighbours, like numpy's method of the same name."""
     weights: Mapping[str, Callable[[], Fraction]] = {
         "linear": lambda: rest,
         "lower": lambda: Fraction(0),
@@ -280,7 +286,7 @@ def _mixed(low: Any, high: Any, rest: Fraction, place: int, how: str) -> Positio
         "nearest": lambda: Fraction(round(place + rest) - place),
     }
     if how not in weights:
-        raise Unfit(f"`allow_relative_error` has to be one of {', '.join(weights)}")
+        raise Unfit(f"`allow_relative_error` must be one of {', '.join(weights)}")
     weight = weights[how]()
     if weight in (0, 1) or low == high:
         found: Position = high if weight == 1 else low

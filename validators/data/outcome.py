@@ -1,4 +1,4 @@
-"""What came of one expectation, reduced to what may be shown: counts and aggregates, no values."""
+"""The outcome of one expectation, reduced to what may be shown: counts and aggregates only."""
 
 import re
 from collections.abc import Mapping
@@ -9,38 +9,38 @@ from typing import Any, NamedTuple
 
 
 class Misfit(NamedTuple):
-    """An expectation that cannot be put to the data, why, and the type probably meant."""
+    """Why an expectation cannot be evaluated, and the type that was probably meant."""
 
     why: str
     meant: str | None = None
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The answer to the expectation at `place` in the suite."""
+class ExpectationOutcome:
+    """The outcome of the expectation at `place` in the suite."""
 
     place: int
     success: bool
     unexpected: int | None = None
-    """How many values (or distinct values) miss it."""
+    """How many values (or distinct values) do not meet it."""
     evaluated: int | None = None
-    """Out of how many, nulls not counted unless the expectation is about nulls."""
+    """Out of how many; nulls count only if the expectation is about nulls."""
     observed: float | str | date | Decimal | None = None
     """An aggregate: number, date or type name."""
     span: tuple[Any, Any] | None = None
-    """Least and greatest value of a numeric or date column that left its range."""
+    """Least and greatest value of a numeric or date column with values out of range."""
     lacking: tuple[str, ...] = ()
-    """The members of the suite's set that the column does not have."""
+    """The members of the suite's set that the column lacks."""
     n: int | None = None
-    """How many values, or rows, were looked at; None for what is about the table."""
+    """How many values or rows were evaluated; None for expectations about the table."""
     nothing: str | None = None
     """Why nothing was checked, e.g. no row meets the condition; None if something was."""
     refused: str | None = None
-    """Why what the suite says cannot be read as the column's type, with the mend."""
+    """Why a value in the suite cannot be read as the column's type, with the fix."""
     names: tuple[str, ...] | None = None
     """The columns of the table, for expectations about columns."""
     raised: str | None = None
-    """The class of the exception that kept it from being evaluated; its message quotes data."""
+    """The class of the exception that prevented the evaluation; its message may quote data."""
 
 
 _ABOUT_NULLS = re.compile(r"expect_column_values_to_(not_)?be_null$")
@@ -55,8 +55,8 @@ def outcome_of(
     success: object,
     result: Mapping[str, Any],
     exception_info: Mapping[str, Any] | None,
-) -> Outcome:
-    """Reduce one result. `success` comes as bool, numpy bool or the text "True"."""
+) -> ExpectationOutcome:
+    """Reduce one result. `success` is a bool, a numpy bool or the text "True"."""
     raised = exception_class(exception_info)
     passed = str(success) == "True" and raised is None
     elements = result.get("element_count")
@@ -65,7 +65,7 @@ def outcome_of(
     names = None
     if _ABOUT_COLUMNS.match(type) and isinstance(value, list):
         names = tuple(str(name) for name in value)
-    return Outcome(
+    return ExpectationOutcome(
         place=place,
         success=passed,
         unexpected=_count(result.get("unexpected_count")),
@@ -91,9 +91,9 @@ def _shown(value: object, *, is_type: bool) -> float | str | date | None:
 
 
 def exception_class(info: Mapping[str, Any] | None) -> str | None:
-    """The class of what was raised, or None if nothing was.
+    """The class of the exception, or None if none was raised.
 
-    Great Expectations gives either one flat mapping or one such mapping per failed metric.
+    Great Expectations gives one flat mapping, or one such mapping per failed metric.
     """
     if not info:
         return None
@@ -105,9 +105,9 @@ def exception_class(info: Mapping[str, Any] | None) -> str | None:
 
 
 def _last_class(traceback: str) -> str | None:
-    """The class that the original error had: the first one a traceback names at a line's start.
+    """The class of the original error: the first one that a traceback names at the start of a line.
 
-    What wraps it (`MetricResolutionError`) comes later and says less.
+    Its wrapper (`MetricResolutionError`) comes later and says less.
     """
     found = re.search(
         r"^(?:[A-Za-z_]\w*\.)*([A-Z]\w*(?:Error|Exception|Interrupt))\b", traceback, re.MULTILINE

@@ -1,7 +1,7 @@
-"""The columns that an object's folders are, as Hive and Spark lay tables out.
+"""Partition columns in an object's folder names, as Hive and Spark write them.
 
-`dt=2024-05-01/country=DE/part-0.parquet` has the columns `dt` and `country`, whose values are
-texts that may look like something else, as those of a CSV.
+`dt=2024-05-01/country=DE/part-0.parquet` has the columns `dt` and `country`. Their values are text
+whose type is inferred, as in a CSV.
 """
 
 from collections.abc import Collection
@@ -10,14 +10,16 @@ from typing import Any
 from urllib.parse import unquote
 
 from validators.data.agreement import Disagreement, agreed
-from validators.data.files import Column, Part
+from validators.data.files import ColumnValues, ObjectContents
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 def partitions_of(key: str, nulls: Collection[str]) -> dict[str, str | None]:
-    """The columns and their values; of two folders of one name the inner one counts. `key` is below
-    the dataset's folder: what is above it is the same for all objects, and no column."""
+    """The columns and their values; of two folders with one name, the inner one counts.
+
+    `key` is relative to the dataset's folder: folders above it are the same for all objects.
+    """
     pairs = (folder.partition("=") for folder in key.split("/")[:-1])
     return {unquote(name): _value(text, nulls) for name, found, text in pairs if found and name}
 
@@ -27,8 +29,10 @@ def _value(text: str, nulls: Collection[str]) -> str | None:
     return None if text == _NULL or value in nulls else value
 
 
-def with_partitions(part: Part, of: dict[str, str | None], wanted: frozenset[str] | None) -> Part:
-    """The part with these columns, too; one that the file has itself stays as it is there."""
+def with_partitions(
+    part: ObjectContents, of: dict[str, str | None], wanted: frozenset[str] | None
+) -> ObjectContents:
+    """The part with these columns added; columns that the file has itself are kept."""
     import pyarrow as pa
 
     def repeated(value: str | None) -> Any:
@@ -38,7 +42,7 @@ def with_partitions(part: Part, of: dict[str, str | None], wanted: frozenset[str
 
     new = {name: value for name, value in of.items() if name not in part.header}
     columns = {
-        name: Column(pa.chunked_array([repeated(value)]), "text")
+        name: ColumnValues(pa.chunked_array([repeated(value)]), "text")
         for name, value in new.items()
         if wanted is None or name in wanted
     }
@@ -46,19 +50,19 @@ def with_partitions(part: Part, of: dict[str, str | None], wanted: frozenset[str
     return replace(part, header=header, columns={**part.columns, **columns})
 
 
-def contradicted(part: Part, of: dict[str, str | None]) -> list[str]:
-    """The columns that the file has with another value than the folder has."""
+def contradicted(part: ObjectContents, of: dict[str, str | None]) -> list[str]:
+    """The columns whose values in the file differ from the folder's."""
     return [name for name in of if name in part.columns and not _is(part.columns[name], of[name])]
 
 
-def _is(column: Column, told: str | None) -> bool:
-    """Whether every value is what the folder says."""
+def _is(column: ColumnValues, told: str | None) -> bool:
+    """Whether every value equals the folder's."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if told is None or column.values.null_count:
         return told is None and column.values.null_count == len(column.values)
-    text = Column(pa.chunked_array([pa.array([told])]), "text")
+    text = ColumnValues(pa.chunked_array([pa.array([told])]), "text")
     both = agreed({"file": column, "folder": text}, None)
     if isinstance(both, Disagreement):
         return False

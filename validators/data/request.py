@@ -1,50 +1,47 @@
-"""What the data gate is asked: a pure function of the files that this names."""
+"""The data gate's request. The report is a function of it and of the files that it names."""
 
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from specs.model import ColumnType
+from validators.report import GateValue
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ObjectFile(_Part):
-    """One pinned object of the dataset version, as it lies on this machine."""
+class ObjectFile(GateValue):
+    """One pinned object of the dataset version, and its copy on this machine."""
 
     key: Annotated[str, Field(min_length=1)]
-    """Its name below the dataset's folder; reports use it, its ending tells the format, and its
-    folders called `name=value` are columns."""
+    """Its name below the dataset's folder, used in reports. The suffix tells the format; folders
+    named `name=value` are columns."""
     path: Annotated[str, Field(min_length=1)]
 
 
-class SuiteFile(_Part):
-    """The Great Expectations suite to hold the data against."""
+class SuiteFile(GateValue):
+    """The Great Expectations suite to evaluate."""
 
     path: Annotated[str, Field(min_length=1)]
-    """Where it can be read now."""
+    """Where it can be read."""
     origin: Annotated[str, Field(min_length=1)]
     """Its name in the repository, for annotations on its lines."""
 
 
-class Reading(_Part):
-    """How the dataset is to be read, as the spec says."""
+class DatasetReading(GateValue):
+    """How to read the dataset, from the spec."""
 
     types: Mapping[str, ColumnType] = {}
-    """The type of a column, over what its files say or look like."""
+    """Types of columns, overriding those in the files."""
     nulls: tuple[str, ...] = ("",)
-    """The texts that mean null where a format has no null of its own."""
+    """Texts that mean null in formats without a null of their own."""
 
 
-class Request(_Part):
+class DataGateRequest(GateValue):
     """Judge one dataset version by one suite."""
 
     dataset: Annotated[str, Field(min_length=1)]
     version: Annotated[str, Field(min_length=1)]
-    """The digest of the manifest; the verdict holds for it and nothing else."""
+    """The digest of the manifest that the verdict is for."""
     objects: tuple[ObjectFile, ...]
     suite: SuiteFile
-    reading: Reading = Reading()
+    reading: DatasetReading = DatasetReading()

@@ -1,7 +1,7 @@
-"""The columns of a file of a table, as its log says them: not as the file or its folders do.
+"""The columns of a table's file according to the table's log, not to the file or its folders.
 
-A column that the file was written without is null, one that the table has no more is not there, and
-the values of partitions are those of the log.
+A column that the file lacks is null, one that the table no longer has is left out, and partition
+values come from the log.
 """
 
 import re
@@ -12,14 +12,14 @@ from typing import Any, Final
 from specs.snapshot import SNAPSHOT_KEYS, TableSnapshot, read_snapshot
 from validators.data import texts
 from validators.data.common_types import exactly
-from validators.data.files import Column, Part, Unreadable
+from validators.data.files import ColumnValues, ObjectContents, Unreadable
 from validators.data.request import ObjectFile
 
 _DECIMAL: Final = re.compile(r"decimal\((\d+), ?(\d+)\)")
 
 
 def snapshot_of(objects: Sequence[ObjectFile]) -> TableSnapshot | None:
-    """The snapshot that a dataset version is, if it is one of a table."""
+    """The snapshot, if the dataset version is one of a table."""
     log = next((one for one in objects if one.key in SNAPSHOT_KEYS), None)
     return read_snapshot(Path(log.path).read_text(encoding="utf-8")) if log else None
 
@@ -29,9 +29,11 @@ def names_of(snapshot: TableSnapshot) -> tuple[str, ...]:
     return tuple(field["name"] for field in snapshot.fields)
 
 
-def fitted(part: Part, key: str, snapshot: TableSnapshot, wanted: frozenset[str] | None) -> Part:
+def fitted(
+    part: ObjectContents, key: str, snapshot: TableSnapshot, wanted: frozenset[str] | None
+) -> ObjectContents:
     """The part with the columns of the table. Raises `Unreadable` for a value that is not of the
-    type that the table says."""
+    table's type."""
     partition = snapshot.files[key].partition
     columns = {}
     for field in snapshot.fields:
@@ -40,23 +42,25 @@ def fitted(part: Part, key: str, snapshot: TableSnapshot, wanted: frozenset[str]
             continue
         kind = type_of(field["type"])
         if name in partition:
-            columns[name] = Column(_repeated(partition[name], kind, part.rows, name))
+            columns[name] = ColumnValues(_repeated(partition[name], kind, part.rows, name))
         elif name not in part.columns:
-            columns[name] = Column(_nulls(kind, part.rows))
+            columns[name] = ColumnValues(_nulls(kind, part.rows))
         else:
-            columns[name] = Column(_as(part.columns[name].values, kind, name))
-    return Part(names_of(snapshot), part.rows, columns)
+            columns[name] = ColumnValues(_as(part.columns[name].values, kind, name))
+    return ObjectContents(names_of(snapshot), part.rows, columns)
 
 
-def empty(snapshot: TableSnapshot, wanted: frozenset[str] | None) -> Part:
-    """What a table without files is."""
+def empty(snapshot: TableSnapshot, wanted: frozenset[str] | None) -> ObjectContents:
+    """The contents of a table without files."""
     names = [name for name in names_of(snapshot) if wanted is None or name in wanted]
     kinds = {field["name"]: type_of(field["type"]) for field in snapshot.fields}
-    return Part(names_of(snapshot), 0, {name: Column(_nulls(kinds[name], 0)) for name in names})
+    return ObjectContents(
+        names_of(snapshot), 0, {name: ColumnValues(_nulls(kinds[name], 0)) for name in names}
+    )
 
 
 def type_of(kind: Any) -> Any:
-    """The Arrow type of a Delta type; None for one that is as the files say, as nested ones are."""
+    """The Arrow type of a Delta type; None to take it from the files, as for nested types."""
     import pyarrow as pa
 
     if not isinstance(kind, str):
@@ -85,7 +89,7 @@ def _as(values: Any, kind: Any, name: str) -> Any:
         return values
     found = exactly(values, kind)
     if found is None:
-        raise Unreadable(f"has `{name}` as {values.type}, and not every value is a {kind}")
+        raise Unreadable(f"has `{name}` as {values.type}, and not every value fits {kind}")
     return found
 
 
@@ -96,7 +100,7 @@ def _nulls(kind: Any, rows: int) -> Any:
 
 
 def _repeated(text: str | None, kind: Any, rows: int, name: str) -> Any:
-    """The value of a partition, which the log has as a text."""
+    """The value of a partition, which the log holds as text."""
     import pyarrow as pa
 
     kind = kind or pa.string()
@@ -110,6 +114,8 @@ def _repeated(text: str | None, kind: Any, rows: int, name: str) -> Any:
         one = pa.chunked_array([pa.array([text])])
         read = one if pa.types.is_string(kind) else texts.read_as(one, kind)
         if read is None:
-            raise Unreadable(f"has a partition `{name}` in the log that is no {kind}")
+            raise Unreadable(
+                f"has a value of the partition `{name}` in the log that is not a {kind}"
+            )
         value = read[0]
     return pa.chunked_array([pa.repeat(value, rows)])

@@ -1,7 +1,7 @@
-"""Read a Great Expectations suite, JSON or YAML, with the place of everything in it.
+"""Read a Great Expectations suite, JSON or YAML, with the position of everything in it.
 
-Only its structure is judged here, without importing Great Expectations: `headgate validate` has
-to answer at once, and the gate itself says the rest.
+Only its structure is checked here, without importing Great Expectations: `headgate validate` must
+answer at once, and the gate checks the rest.
 """
 
 import json
@@ -40,24 +40,24 @@ class Expectation:
     line: int | None = None
     column: int | None = None
     may_be_empty: bool = False
-    """Whether it holds where there is nothing to check: `meta: {may_be_empty: true}`."""
+    """Whether it passes when there is nothing to check: `meta: {may_be_empty: true}`."""
 
 
 @dataclass(frozen=True)
 class Suite:
-    """What a text says; beside problems stand the expectations that could still be read."""
+    """A suite that was read: its problems, and the expectations that could be read despite them."""
 
     expectations: tuple[Expectation, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
 def suite_problems(text: str, file: str) -> tuple[Problem, ...]:
-    """What is wrong with the structure of the suite in `file`, for `headgate validate`."""
+    """The problems in the structure of the suite in `file`, for `headgate validate`."""
     return read_suite(text, file).problems
 
 
 def read_suite(text: str, file: str) -> Suite:
-    """All expectations and all problems of the text; never raises for what the text says."""
+    """All expectations and all problems of the text; never raises, whatever the text."""
     tree = parse(text)
     content: object = tree.root.plain if tree.root is not None else None
     faults = tree.faults
@@ -65,14 +65,14 @@ def read_suite(text: str, file: str) -> Suite:
         try:
             content = json.loads(text, parse_constant=_refuse)
         except _NotFiniteError as error:
-            message = f"{error} is no number: write a limit, or leave it out"
+            message = f"{error} is not a number: write a limit, or leave it out"
             return Suite((), (Problem("error", "not-finite", message, file),))
         except (ValueError, RecursionError) as error:
             where = (error.lineno, error.colno) if isinstance(error, json.JSONDecodeError) else ()
             said = error.msg if isinstance(error, json.JSONDecodeError) else "cannot be read"
             return Suite((), (Problem("error", "syntax", f"not JSON: {said}", file, *where),))
         if tree.root is None:
-            faults = ()  # JSON that is no YAML, e.g. indented by tabs: good, without positions
+            faults = ()  # valid JSON but not YAML, e.g. indented by tabs: fine, without positions
     if faults:
         broken = (
             Problem("error", fault.code, fault.message, file, *tree.position(fault.start), "",
@@ -84,7 +84,7 @@ def read_suite(text: str, file: str) -> Suite:
 
 
 class _NotFiniteError(Exception):
-    """A number that JSON does not have, and to which nothing compares as more or less."""
+    """A number that JSON does not have and that cannot be a limit."""
 
 
 def _refuse(constant: str) -> None:
@@ -154,7 +154,7 @@ class _Reader:
             meant = _BEFORE_1_0.get(key)
             message = f"unknown key `{_short(key)}`"
             if meant:
-                message += ", the form before Great Expectations 1.0"
+                message += " of a suite before Great Expectations 1.0"
             self._add(
                 "unknown-key",
                 message,

@@ -1,4 +1,4 @@
-"""The objects of a dataset version as one table, and which object does not fit."""
+"""The objects of a dataset version as one table, and those that do not fit into it."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -10,9 +10,9 @@ from specs.model import ColumnType
 from specs.snapshot import TableSnapshot
 from validators.data.agreement import Disagreement, agreed, together
 from validators.data.common_types import is_text
-from validators.data.files import Column, Part, Unreadable, read
+from validators.data.files import ColumnValues, ObjectContents, Unreadable, read
 from validators.data.partitions import contradicted, partitions_of, with_partitions
-from validators.data.request import ObjectFile, Reading
+from validators.data.request import DatasetReading, ObjectFile
 from validators.data.snapshots import empty, fitted, names_of, snapshot_of
 from validators.data.texts import words_of_null
 from validators.report import Check
@@ -20,40 +20,40 @@ from validators.verdict import Verdict
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """What could be read. `table` is None when nothing can be judged; then a check says why."""
+class LoadedDataset:
+    """What could be read. If `table` is None, nothing can be judged, and a check says why."""
 
     table: Any = None
-    """A `pyarrow.Table`; a column that clashes has only nulls in it."""
+    """A `pyarrow.Table`; clashing columns hold only nulls."""
     columns: tuple[str, ...] = ()
-    """Every column that any object has, also those that were not read."""
+    """Every column of any object, read or not."""
     clashing: frozenset[str] = frozenset()
-    """Columns that have no one type for all the objects."""
+    """Columns without a common type over all objects."""
     checks: tuple[Check, ...] = ()
-    """What is wrong with the objects themselves."""
+    """The problems of the objects themselves."""
     notes: tuple[str, ...] = ()
-    """What a reader should know of how they were read."""
+    """What a reader should know about how they were read."""
     objects: int = 0
-    """How many there are, but for the log of a table."""
+    """How many there are, without the log of a table."""
 
 
 def load(
     objects: Sequence[ObjectFile],
     wanted: frozenset[str] | None,
     everywhere: frozenset[str] | None = frozenset(),
-    reading: Reading = Reading(),  # noqa: B008 - a constant value
-) -> Loaded:
+    reading: DatasetReading = DatasetReading(),  # noqa: B008 - a constant value
+) -> LoadedDataset:
     """Read the wanted columns (None: all) of all objects.
 
-    Every object has to have those and, without their being read, those of `everywhere`.
+    Every object must have those, and the columns in `everywhere`, which are not read.
     """
     if not objects:
-        return Loaded(checks=(_check("objects", "no object belongs to this dataset version"),))
+        return LoadedDataset(checks=(_check("objects", "this dataset version has no objects"),))
     snapshot = snapshot_of(objects)
     if snapshot is not None:
         return _of_snapshot(objects, snapshot, wanted, reading)
     broken: list[Check] = []
-    parts: dict[str, Part] = {}
+    parts: dict[str, ObjectContents] = {}
     doubled: dict[str, list[str]] = defaultdict(list)
     apart: dict[str, list[str]] = defaultdict(list)
     for one in objects:
@@ -69,7 +69,7 @@ def load(
             apart[name].append(one.key)
         parts[one.key] = with_partitions(part, folders, wanted)
     if broken:
-        return Loaded(checks=tuple(broken))
+        return LoadedDataset(checks=tuple(broken))
     headers = {key: part.header for key, part in parts.items() if part.header}
     leave_out = {key for key, part in parts.items() if part.leaves_out}
     names = tuple(dict.fromkeys(name for header in headers.values() for name in header))
@@ -87,21 +87,21 @@ def _of_snapshot(
     objects: Sequence[ObjectFile],
     snapshot: TableSnapshot,
     wanted: frozenset[str] | None,
-    reading: Reading,
-) -> Loaded:
-    """The rows of a table: what is missing in its files is null, and no fault of theirs."""
+    reading: DatasetReading,
+) -> LoadedDataset:
+    """The rows of a table. Columns that its files lack are null, which is not a problem."""
     broken: list[Check] = []
-    parts: dict[str, Part] = {}
+    parts: dict[str, ObjectContents] = {}
     for one in objects:
         if one.key not in snapshot.files:
             continue  # the log itself
         try:
-            part = read(one, wanted, reading.nulls, int96="us")  # finer is not what tables keep
+            part = read(one, wanted, reading.nulls, int96="us")  # tables store no finer unit
             parts[one.key] = fitted(part, one.key, snapshot, wanted)
         except Unreadable as error:
             broken.append(_check("readable", f"`{one.key}` {error.why}", one.key, error.verdict))
     if broken:
-        return Loaded(checks=tuple(broken))
+        return LoadedDataset(checks=tuple(broken))
     names = names_of(snapshot)
     return _joined(
         parts or {"": empty(snapshot, wanted)},
@@ -112,11 +112,11 @@ def _of_snapshot(
 
 
 def _joined(
-    parts: Mapping[str, Part],
+    parts: Mapping[str, ObjectContents],
     names: Sequence[str],
-    reading: Reading,
+    reading: DatasetReading,
     checks: Sequence[Check],
-) -> Loaded:
+) -> LoadedDataset:
     import pyarrow as pa
 
     types = reading.types
@@ -147,7 +147,7 @@ def _joined(
     if not found and names:
         found[names[0]] = pa.nulls(rows)  # without a column there would be no rows
     every = (*checks, *clashes.values())
-    return Loaded(
+    return LoadedDataset(
         pa.table(found), tuple(names), frozenset(clashes), every, tuple(notes), len(parts)
     )
 
@@ -155,19 +155,21 @@ def _joined(
 def _clash(name: str, why: Disagreement, wished: ColumnType | None) -> Check:
     if why.unfit:
         message = f"column `{name}` cannot be read as {wished} in {_listed(why.unfit)}"
-        step = f"Mend the values, or `types: {{{name}: ...}}` of the dataset."
+        step = f"Fix the values, or `types: {{{name}: ...}}` of the dataset."
         return _check("type as said", message, name, next_step=step)
     by_type: dict[str, list[str]] = {}
     for key, kind in why.types.items():
         by_type.setdefault(kind, []).append(key)
     said = "; ".join(f"{kind} in {_listed(keys)}" for kind, keys in by_type.items())
-    message = f"column `{name}` is {said}, and no one type holds all these values"
-    step = f"Write the column alike everywhere, or say its type: `types: {{{name}: string}}`."
+    message = f"column `{name}` is {said}, and no single type holds all these values"
+    step = f"Write the column with one type everywhere, or set it: `types: {{{name}: string}}`."
     return _check("one type everywhere", message, name, next_step=step)
 
 
-def _note_of_nulls(name: str, columns: Mapping[str, Column], nulls: Sequence[str]) -> list[str]:
-    """That a column is text for words alone that may mean null."""
+def _note_of_nulls(
+    name: str, columns: Mapping[str, ColumnValues], nulls: Sequence[str]
+) -> list[str]:
+    """A note if a column is text only because of words that may mean null."""
     untyped = [column.values for column in columns.values() if column.source == "text"]
     if len(untyped) < len(columns):
         return []
@@ -175,9 +177,9 @@ def _note_of_nulls(name: str, columns: Mapping[str, Column], nulls: Sequence[str
     if not words:
         return []
     values = f"{count:,} value{'s' * (count != 1)} ({', '.join(words)})"
-    mend = ", ".join(f"'{word}'" for word in (*nulls, *words))
-    said = f"`{name}` is text for {values} alone; if that means null: "
-    return [f"{said}`nulls: [{mend}]` in the dataset."]
+    every = ", ".join(f"'{word}'" for word in (*nulls, *words))
+    why = f"`{name}` is text only because of {values}"
+    return [f"{why}; if that means null, set `nulls: [{every}]` in the dataset."]
 
 
 # -- what is wrong with the objects ----------------------------------------------------------------
@@ -210,8 +212,8 @@ def missing_columns(
 ) -> list[Check]:
     """One check per column that some objects have and others lack.
 
-    A column that the suite names blocks; any other is a warning, and so is one that only objects
-    lack whose rows may leave out what is null.
+    A column that the suite names blocks. It only warns for other columns, and where rows may leave
+    out nulls in every object that lacks it.
     """
     checks = []
     for name in dict.fromkeys(name for header in headers.values() for name in header):
@@ -234,14 +236,14 @@ def missing_columns(
                 name,
                 Verdict.FAIL if blocks else Verdict.WARN,
                 blocks=blocks,
-                next_step="Mend the objects named, or write the column in all of them.",
+                next_step="Fix these objects, or write the column in all of them.",
             )
         )
     return checks
 
 
 def _twice(doubled: Mapping[str, Sequence[str]]) -> list[Check]:
-    """Columns that the suite does not name: those that it does cannot be read at all."""
+    """Repeated columns that the suite does not name; those that it names cannot be read at all."""
     return [
         _check(
             "columns once",
@@ -256,17 +258,17 @@ def _twice(doubled: Mapping[str, Sequence[str]]) -> list[Check]:
 
 
 def _said_twice(apart: Mapping[str, Sequence[str]]) -> list[Check]:
-    """Columns of which the file says one thing and its folder another: programs differ in which of
-    them they ask."""
+    """Columns with other values in the file than in its folder's name: programs differ in which of
+    the two they read."""
     return [
         _check(
             "folders and columns",
-            f"column `{name}` has other values than the folder says in {_listed(keys)}; here the "
-            "column counts, for Spark and DuckDB the folder",
+            f"column `{name}` and the folder name differ in {_listed(keys)}; Headgate reads the "
+            "column, Spark and DuckDB the folder name",
             name,
             Verdict.WARN,
             blocks=False,
-            next_step=f"Leave `{name}` out of the files, or name the folder otherwise.",
+            next_step=f"Leave `{name}` out of the files, or rename the folder.",
         )
         for name, keys in apart.items()
     ]
@@ -277,9 +279,9 @@ def _unknown_types(types: Mapping[str, ColumnType], names: Sequence[str]) -> lis
     for name in types:
         if name not in names:
             meant = nearest(name, names)
-            message = f"`types` of the dataset says what `{name}` is, and there is no such column"
+            message = f"`types` of the dataset names the column `{name}`, which does not exist"
             message += f"; did you mean `{meant}`?" if meant else ""
-            step = "Mend `types` in the spec."
+            step = "Fix `types` in the spec."
             check = _check("types", message, name, Verdict.WARN, blocks=False, next_step=step)
             checks.append(check)
     return checks

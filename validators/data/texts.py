@@ -1,7 +1,7 @@
-"""What the texts of a column without types are: numbers, days, times, or just texts.
+"""The type of a text column without types: numbers, dates, times, or just text.
 
-All values of the dataset decide together, never those of one file. A text becomes something else
-only where it says nothing that is lost by it: 02134 and +1 stay what they are.
+All values of the dataset decide together, never those of one file. Text becomes another type only
+where nothing is lost: 02134 and +1 stay text.
 """
 
 from typing import Any, Final
@@ -20,14 +20,14 @@ _WORDS_OF_NULL: Final = (
     "nil", "-", "?", "\\N",
 )  # fmt: skip
 _ROOM: Final = 1e15
-"""A double has room for the digits before the point of every number that is smaller."""
+"""Below this, a double holds all digits before the point."""
 _LOOK_FIRST: Final = 1000
-"""Values that are looked at before all are: most columns of texts show themselves at once."""
+"""Values that are tried before all others: most text columns are recognised by these."""
 
 
 def type_of(values: Any, *, only_times: bool) -> Any:
-    """The Arrow type that all these strings are values of; null where there are none. With
-    `only_times`, days and times are looked for alone: whoever writes JSON has had numbers."""
+    """The Arrow type that fits all these strings; null if there are none. With `only_times`, only
+    dates and times are tried: JSON has its own numbers."""
     import pyarrow as pa
 
     if values.null_count == len(values):
@@ -40,8 +40,7 @@ def type_of(values: Any, *, only_times: bool) -> Any:
 
 
 def read_as(values: Any, kind: Any) -> Any:
-    """The strings read as an Arrow type, which is null where there are none; None where
-    a value is no such thing."""
+    """The strings read as an Arrow type, or as null if there are none; None if one does not fit."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -53,7 +52,7 @@ def read_as(values: Any, kind: Any) -> Any:
     if pa.types.is_decimal(kind) and not all_match(bare, _digits(kind)):
         return None
     if pa.types.is_integer(kind) or pa.types.is_decimal(kind):
-        # For Arrow 0x1F is a whole number, and +1 is none.
+        # Arrow takes 0x1F for an integer, and +1 not.
         if pc.any(pc.match_substring(bare, "x", ignore_case=True)).as_py():
             return None
         if pc.any(pc.starts_with(bare, "+")).as_py():
@@ -65,8 +64,8 @@ def read_as(values: Any, kind: Any) -> Any:
 
 
 def _digits(kind: Any) -> str:
-    """The form of what has room in a decimal: of a text with more digits, Arrow's cast (26.0) may
-    make another number without a word."""
+    """The pattern of text that fits a decimal: given more digits, Arrow's cast (26.0) may silently
+    make another number."""
     before = f"[0-9]{{0,{kind.precision - kind.scale}}}"
     return rf"[+-]?{before}(?:\.[0-9]{{0,{kind.scale}}})?"
 
@@ -81,7 +80,7 @@ def decimal_of(values: Any) -> Any:
 
 
 def time_of(values: Any) -> Any:
-    """The timestamp that the strings are read as, with a zone if all have one."""
+    """The timestamp type for the strings, with a zone if all have one."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -91,8 +90,8 @@ def time_of(values: Any) -> Any:
 
 
 def words_of_null(values: Any) -> tuple[list[str], int]:
-    """The words for "nothing" but for which the strings would be something else, and how many of
-    them these are; none where that is not so."""
+    """The words for null that alone keep the strings from having another type, and how often they
+    occur; none if there are other reasons."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -106,7 +105,7 @@ def words_of_null(values: Any) -> tuple[list[str], int]:
 
 
 def all_match(values: Any, pattern: str) -> bool:
-    """Whether all strings that are there are of this form, blanks around them aside."""
+    """Whether all strings match the pattern; nulls and surrounding blanks do not matter."""
     import pyarrow.compute as pc
 
     whole = f"^{_BLANK}(?:{pattern}){_BLANK}$"
@@ -131,7 +130,7 @@ def _numbers(values: Any) -> Any:
         short = read_as(values, pa.int64()) is not None
         return pa.int64() if short else pa.decimal128(38, 0)
     if not all_match(values, _NUMBER):
-        # 12e4 alone may be a code; among numbers with a point it is one of them.
+        # 12e4 alone may be a code; among numbers with a point it is a number.
         with_point = pc.any(pc.match_substring(values, ".")).as_py()
         if not with_point or not all_match(values, f"{_NUMBER}|{_BARE_EXPONENT}"):
             return None

@@ -1,6 +1,6 @@
-"""The names that a suite may give to a column's type, whoever spelt them.
+"""The names by which a suite may call a column's type.
 
-Suites come from pandas 1, 2 and 3, from numpy, Arrow, Spark and SQL. One table holds for all of
+Suites use the names of pandas 1, 2 and 3, numpy, Arrow, Spark and SQL. One table covers all of
 them; docs/data-gate.md shows it.
 """
 
@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from specs.figures import clip
 from specs.loading.explain import nearest
 from validators.data.literals import Unfit
-from validators.figures import clip
 
 TYPE_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "integer": ("int", "integer", "long", "int_", "integertype"),
@@ -47,7 +47,7 @@ TYPE_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "dictionary": ("category", "categorical", "categoricaldtype", "dictionary"),
     "object": ("object", "object_", "o"),
 }  # fmt: skip
-"""By what the columns are, the names; capitals do not count."""
+"""The names for each kind of column; case does not matter."""
 
 _FAMILY: Final = {name: family for family, names in TYPE_NAMES.items() for name in names}
 _MODULE: Final = re.compile(r"^(np|numpy|pd|pandas|pa|pyarrow|builtins|sa|sqlalchemy)\.")
@@ -58,9 +58,9 @@ _ZONED: Final = {True: "moment with zone", False: "moment without zone"}
 
 
 def answers_to(kind: Any, name: object) -> bool:
-    """Whether a column of the Arrow type answers to the name; a name nobody knows is refused."""
+    """Whether a column of the Arrow type has the name. Raises Unfit for an unknown name."""
     if not isinstance(name, str):
-        raise Unfit(f"`{clip(str(name), 40)}` is no name of a type: write text")
+        raise Unfit(f"`{clip(str(name), 40)}` is not a type name: write it as text")
     plain = _STORAGE.sub("", _MODULE.sub("", name.strip().lower()))
     plain = _plain(plain)
     if size := _SIZE.search(plain):
@@ -86,7 +86,7 @@ def _family(plain: str, name: str) -> str:
         return _FAMILY[plain]
     meant = nearest(plain, _FAMILY)
     asked = f", did you mean `{meant}`?" if meant else ""
-    raise Unfit(f"`{clip(name, 40)}` is no name of a type that is known{asked}")
+    raise Unfit(f"`{clip(name, 40)}` is not a known type name{asked}")
 
 
 def _is(kind: Any, family: str) -> bool:
@@ -124,7 +124,7 @@ _TESTS: Final[Mapping[str, _Test]] = {
     "duration": _any("is_duration"),
     "list": _any(*_LISTS),
     "struct": _any(*_RECORDS),
-    # What pandas 1 and 2 kept as Python objects.
+    # What pandas 1 and 2 store as Python objects.
     "object": _any(
         *_TEXTS, *_BYTES, *_LISTS, *_RECORDS, "is_decimal", "is_date", "is_time", "is_null"
     ),

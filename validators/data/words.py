@@ -1,24 +1,24 @@
-"""Expectations in a reviewer's words: what is asked, and what a value that misses it does.
+"""Expectations in words: what is expected, and what values that do not meet it do.
 
-Types without an entry here are still reported, under their own name.
+Types without an entry here are reported under their own name.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from specs.figures import clip, number, percent
 from validators.data.suite import Expectation
-from validators.figures import clip, number, percent
 
 Kwargs = Mapping[str, Any]
 
 
-class Words(NamedTuple):
-    """Both sides of an expectation."""
+class ExpectationWords(NamedTuple):
+    """An expectation in words, met and not met."""
 
     limit: str
-    """What is asked, e.g. `no nulls`."""
+    """What is expected, e.g. `no nulls`."""
     missed: str
-    """What values that miss it do, e.g. `are null`."""
+    """What values that do not meet it do, e.g. `are null`."""
 
 
 def between(kwargs: Kwargs) -> str:
@@ -35,53 +35,55 @@ def between(kwargs: Kwargs) -> str:
 
 
 def several(values: object) -> str:
-    """The members of a set of the suite, or how many when they are many."""
+    """The members of a set in the suite, or how many if that is too long."""
     items = list(values) if isinstance(values, list | tuple | set) else [values]
     shown = ", ".join(number(item) for item in items)
     return shown if len(items) <= 6 and len(shown) <= 60 else f"a set of {len(items):,}"
 
 
-def _range(kwargs: Kwargs) -> Words:
-    return Words(f"values {between(kwargs)}", f"are outside {between(kwargs)}")
+def _range(kwargs: Kwargs) -> ExpectationWords:
+    return ExpectationWords(f"values {between(kwargs)}", f"are outside {between(kwargs)}")
 
 
-def _lengths(kwargs: Kwargs) -> Words:
-    return Words(f"lengths {between(kwargs)}", f"have a length outside {between(kwargs)}")
+def _lengths(kwargs: Kwargs) -> ExpectationWords:
+    return ExpectationWords(
+        f"lengths {between(kwargs)}", f"have a length outside {between(kwargs)}"
+    )
 
 
-def _one_of(kwargs: Kwargs) -> Words:
+def _one_of(kwargs: Kwargs) -> ExpectationWords:
     members = several(kwargs.get("value_set"))
-    return Words(f"only {members}", f"are not in {members}")
+    return ExpectationWords(f"only {members}", f"are not in {members}")
 
 
-def _none_of(kwargs: Kwargs) -> Words:
+def _none_of(kwargs: Kwargs) -> ExpectationWords:
     members = several(kwargs.get("value_set"))
-    return Words(f"none of {members}", f"are in {members}")
+    return ExpectationWords(f"none of {members}", f"are in {members}")
 
 
-def _matches(key: str, *, wanted: bool) -> Callable[[Kwargs], Words]:
-    def words(kwargs: Kwargs) -> Words:
+def _matches(key: str, *, wanted: bool) -> Callable[[Kwargs], ExpectationWords]:
+    def words(kwargs: Kwargs) -> ExpectationWords:
         pattern = clip(str(kwargs.get(key)), 60)
         if wanted:
-            return Words(f"matches {pattern}", f"do not match {pattern}")
-        return Words(f"does not match {pattern}", f"match {pattern}")
+            return ExpectationWords(f"matches {pattern}", f"do not match {pattern}")
+        return ExpectationWords(f"does not match {pattern}", f"match {pattern}")
 
     return words
 
 
-def _always(limit: str, missed: str) -> Callable[[Kwargs], Words]:
-    return lambda _: Words(limit, missed)
+def _always(limit: str, missed: str) -> Callable[[Kwargs], ExpectationWords]:
+    return lambda _: ExpectationWords(limit, missed)
 
 
-def _statistic(name: str) -> Callable[[Kwargs], Words]:
-    return lambda kwargs: Words(f"{name} {between(kwargs)}", name)
+def _statistic(name: str) -> Callable[[Kwargs], ExpectationWords]:
+    return lambda kwargs: ExpectationWords(f"{name} {between(kwargs)}", name)
 
 
-def _key(name: str, limit: str) -> Callable[[Kwargs], Words]:
-    return lambda kwargs: Words(f"{limit} {clip(several(kwargs.get(name)), 60)}", limit)
+def _key(name: str, limit: str) -> Callable[[Kwargs], ExpectationWords]:
+    return lambda kwargs: ExpectationWords(f"{limit} {clip(several(kwargs.get(name)), 60)}", limit)
 
 
-_WORDS: Final[dict[str, Callable[[Kwargs], Words]]] = {
+_WORDS: Final[dict[str, Callable[[Kwargs], ExpectationWords]]] = {
     "expect_column_values_to_not_be_null": _always("no nulls", "are null"),
     "expect_column_values_to_be_null": _always("only nulls", "are not null"),
     "expect_column_values_to_be_unique": _always("unique values", "are not unique"),
@@ -96,7 +98,7 @@ _WORDS: Final[dict[str, Callable[[Kwargs], Words]]] = {
     "expect_column_values_to_not_match_regex": _matches("regex", wanted=False),
     "expect_column_values_to_match_strftime_format": _matches("strftime_format", wanted=True),
     "expect_column_value_lengths_to_be_between": _lengths,
-    "expect_column_value_lengths_to_equal": lambda kwargs: Words(
+    "expect_column_value_lengths_to_equal": lambda kwargs: ExpectationWords(
         f"length {number(kwargs.get('value'))}", f"have a length other than {kwargs.get('value')}"
     ),
     "expect_column_values_to_be_of_type": _key("type_", "type"),
@@ -105,21 +107,21 @@ _WORDS: Final[dict[str, Callable[[Kwargs], Words]]] = {
     "expect_column_values_to_be_decreasing": _always("decreasing", "do not decrease"),
     "expect_column_values_to_be_dateutil_parseable": _always("dates", "are not dates"),
     "expect_column_values_to_be_json_parseable": _always("JSON", "are not JSON"),
-    "expect_column_pair_values_a_to_be_greater_than_b": lambda kwargs: Words(
+    "expect_column_pair_values_a_to_be_greater_than_b": lambda kwargs: ExpectationWords(
         f"{kwargs.get('column_A')} {'≥' if kwargs.get('or_equal') else '>'} "
         f"{kwargs.get('column_B')}",
         "are in the wrong order",
     ),
     "expect_column_pair_values_to_be_equal": _always("equal values", "differ"),
-    "expect_multicolumn_sum_to_equal": lambda kwargs: Words(
+    "expect_multicolumn_sum_to_equal": lambda kwargs: ExpectationWords(
         f"sum {number(kwargs.get('sum_total'))}", "have another sum"
     ),
-    "expect_column_value_z_scores_to_be_less_than": lambda kwargs: Words(
+    "expect_column_value_z_scores_to_be_less_than": lambda kwargs: ExpectationWords(
         f"z-scores {'within ±' if kwargs.get('double_sided') else 'below '}"
         f"{number(kwargs.get('threshold'))}",
         "have a z-score beyond that",
     ),
-    "expect_column_distinct_values_to_be_in_set": lambda kwargs: Words(
+    "expect_column_distinct_values_to_be_in_set": lambda kwargs: ExpectationWords(
         f"only {several(kwargs.get('value_set'))}", "distinct values"
     ),
     "expect_column_distinct_values_to_contain_set": _key("value_set", "contains"),
@@ -142,7 +144,7 @@ _WORDS: Final[dict[str, Callable[[Kwargs], Words]]] = {
     "expect_table_row_count_to_equal": _key("value", "rows"),
     "expect_table_column_count_to_be_between": _statistic("columns"),
     "expect_table_column_count_to_equal": _key("value", "columns"),
-    "expect_table_columns_to_match_set": lambda kwargs: Words(
+    "expect_table_columns_to_match_set": lambda kwargs: ExpectationWords(
         f"{'exactly' if kwargs.get('exact_match', True) else 'at least'} "
         f"{several(kwargs.get('column_set'))}",
         "columns",
@@ -166,20 +168,20 @@ def subject_of(expectation: Expectation) -> str | None:
     return None
 
 
-def words_for(expectation: Expectation) -> Words:
-    """What it asks, in words, with its tolerance and its condition."""
+def words_for(expectation: Expectation) -> ExpectationWords:
+    """The expectation in words, with its tolerance and its condition."""
     plain = expectation.type.removeprefix("expect_").replace("_", " ")
-    words = _WORDS.get(expectation.type, _always(plain, f"miss `{expectation.type}`"))
+    words = _WORDS.get(expectation.type, _always(plain, f"do not meet `{expectation.type}`"))
     limit, missed = words(expectation.kwargs)
     if allowed := tolerance(expectation):
         limit += f" in at least {percent(1 - allowed)}"
     if condition := expectation.kwargs.get("row_condition"):
         limit += f" where {clip(_condition(condition), 60)}"
-    return Words(limit, missed)
+    return ExpectationWords(limit, missed)
 
 
 def _condition(said: object) -> str:
-    """A condition as its author would write it, be it text or an object of Great Expectations."""
+    """A condition as its author would write it, from text or an object of Great Expectations."""
     match said:
         case {"type": "comparison", "column": {"name": name}, "operator": sign, "parameter": value}:
             written = repr(value) if isinstance(value, str) else str(value)
@@ -194,6 +196,6 @@ def _condition(said: object) -> str:
 
 
 def tolerance(expectation: Expectation) -> float:
-    """The share of values that may miss it: 0 unless `mostly` says otherwise."""
+    """The share of values that need not meet it: 0 without `mostly`."""
     mostly = expectation.kwargs.get("mostly", 1)
     return 1 - float(mostly) if isinstance(mostly, int | float) else 0.0

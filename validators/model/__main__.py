@@ -1,6 +1,6 @@
 """`python -m validators.model REQUEST.json REPORT.json`: judge one candidate.
 
-Exits with 0 whenever a report was written, whatever its verdict; otherwise says why in a line.
+Exits with 0 if a report was written, whatever its verdict; if not, prints why in one line.
 """
 
 import difflib
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from specs.metrics import ALIASES, METRICS
 from validators.model.gate import judge
-from validators.model.request import Request
+from validators.model.request import ModelGateRequest
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -25,19 +25,19 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: python -m validators.model REQUEST.json REPORT.json\n")
         return 2
     source, target = (Path(argument) for argument in arguments)
-    # What libraries warn about may quote the predictions; the report says what there is to say.
+    # Warnings of libraries may quote the predictions; the report has everything that matters.
     warnings.simplefilter("ignore")
     try:
         _write(target, _report(source))
     except OSError as error:
-        sys.stderr.write(f"no report could be written to {target}: {error.strerror}\n")
+        sys.stderr.write(f"the report cannot be written to {target}: {error.strerror}\n")
         return 1
     return 0
 
 
 def _report(source: Path) -> Report:
     try:
-        request = Request.model_validate_json(source.read_bytes())
+        request = ModelGateRequest.model_validate_json(source.read_bytes())
     except OSError as error:
         return _error("request", f"the request cannot be read: {error.strerror}")
     except ValidationError as error:
@@ -50,11 +50,12 @@ def _report(source: Path) -> Report:
             "the predictions need more memory than this process may have",
             next_step="Raise the gate's memory limit, or evaluate on fewer rows.",
         )
-    except Exception as error:  # an ERROR in a report is better than no report
-        # The place, not the message: that may quote a row.
+    except Exception as error:  # a report with an ERROR is better than no report
+        # The place only: the message may quote a row.
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
-        return _error(request.subject, f"the gate itself failed ({where}); nothing was judged")
+        message = f"internal error of the model gate ({where}); nothing was judged"
+        return _error(request.subject, message)
 
 
 def _first_of(error: ValidationError) -> str:
@@ -73,7 +74,7 @@ def _error(subject: str, message: str, next_step: str | None = None) -> Report:
 
 
 def _write(target: Path, report: Report) -> None:
-    """Write whole or not at all."""
+    """Write all of it or nothing."""
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         partial.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")

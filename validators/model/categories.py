@@ -1,4 +1,4 @@
-"""Columns of few values: what slices are made of, and where two tables differ about one."""
+"""Columns with few values, for slices, and where two tables differ in one."""
 
 import unicodedata
 from collections.abc import Hashable, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 NONE: Final = "(none)"
-"""The name of a value that is not there."""
+"""The name of a missing value."""
 
 LONGEST_VALUE: Final = 60
 """Characters of a value that a report shows."""
@@ -23,14 +23,14 @@ LONGEST_VALUE: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Categories:
-    """A column of few values: the values in their order, and which of them each row has."""
+    """A column of few values: the values in order, and the index of each row's value."""
 
     values: tuple[str, ...]
     codes: NDArray[np.intp]
 
 
 def categories(texts: "pa.ChunkedArray") -> Categories:
-    """The column, whose values are texts or null, as categories."""
+    """A column of text and nulls as categories."""
     encoded = texts.fill_null(NONE).combine_chunks().dictionary_encode()
     found = np.array(encoded.dictionary.to_pylist(), dtype=object)
     order = np.argsort(found)
@@ -39,11 +39,11 @@ def categories(texts: "pa.ChunkedArray") -> Categories:
 
 
 def differing(one: Categories, other: Categories) -> int:
-    """On how many rows the two columns differ; both have the same rows in the same order.
+    """On how many rows two columns differ; both have the same rows in the same order.
 
-    By value, as two writers may spell a value in two ways: 1, 1.0 and "1" are one, and so are a
-    null, NaN and an empty text. `01` counts as 1 as well: to be lenient here costs nothing, since
-    slices are then taken as the baseline spells them.
+    Compared by value, as writers may spell a value differently: 1, 1.0 and "1" are equal, and so
+    are null, NaN and empty text. `01` equals 1, too: being lenient costs nothing here, since slices
+    are then taken from the baseline.
     """
     if one.values == other.values:
         return int((one.codes != other.codes).sum())
@@ -58,7 +58,7 @@ def differing(one: Categories, other: Categories) -> int:
 
 
 def _value(text: str) -> Hashable:
-    """What the text stands for."""
+    """The value of the text, to compare."""
     lower = text.lower()
     if lower in ("", "nan", NONE):
         return None
@@ -70,7 +70,7 @@ def _value(text: str) -> Hashable:
 
 
 def names_of(values: Sequence[str]) -> list[str]:
-    """Values as names: printable, bounded, and told apart when the bound makes them equal."""
+    """Values as names: printable, bounded, and numbered where cutting made them equal."""
     names: list[str] = []
     for value in values:
         printable = "".join(

@@ -1,8 +1,8 @@
-"""From a measurement and what the spec asks of it to the check that a reviewer reads."""
+"""The check that a reviewer reads, from a measurement and the spec's check."""
 
+from specs.figures import percent, signed, significant
 from specs.gates import AbsoluteCheck, PairedCheck
 from specs.metrics import METRICS
-from validators.figures import signed, significant
 from validators.model.decide import Gain, non_inferior, rows_to_decide
 from validators.model.measure import UndefinedMetric
 from validators.model.study import Measurement
@@ -14,9 +14,9 @@ _SHOWN_CONFIDENCE = 0.95
 
 
 def by_severity(verdict: Verdict, blocks: bool) -> Verdict:
-    """A check that only warns turns FAIL and INCONCLUSIVE into WARN.
+    """FAIL and INCONCLUSIVE become WARN if the check does not block.
 
-    An ERROR stays one: what cannot be evaluated has to be mended, whatever it would have said.
+    ERROR stays: what cannot be evaluated must be fixed, whatever the result would have been.
     """
     if not blocks and verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
         return Verdict.WARN
@@ -24,7 +24,7 @@ def by_severity(verdict: Verdict, blocks: bool) -> Verdict:
 
 
 def name_of(check: SpecCheck) -> str:
-    """Short, and the same from run to run."""
+    """Short, and the same in every run."""
     by = f", each {check.slice}" if check.slice else ""
     if isinstance(check, PairedCheck):
         margin = f"{check.not_worse_than_baseline_by:g}"
@@ -33,7 +33,7 @@ def name_of(check: SpecCheck) -> str:
 
 
 def limit_of(check: SpecCheck) -> str:
-    """The limit as a person writes it."""
+    """The limit as people write it."""
     if isinstance(check, PairedCheck):
         return f"not worse by more than {check.not_worse_than_baseline_by:g}"
     return _bounds(check, ">=", "<=")
@@ -54,7 +54,7 @@ def answer(
     where: Location | None,
     file: str,
 ) -> Check:
-    """What the measurement says to the check."""
+    """The check, answered by a measurement."""
     if isinstance(found, UndefinedMetric):
         return unanswered(check, found.verdict, f"has no value: {found}", subject, where)
     try:
@@ -75,7 +75,7 @@ def unanswered(
     found: Measurement | None = None,
     next_step: str | None = None,
 ) -> Check:
-    """A check without an answer; the message continues the name of the metric."""
+    """A check without an answer; the message follows the name of the metric."""
     blocks = check.severity == "block"
     return Check(
         name=name_of(check),
@@ -109,7 +109,7 @@ def _limited(
         f"{f', {_text(interval)}' if interval else ''}; the limit is {limit_of(check)}"
     )
     if interval and any(interval.low <= limit <= interval.high for limit in limits):
-        message += ", which lies within the interval: other rows could decide otherwise"
+        message += ", which lies within the interval: other rows could decide differently"
     return Check(
         name=name_of(check),
         verdict=by_severity(Verdict.FAIL if low or high else Verdict.PASS, blocks),
@@ -121,7 +121,7 @@ def _limited(
         n=found.n,
         blocks=blocks,
         next_step=(
-            f"Improve the model, or change the limit in {file} in a commit of its own."
+            f"Improve the model, or change the limit in {file} in a separate commit."
             if low or high
             else None
         ),
@@ -157,7 +157,7 @@ def _compared(
 
 
 def comparison(found: Measurement, confidence: float) -> str:
-    """The baseline's value and the candidate's, their difference, its interval and the rows."""
+    """The values of baseline and candidate, their difference, its interval and the rows."""
     assert found.baseline is not None
     interval = difference_interval(found.gain(confidence), found.metric, confidence)
     return (
@@ -184,13 +184,13 @@ def difference_interval(gain: Gain, metric: str, confidence: float) -> Interval:
 def _text(interval: Interval, signs: bool = False) -> str:
     write = signed if signs else significant
     return (
-        f"{100 * interval.confidence:.4g}% interval {write(interval.low)} to {write(interval.high)}"
+        f"{percent(interval.confidence)} interval {write(interval.low)} to {write(interval.high)}"
     )
 
 
 def _meaning(verdict: Verdict, gain: Gain, margin: float) -> str:
     if verdict is Verdict.FAIL:
-        return f"worse by more than {margin:g}, the whole interval says so"
+        return f"worse by more than {margin:g} over the whole interval"
     if verdict is Verdict.INCONCLUSIVE:
         return f"the rows do not show that it is not worse by more than {margin:g}"
     if gain.low > 0:
@@ -203,20 +203,20 @@ def _meaning(verdict: Verdict, gain: Gain, margin: float) -> str:
 def _advice(verdict: Verdict, gain: Gain, margin: float, file: str) -> str | None:
     if verdict is Verdict.FAIL:
         return (
-            "Find the change that cost it; if the loss is wanted, widen the margin in "
-            f"{file} in a commit of its own."
+            "Find the change that caused the loss; if it is intended, widen the margin in "
+            f"{file} in a separate commit."
         )
     if verdict is not Verdict.INCONCLUSIVE:
         return None
     rows = rows_to_decide(gain, margin)
     if rows is None:
         return (
-            "The difference lies close to the margin, so more rows will hardly decide: improve "
+            "The difference is close to the margin, so more rows are unlikely to decide: improve "
             f"the model, or set a margin in {file} that you can defend."
         )
     return f"Evaluate on about {_rounded(rows):,} more rows, if the difference stays as it is."
 
 
 def _rounded(rows: int) -> int:
-    """To two digits: an estimate, and it should look like one."""
+    """To two digits, as it is an estimate."""
     return int(float(f"{rows:.1e}"))

@@ -1,4 +1,4 @@
-"""Labels and predictions by value: 1, 1.0, "1" and true are one, whatever types writers chose."""
+"""Labels and predictions by value: 1, 1.0, "1" and true are equal, whatever types writers chose."""
 
 import re
 from datetime import UTC, datetime
@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[Any]
-"""Float64, or texts."""
+"""Float64 or text."""
 
 NUMBER: Final = re.compile(r"[+-]?\d{1,40}(\.\d{0,40})?([eE][+-]?\d{1,3})?", re.ASCII)
-"""How a number is written."""
+"""The spelling of a number."""
 
 EXACT: Final = 2**53
-"""Up to here a float64 tells all whole numbers apart."""
+"""Up to this, a float64 can represent every whole number."""
 
 _PADDED: Final = re.compile(r"[+-]?0\d")
 _MOMENT: Final = re.compile(
@@ -25,10 +25,10 @@ _MOMENT: Final = re.compile(
 
 
 def as_numbers(values: Values) -> Values:
-    """Texts that are numbers or truth values, every one, as float64; other columns as they are.
+    """Text as float64 if every value is a number or boolean; other columns unchanged.
 
-    A number with zeros before it (`01`) is a name, such as a zip code, and stays one; so does a
-    whole number that a float64 cannot hold.
+    A column with leading zeros (`01`) holds names, such as zip codes, and stays text; so does one
+    with whole numbers that a float64 cannot represent.
     """
     if is_number(values):
         return values
@@ -43,7 +43,7 @@ def as_numbers(values: Values) -> Values:
 
 
 def as_floats(values: Values) -> NDArray[np.float64] | None:
-    """Every value as the nearest float64; None if one is no number."""
+    """Every value as the nearest float64; None if one is not a number."""
     if is_number(values):
         return values
     found, codes = np.unique(values, return_inverse=True)
@@ -52,10 +52,10 @@ def as_floats(values: Values) -> NDArray[np.float64] | None:
 
 
 def alike(*columns: Values) -> tuple[Values, ...]:
-    """The columns in one type, so that the same value is equal in all of them.
+    """The columns in one type, so that equal values compare equal across them.
 
-    One text among numbers makes a whole column text for its reader; the numbers in it still are
-    what they are in the other columns.
+    One text value among numbers makes the whole column text; its numbers still compare equal to
+    those in the other columns.
     """
     numeric = [is_number(values) for values in columns]
     if all(numeric):
@@ -64,24 +64,24 @@ def alike(*columns: Values) -> tuple[Values, ...]:
 
 
 def is_number(values: Values) -> bool:
-    """Whether the column holds numbers (or truth values), not text."""
+    """Whether the column holds numbers (or booleans), not text."""
     return values.dtype == np.float64
 
 
 def kind_of(values: Values) -> str:
-    """The type of a column as a person says it."""
+    """The type of a column in words."""
     return "numbers" if is_number(values) else "text"
 
 
 def shown(value: object) -> str:
-    """A value as a person writes it: `1`, not `1.0`."""
+    """A value as people write it: `1`, not `1.0`."""
     text = str(value)
     return text.removesuffix(".0") if NUMBER.fullmatch(text) else text
 
 
 def moment(text: str) -> str | None:
-    """A date or time in one spelling, in UTC where it says how far it is from it; None if it is
-    none. A date is the beginning of its day."""
+    """A date or time in one spelling, in UTC if it has an offset; None if it is neither. A date is
+    the start of its day."""
     found = _MOMENT.fullmatch(text)
     if found is None:
         return None
@@ -98,10 +98,10 @@ def moment(text: str) -> str | None:
 
 
 def _spelled(values: Values, against_numbers: bool) -> NDArray[np.object_]:
-    """Every value as text, numbers in one spelling.
+    """Every value as text, with one spelling for numbers.
 
-    `01` is 1 only against a column of numbers, which cannot hold the zero, and only where the
-    column does not tell `01` from `1` itself.
+    `01` equals 1 only when compared with a column of numbers, which cannot hold the zero, and only
+    if its own column does not have both `01` and `1`.
     """
     found, codes = np.unique(values, return_inverse=True)
     if is_number(values):
@@ -124,20 +124,20 @@ def _spelling(number: float) -> str:
 
 
 def _digits(text: str) -> str:
-    """A number in one spelling, with all its digits."""
+    """A number in one spelling, with all of its digits."""
     digits = f"{Decimal(text):f}"
     return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 
 def _holds(number: float, text: str) -> bool:
-    """Whether the float is what the text says; up to 2^53 the nearest is taken for it."""
+    """Whether the float equals the text; below 2^53 the nearest float counts as equal."""
     if abs(number) < EXACT:
         return True
     return Decimal(text) in (Decimal(number), Decimal(repr(float(number))))
 
 
 def _number(text: str) -> float | None:
-    """What the text stands for, if that is a number or a truth value."""
+    """The value of the text, if it is a number or boolean."""
     lower = text.lower()
     if lower in ("true", "false"):
         return float(lower == "true")

@@ -1,14 +1,14 @@
-"""The rules of the model gate, as arithmetic on numbers that were measured elsewhere.
+"""The rules of the model gate, as arithmetic on measured numbers.
 
 Non-inferiority: with a two-sided interval at the stated confidence for the gain (candidate minus
 baseline, oriented so that more is better),
 
     PASS          the whole interval lies at or above -margin: it is shown not to be worse;
     FAIL          the whole interval lies below -margin: it is shown to be worse;
-    INCONCLUSIVE  the interval holds -margin: the rows do not decide.
+    INCONCLUSIVE  the interval contains -margin: the rows do not decide.
 
-So a candidate that is worse by the margin passes with probability (1 - confidence) / 2 at most,
-2.5% by default, as is the custom of non-inferiority trials (FDA, Non-Inferiority Clinical Trials to
+So a candidate that is worse by the margin passes with probability at most (1 - confidence) / 2,
+2.5 % by default, as is customary in non-inferiority trials (FDA, Non-Inferiority Clinical Trials to
 Establish Effectiveness, 2016).
 """
 
@@ -20,12 +20,12 @@ from statistics import NormalDist
 from validators.verdict import Verdict
 
 _FURTHEST = 10.0
-"""An interval that has to shrink further asks for more than 100 times the rows: no advice."""
+"""If the interval must shrink by more, it takes over 100 times the rows: no advice is given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """How much better the candidate is than the baseline; negative if worse."""
+    """By how much the candidate is better than the baseline; negative if it is worse."""
 
     value: float
     low: float
@@ -36,7 +36,7 @@ class Gain:
 
 
 def non_inferior(gain: Gain, margin: float) -> Verdict:
-    """Whether the candidate is shown not to be worse by more than the margin."""
+    """Whether the candidate is shown to be worse by no more than the margin."""
     if gain.low >= -margin:
         return Verdict.PASS
     return Verdict.FAIL if gain.high < -margin else Verdict.INCONCLUSIVE
@@ -45,8 +45,8 @@ def non_inferior(gain: Gain, margin: float) -> Verdict:
 def rows_to_decide(gain: Gain, margin: float) -> int | None:
     """About how many more rows would decide, if the gain stays as it is.
 
-    Half of an interval shrinks with the root of n. None if no reasonable number would do: the gain
-    lies on the margin.
+    An interval shrinks with the square root of n. None if no reasonable number is enough, because
+    the gain lies on the margin.
     """
     distance = abs(gain.value + margin)
     half = gain.value - gain.low if gain.value > -margin else gain.high - gain.value
@@ -59,8 +59,8 @@ def rows_to_decide(gain: Gain, margin: float) -> int | None:
 def unseen_difference(n: int, confidence: float) -> float:
     """The share of rows that may differ although none of n did.
 
-    The upper limit of Clopper and Pearson for zero of n (about 3.7 / n at 95%). Resampling rows
-    that all agree shows no variation, which is no proof that there is none.
+    The upper limit of Clopper and Pearson for zero of n (about 3.7 / n at 95 %). Resampling rows
+    that all agree shows no variation, but that does not prove that there is none.
     """
     return float(1 - ((1 - confidence) / 2) ** (1 / n))
 
@@ -73,10 +73,10 @@ def p_worse(gain: Gain) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values: any false alarm among them all stays below the level.
+    """Adjusted p-values: the chance of any false alarm among them stays below the level.
 
-    Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979; it holds however the
-    tests depend on each other, and slices of several columns share rows.
+    Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979. It is valid under any
+    dependence of the tests, and slices of several columns share rows.
     """
     adjusted = [0.0] * len(p_values)
     largest = 0.0

@@ -11,29 +11,28 @@ from validators.model.checks import (
     difference_interval,
     unanswered,
 )
-from validators.model.measure import Outcome, UndefinedMetric, measure
+from validators.model.measure import EvaluatedRows, UndefinedMetric, measure
 from validators.model.opponent import Opponent, pair, their_rows
 from validators.model.own import judge_numbers
 from validators.model.per_value import per_value
-from validators.model.request import NoBaseline, NoCandidate, Request
+from validators.model.request import ModelGateRequest, NoBaseline, NoCandidate
 from validators.model.rows import Predictions, Unusable, in_one_type, load
 from validators.model.slices import LISTED, SliceColumn, screen, split
 from validators.model.study import Measurement, Study, Subset, resamples_for, study
 from validators.model.suspicion import too_good
-from validators.model.tasks import Terms, outcome, terms_of
-from validators.report import Check, Interval, Location, Measured, Report
+from validators.model.tasks import ModelTask, evaluated_rows, task_of
+from validators.report import Check, Interval, Location, MetricComparison, Report
 from validators.verdict import Verdict
 
 WHOLE = Subset()
 CONFIDENCE = 0.95
-"""Of the intervals that the table of metrics shows."""
+"""Of the intervals in the table of metrics."""
 MANY_CLASSES = 20
-"""From here on the interval of the areas of all classes costs more than who did not ask for it
-would wait."""
+"""With more classes, intervals of ranking metrics take too long to compute unless a check asks."""
 
 
-def judge(request: Request) -> Report:
-    """Put every check of the gate to its evidence. Reads the files that the request names."""
+def judge(request: ModelGateRequest) -> Report:
+    """Evaluate every check of the gate. Reads the files that the request names."""
     parts = []
     if request.gate.predictions is not None:
         parts.append(_of_predictions(_without_numbers(request)))
@@ -43,8 +42,8 @@ def judge(request: Request) -> Report:
     notes = [*_exam(request), *(note for part in parts for note in part.notes)]
     if not enforces:
         notes.append(
-            "No check of this gate can stop this candidate; a limit of its own would, such as "
-            f"at_least or at_most in {request.file}."
+            "No check of this gate can stop this candidate. An absolute limit could: add at_least "
+            f"or at_most in {request.file}."
         )
     return parts[0].model_copy(
         update={
@@ -57,8 +56,8 @@ def judge(request: Request) -> Report:
     )
 
 
-def _without_numbers(request: Request) -> Request:
-    """The same with the checks that the predictions answer."""
+def _without_numbers(request: ModelGateRequest) -> ModelGateRequest:
+    """The request with only the checks on predictions."""
     places = [*request.where, *[None] * len(request.gate.checks)]
     asked = [
         (check, where)
@@ -70,7 +69,7 @@ def _without_numbers(request: Request) -> Request:
     return request.model_copy(update={"gate": gate, "where": where})
 
 
-def _of_predictions(request: Request) -> Report:
+def _of_predictions(request: ModelGateRequest) -> Report:
     columns = _slice_columns(request)
     if isinstance(request.candidate, NoCandidate):
         return _not_there(request, request.candidate)
@@ -82,20 +81,20 @@ def _of_predictions(request: Request) -> Report:
         theirs = their_rows(request, columns)
         tables = [rows, theirs] if isinstance(theirs, Predictions) else [rows]
         rows, *others = in_one_type(*tables)
-        terms = terms_of(request.gate, request.file, (rows, *others))
-        candidate = outcome(rows, terms, request.gate.threshold)
+        model_task = task_of(request.gate, request.file, (rows, *others))
+        candidate = evaluated_rows(rows, model_task, request.gate.threshold)
     except Unusable as problem:
         return _unusable(request, problem)
     if isinstance(theirs, Opponent):
         opponent = theirs
     else:
-        opponent = pair(request, rows, others[0], candidate, terms)
+        opponent = pair(request, rows, others[0], candidate, model_task)
     fewest = request.gate.minimum_slice_rows
     vouched = {**rows.slices, **opponent.slices}
     slices = {name: split(name, vouched[name], candidate, fewest) for name in columns}
     measured = study(
         candidate,
-        opponent.outcome,
+        opponent.compared,
         _wanted(request, slices, opponent),
         resamples_for(_confidences(request), request.resamples),
         request.seed,
@@ -113,23 +112,23 @@ def _of_predictions(request: Request) -> Report:
         ),
         enforces=request.enforces,
         provenance=request.provenance,
-        notes=_notes(request, rows, slices, opponent, terms),
-        metrics=tuple(_metrics(request, candidate, opponent.outcome, measured)),
+        notes=_notes(request, rows, slices, opponent, model_task),
+        metrics=tuple(_metrics(request, candidate, opponent.compared, measured)),
     )
 
 
-def _held_against(request: Request, opponent: Opponent) -> str:
+def _held_against(request: ModelGateRequest, opponent: Opponent) -> str:
     if isinstance(request.baseline, NoBaseline) or opponent.same_rows is None:
         return ""
     return request.baseline.subject
 
 
-def _slice_columns(request: Request) -> tuple[str, ...]:
+def _slice_columns(request: ModelGateRequest) -> tuple[str, ...]:
     named = [check.slice for check in request.gate.checks if check.slice]
     return tuple(dict.fromkeys([*request.gate.slices, *named]))
 
 
-def _paired(request: Request) -> list[PairedCheck]:
+def _paired(request: ModelGateRequest) -> list[PairedCheck]:
     """The paired checks of the whole."""
     return [
         check
@@ -138,31 +137,31 @@ def _paired(request: Request) -> list[PairedCheck]:
     ]
 
 
-def _confidences(request: Request) -> list[float]:
+def _confidences(request: ModelGateRequest) -> list[float]:
     return [check.confidence for check in request.gate.checks if isinstance(check, PairedCheck)]
 
 
-def _unusable(request: Request, problem: Unusable) -> Report:
+def _unusable(request: ModelGateRequest, problem: Unusable) -> Report:
     return _unmeasured(
         request,
         Check(
             name="predictions",
             verdict=problem.verdict,
             message=f"The candidate's predictions cannot be judged: {problem}.",
-            next_step=_mend(request),
+            next_step=_fix(request),
         ),
-        "was not measured, the candidate's predictions cannot be used",
+        "was not measured: the candidate's predictions cannot be used",
     )
 
 
-def _not_there(request: Request, none: NoCandidate) -> Report:
-    """What was never measured does not pass, whatever the reason."""
+def _not_there(request: ModelGateRequest, none: NoCandidate) -> Report:
+    """A report without measurements. It never passes, whatever the reason."""
     failed = none.kind == "could_not_run"
     what = "The candidate could not be evaluated" if failed else "There is nothing to judge"
     usual = (
-        "Make the candidate fit for that evaluation; what it printed says why it is not yet."
+        "Make the candidate work with that evaluation; its output says why it does not."
         if failed
-        else _mend(request)
+        else _fix(request)
     )
     return _unmeasured(
         request,
@@ -172,19 +171,19 @@ def _not_there(request: Request, none: NoCandidate) -> Report:
             message=f"{what}: {none.reason.rstrip('.')}.",
             next_step=none.next_step or usual,
         ),
-        "was not measured, there are no predictions of the candidate",
+        "was not measured: there are no predictions of the candidate",
     )
 
 
-def _mend(request: Request) -> str:
+def _fix(request: ModelGateRequest) -> str:
     return (
-        f"Mend the step that writes {request.gate.predictions}, or what gates.model in "
-        f"{request.file} says of them."
+        f"Fix the step that writes {request.gate.predictions}, or what gates.model in "
+        f"{request.file} says about them."
     )
 
 
-def _unmeasured(request: Request, why: Check, reason: str) -> Report:
-    """A report in which every check of the gate is named and none has an answer."""
+def _unmeasured(request: ModelGateRequest, why: Check, reason: str) -> Report:
+    """A report with every check of the gate, none of them evaluated."""
     return Report(
         gate="model",
         subject=request.subject,
@@ -200,19 +199,19 @@ def _unmeasured(request: Request, why: Check, reason: str) -> Report:
     )
 
 
-def _exam(request: Request) -> tuple[str, ...]:
+def _exam(request: ModelGateRequest) -> tuple[str, ...]:
     return (f"Judged by {request.exam}.",) if request.exam else ()
 
 
 def _wanted(
-    request: Request, slices: dict[str, SliceColumn], opponent: Opponent
+    request: ModelGateRequest, slices: dict[str, SliceColumn], opponent: Opponent
 ) -> list[tuple[Subset, Sequence[str]]]:
-    """What to measure, and on which rows."""
+    """The metrics to measure, per subset of the rows."""
     of_whole = [str(check.metric) for check in request.gate.checks if not check.slice]
-    if opponent.outcome is not None:  # the table of metrics shows how sure each difference is
-        of_whole += _unasked(opponent.outcome)
+    if opponent.compared is not None:  # the table of metrics shows the intervals of differences
+        of_whole += _unasked(opponent.compared)
     wanted: list[tuple[Subset, Sequence[str]]] = [(WHOLE, tuple(dict.fromkeys(of_whole)))]
-    screened = [check.metric for check in _paired(request)] if opponent.outcome else []
+    screened = [check.metric for check in _paired(request)] if opponent.compared else []
     for name, column in slices.items():
         asked = [check.metric for check in request.gate.checks if check.slice == name]
         names = tuple(dict.fromkeys([*asked, *(screened if name in request.gate.slices else ())]))
@@ -221,24 +220,24 @@ def _wanted(
     return wanted
 
 
-def _unasked(rows: Outcome) -> list[str]:
-    """What is measured with an interval although no check asks for it."""
+def _unasked(rows: EvaluatedRows) -> list[str]:
+    """The metrics to measure with an interval although no check asks for them."""
     many = len(rows.scored) > MANY_CLASSES
     usual = usual_metrics(rows.task)
     return [name for name in usual if not (many and METRICS[name].needs == "ranking")]
 
 
-def _placed(request: Request) -> list[tuple[SpecCheck, Location | None]]:
+def _placed(request: ModelGateRequest) -> list[tuple[SpecCheck, Location | None]]:
     where = [*request.where, *[None] * len(request.gate.checks)]
     return list(zip(request.gate.checks, where, strict=False))
 
 
 def _answers(
-    request: Request, slices: dict[str, SliceColumn], opponent: Opponent, measured: Study
+    request: ModelGateRequest, slices: dict[str, SliceColumn], opponent: Opponent, measured: Study
 ) -> list[Check]:
     answers: list[Check] = []
     for check, where in _placed(request):
-        if isinstance(check, PairedCheck) and opponent.outcome is None:
+        if isinstance(check, PairedCheck) and opponent.compared is None:
             message = f"was not compared: {opponent.reason}"
             answers.append(unanswered(check, opponent.verdict, message, check.slice, where))
         elif check.slice:
@@ -250,16 +249,16 @@ def _answers(
 
 
 def _screening(
-    request: Request, slices: dict[str, SliceColumn], opponent: Opponent, measured: Study
+    request: ModelGateRequest, slices: dict[str, SliceColumn], opponent: Opponent, measured: Study
 ) -> tuple[Check, ...]:
-    if opponent.outcome is None:
+    if opponent.compared is None:
         return ()
     return screen([slices[name] for name in request.gate.slices], _paired(request), measured)
 
 
-def _usable(request: Request, rows: Predictions, opponent: Opponent) -> Check:
-    """That the predictions are what they have to be. Tables that contradict the baseline's are in
-    error even where no check compares the two: a limit would be held against invented labels."""
+def _usable(request: ModelGateRequest, rows: Predictions, opponent: Opponent) -> Check:
+    """The check that the predictions are usable. Contradicting the baseline's table is an error,
+    compared or not: limits would be checked against invented labels."""
     message = f"{len(rows):,} rows, each with its own key, a label and a usable prediction"
     if not opponent.apart:
         if opponent.same_rows is not None:
@@ -273,28 +272,28 @@ def _usable(request: Request, rows: Predictions, opponent: Opponent) -> Check:
         n=len(rows),
         blocks=blocks,
         next_step=(
-            f"Let the step that writes {request.gate.predictions} keep the rows, labels and slice "
-            "columns as they are in the data; both models are evaluated on the same."
+            f"Make the step that writes {request.gate.predictions} keep rows, labels and slice "
+            "columns as they are in the data; both models are evaluated on the same rows."
         ),
     )
 
 
 def _notes(
-    request: Request,
+    request: ModelGateRequest,
     rows: Predictions,
     slices: dict[str, SliceColumn],
     opponent: Opponent,
-    terms: Terms,
+    model_task: ModelTask,
 ) -> tuple[str, ...]:
-    notes = [*terms.notes, *opponent.notes]
-    if opponent.outcome is None:
+    notes = [*model_task.notes, *opponent.notes]
+    if opponent.compared is None:
         notes.append(f"Nothing was compared: {opponent.reason}.")
     by_class = any(METRICS[check.metric].needs == "class" for check in request.gate.checks)
     if by_class and rows.prediction is None and rows.scored is not None:
-        notes.append("The class with the highest score counts as the predicted one.")
+        notes.append("The class with the highest score counts as predicted.")
     elif by_class and rows.prediction is None:
         least = f"{request.gate.threshold:g}"
-        notes.append(f"A score of {least} or more counts as class {terms.names[-1]}.")
+        notes.append(f"A score of {least} or more counts as class {model_task.names[-1]}.")
     if opponent.same_rows is not None:
         notes += [
             f"{name}: only the candidate's predictions have this column, so nothing vouches for "
@@ -311,9 +310,12 @@ def _notes(
 
 
 def _metrics(
-    request: Request, candidate: Outcome, baseline: Outcome | None, study: Study
-) -> list[Measured]:
-    """What the checks name, then the usual metrics of the task as far as the columns allow."""
+    request: ModelGateRequest,
+    candidate: EvaluatedRows,
+    baseline: EvaluatedRows | None,
+    study: Study,
+) -> list[MetricComparison]:
+    """The metrics that checks name, then the usual ones for the task that the columns allow."""
     found = []
     asked = [check.metric for check in request.gate.checks]
     for name in dict.fromkeys([*asked, *usual_metrics(candidate.task)]):
@@ -329,7 +331,7 @@ def _metrics(
         if name not in asked and any(verdict is Verdict.ERROR for verdict, _ in reasons):
             continue
         found.append(
-            Measured(
+            MetricComparison(
                 metric=name,
                 candidate=ours,
                 baseline=theirs,
@@ -345,7 +347,7 @@ def _metrics(
 
 
 def _interval(name: str, study: Study) -> Interval | None:
-    """Of candidate minus baseline on all rows."""
+    """For candidate minus baseline, on all rows."""
     found = study.get((None, name))
     if not isinstance(found, Measurement):
         return None

@@ -1,4 +1,4 @@
-"""The value of a metric on rows, by scikit-learn, and when it has none."""
+"""The value of a metric on rows, by scikit-learn, and when it is undefined."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -12,16 +12,16 @@ from validators.verdict import Verdict
 
 CALIBRATION_BINS = 10
 MOST_OFF_ONE = 0.02
-"""How far probabilities of several classes may be from the sum 1: some round them to two digits."""
+"""How far the sum of class probabilities may be from 1: some writers round to two digits."""
 
 Floats = NDArray[np.float64]
 
 
-class UndefinedMetric(Exception):  # noqa: N818 - a state of the rows, not a fault of ours
+class UndefinedMetric(Exception):  # noqa: N818 - a property of the rows
     """The metric has no value on these rows; the message says why.
 
-    ERROR if it cannot be computed from such predictions at all, INCONCLUSIVE if these rows happen
-    not to decide it.
+    ERROR if it cannot be computed from such predictions at all, INCONCLUSIVE if it happens to be
+    undefined on these rows.
     """
 
     def __init__(self, message: str, verdict: Verdict) -> None:
@@ -30,28 +30,28 @@ class UndefinedMetric(Exception):  # noqa: N818 - a state of the rows, not a fau
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What was true and what a model said, in the form that the metrics of a task take."""
+class EvaluatedRows:
+    """Labels and a model's predictions, in the form that the metrics of a task take."""
 
     task: Task
     label: Floats
-    """0 or 1; the number of a class; or the value itself."""
+    """0 or 1; the number of the class; or the value itself."""
     score: Floats | None = None
     said: Floats | None = None
     """The predicted class or value."""
     scores: Floats | None = None
-    """Of several classes: a column for each that has one."""
+    """For several classes: one column for each class with scores."""
     scored: tuple[int, ...] = ()
-    """The number of the class of each of these columns."""
+    """The class number of each of these columns."""
     names: tuple[str, ...] = ("0", "1")
-    """What the classes are called, by their numbers."""
+    """The names of the classes, by number."""
 
     def __len__(self) -> int:
         return len(self.label)
 
-    def take(self, rows: NDArray[np.intp]) -> "Outcome":
+    def take(self, rows: NDArray[np.intp]) -> "EvaluatedRows":
         """The same for some of the rows."""
-        return Outcome(
+        return EvaluatedRows(
             task=self.task,
             label=self.label[rows],
             score=None if self.score is None else self.score[rows],
@@ -62,7 +62,7 @@ class Outcome:
         )
 
 
-def measure(name: str, rows: Outcome) -> float:
+def measure(name: str, rows: EvaluatedRows) -> float:
     """The metric on these rows. Raises UndefinedMetric."""
     for reason, verdict in (
         (_why_inapplicable(name, rows), Verdict.ERROR),
@@ -76,7 +76,7 @@ def measure(name: str, rows: Outcome) -> float:
     return float(value)
 
 
-def _why_inapplicable(name: str, rows: Outcome) -> str | None:
+def _why_inapplicable(name: str, rows: EvaluatedRows) -> str | None:
     metric = METRICS[name]
     if rows.task not in metric.tasks:
         measured = " or ".join(sorted(task.words for task in metric.tasks))
@@ -93,10 +93,10 @@ def _why_inapplicable(name: str, rows: Outcome) -> str | None:
     return None
 
 
-def _why_no_scores(probabilities: bool, rows: Outcome) -> str | None:
+def _why_no_scores(probabilities: bool, rows: EvaluatedRows) -> str | None:
     """Why the scores of several classes cannot be used; None if they can."""
     if rows.scores is None:
-        return "there are no score columns of the classes"
+        return "there are no score columns for the classes"
     if not probabilities:
         return None
     outside = int(((rows.scores < 0) | (rows.scores > 1)).any(axis=1).sum())
@@ -112,7 +112,7 @@ def _why_no_scores(probabilities: bool, rows: Outcome) -> str | None:
     return None
 
 
-def _why_degenerate(name: str, rows: Outcome) -> str | None:
+def _why_degenerate(name: str, rows: EvaluatedRows) -> str | None:
     label, said = rows.label, rows.said
     if not len(rows):
         return "there are no rows"
@@ -136,9 +136,9 @@ def _why_degenerate(name: str, rows: Outcome) -> str | None:
     return None
 
 
-def _why_no_rest(rows: Outcome, *, each: bool) -> str | None:
-    """Why a class cannot be told from the rest. Where each class counts alike, each has to have
-    labels; scikit-learn leaves the value of one without undefined, too."""
+def _why_no_rest(rows: EvaluatedRows, *, each: bool) -> str | None:
+    """Why one class against the rest is undefined. If classes count equally, each needs labels;
+    scikit-learn also leaves a class without labels undefined."""
     if np.ptp(rows.label) == 0:
         return f"all {len(rows):,} labels are {rows.names[int(rows.label[0])]}"
     labels = set(np.unique(rows.label).tolist())
@@ -146,7 +146,7 @@ def _why_no_rest(rows: Outcome, *, each: bool) -> str | None:
     return f"no label is {rows.names[without[0]]}, which has scores" if without else None
 
 
-def _compute(name: str, rows: Outcome) -> float:
+def _compute(name: str, rows: EvaluatedRows) -> float:
     from sklearn import metrics as sk
 
     label, score, said = rows.label, rows.score, rows.said
@@ -180,9 +180,9 @@ def _compute(name: str, rows: Outcome) -> float:
     return float(functions[name]())
 
 
-def log_losses(rows: Outcome) -> Floats:
-    """Of each row: -ln of the probability of its class, never nearer to 0 or 1 than a float64 can
-    tell. scikit-learn has the same and warns of sums that rounding makes differ from 1."""
+def log_losses(rows: EvaluatedRows) -> Floats:
+    """Per row, -ln of the probability of its class, clipped by a float64's epsilon. As in
+    scikit-learn, without its warning about sums that rounding moves off 1."""
     smallest = np.finfo(np.float64).eps
     if rows.task is Task.MULTICLASS:
         assert rows.scores is not None
@@ -194,8 +194,8 @@ def log_losses(rows: Outcome) -> Floats:
     return np.asarray(-np.log(np.clip(of_class, smallest, 1 - smallest)))
 
 
-def _one_against_rest(rows: Outcome, *, weighted: bool) -> float:
-    """The mean of the ROC AUC of each class; by its labels, one without does not count."""
+def _one_against_rest(rows: EvaluatedRows, *, weighted: bool) -> float:
+    """The mean of each class's ROC AUC; if weighted, classes without labels do not count."""
     from sklearn.metrics import roc_auc_score
 
     assert rows.scores is not None
@@ -208,15 +208,15 @@ def _one_against_rest(rows: Outcome, *, weighted: bool) -> float:
     return float(np.average(values, weights=weights))
 
 
-def _balanced_accuracy(rows: Outcome) -> float:
-    """Mean recall over the classes that the labels have; scikit-learn warns where one is only
-    predicted, which is no fault of the rows."""
+def _balanced_accuracy(rows: EvaluatedRows) -> float:
+    """Mean recall over the classes in the labels; scikit-learn would warn of a class that is only
+    predicted."""
     from sklearn.metrics import recall_score
 
     return float(recall_score(rows.label, rows.said, labels=np.unique(rows.label), average="macro"))
 
 
-def _calibration_error(rows: Outcome) -> float:
+def _calibration_error(rows: EvaluatedRows) -> float:
     """Mean distance between confidence and frequency over bins of equal width, weighted by rows.
 
     Naeini, Cooper and Hauskrecht, Obtaining Well Calibrated Probabilities Using Bayesian Binning,
@@ -230,5 +230,5 @@ def _calibration_error(rows: Outcome) -> float:
 
 
 def calibration_bin(score: Floats) -> NDArray[np.intp]:
-    """The bin of each probability, from 0 on; 1.0 belongs to the last."""
+    """The bin of each probability, from 0; 1.0 is in the last."""
     return np.minimum((score * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)

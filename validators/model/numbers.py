@@ -1,5 +1,7 @@
-"""Numbers of the team's own: a JSON file that a step wrote, flat or nested, and what checks make of
-it. How they were measured is not known here, so they have no interval."""
+"""The team's own numbers: a JSON file written by a step, flat or nested, and how checks read it.
+
+How they were measured is unknown, so they have no interval.
+"""
 
 import json
 from collections import Counter
@@ -10,8 +12,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
+from specs.figures import clip
 from specs.metrics import OWN
-from validators.figures import clip
 from validators.model.measure import UndefinedMetric
 from validators.model.rows import Unusable
 from validators.verdict import Verdict
@@ -21,11 +23,11 @@ MOST_NUMBERS: Final = 100_000
 _LISTED: Final = 10
 
 Numbers = Mapping[str, object]
-"""What the file holds, by dotted name: `per_class.cat`. Any JSON value but an object."""
+"""The file's values by dotted name, such as `per_class.cat`: any JSON value but an object."""
 
 
 def read_numbers(path: Path) -> Numbers:
-    """What the file holds. Raises Unusable with what it is instead of an object of numbers."""
+    """Read the file. Raises Unusable if it is not an object of numbers."""
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
@@ -33,7 +35,9 @@ def read_numbers(path: Path) -> Numbers:
         what = "is a folder" if path.is_dir() else f"cannot be read: {error.strerror or error}"
         raise Unusable(f"the file {what}") from error
     if len(content) > MOST_BYTES:
-        raise Unusable(f"the file has more than {MOST_BYTES >> 20} MiB; it is to hold numbers")
+        raise Unusable(
+            f"the file has more than {MOST_BYTES >> 20} MiB; it should hold only numbers"
+        )
     if not content.strip():
         raise Unusable("the file is empty", Verdict.INCONCLUSIVE)
     try:
@@ -46,8 +50,8 @@ def read_numbers(path: Path) -> Numbers:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise Unusable(f"the file is not JSON: {error.msg} ({where})") from None
-    except ValueError:  # a whole number of more digits than Python reads
-        raise Unusable("the file holds a number of too many digits") from None
+    except ValueError:  # a whole number with more digits than Python reads
+        raise Unusable("the file holds a number with too many digits") from None
     if flat is None:
         raise Unusable(f"the file holds {_kind(found)}, expected an object of numbers by name")
     return flat
@@ -62,7 +66,7 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _leaves(found: dict[str, Any], path: tuple[str, ...]) -> list[tuple[str, object]]:
-    """Every value by its dotted name. Raises Unusable where one name is that of two."""
+    """Every value with its dotted name. Raises Unusable if two values have the same name."""
     leaves: list[tuple[str, object]] = []
     for name, value in found.items():
         inner = (*path, name)
@@ -72,14 +76,14 @@ def _leaves(found: dict[str, Any], path: tuple[str, ...]) -> list[tuple[str, obj
     if not path and len(dict(leaves)) < len(leaves):
         counts = Counter(name for name, _ in leaves)
         twice = counts.most_common(1)[0][0]
-        raise Unusable(f"`{clip(twice)}` is the name of two values of the file")
+        raise Unusable(f"two values in the file have the name `{clip(twice)}`")
     return leaves
 
 
 def number_of(numbers: Numbers, metric: str) -> float:
     """The number that a check names. Raises UndefinedMetric.
 
-    ERROR if there is no such number, INCONCLUSIVE if the step found no value for it.
+    ERROR if there is no such number, INCONCLUSIVE if the step wrote no value for it.
     """
     name = metric.removeprefix(OWN)
     if name not in numbers:
@@ -107,15 +111,15 @@ def _why_absent(numbers: Numbers, name: str) -> str:
         return f"the file has no `{name}`; did you mean `{OWN}{clip(near[0])}`?"
     if any(each.startswith(f"{name}.") for each in numbers):
         inner = next(each for each in numbers if each.startswith(f"{name}."))
-        return f"`{name}` is an object; name what is in it, such as `{OWN}{clip(inner)}`"
+        return f"`{name}` is an object; name a value in it, such as `{OWN}{clip(inner)}`"
     there = [clip(each) for each in list(numbers)[:_LISTED]]
     more = f" and {len(numbers) - _LISTED:,} more" if len(numbers) > _LISTED else ""
-    return f"the file has no `{name}`; there is {', '.join(there) or 'nothing'}{more}"
+    return f"the file has no `{name}`; it has {', '.join(there) or 'nothing'}{more}"
 
 
 def gain_of(better: str, candidate: float, baseline: float) -> Decimal:
-    """How much better the candidate's number is, negative if worse, exactly as the two are written:
-    0.39 is 0.01 less than 0.4, which floats would make a little more."""
+    """By how much the candidate's number is better, negative if worse. In exact decimals: 0.39 is
+    0.01 less than 0.4, and with floats a little more."""
     gain = Decimal(repr(candidate)) - Decimal(repr(baseline))
     return gain if better == "higher" else -gain
 

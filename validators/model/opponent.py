@@ -1,4 +1,4 @@
-"""Whom the candidate is compared with, and what is said if that is nobody."""
+"""What the candidate is compared with, and the outcome if there is nothing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 
 from validators.model.categories import Categories
-from validators.model.measure import Outcome
-from validators.model.request import NoBaseline, Request
+from validators.model.measure import EvaluatedRows
+from validators.model.request import ModelGateRequest, NoBaseline
 from validators.model.rows import Predictions, Unusable, load, why_unpaired
-from validators.model.tasks import Terms, listed, outcome, unscored
+from validators.model.tasks import ModelTask, evaluated_rows, listed, unscored
 from validators.verdict import Verdict
 
 SAME_MODEL: Final = (
@@ -20,22 +20,22 @@ SAME_MODEL: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Opponent:
-    """The baseline on the same rows, or what the paired checks say in its absence."""
+    """The baseline on the same rows, or the verdict of paired checks without one."""
 
-    outcome: Outcome | None = None
+    compared: EvaluatedRows | None = None
     verdict: Verdict = Verdict.SKIPPED
     reason: str = ""
     notes: tuple[str, ...] = ()
-    same_rows: Outcome | None = None
-    """What the baseline said on the same rows, also where nothing is compared with it."""
+    same_rows: EvaluatedRows | None = None
+    """The baseline on the same rows, also if it is not compared with."""
     slices: Mapping[str, Categories] = field(default_factory=dict)
-    """The slice columns that its table has, for the same rows."""
+    """The slice columns in its table, for the same rows."""
     apart: bool = False
-    """Whether the two tables are not the same rows, labels and slices; `reason` says why."""
+    """Whether the tables differ in their rows, labels or slices; `reason` says how."""
 
 
-def their_rows(request: Request, slices: Sequence[str]) -> Predictions | Opponent:
-    """The baseline's predictions, or what is said without them."""
+def their_rows(request: ModelGateRequest, slices: Sequence[str]) -> Predictions | Opponent:
+    """The baseline's predictions, or the opponent without them."""
     baseline, columns = request.baseline, request.gate.columns
     assert columns is not None, "there are predictions"
     if isinstance(baseline, NoBaseline):
@@ -45,7 +45,7 @@ def their_rows(request: Request, slices: Sequence[str]) -> Predictions | Opponen
             )
         reason = f"the baseline could not run on this data: {baseline.reason or 'no reason given'}"
         return Opponent(verdict=Verdict.INCONCLUSIVE, reason=reason.rstrip("."))
-    # What a model says is its own; everything else of a row is the same for both.
+    # Scores and predictions are each model's own; the other columns must be the same for both.
     shared = [name for name in slices if name not in (columns.score, columns.prediction)]
     try:
         return load(baseline.path, columns, shared, if_there=True)
@@ -59,11 +59,15 @@ def _unusable(problem: Unusable) -> Opponent:
 
 
 def pair(
-    request: Request, rows: Predictions, theirs: Predictions, candidate: Outcome, terms: Terms
+    request: ModelGateRequest,
+    rows: Predictions,
+    theirs: Predictions,
+    candidate: EvaluatedRows,
+    model_task: ModelTask,
 ) -> Opponent:
-    """Hold the baseline's predictions against the candidate's."""
+    """Pair the baseline's predictions with the candidate's."""
     try:
-        opposed = outcome(theirs, terms, request.gate.threshold, of_baseline=True)
+        opposed = evaluated_rows(theirs, model_task, request.gate.threshold, of_baseline=True)
     except Unusable as problem:
         return _unusable(problem)
     unpaired = why_unpaired(rows, theirs)
@@ -74,17 +78,20 @@ def pair(
     unknown = unscored(theirs)
     if not unknown:
         return found
-    note = f"The baseline has no scores of {listed(unknown)}: it gave them a score of 0."
+    note = f"The baseline has no scores for {listed(unknown)}; they count as 0."
     return replace(found, notes=(*found.notes, note))
 
 
 def _paired(
-    request: Request, candidate: Outcome, opposed: Outcome, slices: Mapping[str, Categories]
+    request: ModelGateRequest,
+    candidate: EvaluatedRows,
+    opposed: EvaluatedRows,
+    slices: Mapping[str, Categories],
 ) -> Opponent:
-    """The opponent on the same rows, and what is remarkable about the two."""
+    """The opponent on the same rows, with notes on anything suspicious."""
     different = _different(candidate, opposed)
     if not request.same_model:
-        same = "Candidate and baseline predict the same on every row; is it the model you mean?"
+        same = "Candidate and baseline predict the same on every row; is this the right model?"
         notes = () if different else (same,)
         return Opponent(opposed, notes=notes, same_rows=opposed, slices=slices)
     unsteady = (
@@ -95,7 +102,7 @@ def _paired(
     return Opponent(reason=SAME_MODEL, notes=notes, same_rows=opposed, slices=slices)
 
 
-def _different(one: Outcome, other: Outcome) -> int:
+def _different(one: EvaluatedRows, other: EvaluatedRows) -> int:
     pairs = ((one.score, other.score), (one.said, other.said))
     differs = [a != b for a, b in pairs if a is not None and b is not None]
     return int(np.any(differs, axis=0).sum()) if differs else 0

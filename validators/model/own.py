@@ -1,39 +1,39 @@
-"""What a gate says of the numbers of a team's own: against limits, and against the baseline's."""
+"""Judging the team's own numbers: against limits, and against the baseline's."""
 
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final, NamedTuple
 
+from specs.figures import clip, signed, significant
 from specs.gates import AbsoluteCheck, PairedCheck
 from specs.metrics import OWN, is_own
-from validators.figures import clip, signed, significant
 from validators.model.checks import SpecCheck, by_severity, limit_of, name_of, unanswered
 from validators.model.measure import UndefinedMetric
 from validators.model.numbers import Numbers, gain_of, number_of, read_numbers
 from validators.model.opponent import SAME_MODEL
-from validators.model.request import BaselineNumbers, NoBaseline, NoCandidate, Request
+from validators.model.request import BaselineNumbers, ModelGateRequest, NoBaseline, NoCandidate
 from validators.model.rows import Unusable
-from validators.report import Check, Location, Measured, Report
+from validators.report import Check, Location, MetricComparison, Report
 from validators.verdict import Verdict
 
 NAME: Final = "metrics"
 _UNASKED: Final = 20
-"""Numbers that a report shows although no check names them."""
+"""How many numbers a report shows that no check names."""
 
 
 class _Rival(NamedTuple):
-    """The baseline's numbers, or what a comparison says in their absence."""
+    """The baseline's numbers, or the verdict of comparisons without them."""
 
     numbers: Numbers | None = None
     verdict: Verdict = Verdict.SKIPPED
     reason: str = ""
     next_step: str | None = None
     compared: bool = True
-    """Whether the candidate is held against them; not if it is the same model."""
+    """Whether the candidate is compared with them; not if it is the same model."""
 
 
-def judge_numbers(request: Request) -> Report:
-    """Put the checks of a team's own numbers to the files that the request names."""
+def judge_numbers(request: ModelGateRequest) -> Report:
+    """Evaluate the checks on the team's own numbers in the files that the request names."""
     given = request.numbers
     if given is None or isinstance(given, NoCandidate):
         return _unmeasured(request, _not_there(request, given))
@@ -44,7 +44,7 @@ def judge_numbers(request: Request) -> Report:
             name=NAME,
             verdict=problem.verdict,
             message=f"The candidate's numbers cannot be judged: {problem}.",
-            next_step=_mend(request),
+            next_step=_fix(request),
         )
         return _unmeasured(request, check)
     rival = _rival(request)
@@ -52,7 +52,7 @@ def judge_numbers(request: Request) -> Report:
     numbers = sum(
         isinstance(one, int | float) and not isinstance(one, bool) for one in ours.values()
     )
-    usable = f"{numbers:,} numbers of the team's own, as `{request.gate.metrics}` has them."
+    usable = f"{numbers:,} of the team's own numbers in `{request.gate.metrics}`."
     return Report(
         gate="model",
         subject=request.subject,
@@ -66,34 +66,34 @@ def judge_numbers(request: Request) -> Report:
     )
 
 
-def _placed(request: Request) -> list[tuple[SpecCheck, Location | None]]:
+def _placed(request: ModelGateRequest) -> list[tuple[SpecCheck, Location | None]]:
     where = [*request.where, *[None] * len(request.gate.checks)]
     both = zip(request.gate.checks, where, strict=False)
     return [(check, place) for check, place in both if is_own(check.metric)]
 
 
-def _mend(request: Request) -> str:
+def _fix(request: ModelGateRequest) -> str:
     return (
-        f"Let the step that writes {request.gate.metrics} write one JSON object of numbers, or "
-        f"mend what gates.model in {request.file} says of them."
+        f"Make the step that writes {request.gate.metrics} write one JSON object of numbers, or "
+        f"fix what gates.model in {request.file} says about them."
     )
 
 
-def _not_there(request: Request, none: NoCandidate | None) -> Check:
+def _not_there(request: ModelGateRequest, none: NoCandidate | None) -> Check:
     failed = none is not None and none.kind == "could_not_run"
     reason = none.reason.rstrip(".") if none else "no step of the candidate writes them"
-    fit = "Make the candidate fit for that evaluation; what it printed says why it is not yet."
+    fit = "Make the candidate work with that evaluation; its output says why it does not."
     return Check(
         name=NAME,
         verdict=Verdict.INCONCLUSIVE if failed else Verdict.ERROR,
         message=f"There are no numbers to judge: {reason}.",
-        next_step=(none.next_step if none else "") or (fit if failed else _mend(request)),
+        next_step=(none.next_step if none else "") or (fit if failed else _fix(request)),
     )
 
 
-def _unmeasured(request: Request, why: Check) -> Report:
-    """A report in which every check of these numbers is named and none has an answer."""
-    reason = "was not measured, the candidate's numbers cannot be used"
+def _unmeasured(request: ModelGateRequest, why: Check) -> Report:
+    """A report with every check on these numbers, none of them evaluated."""
+    reason = "was not measured: the candidate's numbers cannot be used"
     skipped = [
         unanswered(check, Verdict.SKIPPED, reason, None, where) for check, where in _placed(request)
     ]
@@ -106,8 +106,8 @@ def _unmeasured(request: Request, why: Check) -> Report:
     )
 
 
-def _rival(request: Request) -> _Rival:
-    """Whom the numbers are compared with."""
+def _rival(request: ModelGateRequest) -> _Rival:
+    """The numbers to compare with."""
     theirs = request.baseline_numbers or request.baseline
     if isinstance(theirs, NoBaseline):
         if theirs.kind == "first_model":
@@ -119,8 +119,8 @@ def _rival(request: Request) -> _Rival:
             verdict=Verdict.INCONCLUSIVE,
             reason=f"the baseline has no numbers of its own: {reason}",
             next_step=(
-                "Until a model whose commit writes them is in production, let a limit of its own "
-                "decide (at_least or at_most), and say `severity: warn` of the comparison in "
+                "Until a model whose commit writes them is in production, use an absolute limit "
+                "(at_least or at_most), and set `severity: warn` on the comparison in "
                 f"{request.file}."
             ),
         )
@@ -136,19 +136,23 @@ def _rival(request: Request) -> _Rival:
     return _Rival(numbers)
 
 
-def _held_against(request: Request, rival: _Rival) -> str:
+def _held_against(request: ModelGateRequest, rival: _Rival) -> str:
     theirs = request.baseline_numbers
     return theirs.subject if rival.numbers and isinstance(theirs, BaselineNumbers) else ""
 
 
 def _answer(
-    request: Request, check: SpecCheck, where: Location | None, ours: Numbers, rival: _Rival
+    request: ModelGateRequest,
+    check: SpecCheck,
+    where: Location | None,
+    ours: Numbers,
+    rival: _Rival,
 ) -> Check:
     try:
         value = number_of(ours, check.metric)
     except UndefinedMetric as undefined:
         message = f"has no value: {undefined.args[0]}".removesuffix("?")
-        return unanswered(check, undefined.verdict, message, None, where, next_step=_mend(request))
+        return unanswered(check, undefined.verdict, message, None, where, next_step=_fix(request))
     if isinstance(check, AbsoluteCheck):
         return _limited(check, value, where, request.file)
     if rival.numbers is None or not rival.compared:
@@ -158,7 +162,7 @@ def _answer(
     try:
         reference = number_of(rival.numbers, check.metric)
     except UndefinedMetric as undefined:
-        # The baseline's step may have written other numbers; that is not the candidate's fault.
+        # The baseline's step may write other numbers, which is not an error of the candidate.
         message = f"cannot be compared with the baseline's: {undefined}".removesuffix("?")
         found = unanswered(check, Verdict.INCONCLUSIVE, message, None, where)
         return found.model_copy(update={"observed": value})
@@ -178,7 +182,7 @@ def _limited(check: AbsoluteCheck, value: float, where: Location | None, file: s
         limit=limit_of(check),
         blocks=blocks,
         next_step=(
-            f"Improve the model, or change the limit in {file} in a commit of its own."
+            f"Improve the model, or change the limit in {file} in a separate commit."
             if low or high
             else None
         ),
@@ -189,10 +193,10 @@ def _limited(check: AbsoluteCheck, value: float, where: Location | None, file: s
 def _compared(
     check: PairedCheck, ours: float, theirs: float, where: Location | None, file: str
 ) -> Check:
-    """By the values alone: nothing tells how far other data would move them."""
+    """By the values alone: there is no interval."""
     blocks, margin = check.severity == "block", check.not_worse_than_baseline_by
     if check.better is None:
-        message = f"cannot be compared: nothing in {file} says which way it is better"
+        message = f"cannot be compared: nothing in {file} says whether higher or lower is better"
         return unanswered(check, Verdict.ERROR, message, None, where)
     gain = gain_of(check.better, ours, theirs)
     worse = -gain > Decimal(repr(margin))
@@ -214,8 +218,8 @@ def _compared(
         limit=limit_of(check),
         blocks=blocks,
         next_step=(
-            f"Find the change that cost it; if the loss is wanted, widen the margin in {file} in a "
-            "commit of its own."
+            f"Find the change that caused the loss; if it is intended, widen the margin in {file} "
+            "in a separate commit."
             if worse
             else None
         ),
@@ -223,23 +227,25 @@ def _compared(
     )
 
 
-def _notes(request: Request, ours: Numbers, rival: _Rival) -> Iterator[str]:
+def _notes(request: ModelGateRequest, ours: Numbers, rival: _Rival) -> Iterator[str]:
     yield (
-        f"{OWN}NAME: numbers of the team's own, as the step that makes {request.gate.metrics} "
-        "wrote them. How they are measured is the step's affair, and they have no interval: a "
-        "comparison goes by the values alone."
+        f"{OWN}NAME: the team's own numbers, as written by the step that makes "
+        f"{request.gate.metrics}. How they were measured is unknown, so they have no interval: "
+        "comparisons go by the values alone."
     )
     if rival.numbers is not None and not rival.compared and dict(ours) != dict(rival.numbers):
         yield (
-            "The same model was given other numbers: its evaluation is not deterministic, or is "
-            "not the baseline's."
+            "The same model got different numbers: its evaluation is not deterministic, or is not "
+            "the baseline's."
         )
     elif rival.numbers is None and any(isinstance(c, PairedCheck) for c, _ in _placed(request)):
         yield f"{OWN}NAME: nothing was compared: {rival.reason}."
 
 
-def _metrics(request: Request, ours: Numbers, theirs: Numbers | None) -> Iterator[Measured]:
-    """Those that checks name, then some of the others."""
+def _metrics(
+    request: ModelGateRequest, ours: Numbers, theirs: Numbers | None
+) -> Iterator[MetricComparison]:
+    """The numbers that checks name, then some of the others."""
     asked: dict[str, list[SpecCheck]] = {}
     for check, _ in _placed(request):
         asked.setdefault(check.metric, []).append(check)
@@ -254,7 +260,7 @@ def _metrics(request: Request, ours: Numbers, theirs: Numbers | None) -> Iterato
 
 def _measured(
     metric: str, ours: Numbers, theirs: Numbers | None, checks: list[SpecCheck] | tuple[()]
-) -> Measured:
+) -> MetricComparison:
     values: list[float | None] = []
     reasons = []
     for who, numbers in (("candidate", ours), ("baseline", theirs)):
@@ -265,7 +271,7 @@ def _measured(
             reasons.append(f"{who}: {undefined}")
     mine, other = values
     apart = None if mine is None or other is None else gain_of("higher", mine, other)
-    return Measured(
+    return MetricComparison(
         metric=clip(metric),
         candidate=mine,
         baseline=other,
@@ -278,7 +284,7 @@ def _measured(
 
 
 def _direction(checks: list[SpecCheck] | tuple[()]) -> bool | None:
-    """Whether more is better, as far as the checks tell."""
+    """Whether higher is better, if the checks tell."""
     said = {check.better for check in checks if isinstance(check, PairedCheck) and check.better}
     if said:
         return said == {"higher"} if len(said) == 1 else None

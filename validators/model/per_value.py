@@ -1,23 +1,23 @@
-"""A check with `slice`: what it says of each value of the column."""
+"""A check with `slice`: its answer for each value of the column."""
 
+from specs.figures import significant
 from specs.gates import PairedCheck
-from validators.figures import significant
 from validators.model.checks import SpecCheck, answer, by_severity, limit_of, name_of, unanswered
-from validators.model.request import Request
-from validators.model.slices import LISTED, SliceColumn, Small
+from validators.model.request import ModelGateRequest
+from validators.model.slices import LISTED, SliceColumn, SmallSlice
 from validators.model.study import Measurement, Study
 from validators.report import Check, Location
 from validators.verdict import Verdict, worst
 
 
 def per_value(
-    request: Request,
+    request: ModelGateRequest,
     check: SpecCheck,
     where: Location | None,
     column: SliceColumn,
     measured: Study,
 ) -> list[Check]:
-    """One check for each value that needs a look, and one for all the others together."""
+    """One check for each value that needs attention, and one for all others together."""
     if column.refused:
         return [unanswered(check, Verdict.ERROR, column.refused, column.column, where)]
     if not column.judged:
@@ -52,13 +52,13 @@ def per_value(
 
 
 def _small(
-    request: Request,
+    request: ModelGateRequest,
     check: SpecCheck,
     where: Location | None,
     column: SliceColumn,
     measured: Study,
 ) -> list[Check]:
-    """What the check says of the values with too few rows: nobody knows, whatever the model did."""
+    """The check on the values with too few rows: inconclusive, whatever the model did."""
     weight = request.gate.small_slices
     if weight == "ignore":
         return []
@@ -74,15 +74,15 @@ def _small(
         "blocks": blocks,
         "where": where,
         "next_step": (
-            f"Evaluate on more rows of it, or say in {request.file} by small_slices what such a "
-            "value does."
+            "Evaluate on more rows of this value, or decide with small_slices in "
+            f"{request.file} how such values count."
         ),
     }
     return [one.model_copy(update=settled) for one in some]
 
 
-def _inconclusive(check: SpecCheck, small: Small, measured: Study) -> Check:
-    """With what was measured all the same, for who decides what to make of it."""
+def _inconclusive(check: SpecCheck, small: SmallSlice, measured: Study) -> Check:
+    """An inconclusive check with the measured values, to help people decide."""
     subject = small.subset.name
     found = measured[subject, check.metric]
     message = f"{check.metric} is inconclusive here: {small.why}"

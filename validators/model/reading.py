@@ -1,11 +1,11 @@
-"""Predictions as their file holds them, by the rules of the data gate: text stays text, and nothing
-but an empty field is null."""
+"""Reading the columns of predictions by the rules of the data gate: text stays text, and only an
+empty field is null."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from validators.data.files import Column, Part, read_file
-from validators.data.kinds import Form
+from validators.data.files import ColumnValues, ObjectContents, read_file
+from validators.data.kinds import FileFormat
 from validators.data.texts import read_as, type_of
 
 if TYPE_CHECKING:
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
 _NULLS: Final = ("",)
 _MISSING: Final = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null")
-"""Texts that are no value where all others of their column are numbers."""
+"""Text that means a missing value if all other values of its column are numbers."""
 
 
-def read(path: Path, start: bytes, wanted: frozenset[str]) -> Part:
-    """Those of the wanted columns that a file has, which begins like this. Raises `Unreadable`."""
+def read(path: Path, start: bytes, wanted: frozenset[str]) -> ObjectContents:
+    """The wanted columns that a file has; `start` is how it begins. Raises `Unreadable`."""
     return read_file(path, _form_of(start), wanted, _NULLS)
 
 
-def _form_of(start: bytes) -> Form:
-    """An artifact has no ending that says what it is; its content does."""
+def _form_of(start: bytes) -> FileFormat:
+    """The format, from the content: artifacts have no suffix."""
     if start.startswith(b"PAR1"):
-        return Form("parquet")
+        return FileFormat("parquet")
     begins = start.removeprefix(b"\xef\xbb\xbf").lstrip()
-    return Form("json" if begins.startswith((b"{", b"[")) else "csv")
+    return FileFormat("json" if begins.startswith((b"{", b"[")) else "csv")
 
 
-def key_of(column: Column) -> "pa.ChunkedArray":
-    """Texts that are all whole numbers or all days as such, since other kinds of files have types
-    for these; else as they are: 1.10 is not 1.1, and 02134 keeps its zero."""
+def key_of(column: ColumnValues) -> "pa.ChunkedArray":
+    """Text as whole numbers or dates if all values are, as other formats have types for these;
+    otherwise unchanged: 1.10 is not 1.1, and 02134 keeps its zero."""
     import pyarrow as pa
 
     if column.source == "typed":
@@ -42,8 +42,8 @@ def key_of(column: Column) -> "pa.ChunkedArray":
     return column.values
 
 
-def values_of(column: Column) -> "pa.ChunkedArray":
-    """A label or prediction: texts of numbers or truths as these, else as they are."""
+def values_of(column: ColumnValues) -> "pa.ChunkedArray":
+    """A label or prediction: text as numbers or booleans if all values are; otherwise unchanged."""
     import pyarrow as pa
 
     if column.source != "text":
@@ -56,8 +56,8 @@ def values_of(column: Column) -> "pa.ChunkedArray":
     return values
 
 
-def numbers_of(column: Column) -> "pa.ChunkedArray":
-    """A score: texts as floats, if they are; NaN and infinity are numbers here."""
+def numbers_of(column: ColumnValues) -> "pa.ChunkedArray":
+    """A score: text as floats if all values are, including NaN and infinity."""
     import pyarrow as pa
 
     if column.source != "text":
@@ -68,7 +68,7 @@ def numbers_of(column: Column) -> "pa.ChunkedArray":
 
 
 def _without_missing(values: "pa.ChunkedArray") -> "pa.ChunkedArray":
-    """With null for the words for it, if these alone keep the column from being numbers."""
+    """With null for words that mean it, if only these keep the column from being numbers."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -1,4 +1,4 @@
-"""What the model gate is asked: two tables of predictions, or numbers, and what has to hold."""
+"""The model gate's request: two tables of predictions, or numbers, and the checks on them."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from specs.gates import AbsoluteCheck, ModelGate
-from validators.report import Location, Value
+from validators.report import GateValue, Location
 
 
-class BaselinePredictions(Value):
-    """The baseline ran on the candidate's data, and this is what it said."""
+class BaselinePredictions(GateValue):
+    """The baseline's predictions on the candidate's data."""
 
     kind: Literal["predictions"] = "predictions"
     path: Path
@@ -18,8 +18,8 @@ class BaselinePredictions(Value):
     """The model version in production."""
 
 
-class BaselineNumbers(Value):
-    """The baseline's own evaluation wrote numbers about it, on the candidate's data."""
+class BaselineNumbers(GateValue):
+    """The numbers that the baseline's own evaluation wrote, on the candidate's data."""
 
     kind: Literal["numbers"] = "numbers"
     path: Path
@@ -27,60 +27,60 @@ class BaselineNumbers(Value):
     """The model version in production."""
 
 
-class NoBaseline(Value):
-    """There are no predictions of a baseline, and why."""
+class NoBaseline(GateValue):
+    """Why there are no predictions of a baseline."""
 
     kind: Literal["first_model", "could_not_run"]
     reason: str = ""
-    """What its evaluation said, or why nothing was compared, in a sentence without a full stop."""
+    """The output of its evaluation, or why nothing was compared; without a full stop."""
 
 
-class NoCandidate(Value):
-    """There are no predictions of the candidate, and why. The gate then does not pass."""
+class NoCandidate(GateValue):
+    """Why there are no predictions of the candidate. The gate then does not pass."""
 
     kind: Literal["missing", "could_not_run"]
-    """`missing`: the candidate makes none, which is an ERROR; `could_not_run`: what should have
-    made them failed on it, which leaves the question open (INCONCLUSIVE)."""
+    """`missing`: the candidate makes none (ERROR); `could_not_run`: the evaluation failed on it
+    (INCONCLUSIVE)."""
     reason: str
-    """In a clause without a full stop: `the pull request has no step evaluate`."""
+    """A clause without a full stop: `the pull request has no step evaluate`."""
     next_step: str = ""
-    """The mend, as a sentence; empty for the usual one."""
+    """The fix, as a sentence; empty for the usual one."""
 
 
-class Request(Value):
-    """One question to the gate. The report is a function of it and of the files it names."""
+class ModelGateRequest(GateValue):
+    """The report is a function of this and of the files that it names."""
 
     subject: str
-    """The model version that is judged."""
+    """The model version to judge."""
     candidate: Path | NoCandidate | None = None
-    """The predictions; None where the gate names none."""
+    """The predictions; None if the gate names none."""
     numbers: Path | NoCandidate | None = None
-    """The numbers of the team's own; None where the gate names none."""
+    """The team's own numbers; None if the gate names none."""
     exam: str = ""
-    """Whose evaluation made the predictions, where that is not the candidate's own: `the
-    evaluation of main (3fa9c1d), on its data`."""
+    """Whose evaluation made the predictions, if not the candidate's own: `the evaluation of main
+    (3fa9c1d), on its data`."""
     baseline: Annotated[BaselinePredictions | NoBaseline, Field(discriminator="kind")]
-    """Of predictions; where the gate names none, why there is nobody to compare with."""
+    """For predictions; if the gate names none, why there is nothing to compare with."""
     baseline_numbers: Annotated[
         BaselineNumbers | NoBaseline | None, Field(discriminator="kind")
     ] = None
-    """The same of numbers; None where there is as little as of predictions."""
+    """The same for numbers; None: as for predictions."""
     same_model: bool = False
     """Whether candidate and baseline have the same digest."""
     gate: ModelGate
     file: str = "ml-pipeline.yaml"
-    """The spec, for annotations and for advice."""
+    """The spec, for annotations and advice."""
     where: tuple[Location, ...] = ()
-    """Where each of `gate.checks` was written, in their order; empty if unknown."""
+    """Where each of `gate.checks` is written, in the same order; empty if unknown."""
     seed: Annotated[int, Field(ge=0)] = 0
     resamples: Annotated[int, Field(ge=200, le=20_000)] = 1000
-    """At least so many; a confidence above 0.95 takes more, so that its tails are populated."""
+    """The minimum; confidences above 0.95 take more, so that the tails are populated."""
     provenance: dict[str, str] = Field(default={})
-    """Digests and versions that the verdict holds for, by name."""
+    """The digests and versions that the verdict is valid for, by name."""
 
     @property
     def enforces(self) -> bool:
-        """Whether a check can stop this candidate: a comparison needs a true baseline."""
+        """Whether a check can stop this candidate: comparisons need another model as baseline."""
         no_rival = isinstance(self.baseline, NoBaseline) and self.baseline.kind == "first_model"
         return any(
             check.severity == "block"

@@ -3,8 +3,8 @@
 A replicate gives every row a weight drawn from Poisson(1), the same for both models, so that what
 is hard for both cancels out of their difference (Efron and Tibshirani, An Introduction to the
 Bootstrap, 1993; the Poisson form: Hanley and MacGibbon, Creating non-parametric bootstrap samples
-using Poisson frequencies, 2006). Nothing is sorted again: the order of the scores is found
-once, and each replicate is a cumulative sum along it.
+using Poisson frequencies, 2006). Scores are sorted once, and each replicate is a cumulative sum in
+that order.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ _CELLS_PER_BLOCK = 1_000_000
 
 @dataclass(frozen=True)
 class Weights:
-    """How often each row (second axis) stands in each replicate (first axis)."""
+    """How often each row (second axis) occurs in each replicate (first axis)."""
 
     counts: Counts
 
@@ -41,19 +41,19 @@ class Weights:
 
 
 Replicate = Callable[[Weights], Floats]
-"""One value for each replicate; NaN where the replicate leaves the metric undefined."""
+"""One value per replicate; NaN where the metric is undefined on the replicate."""
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """Replicates that are wanted of some rows."""
+class ResamplingJob:
+    """Statistics to resample on some rows."""
 
     rows: NDArray[np.intp] | None
     """Indices of the rows; None for all."""
     statistics: tuple[Replicate, ...]
 
 
-def resample(jobs: list[Job], n: int, resamples: int, seed: int) -> list[Floats]:
+def resample(jobs: list[ResamplingJob], n: int, resamples: int, seed: int) -> list[Floats]:
     """One array (replicates, statistics) for each job; all jobs see the same weights."""
     results = [np.empty((resamples, len(job.statistics))) for job in jobs]
     start = 0
@@ -69,10 +69,10 @@ def resample(jobs: list[Job], n: int, resamples: int, seed: int) -> list[Floats]
 
 
 def poisson_weights(n: int, resamples: int, seed: int) -> Iterator[Weights]:
-    """Weights from Poisson(1), in blocks that stay within some megabytes.
+    """Weights from Poisson(1), in blocks of a few megabytes.
 
-    They are drawn by inverting the distribution on 16 bits of randomness: mean 1 and variance 1 to
-    four digits, at a quarter of the cost of a general sampler.
+    Drawn by inverting the distribution on 16 random bits: mean 1 and variance 1 to four digits, at
+    a quarter of the cost of a general sampler.
     """
     cumulated = np.cumsum([exp(-1) / factorial(k) for k in range(12)])
     table = np.searchsorted(cumulated, (np.arange(65_536) + 0.5) / 65_536).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Reading predictions and pairing them by key. What does not fit is counted and named."""
+"""Reading predictions and pairing them by key. Rows that do not fit are counted and reported."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specs.gates import Columns
-from validators.data.files import Part, Unreadable
+from validators.data.files import ObjectContents, Unreadable
 from validators.model.categories import Categories, categories, differing
 from validators.model.classes import EXACT, Values, alike, as_numbers, kind_of
 from validators.model.reading import key_of, numbers_of, read, values_of
@@ -20,31 +20,31 @@ if TYPE_CHECKING:
 
 
 FEWEST_CLASSES: Final = 2
-"""That have scores each: one score alone is of two classes."""
+"""How many score columns several classes need; a single score is for two classes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """One row per example, in the order of the key: the order of the file carries no meaning."""
+    """One row per example, sorted by key: the order of the file has no meaning."""
 
     keys: "pa.ChunkedArray"
     label: NDArray[Any]
-    """Float64 for numbers and booleans, also those written as text, else text."""
+    """Float64 for numbers and booleans, also if written as text; otherwise text."""
     score: NDArray[np.float64] | None
     prediction: NDArray[Any] | None
     slices: dict[str, "Categories"]
     types: str = ""
-    """Of label and prediction where they differ: the end of a sentence."""
+    """The types of label and prediction if they differ, to end a sentence."""
     scored: Values | None = None
-    """The classes that have scores, as the columns' names say them."""
+    """The classes with scores, from the names of the columns."""
     scores: NDArray[np.float64] | None = None
-    """A column for each of these."""
+    """One column for each of these."""
 
     def __len__(self) -> int:
         return len(self.label)
 
     def take(self, mask: NDArray[np.bool_]) -> "Predictions":
-        """Some of the rows, in their order."""
+        """Some of the rows, in the same order."""
         return Predictions(
             keys=self.keys.filter(mask),
             label=self.label[mask],
@@ -60,7 +60,7 @@ class Predictions:
 
 
 class Unusable(Exception):  # noqa: N818 - it names what the predictions are
-    """Predictions that cannot be judged, and the verdict that follows."""
+    """Predictions that cannot be judged, and the resulting verdict."""
 
     def __init__(self, message: str, verdict: Verdict = Verdict.ERROR) -> None:
         super().__init__(message)
@@ -70,12 +70,12 @@ class Unusable(Exception):  # noqa: N818 - it names what the predictions are
 def load(
     path: Path, columns: Columns, slices: Sequence[str] = (), *, if_there: bool = False
 ) -> Predictions:
-    """Read the named columns of a Parquet, CSV or JSON file, told apart by its content.
+    """Read the named columns of a Parquet, CSV or JSON file, recognised by its content.
 
-    With `if_there`, a slice that the file does not have is left out.
+    With `if_there`, slices that the file lacks are left out.
 
-    Raises Unusable with everything that is wrong: unreadable, a column absent, no rows, duplicate
-    or empty keys, empty labels, scores that are not finite numbers.
+    Raises Unusable with every problem: unreadable file, missing column, no rows, duplicate or empty
+    keys, empty labels, scores that are not finite numbers.
     """
     import pyarrow.compute as pc
 
@@ -107,9 +107,9 @@ def load(
     )
 
 
-def _settled(part: Part, columns: Columns, by_class: Mapping[str, str]) -> "pa.Table":
-    """The columns but for the slices, each as what it is for; one that is two things is a label or
-    prediction first."""
+def _settled(part: ObjectContents, columns: Columns, by_class: Mapping[str, str]) -> "pa.Table":
+    """The columns other than slices, each read for its role. If it has two, label and prediction
+    come first."""
     import pyarrow as pa
 
     found = {columns.key: _plain_keys(key_of(part.columns[columns.key]))}
@@ -124,8 +124,8 @@ def _settled(part: Part, columns: Columns, by_class: Mapping[str, str]) -> "pa.T
 
 
 def in_one_type(*tables: Predictions) -> tuple[Predictions, ...]:
-    """The tables with labels, predictions and classes with scores such that the same value is equal
-    in all of them."""
+    """The tables with labels, predictions and score classes in one type, so that equal values
+    compare equal across them."""
     named = ("label", "prediction", "scored")
     there = [
         (table, name)
@@ -141,24 +141,24 @@ def in_one_type(*tables: Predictions) -> tuple[Predictions, ...]:
 
 
 def _types(label: Values, said: Values) -> str:
-    """How the types differ, if they do. Raises Unusable where no value is in both."""
+    """How the types differ, if they do. Raises Unusable if label and prediction share no value."""
     ours, theirs = kind_of(label), kind_of(said)
     if ours == theirs:
         return ""
     names, of = alike(label, said)
     if not np.isin(names, of).any():
         raise Unusable(
-            f"the label is {ours} and the prediction is {theirs}, and no value is in both: let the "
-            "step that writes them say what is meant in one way"
+            f"the label is {ours} and the prediction is {theirs}, and no value is in both: make "
+            "the step that writes them use the same values"
         )
     return f"; the label is {ours}, the prediction is {theirs}"
 
 
 def why_unpaired(candidate: Predictions, baseline: Predictions) -> Unusable | None:
-    """Why the two tables are not the same rows with the same labels and slices; None if they are.
+    """Why the two tables do not have the same rows, labels and slices; None if they do.
 
-    Rows that only one side has are never dropped: a comparison on the rest could hide exactly
-    those that a model fails on.
+    Rows that only one table has are never dropped: the others could hide exactly the rows that a
+    model fails on.
     """
     import pyarrow.compute as pc
 
@@ -182,8 +182,8 @@ def why_unpaired(candidate: Predictions, baseline: Predictions) -> Unusable | No
     apart = _disagreements(shared, baseline) if not absent else []
     if apart:
         parts.append(f"candidate and baseline disagree {' and '.join(apart)}")
-    # Rows that the candidate leaves out, and what it says otherwise of the same rows, are its
-    # fault; rows that only the baseline leaves out leave the question open.
+    # Rows that the candidate leaves out or contradicts are its error; rows that only the baseline
+    # leaves out are inconclusive.
     at_fault = absent or apart
     verdict = Verdict.ERROR if at_fault else Verdict.INCONCLUSIVE
     return Unusable("; ".join(parts), verdict) if parts else None
@@ -194,7 +194,7 @@ def _plainly(keys: "pa.ChunkedArray") -> str:
 
 
 def _disagreements(candidate: Predictions, baseline: Predictions) -> list[str]:
-    """What the two say otherwise of the same rows, and of how many."""
+    """What the two tables disagree about, and on how many rows."""
     ours, theirs = alike(candidate.label, baseline.label)
     counts = {"the label": int((ours != theirs).sum())}
     for name in candidate.slices.keys() & baseline.slices.keys():
@@ -204,8 +204,8 @@ def _disagreements(candidate: Predictions, baseline: Predictions) -> list[str]:
 
 def _read(
     path: Path, columns: Columns, slices: Sequence[str], if_there: bool
-) -> tuple[Part, dict[str, str]]:
-    """What the file holds of the named columns, and the columns with scores by their classes."""
+) -> tuple[ObjectContents, dict[str, str]]:
+    """The named columns of the file, and its score columns by class."""
     named = (columns.key, columns.label, columns.score, columns.prediction)
     needed = list(dict.fromkeys(name for name in named if name))
     try:
@@ -215,7 +215,7 @@ def _read(
             raise Unusable("the file is empty", Verdict.INCONCLUSIVE)
         part = read(path, start, frozenset((*needed, *slices)))
         by_class = _by_class(columns, part.header)
-        if by_class:  # which columns these are, only the file says
+        if by_class:  # only now are these columns known
             wanted = frozenset((*needed, *slices, *by_class.values()))
             part = read(path, start, wanted)
     except OSError as error:
@@ -227,15 +227,15 @@ def _read(
         _require(needed if if_there else [*needed, *slices], part.header)
         if columns.scores is not None and len(by_class) < FEWEST_CLASSES:
             raise Unusable(
-                f"scores of several classes are in several columns, and {len(by_class)} "
-                f"{'is' if len(by_class) == 1 else 'are'} named {columns.scores}; there are "
+                f"several classes need a score column each, and {len(by_class)} "
+                f"{'is' if len(by_class) == 1 else 'are'} named {columns.scores}; the columns are "
                 f"{', '.join(sorted(part.header)[:20])}"
             )
     return part, by_class
 
 
 def _by_class(columns: Columns, header: Sequence[str]) -> dict[str, str]:
-    """The columns with scores, by the class that each is of."""
+    """The score columns, by class."""
     if columns.scores is None:
         return {}
     if not isinstance(columns.scores, str):
@@ -256,12 +256,13 @@ def _require(wanted: Sequence[str], found: Sequence[str]) -> None:
     absent = [name for name in wanted if name not in found]
     if absent:
         raise Unusable(
-            f"no column {', '.join(absent)}; there are {', '.join(sorted(found)[:20]) or 'none'}"
+            f"no column {', '.join(absent)}; "
+            f"the columns are {', '.join(sorted(found)[:20]) or 'none'}"
         )
 
 
 def _plain_keys(keys: "pa.ChunkedArray") -> "pa.ChunkedArray":
-    """One type for all integers and one for all texts, so that writers may differ."""
+    """All integers as one type and all text as one, so that writers may differ."""
     import pyarrow as pa
     import pyarrow.types as kinds
 
@@ -284,7 +285,7 @@ def _problems_of(table: "pa.Table", columns: Columns, by_class: Mapping[str, str
         problems.append(f"{_count(keys.null_count, 'row')} without a key ({columns.key})")
     doubles = len(keys) - keys.null_count - pc.count_distinct(keys, mode="only_valid").as_py()
     if doubles:
-        problems.append(f"{_count(doubles, 'row')} with a key ({columns.key}) that came before")
+        problems.append(f"{_count(doubles, 'row')} with a duplicate key ({columns.key})")
     scores = {columns.score, *by_class.values()}
     for name in (columns.label, columns.score, columns.prediction, *by_class.values()):
         if name is None:
@@ -301,14 +302,14 @@ def _problems_of(table: "pa.Table", columns: Columns, by_class: Mapping[str, str
 
 
 def _array(values: "pa.ChunkedArray") -> NDArray[Any]:
-    """Float64 for numbers and booleans, else text: also for whole numbers that a float64 may not
-    tell apart."""
+    """Float64 for numbers and booleans; text otherwise, and for whole numbers that a float64 cannot
+    represent."""
     numbers = None if _goes_beyond(values) else _floats(values)
     return _texts(values) if numbers is None else numbers
 
 
 def _floats(values: "pa.ChunkedArray") -> NDArray[np.float64] | None:
-    """Float64 for numbers and booleans, with NaN for null; None for all else."""
+    """Float64 for numbers and booleans, with NaN for null; None for other types."""
     import pyarrow as pa
     import pyarrow.types as kinds
 
@@ -322,7 +323,7 @@ def _floats(values: "pa.ChunkedArray") -> NDArray[np.float64] | None:
 
 
 def _goes_beyond(values: "pa.ChunkedArray") -> bool:
-    """Whether there are exact numbers of more digits than a float64 has."""
+    """Whether there are exact numbers with more digits than a float64 has."""
     import pyarrow.compute as pc
     import pyarrow.types as kinds
 
@@ -347,7 +348,7 @@ def _as_text(values: "pa.ChunkedArray") -> "pa.ChunkedArray":
 
 
 def _without_nan(values: "pa.ChunkedArray") -> "pa.ChunkedArray":
-    """NaN is how some writers say null."""
+    """With null for NaN, as some writers use NaN for null."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.types as kinds

@@ -10,7 +10,7 @@ from specs.metrics import METRICS
 from validators.model.categories import Categories, names_of
 from validators.model.checks import comparison, difference, difference_interval
 from validators.model.decide import holm, p_worse
-from validators.model.measure import Outcome, UndefinedMetric
+from validators.model.measure import EvaluatedRows, UndefinedMetric
 from validators.model.study import Measurement, Study, Subset, why_too_few
 from validators.report import Check
 from validators.verdict import Verdict
@@ -20,29 +20,29 @@ LISTED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Small:
+class SmallSlice:
     """A value with too few rows to be judged."""
 
     name: str
     subset: Subset
     rows: int
     why: str
-    """What it has and what it would need."""
+    """What it has and what it needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class SliceColumn:
-    """A column and the values of it that have enough rows."""
+    """A slice column, and which of its values have enough rows."""
 
     column: str
     judged: tuple[Subset, ...] = ()
-    small: tuple[Small, ...] = ()
-    """They are named and not judged."""
+    small: tuple[SmallSlice, ...] = ()
+    """Reported, but not judged."""
     refused: str | None = None
     """Why the column cannot be a slice."""
 
     def too_small(self, fewest: int) -> str:
-        """What was left out, as a sentence; empty if nothing was."""
+        """A note on the values that were not judged; empty if all were."""
         if not self.small:
             return ""
         count = len(self.small)
@@ -54,8 +54,8 @@ class SliceColumn:
         )
 
 
-def split(column: str, of: Categories, rows: Outcome, fewest: int) -> SliceColumn:
-    """The values of a column in their order, apart by whether they have enough rows."""
+def split(column: str, of: Categories, rows: EvaluatedRows, fewest: int) -> SliceColumn:
+    """Split the values of a column, in order, by whether they have enough rows."""
     if len(of.values) > MOST_VALUES:
         return SliceColumn(
             column,
@@ -64,11 +64,11 @@ def split(column: str, of: Categories, rows: Outcome, fewest: int) -> SliceColum
     counts = np.bincount(of.codes, minlength=len(of.values))
     by_value = np.split(np.argsort(of.codes, kind="stable"), np.cumsum(counts)[:-1])
     judged: list[Subset] = []
-    small: list[Small] = []
+    small: list[SmallSlice] = []
     for name, indices, count in zip(names_of(of.values), by_value, counts, strict=True):
         subset = Subset(indices, f"{column}={name}")
         if why := why_too_few(subset.of(rows), fewest):
-            small.append(Small(name, subset, int(count), why))
+            small.append(SmallSlice(name, subset, int(count), why))
         else:
             judged.append(subset)
     return SliceColumn(column, tuple(judged), tuple(small))
@@ -86,10 +86,10 @@ class _Candidate:
 def screen(
     columns: Sequence[SliceColumn], checks: Sequence[PairedCheck], study: Study
 ) -> tuple[Check, ...]:
-    """For every paired check of the whole: the values of each column that got worse.
+    """For every paired check on all rows: the values of each column that got worse.
 
-    A value got worse if the candidate loses more than the margin there and Holm's adjustment over
-    all values, columns and metrics still finds the loss significant. These checks only warn.
+    A value got worse if the candidate loses more than the margin there and the loss is still
+    significant after Holm's adjustment over all values, columns and metrics. Only warns.
     """
     tested = _tested(columns, checks, study)
     adjusted = holm([one.p for one in tested])

@@ -1,4 +1,4 @@
-"""Measuring candidate and baseline on the whole and on slices, with their resampled replicates."""
+"""Measuring candidate and baseline on all rows and on slices, with resampled replicates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,58 +6,59 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from specs.figures import percent
 from specs.metrics import METRICS, Task
 from validators.model.decide import Gain, unseen_difference
-from validators.model.measure import Floats, Outcome, UndefinedMetric, measure
-from validators.model.resample import Job, Replicate, resample
+from validators.model.measure import EvaluatedRows, Floats, UndefinedMetric, measure
+from validators.model.resample import Replicate, ResamplingJob, resample
 from validators.model.weighted import weighted
 from validators.report import Interval
 from validators.verdict import Verdict
 
 FEWEST_ROWS = 100
 FEWEST_OF_A_CLASS = 10
-"""With fewer a resampled interval promises more than it keeps."""
+"""With fewer, a resampled interval is too narrow."""
 
 _MOST_UNDEFINED = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Subset:
-    """Some rows: all of them, or those of one value of a slice column."""
+    """All rows, or those with one value of a slice column."""
 
     rows: NDArray[np.intp] | None = None
     name: str | None = None
-    """`carrier=AA`; None for the whole."""
+    """`carrier=AA`; None for all rows."""
 
-    def of(self, outcome: Outcome) -> Outcome:
+    def of(self, outcome: EvaluatedRows) -> EvaluatedRows:
         """The outcome on these rows."""
         return outcome if self.rows is None else outcome.take(self.rows)
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One metric on one subset, of both models where there are two."""
+    """One metric on one subset, for both models if there are two."""
 
     metric: str
     n: int
     candidate: float
     baseline: float | None = None
     why_no_baseline: UndefinedMetric | None = None
-    """Why the metric is undefined for the baseline, if it is for it alone."""
+    """Why the metric is undefined for the baseline alone."""
     too_few: str | None = None
-    """Why no interval may be trusted; None if it may."""
+    """Why no interval can be trusted; None if it can."""
     replicates: Floats = field(default_factory=lambda: np.empty((0, 2)))
-    """(replicates, 1 or 2): candidate's, and baseline's if there is one."""
+    """Shape (replicates, 1 or 2): the candidate's, and the baseline's if there is one."""
 
     def interval(self, confidence: float) -> Interval | None:
-        """Of the candidate's own value; None where the rows allow none."""
+        """For the candidate's value; None if the rows allow none."""
         if self.too_few:
             return None
         low, high = _percentiles(self.replicates[:, 0], confidence)
         return Interval(low=low, high=high, confidence=confidence)
 
     def gain(self, confidence: float) -> Gain:
-        """Candidate against baseline. Raises UndefinedMetric if the rows allow no interval."""
+        """The gain over the baseline. Raises UndefinedMetric if the rows allow no interval."""
         if self.why_no_baseline:
             raise self.why_no_baseline
         if self.too_few or self.baseline is None:
@@ -75,20 +76,20 @@ class Measurement:
 
 
 Study = Mapping[tuple[str | None, str], Measurement | UndefinedMetric]
-"""By (name of the subset, name of the metric)."""
+"""By (subset name, metric name)."""
 
 
 def study(
-    candidate: Outcome,
-    baseline: Outcome | None,
+    candidate: EvaluatedRows,
+    baseline: EvaluatedRows | None,
     wanted: Sequence[tuple[Subset, Sequence[str]]],
     resamples: int,
     seed: int,
 ) -> Study:
-    """Measure the wanted metrics of each subset, all under the same resampled rows."""
+    """Measure the metrics of each subset in `wanted`, all with the same resampled rows."""
     found: dict[tuple[str | None, str], Measurement | UndefinedMetric] = {}
     pending: list[tuple[int, slice, Measurement, str | None]] = []
-    jobs: list[Job] = []
+    jobs: list[ResamplingJob] = []
     for subset, names in wanted:
         ours = subset.of(candidate)
         theirs = None if baseline is None else subset.of(baseline)
@@ -104,14 +105,16 @@ def study(
                 statistics.append(weighted(name, theirs))
             columns = slice(first, len(statistics))
             pending.append((len(jobs), columns, measured, subset.name))
-        jobs.append(Job(subset.rows, tuple(statistics)))
+        jobs.append(ResamplingJob(subset.rows, tuple(statistics)))
     replicates = resample(jobs, len(candidate), resamples, seed)
     for job, columns, measured, place in pending:
         found[place, measured.metric] = _with_replicates(measured, replicates[job][:, columns])
     return found
 
 
-def _measure(name: str, ours: Outcome, theirs: Outcome | None) -> Measurement | UndefinedMetric:
+def _measure(
+    name: str, ours: EvaluatedRows, theirs: EvaluatedRows | None
+) -> Measurement | UndefinedMetric:
     try:
         value = measure(name, ours)
     except UndefinedMetric as undefined:
@@ -130,13 +133,13 @@ def _with_replicates(measured: Measurement, drawn: Floats) -> Measurement:
     undefined = float(np.isnan(drawn).any(axis=1).mean())
     if undefined > _MOST_UNDEFINED:
         return replace(
-            measured, too_few=f"{undefined:.0%} of the resamples leave the metric undefined"
+            measured, too_few=f"{percent(undefined)} of the resamples leave the metric undefined"
         )
     return replace(measured, replicates=drawn)
 
 
-def why_too_few(rows: Outcome, fewest: int = FEWEST_ROWS) -> str | None:
-    """Why the rows are too few for a resampled interval; None if they are enough."""
+def why_too_few(rows: EvaluatedRows, fewest: int = FEWEST_ROWS) -> str | None:
+    """Why there are too few rows for a resampled interval; None if there are enough."""
     if len(rows) < fewest:
         return f"{len(rows):,} rows, at least {fewest:,} are needed"
     if rows.task is not Task.BINARY:
@@ -149,8 +152,8 @@ def why_too_few(rows: Outcome, fewest: int = FEWEST_ROWS) -> str | None:
     return None
 
 
-def _why_rare(name: str, rows: Outcome) -> str | None:
-    """Why a mean in which each class counts alike rests on too few rows of one; None if on none."""
+def _why_rare(name: str, rows: EvaluatedRows) -> str | None:
+    """Why a metric that counts classes equally has too few rows of one; None if it has enough."""
     if rows.task is not Task.MULTICLASS or not METRICS[name].by_class:
         return None
     numbers, counts = np.unique(rows.label, return_counts=True)
@@ -161,7 +164,7 @@ def _why_rare(name: str, rows: Outcome) -> str | None:
 
 
 def resamples_for(confidences: list[float], least: int) -> int:
-    """Enough resamples that twenty lie beyond each end of the widest interval, 10,000 at most."""
+    """Enough resamples for twenty beyond each end of the widest interval; at most 10,000."""
     return max([least, *(min(10_000, round(40 / (1 - one))) for one in confidences)])
 
 

@@ -1,21 +1,20 @@
 """Scores that are too good to be true.
 
-A score that real data hardly gives is the first sign of leakage: the label, or something made of
-it, among what the model sees or in the scores themselves, or an evaluation on the rows that were
-trained on (Kaufman, Rosset, Perlich and Stitelman, Leakage in Data Mining: Formulation, Detection,
-and Avoidance, ACM TKDD 6(4), 2012).
+A score that real data rarely allows is the first sign of leakage: the label, or something derived
+from it, in the features or the scores, or an evaluation on training rows (Kaufman, Rosset, Perlich
+and Stitelman, Leakage in Data Mining: Formulation, Detection, and Avoidance, ACM TKDD 6(4), 2012).
 
-A metric says little by itself: an accuracy of 0.999 is nothing where 999 of 1,000 labels are 0. So
-each is put on one scale, the share of the error that is left of what a prediction makes that knows
-nothing and always says the same (one minus the skill score of Murphy, Monthly Weather Review 116,
-1988): 1 for knowing nothing, 0 for perfection. It is suspicious
+A metric says little by itself: an accuracy of 0.999 is easy if 999 of 1,000 labels are 0. So each
+is put on one scale: its error as a share of the error of a constant prediction (one minus the skill
+score of Murphy, Monthly Weather Review 116, 1988), 1 for knowing nothing, 0 for perfection. It is
+suspicious
 
-    with a baseline     if no more than a tenth of the baseline's error is left, and no more than
-                        5 %; but not where the baseline itself leaves 1 % or less in any of the
-                        metrics looked at, as the problem is then easy;
-    without a baseline  if no more than 0.2 % is left: a ROC AUC of 0.999, an R2 of 0.998.
+    with a baseline     if at most a tenth of the baseline's error is left, and at most 5 %; but not
+                        if the baseline itself leaves 1 % or less in any of these metrics, as the
+                        problem is then easy;
+    without a baseline  if at most 0.2 % is left: a ROC AUC of 0.999, an R2 of 0.998.
 
-This only warns: a leak that is careful to stay below goes unseen, and a real leap does not.
+This only warns: a smaller leak goes unnoticed, and a real breakthrough is reported.
 """
 
 from collections.abc import Callable
@@ -23,9 +22,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from specs.figures import percent, significant
 from specs.metrics import METRICS, Task
-from validators.figures import percent, significant
-from validators.model.measure import Outcome, UndefinedMetric, measure
+from validators.model.measure import EvaluatedRows, UndefinedMetric, measure
 from validators.model.study import why_too_few
 from validators.report import Check
 from validators.verdict import Verdict
@@ -38,7 +37,7 @@ PERFECT: Final = 0.002
 
 
 class _Score(NamedTuple):
-    """A metric's value, and the share of error that it leaves."""
+    """A metric's value, and its error as a share of that of a constant prediction."""
 
     metric: str
     value: float
@@ -46,14 +45,14 @@ class _Score(NamedTuple):
 
 
 def suspicious(left: float, baseline: float | None) -> bool:
-    """Whether so little error is too little; both are shares of what knowing nothing leaves."""
+    """Whether so little error is suspicious; both are shares of a constant prediction's error."""
     if baseline is None:
         return left <= PERFECT
     return baseline > EASY and left <= min(OF_THE_BASELINE * baseline, MOST_LEFT)
 
 
-def too_good(candidate: Outcome, baseline: Outcome | None) -> tuple[Check, ...]:
-    """A warning if a score is too good to be true, of the metric that leaves the least."""
+def too_good(candidate: EvaluatedRows, baseline: EvaluatedRows | None) -> tuple[Check, ...]:
+    """A warning if a score is too good to be true, for the metric with the least error."""
     if why_too_few(candidate):
         return ()
     scores = [
@@ -74,7 +73,7 @@ def too_good(candidate: Outcome, baseline: Outcome | None) -> tuple[Check, ...]:
     return (_warning(ours, theirs, len(candidate)),)
 
 
-def _score(metric: str, rows: Outcome) -> _Score | None:
+def _score(metric: str, rows: EvaluatedRows) -> _Score | None:
     try:
         value = measure(metric, rows)
     except UndefinedMetric:
@@ -92,9 +91,9 @@ def _warning(ours: _Score, theirs: _Score | None, n: int) -> Check:
         verdict=Verdict.WARN,
         message=(
             f"{ours.metric} is {significant(ours.value)} on {n:,} rows{than}: it leaves "
-            f"{percent(ours.left)} of the error that is made by always saying the same{while_}. "
-            "Real data hardly gives that; the usual cause is a label that leaks into the features "
-            "or the scores, or an evaluation on rows that were trained on."
+            f"{percent(ours.left)} of the error of always predicting the same{while_}. Real data "
+            "rarely allows that; the usual cause is a label that leaks into the features or the "
+            "scores, or an evaluation on training rows."
         ),
         observed=ours.value,
         baseline=theirs.value if theirs else None,
@@ -102,8 +101,8 @@ def _warning(ours: _Score, theirs: _Score | None, n: int) -> Check:
         n=n,
         blocks=False,
         next_step=(
-            "Before you believe it, read what changed in the steps that prepare, train and "
-            "evaluate, and look for the label, or what is only known after it, among their inputs."
+            "Before you believe it, review the changes to the steps that prepare, train and "
+            "evaluate. Look for the label, or anything known only after it, among their inputs."
         ),
     )
 
@@ -113,18 +112,18 @@ _METRICS: Final = {
     Task.MULTICLASS: ("accuracy",),
     Task.REGRESSION: ("r2", "mean_absolute_error"),
 }
-"""One for each way to be right: in order, in class, in value, and in value but for a few rows."""
+"""One for each way to be right: the order, the class, the value, the value of most rows."""
 
 
-def _commonest(rows: Outcome) -> float:
+def _commonest(rows: EvaluatedRows) -> float:
     """The share of the commonest label."""
     return float(np.unique(rows.label, return_counts=True)[1].max() / len(rows))
 
 
-_IGNORANT: Final[dict[str, Callable[[Outcome], float]]] = {
+_IGNORANT: Final[dict[str, Callable[[EvaluatedRows], float]]] = {
     "roc_auc": lambda _: 0.5,
     "accuracy": _commonest,
     "r2": lambda _: 0.0,
     "mean_absolute_error": lambda rows: float(np.abs(rows.label - np.median(rows.label)).mean()),
 }
-"""What always saying the same gives."""
+"""The value of the metric for a constant prediction."""

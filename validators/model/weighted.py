@@ -1,7 +1,7 @@
 """The metrics as functions of row weights, for many sets of weights at once.
 
-The order of the scores is found once; each set of weights is then a cumulative sum along it, or a
-product of matrices. Sorting again for every replicate would cost a hundred times as much.
+Scores are sorted once; each set of weights is then a cumulative sum in that order, or a matrix
+product. Sorting again for every replicate would cost a hundred times as much.
 """
 
 from collections.abc import Callable
@@ -12,23 +12,23 @@ from numpy.typing import NDArray
 
 from validators.model.measure import (
     CALIBRATION_BINS,
+    EvaluatedRows,
     Floats,
-    Outcome,
     calibration_bin,
     log_losses,
 )
 from validators.model.resample import Replicate, Weights
 
 
-def weighted(name: str, rows: Outcome) -> Replicate:
+def weighted(name: str, rows: EvaluatedRows) -> Replicate:
     """The metric as a function of the rows' weights.
 
-    With all weights 1 it is the metric itself; with others, scikit-learn's with sample_weight.
+    With all weights 1 it equals `measure`; with others, scikit-learn's metric with sample_weight.
     """
     return _FORMS[name](rows)
 
 
-def _roc_auc(rows: Outcome) -> Replicate:
+def _roc_auc(rows: EvaluatedRows) -> Replicate:
     assert rows.score is not None
     return _area(rows.label == 1, rows.score)
 
@@ -47,10 +47,10 @@ def _area(positive: NDArray[np.bool_], score: Floats) -> Replicate:
     return replicate
 
 
-def _against_rest(*, weighted: bool) -> Callable[[Outcome], Replicate]:
-    """The mean of the areas of the classes; NaN where each counts and one has lost all labels."""
+def _against_rest(*, weighted: bool) -> Callable[[EvaluatedRows], Replicate]:
+    """The mean area over classes; NaN where classes count equally and one has lost all labels."""
 
-    def form(rows: Outcome) -> Replicate:
+    def form(rows: EvaluatedRows) -> Replicate:
         assert rows.scores is not None
         classes = [rows.label == number for number in rows.scored]
         areas = [_area(of, rows.scores[:, at]) for at, of in enumerate(classes)]
@@ -68,7 +68,7 @@ def _against_rest(*, weighted: bool) -> Callable[[Outcome], Replicate]:
     return form
 
 
-def _average_precision(rows: Outcome) -> Replicate:
+def _average_precision(rows: EvaluatedRows) -> Replicate:
     """The mean over positives of the precision at their score."""
     assert rows.score is not None
     ranked = _Ranked.of(rows.label == 1, rows.score)
@@ -87,7 +87,7 @@ def _average_precision(rows: Outcome) -> Replicate:
 
 @dataclass(frozen=True, slots=True)
 class _Ranked:
-    """Positives and negatives in the order of their scores, and where they lie to each other."""
+    """Positives and negatives sorted by score, and the rank of each among the others."""
 
     positives: NDArray[np.intp]
     negatives: NDArray[np.intp]
@@ -114,14 +114,14 @@ class _Ranked:
 
 
 def _cumulated(weights: Weights, rows: NDArray[np.intp]) -> NDArray[np.int64]:
-    """Sums of the weights before each of the rows and, last, of all."""
+    """The cumulated weights before each row and, last, the total."""
     sums = np.zeros((len(weights.counts), len(rows) + 1), np.int64)
     np.cumsum(np.take(weights.counts, rows, axis=1), axis=1, out=sums[:, 1:])
     return sums
 
 
-def _mean(loss: Callable[[Outcome], Floats]) -> Callable[[Outcome], Replicate]:
-    def form(rows: Outcome) -> Replicate:
+def _mean(loss: Callable[[EvaluatedRows], Floats]) -> Callable[[EvaluatedRows], Replicate]:
+    def form(rows: EvaluatedRows) -> Replicate:
         losses = loss(rows)
         return lambda weights: weights.reals @ losses / weights.total
 
@@ -133,17 +133,17 @@ def _square(of: Floats | None, label: Floats) -> Floats:
     return np.asarray((of - label) ** 2)
 
 
-def _error(rows: Outcome) -> Floats:
+def _error(rows: EvaluatedRows) -> Floats:
     assert rows.said is not None
     return np.abs(rows.said - rows.label)
 
 
-def _rmse(rows: Outcome) -> Replicate:
+def _rmse(rows: EvaluatedRows) -> Replicate:
     mean = _mean(lambda rows: _square(rows.said, rows.label))(rows)
     return lambda weights: np.sqrt(mean(weights))
 
 
-def _r2(rows: Outcome) -> Replicate:
+def _r2(rows: EvaluatedRows) -> Replicate:
     centred = rows.label - rows.label.mean()
     columns = np.column_stack([_square(rows.said, rows.label), centred, centred**2])
 
@@ -154,7 +154,7 @@ def _r2(rows: Outcome) -> Replicate:
     return replicate
 
 
-def _calibration(rows: Outcome) -> Replicate:
+def _calibration(rows: EvaluatedRows) -> Replicate:
     assert rows.score is not None
     columns = np.zeros((len(rows), CALIBRATION_BINS))
     columns[np.arange(len(rows)), calibration_bin(rows.score)] = rows.label - rows.score
@@ -163,37 +163,37 @@ def _calibration(rows: Outcome) -> Replicate:
 
 @dataclass(frozen=True, slots=True)
 class _Confusion:
-    """Weights of rows by class (second axis): rightly predicted, predicted, and true."""
+    """Weights by class (second axis): of rows predicted correctly, predicted, and true."""
 
     hit: Floats
     predicted: Floats
     true: Floats
 
 
-_Classes = Callable[[Outcome], Floats]
+_Classes = Callable[[EvaluatedRows], Floats]
 
 
-def _positive(_: Outcome) -> Floats:
+def _positive(_: EvaluatedRows) -> Floats:
     return np.array([1.0])
 
 
-def _labelled(rows: Outcome) -> Floats:
+def _labelled(rows: EvaluatedRows) -> Floats:
     return np.unique(rows.label)
 
 
-def _all(rows: Outcome) -> Floats:
-    """Those that a label or a prediction has."""
+def _all(rows: EvaluatedRows) -> Floats:
+    """Every class of a label or a prediction."""
     assert rows.said is not None
     return np.union1d(rows.label, rows.said)
 
 
 def _of_classes(
     combine: Callable[[_Confusion], Floats], classes_of: _Classes
-) -> Callable[[Outcome], Replicate]:
-    """A metric of the confusion of some classes. Rows are summed by their label and prediction
-    first: there are far fewer such pairs than rows."""
+) -> Callable[[EvaluatedRows], Replicate]:
+    """A metric of the confusion matrix. Rows are first summed by pairs of label and prediction, of
+    which there are far fewer."""
 
-    def form(rows: Outcome) -> Replicate:
+    def form(rows: EvaluatedRows) -> Replicate:
         assert rows.said is not None
         classes = classes_of(rows)
         both = np.column_stack([rows.label, rows.said])
@@ -214,7 +214,7 @@ def _of_classes(
 
 
 def _macro(by_class: Callable[[_Confusion], Floats]) -> Callable[[_Confusion], Floats]:
-    """Each class counting alike. NaN if a replicate has lost a class, labels and predictions."""
+    """Every class counts equally. NaN if a replicate has lost a class entirely."""
 
     def combine(of: _Confusion) -> Floats:
         there = of.predicted + of.true > 0
@@ -224,7 +224,7 @@ def _macro(by_class: Callable[[_Confusion], Floats]) -> Callable[[_Confusion], F
 
 
 def _by_labels(by_class: Callable[[_Confusion], Floats]) -> Callable[[_Confusion], Floats]:
-    """Each class by its number of labels."""
+    """Classes weighted by their number of labels."""
 
     def combine(of: _Confusion) -> Floats:
         return np.asarray((by_class(of) * of.true).sum(axis=1) / of.true.sum(axis=1))
@@ -233,12 +233,12 @@ def _by_labels(by_class: Callable[[_Confusion], Floats]) -> Callable[[_Confusion
 
 
 def _precisions(of: _Confusion) -> Floats:
-    """0 for a class that is never predicted, as scikit-learn has it."""
+    """0 for a class that is never predicted, as in scikit-learn."""
     return np.asarray(of.hit / np.maximum(of.predicted, 1))
 
 
 def _recalls(of: _Confusion) -> Floats:
-    """0 for a class that is only predicted, as scikit-learn has it."""
+    """0 for a class that is only predicted, as in scikit-learn."""
     return np.asarray(of.hit / np.maximum(of.true, 1))
 
 
@@ -263,11 +263,11 @@ def _f1(of: _Confusion) -> Floats:
     return np.asarray((2 * of.hit / (of.predicted + of.true))[:, 0])
 
 
-def _hits(rows: Outcome) -> Floats:
+def _hits(rows: EvaluatedRows) -> Floats:
     return np.asarray(rows.said == rows.label, np.float64)
 
 
-_FORMS: dict[str, Callable[[Outcome], Replicate]] = {
+_FORMS: dict[str, Callable[[EvaluatedRows], Replicate]] = {
     "roc_auc": _roc_auc,
     "average_precision": _average_precision,
     "log_loss": _mean(log_losses),

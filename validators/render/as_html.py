@@ -1,6 +1,6 @@
-"""Reports as one HTML page that needs nothing else: no script, no font, no address.
+"""Reports as one self-contained HTML page: no scripts, fonts or links to other files.
 
-It prints, and follows the reader's choice of light or dark.
+It prints well, and follows the reader's choice of light or dark.
 """
 
 from functools import cache
@@ -26,7 +26,7 @@ from validators.render.common import (
     subject_of,
     tally,
 )
-from validators.render.metrics import Turn, table
+from validators.render.metrics import MetricChange, table
 from validators.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def render(reports: Reports, title: str) -> str:
-    """The whole page; every text is escaped by the template engine."""
+    """The whole page; the template engine escapes every text."""
     every = as_reports(reports)
     return _template().render(
         reports=every, title=title, verdict=overall(every), counts_all=tally(every)
@@ -59,7 +59,7 @@ def _template() -> "Template":
         gate_of=gate_of,
         headline=headline,
         metrics_of=table,
-        turns={Turn.BETTER: "pass", Turn.WORSE: "fail"},
+        changes={MetricChange.BETTER: "pass", MetricChange.WORSE: "fail"},
         subject_of=subject_of,
         ordered=ordered,
         place=place,

@@ -1,4 +1,4 @@
-"""Reports for machines: every field, with what is derived from them written out."""
+"""Reports for programs: every field, and the values derived from them."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from validators.verdict import Verdict
 
 
 def render(reports: Reports, title: str) -> str:
-    """A JSON object; `verdict`, `passes` and `counts` are derived, all else is as in `Report`."""
+    """A JSON object; `verdict`, `passes` and `counts` are derived, the rest is as in `Report`."""
     return json.dumps(to_dict(reports, title), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -32,6 +32,6 @@ def _report(report: Report) -> dict[str, Any]:
         "verdict": report.verdict.value,
         "passes": report.verdict.passes,
         "counts": {verdict.value: report.count(verdict) for verdict in Verdict},
-        # Through pydantic's own JSON, which writes infinite values as texts.
+        # Through pydantic's JSON, which writes infinite values as strings.
         **json.loads(report.model_dump_json(exclude={"gate", "subject"})),
     }

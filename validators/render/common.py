@@ -1,17 +1,17 @@
-"""What all renderers share: the order of checks, their evidence in words, and safe text."""
+"""Shared by all renderers: the order of checks, their evidence in words, and safe text."""
 
 import re
 from collections.abc import Sequence
 from typing import Final
 
-from validators.figures import number, percent, rounded, signed, significant
+from specs.figures import duration, number, percent, signed, significant
 from validators.report import Check, Interval, Report
 from validators.verdict import Verdict, worst
 
 Reports = Report | Sequence[Report]
 
 LONGEST_TEXT: Final = 2_000
-"""Characters of one text of a report, in any form."""
+"""Characters of any single text in a report, in every format."""
 
 SYMBOLS: Final = {
     Verdict.PASS: "✓",
@@ -35,30 +35,30 @@ NOT_ENFORCING: Final = "This gate does not enforce: it cannot stop a candidate."
 NOTHING_CHECKED: Final = "No check was evaluated: a gate that checks nothing cannot pass."
 
 # Control characters could rewrite a terminal and are not allowed in XML; the others change the
-# order in which text is shown, or cannot be encoded.
+# direction of text, or cannot be encoded.
 _UNSAFE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
 
 
-_GATES: Final = ("model", "data", "canary", "smoke")
+_GATES: Final = ("model", "data", "canary", "switch", "smoke")
 
 
 def as_reports(reports: Reports) -> tuple[Report, ...]:
-    """The reports as they are shown, whatever their order: the model before its data, and the
-    worst first within a kind. One report is a sequence of one."""
+    """The reports in the order to show them: model before data, and per gate the worst first. A
+    single report is a sequence of one."""
     every = (reports,) if isinstance(reports, Report) else reports
     return tuple(sorted(every, key=lambda one: (_GATES.index(one.gate), -one.verdict.rank)))
 
 
 def headline(verdict: Verdict, title: str) -> str:
-    """The title under its verdict, cleaned. A PASS is left to the counts: a heading cannot know
-    what else the title speaks of, so it promises nothing."""
+    """The title with its verdict, cleaned. PASS is left out: the title may be about more than the
+    gates, and must not promise anything."""
     return clean(title) if verdict is Verdict.PASS else f"{verdict.value}: {clean(title)}"
 
 
 def gate_of(report: Report) -> str:
-    """What was judged, and by whose exam; cleaned."""
+    """What was judged, and by whose evaluation; cleaned."""
     exam = f", judged by {report.exam}" if report.exam else ""
     return clean(f"{report.subject}{exam}")
 
@@ -69,12 +69,12 @@ def overall(reports: Sequence[Report]) -> Verdict:
 
 
 def ordered(report: Report) -> list[Check]:
-    """What needs attention first: by verdict, then as the gate gave them."""
+    """The checks, those that need attention first, then in the gate's order."""
     return sorted(report.checks, key=lambda check: attention(check.verdict))
 
 
 def attention(verdict: Verdict) -> int:
-    """A key to sort by; a skipped check is more worth a look than one that passed."""
+    """A key to sort by; a skipped check needs more attention than one that passed."""
     order = (
         Verdict.FAIL,
         Verdict.ERROR,
@@ -97,8 +97,7 @@ def counts(reports: Sequence[Report]) -> str:
 
 
 def tally(reports: Sequence[Report]) -> str:
-    """The same of several gates, with how many they and their checks are: `2 gates, 6 checks: 1
-    warned, 5 passed`."""
+    """The same for several gates, with their number: `2 gates, 6 checks: 1 warned, 5 passed`."""
     if len(reports) < 2:
         return counts(reports)
     checks = sum(len(report.checks) for report in reports)
@@ -107,21 +106,21 @@ def tally(reports: Sequence[Report]) -> str:
 
 
 def clean(text: str) -> str:
-    """The text without characters that act instead of being read, and not longer than allowed."""
+    """The text without control characters, and cut to `LONGEST_TEXT`."""
     safe = _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
     return safe if len(safe) <= LONGEST_TEXT else safe[: LONGEST_TEXT - 1] + "…"
 
 
 def spans(text: str) -> list[tuple[str, bool]]:
-    """The parts of a sentence, cleaned, each with whether it stood between backticks."""
+    """The parts of a sentence, cleaned, each with whether it was between backticks."""
     parts = clean(text).split("`")
-    if len(parts) % 2 == 0:  # an odd backtick quotes nothing
+    if len(parts) % 2 == 0:  # an unpaired backtick quotes nothing
         return [(clean(text), False)]
     return [(part, bool(at % 2)) for at, part in enumerate(parts) if part]
 
 
 def evidence(check: Check) -> dict[str, str]:
-    """What the verdict rests on, by name, only what is known; cleaned."""
+    """The known facts that the verdict is based on, by name; cleaned."""
     beside = limits_of(check)
     facts = {
         "observed": _value(check.observed, beside),
@@ -136,7 +135,7 @@ def evidence(check: Check) -> dict[str, str]:
 
 
 def unsaid(check: Check) -> dict[str, str]:
-    """The evidence that the check's own words do not hold already; its subject first."""
+    """The evidence that the check's name and message do not already contain, subject first."""
     said = _words(f"{check.name} {check.message}")
     subject = {"of": clean(check.subject)} if check.subject else {}
     return {
@@ -147,7 +146,7 @@ def unsaid(check: Check) -> dict[str, str]:
 
 
 def subject_of(check: Check) -> str:
-    """The check's subject where its own words leave it out, cleaned."""
+    """The check's subject if its name and message leave it out, cleaned."""
     return unsaid(check).get("of", "")
 
 
@@ -156,8 +155,7 @@ def _words(text: str) -> set[str]:
 
 
 def limits_of(check: Check) -> list[float]:
-    """The numbers that its limit names, of either sign: a value beside one shows on which side it
-    is."""
+    """The numbers in its limit, with both signs, for `significant`."""
     limit = (check.limit or "")[:LONGEST_TEXT]
     found = re.findall(r"\d[\d,]{0,30}(?:\.\d{1,30})?(?:e[+-]?\d{1,3})?", limit)
     numbers = [float(one.replace(",", "")) for one in found]
@@ -179,24 +177,13 @@ def _interval(found: Interval | None, *, signs: bool) -> str | None:
 
 
 def bounds(of: Interval, *, signs: bool) -> str:
-    """Both ends; with signs, those of a difference."""
+    """Both bounds; with signs for a difference."""
     write = signed if signs else significant
     return f"{write(of.low)} to {write(of.high)}"
 
 
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `1 h 30 min`: the two largest parts."""
-    if seconds < 60:
-        return f"{rounded(seconds)} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-
-
 def place(check: Check) -> str | None:
-    """`file:line` of where the check was written."""
+    """`file:line` where the check is written."""
     if check.where is None:
         return None
     line = f":{check.where.line}" if check.where.line else ""
@@ -204,6 +191,6 @@ def place(check: Check) -> str | None:
 
 
 def short_digest(value: str) -> str:
-    """Enough of a digest to recognise it; anything else as it is."""
+    """A digest shortened to 12 digits; anything else unchanged."""
     found = re.fullmatch(r"((?:sha\d+:)?)([0-9a-f]{32,})", value)
     return clean(f"{found[1]}{found[2][:12]}" if found else value)

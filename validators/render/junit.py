@@ -1,7 +1,7 @@
 """Reports as JUnit XML, which every CI system shows.
 
-There is no official schema; the shape is the one that Jenkins, GitLab and the Maven Surefire
-schema agree on. A WARN passes there, with its message as output.
+There is no official schema; this is the form that Jenkins, GitLab and the Maven Surefire schema
+agree on. A WARN passes there, with its message as output.
 """
 
 import xml.etree.ElementTree as ET
@@ -89,7 +89,7 @@ def _case(report: Report, check: Check) -> ET.Element:
 
 
 def _of(check: Check) -> bool:
-    """Whether the name needs the subject, to be told from its neighbours."""
+    """Whether the name needs the subject to be unique."""
     return check.subject is not None and check.subject not in check.name
 
 

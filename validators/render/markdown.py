@@ -1,6 +1,6 @@
-"""Reports as GitHub-flavoured Markdown: for check runs, comments and git notes.
+"""Reports as GitHub-flavoured Markdown, for check runs, comments and git notes.
 
-All text is foreign: nothing of it may become markup, a link, a mention or a reference.
+All text is untrusted: none of it may become markup, a link, a mention or a reference.
 """
 
 import re
@@ -27,12 +27,12 @@ from validators.render.common import (
     tally,
     unsaid,
 )
-from validators.render.metrics import Row, Turn, table
+from validators.render.metrics import MetricChange, MetricsRow, table
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
 LONGEST: Final = 65_535
-"""What GitHub takes in a comment or in a check run's summary."""
+"""GitHub's limit for a comment or the summary of a check run."""
 
 _ICONS: Final = {
     Verdict.PASS: "✅",
@@ -47,9 +47,9 @@ _ICONS: Final = {
 def render(
     reports: Reports, title: str, *, whole: str | None = None, longest: int = LONGEST
 ) -> str:
-    """Verdict first, then what needs attention, then the passes folded.
+    """Verdict first, then the checks that need attention, then the passes, folded.
 
-    At most `longest` characters: whole checks are cut, the least important first, and the text
+    At most `longest` characters: whole checks are left out, the least important first, and the text
     says how many, and where the `whole` report is (a URL or a command).
     """
     every = as_reports(reports)
@@ -62,7 +62,7 @@ def render(
     low, high = 0, len(ranked)
     if len(text) <= longest:
         return text
-    # The more checks, the longer: the most that fit.
+    # Longer with every check: bisect for the most that fit.
     while low < high:
         middle = (low + high + 1) // 2
         kept = {(report, at) for _, report, at in ranked[:middle]}
@@ -73,7 +73,7 @@ def render(
 
 
 def _least(reports: Sequence[Report], whole: str | None, longest: int) -> str:
-    """When not even the headings fit."""
+    """The text if not even the headings fit."""
     text = f"{_ICONS[overall(reports)]} **{headline(overall(reports), counts(reports))}**. "
     return (text + _cut(sum(len(report.checks) for report in reports), whole))[:longest]
 
@@ -85,7 +85,7 @@ def _cut(number: int, whole: str | None) -> str:
 
 
 def _whole(whole: str) -> str:
-    """A link of the controller's own, or a command."""
+    """A link made by the controller, or a command."""
     if re.fullmatch(r"https?://[\w.:/?&=%#~-]+", whole):
         return f"<{whole}>"
     return code(whole)
@@ -140,13 +140,13 @@ def _folded(summary: str, parts: Sequence[str]) -> Iterator[str]:
 
 
 def _alike(check: Check) -> tuple[object, ...]:
-    """What makes checks answers to one question, such as one for each value of a slice."""
+    """The key of checks that answer one question, such as one for each value of a slice."""
     return check.verdict, check.name, check.next_step, check.where
 
 
 def _item(alike: Sequence[Check]) -> str:
-    """Checks that are alike as one item of a list: what was found, with the evidence that these
-    words do not hold already, and what to do."""
+    """Like checks as one item of a list: what was found, the evidence not already in it, and what
+    to do."""
     first = alike[0]
     facts = [unsaid(check) for check in alike]
     shared = dict(set.intersection(*(set(fact.items()) for fact in facts)))
@@ -165,7 +165,7 @@ def _item(alike: Sequence[Check]) -> str:
 
 
 def _below(check: Check, facts: Mapping[str, str]) -> str:
-    """One of several that are alike."""
+    """One of several like checks."""
     said = ": ".join(part for part in (escape(facts.get("of", "")), prose(check.message)) if part)
     return f"  - {said or '…'}{_brackets({n: facts[n] for n in facts if n != 'of'})}"
 
@@ -176,7 +176,7 @@ def _brackets(facts: Mapping[str, str]) -> str:
 
 
 def _name(check: Check) -> str:
-    return f"**{escape(check.name) or '…'}**"  # four stars alone would draw a line
+    return f"**{escape(check.name) or '…'}**"  # four asterisks alone would draw a line
 
 
 def _passed(check: Check) -> str:
@@ -186,17 +186,22 @@ def _passed(check: Check) -> str:
     return f"- {name}" + (f"<br>{message}" if message else "")
 
 
-_TURNS: Final = {Turn.BETTER: "🟢 ", Turn.WORSE: "🔻 ", Turn.OPEN: "⚪ ", Turn.NONE: ""}
+_CHANGES: Final = {
+    MetricChange.BETTER: "🟢 ",
+    MetricChange.WORSE: "🔻 ",
+    MetricChange.OPEN: "⚪ ",
+    MetricChange.NONE: "",
+}
 
 
 def _metrics(report: Report) -> Iterator[str]:
-    """Those that a check names in sight, the others folded."""
+    """The metrics that a check names, then the others, folded."""
     found = table(report)
     if found is None:
         return
     yield _table(found.head, found.named)
-    turns = {row.turn for row in (*found.named, *found.others)} - {Turn.NONE}
-    legend = [f"{_TURNS[turn]}{turn.value}" for turn in Turn if turn in turns]
+    changes = {row.change for row in (*found.named, *found.others)} - {MetricChange.NONE}
+    legend = [f"{_CHANGES[change]}{change.value}" for change in MetricChange if change in changes]
     yield f"<sub>{' · '.join([*found.caption, *legend])}</sub>"
     yield from _undefined(found.named)
     if found.others:
@@ -204,22 +209,22 @@ def _metrics(report: Report) -> Iterator[str]:
         yield from _folded(f"{len(found.others)} more metrics", rest)
 
 
-def _undefined(rows: Sequence[Row]) -> Iterator[str]:
+def _undefined(rows: Sequence[MetricsRow]) -> Iterator[str]:
     if notes := [row.note for row in rows if row.note]:
         yield "\n".join(f"- {escape(note)}" for note in notes)
 
 
-def _table(head: Sequence[str], rows: Sequence[Row]) -> str:
+def _table(head: Sequence[str], rows: Sequence[MetricsRow]) -> str:
     lines = [[escape(name) for name in head], ["---", *["---:"] * (len(head) - 1)]]
     for row in rows:
         name, values, *rest = (escape(cell) for cell in row.cells)
-        turned = [f"{_TURNS[row.turn]}{rest[0]}", *rest[1:]] if rest else []
-        lines.append([name, values, *turned])
+        changed = [f"{_CHANGES[row.change]}{rest[0]}", *rest[1:]] if rest else []
+        lines.append([name, values, *changed])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-# Invisible; keeps what follows from becoming a mention, a reference, a link or an emoji. GitHub
-# looks for these in the rendered text, where an entity is already its character again.
+# Invisible; keeps what follows from becoming a mention, reference, link or emoji. GitHub looks for
+# these in the rendered text, where entities are characters again.
 _BREAK: Final = "&#8203;"
 _ACTS: Final = re.compile(
     r"(?P<text>[@#]|\bGH(?=-\d)|(?i:\b(?:https?|ftp|mailto|xmpp)(?=:)|\bwww(?=\.))"
@@ -229,7 +234,7 @@ _ACTS: Final = re.compile(
 
 
 def escape(text: str) -> str:
-    """The text as itself: no markup, no HTML, no mention, no reference, no link, one line."""
+    """The text, escaped: no markup, HTML, mention, reference or link, on one line."""
     return _ACTS.sub(_harmless, " ".join(clean(text).split()))
 
 
@@ -240,7 +245,7 @@ def _harmless(found: re.Match[str]) -> str:
 
 
 def code(text: str) -> str:
-    """The text in a code span, also inside a table."""
+    """The text as a code span, valid inside a table, too."""
     line = " ".join(clean(text).split())
     if re.search(r"[`|\\]", line):
         return f"<code>{escape(line)}</code>"
@@ -248,12 +253,12 @@ def code(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    """A sentence of a gate: what stands between backticks becomes a code span."""
+    """A sentence of a gate: text between backticks becomes a code span."""
     return "".join(code(part) if quoted else _kept(part) for part, quoted in spans(text))
 
 
 def _kept(part: str) -> str:
-    """Escaped, with the blanks at its ends."""
+    """Escaped, with a blank kept at either end."""
     before = " " if part[:1].isspace() else ""
     after = " " if part[-1:].isspace() and part.strip() else ""
     return before + escape(part) + after

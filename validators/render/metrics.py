@@ -1,53 +1,53 @@
-"""The metrics of both models as a table of four columns, the same in every form of a report."""
+"""The metrics of both models as a table of four columns, the same in every report format."""
 
 from collections.abc import Sequence
 from enum import Enum
 from functools import partial
 from typing import Final, NamedTuple
 
-from validators.figures import number, percent, signed, significant
+from specs.figures import number, percent, signed, significant
 from validators.render.common import bounds, clean
-from validators.report import Measured, Report
+from validators.report import MetricComparison, Report
 
 UNDEFINED: Final = "undefined"
 _ARROWS: Final = {True: " ↑", False: " ↓", None: ""}
 
 
-class Turn(Enum):
-    """What became of a metric, as far as the rows tell."""
+class MetricChange(Enum):
+    """How a metric changed, as far as the rows tell."""
 
     BETTER = "better"
     WORSE = "worse"
     OPEN = "undecided"
-    """Its interval holds no difference, too."""
+    """Its interval contains zero."""
     NONE = ""
     """Nothing was compared."""
 
 
-class Row(NamedTuple):
-    """One metric; all texts are cleaned, and empty where there is nothing to say."""
+class MetricsRow(NamedTuple):
+    """One metric. All texts are cleaned, and empty if there is nothing to say."""
 
     cells: tuple[str, ...]
-    """Its name with an arrow to where it is better, `0.731 → 0.7123`, the difference and its
-    interval, as far as the table has these columns."""
-    turn: Turn
+    """The name with an arrow in the better direction, `0.731 → 0.7123`, the difference and its
+    interval; only the columns that the table has."""
+    change: MetricChange
     note: str
-    """Why it is undefined, as a sentence that names it."""
+    """Why it is undefined, starting with its name."""
 
 
-class Table(NamedTuple):
-    """Metrics of a gate, with what is the same for all of them said once."""
+class MetricsTable(NamedTuple):
+    """The metrics of a gate; what all of them share is in the caption."""
 
     head: tuple[str, ...]
-    """The names of the columns that have something to show."""
-    named: tuple[Row, ...]
+    """The names of the columns that are not empty."""
+    named: tuple[MetricsRow, ...]
     """The metrics that a check names, or all if none does."""
-    others: tuple[Row, ...]
+    others: tuple[MetricsRow, ...]
     caption: tuple[str, ...]
-    """How many rows, and what the arrows mean."""
+    """The number of rows, and the meaning of the arrows."""
 
 
-def table(report: Report) -> Table | None:
+def table(report: Report) -> MetricsTable | None:
     """The metrics of a report; None if it has none."""
     if not report.metrics:
         return None
@@ -61,7 +61,7 @@ def table(report: Report) -> Table | None:
     named = [one for one in report.metrics if one.checked] or list(report.metrics)
     head = ("Metric", clean(values), "Difference", interval)[: 2 + compared + spread]
     row = partial(_row, columns=len(head), alike=alike, rows=rows)
-    return Table(
+    return MetricsTable(
         head=head,
         named=tuple(map(row, named)),
         others=tuple(row(one) for one in report.metrics if one not in named),
@@ -69,7 +69,7 @@ def table(report: Report) -> Table | None:
     )
 
 
-def _caption(metrics: Sequence[Measured], alike: bool) -> tuple[str, ...]:
+def _caption(metrics: Sequence[MetricComparison], alike: bool) -> tuple[str, ...]:
     ways = {one.greater_is_better for one in metrics}
     counts = [one.n for one in metrics if one.n is not None]
     return (
@@ -79,7 +79,7 @@ def _caption(metrics: Sequence[Measured], alike: bool) -> tuple[str, ...]:
     )
 
 
-def _row(one: Measured, columns: int, alike: bool, rows: bool) -> Row:
+def _row(one: MetricComparison, columns: int, alike: bool, rows: bool) -> MetricsRow:
     values = [one.baseline, one.candidate] if one.baseline is not None else [one.candidate]
     interval = ""
     if one.interval is not None:
@@ -92,21 +92,23 @@ def _row(one: Measured, columns: int, alike: bool, rows: bool) -> Row:
         "" if one.difference is None else signed(one.difference),
         interval,
     )
-    return Row(
-        every[:columns], turn(one), f"{clean(one.metric)}: {clean(one.note)}" if one.note else ""
+    return MetricsRow(
+        every[:columns],
+        change_of(one),
+        f"{clean(one.metric)}: {clean(one.note)}" if one.note else "",
     )
 
 
-def turn(one: Measured) -> Turn:
-    """Better or worse only where the whole interval says so, or, without one, by the value; and
-    where it is known which way that is."""
+def change_of(one: MetricComparison) -> MetricChange:
+    """Better or worse if the whole interval is, or the value if there is no interval; only if the
+    better direction is known."""
     if one.difference is None or one.greater_is_better is None:
-        return Turn.NONE
+        return MetricChange.NONE
     low, high = one.difference, one.difference
     if one.interval is not None:
         low, high = one.interval.low, one.interval.high
     if not one.greater_is_better:
         low, high = -high, -low
     if low > 0:
-        return Turn.BETTER
-    return Turn.WORSE if high < 0 else Turn.OPEN
+        return MetricChange.BETTER
+    return MetricChange.WORSE if high < 0 else MetricChange.OPEN

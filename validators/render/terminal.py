@@ -1,4 +1,4 @@
-"""Reports for a terminal: verdict first, what needs attention in full, passes counted."""
+"""Reports for a terminal: verdict first, checks that need attention in full, passes counted."""
 
 from collections.abc import Iterator, Sequence
 from io import StringIO
@@ -21,7 +21,7 @@ from validators.render.common import (
     spans,
     subject_of,
 )
-from validators.render.metrics import Table, Turn, table
+from validators.render.metrics import MetricChange, MetricsTable, table
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -38,11 +38,11 @@ _STYLES: Final = {
 }
 
 
-_TURNS: Final = {Turn.BETTER: "green", Turn.WORSE: "red"}
+_CHANGES: Final = {MetricChange.BETTER: "green", MetricChange.WORSE: "red"}
 
 
 def render(reports: Reports, title: str, *, width: int = 100, colour: bool = False) -> str:
-    """The text for a terminal of that width."""
+    """The text for a terminal of the given width."""
     from rich.console import Console
 
     console = Console(
@@ -128,7 +128,7 @@ def _table(checks: Sequence[Check]) -> "RenderableType":
     return table
 
 
-def _metrics(found: Table) -> "RenderableType":
+def _metrics(found: MetricsTable) -> "RenderableType":
     """All of them: a terminal folds nothing."""
     from rich.console import Group
     from rich.table import Table as Grid
@@ -139,7 +139,7 @@ def _metrics(found: Table) -> "RenderableType":
         grid.add_column(Text(name, "dim"), justify="right" if 0 < at < len(found.head) else "left")
     rows = (*found.named, *found.others)
     for row in rows:
-        grid.add_row(*map(Text, row.cells), Text(row.turn.value, _TURNS.get(row.turn, "dim")))
+        grid.add_row(*map(Text, row.cells), Text(row.change.value, _CHANGES.get(row.change, "dim")))
     notes = [row.note for row in rows if row.note]
     return Group(grid, *(Text(line, "dim") for line in (" · ".join(found.caption), *notes)))
 

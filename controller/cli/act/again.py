@@ -4,8 +4,7 @@ from functools import partial
 
 import click
 
-from controller.cli.act.acting import with_store
-from controller.cli.act.mail import ask, no_wait_option, who
+from controller.cli.act.sending import no_wait_option, send_and_wait, user_name, with_store
 from controller.cli.act.steer import reason_option, steer
 from controller.cli.act.trigger import request
 from controller.cli.failures import Failed
@@ -22,20 +21,26 @@ from controller.store.protocol import Store
 what_argument = click.argument("what", metavar="RUN|PIPELINE[/ENVIRONMENT]")
 
 
-@click.command(short_help="Try a run or a rollout again.")
+@click.command(short_help="Retry a run or a rollout.")
 @what_argument
-@click.option("--version", "number", metavar="N", type=click.IntRange(1), help="Of a place: which.")
+@click.option(
+    "--version",
+    "number",
+    metavar="N",
+    type=click.IntRange(1),
+    help="The version to retry.",
+)
 @reason_option
 @no_wait_option
 @click.pass_context
 def retry(
     ctx: click.Context, what: str, number: int | None, reason: str | None, no_wait: bool
 ) -> None:
-    """Try again: a new run at the head of a run's branch, or what was stopped or left last; the
-    command of a batch release is run once more.
+    """Retry RUN with a new run at the head of its branch, or the last rollout in an environment
+    that was stopped or rolled back. The command of a batch release is run again.
 
-    Steps that succeeded come from the cache. Trying a version again lifts its quarantine, and the
-    environments branch says who wanted it and why; in production it is judged as a canary again.
+    Steps that succeeded come from the cache. Retrying a version lifts its quarantine, and the
+    environments branch records who did so and why; in production it has to pass a canary again.
 
     \b
     Example:
@@ -50,13 +55,13 @@ def retry(
             if number is not None:
                 pipeline = what.partition("/")[0]
                 await known(store, "model", f"{pipeline}/{number}", ModelVersion, "model version")
-            objection = partial(_nothing_stopped, number=number)
-            verb = Retry(by=who(), reason=reason, version=number)
+            objection = partial(_no_retry, number=number)
+            verb = Retry(by=user_name(), reason=reason, version=number)
             await steer(store, here, what, verb, objection, wait=not no_wait)
             return
         if number is not None:
-            raise click.UsageError("--version is for a place; a run has none yet.")
-        why = reason or f"{found.id} is tried again by {who()}"
+            raise click.UsageError("--version applies only to PIPELINE/ENVIRONMENT.")
+        why = reason or f"{found.id} is retried by {user_name()}"
         before = await known(store, "pipeline", found.pipeline, PipelineState, "pipeline")
         wait = not no_wait
         await request(store, here, before, "retry", found.branch, why, force=True, wait=wait)
@@ -70,7 +75,7 @@ def retry(
 @no_wait_option
 @click.pass_context
 def abort(ctx: click.Context, what: str, reason: str | None, no_wait: bool) -> None:
-    """Stop a run with all its steps, or the rollout in progress. It stays stopped.
+    """Stop a run with all its steps, or the rollout in progress. It is not started again.
 
     \b
     Example:
@@ -81,21 +86,22 @@ def abort(ctx: click.Context, what: str, reason: str | None, no_wait: bool) -> N
     async def run(store: Store, here: Reach) -> None:
         found = await _run(store, what)
         if found is None:
-            verb = Abort(by=who(), reason=reason)
-            await steer(store, here, what, verb, _nothing_goes_on, wait=not no_wait)
+            verb = Abort(by=user_name(), reason=reason)
+            await steer(store, here, what, verb, _no_abort, wait=not no_wait)
             return
         if not found.live:
-            raise Failed(f"{found.id} has ended already: it {found.outcome}.")
-        why = f"aborted by {who()}" + (f": {reason}" if reason else "")
-        key = Key("run", found.id)  # its pipeline may be listing a dataset, or waiting for one
-        if await ask(store, here.home, key, CancelRun(by=who(), reason=why), wait=not no_wait):
-            click.echo(f"{found.id} is being stopped; `headgate show {found.id}` shows it.")
+            raise Failed(f"{found.id} has already ended ({found.outcome}).")
+        why = f"aborted by {user_name()}" + (f": {reason}" if reason else "")
+        key = Key("run", found.id)  # not the pipeline, which may be busy with a dataset
+        cancel = CancelRun(by=user_name(), reason=why)
+        if await send_and_wait(store, here.home, key, cancel, wait=not no_wait):
+            click.echo(f"{found.id} is being stopped; see `headgate show {found.id}`.")
 
     with_store(ctx, run)
 
 
 async def _run(store: Store, what: str) -> Run | None:
-    """The run of that name; None for something that can name a place. Raises `Failed`."""
+    """The run of that name; None if it names a pipeline instead. Raises `Failed` if neither."""
     record = await store.get(Key("run", what))
     if record is not None:
         return parsed(Run, record.body)
@@ -107,27 +113,27 @@ async def _run(store: Store, what: str) -> Run | None:
     return None
 
 
-def _nothing_stopped(env: EnvironmentState, number: int | None = None) -> str | None:
+def _no_retry(env: EnvironmentState, number: int | None = None) -> str | None:
     if env.write is not None or env.unknown is not None:
         return None
     if env.rollout is None and has_ended(env, number):
         return None
     if env.rollout is None and env.job is not None and env.job.open:
-        return "its batch command is running; `headgate status` says when it has ended."
+        return "its batch command is still running; see `headgate status`."
     if env.rollout is not None:
-        return "a rollout is in progress; `abort` it first."
+        return "a rollout is in progress; stop it first with `headgate abort`."
     if number is not None:
         serves = env.stable is not None and env.stable.version == number
-        return f"v{number} is what it serves." if serves else None
+        return f"it already serves v{number}." if serves else None
     if env.stopped is None and env.quarantine:
-        return "name what is to be tried again: --version " + _one_of(env)
-    return None if env.stopped else "no rollout was stopped here that could be tried again."
+        return "name the version to retry: --version " + _quarantined(env)
+    return None if env.stopped else "there is no stopped rollout to retry."
 
 
-def _one_of(env: EnvironmentState) -> str:
-    """The numbers of what is quarantined, the newest first."""
+def _quarantined(env: EnvironmentState) -> str:
+    """The quarantined versions, the newest first."""
     return " or ".join(str(q.version) for q in reversed(env.quarantine)) + "."
 
 
-def _nothing_goes_on(env: EnvironmentState) -> str | None:
+def _no_abort(env: EnvironmentState) -> str | None:
     return None if env.rollout else "there is no rollout in progress to abort."

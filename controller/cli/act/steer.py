@@ -1,13 +1,12 @@
-"""`headgate approve`, `promote`, `rollback`, `pause` and `resume`: a person steers a rollout."""
+"""`headgate approve`, `promote`, `rollback`, `pause` and `resume`, which steer a rollout."""
 
 from collections.abc import Callable
 
 import click
 
-from controller.cli.act.acting import with_store
-from controller.cli.act.mail import ask, no_wait_option, who
+from controller.cli.act.sending import no_wait_option, send_and_wait, user_name, with_store
 from controller.cli.failures import Failed
-from controller.cli.places import environment, place_argument
+from controller.cli.places import find_environment, place_argument
 from controller.cli.reach import Reach, known
 from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import EnvironmentState
@@ -18,9 +17,9 @@ from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.store.protocol import Store
 
 Objection = Callable[[EnvironmentState], str | None]
-"""Why a verb has nothing to act on; None when it has."""
+"""Why a command does not apply to an environment, or None if it does."""
 
-reason_option = click.option("--reason", metavar="TEXT", help="Why; kept with the change.")
+reason_option = click.option("--reason", metavar="TEXT", help="Why; recorded with the change.")
 
 
 async def steer(
@@ -33,12 +32,12 @@ async def steer(
     wait: bool,
 ) -> None:
     """Send a verb to an environment, and say what came of it."""
-    env = await environment(store, place)
+    env = await find_environment(store, place)
     why_not = objection(env)
     if why_not:
         raise Failed(f"{env.place}: {why_not}")
     key = Key("environment", env.place)
-    if await ask(store, here.home, key, verb, wait=wait):
+    if await send_and_wait(store, here.home, key, verb, wait=wait):
         after = await known(store, "environment", env.place, EnvironmentState, "environment")
         click.echo(describe(after))
 
@@ -49,26 +48,26 @@ def describe(env: EnvironmentState) -> str:
     serves = f"{does} v{env.stable.version}" if env.stable else "serves nothing"
     parts = [f"{env.place} {serves}"]
     if env.rollout is not None:
-        doing = "is being promoted" if env.rollout.decided is not None else "is on its way"
+        doing = "is being promoted" if env.rollout.decided is not None else "is being released"
         parts.append(f"v{env.rollout.version.version} {doing}")
     elif env.stopped is not None:
         parts.append(f"v{env.stopped.version.version} was stopped")
     if env.job is not None and env.job.open and env.rollout is None:
-        parts.append(f"the batch of v{env.job.version.version} is being run")
+        parts.append(f"the batch command of v{env.job.version.version} is running")
     if env.paused is not None:
         parts.append(f"paused by {env.paused}")
     return "; ".join(parts) + "."
 
 
-@click.command(short_help="Agree to a rollout that waits for a person.")
+@click.command(short_help="Approve a rollout.")
 @place_argument
 @reason_option
 @no_wait_option
 @click.pass_context
 def approve(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -> None:
-    """Agree to the rollout that waits for a person, where the spec asks for approval.
+    """Approve the rollout that is awaiting approval, if the spec requires one.
 
-    Without an environment, production is meant.
+    The environment is production unless another is named.
 
     \b
     Example:
@@ -78,25 +77,25 @@ def approve(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -
     def objection(env: EnvironmentState) -> str | None:
         rollout = env.rollout
         waits = rollout is not None and rollout.approval and rollout.approved is None
-        return None if waits else "nothing waits for an approval here."
+        return None if waits else "no rollout is awaiting approval."
 
     async def run(store: Store, here: Reach) -> None:
         await steer(
-            store, here, place, Approve(by=who(), reason=reason), objection, wait=not no_wait
+            store, here, place, Approve(by=user_name(), reason=reason), objection, wait=not no_wait
         )
 
     with_store(ctx, run)
 
 
-@click.command(short_help="Bring the version in progress into service now.")
+@click.command(short_help="Promote the version in progress now.")
 @place_argument
 @reason_option
 @no_wait_option
 @click.pass_context
 def promote(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -> None:
-    """Bring the version in progress into service now, whatever the judge still waits for.
+    """Promote the version in progress now, without waiting for the judge.
 
-    It has to be up and ready. The commit on the environments branch says who promoted it.
+    Its server has to be ready. The commit on the environments branch says who promoted it.
 
     \b
     Example:
@@ -110,15 +109,15 @@ def promote(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -
 
     async def run(store: Store, here: Reach) -> None:
         await steer(
-            store, here, place, Promote(by=who(), reason=reason), objection, wait=not no_wait
+            store, here, place, Promote(by=user_name(), reason=reason), objection, wait=not no_wait
         )
 
     with_store(ctx, run)
 
 
-@click.command(short_help="Leave the canary, or bring back a former version.")
+@click.command(short_help="Roll back the canary, or to an earlier version.")
 @place_argument
-@click.option("--to", metavar="N", type=click.IntRange(1), help="The version to bring back.")
+@click.option("--to", metavar="N", type=click.IntRange(1), help="The version to go back to.")
 @click.option("--from", "leave", metavar="N", type=click.IntRange(1), help="The version to leave.")
 @reason_option
 @no_wait_option
@@ -131,11 +130,11 @@ def rollback(
     reason: str | None,
     no_wait: bool,
 ) -> None:
-    """Roll back: leave the canary in progress, or else bring back the version before.
+    """Roll back the canary in progress, or else go back to the previous version.
 
-    What is left behind is quarantined. A version that served before is not judged again. The
-    request is for the version that is seen to serve: once somebody else has left it, nothing is
-    done. To leave what a rollback has just brought back as well, name it with --from.
+    The version that is rolled back is quarantined. The one that replaces it is not judged again.
+    The request applies to the version that serves now: nothing happens if somebody else has rolled
+    it back in the meantime. If a rollback has just put it there, name it with --from.
 
     \b
     Example:
@@ -145,57 +144,57 @@ def rollback(
 
     def objection(env: EnvironmentState) -> str | None:
         if to is None and env.rollout is None and not env.former:
-            return "there is no rollout in progress and no former version to go back to."
+            return "there is no rollout in progress and no earlier version to go back to."
         if to is not None and env.stable is not None and env.stable.version == to:
-            return f"v{to} is what it serves."
+            return f"it already serves v{to}."
         bad = next((q for q in env.quarantine if q.version == to), None)
         return f"v{to} is quarantined: {bad.reason}" if bad else None
 
     async def run(store: Store, here: Reach) -> None:
-        env = await environment(store, place)
+        env = await find_environment(store, place)
         if to is not None:
             await known(store, "model", f"{env.pipeline}/{to}", ModelVersion, "model version")
-        if leave is None and await _came_back(store, env):
+        if leave is None and await _is_rolled_back(store, env):
             assert env.stable is not None
             raise Failed(
-                f"{env.place}: a rollback brought v{env.stable.version} back, and it serves. To "
-                f"leave it as well: `headgate rollback {env.place} --from {env.stable.version}`."
+                f"{env.place}: it serves v{env.stable.version} because of a rollback. To roll that "
+                f"back, too: `headgate rollback {env.place} --from {env.stable.version}`."
             )
         seen = _canary(env) if to is None else None
         seen = seen or env.stable
         if leave is not None and leave not in [r.version for r in (env.stable, seen) if r]:
             raise Failed(f"{env.place}: {not_serving(env, leave)}.")
         left = leave or (seen.version if seen else None)
-        verb = Rollback(by=who(), reason=reason, to=to, leave=left)
+        verb = Rollback(by=user_name(), reason=reason, to=to, leave=left)
         await steer(store, here, place, verb, objection, wait=not no_wait)
 
     with_store(ctx, run)
 
 
 def _canary(env: EnvironmentState) -> Ref | None:
-    """The version in progress that a rollback leaves, as long as nothing else is said."""
+    """The version in progress, if a rollback without options applies to it."""
     rollout = env.rollout
     is_up = rollout is not None and rollout.deployed is not None and rollout.kind != "revert"
     return rollout.version if rollout is not None and is_up else None
 
 
-async def _came_back(store: Store, env: EnvironmentState) -> bool:
-    """Whether what serves was brought back by a rollback, and nothing newer is on its way."""
+async def _is_rolled_back(store: Store, env: EnvironmentState) -> bool:
+    """Whether a rollback is the reason for what it serves, and nothing newer is in progress."""
     if env.brought is None or env.rollout is not None:
         return False
     record = await store.get(Key("rollout", env.brought))
     return record is not None and parsed(EndedRollout, record.body).rollout.kind == "revert"
 
 
-@click.command(short_help="Keep a rollout from going on by itself.")
+@click.command(short_help="Stop rollouts from progressing by themselves.")
 @place_argument
 @reason_option
 @no_wait_option
 @click.pass_context
 def pause(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -> None:
-    """Keep rollouts from growing or being promoted by themselves, until `headgate resume`.
+    """Stop canaries from growing and versions from being promoted, until `headgate resume`.
 
-    A rollback still happens, and what is brought back by it is paused as well.
+    Rollbacks still happen; the environment stays paused after one.
 
     \b
     Example:
@@ -203,22 +202,24 @@ def pause(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -> 
     """
 
     def objection(env: EnvironmentState) -> str | None:
-        return f"it is paused already, by {env.paused}." if env.paused else None
+        return f"it is already paused, by {env.paused}." if env.paused else None
 
     async def run(store: Store, here: Reach) -> None:
-        await steer(store, here, place, Pause(by=who(), reason=reason), objection, wait=not no_wait)
+        await steer(
+            store, here, place, Pause(by=user_name(), reason=reason), objection, wait=not no_wait
+        )
 
     with_store(ctx, run)
 
 
-@click.command(short_help="Let a paused rollout go on.")
+@click.command(short_help="Resume paused rollouts.")
 @place_argument
 @no_wait_option
 @click.pass_context
 def resume(ctx: click.Context, place: str, no_wait: bool) -> None:
-    """Let rollouts that were paused go on.
+    """Resume paused rollouts.
 
-    Where the state was lost and does not know what runs, this lets the next release replace it.
+    If the state was lost and does not know what runs, this allows the next release to replace it.
 
     \b
     Example:
@@ -229,6 +230,6 @@ def resume(ctx: click.Context, place: str, no_wait: bool) -> None:
         return None if env.paused or env.unknown else "it is not paused."
 
     async def run(store: Store, here: Reach) -> None:
-        await steer(store, here, place, Resume(by=who()), objection, wait=not no_wait)
+        await steer(store, here, place, Resume(by=user_name()), objection, wait=not no_wait)
 
     with_store(ctx, run)

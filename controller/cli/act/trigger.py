@@ -4,8 +4,7 @@ from typing import Literal
 
 import click
 
-from controller.cli.act.acting import with_store
-from controller.cli.act.mail import ask, no_wait_option, who
+from controller.cli.act.sending import no_wait_option, send_and_wait, user_name, with_store
 from controller.cli.reach import Reach, known, no_such
 from controller.machine.core import Key
 from controller.machine.messages import RunRequested
@@ -13,12 +12,12 @@ from controller.machine.pipelines.pipeline import PipelineState
 from controller.store.protocol import Store
 
 
-@click.command(short_help="Ask for a run.")
+@click.command(short_help="Request a run.")
 @click.argument("pipeline")
-@click.option("--branch", metavar="NAME", help="The branch; without it, the default one.")
+@click.option("--branch", metavar="NAME", help="The branch to run; by default the default branch.")
 @click.option("--force", is_flag=True, help="Run even if nothing changed since the last run.")
-@click.option("--no-cache", is_flag=True, help="Run everything anew, whatever the cache has.")
-@click.option("--reason", metavar="TEXT", help="Why; shown wherever the run is.")
+@click.option("--no-cache", is_flag=True, help="Run every step, without the cache.")
+@click.option("--reason", metavar="TEXT", help="Why; shown with the run.")
 @no_wait_option
 @click.pass_context
 def trigger(
@@ -30,16 +29,16 @@ def trigger(
     reason: str | None,
     no_wait: bool,
 ) -> None:
-    """Ask for a run of PIPELINE at the head of a branch.
+    """Request a run of PIPELINE at the head of a branch.
 
-    If nothing at all changed there is no run, unless it is forced. A run takes from the cache what
-    ran before, a forced one too; with --no-cache it runs everything anew.
+    If nothing changed since the last run, there is none unless --force is given. Steps that ran
+    before come from the cache, even with --force; --no-cache runs them all again.
 
     \b
     Example:
       headgate trigger flight-delay --reason "after the schema change"
     """
-    why = reason or f"asked for by {who()}"
+    why = reason or f"requested by {user_name()}"
 
     async def run(store: Store, here: Reach) -> None:
         before = await known(store, "pipeline", pipeline, PipelineState, "pipeline")
@@ -63,24 +62,26 @@ async def request(
     wait: bool,
     fresh: bool = False,
 ) -> None:
-    """Ask a pipeline for a run, and say what came of it."""
+    """Request a run of a pipeline, and print what happened."""
     target = branch or before.default_branch
     if target not in before.heads:
         raise no_such("watched branch", target, list(before.heads))
     key = Key("pipeline", before.name)
-    message = RunRequested(kind=kind, why=why, by=who(), branch=target, force=force, fresh=fresh)
-    if not await ask(store, here.home, key, message, wait=wait):
+    message = RunRequested(
+        kind=kind, why=why, by=user_name(), branch=target, force=force, fresh=fresh
+    )
+    if not await send_and_wait(store, here.home, key, message, wait=wait):
         return
     after = await known(store, "pipeline", before.name, PipelineState, "pipeline")
     click.echo(outcome(before, after, target))
 
 
 def outcome(before: PipelineState, after: PipelineState, branch: str) -> str:
-    """What became of a run that was asked for."""
+    """What happened to a requested run."""
     last, active = after.last.get(branch), after.active.get(branch)
     if last and (branch not in before.last or last.run != before.last[branch].run):
-        return f"{last.run} runs; `headgate show {last.run}` shows it."
+        return f"{last.run} has started; see `headgate show {last.run}`."
     if branch in after.wanted:
-        return f"A run is asked for; it waits for {active or after.waits_for or 'its turn'}."
+        return f"The run is waiting for {active or after.waits_for or 'the controller'}."
     same = f" since {last.run}" if last else ""
-    return f"Nothing to run: nothing changed{same}. `--no-cache` runs everything all the same."
+    return f"Nothing to run: nothing changed{same}. `--no-cache` runs everything again."

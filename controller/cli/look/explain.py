@@ -13,7 +13,7 @@ from controller.machine.core import Key, Value, parsed
 from controller.machine.pipelines.objects import ObjectChanges, in_words
 from controller.machine.runs.graph import Graph, Node
 from controller.machine.runs.plan import Earlier, reasons
-from controller.machine.runs.run import Progress, Run, passed_before
+from controller.machine.runs.run import NodePhase, Progress, Run, passed_before
 from controller.machine.words import fit
 from controller.store.protocol import StoreReader
 from validators.verdict import Verdict
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _NEIGHBOURS = 200
-"""Runs that are looked through for the one before."""
+"""How many runs are searched for the previous one."""
 
 
 class ExplainedNode(Value):
-    """What became of a node, and why."""
+    """What happened to a node, and why."""
 
     name: str
-    phase: str
+    phase: NodePhase
     verdict: Verdict | None = None
-    """Of a gate: one that ran to its end may have failed the candidate."""
+    """Only for a gate: one that succeeded as a step may still have failed the candidate."""
     why: tuple[str, ...]
 
 
@@ -46,21 +46,21 @@ class Explained(Value):
     branch: str
     commit: str
     before: str | None
-    """The run that it is compared with: the last before it that passed, of its branch or else of
-    the default one."""
+    """The run that it is compared with: the last one before it that passed, on its branch or else
+    on the default branch."""
     datasets: tuple[str, ...]
     nodes: tuple[ExplainedNode, ...]
 
 
-@click.command(short_help="Say why a run happened and why each step ran.")
+@click.command(short_help="Explain why a run happened and why each step ran.")
 @click.argument("run")
 @json_option
 @click.pass_context
 def explain(ctx: click.Context, run: str, as_json: bool) -> None:
-    """Say what triggered RUN, and why each step ran, was cached or was skipped.
+    """Explain what triggered RUN, and why each step ran, was cached or was skipped.
 
-    It is compared with the last run before it that passed, of the same branch or else of the
-    default one; of data it says which objects came, went or changed since.
+    RUN is compared with the last run before it that passed, on the same branch or else on the
+    default branch. For datasets, it shows which objects were added, removed or changed since.
 
     \b
     Example:
@@ -81,7 +81,7 @@ def explain(ctx: click.Context, run: str, as_json: bool) -> None:
 
 
 async def explained(store: StoreReader, run: Run, catalog: Catalog) -> Explained:
-    """Compare a run with the last before it that passed."""
+    """Compare a run with the last one before it that passed."""
     records = await store.list("run", f"{run.pipeline}-", _NEIGHBOURS)
     before = passed_before(run, values(records, Run))
     earlier = await _earlier(store, before) if before else None
@@ -120,18 +120,18 @@ def _data(name: str, was: str | None, now: str, moved: ObjectChanges | None) -> 
 def _node(node: Node, run: Run, earlier: Earlier | None) -> ExplainedNode:
     progress = run.nodes.get(node.name, Progress())
     if progress.phase == "cached":
-        why = [f"all that it depends on is as in {progress.cached_from}"]
+        why = [f"everything it depends on is the same as in {progress.cached_from}"]
     elif progress.skipped is not None:
         why = [progress.skipped]
     elif progress.phase == "waiting" and not progress.attempts:
         waits = [need for need in node.needs if not run.nodes.get(need, Progress()).done]
-        why = [f"it waits for {', '.join(waits) or 'its turn'}"]
+        why = [f"it is waiting for {', '.join(waits) or 'the controller'}"]
     else:
         why = _why_it_ran(node, run, earlier)
     if progress.failed is not None:
         why.append(f"it failed: {fit(progress.failed)}")
     if len(progress.attempts) > 1:
-        why.append(f"it was tried {len(progress.attempts)} times")
+        why.append(f"it took {len(progress.attempts)} attempts")
     return ExplainedNode(
         name=node.name, phase=progress.phase, verdict=progress.verdict, why=tuple(why)
     )
@@ -149,7 +149,7 @@ def _render(view: Explained) -> "RenderableType":
     from rich.text import Text
 
     by = f" by {one_line(view.by, 60)}" if view.by else ""
-    compared = f"compared with {view.before}" if view.before else "no run before it has passed"
+    compared = f"compared with {view.before}" if view.before else "no earlier run has passed"
     head = Text.assemble((view.run, "bold"), f"  {view.trigger}{by}: {one_line(view.why, 200)}")
     about = Text(f"{view.commit[:12]} on {one_line(view.branch, 60)}; {compared}", "dim")
     table = Table.grid(padding=(0, 2))
@@ -158,13 +158,13 @@ def _render(view: Explained) -> "RenderableType":
     table.add_column(overflow="fold")
     for node in view.nodes:
         why = "; ".join(one_line(reason, 300) for reason in node.why)
-        table.add_row(Text(node.name, "bold"), *_became(node), Text(why))
+        table.add_row(Text(node.name, "bold"), *_result(node), Text(why))
     datasets = [Text(f"dataset {one_line(line, 400)}", "dim") for line in view.datasets]
     return Group(head, about, *datasets, Text(""), table)
 
 
-def _became(node: ExplainedNode) -> list["Text"]:
-    """What became of a step; of a gate, what it said."""
+def _result(node: ExplainedNode) -> list["Text"]:
+    """The phase of a step, or the verdict of a gate."""
     from rich.text import Text
 
     if node.verdict is None:

@@ -9,7 +9,7 @@ import click
 
 from controller.artifacts.opening import open_artifacts
 from controller.cli.failures import Failed
-from controller.cli.places import environment, place_argument
+from controller.cli.places import find_environment, place_argument
 from controller.cli.reach import Reach, json_option, known, no_such, print_json, with_state
 from controller.machine.core import Value
 from controller.machine.environments.environment import EnvironmentState
@@ -18,28 +18,28 @@ from controller.store.protocol import StoreReader
 
 
 class ExportView(Value):
-    """What was written."""
+    """What was exported."""
 
     place: str
     version: int
     digest: str
-    """Of the model version."""
+    """The digest of the model version."""
     artifact: str
-    """The digest of what was written."""
+    """The digest of the exported file or folder."""
     path: str
 
 
 @click.command(short_help="Write the model in an environment to a file.")
 @place_argument
 @click.option("--to", required=True, type=click.Path(path_type=Path), help="Where to write it.")
-@click.option("--output", metavar="NAME", help="Instead: what its batch command wrote last.")
+@click.option("--output", metavar="NAME", help="Export an output of the last batch command.")
 @json_option
 @click.pass_context
 def export(ctx: click.Context, place: str, to: Path, output: str | None, as_json: bool) -> None:
-    """Write the model that an environment runs, or points to, to a file or folder of yours.
+    """Copy the model that an environment serves, or points to, to a new file or folder.
 
-    Without an environment, production is meant. What is written is a copy. With --output it is
-    what the last run of the batch command wrote under that name.
+    The environment is production unless another is named. With --output, the output of that name
+    of the last batch command is copied instead.
 
     \b
     Example:
@@ -47,10 +47,10 @@ def export(ctx: click.Context, place: str, to: Path, output: str | None, as_json
       headgate export churn/production --output scores --to scores.parquet
     """
     if to.exists():
-        raise click.UsageError(f"{to} is there already; name another, or move it away.")
+        raise click.UsageError(f"{to} already exists; choose another path or move it away.")
 
     async def run(store: StoreReader, here: Reach) -> ExportView:
-        env = await environment(store, place)
+        env = await find_environment(store, place)
         version, digest = await _chosen(store, env, output)
         artifacts = open_artifacts(here.settings, here.home)
         with TemporaryDirectory(dir=here.home, prefix="export-") as scratch:
@@ -75,11 +75,11 @@ def export(ctx: click.Context, place: str, to: Path, output: str | None, as_json
 async def _chosen(
     store: StoreReader, env: EnvironmentState, output: str | None
 ) -> tuple[ModelVersion, str]:
-    """The version, and the digest of what is asked for. Raises `Failed`."""
+    """The version, and the digest of the requested artifact. Raises `Failed` if there is none."""
     job = env.job
     ref = env.stable if output is None else job.version if job is not None else None
     if ref is None:
-        nothing = "runs nothing" if output is None else "has run no batch command yet"
+        nothing = "serves nothing" if output is None else "has not run a batch command yet"
         raise Failed(f"{env.place} {nothing}; `headgate status` shows what runs.")
     name = f"{env.pipeline}/{ref.version}"
     version = await known(store, "model", name, ModelVersion, "model version")
@@ -87,7 +87,7 @@ async def _chosen(
         return version, version.model
     assert job is not None
     if job.open or job.failed is not None:
-        how = "goes on" if job.open else f"failed: {job.failed}"
+        how = "is still running" if job.open else f"failed: {job.failed}"
         raise Failed(f"the batch of {ref} in {env.place} {how}.")
     if output not in job.outputs:
         raise no_such("output", output, list(job.outputs))
@@ -95,7 +95,7 @@ async def _chosen(
 
 
 def _copy(source: Path, to: Path) -> None:
-    """A copy that is its owner's to change."""
+    """Copy an artifact, and make the copy writable for its owner."""
     to.absolute().parent.mkdir(parents=True, exist_ok=True)
     if not source.is_dir():
         _copy_file(source, to)

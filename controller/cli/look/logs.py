@@ -9,7 +9,7 @@ from typing import NamedTuple
 import click
 
 from controller.cli.failures import Failed
-from controller.cli.places import environment
+from controller.cli.places import find_environment
 from controller.cli.reach import Reach, json_option, no_such, print_json, with_state
 from controller.config.secrets import Secrets
 from controller.config.settings_file import load_secrets
@@ -20,40 +20,40 @@ from controller.machine.pipelines.version import Ref
 from controller.machine.runs.run import Run
 from controller.store.protocol import StoreReader
 from controller.store.versions import Versions
-from deployers.registry import FOLDER, LOCAL, TARGETS
+from deployers.windows import SERVING, make_window
 
 ENVIRONMENT = "environment"
-"""In the place of a step: what was said while the run's environments were built."""
+"""Given instead of a step: the log of building the run's environments."""
 _LOOK = 0.3
 
 
 class LogFile(NamedTuple):
-    """A log and what it is of."""
+    """A log folder, with its title."""
 
     title: str
     folder: Path
     ended: bool = False
-    """Whether it is of a server that ended."""
+    """Whether it is the log of a server that has ended."""
 
 
 class LogView(Value):
     """A log, for programs."""
 
     name: str
-    """The attempt's or the server's."""
+    """The name of the attempt or the server."""
     ended: bool = False
-    """Whether it is of a server that ended: what it wrote before it ended the last time."""
+    """Whether it is the log of a server that has ended, from the last time that it ran."""
     text: str | None
-    """None: it has not begun, or its log was swept."""
+    """None if it has not started, or if its log was deleted by retention."""
 
 
-@click.command(short_help="Print what a step or a server wrote.")
+@click.command(short_help="Print the log of a step or a model server.")
 @click.argument("what", metavar="RUN|PIPELINE/ENVIRONMENT")
 @click.argument("step", required=False)
 @click.option(
-    "--version", type=click.IntRange(1), metavar="NUMBER", help="The servers of one version only."
+    "--version", type=click.IntRange(1), metavar="NUMBER", help="Only the servers of this version."
 )
-@click.option("-f", "--follow", is_flag=True, help="Go on printing what is written, until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new lines until Ctrl-C.")
 @json_option
 @click.pass_context
 def logs(
@@ -64,12 +64,12 @@ def logs(
     follow: bool,
     as_json: bool,
 ) -> None:
-    """Print what the steps of a run, or the model servers of an environment, wrote.
+    """Print the logs of the steps of a run, or of the model servers of an environment.
 
-    Of a run, the last attempt of each step, or of STEP only; `environment` is what was said while
-    its environment was built. Of an environment, the servers that
-    run and that of the version that was taken out last; a server's log is kept when it ends. Long
-    logs are kept by their head and their end.
+    For a run: the last attempt of each step, or of STEP only; the STEP `environment` is the log of
+    building its environment. For an environment: the running servers, and that of the version that
+    was removed last. The log of a server is kept after it ends. Only the beginning and the end of
+    a long log are kept.
 
     \b
     Example:
@@ -79,9 +79,9 @@ def logs(
     """
 
     if follow and as_json:
-        raise click.UsageError("--follow prints text as it comes; leave out --json.")
+        raise click.UsageError("--follow and --json cannot be combined.")
     if version is not None and "/" not in what:
-        raise click.UsageError("--version is for the servers of PIPELINE/ENVIRONMENT.")
+        raise click.UsageError("--version applies only to PIPELINE/ENVIRONMENT.")
 
     async def run(store: StoreReader, here: Reach) -> None:
         if "/" in what:
@@ -115,19 +115,19 @@ async def _of_run(store: StoreReader, home: Path, what: str, step: str | None) -
     built = [LogFile(one.what, home / "environments" / LOGS / one.name) for one in run.built]
     if step == ENVIRONMENT and step not in run.nodes:
         if not built:
-            raise Failed(f"{run.id} built no environment: those that it needs were there.")
+            raise Failed(f"{run.id} built no environment: those it needs existed already.")
         return built
     if step is not None and step not in run.nodes:
         raise no_such(f"step of {run.id}", step, [*run.nodes, ENVIRONMENT])
     tried = {name: node.attempts[-1] for name, node in run.nodes.items() if node.attempts}
     if step is not None and step not in tried:
         node = run.nodes[step]
-        why = f"it is as in {node.cached_from}" if node.cached_from else f"it is {node.phase}"
-        meant = f"; `headgate logs {node.cached_from} {step}` has it" if node.cached_from else ""
-        raise Failed(f"{step} was not run in {run.id}: {why}{meant}.")
+        why = f"cached from {node.cached_from}" if node.cached_from else f"it is {node.phase}"
+        meant = f"; see `headgate logs {node.cached_from} {step}`" if node.cached_from else ""
+        raise Failed(f"{step} did not run in {run.id}: {why}{meant}.")
     chosen = {step: tried[step]} if step else tried
     if not chosen and not built:
-        raise Failed(f"{run.id} has started no step; `headgate explain {run.id}` says why.")
+        raise Failed(f"{run.id} has not started a step; `headgate explain {run.id}` says why.")
     ordered = sorted(chosen.values(), key=lambda one: one.asked)
     before = built if step is None else []
     return [*before, *(LogFile(one.id, home / "attempts" / one.id) for one in ordered)]
@@ -136,12 +136,12 @@ async def _of_run(store: StoreReader, home: Path, what: str, step: str | None) -
 async def _of_environment(
     store: StoreReader, home: Path, what: str, version: int | None
 ) -> list[LogFile]:
-    env = await environment(store, what)
-    window = TARGETS[LOCAL].window(home / FOLDER)
+    env = await find_environment(store, what)
+    window = make_window(home / SERVING)
     job = env.job
     if job is not None and version in (None, job.version.version):
         return [LogFile(job.id, home / "attempts" / job.id)]
-    refs = _worth_reading(env)
+    refs = _versions_with_logs(env)
     if version is not None:
         known = await Versions(store).get(env.pipeline, version)
         refs = [known.ref] if known else []
@@ -153,14 +153,14 @@ async def _of_environment(
         return found
     if version is not None:
         raise Failed(
-            f"no server of v{version} has run in {env.place}, or its log was swept; "
+            f"no server of v{version} has run in {env.place}, or its log was deleted; "
             f"`headgate releases {env.pipeline}` shows what was released."
         )
-    raise Failed(f"no server runs in {env.place}.")
+    raise Failed(f"no server is running in {env.place}.")
 
 
-def _worth_reading(env: EnvironmentState) -> list[Ref]:
-    """The versions that run, after those that were taken out last: by Headgate, by a person."""
+def _versions_with_logs(env: EnvironmentState) -> list[Ref]:
+    """The versions last removed by Headgate and by a person, then those that are running."""
     bad = [env.stopped.version] if env.stopped else []
     bad += [Ref(version=one.version, digest=one.digest) for one in env.quarantine[-1:]]
     refs = (env.stable, env.rollout.version if env.rollout else None)
@@ -169,30 +169,30 @@ def _worth_reading(env: EnvironmentState) -> list[Ref]:
 
 
 class Reader:
-    """Reads a log as it grows: its head, then the two pieces that take turns as its end."""
+    """Reads a log as it grows: its head, then the two files that alternate as its end."""
 
     def __init__(self, log: LogFile, secrets: Secrets) -> None:
         self._log = log
         self._secrets = secrets
         self._read: dict[int, int] = {}
-        """Bytes that were read, by inode: a piece is renamed when the other takes its turn."""
+        """Bytes read so far, by inode, since the files are renamed when they are rotated."""
         self._past_head = False
         self._rest = b""
 
     def more(self, *, last: bool = False) -> str:
-        """The whole lines that are new; with `last` also what is no whole line yet."""
+        """The complete new lines; with `last`, an incomplete line at the end, too."""
         data = self._rest
         if not self._past_head:
             data += self._new("log")
         for piece in ("log.old", "log.tail"):
             new = self._new(piece)
-            # Once the head is full it grows again only at the end, by what stood in the pieces.
+            # Once the head is full, it grows again only when the log ends, by a copy of the tail.
             self._past_head = self._past_head or bool(new)
             data += new
         end = len(data) if last else data.rfind(b"\n") + 1
         self._rest = data[end:]
         text = self._secrets.redact(data[:end].decode("utf-8", "replace"))
-        # A step's own words, but they may not drive the terminal.
+        # A step may print anything, but no control characters reach the terminal.
         return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
     def _new(self, piece: str) -> bytes:
@@ -216,6 +216,6 @@ def _print(log: LogFile, reader: Reader, *, titled: bool, last: bool) -> None:
     if titled:
         click.secho(f"== {log.title}{' (ended)' if log.ended else ''}", bold=True, err=True)
     if not log.folder.is_dir():
-        click.secho(f"{log.title} has not begun, or its log was swept.", err=True)
+        click.secho(f"{log.title} has not started, or its log was deleted.", err=True)
         return
     click.echo(reader.more(last=last), nl=False)

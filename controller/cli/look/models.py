@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ModelView(Value):
-    """A model version in short."""
+    """The summary of a model version."""
 
     pipeline: str
     number: int
@@ -31,10 +31,10 @@ class ModelView(Value):
     branch: str
     datasets: Mapping[str, str]
     verdict: Verdict | None
-    """The worst of its gates."""
+    """The worst verdict of its gates."""
     created: float
     serves: tuple[str, ...]
-    """The environments that run it."""
+    """The environments that serve it."""
     quarantined: str | None
     """Why it may not be released again."""
 
@@ -44,7 +44,7 @@ class ModelView(Value):
 @json_option
 @click.pass_context
 def models(ctx: click.Context, pipeline: str, as_json: bool) -> None:
-    """List the model versions of PIPELINE, the newest first, and where they serve.
+    """List the model versions of PIPELINE, the newest first, and where they are served.
 
     \b
     Example:

@@ -5,19 +5,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli.places import environment
+from controller.cli.places import find_environment
 from controller.cli.reach import Reach, json_option, print_json, values, with_state
 from controller.cli.terminal.printing import show
+from controller.cli.terminal.styles import ROLLOUT_STYLES
 from controller.cli.terminal.words import ago, one_line
 from controller.machine.core import Value
-from controller.machine.environments.rollout import EndedRollout
+from controller.machine.environments.rollout import EndedRollout, Kind, RolloutOutcome
 from controller.store.protocol import StoreReader
 from validators.canary import evidence
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-_STYLES = {"promoted": "green", "rolled_back": "red", "failed": "red"}
 
 
 class ReleaseView(Value):
@@ -27,25 +26,31 @@ class ReleaseView(Value):
     environment: str
     version: int
     digest: str
-    kind: str
-    outcome: str
+    kind: Kind
+    outcome: RolloutOutcome
     reason: str
     by: str
     at: float
     evidence: str
-    """What the judge said last; empty without a canary."""
+    """The judge's last statement; empty without a canary."""
 
 
-@click.command(short_help="Show what was released, and on which evidence.")
+@click.command(short_help="Show past releases and their evidence.")
 @click.argument("place", metavar="PIPELINE[/ENVIRONMENT]")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="At most.")
+@click.option(
+    "--limit",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Maximum number.",
+)
 @json_option
 @click.pass_context
 def releases(ctx: click.Context, place: str, limit: int, as_json: bool) -> None:
     """Show the releases of an environment, the newest first: what, by whom, why, on what evidence.
 
-    Without an environment, production is meant. `git log` of the environments branch has the same
-    history as commits.
+    The environment is production unless another is named. `git log` of the environments branch has
+    the same history as commits.
 
     \b
     Example:
@@ -53,7 +58,7 @@ def releases(ctx: click.Context, place: str, limit: int, as_json: bool) -> None:
     """
 
     async def ask(store: StoreReader, _: Reach) -> list[ReleaseView]:
-        env = await environment(store, place)
+        env = await find_environment(store, place)
         records = await store.list("rollout", f"{env.pipeline}-{env.name}-")
         ended = [
             one
@@ -69,9 +74,9 @@ def releases(ctx: click.Context, place: str, limit: int, as_json: bool) -> None:
     elif views:
         show(_table(views))
     else:
-        said = f"No rollout into {place} has ended yet, as far as this state knows."
-        mend = "`git log` of the branch headgate/environments has those of a state that was lost."
-        click.echo(f"{said} {mend}", err=True)
+        said = f"No rollout to {place} has ended yet, according to this state."
+        lost = "If the state was lost, see `git log` of the branch headgate/environments."
+        click.echo(f"{said} {lost}", err=True)
 
 
 def _view(ended: EndedRollout) -> ReleaseView:
@@ -93,7 +98,7 @@ def _view(ended: EndedRollout) -> ReleaseView:
 
 def _outcome(view: ReleaseView) -> str:
     if view.kind == "revert" and view.outcome == "promoted":
-        return "brought back"
+        return "rollback"
     return view.outcome.replace("_", " ")
 
 
@@ -113,7 +118,7 @@ def _table(views: list[ReleaseView]) -> "Table":
         table.add_row(
             view.rollout,
             Text(f"v{view.version}", "bold"),
-            Text(_outcome(view), _STYLES.get(view.outcome, "dim")),
+            Text(_outcome(view), ROLLOUT_STYLES[view.outcome]),
             ago(view.at, now),
             one_line(view.by, 30),
             why,

@@ -7,27 +7,27 @@ import click
 
 from controller.cli.reach import Reach, json_option, known, print_json, values, with_state
 from controller.cli.terminal.printing import show
+from controller.cli.terminal.styles import OUTCOME_MARKS
 from controller.cli.terminal.views import RunView, run_view
-from controller.cli.terminal.words import ago, lasting, one_line
+from controller.cli.terminal.words import ago, one_line
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.runs.run import Run
 from controller.store.protocol import StoreReader
+from specs.figures import duration
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-_STYLES = {
-    "running": "cyan",
-    "passed": "green",
-    "failed": "red",
-    "stopped": "red",
-    "cancelled": "dim",
-}
-
 
 @click.command(short_help="List runs.")
-@click.option("--pipeline", metavar="NAME", help="Only of this pipeline.")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="At most.")
+@click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
+@click.option(
+    "--limit",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Maximum number.",
+)
 @json_option
 @click.pass_context
 def runs(ctx: click.Context, pipeline: str | None, limit: int, as_json: bool) -> None:
@@ -62,16 +62,16 @@ def _table(views: list[RunView]) -> "Table":
 
     now = time.time()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("run", "outcome", "branch", "commit", "because of", "began", "took"):
-        table.add_column(name, no_wrap=name != "because of", overflow="fold")
+    for name in ("run", "outcome", "branch", "commit", "trigger", "began", "took"):
+        table.add_column(name, no_wrap=name != "trigger", overflow="fold")
     for view in views:
         table.add_row(
             Text(view.id, "bold"),
-            Text(view.outcome, _STYLES[view.outcome]),
+            Text(view.outcome, OUTCOME_MARKS[view.outcome][1]),
             one_line(view.branch, 30),
             view.commit[:10],
             Text(one_line(view.why, 80)),
             ago(view.created, now),
-            lasting(view.finished - view.created) if view.finished is not None else "",
+            duration(view.finished - view.created) if view.finished is not None else "",
         )
     return table

@@ -21,10 +21,12 @@ from controller.cli.look.shown import (
 )
 from controller.cli.reach import Reach, with_state
 from controller.cli.terminal.printing import show as print_
+from controller.cli.terminal.styles import ROLLOUT_STYLES
 from controller.cli.terminal.tree import render_run
-from controller.cli.terminal.words import clean, lasting, moment
+from controller.cli.terminal.words import clean, moment
 from controller.config.settings_file import load_secrets
 from controller.store.protocol import StoreReader
+from specs.figures import duration
 from validators.render import as_html, junit, markdown, terminal
 from validators.report import Report
 
@@ -37,7 +39,7 @@ _PAGES: Mapping[str, Callable[[ShownEvidence], str]] = {
     "junit": lambda found: junit.render(found.reports, found.title),
     "markdown": lambda found: markdown.render(found.reports, found.title),
 }
-"""Forms of what gates said, each a file of its own."""
+"""The formats that show the gates' reports alone, each a complete document."""
 
 
 @click.command(short_help="Show a run, a model version or a rollout.")
@@ -48,16 +50,16 @@ _PAGES: Mapping[str, Callable[[ShownEvidence], str]] = {
     type=click.Choice(["text", "json", *_PAGES]),
     default="text",
     show_default=True,
-    help="For people and programs; or what its gates say, as a page, for a CI system, as Markdown.",
+    help="text and json show everything; html, junit and markdown only the gates' reports.",
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.pass_context
 def show(ctx: click.Context, what: str, form: str) -> None:
     """Show everything about WHAT: a run, a model version (PIPELINE/NUMBER), or a rollout.
 
-    Its trigger, steps and attempts, the reports of its gates, and where it came from. As html,
-    junit or markdown it is the reports alone, also of gates that could not judge. Secrets that
-    are known here are struck out.
+    That is its trigger, steps and attempts, the reports of its gates, and its lineage. The formats
+    html, junit and markdown have the reports alone, including those of gates that could not judge.
+    Known secrets are redacted.
 
     \b
     Example:
@@ -100,11 +102,11 @@ def _run(shown: ShownRun) -> Sequence["RenderableType"]:
     run = shown.run
     facts = {
         "why": run.why,
-        "asked by": shown.by,
+        "requested by": shown.by,
         "commit": f"{run.commit} on {run.branch}",
         "baseline": f"v{run.baseline}" if run.baseline else "none",
         **{f"dataset {name}": digest for name, digest in run.datasets.items()},
-        "began": moment(run.created),
+        "started": moment(run.created),
         "ended": moment(run.finished) if run.finished else "not yet",
     }
     parts: list[RenderableType] = [render_run(run, time.time()), "", _facts(facts)]
@@ -130,7 +132,7 @@ def _attempts(attempts: Sequence[Attempted]) -> "Table":
             Text(one.id),
             status.state.value if status else "running",
             "" if status is None or status.exit_code is None else str(status.exit_code),
-            "" if seconds is None else lasting(seconds),
+            "" if seconds is None else duration(seconds),
             f"{status.peak_memory / 2**20:,.0f} MiB" if status and status.peak_memory else "",
         )
     return table
@@ -147,7 +149,7 @@ def _version(shown: ShownVersion) -> Sequence["RenderableType"]:
         "commit": f"{one.source.commit} on {one.branch}",
         **{f"dataset {name}": digest for name, digest in one.datasets.items()},
         **{f"gate {gate}": verdict.value for gate, verdict in one.verdicts.items()},
-        "made": moment(one.created),
+        "created": moment(one.created),
     }
     head = Text.assemble((f"{one.pipeline} v{one.number}", "bold"))
     return [head, _facts(facts), *_reports(shown.reports, shown.lost_reports, f"v{one.number}")]
@@ -163,20 +165,20 @@ def _rollout(shown: ShownRollout) -> Sequence["RenderableType"]:
         "why": one.why,
         "commit": shown.commit,
         f"differs from {shown.beside}": "\n".join(shown.differs),
-        "asked by": one.by,
-        "asked": moment(one.asked),
+        "requested by": one.by,
+        "requested": moment(one.asked),
         "approved": moment(one.approved) if one.approved else "",
         "deployed": moment(one.deployed) if one.deployed else "",
         "ready": moment(one.ready) if one.ready else "",
-        "canary began": moment(one.judge.began) if one.judge else "",
+        "canary started": moment(one.judge.began) if one.judge else "",
         "first failed": moment(one.first_failed) if one.first_failed else "",
         "decided": moment(one.decided) if one.decided else "",
         "forecast": one.forecast or "",
-        "waits": one.held or "",
+        "waiting": one.held or "",
         "ended": f"{moment(ended.at)}: {ended.reason}" if ended else "not yet",
     }
     outcome = ended.outcome.replace("_", " ") if ended else "in progress"
-    style = {"promoted": "green", "in progress": "cyan"}.get(outcome, "red")
+    style = ROLLOUT_STYLES[ended.outcome] if ended else "cyan"
     head = Text.assemble((one.id, "bold"), "  ", (outcome, style))
     return [head, _facts(facts), *_reports(shown.reports, (), one.id)]
 

@@ -1,4 +1,4 @@
-"""What `headgate show` finds: a run, a model version or a rollout, with its reports."""
+"""Finds what `headgate show` prints: a run, a model version or a rollout, with its reports."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -26,7 +26,7 @@ from validators.verdict import Verdict
 
 
 class Attempted(Value):
-    """One try at a node."""
+    """One attempt at a node."""
 
     id: str
     node: str
@@ -35,14 +35,14 @@ class Attempted(Value):
 
 
 class ShownRun(Value):
-    """A run with everything that belongs to it."""
+    """A run with its attempts and reports."""
 
     run: RunView
     by: str
     attempts: tuple[Attempted, ...]
     reports: tuple[Report, ...]
     lost_reports: tuple[str, ...] = ()
-    """Why a gate's report cannot be shown."""
+    """For each gate report that cannot be shown, why."""
 
 
 class ShownVersion(Value):
@@ -62,18 +62,18 @@ class ShownRollout(Value):
     ended: EndedRollout | None
     reports: tuple[Report, ...]
     commit: str = ""
-    """That brought the version."""
+    """The commit that the version was trained from."""
     beside: Ref | None = None
-    """What served beside it."""
+    """The version that it is or was compared with."""
     differs: tuple[str, ...] = ()
-    """What the version has that `beside` has not: parameters, files, data."""
+    """How the version differs from `beside`: parameters, files, data."""
 
 
 Shown = ShownRun | ShownVersion | ShownRollout
 
 
 async def find(store: StoreReader, artifacts: Artifacts, what: str) -> Shown:
-    """The run, version or rollout of that name. Raises `Failed` for none."""
+    """The run, version or rollout of that name. Raises `Failed` if there is none."""
     run = await store.get(Key("run", what))
     if run is not None:
         return await _find_run(store, artifacts, parsed(Run, run.body))
@@ -91,7 +91,7 @@ async def find(store: StoreReader, artifacts: Artifacts, what: str) -> Shown:
 
 
 async def _find_rollout(store: StoreReader, id_: str) -> ShownRollout | None:
-    """One that is over, or in progress."""
+    """The rollout of that id, past or in progress."""
     record = await store.get(Key("rollout", id_))
     if record is not None:
         ended = parsed(EndedRollout, record.body)
@@ -105,7 +105,7 @@ async def _find_rollout(store: StoreReader, id_: str) -> ShownRollout | None:
 
 
 async def _compared(store: StoreReader, shown: ShownRollout, beside: Ref | None) -> ShownRollout:
-    """With the commit that it came from, and what differs from the version that served."""
+    """Add the commit that it came from, and how it differs from the version `beside`."""
     versions = Versions(store)
     new = await versions.get(shown.pipeline, shown.rollout.version.version)
     old = await versions.get(shown.pipeline, beside.version) if beside else None
@@ -152,7 +152,7 @@ async def _find_run(store: StoreReader, artifacts: Artifacts, run: Run) -> Shown
 async def read_reports(
     artifacts: Artifacts, digests: Mapping[str, str]
 ) -> tuple[dict[str, Report], tuple[str, ...]]:
-    """Gate reports by gate, from their digests, and why those that are lost cannot be shown."""
+    """The reports by gate, read by their digests, and the reasons why some cannot be shown."""
     reports: dict[str, Report] = {}
     lost = []
     for gate, digest in digests.items():
@@ -165,15 +165,15 @@ async def read_reports(
 
 
 class ShownEvidence(NamedTuple):
-    """What gates said, with what it is called."""
+    """The reports of gates, under a title."""
 
     title: str
     reports: tuple[Report, ...]
 
 
 async def evidence_of(store: StoreReader, artifacts: Artifacts, what: str) -> ShownEvidence:
-    """The reports of that run, version or rollout, also of the gates that have none: then one that
-    says why. Raises `Failed` for no such thing, and where there is nothing to show."""
+    """The reports of a run, version or rollout. A gate without a report gets one that says why.
+    Raises `Failed` if there is no such object, or nothing to show."""
     record = await store.get(Key("run", what))
     if record is not None:
         return await _of_run(store, artifacts, parsed(Run, record.body))
@@ -181,21 +181,21 @@ async def evidence_of(store: StoreReader, artifacts: Artifacts, what: str) -> Sh
     lost = shown.lost_reports if isinstance(shown, ShownVersion) else ()
     reports = (*shown.reports, *(_lost(what, why) for why in lost))
     if not reports:
-        raise Failed(f"no gate has reported on {what}; `headgate show {what}` shows what is known.")
+        raise Failed(f"no gate has reported on {what}; see `headgate show {what}`.")
     return ShownEvidence(what, reports)
 
 
 async def _of_run(store: StoreReader, artifacts: Artifacts, run: Run) -> ShownEvidence:
     if run.live:
         raise Failed(
-            f"{run.id} is not over, and its gates are not all heard; `headgate show {run.id}` "
-            "shows how far it is."
+            f"{run.id} has not ended, so its gates have not all reported; `headgate show {run.id}` "
+            "shows its progress."
         )
     graph = await store.get(Key("graph", run.id))
     found, _ = await read_reports(artifacts, _digests(run))
     reports = completed(run, parsed(Graph, graph.body) if graph else None, found)
     if not reports:
-        raise Failed(f"{run.id} has no gate; `headgate show {run.id}` shows its steps.")
+        raise Failed(f"{run.id} has no gates; `headgate show {run.id}` shows its steps.")
     why = why_ended(run)
     title = f"{run.id} {run.outcome}" + (f": {one_line(why)}" if why else "")
     return ShownEvidence(title, reports)
@@ -207,7 +207,7 @@ def _lost(what: str, why: str) -> Report:
 
 
 def _digests(run: Run) -> dict[str, str]:
-    """Of the gates' reports, by gate."""
+    """The digests of the gates' reports, by gate."""
     return {
         name: node.outputs["report"]
         for name, node in run.nodes.items()

@@ -2,27 +2,33 @@
 
 import asyncio
 import sys
+from collections.abc import Mapping
+from typing import Final
 
 import click
 
 from controller.cli.reach import json_option, print_json, reach
 from controller.cli.terminal.words import one_line
 from controller.doctor.examine import examine
-from controller.doctor.findings import Finding
+from controller.doctor.findings import Finding, FindingState
 
-_MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
+MARKS: Final[Mapping[FindingState, tuple[str, str]]] = {
+    "ok": ("✓", "green"),
+    "warning": ("!", "yellow"),
+    "error": ("✗", "red"),
+}
 
 
-@click.command(short_help="Check the set-up and name what to mend.")
+@click.command(short_help="Check the setup and say how to fix it.")
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Check settings, git, the remotes, GitHub, the home folder, the state, the packages, and what
-    confines steps; the object stores of artifacts and datasets, their queues, the databases of
-    queries, and the Docker Engine where one is used.
+    """Check the settings, git, the remotes, GitHub, the home folder, the state, the packages, the
+    confinement of steps, the object stores of artifacts and datasets, their queues, the databases
+    of queries, and the Docker Engine if one is used.
 
-    Each finding names the mend. The exit code is 1 if there is an error. Writing is tried by a
-    push that changes nothing, and by an object that is deleted again.
+    Each finding says how to fix it. The exit code is 1 if there is an error. Write access is tested
+    by a push that changes nothing, and by an object that is deleted again.
 
     \b
     Example:
@@ -46,7 +52,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 
 
 def _print(finding: Finding) -> None:
-    mark, colour = _MARKS[finding.state]
+    mark, colour = MARKS[finding.state]
     click.echo(f"{click.style(mark, fg=colour)} {finding.what}: {one_line(finding.message, 300)}")
-    if finding.mend:
-        click.echo(f"  → {finding.mend}")
+    if finding.fix:
+        click.echo(f"  → {finding.fix}")

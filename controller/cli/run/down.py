@@ -16,28 +16,30 @@ from controller.machine.pipelines.pipeline import PipelineState
 from controller.store.protocol import StoreReader
 from controller.wiring.controller import only_one
 from deployers.engine import Engine
-from deployers.registry import FOLDER, LOCAL, TARGETS, Means
+from deployers.registry import DeployerSetup, make_deployer
+from deployers.windows import SERVING
 
 
 class StoppedView(Value):
-    """A place whose servers and router were ended."""
+    """An environment whose servers and router were stopped."""
 
     place: str
     address: str | None
-    """Where its router answered; it will answer there again."""
+    """The address of its router, which will be the same after the next start."""
     servers: tuple[str, ...]
-    """Those that ran, by name."""
+    """The names of the stopped servers."""
 
 
-@click.command(short_help="Stop what `up` left serving.")
+@click.command(short_help="Stop the model servers that `up` left running.")
 @click.argument("pipeline", required=False)
 @json_option
 @click.pass_context
 def down(ctx: click.Context, pipeline: str | None, as_json: bool) -> None:
-    """Stop the model servers and routers that go on after the controller, of PIPELINE or of all.
+    """Stop the model servers and routers of PIPELINE, or of all pipelines.
 
-    The controller has to be stopped first, as it would start them again. What is released stays
-    released: the next `headgate up` brings all of it back, at the same addresses.
+    They keep running when the controller ends. The controller has to be stopped first, since it
+    would start them again. Releases are not changed: the next `headgate up` starts the same
+    versions at the same addresses.
 
     \b
     Example:
@@ -53,8 +55,8 @@ def down(ctx: click.Context, pipeline: str | None, as_json: bool) -> None:
         pid = controller_pid(here.home)
         if pid is not None:
             raise Failed(
-                f"a controller runs (process {pid}) and would start them again: stop it first, "
-                "with Ctrl-C or as it was started, then say `headgate down`."
+                f"a controller is running (process {pid}) and would start them again: stop it "
+                "first, then run `headgate down`."
             )
         with only_one(here.home):
             return await _stop(here, sorted(chosen))
@@ -68,16 +70,16 @@ def down(ctx: click.Context, pipeline: str | None, as_json: bool) -> None:
         at = f" and the router at {one.address}" if one.address else ""
         click.echo(f"{one.place}: stopped {what}{at}.")
     click.echo(
-        "The next `headgate up` brings them back."
+        "The next `headgate up` starts them again."
         if stopped
-        else f"Nothing serves{f' for {pipeline}' if pipeline else ''} here."
+        else f"No model server is running here{f' for {pipeline}' if pipeline else ''}."
     )
 
 
 async def _stop(here: Reach, places: list[str]) -> list[StoppedView]:
     engine = Engine(here.settings.docker.host, here.home)
-    means = Means(home=here.home / FOLDER, redact=str, engine=engine)
-    deployer = TARGETS[LOCAL].deployer(means)
+    setup = DeployerSetup(home=here.home / SERVING, redact=str, engine=engine)
+    deployer = make_deployer(setup)
     try:
         stopped = []
         for place in places:

@@ -47,41 +47,41 @@ from specs.loading.problems import has_errors, render_text
 from specs.model import Pipeline as Spec
 
 HOME = "headgate"
-"""The folder of results in the clone's git folder: nothing of it is ever committed."""
+"""The name of the results folder inside the clone's git folder, where it is never committed."""
 WORDS = 16_000
-"""Bytes of a failed step's log that are looked at for its last words."""
+"""Bytes of a failed step's log that its last lines are taken from."""
 
 
 @click.command(short_help="Run a commit's pipeline and its gates here.")
 @click.argument("path", default=".", type=click.Path(exists=True, path_type=Path))
 @spec_option
-@click.option("--commit", metavar="REV", default="HEAD", help="The commit; by default HEAD.")
+@click.option("--commit", metavar="REV", default="HEAD", help="The commit to run; by default HEAD.")
 @click.option(
     "--base",
     metavar="REV",
-    help="The commit whose gates judge, and with whose model it is compared, as those of a pull "
-    "request's base are; by default its own gates, and nothing.",
+    help="Judge by the gates of this commit and compare with its model, as for a pull request with "
+    "this base; by default the commit's own gates and no model.",
 )
 @click.option(
     "--accept-rules",
     is_flag=True,
-    help="Pass although the commit loosens rules of --base.",
+    help="Pass even if the commit loosens rules of --base.",
 )
 @click.option(
     "--home",
     metavar="FOLDER",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where results are kept, so that equal steps are cached; by default in the git folder.",
+    help="Where results are kept as a cache; by default in the clone's git folder.",
 )
 @click.option(
-    "--no-cache", is_flag=True, help="Run everything anew, and keep the results for later runs."
+    "--no-cache", is_flag=True, help="Run every step, and keep the results for later runs."
 )
-@click.option("--forget", is_flag=True, help="Keep no results, and take none as cached.")
+@click.option("--forget", is_flag=True, help="Use no cached results and keep none.")
 @click.option(
     "--report",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the report there, as Markdown.",
+    help="Write the report to FILE, as Markdown.",
 )
 @click.option(
     "--format",
@@ -89,7 +89,7 @@ WORDS = 16_000
     type=click.Choice(["text", "github"]),
     default="text",
     show_default=True,
-    help="For people, or for a job of GitHub Actions: with annotations, a summary and outputs.",
+    help="For people, or for a GitHub Actions job: with annotations, a summary and outputs.",
 )
 def run(
     path: Path,
@@ -103,22 +103,22 @@ def run(
     report: Path | None,
     form: str,
 ) -> None:
-    """Run the pipeline in PATH as a pull request's run would be: data gates, steps, model gate.
+    """Run the pipeline in PATH like a pull request: data gates, steps, model gate.
 
-    It runs what is committed, prints what the gates say, and releases nothing. No model in
-    production is known here: where a check compares with it, the model of --base stands for it,
-    trained here on the same data; without --base such a check is skipped, and says so. The
-    secrets that steps name come from HEADGATE_SECRET_NAME variables.
+    It runs what is committed, prints the gates' reports, and releases nothing. The model in
+    production is not known here: checks that compare with it use the model of --base, trained here
+    on the same data, and are skipped without --base. The secrets that steps name come from
+    HEADGATE_SECRET_NAME variables.
 
-    The exit code is 0 if the gates let it pass, 4 if one stops it, 5 if a step fails, 6 if it
-    passes but loosens rules of --base and --accept-rules is not given, 1 if the spec is invalid,
-    and 130 after Ctrl-C, which leaves no process; a second one hurries.
+    The exit code is 0 if all gates pass, 4 if one stops the run, 5 if a step fails, 6 if the run
+    passes but loosens rules of --base without --accept-rules, 1 if the spec is invalid, and 130
+    after Ctrl-C, which stops all processes; a second Ctrl-C kills them at once.
 
     \b
     Example:
       headgate run flight-delay
     """
-    _go_together(forget=forget and home is not None, accept=accept_rules and base is None)
+    _check_options(forget=forget and home is not None, accept=accept_rules and base is None)
     asked = _asked(spec_argument(path, spec_file, "headgate run"), commit, base)._replace(
         fresh=no_cache
     )
@@ -141,16 +141,16 @@ def run(
     sys.exit(code)
 
 
-def _go_together(*, forget: bool, accept: bool) -> None:
-    """Raises for options that contradict each other."""
+def _check_options(*, forget: bool, accept: bool) -> None:
+    """Raises a usage error for options that cannot be combined."""
     if forget:
-        raise click.UsageError("--forget keeps nothing, so it does not go with --home.")
+        raise click.UsageError("--forget and --home cannot be combined: --forget keeps no results.")
     if accept:
-        raise click.UsageError("--accept-rules accepts what differs from --base, so it needs one.")
+        raise click.UsageError("--accept-rules needs --base: it accepts rules that differ from it.")
 
 
 def _asked(wanted: SpecArgument, commit: str, base: str | None) -> here.RunRequest:
-    """The run of the spec at that commit, judged by the gates of `base`."""
+    """The run of the spec at a commit, judged by the gates of `base`."""
     checkout = checkout_of(wanted.folder)
     sha = commit_of(checkout, commit)
     files = files_at(checkout, sha)
@@ -169,7 +169,7 @@ def _asked(wanted: SpecArgument, commit: str, base: str | None) -> here.RunReque
 
 
 def _again(asked: here.RunRequest) -> str:
-    """The command that runs it once more."""
+    """The command that repeats the run."""
     checkout, source = asked.checkout, asked.source
     where = checkout.folder or "."
     if len(specs_among(checkout, source.files)) > 1:
@@ -178,7 +178,7 @@ def _again(asked: here.RunRequest) -> str:
 
 
 def _stores() -> Sequence[ObjectStore]:
-    """How object stores are reached, where settings are at hand."""
+    """The object stores of the settings, if there are any."""
     path = find_settings(click.get_current_context().find_root().obj)
     settings = read_settings(path).settings if path is not None else None
     return settings.stores if settings else ()
@@ -223,7 +223,7 @@ async def _play(asked: here.RunRequest, home: Path) -> FinishedRun:
 
 
 def _chosen(wanted: SpecArgument, checkout: Checkout, commit: str, files: Mapping[str, str]) -> str:
-    """The spec's name. One that is not committed is no spec of the commit."""
+    """The file name of the spec at the commit. Raises `Failed` if it is not committed."""
     names = specs_among(checkout, files)
     fresh = [name for name in specs_in(wanted.folder) if name not in names]
     if wanted.file in fresh or (not names and fresh):
@@ -234,7 +234,7 @@ def _chosen(wanted: SpecArgument, checkout: Checkout, commit: str, files: Mappin
 
 def _valid(checkout: Checkout, commit: str, files: Mapping[str, str]) -> tuple[Spec, SourceTree]:
     loaded = spec_at(checkout, commit, files)
-    assert loaded is not None, "it is one of those that are there"
+    assert loaded is not None, "the commit has it"
     source = source_of(checkout, here.REPOSITORY, commit, files)
     loaded, source = with_project(checkout, loaded, source)
     if loaded.pipeline is None or has_errors(loaded.problems):
@@ -244,13 +244,13 @@ def _valid(checkout: Checkout, commit: str, files: Mapping[str, str]) -> tuple[S
 
 
 def _rules(checkout: Checkout, base: str, name: str) -> Rules | None:
-    """The gates of the pipeline at that commit; None where it never had any."""
+    """The gates of the pipeline at that commit, or None if it had none."""
     return rules_at(checkout, commit_of(checkout, base), name, base, here.REPOSITORY)
 
 
 def _rules_that_change(asked: here.RunRequest, base: str) -> Plan | None:
-    """A plan that says nothing but how the commit changes the rules of its base; None where the
-    base never had any."""
+    """A plan that contains only how the commit changes the rules of its base, or None if the base
+    has no rules."""
     if asked.rules is None:
         return None
     commit, checkout = asked.source.commit, asked.checkout
@@ -269,8 +269,8 @@ def _rules_that_change(asked: here.RunRequest, base: str) -> Plan | None:
 
 
 def _left_out(asked: here.RunRequest) -> list[str]:
-    """The paths at which the work tree is not as committed, as the spec sees them: in its folder,
-    and what it names outside of that."""
+    """The paths, relative to the spec, where the work tree differs from the commit: in the spec's
+    folder, and outside of it where the spec names them."""
     checkout, spec, source = asked.checkout, asked.spec, asked.source
     here_now = source_of(checkout, source.repository, WORK_TREE, work_tree(checkout))
     files, now = with_outside(spec, source), with_outside(spec, here_now)
@@ -279,8 +279,8 @@ def _left_out(asked: here.RunRequest) -> list[str]:
 
 @contextmanager
 def _home(checkout: Checkout, given: Path | None, forget: bool) -> Iterator[Path]:
-    """The folder of results. What is sealed while steps run is not afterwards, so that a clone can
-    be deleted as any other."""
+    """The results folder. Files that are read-only while steps run are made writable afterwards, so
+    that the clone can be deleted like any other."""
     if forget:
         folder = Path(tempfile.mkdtemp(prefix="headgate-run-"))
     else:
@@ -289,7 +289,7 @@ def _home(checkout: Checkout, given: Path | None, forget: bool) -> Iterator[Path
     try:
         yield folder
     finally:
-        os.umask(before)  # the report is for whoever reads it
+        os.umask(before)  # the report may be read by anybody
         remove_tree(folder if forget else folder / "checkouts")
         for inside, _, _ in os.walk(folder / "datasets"):
             if not os.access(inside, os.W_OK):

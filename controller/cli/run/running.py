@@ -1,4 +1,4 @@
-"""What `headgate run` shows: how far a run is, and how it ended."""
+"""Prints the progress and the result of `headgate run`."""
 
 import sys
 import time
@@ -7,48 +7,49 @@ from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import click
 
 from controller.cli.terminal.printing import console
 from controller.cli.terminal.tree import node_line, render_run
 from controller.cli.terminal.views import NodeView, run_view
-from controller.cli.terminal.words import clean, lasting, one_line
+from controller.cli.terminal.words import clean, one_line
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.judging import Held
 from controller.machine.runs.plan import Plan
-from controller.machine.runs.run import Run, why_ended
+from controller.machine.runs.run import Outcome, Run, why_ended
 from controller.reports.github_job import annotation_commands, job_summary
 from controller.reports.headline import arranged
 from controller.reports.protocol import CommitReport
 from controller.wiring.local_run import Played, Watcher
+from specs.figures import duration
 from validators.render import terminal
 from validators.report import Report
 from validators.verdict import Verdict, worst
 
-CODES = {"passed": 0, "stopped": 4, "failed": 5, "cancelled": 130}
-"""The exit code of each outcome."""
+CODES: Final[Mapping[Outcome, int]] = {"passed": 0, "stopped": 4, "failed": 5, "cancelled": 130}
+"""The exit code for each outcome of a run that has ended."""
 LOOSENED = 6
-"""The exit code of a run that passed, of a commit that loosens rules which nobody accepts."""
+"""The exit code of a run that passed, if its commit loosens rules and nobody accepted that."""
 LINES = 30
-"""Of a failed step's log."""
+"""How many lines of a failed step's log are shown."""
 
 
 class FinishedRun(NamedTuple):
-    """A run that ended, with what is shown of it."""
+    """A run that has ended, with everything that is shown about it."""
 
     played: Played
     reports: Mapping[str, Report]
     """By gate."""
     lost: Sequence[str]
-    """Why a gate's report cannot be shown."""
+    """For each gate report that cannot be shown, why."""
     words: Mapping[str, str]
     """The end of each failed step's log."""
 
     @property
     def verdict(self) -> Verdict:
-        """Of all gates; ERROR if the run did not come to its end, SKIPPED if there is no gate."""
+        """The worst verdict of the gates; ERROR if it did not complete, SKIPPED without gates."""
         run = self.played.run
         if run.outcome in ("failed", "cancelled"):
             return Verdict.ERROR
@@ -56,7 +57,7 @@ class FinishedRun(NamedTuple):
 
 
 class Guard:
-    """Within it GitHub Actions obeys no line of the output: steps write what they like."""
+    """Keeps GitHub Actions from obeying commands in the output, which steps can write."""
 
     def __init__(self, active: bool) -> None:
         self._token = token_hex(16) if active else None
@@ -76,7 +77,7 @@ class Guard:
 
 
 def begin(pipeline: str, commit: str, subject: str, left_out: Sequence[str]) -> None:
-    """Say what is run, and what is not."""
+    """Print what runs, and which changes are left out because they are not committed."""
     from rich.text import Text
 
     out = console()
@@ -85,17 +86,17 @@ def begin(pipeline: str, commit: str, subject: str, left_out: Sequence[str]) -> 
         count = "1 file is" if len(left_out) == 1 else f"{len(left_out)} files are"
         names = ", ".join(one_line(name, 60) for name in left_out[:3])
         more = ", ..." if len(left_out) > 3 else ""
-        note = f"{count} not as committed, and what is committed is run: {names}{more}"
+        note = f"{count} changed in the work tree, and only the commit is run: {names}{more}"
         out.print(Text(note, "yellow"))
 
 
 def begin_base(commit: str) -> None:
-    """Say that the base's model comes first."""
-    click.echo(f"First the model of the base, {commit[:12]}, to compare with:")
+    """Print that the base's model is made first."""
+    click.echo(f"First the model of the base {commit[:12]}, for comparison:")
 
 
 def finish_base(held: Held) -> None:
-    """Say if there is none, as all else goes on."""
+    """Print why there is no model of the base, if there is none; the run continues without."""
     if held.baseline is None:
         click.secho(one_line(held.none, 300), fg="yellow")
     click.echo()
@@ -103,7 +104,7 @@ def finish_base(held: Held) -> None:
 
 @contextmanager
 def watching() -> Iterator[Watcher]:
-    """Show how far a run is: a live tree in a terminal, else a line for whatever happens."""
+    """Show the progress of a run: as a live tree in a terminal, else as a line per change."""
     if not sys.stdout.isatty():
         yield _Lines().watch
         return
@@ -114,7 +115,7 @@ def watching() -> Iterator[Watcher]:
 
 
 class _Lines:
-    """Prints what became of a node once it changed, and what is waited for."""
+    """Prints a line when a node changes, and when the run starts to wait for something."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[str, int]] = {}
@@ -132,17 +133,19 @@ class _Lines:
                 self._seen[node.name] = state
                 self._print(node, now, now - run.created, width)
         if view.waits_for and view.waits_for != self._waited:
-            click.echo(f"{lasting(now - run.created):>9}  waits: {one_line(view.waits_for, 300)}")
+            click.echo(
+                f"{duration(now - run.created):>9}  waiting: {one_line(view.waits_for, 300)}"
+            )
         self._waited = view.waits_for
 
     def _print(self, node: NodeView, now: float, passed: float, width: int) -> None:
-        begun = f"● {node.detail or node.name}"  # of an environment, that it is being built
+        begun = f"● {node.detail or node.name}"  # for an environment: that it is being built
         line = node_line(node, now, width).plain if node.phase != "running" else begun
-        click.echo(f"{lasting(passed):>9}  {line}")
+        click.echo(f"{duration(passed):>9}  {line}")
 
 
 def finish(ended: FinishedRun) -> None:
-    """The steps, what the gates say, the last words of what failed, and the outcome."""
+    """Print the steps, the ends of the logs of failed steps, the gates' reports and the outcome."""
     from rich.text import Text
 
     out, run = console(), ended.played.run
@@ -167,7 +170,7 @@ def finish(ended: FinishedRun) -> None:
 
 
 def judge_rules(run: Run, plan: Plan | None, accepted: bool) -> int:
-    """Say which rules of its base a run that passed loosens; the exit code of the whole."""
+    """Print which rules of its base a passed run loosens. Returns the exit code of the command."""
     loosened = [change for change in plan.policy if change.loosens] if plan else []
     if plan is None or run.outcome != "passed" or not loosened:
         return CODES[run.outcome]
@@ -183,16 +186,17 @@ def judge_rules(run: Run, plan: Plan | None, accepted: bool) -> int:
     if accepted:
         return CODES["passed"]
     out.print(
-        "Take that back; or have it accepted by somebody who may: --accept-rules does (in the "
-        "action, the input accept-rules).",
+        "Undo that change, or have it accepted by somebody with the authority: --accept-rules "
+        "does that (in the action, the input accept-rules).",
         soft_wrap=True,
     )
     return LOOSENED
 
 
 def _outcome(run: Run) -> str:
-    took = lasting((run.finished or run.created) - run.created)
+    took = duration((run.finished or run.created) - run.created)
     phases = [node.phase for node in run.nodes.values()]
+    assert run.outcome != "running", "the run has ended"
     counts = f"{phases.count('succeeded')} ran, {phases.count('cached')} cached, {took}"
     match run.outcome:
         case "passed" if run.verdicts:
@@ -203,14 +207,14 @@ def _outcome(run: Run) -> str:
             return f"Stopped by {why_ended(run)}: {counts}."
         case "failed":
             return f"Failed: {one_line(why_ended(run))}"
-        case _:
-            return f"Cancelled: {counts}. No process is left."
+        case "cancelled":
+            return f"Cancelled: {counts}. All processes have been stopped."
 
 
 def tell_github(
     report: CommitReport, verdict: Verdict, file: Path | None, environ: Mapping[str, str]
 ) -> None:
-    """Annotations, the job's summary, and the outputs of the step that this is."""
+    """Write annotations, the job's summary, and the outputs of this GitHub Actions step."""
     click.echo(annotation_commands(report.annotations), nl=False)
     if where := environ.get("GITHUB_STEP_SUMMARY"):
         _append(where, job_summary(report.text))

@@ -14,10 +14,10 @@ from controller.config.logs import set_up
 from controller.config.secrets import Secrets
 from controller.config.settings_file import exposed, load_secrets
 from controller.wiring import controller as app
-from deployers.confinement import MEND, confinement
+from deployers.confinement import FIX, confinement
 
 _CHATTY = ("alembic", "apscheduler", "github3", "httpx")
-"""Libraries that note each migration, minute, call and probe."""
+"""Libraries that log every migration, job, call and request."""
 
 log = structlog.get_logger("headgate")
 
@@ -25,9 +25,9 @@ log = structlog.get_logger("headgate")
 @click.command(short_help="Run the controller.")
 @click.pass_context
 def up(ctx: click.Context) -> None:
-    """Run the controller in the foreground, until SIGINT or SIGTERM.
+    """Run the controller in the foreground until SIGINT or SIGTERM.
 
-    Steps and model servers go on when it ends, and it finds them when it is started again.
+    Steps and model servers keep running when it ends; it finds them again when it starts.
 
     \b
     Example:
@@ -44,12 +44,12 @@ def up(ctx: click.Context) -> None:
         click.echo(f"Warning: others can read {here.settings.secrets}; `chmod 600` it.", err=True)
     confined = confinement((), here.settings.run_as)
     if not confined.works:
-        click.echo(f"Warning: {confined.lacking}; {MEND}.", err=True)
+        click.echo(f"Warning: {confined.lacking}; {FIX}.", err=True)
     asyncio.run(_serve(here, secrets))
 
 
 async def _serve(here: Reach, secrets: Secrets) -> None:
-    """Serve until a signal comes; that is a good end."""
+    """Run until a signal arrives, which is a normal end."""
     serving = asyncio.create_task(app.serve(here.settings, here.base, secrets))
     asked_to_end = False
 
@@ -65,4 +65,4 @@ async def _serve(here: Reach, secrets: Secrets) -> None:
     except asyncio.CancelledError:
         if not asked_to_end:
             raise
-        log.info("the controller has ended; model servers go on, `headgate down` stops them")
+        log.info("the controller has ended; model servers keep running, `headgate down` stops them")

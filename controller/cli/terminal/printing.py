@@ -1,4 +1,4 @@
-"""Prints rich's renderables to standard output as click knows it."""
+"""Prints rich renderables to standard output."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def console() -> "Console":
-    """A console on standard output, with colours where it is a terminal."""
+    """A console on standard output, with colours if that is a terminal."""
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else 120
@@ -16,7 +16,7 @@ def console() -> "Console":
 
 
 def show(*parts: "RenderableType") -> None:
-    """Print them one below the other."""
+    """Print each below the other."""
     out = console()
     for part in parts:
         out.print(part)

@@ -1,4 +1,4 @@
-"""Reads from the store what `status` shows."""
+"""Reads what `status` shows from the store."""
 
 import asyncio
 import time
@@ -12,13 +12,14 @@ from controller.cli.terminal.views import (
     PipelineView,
     RunView,
     ScheduleView,
+    StallView,
     StatusSnapshot,
-    TroubleView,
     environment_view,
-    owed_view,
+    failing_action_view,
     pipeline_view,
     run_view,
-    trouble_view,
+    set_aside_view,
+    stall_view,
 )
 from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import EnvironmentState
@@ -29,37 +30,40 @@ from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Run
 from controller.machine.stall import Stall
 from controller.reconcile.resting import resting
+from controller.reconcile.stalls import KIND as STALL
 from controller.sources.crontab import Crontab
 from controller.store.protocol import StoreReader
 from controller.store.versions import Versions
 from deployers.protocol import Glance
-from deployers.registry import FOLDER, LOCAL, TARGETS
+from deployers.windows import SERVING, make_window
 
 HISTORY = 50
-"""How many ended rollouts of an environment are looked through for the one that serves."""
+"""How many past rollouts of an environment are searched for the one that it serves."""
 
 
 async def snapshot(
     store: StoreReader, home: Path | None = None, names: Sequence[str] | None = None
 ) -> StatusSnapshot:
-    """The state at this moment. `home` lets it say whether a controller runs, and addresses;
-    `names`, of the repositories in the settings, which pipelines rest."""
+    """The state at this moment. With `home`, it says whether a controller runs and where
+    environments serve; with the `names` of the repositories in the settings, which pipelines are
+    no longer managed."""
     pipelines = sorted(values(await store.list("pipeline"), PipelineState), key=lambda p: p.name)
     versions = Versions(store)
     glances = await _glances(home, pipelines) if home else {}
     return StatusSnapshot(
         at=time.time(),
         pipelines=tuple([await _pipeline(store, versions, p, glances) for p in pipelines]),
-        failing=tuple(owed_view(owed) for owed in await store.outbox() if owed.error),
-        troubles=tuple(await _troubles(store)),
+        failing=tuple(failing_action_view(entry) for entry in await store.outbox() if entry.error),
+        stalls=tuple(await _stalls(store)),
+        set_aside=tuple(set_aside_view(message) for message in await store.set_aside()),
         controller=controller_pid(home) if home else None,
         resting=await resting(store, names) if names is not None else (),
     )
 
 
-async def _troubles(store: StoreReader) -> list[TroubleView]:
-    found = values(await store.list("trouble", live=True), Stall)
-    views = [trouble_view(trouble) for trouble in found if not trouble.over]
+async def _stalls(store: StoreReader) -> list[StallView]:
+    found = values(await store.list(STALL, live=True), Stall)
+    views = [stall_view(stall) for stall in found if not stall.over]
     return sorted(views, key=lambda view: view.since or 0.0)
 
 
@@ -78,12 +82,12 @@ async def _pipeline(
             environments.append(view)
     names = [*pipeline.active.values(), *(last.run for last in pipeline.last.values())]
     runs = [await _run(store, name) for name in dict.fromkeys(names)]
-    shown = _worth_showing([r for r in runs if r])
+    shown = _current([r for r in runs if r])
     return pipeline_view(pipeline, environments, shown, _schedule(pipeline))
 
 
 def _schedule(pipeline: PipelineState) -> ScheduleView | None:
-    """When it runs next by the clock; a time that was missed is made up for at once."""
+    """When its schedule is next due. A missed time is made up for at once."""
     asked = pipeline.schedule
     if asked is None or pipeline.gone is not None:
         return None
@@ -92,8 +96,8 @@ def _schedule(pipeline: PipelineState) -> ScheduleView | None:
     return ScheduleView(cron=asked.cron, timezone=asked.timezone, next=moment)
 
 
-def _worth_showing(runs: list[RunView]) -> list[RunView]:
-    """Those in progress, and before them the newest that ended."""
+def _current(runs: list[RunView]) -> list[RunView]:
+    """The runs in progress, and the last one that ended."""
     newest = sorted(runs, key=lambda run: -run.created)
     live = [run for run in newest if run.outcome == "running"]
     return live + [run for run in newest if run.outcome != "running"][:1]
@@ -130,6 +134,6 @@ async def _environment(
 
 async def _glances(home: Path, pipelines: list[PipelineState]) -> dict[str, Glance]:
     """Where environments answer, and which canaries lost their traffic, by place."""
-    window = TARGETS[LOCAL].window(home / FOLDER)
+    window = make_window(home / SERVING)
     places = [f"{pipeline.name}/{name}" for pipeline in pipelines for name in ENVIRONMENTS]
     return dict(zip(places, await asyncio.gather(*map(window.glance, places)), strict=True))

@@ -1,31 +1,35 @@
-"""The tree of what runs where: from a `StatusSnapshot` to something that rich can print.
-
-`render` is pure; `snapshot`, which reads the store, is here too, so that a live view needs this
-module only.
-"""
+"""PURE. Draws a `StatusSnapshot` as a tree that rich can print."""
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from controller.cli.terminal.snapshot import snapshot
+from controller.cli.terminal.styles import (
+    KINDS,
+    NODE_MARKS,
+    OUTCOME_MARKS,
+    PHASES,
+    VERDICT_STYLES,
+)
 from controller.cli.terminal.views import (
     EnvironmentView,
+    FailingActionView,
     JobView,
     NodeView,
     PipelineView,
     RolloutView,
     RunView,
     ScheduleView,
+    SetAsideView,
     SignalView,
+    StallView,
     StatusSnapshot,
-    TroubleView,
 )
-from controller.cli.terminal.words import ago, bar, lasting, one_line, short
+from controller.cli.terminal.words import ago, bar, one_line, short
 from controller.reconcile.resting import RESTS
+from specs.figures import duration, percent
 from validators.canary.figures import figure
-from validators.figures import percent
 from validators.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -33,43 +37,12 @@ if TYPE_CHECKING:
     from rich.text import Text
     from rich.tree import Tree
 
-__all__ = ["node_line", "render", "render_run", "snapshot"]
-
-_NODE: Final = {
-    "waiting": ("·", "dim"),
-    "running": ("●", "cyan"),
-    "cached": ("↺", "green"),
-    "succeeded": ("✓", "green"),
-    "failed": ("✗", "red"),
-    "skipped": ("-", "dim"),
-}
-_OUTCOME: Final = {
-    "running": ("●", "cyan"),
-    "passed": ("✓", "green"),
-    "failed": ("✗", "red"),
-    "stopped": ("■", "red"),
-    "cancelled": ("-", "dim"),
-}
-_VERDICT: Final = {
-    Verdict.PASS: "green",
-    Verdict.WARN: "yellow",
-    Verdict.SKIPPED: "dim",
-    Verdict.INCONCLUSIVE: "yellow",
-    Verdict.ERROR: "red",
-    Verdict.FAIL: "red",
-}
-_PHASE: Final = {
-    "approval": "waits for an approval",
-    "starting": "starts its server",
-    "smoke": "answers smoke requests",
-    "canary": "canary",
-    "promoting": "is being promoted",
-}
-_KIND: Final = {"release": "", "wish": "wished for on the branch, ", "revert": "brought back, "}
+MOST_SET_ASIDE = 5
+"""How many messages that were set aside are shown, the newest ones."""
 
 
 def render(view: StatusSnapshot) -> "RenderableType":
-    """The tree of all pipelines; below it the troubles that stand, and what is owed and fails."""
+    """The tree of all pipelines; then stalls, failing actions, and messages that were set aside."""
     from rich.console import Group
     from rich.text import Text
 
@@ -82,36 +55,58 @@ def render(view: StatusSnapshot) -> "RenderableType":
         parts += [tree, Text("")]
     if not view.pipelines:
         parts += [Text("No pipeline has been seen yet.", "dim"), Text("")]
-    parts += [_trouble(trouble, view.at) for trouble in view.troubles]
-    for owed in view.failing:
-        parts.append(
-            Text.assemble(
-                ("! ", "bold yellow"),
-                (f"{owed.owner} {owed.action}", "bold"),
-                (f" failed {owed.attempts} times, next try ", "dim"),
-                (_when(owed.next_try, view.at), "dim"),
-                f"\n  {one_line(owed.error)}",
-            )
-        )
+    parts += [_stall(stall, view.at) for stall in view.stalls]
+    parts += [_failing(action, view.at) for action in view.failing]
+    parts += [_set_aside(message, view.at) for message in view.set_aside[-MOST_SET_ASIDE:]]
+    if len(view.set_aside) > MOST_SET_ASIDE:
+        more = len(view.set_aside) - MOST_SET_ASIDE
+        parts.append(Text(f"and {more} more messages set aside: headgate status --json", "dim"))
     return Group(*parts)
 
 
-def _trouble(view: TroubleView, now: float) -> "Text":
+def _failing(view: FailingActionView, now: float) -> "Text":
     from rich.text import Text
 
-    since = "" if view.since is None else f" for {lasting(now - view.since)}"
-    head = Text.assemble(("! ", "bold red"), (view.of, "bold"), (f" is stuck{since}", "red"))
+    times = "once" if view.attempts == 1 else f"{view.attempts} times"
+    return Text.assemble(
+        ("! ", "bold yellow"),
+        (f"{view.owner} {view.action}", "bold"),
+        (f" failed {times}, next attempt {_when(view.next_try, now)}", "dim"),
+        f"\n  {one_line(view.error)}",
+    )
+
+
+def _set_aside(view: SetAsideView, now: float) -> "Text":
+    from rich.text import Text
+
+    return Text.assemble(
+        ("! ", "bold yellow"),
+        (view.to, "bold"),
+        (
+            f" set aside a message of type {one_line(view.type, 60)} {ago(view.since, now)}",
+            "yellow",
+        ),
+        f"\n  {one_line(view.reason, 400)}",
+        (f"\n  {view.fix}", "dim"),
+    )
+
+
+def _stall(view: StallView, now: float) -> "Text":
+    from rich.text import Text
+
+    since = " is stuck" if view.since is None else f" stuck for {duration(now - view.since)}"
+    head = Text.assemble(("! ", "bold red"), (view.of, "bold"), (since, "red"))
     return head.append(f"\n  {one_line(view.reason, 400)}")
 
 
 def render_run(view: RunView, now: float) -> "Tree":
-    """One run with its steps."""
+    """A run with its steps."""
     from rich.text import Text
     from rich.tree import Tree
 
     tree = Tree(_run_line(view, now), guide_style="dim")
     if view.waits_for:
-        tree.add(Text(f"waits: {one_line(view.waits_for, 400)}", "yellow"))
+        tree.add(Text(f"waiting: {one_line(view.waits_for, 400)}", "yellow"))
     nodes = [*view.environments, *view.nodes]
     width = max((len(node.name) for node in nodes), default=0)
     for node in nodes:
@@ -120,7 +115,7 @@ def render_run(view: RunView, now: float) -> "Tree":
 
 
 def _when(then: float, now: float) -> str:
-    return "now" if then <= now else f"in {lasting(then - now)}"
+    return "now" if then <= now else f"in {duration(then - now)}"
 
 
 def _pipeline(view: PipelineView, now: float) -> "Tree":
@@ -153,9 +148,9 @@ def _pipeline(view: PipelineView, now: float) -> "Tree":
         tree.add(
             Text.assemble(
                 ("○ ", "dim"),
-                "a run is asked for ",
+                "a run is requested ",
                 (
-                    f"on {one_line(wanted.branch, 40)}, waits for {one_line(wanted.waits_for)}",
+                    f"on {one_line(wanted.branch, 40)}, waiting for {one_line(wanted.waits_for)}",
                     "dim",
                 ),
             )
@@ -168,7 +163,9 @@ def _schedule(view: ScheduleView, due: float, now: float) -> "Text":
 
     here = datetime.fromtimestamp(due, ZoneInfo(view.timezone))
     when = f"{here:%a %d %b %H:%M} {view.timezone}"
-    return Text.assemble(("◷ ", "dim"), "scheduled next at ", when, (f", {_when(due, now)}", "dim"))
+    return Text.assemble(
+        ("◷ ", "dim"), "next scheduled run ", when, (f", {_when(due, now)}", "dim")
+    )
 
 
 def _environment_line(view: EnvironmentView, now: float) -> "Text":
@@ -186,7 +183,7 @@ def _environment_line(view: EnvironmentView, now: float) -> "Text":
         (f"  {short(view.stable.digest)}", "dim"),
     )
     if view.since is not None:
-        line.append(f"  since {lasting(now - view.since)}", "dim")
+        line.append(f"  for {duration(now - view.since)}", "dim")
     if view.address:
         line.append(f"  {view.address}", "dim underline")
     return line
@@ -196,18 +193,18 @@ def _environment_notes(view: EnvironmentView, now: float) -> "Iterator[Text]":
     from rich.text import Text
 
     if view.unready_since is not None:
-        yield Text(f"does not answer as ready for {lasting(now - view.unready_since)}", "red")
+        yield Text(f"has not been ready for {duration(now - view.unready_since)}", "red")
     if view.unknown:
-        yield Text(f"releases nothing: {one_line(view.unknown, 300)}", "bold red")
+        yield Text(f"cannot release: {one_line(view.unknown, 300)}", "bold red")
     if view.lost:
         yield Text(one_line(view.lost, 400), "yellow")
     if view.silence is not None:
-        yield Text(f"{view.silence.why()}; stable serves all", "red")
+        yield Text(f"{view.silence.why()}; stable serves all traffic", "red")
     if view.job is not None:
         yield _job_line(view.job, now)
     if view.warm is not None:
-        left = f"{lasting(max(0.0, view.warm.until - now))} more"
-        kept = f"v{view.warm.version.version} is kept up for {left}: rolling back takes no start"
+        left = duration(max(0.0, view.warm.until - now))
+        kept = f"v{view.warm.version.version} stays up for another {left}, for a fast rollback"
         yield Text(kept, "cyan")
         if view.warm.said:
             yield Text(one_line(view.warm.said, 200), "dim")
@@ -216,7 +213,7 @@ def _environment_notes(view: EnvironmentView, now: float) -> "Iterator[Text]":
     if view.pinned:
         yield Text(f"pinned by commit {view.pinned[:10]}", "yellow")
     if view.unwritten and view.rollout is None:
-        yield Text("the environments branch does not say so yet", "dim")
+        yield Text("not yet recorded on the environments branch", "dim")
     for bad in view.quarantine[-3:]:
         yield Text.assemble(
             ("quarantined ", "dim"),
@@ -234,9 +231,9 @@ def _job_line(view: JobView, now: float) -> "Text":
 
     line = Text.assemble("batch  ", (f"v{view.version.version}  ", "bold"))
     if view.ended is None:
-        line.append(f"runs for {lasting(now - view.asked)}", "cyan")
+        line.append(f"running for {duration(now - view.asked)}", "cyan")
     elif view.failed is None:
-        line.append(f"ended well {ago(view.ended, now)}", "green")
+        line.append(f"succeeded {ago(view.ended, now)}", "green")
     else:
         line.append(f"failed {ago(view.ended, now)}: {one_line(view.failed, 200)}", "red")
     return line.append(f"  {one_line(view.why, 100)}", "dim")
@@ -246,7 +243,7 @@ def _add_rollout(tree: "Tree", view: RolloutView, now: float) -> None:
     from rich.text import Text
 
     line = Text.assemble(
-        ("◐ ", "cyan"), (f"v{view.version.version}", "bold cyan"), f"  {_KIND[view.kind]}"
+        ("◐ ", "cyan"), (f"v{view.version.version}", "bold cyan"), f"  {KINDS[view.kind]}"
     )
     if view.phase == "canary":
         full, rest = bar(view.weight, 20)
@@ -257,13 +254,13 @@ def _add_rollout(tree: "Tree", view: RolloutView, now: float) -> None:
         line.append(f"  {percent(view.weight)}", "bold cyan")
         line.append(f"  of {steps}", "dim")
     elif view.paused and view.phase == "promoting":
-        line.append("could be promoted, and is paused", "yellow")
+        line.append("ready to be promoted, but paused", "yellow")
     else:
-        line.append(_PHASE[view.phase], "cyan")
-    line.append(f"  {lasting(now - view.asked)}", "dim")
+        line.append(PHASES[view.phase], "cyan")
+    line.append(f"  {duration(now - view.asked)}", "dim")
     node = tree.add(line)
     width = max((len(signal.signal) for signal in view.signals), default=0)
-    for signal in sorted(view.signals, key=lambda one: one.signal):  # the order holds still
+    for signal in sorted(view.signals, key=lambda one: one.signal):  # a stable order
         node.add(_signal_line(signal, width))
     if view.forecast and not view.held:
         node.add(Text(one_line(view.forecast, 400), "yellow"))
@@ -275,9 +272,9 @@ def _add_rollout(tree: "Tree", view: RolloutView, now: float) -> None:
 def _signal_line(view: SignalView, width: int) -> "Text":
     from rich.text import Text
 
-    style = _VERDICT[view.verdict] if view.verdict is not Verdict.INCONCLUSIVE else "dim"
+    style = VERDICT_STYLES[view.verdict] if view.verdict is not Verdict.INCONCLUSIVE else "dim"
     mark = {Verdict.PASS: "✓", Verdict.FAIL: "✗"}.get(view.verdict, "·")
-    # The limit comes last: where the terminal is narrow, it is what may be cut.
+    # The limit comes last because a narrow terminal may cut it off.
     line = Text(no_wrap=True, overflow="ellipsis").append(f"{mark} ", style)
     line.append(f"{view.signal:<{width}}  ")
     line.append(f"canary {_figure(view.signal, view.canary):<8}")
@@ -296,40 +293,42 @@ def _figure(signal: str, value: float | str | None) -> str:
 def _run_line(view: RunView, now: float) -> "Text":
     from rich.text import Text
 
-    mark, style = _OUTCOME[view.outcome]
+    mark, style = OUTCOME_MARKS[view.outcome]
     line = Text.assemble((f"{mark} ", style), (view.id, "bold"), f"  {one_line(view.why, 90)}")
     if view.finished is None:
-        line.append(f"  {lasting(now - view.created)}", "dim")
+        line.append(f"  {duration(now - view.created)}", "dim")
         return line
     line.append(f"  {view.outcome}", style)
     if view.ended_by:
         line.append(
             f" by {one_line(view.ended_by, 80)}" if view.outcome == "stopped" else "", style
         )
-    line.append(f"  {ago(view.finished, now)}, took {lasting(view.finished - view.created)}", "dim")
+    line.append(
+        f"  {ago(view.finished, now)}, took {duration(view.finished - view.created)}", "dim"
+    )
     return line
 
 
 def node_line(view: NodeView, now: float, width: int) -> "Text":
-    """A step or gate of a run; `width` is that of the longest name."""
+    """One step or gate of a run; `width` is the length of the longest name."""
     from rich.text import Text
 
-    mark, style = _NODE[view.phase]
+    mark, style = NODE_MARKS[view.phase]
     if view.verdict is not None:
-        style = _VERDICT[view.verdict]
+        style = VERDICT_STYLES[view.verdict]
         mark = mark if view.verdict.passes else "✗"
     line = Text.assemble((f"{mark} ", style), (f"{view.name:<{width}}", ""))
     if view.verdict is not None:
         line.append(f"  {view.verdict.value}", style)
     if view.phase == "running" and view.since is not None:
-        again = f"  try {view.attempts}" if view.attempts > 1 else ""
-        line.append(f"  {lasting(now - view.since)}{again}", "cyan")
+        again = f"  attempt {view.attempts}" if view.attempts > 1 else ""
+        line.append(f"  {duration(now - view.since)}{again}", "cyan")
     elif view.phase == "cached":
-        line.append(f"  as in {view.cached_from}", "dim")
+        line.append(f"  from {view.cached_from}", "dim")
     elif view.phase == "waiting" and view.waits_for:
-        line.append(f"  waits for {', '.join(view.waits_for)}", "dim")
+        line.append(f"  waiting for {', '.join(view.waits_for)}", "dim")
     elif view.seconds is not None:
-        line.append(f"  {lasting(view.seconds)}", "dim")
+        line.append(f"  {duration(view.seconds)}", "dim")
     if view.detail:
         line.append(f"  {one_line(view.detail, 120)}", "red" if view.phase == "failed" else "dim")
     return line

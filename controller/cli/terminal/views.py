@@ -1,25 +1,31 @@
-"""PURE. What commands show, as values: the documented shape of `--json`, made from the states."""
+"""PURE. What commands show, as values made from stored objects: the documented `--json` format."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from controller.machine.core import Value
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.environments.job import BatchJob
-from controller.machine.environments.rollout import EndedRollout, Rollout, weights
+from controller.machine.environments.rollout import (
+    EndedRollout,
+    Kind,
+    Phase,
+    Rollout,
+    weights,
+)
 from controller.machine.pipelines.pipeline import PipelineState, line_of
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
 from controller.machine.runs.attempt import AttemptState, Building
 from controller.machine.runs.graph import Graph
-from controller.machine.runs.run import Progress, Run, why_ended
+from controller.machine.runs.run import NodePhase, Outcome, Progress, Run, why_ended
 from controller.machine.stall import Stall
 from controller.machine.words import fit
-from controller.store.protocol import OutboxEntry
+from controller.reconcile.inbox import SET_ASIDE_FIX
+from controller.store.protocol import Delivered, OutboxEntry
 from deployers.protocol import Silence
-from validators.canary import Decision
+from specs.figures import percent
+from validators.canary import CanaryDecision
 from validators.canary.evidence import headline, report
 from validators.canary.switch import headline as headline_of
-from validators.figures import percent
 from validators.verdict import Verdict
 
 
@@ -27,23 +33,23 @@ class NodeView(Value):
     """A step or gate of a run."""
 
     name: str
-    phase: Literal["waiting", "running", "cached", "succeeded", "failed", "skipped"]
+    phase: NodePhase
     verdict: Verdict | None = None
-    """Of a gate."""
+    """Only for a gate."""
     cached_from: str | None = None
-    """The run that made the result."""
+    """The run that produced the cached result."""
     attempts: int = 0
     since: float | None = None
-    """When its last attempt was asked for, in seconds since the epoch."""
+    """When its last attempt was started, in seconds since the epoch."""
     seconds: float | None = None
-    """How long the last attempt took, once it ended."""
+    """How long the last attempt took, once it has ended."""
     waits_for: tuple[str, ...] = ()
     detail: str = ""
-    """Why it failed or was skipped, or how its last try ended."""
+    """Why it failed or was skipped, or how its last attempt ended."""
 
 
 class RunView(Value):
-    """A run. Times in seconds since the epoch."""
+    """A run. Times are in seconds since the epoch."""
 
     id: str
     pipeline: str
@@ -51,17 +57,17 @@ class RunView(Value):
     commit: str
     trigger: str
     why: str
-    outcome: Literal["running", "passed", "failed", "stopped", "cancelled"]
+    outcome: Outcome
     waits_for: str | None = None
-    """The store or engine that keeps it from going on, and the mend."""
+    """The store or engine that it cannot reach, and the fix."""
     ended_by: str
-    """What ended a run that did not pass."""
+    """Why a run that did not pass ended."""
     created: float
     finished: float | None = None
     baseline: int | None = None
     datasets: Mapping[str, str] = {}
     environments: tuple[NodeView, ...] = ()
-    """What had to be built before its steps could start, as steps."""
+    """The environments that had to be built before its steps could start."""
     nodes: tuple[NodeView, ...] = ()
 
 
@@ -82,8 +88,8 @@ class RolloutView(Value):
 
     id: str
     version: Ref
-    kind: Literal["release", "wish", "revert"]
-    phase: Literal["approval", "starting", "smoke", "canary", "promoting"]
+    kind: Kind
+    phase: Phase
     why: str
     by: str
     asked: float
@@ -91,22 +97,22 @@ class RolloutView(Value):
     weights: tuple[float, ...] = ()
     signals: tuple[SignalView, ...] = ()
     headline: str = ""
-    """What the judge says, with what the rollout waits for."""
+    """What the judge says, and what the rollout is waiting for."""
     held: str | None = None
     forecast: str | None = None
-    """As its canary began: why it will not be decided by its deadline, if it will not."""
+    """Why its traffic is too low to decide by the deadline, as estimated when the canary began."""
     paused: str | None = None
-    """Who paused it, while that keeps it from being promoted."""
+    """Who paused it, while the pause keeps it from being promoted."""
 
 
 class WarmView(Value):
-    """The version that a switch left; its server runs on without traffic."""
+    """The previous version after a switch, whose server stays up without traffic."""
 
     version: Ref
     until: float
     """In seconds since the epoch."""
     said: str
-    """What is watched, and what was seen."""
+    """What is being watched, and what was observed."""
 
 
 class JobView(Value):
@@ -118,9 +124,9 @@ class JobView(Value):
     """In seconds since the epoch."""
     ended: float | None = None
     failed: str | None = None
-    """Why it is no success."""
+    """Why it failed."""
     outputs: tuple[str, ...] = ()
-    """What it wrote, by name: `headgate export` has them."""
+    """The names of its outputs, which `headgate export` can write to files."""
 
 
 class EnvironmentView(Value):
@@ -129,33 +135,33 @@ class EnvironmentView(Value):
     name: str
     stable: Ref | None
     points: bool = False
-    """Whether no server answers there, as its release is a batch."""
+    """Whether it only points to a model, for a batch command, and has no server."""
     job: JobView | None = None
     since: float | None = None
-    """When that version came into service."""
+    """When that version was promoted."""
     address: str | None = None
-    """Where it answers, if that is known here."""
+    """The address that it serves at, if it is known on this machine."""
     silence: Silence | None = None
-    """Given while the router keeps all traffic from the canary, as no controller gives it word."""
+    """Set while the router keeps traffic from the canary because no controller reports to it."""
     rollout: RolloutView | None = None
     warm: WarmView | None = None
     stopped: Ref | None = None
-    """The version of the last rollout that did not end in a promotion."""
+    """The version of the last rollout, if that was not promoted."""
     quarantine: tuple[Quarantined, ...] = ()
     pinned: str | None = None
     paused: str | None = None
     alerts: tuple[str, ...] = ()
     unready_since: float | None = None
     unwritten: bool = False
-    """Whether the environments branch does not say yet what runs."""
+    """Whether what runs has yet to be recorded on the environments branch."""
     unknown: str | None = None
-    """Why nothing is released: the branch names what the state does not know."""
+    """Why it cannot release: the environments branch names a version unknown to the state."""
     lost: str | None = None
-    """What became of the branch, where somebody pushed over it since the last promotion."""
+    """What happened to the branch, if it was force-pushed since the last promotion."""
 
 
 class WantedView(Value):
-    """A run that is asked for and has not begun."""
+    """A requested run that has not started."""
 
     branch: str
     why: str
@@ -163,12 +169,12 @@ class WantedView(Value):
 
 
 class ScheduleView(Value):
-    """When a pipeline runs by the clock."""
+    """The schedule of a pipeline."""
 
     cron: str
     timezone: str
     next: float | None
-    """When that is next, in seconds since the epoch."""
+    """The next scheduled time, in seconds since the epoch."""
 
 
 class PipelineView(Value):
@@ -179,20 +185,20 @@ class PipelineView(Value):
     branch: str
     commit: str | None
     invalid: str | None = None
-    """What is wrong with the spec at that commit; nothing runs before it is mended."""
+    """What is wrong with the spec at that commit; nothing runs until it is fixed."""
     held_back: str | None = None
-    """What data counts for nothing yet, and why: `dataset flights has newer data, and its marker
+    """Which new data is not used yet, and why: `dataset flights has newer data, and its marker
     _SUCCESS is older than b.csv`."""
     schedule: ScheduleView | None = None
     wanted: tuple[WantedView, ...] = ()
     alerts: tuple[str, ...] = ()
     environments: tuple[EnvironmentView, ...] = ()
     runs: tuple[RunView, ...] = ()
-    """Those in progress, and the newest that ended."""
+    """The runs in progress, and the last one that ended."""
 
 
-class OwedView(Value):
-    """An effect that was tried and failed, and is tried again."""
+class FailingActionView(Value):
+    """An action in the outbox that has failed and will be retried."""
 
     owner: str
     action: str
@@ -201,15 +207,31 @@ class OwedView(Value):
     next_try: float
 
 
-class TroubleView(Value):
-    """Something that does not get on, of which somebody was told."""
+class StallView(Value):
+    """An object that makes no progress, about which a person was notified."""
 
     of: str
     """`run/flights-3`, `pipeline/flights`, `repository/team`, `queue/lake-events` ..."""
     reason: str
-    """What is waited for, and the mend."""
+    """What it is waiting for, and the fix."""
     since: float | None
     """In seconds since the epoch."""
+
+
+class SetAsideView(Value):
+    """A message that was set aside because it could not be read or handled."""
+
+    to: str
+    """The object that it was sent to: `environment/flights/production`."""
+    type: str
+    text: str
+    """The message, as JSON."""
+    sent: float
+    """In seconds since the epoch."""
+    since: float
+    """When it was set aside, in seconds since the epoch."""
+    reason: str
+    fix: str
 
 
 class StatusSnapshot(Value):
@@ -217,17 +239,19 @@ class StatusSnapshot(Value):
 
     at: float
     pipelines: tuple[PipelineView, ...] = ()
-    failing: tuple[OwedView, ...] = ()
-    troubles: tuple[TroubleView, ...] = ()
-    """Those that stand, the oldest first."""
+    failing: tuple[FailingActionView, ...] = ()
+    stalls: tuple[StallView, ...] = ()
+    """Those that are not over, the oldest first."""
+    set_aside: tuple[SetAsideView, ...] = ()
+    """The oldest first."""
     controller: int | None = None
     """The controller's process, if one runs."""
     resting: tuple[str, ...] = ()
-    """Repositories that are not in the settings any more."""
+    """Repositories that are no longer in the settings."""
 
 
 def run_view(run: Run, graph: Graph | None = None) -> RunView:
-    """A run; the graph tells what its steps wait for."""
+    """The view of a run. With its graph, it also says what each step is waiting for."""
     needs = {node.name: node.needs for node in graph.nodes} if graph else {}
     names = list(dict.fromkeys([*needs, *run.nodes]))
     return RunView(
@@ -250,10 +274,10 @@ def run_view(run: Run, graph: Graph | None = None) -> RunView:
 
 
 def _building_view(building: Building) -> NodeView:
-    going_on = "running" if building.seconds is None else "succeeded"
+    built: NodePhase = "running" if building.seconds is None else "succeeded"
     return NodeView(
         name=building.what,
-        phase="failed" if building.failed else going_on,
+        phase="failed" if building.failed else built,
         since=building.since,
         seconds=building.seconds,
         detail=building.failed or f"building the {building.what}" * (building.seconds is None),
@@ -269,10 +293,10 @@ def _node_view(run: Run, name: str, needs: Sequence[str]) -> NodeView:
         seconds = max(0.0, status.ended - (status.started or status.ended))
     waits = [n for n in needs if not run.nodes.get(n, Progress()).done]
     lacks = [one.what for one in run.built if name in one.waiting]
-    phase = "waiting" if lacks else progress.phase
+    phase: NodePhase = "waiting" if lacks else progress.phase
     detail = fit(progress.failed or progress.skipped or "")
     if not detail and status is not None and status.state is not AttemptState.SUCCEEDED:
-        detail = f"tried again: {status.message or status.state.value}"
+        detail = f"retried: {status.message or status.state.value}"
     return NodeView(
         name=name,
         phase=phase,
@@ -293,7 +317,8 @@ def environment_view(
     address: str | None = None,
     silence: Silence | None = None,
 ) -> EnvironmentView:
-    """An environment; `version` is the rollout's, `ended` its ended rollouts, newest first."""
+    """The view of an environment: `version` is the one that its rollout releases, `ended` are its
+    past rollouts, the newest first."""
     since = next(
         (e.at for e in ended if e.outcome == "promoted" and e.rollout.version == env.stable), None
     )
@@ -373,7 +398,7 @@ def _rollout_view(env: EnvironmentState, rollout: Rollout, version: ModelVersion
         weight=shares[rollout.step] if 0 <= rollout.step < len(shares) else 0.0,
         weights=shares if phase == "canary" else (),
         signals=signals,
-        headline=_stands(env, rollout, shares),
+        headline=_headline(env, rollout, shares),
         held=rollout.held,
         forecast=rollout.forecast if rollout.decided is None else None,
         paused=_paused(env, rollout),
@@ -381,20 +406,20 @@ def _rollout_view(env: EnvironmentState, rollout: Rollout, version: ModelVersion
 
 
 def _paused(env: EnvironmentState, rollout: Rollout) -> str | None:
-    """Who keeps it from being promoted: a way back and what is decided go on."""
+    """Who paused it, if it can be paused: a rollback or a decided rollout goes ahead anyway."""
     return env.paused if rollout.kind == "release" and rollout.decided is None else None
 
 
-def _stands(env: EnvironmentState, rollout: Rollout, shares: Sequence[float]) -> str:
-    """What the judge says, after what keeps that from being carried out."""
+def _headline(env: EnvironmentState, rollout: Rollout, shares: Sequence[float]) -> str:
+    """What the judge says, and what keeps that from being carried out or happens next."""
     judgement = rollout.judgement
     if judgement is None:
         return ""
     said = headline(judgement, rollout.judge)
     if paused := _paused(env, rollout):
-        return f"Paused by {paused}: `headgate resume` lets it go on. {said}"
-    if judgement.decision is Decision.PROMOTE and rollout.step + 1 < len(shares):
-        return f"Goes on to {percent(shares[rollout.step + 1])}. {said}"
+        return f"Paused by {paused}; continue with `headgate resume`. {said}"
+    if judgement.decision is CanaryDecision.PROMOTE and rollout.step + 1 < len(shares):
+        return f"Next step: {percent(shares[rollout.step + 1])}. {said}"
     return said
 
 
@@ -404,12 +429,12 @@ def pipeline_view(
     runs: Sequence[RunView],
     schedule: ScheduleView | None = None,
 ) -> PipelineView:
-    """A pipeline with its parts."""
+    """The view of a pipeline, with those of its environments and runs."""
     wanted = tuple(
         WantedView(
             branch=branch,
             why=one.trigger.why,
-            waits_for=pipeline.active.get(branch) or pipeline.waits_for or "its turn",
+            waits_for=pipeline.active.get(branch) or pipeline.waits_for or "the controller",
         )
         for branch in sorted(pipeline.wanted)
         for one in line_of(pipeline, branch)
@@ -429,17 +454,30 @@ def pipeline_view(
     )
 
 
-def trouble_view(trouble: Stall) -> TroubleView:
-    """A trouble that stands."""
-    return TroubleView(of=trouble.of, reason=trouble.reason, since=trouble.since)
+def stall_view(stall: Stall) -> StallView:
+    """The view of a stall."""
+    return StallView(of=stall.of, reason=stall.reason, since=stall.since)
 
 
-def owed_view(owed: OutboxEntry) -> OwedView:
-    """An owed action that has failed."""
-    return OwedView(
-        owner=str(owed.owner),
-        action=str(owed.action.get("type", "?")),
-        attempts=owed.attempts,
-        error=owed.error or "",
-        next_try=owed.not_before,
+def set_aside_view(message: Delivered) -> SetAsideView:
+    """The view of a message that was set aside."""
+    return SetAsideView(
+        to=str(message.to),
+        type=message.type,
+        text=message.text,
+        sent=message.at,
+        since=message.set_aside or message.at,
+        reason=message.reason or "",
+        fix=SET_ASIDE_FIX,
+    )
+
+
+def failing_action_view(entry: OutboxEntry) -> FailingActionView:
+    """The view of an action that has failed."""
+    return FailingActionView(
+        owner=str(entry.owner),
+        action=str(entry.action.get("type", "?")),
+        attempts=entry.attempts,
+        error=entry.error or "",
+        next_try=entry.not_before,
     )

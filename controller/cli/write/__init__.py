@@ -1,1 +1,1 @@
-"""Commands for the author of a spec: init, validate, plan."""
+"""Commands for writing a spec: init, validate, plan."""

@@ -1,4 +1,4 @@
-"""What `validate` looks at beside the spec: the environment's files, and secrets that are known."""
+"""What `validate` checks besides the spec: the files of its environment, and known secrets."""
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -19,7 +19,7 @@ from specs.references import SECRET as NAMED
 
 
 class Known(NamedTuple):
-    """The secrets that are known here, and where they come from."""
+    """The secrets that are known on this machine, and the settings that they come from."""
 
     secrets: Secrets
     where: str
@@ -28,8 +28,8 @@ class Known(NamedTuple):
 def with_files(
     loaded: LoadedSpec, source: SourceTree, files: Collection[str], sources: dict[str, str]
 ) -> LoadedSpec:
-    """The spec with what is wrong with the files of its environment, as they are on the disk:
-    `files` are those of the repository. `sources` takes those in which a problem is told."""
+    """The spec with the problems of its environment's files added. `files` are all files of the
+    repository. The text of a file with a problem is added to `sources`."""
     look = FileSurvey(loaded, source.folder, files)
     while wanted := look.wanted():
         for path in wanted:
@@ -44,7 +44,7 @@ def with_files(
 
 
 def known_secrets(settings: Path | None) -> Known | None:
-    """The secrets of the controller whose settings these are; None where nothing says."""
+    """The secrets of the controller with these settings; None if they cannot be read."""
     if settings is None:
         return None
     try:
@@ -53,11 +53,11 @@ def known_secrets(settings: Path | None) -> Known | None:
             return None
         return Known(load_secrets(loaded.settings, settings.parent, os.environ), str(settings))
     except (OSError, NeedsHuman):
-        return None  # `doctor` says what is wrong with them
+        return None  # `doctor` reports what is wrong with them
 
 
 def unknown_secrets(loaded: LoadedSpec, known: Known | None) -> Iterator[Problem]:
-    """The secrets that the spec names and the controller at hand does not have."""
+    """A problem for each secret that the spec names and the controller does not have."""
     if known is None:
         return
     for name, path in _named(loaded).items():
@@ -65,15 +65,15 @@ def unknown_secrets(loaded: LoadedSpec, known: Known | None) -> Iterator[Problem
             yield loaded.problem(
                 "unknown-secret",
                 path,
-                f"the secret {name} is not known here, by {known.where}: what needs it fails "
-                f"until its controller has it in the file of `secrets`, or as {SECRET}{name}",
+                f"the secret {name} is not known to {known.where}: whatever needs it fails until "
+                f"the controller has it in the file of `secrets` or as {SECRET}{name}",
                 severity="warning",
                 within=name,
             )
 
 
 def _named(loaded: LoadedSpec) -> Mapping[str, YamlPath]:
-    """Each secret, and where it is first named."""
+    """Each secret, and the first place in the spec that names it."""
     found: dict[str, YamlPath] = {}
     pipeline = loaded.sketch
     if pipeline is None:

@@ -1,4 +1,4 @@
-"""The examples that come with Headgate: whole repositories of a team, to begin with."""
+"""The examples that come with Headgate: complete repositories to start from."""
 
 import shutil
 from collections.abc import Iterable, Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from controller.cli.failures import Failed
-from controller.cli.folders import below
+from controller.cli.folders import files_below
 from specs.loading.explain import nearest
 from specs.model import is_spec_file
 
@@ -15,7 +15,7 @@ ABOUT = "README.md"
 
 
 class Example(NamedTuple):
-    """A folder that is some team's whole repository."""
+    """A folder that is a complete repository."""
 
     name: str
     about: str
@@ -24,20 +24,20 @@ class Example(NamedTuple):
 
 
 class Copied(NamedTuple):
-    """Files by their paths in the example."""
+    """The files of an example that were copied, by their paths in it."""
 
     wrote: tuple[str, ...]
-    left: tuple[str, ...]
-    """Those that were there already."""
+    skipped: tuple[str, ...]
+    """Those that existed already, and were left as they are."""
 
 
 def examples() -> tuple[Example, ...]:
-    """All of them, by name."""
+    """All examples, sorted by name."""
     return tuple(_found(_folder()))
 
 
 def example_of(name: str) -> Example:
-    """The example of that name. Raises `Failed`, which lists them, where there is none."""
+    """The example of that name. Raises `Failed`, with a list of all, if there is none."""
     known = {one.name: one for one in examples()}
     if name in known:
         return known[name]
@@ -47,27 +47,27 @@ def example_of(name: str) -> Example:
 
 
 def listed(known: Iterable[Example]) -> str:
-    """One line for each."""
+    """A line for each example."""
     return "\n".join(f"  {one.name:<16}{one.about}" for one in known)
 
 
 def copy(one: Example, folder: Path) -> Copied:
-    """Write the example's files into `folder`, and leave what is there as it is."""
-    wrote, left = [], []
-    for name in below(one.folder):
+    """Copy the files of an example into `folder`, without overwriting any."""
+    wrote, skipped = [], []
+    for name in files_below(one.folder):
         target = folder / name
         if target.exists() or target.is_symlink():
-            left.append(name)
+            skipped.append(name)
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        # With its mode, as a script stays executable; a link stays a link.
+        # With its mode, so that scripts stay executable; a link is copied as a link.
         shutil.copy(one.folder / name, target, follow_symlinks=False)
         wrote.append(name)
-    return Copied(tuple(wrote), tuple(left))
+    return Copied(tuple(wrote), tuple(skipped))
 
 
 def _folder() -> Path:
-    """Where they are: in the installed package, or beside it where it runs from a checkout."""
+    """The folder of the examples: in the installed package, or beside it in a checkout."""
     package = Path(str(files("controller")))
     installed = package / "examples"
     return installed if installed.is_dir() else package.parent / "examples"
@@ -76,6 +76,6 @@ def _folder() -> Path:
 def _found(folder: Path) -> Iterator[Example]:
     for path in sorted(folder.iterdir()):
         about = path / ABOUT
-        if about.is_file() and any(is_spec_file(Path(name).name) for name in below(path)):
+        if about.is_file() and any(is_spec_file(Path(name).name) for name in files_below(path)):
             first = about.read_text(encoding="utf-8").partition("\n")[0]
             yield Example(path.name, first.lstrip("# ").removeprefix(f"{path.name}: "), path)

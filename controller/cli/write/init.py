@@ -6,14 +6,14 @@ from pathlib import Path
 import click
 
 from controller.cli.failures import Failed
-from controller.cli.folders import below
+from controller.cli.folders import files_below
 from controller.cli.write.drafts.composing import draft
 from controller.cli.write.drafts.lesser import valid_part
 from controller.cli.write.drafts.reading import folder_at, sample_in
 from controller.cli.write.drafts.values import Folder
 from controller.cli.write.drafts.writing import settings_text, spec_text
 from controller.cli.write.examples import ABOUT, Example, copy, example_of, examples, listed
-from controller.cli.write.remotes import name_of, the_remote_of
+from controller.cli.write.remotes import name_of, required_remote_of
 from controller.config.settings import FILE
 from controller.config.settings_file import load_settings
 from specs.lint.check import check
@@ -22,54 +22,54 @@ from specs.loading.problems import Problem, has_errors, render_text
 from specs.model import SPEC_FILE
 
 HOME = ".headgate"
-"""The folder of the controller's state, where the settings name no other."""
-_OF_THE_CLONE = _ALL_OF_THEM = ""
-"""An option that is given without its value."""
+"""The folder of the controller's state, unless the settings name another."""
+_ORIGIN = _ALL_EXAMPLES = ""
+"""The value of an option that is given without one."""
 
 
-@click.command(short_help="Write a spec that fits the folder.")
+@click.command(short_help="Draft a spec for a folder.")
 @click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--name",
     metavar="NAME",
-    help="The pipeline's name; without it, the repository's or the folder's. Beside another spec "
-    "it gets a file of its own, ml-pipeline.NAME.yaml.",
+    help="The name of the pipeline; by default that of the repository or folder. If the folder has "
+    "a spec already, the new one is written to ml-pipeline.NAME.yaml.",
 )
 @click.option(
     "--repository",
     metavar="[URL]",
     is_flag=False,
-    flag_value=_OF_THE_CLONE,
-    help="Also write headgate.yaml, with which `headgate up` watches this repository; without a "
-    "URL, the remote `origin` of FOLDER.",
+    flag_value=_ORIGIN,
+    help="Also write headgate.yaml, so that `headgate up` watches this repository; by default the "
+    "remote `origin` of FOLDER.",
 )
 @click.option(
     "--example",
     metavar="[NAME]",
     is_flag=False,
-    flag_value=_ALL_OF_THEM,
-    help="Write one of the examples into FOLDER instead; without a NAME, list them.",
+    flag_value=_ALL_EXAMPLES,
+    help="Copy an example into FOLDER instead; without NAME, list the examples.",
 )
 def init(folder: Path, name: str | None, repository: str | None, example: str | None) -> None:
-    """Look at FOLDER and write an ml-pipeline.yaml that fits what is there.
+    """Draft an ml-pipeline.yaml from the files in FOLDER.
 
-    It reads scripts with their options, dvc.yaml, MLproject, a Makefile, notebooks, imports,
-    environments and the data's first rows, and runs nothing. It says what it guessed, and marks by
-    TODO what it cannot know. A file that is there already is left as it is.
+    It reads scripts and their options, dvc.yaml, MLproject, a Makefile, notebooks, imports,
+    environments and the first rows of the data, and runs nothing. The draft says what was guessed,
+    and has a TODO for everything that has to be filled in. Existing files are never overwritten.
 
     \b
     Example:
       headgate init . --repository git@example.org:team/flights.git
       headgate init --example minimal --repository
     """
-    if example == _ALL_OF_THEM:
+    if example == _ALL_EXAMPLES:
         click.echo(listed(examples()))
         return
     if example is not None and name is not None:
-        raise click.UsageError("an example has a name of its own: leave --name out.")
+        raise click.UsageError("--example and --name cannot be combined.")
     known = example_of(example) if example is not None else None
     folder.mkdir(parents=True, exist_ok=True)
-    url = the_remote_of(folder) if repository == _OF_THE_CLONE else repository
+    url = required_remote_of(folder) if repository == _ORIGIN else repository
     if known is not None:
         _lay_out(known, folder, url)
     else:
@@ -77,16 +77,16 @@ def init(folder: Path, name: str | None, repository: str | None, example: str | 
 
 
 def _lay_out(one: Example, folder: Path, url: str | None) -> None:
-    """Write an example, with settings for a repository at `url`."""
+    """Copy an example, and write settings for a repository at `url` if there is one."""
     copied = copy(one, folder)
     settings = {} if url is None else {folder / FILE: settings_text(one.name, url)}
     wrote = [*(folder / name for name in copied.wrote), *_missing(settings)]
     if not wrote:
-        raise Failed(f"all of {one.name} is in {folder} already; nothing was written.")
+        raise Failed(f"{folder} already has all files of {one.name}; nothing was written.")
     for name in copied.wrote:
         click.echo(f"Wrote {folder / name}")
-    for name in copied.left:
-        click.echo(f"Left {folder / name} as it is")
+    for name in copied.skipped:
+        click.echo(f"Kept the existing {folder / name}")
     _write(settings)
     if url is not None:
         _ignore_home(folder)
@@ -94,7 +94,7 @@ def _lay_out(one: Example, folder: Path, url: str | None) -> None:
 
 
 def _draft(folder: Path, name: str | None, url: str | None) -> None:
-    """Write a spec that fits, with settings for a repository at `url`."""
+    """Draft a spec, and write settings for a repository at `url` if there is one."""
     there = folder_at(folder, name_of(folder))
     found = draft(there, name, lambda data: sample_in(folder, there, data))
     spec = folder / _file_of(there, found.name, asked=name is not None)
@@ -106,10 +106,10 @@ def _draft(folder: Path, name: str | None, url: str | None) -> None:
     missing = _missing(wanted)
     if not missing:
         names = " and ".join(map(str, wanted))
-        verb = "is" if len(wanted) == 1 else "are"
+        verb = "exists" if len(wanted) == 1 else "exist"
         raise Failed(
-            f"{names} {verb} there already; nothing was written. --name NAME drafts another "
-            "pipeline in a file of its own."
+            f"{names} already {verb}; nothing was written. To draft another pipeline in a separate "
+            "file, use --name NAME."
         )
     _self_check(missing, folder, there)
     _write(wanted)
@@ -117,18 +117,18 @@ def _draft(folder: Path, name: str | None, url: str | None) -> None:
         click.echo(f"Note: {said}", err=True)
     if url is not None:
         _ignore_home(folder)
-    steps = [f"Look through {' and '.join(map(str, missing))}."]
+    steps = [f"Review {' and '.join(map(str, missing))}."]
     todos = missing.get(spec, "").count("TODO")
     if todos:
-        tells = "its TODO" if todos == 1 else f"its {todos} TODOs"
-        steps.append(f"Do what it leaves to you: `headgate validate` tells {tells}.")
+        count = "the TODO" if todos == 1 else f"the {todos} TODOs"
+        steps.append(f"Fill in {count}: `headgate validate` lists them.")
     if found.missing and spec in missing:
-        steps.append(f"Write {', '.join(found.missing)}; the spec shows how they are called.")
+        steps.append(f"Write {', '.join(found.missing)}; the spec shows the arguments.")
     _next_steps(steps, with_settings=url is not None)
 
 
 def _file_of(there: Folder, name: str, *, asked: bool) -> str:
-    """A second pipeline, which a person has named, gets a file of its own."""
+    """The file name of the spec: a second pipeline gets its own file, if it was given a name."""
     other = there.beside is not None and there.beside.metadata.name != name
     return f"ml-pipeline.{name}.yaml" if asked and other else SPEC_FILE
 
@@ -140,14 +140,14 @@ def _missing(wanted: Mapping[Path, str]) -> dict[Path, str]:
 def _write(wanted: Mapping[Path, str]) -> None:
     for path, text in wanted.items():
         if path.exists():
-            click.echo(f"Left {path} as it is")
+            click.echo(f"Kept the existing {path}")
         else:
             path.write_text(text, encoding="utf-8")
             click.echo(f"Wrote {path}")
 
 
 def _ignore_home(folder: Path) -> None:
-    """The controller's state does not belong into the repository that it watches."""
+    """Keep the controller's state out of the repository that it watches."""
     path = folder / ".gitignore"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     if any(line.strip().strip("/") == HOME for line in text.splitlines()):
@@ -157,15 +157,15 @@ def _ignore_home(folder: Path) -> None:
 
 
 def _wrong(text: str, path: Path, folder: Path, there: Folder) -> tuple[Problem, ...]:
-    """The errors of a spec, but for what is left to do."""
+    """The errors of a spec other than its TODOs."""
     shared = (f"//{file}" for file in there.around.files) if there.around is not None else ()
-    files = {*below(folder), *shared, SPEC_FILE}
+    files = {*files_below(folder), *shared, SPEC_FILE}
     found = check(text, str(path), files, folder=there.place).problems
     return tuple(one for one in found if one.severity == "error" and one.code != TODO)
 
 
 def _self_check(wanted: dict[Path, str], folder: Path, there: Folder) -> None:
-    """What is written has to be valid; else somebody's first minute is spent on our mistake."""
+    """Raises `Failed` if the drafted files are not valid, rather than writing them."""
     for path, text in wanted.items():
         if path.name == FILE:
             problems = load_settings(text, str(path)).problems
@@ -177,9 +177,9 @@ def _self_check(wanted: dict[Path, str], folder: Path, there: Folder) -> None:
 
 
 def _next_steps(first: Sequence[str], *, with_settings: bool) -> None:
-    steps = [*first, "`headgate validate` checks it, `headgate plan` says what it would run."]
+    steps = [*first, "Check it with `headgate validate`; `headgate plan` shows what it would run."]
     if with_settings:
-        steps.append("Commit and push it, then `headgate up`.")
+        steps.append("Commit and push it, then run `headgate up`.")
     click.echo("\nNext:")
     for number, step in enumerate(steps, 1):
         click.echo(f"  {number}. {step}")

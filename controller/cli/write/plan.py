@@ -15,7 +15,7 @@ from controller.cli.failures import Failed
 from controller.cli.folders import spec_option
 from controller.cli.reach import Reach, find_settings, open_state, reach
 from controller.cli.terminal.printing import show
-from controller.cli.terminal.words import clean, lasting, one_line, short
+from controller.cli.terminal.words import clean, one_line, short
 from controller.config.secrets import Secrets
 from controller.config.settings_file import given_secrets, load_secrets
 from controller.machine.pipelines.objects import in_words
@@ -24,8 +24,9 @@ from controller.planning.choosing import spec_argument
 from controller.planning.gathering import WORK_TREE, Gathered, gather
 from controller.planning.gathering import plan as make_plan
 from controller.planning.plans import Cache
-from controller.queries.asking import QueryVersions as Questions
+from controller.queries.polling import QueryVersions as Questions
 from controller.reports.plan import render_plan
+from specs.figures import duration
 from specs.loading.problems import has_errors, render_text
 from specs.model import Pipeline as Spec
 
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
 @click.option(
     "--base",
     metavar="REV",
-    help="Whose gates judge and are compared; by default where the remote's main branch was left.",
+    help="Judge by the gates of this commit; by default the merge base with the remote's default "
+    "branch.",
 )
 @click.option(
     "--format",
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     type=click.Choice(["text", "json", "markdown"]),
     default="text",
     show_default=True,
-    help="For people, programs, or a page such as a job's summary.",
+    help="For people, for programs, or for a page such as a job summary.",
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.pass_context
@@ -63,9 +65,9 @@ def plan(
 ) -> None:
     """Say what a run of the spec in PATH would do: which steps run and which are cached, and why.
 
-    It needs no running controller. Where the controller's state is at hand (headgate.yaml is here
-    or above), it is compared with the last run of the default branch. What differs from the base
-    is judged as its pull request would be, by the base's gates. Gates that are loosened or removed
+    It does not need a running controller. If the controller's state can be read (headgate.yaml is
+    in this folder or above), the plan is compared with the last run of the default branch. As for
+    a pull request, the gates of the base are those that judge. Gates that are loosened or removed
     are shown in bold.
 
     \b
@@ -76,7 +78,7 @@ def plan(
     loaded = gathered.loaded
     if loaded.pipeline is None or has_errors(loaded.problems):
         click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
-        raise Failed("the spec is wrong, so there is nothing to plan; see above.")
+        raise Failed("the spec is invalid, so there is nothing to plan; see above.")
     made = asyncio.run(_plan(ctx, gathered, loaded.pipeline))
     if form == "json":
         click.echo(json.dumps(made.plain(), indent=2, ensure_ascii=False))
@@ -87,7 +89,7 @@ def plan(
 
 
 async def _plan(ctx: click.Context, gathered: Gathered, spec: Spec) -> Plan:
-    """The plan, with what the controller's state knows where there is one."""
+    """The plan, using the controller's state if there is one."""
     named = find_settings(ctx.find_root().obj) is not None
     plan_it = partial(
         make_plan,
@@ -97,7 +99,7 @@ async def _plan(ctx: click.Context, gathered: Gathered, spec: Spec) -> Plan:
         policy=gathered.policy,
         rules=gathered.rules,
         stores=Stores(reach(ctx).settings.stores) if named else None,
-        questions=_questions(ctx),
+        queries=_questions(ctx),
     )
     here = _state(ctx)
     if here is None:
@@ -108,7 +110,7 @@ async def _plan(ctx: click.Context, gathered: Gathered, spec: Spec) -> Plan:
 
 
 def _questions(ctx: click.Context) -> Questions:
-    """How databases are asked: with the controller's secrets where its settings are at hand."""
+    """Queries for the versions of datasets, with the controller's secrets if it has settings."""
 
     def reveal(name: str) -> str:
         if find_settings(ctx.find_root().obj) is None:
@@ -122,7 +124,7 @@ def _questions(ctx: click.Context) -> Questions:
 
 
 def _state(ctx: click.Context) -> Reach | None:
-    """The controller's state, where there is one."""
+    """The settings of a controller that has a state, if there is one."""
     if find_settings(ctx.find_root().obj) is None:
         return None
     here = reach(ctx)
@@ -157,11 +159,11 @@ def _head(view: Plan) -> "Text":
     head = Text.assemble((view.pipeline, "bold"), f"  {what}  ")
     runs = any(node.what == "run" for node in view.nodes)
     if view.nothing_to_do:
-        head.append(f"nothing to run: all is as in {view.stands}", "green")
+        head.append(f"nothing to run: nothing it reads has changed since {view.stands}", "green")
         return head
     head.append(counts(view), "bold cyan" if runs else "green")
     if view.seconds is not None:
-        head.append(f"  about {lasting(view.seconds)}", "dim")
+        head.append(f"  about {duration(view.seconds)}", "dim")
     against = f"  baseline v{view.baseline}" if view.baseline else "  no baseline"
     head.append(against, "dim")
     if view.compared_with:
@@ -179,11 +181,11 @@ def _node(node: Planned) -> tuple["Text", "Text"]:
     if node.what == "unneeded":
         forced = "; ".join(one_line(reason) for reason in node.why)
         return Text.assemble(("· ", "dim"), node.name), Text(
-            f"not needed; if forced: {forced}", "dim"
+            f"runs only if forced: {forced}", "dim"
         )
     why = Text.assemble(("run  ", "cyan"), "; ".join(one_line(reason) for reason in node.why))
     if node.seconds is not None:
-        why.append(f"  about {lasting(node.seconds)}", "dim")
+        why.append(f"  about {duration(node.seconds)}", "dim")
     return Text.assemble(("● ", "cyan"), (node.name, "bold")), why
 
 

@@ -1,4 +1,4 @@
-"""What git knows of the folder that a person is in."""
+"""Reads the remote and the name of a repository from git."""
 
 import re
 import subprocess
@@ -12,8 +12,8 @@ REMOTE = "origin"
 
 
 def remote_of(folder: Path) -> str | None:
-    """The address of the remote `origin`; None where the
-    folder is in no clone. A path is absolute: git's own is relative to the top of the clone."""
+    """The URL of the remote `origin`, or None if the folder is not in a clone. A path is made
+    absolute, since git has it relative to the top of the clone."""
     top = _git(folder, "rev-parse", "--show-toplevel")
     url = _git(folder, "remote", "get-url", REMOTE) if top else None
     if not top or not url:
@@ -23,7 +23,7 @@ def remote_of(folder: Path) -> str | None:
 
 
 def name_of(folder: Path) -> str:
-    """What the folder is called: as its repository, where it is the top of a clone."""
+    """The name of the folder, or of its repository if it is the top of a clone."""
     top, url = _git(folder, "rev-parse", "--show-toplevel"), remote_of(folder)
     if top and url and Path(top).resolve() == folder.resolve():
         name = re.split(r"[/:]", url.rstrip("/"))[-1].removesuffix(".git")
@@ -31,18 +31,18 @@ def name_of(folder: Path) -> str:
     return folder.resolve().name
 
 
-def the_remote_of(folder: Path) -> str:
-    """The same; raises `Failed` where there is none, or where it holds a password."""
+def required_remote_of(folder: Path) -> str:
+    """The URL of `origin`. Raises `Failed` if there is none, or if it contains credentials."""
     url = remote_of(folder)
     if url is None:
         raise Failed(
-            f"{folder.resolve().name} has no git remote called {REMOTE}; name the repository: "
+            f"{folder.resolve().name} has no git remote called {REMOTE}; give the repository with "
             "--repository URL"
         )
     if _holds_credentials(url):
         raise Failed(
-            f"the remote {REMOTE} has a user or password in its address ({redact(url)}), which "
-            "would be written into the settings; name an address without: --repository URL"
+            f"the URL of the remote {REMOTE} contains a user or password ({redact(url)}), which "
+            "would be written to the settings; give a URL without one with --repository URL"
         )
     return url
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import click
 
-from controller.cli.folders import below
+from controller.cli.folders import files_below
 from controller.cli.reach import find_settings
 from controller.cli.write.at_hand import Known, known_secrets, unknown_secrets, with_files
 from controller.config.settings import FILE
@@ -32,7 +32,7 @@ from validators.data.suite import suite_problems
 
 
 class Checked(NamedTuple):
-    """What was looked at and what was found."""
+    """The files that were checked, and their problems."""
 
     files: int
     problems: tuple[Problem, ...]
@@ -47,16 +47,16 @@ class Checked(NamedTuple):
     type=click.Choice(["text", "json", "github", "sarif"]),
     default="text",
     show_default=True,
-    help="For people, programs, GitHub Actions, or code scanning.",
+    help="For people, programs, GitHub Actions or code scanning.",
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.pass_context
 def validate(ctx: click.Context, paths: tuple[Path, ...], form: str) -> None:
-    """Check every ml-pipeline.yaml, ml-pipeline.NAME.yaml and headgate.yaml in PATHS, with the
+    """Check every ml-pipeline.yaml, ml-pipeline.NAME.yaml and headgate.yaml in PATHS, and the
     suites that they name.
 
-    A path is a file or a folder, which is searched; without any, the current folder. All problems
-    are told at once. The exit code is 1 if one of them is an error.
+    PATHS are files, or folders to search; by default the current folder. All problems are reported
+    at once. The exit code is 1 if one of them is an error.
 
     \b
     Example:
@@ -82,12 +82,12 @@ def validate(ctx: click.Context, paths: tuple[Path, ...], form: str) -> None:
 
 
 def find(paths: Iterable[Path]) -> dict[Path, Path]:
-    """The files that are meant: those that are named, and specs and settings in folders; each with
-    the folder that was searched."""
+    """The files to check: the named files, and the specs and settings in the named folders; each
+    with the folder that was searched."""
     found: dict[Path, Path] = {}
     for path in paths:
         if path.is_dir():
-            inside = (path / name for name in below(path))
+            inside = (path / name for name in files_below(path))
             found |= {file: path for file in inside if _is_ours(file)}
         else:
             found[path] = path.parent
@@ -95,16 +95,16 @@ def find(paths: Iterable[Path]) -> dict[Path, Path]:
 
 
 def _is_ours(file: Path) -> bool:
-    """Whether it is a spec or settings, or a spec but for its name."""
+    """Whether it is a spec, settings, or a spec under a wrong name."""
     if file.name == FILE or is_spec_file(file.name):
         return True
     return misnamed(file.name) is not None and b"MLPipeline" in file.read_bytes()
 
 
 def check_files(files: Mapping[Path, Path], known: Known | None = None) -> Checked:
-    """Check each: settings by their name, anything else as a spec, with its suites, the files of
-    its environment, and the secrets that are `known`. Each is given with the folder that is the
-    repository's top, should there be no git."""
+    """Check each file: as settings if it is named so, else as a spec, with its suites, the files of
+    its environment and the `known` secrets. Each comes with the folder to take as the top of the
+    repository outside of git."""
     problems: list[Problem] = []
     sources: dict[str, str] = {}
     there: dict[Path, set[str]] = {}
@@ -116,12 +116,12 @@ def check_files(files: Mapping[Path, Path], known: Known | None = None) -> Check
             sources[name] = loaded_settings.text
             continue
         if right := misnamed(path.name):
-            message = f"no controller reads {path.name}, as specs are called: rename it to {right}"
+            message = f"the controller ignores a file named {path.name}: rename it to {right}"
             problems.append(Problem("warning", "misnamed", message, name))
         source = tracked_from(path.parent, searched)
         top = Path(source.repository)
         if top not in there:
-            there[top] = {as_text(os.fsencode(file)) for file in below(top)}
+            there[top] = {as_text(os.fsencode(file)) for file in files_below(top)}
         seen = {seen_from(source.folder, file) for file in there[top]}
         loaded = check_at(content, name, source, seen, top)
         loaded = with_files(loaded, source, there[top], sources)
@@ -134,13 +134,13 @@ def check_files(files: Mapping[Path, Path], known: Known | None = None) -> Check
                 file = top / suite.removeprefix(ROOT)
             if file.is_file():
                 problems += _suite(file, sources)
-    problems += _twins(sources)
+    problems += _duplicates(sources)
     return Checked(len(sources), in_order(problems), sources)
 
 
-def _twins(sources: Mapping[str, str]) -> Iterator[Problem]:
-    """The specs of one clone, or one folder outside of any, that have the name of another. Beside
-    one that is checked stand those of its folder."""
+def _duplicates(sources: Mapping[str, str]) -> Iterator[Problem]:
+    """A problem for each spec with the same name as another one in its clone (or folder, outside of
+    git). Each checked spec is compared with all specs of its folder, too."""
     specs = [Path(name) for name in sources if is_spec_file(Path(name).name)]
     beside = [folder / name for folder in {p.parent for p in specs} for name in specs_in(folder)]
     first: dict[tuple[Path, str], Path] = {}
@@ -151,8 +151,8 @@ def _twins(sources: Mapping[str, str]) -> Iterator[Problem]:
         top = tops.setdefault(path.parent, top_of(path.parent) or path.parent.resolve())
         one = first.setdefault((top, name), path)
         if one != path and path in specs and name not in ("", "unnamed"):
-            message = f"{one} is a pipeline of the name {name}, too: only that one would run"
-            expected = "another `metadata.name` in one of them"
+            message = f"{one} is also named {name}: only that pipeline would run"
+            expected = "a different `metadata.name` in one of them"
             yield loaded.problem("duplicate", ("metadata", "name"), message, expected=expected)
 
 

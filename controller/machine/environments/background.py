@@ -8,8 +8,8 @@ from controller.machine.environments.environment import (
     server_name,
 )
 from controller.machine.environments.rollout import Rollout
+from specs.figures import clip, percent
 from validators.canary.harm import harm
-from validators.figures import clip, percent
 
 
 def serves(env: EnvironmentState, observed: ObservedEnvironment) -> str | None:

@@ -15,8 +15,8 @@ from controller.machine.environments.environment import (
 )
 from controller.machine.environments.rollout import EndedRollout, Rollout, weights
 from controller.machine.pipelines.version import ModelVersion
+from specs.figures import percent
 from specs.model import SPEC_FILE
-from validators.figures import percent
 
 Reported = ReportDeployment | ReportRelease
 

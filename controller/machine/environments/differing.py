@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.outside import with_outside
 from specs.digests import short
-from validators.figures import clip
+from specs.figures import clip
 
 MOST = 8
 """Lines."""

@@ -21,7 +21,7 @@ from controller.machine.environments.environment import (
 )
 from controller.machine.environments.rollout import EndedRollout, Rollout
 from controller.machine.environments.warm import warm_after
-from controller.machine.messages import EnvironmentWritten, Release
+from controller.machine.messages import EnvironmentWritten, ReleaseRequested
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
 from validators.canary import evidence
 from validators.report import Report
@@ -114,7 +114,7 @@ def settle(
         incident = incidents.brought_back(*place, rollout.by, rollout.why, points=rollout.points)
     env = tell(env, version, "promoted", rollout.id, incident, context.out, status="info")
     if env.name == "staging" and rollout.kind == "release":
-        message = Release(
+        message = ReleaseRequested(
             version=version.number,
             digest=version.digest,
             repository=env.repository,

@@ -11,7 +11,7 @@ from controller.machine.environments.file import EnvironmentFile, LastChange, Na
 from controller.machine.environments.file import QuarantineEntry as QuarantinedDigest
 from controller.machine.environments.job import BatchJob, ObservedJob
 from controller.machine.environments.rollout import EndedRollout, Rollout, Warm, weights
-from controller.machine.messages import Release
+from controller.machine.messages import ReleaseRequested
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
 from deployers.protocol import Deployed, Traffic
 from specs.digests import short
@@ -64,7 +64,7 @@ class EnvironmentState(Value):
     takes its place, is ready."""
     lost: str | None = None
     """What became of the branch when somebody pushed over it or deleted it, and it was told."""
-    deferred_release: Release | None = None
+    deferred_release: ReleaseRequested | None = None
     """The newest release that came while a person's word forbade it."""
     deploy: Deploy | None = None
     """The deployment that was asked for last."""

@@ -11,6 +11,7 @@ from controller.machine.environments.environment import (
     file_of,
     named,
 )
+from specs.figures import duration
 
 LONGEST = 300.0
 """Seconds for which the branch may not say what runs, before somebody is told."""
@@ -66,7 +67,7 @@ def watch_write(env: EnvironmentState, context: EnvironmentContext) -> Environme
     if context.now - env.owed_since < LONGEST:
         return env
     why = (
-        f"The environments branch has not taken a commit for {LONGEST / 60:g} minutes: "
+        f"The environments branch has not taken a commit for {duration(LONGEST)}: "
         f"{env.write.subject!r}. What serves is not touched; `headgate status` says what fails."
     )
     incident = incidents.stuck(env.pipeline, env.name, env.stable, why)

@@ -1,16 +1,14 @@
 """PURE. How what an environment runs comes to change: the whole way, one decision at a time."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from controller.machine import canary_incidents, incidents
-from controller.machine.actions import Deploy, Propose, RunSmoke, StartBatch, WriteEnvironment
-from controller.machine.core import Decision, Envelope, InboxMessage, Key, Message
+from controller.machine.actions import RunSmoke, WriteEnvironment
+from controller.machine.core import Decision, Envelope, InboxMessage, Key
 from controller.machine.environments import batch, deployments, proposal, switching
-from controller.machine.environments.adopting import adopt, go_on
+from controller.machine.environments.adopting import adopt
 from controller.machine.environments.alerts import (
     over,
-    refuse,
     rollback_done,
     tell,
     watch_stable,
@@ -18,11 +16,9 @@ from controller.machine.environments.alerts import (
 from controller.machine.environments.background import background, serves
 from controller.machine.environments.branch import renew_write, say_what_runs
 from controller.machine.environments.ending import (
-    give_up,
     promote,
     report_of,
     stop,
-    written,
 )
 from controller.machine.environments.environment import (
     EnvironmentContext,
@@ -33,6 +29,7 @@ from controller.machine.environments.environment import (
     moved,
     server_name,
 )
+from controller.machine.environments.handling import HANDLERS
 from controller.machine.environments.losing import heed_loss, watch_write
 from controller.machine.environments.rollout import (
     Cursor,
@@ -45,36 +42,20 @@ from controller.machine.environments.rollout import (
     unseen,
     watch,
 )
-from controller.machine.environments.starting import release, retry, roll_back, who
 from controller.machine.environments.wish import heed_branch
 from controller.machine.messages import (
-    Abort,
-    ActionFailed,
-    Approve,
-    BatchStarted,
     BranchMoved,
-    EnvironmentMoved,
     EnvironmentWritten,
-    Pause,
-    Promote,
-    Release,
-    ReleaseProposed,
-    Resume,
-    Retry,
-    Rollback,
-    SmokeDone,
-    Verb,
+    ReleaseRequested,
 )
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.words import fit
 from deployers.protocol import Silence
-from validators.canary import Decision as Judged
+from specs.failures import Ignore
+from specs.figures import duration
+from validators.canary import CanaryDecision
 from validators.canary.evidence import headline
 
-_FAILED = {
-    "deploy": "What should run there cannot be deployed",
-    "write_environment": "Git does not take the commit that says what runs there",
-}
 AT_ONCE, IDLE, STARTING, CANARY, WAITING = 0.0, 10.0, 0.2, 0.5, 5.0
 """Seconds between looks: at rest, while a server starts, under a canary, while others act."""
 WATCHED = 1.0
@@ -141,10 +122,12 @@ def decide(
 
 
 def _begin(inbox: Sequence[InboxMessage]) -> EnvironmentState:
-    first = next(x for x in inbox if isinstance(x.message, (Release, BranchMoved)))
-    assert isinstance(first.message, (Release, BranchMoved))
-    pipeline, name = first.to.name.rsplit("/", 1)
-    return EnvironmentState(pipeline=pipeline, name=name, repository=first.message.repository)
+    for each in inbox:
+        if isinstance(each.message, (ReleaseRequested, BranchMoved)):
+            pipeline, name = each.to.name.rsplit("/", 1)
+            repository = each.message.repository
+            return EnvironmentState(pipeline=pipeline, name=name, repository=repository)
+    raise Ignore("nothing was released there yet")
 
 
 def _take_up(env: EnvironmentState, out: RolloutDecisionBuilder) -> EnvironmentState:
@@ -188,76 +171,6 @@ def _cadence(env: EnvironmentState, now: float) -> float:
     return CANARY if rollout.step >= 0 else WAITING
 
 
-def _smoke_done(
-    env: EnvironmentState, message: SmokeDone, _context: EnvironmentContext
-) -> EnvironmentState:
-    rollout = env.rollout
-    if rollout is None or rollout.id != message.rollout:
-        return env
-    return moved(env, rollout, smoke=message.report)
-
-
-def _batch_started(
-    env: EnvironmentState, message: BatchStarted, _context: EnvironmentContext
-) -> EnvironmentState:
-    if env.job is None or env.job.id != message.job:
-        return env
-    return env.model_copy(update={"job": env.job.model_copy(update={"attempt": message.attempt})})
-
-
-def _look(
-    env: EnvironmentState, _message: Message, _context: EnvironmentContext
-) -> EnvironmentState:
-    """The branch is looked at in any case; a write is renewed after that."""
-    return env
-
-
-def _approve(
-    env: EnvironmentState, message: Approve, context: EnvironmentContext
-) -> EnvironmentState:
-    rollout = env.rollout
-    if rollout is None or not rollout.awaiting_approval:
-        return env
-    why = f"{rollout.why}; {_said('approved', message)}"
-    return moved(env, rollout, approved=context.now, by=message.by, why=why)
-
-
-def _promote(
-    env: EnvironmentState, message: Promote, context: EnvironmentContext
-) -> EnvironmentState:
-    rollout = env.rollout
-    if rollout is None:
-        return env
-    if rollout.ready is not None:
-        said = _said("promoted", message)
-        return promote(env, rollout, context, by=message.by, why=said)
-    # The CLI said so, unless it came between.
-    version = context.observed.versions.get(rollout.version.version)
-    why = f"not promoted, though {message.by} asked for it: {rollout.not_yet()}"
-    return refuse(env, why, version, context, f"promote/{rollout.id}")
-
-
-def _pause(env: EnvironmentState, message: Pause, _context: EnvironmentContext) -> EnvironmentState:
-    return env.model_copy(update={"paused": who(message)})
-
-
-def _resume(
-    env: EnvironmentState, _message: Resume, context: EnvironmentContext
-) -> EnvironmentState:
-    return go_on(env, context.out).model_copy(update={"paused": None})
-
-
-def _abort(env: EnvironmentState, message: Abort, context: EnvironmentContext) -> EnvironmentState:
-    if env.rollout is None:
-        return env
-    return stop(env, env.rollout, "aborted", _said("aborted", message), context)
-
-
-def _said(done: str, verb: Verb) -> str:
-    """What a person did, with the reason that was given."""
-    return f"{done} by {who(verb)}"
-
-
 def _advance(
     env: EnvironmentState, rollout: Rollout, context: EnvironmentContext
 ) -> EnvironmentState:
@@ -292,7 +205,7 @@ def _promoting(
         rollout = _judged(rollout, context.observed, context.now)
         env = env.model_copy(update={"rollout": rollout})
         judgement = rollout.judgement
-        if judgement is not None and judgement.decision is Judged.ROLLBACK:
+        if judgement is not None and judgement.decision is CanaryDecision.ROLLBACK:
             why = headline(judgement, rollout.judge)
             return stop(env, rollout, "rolled_back", why, context)
     if rollout.decided is None or env.write is None:
@@ -325,7 +238,7 @@ def _start(
     if context.now - rollout.deployed <= deadline:
         return env
     detail = fit(server.detail) if server else "it was never started"
-    why = f"The server of v{version.number} was not ready within {deadline:g} s: {detail}"
+    why = f"The server of v{version.number} was not ready within {duration(deadline)}: {detail}"
     return stop(env, rollout, "failed", why, context)
 
 
@@ -377,14 +290,14 @@ def _canary(
         rollout = env.rollout or rollout
     judgement = rollout.judgement
     assert judgement is not None
-    if judgement.decision is Judged.ROLLBACK:
+    if judgement.decision is CanaryDecision.ROLLBACK:
         why = headline(judgement, rollout.judge)
         return stop(env, rollout, "rolled_back", why, context)
     if silence is not None:  # nothing else is decided before it has its share again
         if silence.since != told:
             env = _tell_of_silence(env, rollout, silence, context)
         return env
-    if judgement.decision is Judged.INCONCLUSIVE or rollout.differs:
+    if judgement.decision is CanaryDecision.INCONCLUSIVE or rollout.differs:
         return _undecided(env, rollout, version, context)
     if env.paused is not None:
         return env
@@ -473,62 +386,3 @@ def _promote_undecided(
     rollout = rollout.model_copy(update={"undecided": said})
     env = env.model_copy(update={"rollout": rollout})
     return promote(env, rollout, context, by=rollout.by, why=said)
-
-
-def _action_failed(
-    env: EnvironmentState, message: ActionFailed, context: EnvironmentContext
-) -> EnvironmentState:
-    """An effect that will not succeed by itself."""
-    rollout, reason, action = env.rollout, message.reason, message.action
-    match action:
-        case StartBatch():
-            return batch.cannot_start(env, action.job, reason, context)
-        case Propose() if rollout is not None and rollout.id == action.proposal:
-            return proposal.not_opened(env, rollout, reason, context)
-        case RunSmoke() if rollout is not None and rollout.id == action.rollout:
-            return give_up(env, rollout, reason, context)
-        case Deploy() if rollout is not None and rollout.id == action.attempt:
-            return give_up(env, rollout, reason, context)
-        case Deploy() if action == env.deploy:
-            env = env.model_copy(update={"refused": context.now})
-            return _tell_of_failure(env, action, reason, context)
-        case WriteEnvironment():
-            return _tell_of_failure(env, action, reason, context)
-        case _:
-            return env  # it is not wanted any more, or nobody depends on it
-
-
-def _tell_of_failure(
-    env: EnvironmentState,
-    action: Deploy | WriteEnvironment,
-    reason: str,
-    context: EnvironmentContext,
-) -> EnvironmentState:
-    rollout, observed = env.rollout, context.observed
-    number = env.stable or (rollout.version if rollout else None)
-    version = observed.versions.get(number.version) if number else None
-    why = f"{_FAILED[action.type]}: {reason}"
-    incident = incidents.stuck(env.pipeline, env.name, serves(env, observed), why)
-    return tell(env, version, "stuck", action.type, incident, context.out)
-
-
-HANDLERS: Mapping[
-    type[Message], Callable[[EnvironmentState, Any, EnvironmentContext], EnvironmentState]
-] = {
-    Release: release,
-    SmokeDone: _smoke_done,
-    EnvironmentWritten: written,
-    EnvironmentMoved: _look,
-    BatchStarted: _batch_started,
-    ReleaseProposed: proposal.opened,
-    BranchMoved: _look,
-    ActionFailed: _action_failed,
-    Approve: _approve,
-    Promote: _promote,
-    Rollback: roll_back,
-    Retry: retry,
-    Abort: _abort,
-    Pause: _pause,
-    Resume: _resume,
-}
-"""Every class of messages that an environment handles."""

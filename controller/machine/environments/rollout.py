@@ -23,11 +23,19 @@ from controller.machine.pipelines.version import ModelVersion, Ref
 from specs.model import Pipeline as Spec
 from specs.release import Strategy
 from specs.traffic import Arm, Exchange, Waiting
-from validators.canary import Decision as Judged
-from validators.canary import Judgement, Policy, State, begin, is_current, judge, update
+from validators.canary import (
+    CanaryDecision,
+    CanaryPolicy,
+    CanaryState,
+    Judgement,
+    begin,
+    is_current,
+    judge,
+    update,
+)
 from validators.canary.evidence import odds
 from validators.canary.outlook import outlook, pace, warning
-from validators.canary.switch import Before, Watched
+from validators.canary.switch import FormerCounts, SwitchWatch
 from validators.report import Report
 
 DOUBTFUL = 1.5
@@ -36,6 +44,7 @@ what one failure of a first request comes to at half of the traffic."""
 
 Phase = Literal["approval", "starting", "smoke", "canary", "promoting"]
 Kind = Literal["release", "wish", "revert"]
+RolloutOutcome = Literal["promoted", "rolled_back", "aborted", "superseded", "failed"]
 
 
 class Cursor(Value):
@@ -65,10 +74,10 @@ class Warm(Value):
     """The rollout that switched."""
     until: float
     """When its server may end, in seconds since the epoch."""
-    before: Before = Before()
+    before: FormerCounts = FormerCounts()
     """What it did before the switch, as far as the router remembers."""
     cursor: Cursor | None = None
-    watched: Watched | None = None
+    watched: SwitchWatch | None = None
     """What came of the version that took its place; None until that has the traffic."""
 
 
@@ -100,9 +109,9 @@ class Rollout(Value):
     step_seq: int = 0
     """Canary requests before this step."""
     cursor: Cursor | None = None
-    before: Before | None = None
+    before: FormerCounts | None = None
     """With `blue-green`: what stable did before the switch."""
-    judge: State | None = None
+    judge: CanaryState | None = None
     judgement: Judgement | None = None
     forecast: str | None = None
     """As its canary began: why it will not be decided by its deadline, if it will not."""
@@ -165,7 +174,7 @@ class EndedRollout(Value):
     rollout: Rollout
     environment: str
     pipeline: str
-    outcome: Literal["promoted", "rolled_back", "aborted", "superseded", "failed"]
+    outcome: RolloutOutcome
     reason: str
     at: float
     beside: Ref | None = None
@@ -194,7 +203,7 @@ def begin_canary(
     """Fix the judge's rule and take the first weight. `history` is stable's traffic before."""
     assert version.spec.release is not None
     canary = version.spec.release.production.canary
-    state = begin(Policy.from_spec(canary), history, now)
+    state = begin(CanaryPolicy.from_spec(canary), history, now)
     ahead = outlook(state, pace(history, now), weights(version))
     return rollout.model_copy(
         update={
@@ -233,7 +242,7 @@ def watch(
         update={
             "judge": state,
             "judgement": judgement,
-            "differs": rollout.differs or judgement.decision is Judged.HOLD,
+            "differs": rollout.differs or judgement.decision is CanaryDecision.HOLD,
             "first_failed": rollout.first_failed or min(failed, default=None),
             "doubted": (rollout.doubted or now) if judgement.log_worse > 0 else None,
         }
@@ -280,7 +289,9 @@ def may_promote(rollout: Rollout, version: ModelVersion, now: float) -> bool:
     """Whether the judge says so at the last weight."""
     at_last = rollout.step + 1 == len(weights(version)) and has_baked(rollout, version, now)
     return (
-        at_last and rollout.judgement is not None and (rollout.judgement.decision is Judged.PROMOTE)
+        at_last
+        and rollout.judgement is not None
+        and (rollout.judgement.decision is CanaryDecision.PROMOTE)
     )
 
 

@@ -17,12 +17,12 @@ from controller.machine.environments.environment import (
 )
 from controller.machine.environments.job import is_batch
 from controller.machine.environments.rollout import Kind, Rollout
-from controller.machine.messages import Release, Retry, Rollback, Verb
+from controller.machine.messages import ReleaseRequested, Retry, Rollback, Verb
 from controller.machine.pipelines.version import Ref
 
 
 def release(
-    env: EnvironmentState, message: Release, context: EnvironmentContext
+    env: EnvironmentState, message: ReleaseRequested, context: EnvironmentContext
 ) -> EnvironmentState:
     """Begin a rollout of the version that passed, unless something or somebody forbids it."""
     ref = Ref(version=message.version, digest=message.digest)
@@ -65,7 +65,7 @@ def _was_here(env: EnvironmentState, ref: Ref) -> bool:
     return ref in (env.stable, stopped, *env.former)
 
 
-def _pass_on(env: EnvironmentState, message: Release) -> Envelope:
+def _pass_on(env: EnvironmentState, message: ReleaseRequested) -> Envelope:
     """Staging has it already. Whether production heard of it is not certain: a state that was
     lost may have taken that with it."""
     return Envelope(
@@ -76,7 +76,7 @@ def _pass_on(env: EnvironmentState, message: Release) -> Envelope:
 
 
 def _not_released(
-    env: EnvironmentState, ref: Ref, why: str, message: Release
+    env: EnvironmentState, ref: Ref, why: str, message: ReleaseRequested
 ) -> Sequence[ReportCommit]:
     """Who looks at the commit sees why what passed there does not come to serve."""
     if not message.run or not message.commit:

@@ -18,8 +18,8 @@ from controller.machine.environments.rollout import Cursor, Rollout, Warm
 from controller.machine.environments.starting import begin_rollout, left
 from controller.machine.environments.warm import is_switch
 from controller.machine.pipelines.version import ModelVersion
+from specs.figures import percent
 from validators.canary import switch
-from validators.figures import percent
 
 
 def note_before(
@@ -66,7 +66,7 @@ def _is_of_use(env: EnvironmentState, warm: Warm) -> bool:
 
 
 def _back(
-    env: EnvironmentState, warm: Warm, watched: switch.Watched, context: EnvironmentContext
+    env: EnvironmentState, warm: Warm, watched: switch.SwitchWatch, context: EnvironmentContext
 ) -> EnvironmentState:
     """Bring the former version back, as a person's rollback does, and wake who is to know."""
     bad = env.stable

@@ -19,7 +19,7 @@ def warm_after(
         version=was,
         rollout=rollout.id,
         until=now + keep_for,
-        before=rollout.before or switch.Before(),
+        before=rollout.before or switch.FormerCounts(),
         cursor=rollout.cursor,
     )
 

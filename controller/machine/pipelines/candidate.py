@@ -6,7 +6,7 @@ from controller.machine import run_incidents
 from controller.machine.actions import Incident, NotifyStatus
 from controller.machine.building import DecisionBuilder
 from controller.machine.core import Envelope, Fact, Key
-from controller.machine.messages import Release, RunEnded
+from controller.machine.messages import ReleaseRequested, RunEnded
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.graph import SourceTree
 from controller.machine.runs.run import Run
@@ -81,7 +81,7 @@ def facts_of(version: ModelVersion) -> list[Fact]:
 
 def release(run: Run, number: int, package: str) -> Envelope:
     """Asks staging for a rollout of the version."""
-    message = Release(
+    message = ReleaseRequested(
         version=number,
         digest=package,
         repository=run.repository,

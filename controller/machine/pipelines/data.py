@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from controller.machine.core import Blocked, Value
 from specs.digests import digest, short
+from specs.figures import duration
 from specs.globs import ROOT
 from specs.model import Dataset
 from specs.model import Pipeline as Spec
@@ -61,7 +62,7 @@ def place(spec: Spec, name: str, commit: str) -> str:
         return f"{name} at {uri}"
     if trigger.marker is not None and spec.datasets[name].query is None:
         return f"{name} at {uri} once marked by {trigger.marker}"
-    return f"{name} at {uri} once quiet for {trigger.quiet.total_seconds():g} s"
+    return f"{name} at {uri} once quiet for {duration(trigger.quiet.total_seconds())}"
 
 
 def look(

@@ -21,6 +21,7 @@ from controller.machine.pipelines.data import DatasetListing, SeenDataset
 from controller.machine.repositories.pull import Pull, scope_of
 from controller.machine.runs.graph import Baseline
 from controller.machine.runs.run import Run, Trigger
+from specs.failures import Ignore
 from specs.model import Notification
 from specs.schedule import ScheduleTrigger
 from validators.report import Report
@@ -157,8 +158,10 @@ class PipelineContext(NamedTuple):
 
 
 def begin(inbox: Sequence[InboxMessage]) -> PipelineState:
-    """A pipeline that was seen for the first time."""
-    first = next(x.message for x in inbox if isinstance(x.message, CommitSeen))
+    """A pipeline that was seen for the first time. Raises `Ignore` if it was not."""
+    first = next((x.message for x in inbox if isinstance(x.message, CommitSeen)), None)
+    if first is None:
+        raise Ignore("no commit with its spec was seen yet")
     return PipelineState(
         name=first.pipeline,
         repository=first.repository,

@@ -10,7 +10,7 @@ from controller.machine.pipelines.suites import between
 from controller.machine.runs import exam
 from controller.machine.runs.graph import Rules
 from controller.machine.runs.judging import is_same_place, suites_for
-from specs.caching import Cache, CacheFor, stands_for
+from specs.caching import Cache, CacheFor, seconds_reusable
 from specs.gates import AbsoluteCheck, ModelGate, PairedCheck, SmallSlices
 from specs.metrics import is_own
 from specs.model import DATA, Pipeline, place_of
@@ -133,7 +133,7 @@ def _exam_of(spec: Pipeline) -> set[str]:
 
 
 def _stands(cache: Cache) -> float:
-    seconds = stands_for(cache)
+    seconds = seconds_reusable(cache)
     return math.inf if seconds is None else seconds
 
 

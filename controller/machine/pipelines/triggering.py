@@ -10,6 +10,7 @@ from controller.machine.actions import ReportCommit
 from controller.machine.building import DecisionBuilder
 from controller.machine.core import Blocked, Decision, InboxMessage, Message
 from controller.machine.messages import (
+    ActionFailed,
     CancelRun,
     CommitSeen,
     RulesAccepted,
@@ -375,6 +376,13 @@ def _end_run(pipeline: PipelineState, message: RunEnded, context: PipelineContex
     return pipeline
 
 
+def _action_failed(
+    pipeline: PipelineState, _message: ActionFailed, _context: PipelineContext
+) -> PipelineState:
+    """A report or a notification that nobody gets: the log has said why, and nothing changes."""
+    return pipeline
+
+
 HANDLERS: Mapping[type[Message], Callable[[PipelineState, Any, PipelineContext], PipelineState]] = {
     CommitSeen: _see_commit,
     SpecGone: _lose,
@@ -383,5 +391,6 @@ HANDLERS: Mapping[type[Message], Callable[[PipelineState, Any, PipelineContext],
     RulesAccepted: _accept,
     CancelRun: _cancel,
     RunEnded: _end_run,
+    ActionFailed: _action_failed,
 }
 """Every class of messages that a pipeline handles."""

@@ -11,7 +11,14 @@ from pydantic import field_validator
 
 from controller.machine.actions import ReportCommit, ReportPolicy
 from controller.machine.core import Action, Decision, Envelope, Key, Message, Value
-from controller.machine.messages import BranchMoved, ButtonPressed, CommitSeen, ForgeMoved, SpecGone
+from controller.machine.messages import (
+    ActionFailed,
+    BranchMoved,
+    ButtonPressed,
+    CommitSeen,
+    ForgeMoved,
+    SpecGone,
+)
 from controller.machine.pipelines.code import spec_at
 from controller.machine.repositories import accepting, telling
 from controller.machine.repositories.accepting import CommandTarget
@@ -217,9 +224,15 @@ def _look(state: RepositoryState, _hint: ForgeMoved | ButtonPressed) -> Reposito
     return state
 
 
+def _action_failed(state: RepositoryState, _message: ActionFailed) -> RepositoryState:
+    """A report or an answer that nobody gets: the log has said why, and nothing changes."""
+    return state
+
+
 HANDLERS: Mapping[type[Message], Callable[[RepositoryState, Any], RepositoryState]] = {
     ForgeMoved: _look,
     ButtonPressed: _look,
+    ActionFailed: _action_failed,
 }
 """Every class of messages that a repository handles."""
 

@@ -28,6 +28,7 @@ from controller.machine.runs.run import (
     Tried,
     why_ended,
 )
+from specs.failures import Ignore
 from validators.verdict import Verdict, worst
 
 LONGEST_BACKOFF = 600.0
@@ -79,8 +80,11 @@ def decide(
 
 
 def begin(inbox: Sequence[InboxMessage]) -> Run:
-    """The run that the pipeline asks for."""
-    return next(x.message.run for x in inbox if isinstance(x.message, StartRun))
+    """The run that the pipeline asks for. Raises `Ignore` if it asks for none."""
+    for each in inbox:
+        if isinstance(each.message, StartRun):
+            return each.message.run
+    raise Ignore("its pipeline did not start it yet")
 
 
 def _consume(run: Run, inbox: Sequence[InboxMessage]) -> Run:

@@ -7,7 +7,7 @@ from controller.machine.runs.attempt import Attempt, Build, Input
 from controller.machine.runs.graph import From, Node, SourceTree
 from controller.machine.runs.projects import project_of, recipe_of
 from specs.batch import Batch
-from specs.caching import stands_for
+from specs.caching import seconds_reusable
 from specs.digests import digest
 from specs.globs import ROOT, as_seen
 from specs.model import Pipeline, Step, is_spec_file
@@ -72,7 +72,7 @@ def step_node(
         attempt=attempt,
         retries=step.retries,
         backoff=step.backoff.total_seconds(),
-        stands=stands_for(step.cache),
+        stands=seconds_reusable(step.cache),
     )
 
 

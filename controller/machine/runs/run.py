@@ -27,7 +27,7 @@ Outcome = Literal["running", "passed", "failed", "stopped", "cancelled"]
 class Trigger(Value):
     """Why there is a run."""
 
-    kind: Literal["commit", "pull_request", "data", "schedule", "drift", "manual", "retry"]
+    kind: Literal["commit", "pull_request", "data", "schedule", "manual", "retry"]
     why: str
     """In a sentence: which commit, which dataset went from what to what."""
     by: str = ""

@@ -1,4 +1,4 @@
-"""Trains a model of one column of yes and no: a tool that every team uses as it is."""
+"""Train a model of a yes-or-no column: a tool that all teams use."""
 
 import argparse
 import csv
@@ -18,7 +18,7 @@ given = parser.parse_args()
 rows = []
 for path in sorted(given.data.glob("*.csv")):
     with path.open(newline="") as file:
-        # Every fourth customer is kept for the evaluation.
+        # Every fourth customer is held out for the evaluation.
         train = (row for row in csv.DictReader(file) if int(row["customer"]) % 4)
         rows += [(features(row), int(row[given.label])) for row in train]
 given.out.write_text(json.dumps({"weights": fit(rows, given.rounds)}))

@@ -1,4 +1,4 @@
-"""Verbs: what they refuse, what they leave in the state, and a real controller that heeds them."""
+"""Verbs: what they refuse, which message they send, and a real controller that handles it."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def told(desk: Desk) -> Desk:
     return desk
 
 
-def letters(at: Desk) -> Sequence[Delivered]:
+def messages_to_handle(at: Desk) -> Sequence[Delivered]:
     async def inbox(store: Store) -> Sequence[Delivered]:
         return await store.inbox()
 
@@ -62,16 +62,16 @@ def letters(at: Desk) -> Sequence[Delivered]:
          {"reason": "bad"}),
     ],
 )  # fmt: skip
-def test_without_a_controller_the_request_waits_in_the_state_and_that_is_said(
+def test_without_a_controller_the_request_is_saved_and_that_is_said(
     told: Desk, arguments: list[str], to: tuple[str, str], type_: str, body: dict[str, Any]
 ) -> None:
     result = told.do(*arguments)
     assert result.exit_code == 0, result.stderr
-    assert "No controller runs here now" in result.stderr
-    (letter,) = letters(told)
-    assert (letter.to, letter.type) == (Key(*to), type_)
-    assert body.items() <= letter.body.items()
-    assert letter.body["by"]
+    assert "No controller is running here" in result.stderr
+    (message,) = messages_to_handle(told)
+    assert (message.to, message.type) == (Key(*to), type_)
+    assert body.items() <= message.body.items()
+    assert message.body["by"]
 
 
 RUNS_OF_VERBS: Mapping[tuple[str, str], Sequence[str]] = {
@@ -81,7 +81,7 @@ RUNS_OF_VERBS: Mapping[tuple[str, str], Sequence[str]] = {
     ("trigger", "--reason"): ("toy", "--reason", "why not"),
     ("trigger", "--no-wait"): ("toy", "--no-wait"),
     ("retry", "--version"): ("toy/staging", "--version", "3"),
-    ("retry", "--reason"): ("toy/staging", "--reason", "mended"),
+    ("retry", "--reason"): ("toy/staging", "--reason", "fixed"),
     ("retry", "--no-wait"): ("toy/staging", "--no-wait"),
     ("abort", "--reason"): ("toy", "--reason", "slow"),
     ("abort", "--no-wait"): ("toy", "--no-wait"),
@@ -125,9 +125,9 @@ def test_every_verb_can_be_run_with_each_of_its_options(told: Desk, verb: str, o
         told.keep(seeds.put("environment", "toy/production", waits, revision=1))
     result = told.do(verb, *RUNS_OF_VERBS[verb, option])
     assert result.exit_code == 0, result.stderr
-    (letter,) = letters(told)
+    (message,) = messages_to_handle(told)
     given = RUNS_OF_VERBS[verb, option][2:]
-    assert all(str(value) in map(str, letter.body.values()) for value in given)
+    assert all(str(value) in map(str, message.body.values()) for value in given)
 
 
 @pytest.mark.parametrize(("given", "leave"), [((), 2), (("--from", "1"), 1), (("--to", "3"), 1)])
@@ -136,8 +136,8 @@ def test_a_rollback_names_the_version_that_it_sees(
 ) -> None:
     told.keep(Transaction(facts=(seeds.fact("model", "toy/3", seeds.version(3)),)))
     assert told.do("rollback", "toy", *given).exit_code == 0
-    (letter,) = letters(told)
-    assert letter.body["leave"] == leave
+    (message,) = messages_to_handle(told)
+    assert message.body["leave"] == leave
 
 
 def test_what_a_rollback_brought_back_is_left_only_by_name(told: Desk) -> None:
@@ -151,14 +151,14 @@ def test_what_a_rollback_brought_back_is_left_only_by_name(told: Desk) -> None:
     assert refused.exit_code != 0
     assert "headgate rollback toy/production --from 1" in refused.stderr
     assert told.do("rollback", "toy", "--from", "1").exit_code == 0
-    (letter,) = letters(told)
-    assert letter.body["leave"] == 1
+    (message,) = messages_to_handle(told)
+    assert message.body["leave"] == 1
 
 
 def test_asking_twice_is_two_requests(told: Desk) -> None:
     told.do("pause", "toy")
     told.do("pause", "toy")
-    assert len(letters(told)) == 2
+    assert len(messages_to_handle(told)) == 2
 
 
 @pytest.mark.parametrize(
@@ -166,13 +166,13 @@ def test_asking_twice_is_two_requests(told: Desk) -> None:
     [
         (["trigger", "tyo"], "Did you mean toy?"),
         (["trigger", "toy", "--branch", "mian"], "Did you mean main?"),
-        (["approve", "toy"], "nothing waits for an approval"),
+        (["approve", "toy"], "no rollout is awaiting approval"),
         (["resume", "toy"], "it is not paused"),
         (["retry", "toy"], "a rollout is in progress"),
         (["rollback", "toy", "--to", "9"], "there is no model version 'toy/9'"),
         (["rollback", "toy", "--from", "9"], "v9 does not serve any more; v1 does"),
         (["pause", "toy/prodution"], "Did you mean production?"),
-        (["pause", "toy/staging"], "nothing was released to toy/staging yet"),
+        (["pause", "toy/staging"], "nothing has been released to toy/staging yet"),
         (["abort", "toy-2"], "there is no run or pipeline"),
     ],
 )
@@ -182,7 +182,7 @@ def test_a_verb_with_nothing_to_act_on_says_why_and_leaves_nothing(
     result = told.do(*arguments)
     assert result.exit_code == 1
     assert why in result.stderr
-    assert not letters(told)
+    assert not messages_to_handle(told)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_promotion_that_is_asked_for_too_early_says_why_not(
     result = told.do("promote", "toy")
     assert result.exit_code == 1
     assert why in result.stderr
-    assert not letters(told)
+    assert not messages_to_handle(told)
 
 
 def until(holds: Callable[[], Any], seconds: float = 60.0) -> Any:
@@ -255,7 +255,7 @@ def up(desk: Desk) -> Iterator[Controller]:
     controller.process.wait()
 
 
-def test_a_real_controller_heeds_what_is_asked_and_ends_at_a_signal(
+def test_a_real_controller_handles_requests_and_ends_at_a_signal(
     desk: Desk, up: Controller
 ) -> None:
     def outcome_of(run: str) -> Any:
@@ -270,9 +270,9 @@ def test_a_real_controller_heeds_what_is_asked_and_ends_at_a_signal(
     idle = desk.do("trigger", "toy")
     assert (idle.exit_code, idle.stdout) == (
         0,
-        "Nothing to run: nothing changed since toy-1. `--no-cache` runs everything all the same.\n",
+        "Nothing to run: nothing changed since toy-1. `--no-cache` runs everything again.\n",
     )
-    assert desk.do("trigger", "toy", "--force").stdout.startswith("toy-2 runs")
+    assert desk.do("trigger", "toy", "--force").stdout.startswith("toy-2 has started")
     until(lambda: outcome_of("toy-2"))
     plan = desk.do("plan", str(desk.person.clone), "--json")
     assert json.loads(plan.stdout)["nothing_to_do"], plan.stdout

@@ -33,7 +33,7 @@ def test_doctor_warns_and_names_what_to_install(desk: Desk, without: dict[str, s
     (found,) = (one for one in json.loads(done.stdout) if one["what"] == "confinement")
     assert found["state"] == "warning"
     assert "including its secrets and state (bwrap is not on PATH)" in found["message"]
-    assert "apt install bubblewrap" in found["mend"]
+    assert "apt install bubblewrap" in found["fix"]
 
 
 def test_up_warns_in_one_line(desk: Desk, without: dict[str, str]) -> None:

@@ -28,19 +28,19 @@ def findings(at: Desk, exit_code: int) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def test_a_good_set_up_is_found_good(desk: Desk) -> None:
+def test_a_good_setup_passes(desk: Desk) -> None:
     desk.person.push({"a.txt": ""})
     found = findings(desk, 0)
     assert set(found) == {"ok"}
-    assert "it takes pushes" in [finding["message"] for finding in found["ok"]]
+    assert "it accepts pushes" in [finding["message"] for finding in found["ok"]]
     assert "✓ repository toys" in desk.do("doctor").stdout
 
 
-def test_a_remote_that_is_gone_is_an_error_with_its_mend(desk: Desk) -> None:
+def test_a_remote_that_is_gone_is_an_error_with_its_fix(desk: Desk) -> None:
     desk.person.remote.rename(desk.person.remote.with_name("moved.git"))
     (error,) = findings(desk, 1)["error"]
     assert error["what"] == "repository toys"
-    assert "url" in error["mend"]
+    assert "url" in error["fix"]
 
 
 def test_a_remote_without_a_commit_is_an_error(desk: Desk) -> None:
@@ -55,26 +55,26 @@ def test_secrets_that_others_can_read_are_a_warning(desk: Desk) -> None:
     file.write_text("A=1\n")
     file.chmod(0o644)
     (warning,) = findings(desk, 0)["warning"]
-    assert warning["mend"] == f"chmod 600 {file}"
+    assert warning["fix"] == f"chmod 600 {file}"
     file.write_text("no secret\n")
     assert findings(desk, 1)["error"][0]["what"] == "secrets"
 
 
 @pytest.mark.parametrize(
-    ("job", "state", "said", "mend"),
+    ("job", "state", "said", "fix"),
     [
-        ({}, "ok", "v1 is being run", ""),
-        ({"ended": 9.0}, "ok", "v1 ended well the last time", ""),
+        ({}, "ok", "the command of v1 is running", ""),
+        ({"ended": 9.0}, "ok", "the last command, of v1, succeeded", ""),
         (
             {"ended": 9.0, "failed": "exit code 1:\nthe table is away"},
             "warning",
-            "v1 failed the last time: exit code 1: the table is away",
-            "`headgate retry mean/production` runs it again",
+            "the last command, of v1, failed: exit code 1: the table is away",
+            "run it again with `headgate retry mean/production`",
         ),
     ],
 )
-def test_how_a_batch_fared_is_told(
-    desk: Desk, job: dict[str, Any], state: str, said: str, mend: str
+def test_the_last_batch_command_is_reported(
+    desk: Desk, job: dict[str, Any], state: str, said: str, fix: str
 ) -> None:
     desk.person.push({"a.txt": ""})
     ref = version(1).ref
@@ -90,7 +90,7 @@ def test_how_a_batch_fared_is_told(
     desk.keep(Transaction(put=Put(key=key, revision=0, text=env.model_dump_json(), live=True)))
     about = [one for one in findings(desk, 0)[state] if one["what"] == "batch mean/production"]
     assert [one["message"] for one in about] == [said]
-    assert mend in about[0]["mend"]
+    assert fix in about[0]["fix"]
 
 
 def test_a_state_of_a_newer_version_or_a_broken_one_is_an_error(desk: Desk) -> None:
@@ -108,13 +108,13 @@ def test_a_state_of_a_newer_version_or_a_broken_one_is_an_error(desk: Desk) -> N
     assert findings(desk, 1)["error"][0]["what"] == "state"
 
 
-def test_a_canary_that_nobody_watches_is_an_error_with_its_mend(desk: Desk) -> None:
+def test_a_canary_that_nobody_watches_is_an_error_with_its_fix(desk: Desk) -> None:
     desk.person.push({"a.txt": ""})
     with silent_router(desk.home, "toy/production"):
         (error,) = findings(desk, 1)["error"]
     assert error["what"] == "canary toy-production-v2"
     assert error["message"].startswith("the router stopped sending traffic to the canary at ")
-    assert "headgate up" in error["mend"]
+    assert "headgate up" in error["fix"]
 
 
 def test_a_package_that_shadows_ours_is_named(
@@ -130,10 +130,10 @@ def test_a_package_that_shadows_ours_is_named(
     monkeypatch.syspath_prepend(str(tmp_path))
     (finding,) = [finding for finding in packages() if finding.state == "error"]
     assert finding.message == "other-specs also has a package named specs"
-    assert "pipx" in finding.mend
+    assert "pipx" in finding.fix
 
 
-def test_github_is_looked_at_where_the_settings_name_it_and_what_comes_to_nothing_is_told(
+def test_github_is_checked_if_the_settings_name_it_and_what_has_no_effect_is_reported(
     desk: Desk,
 ) -> None:
     desk.person.push({"a.txt": ""})
@@ -143,19 +143,19 @@ def test_github_is_looked_at_where_the_settings_name_it_and_what_comes_to_nothin
     assert error["what"] == "github"
     assert "GITHUB_TOKEN" in error["message"]
     (warning,) = found["warning"]
-    assert "no repository is known to be on https://github.com" in warning["message"]
-    assert "OWNER/NAME" in warning["mend"]
+    assert "no repository is on https://github.com" in warning["message"]
+    assert "OWNER/NAME" in warning["fix"]
 
 
 @pytest.mark.parametrize(
     ("facts", "state", "says"),
     [
         ({"unknown": "v2 runs here. Was it lost?"}, "error", "headgate resume toy/production"),
-        ({"owed_since": 1000.0}, "error", "let Headgate push headgate/environments"),
+        ({"owed_since": 1000.0}, "error", "allow Headgate to push headgate/environments"),
         ({"lost": "The environments branch was pushed over."}, "warning", "protect"),
     ],
 )
-def test_what_is_odd_between_an_environment_and_its_branch_is_found(
+def test_an_inconsistency_between_an_environment_and_its_branch_is_found(
     desk: Desk, facts: dict[str, Any], state: str, says: str
 ) -> None:
     desk.person.push({"a.txt": ""})
@@ -163,4 +163,4 @@ def test_what_is_odd_between_an_environment_and_its_branch_is_found(
     desk.keep(seeds.put("environment", "toy/production", env))
     (found,) = findings(desk, 1 if state == "error" else 0)[state]
     assert "toy/production" in found["message"]
-    assert says in found["mend"]
+    assert says in found["fix"]

@@ -24,12 +24,12 @@ def test_it_is_refused_while_a_controller_runs_and_says_what_to_do(desk: Desk) -
         said = desk.do("down")
         controller.communicate()
     assert said.exit_code == 1
-    assert f"a controller runs (process {controller.pid})" in said.output
+    assert f"a controller is running (process {controller.pid})" in said.output
     assert "stop it first" in said.output
 
 
 def test_where_nothing_is_left_it_says_so_and_all_is_well(desk: Desk) -> None:
     desk.keep(Transaction())
     said = desk.do("down")
-    assert (said.exit_code, said.output) == (0, "Nothing serves here.\n")
+    assert (said.exit_code, said.output) == (0, "No model server is running here.\n")
     assert desk.do("down", "--json").output == "[]\n"

@@ -70,7 +70,7 @@ def test_what_is_there_already_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("mine")
     first = do("init", str(tmp_path), "--example", "minimal")
     assert first.exit_code == 0
-    assert f"Left {tmp_path / 'train.py'} as it is" in first.stdout
+    assert f"Kept the existing {tmp_path / 'train.py'}" in first.stdout
     assert (tmp_path / "train.py").read_text() == "mine"
     again = do("init", str(tmp_path), "--example", "minimal")
     assert again.exit_code == 1

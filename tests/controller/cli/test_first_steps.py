@@ -57,13 +57,13 @@ def test_validate_tells_what_a_draft_leaves_to_do(tmp_path: Path) -> None:
     assert found
     assert {(one["code"], one["severity"]) for one in found} == {("todo", "warning")}
     assert all("TODO" in text[one["line"] - 1][one["column"] - 1 :] for one in found)
-    assert f"tells its {len(found)} TODOs" in said
+    assert f"Fill in the {len(found)} TODOs" in said
 
 
 def test_a_second_pipeline_of_a_folder_gets_a_file_of_its_own(tmp_path: Path) -> None:
     team = folder(tmp_path, TEAM)
     assert do("init", str(team), "--name", "first").exit_code == 0
-    assert "--name NAME drafts another" in do("init", str(team)).stderr
+    assert "To draft another pipeline" in do("init", str(team)).stderr
     assert do("init", str(team), "--name", "first").exit_code == 1
     assert do("init", str(team), "--name", "second").exit_code == 0
     assert "name: second" in (team / "ml-pipeline.second.yaml").read_text()
@@ -91,7 +91,7 @@ def test_init_overwrites_nothing(tmp_path: Path) -> None:
     team = folder(tmp_path, mine)
     result = do("init", str(team), "--repository", "x")
     assert result.exit_code == 1
-    assert "are there already" in result.stderr
+    assert "already exist" in result.stderr
     assert {name: (team / name).read_text() for name in mine} == mine
 
 
@@ -101,7 +101,7 @@ def test_init_writes_only_what_is_missing(tmp_path: Path, first: str) -> None:
     result = do("init", str(team), "--repository", "git@example.org:flights.git")
     assert result.exit_code == 0, result.stderr
     assert (team / first).read_text() == "mine\n"
-    assert f"Left {team / first} as it is" in result.stdout
+    assert f"Kept the existing {team / first}" in result.stdout
     (other,) = {SPEC_FILE, "headgate.yaml"} - {first}
     assert do("validate", str(team / other)).exit_code == 0
 

@@ -27,6 +27,7 @@ from controller.machine.pipelines.version import Quarantined
 from controller.machine.runs.attempt import AttemptState, Building
 from controller.machine.runs.run import Progress, Trigger
 from controller.machine.stall import Stall
+from controller.reconcile.stalls import KIND
 from controller.store.protocol import OutboxEntry, Postponed, Put, Transaction
 from deployers import control
 from deployers.site import ENDED, Site
@@ -141,13 +142,13 @@ def test_status_shows_environments_rollouts_runs_and_what_fails(told: Desk) -> N
     assert "quarantined v3" in shown
     assert "paused by ada" in shown
     assert "pinned by commit aaaaaaaaaa" in shown
-    assert "releases nothing: v9 runs here." in shown
+    assert "cannot release: v9 runs here." in shown
     assert "The environments branch was pushed over." in shown
-    assert "↺ gate.data.rows  PASS  as in toy-1" in shown
-    assert "· evaluate        waits for train" in shown
-    assert "tried again: out of luck" in shown
+    assert "↺ gate.data.rows  PASS  from toy-1" in shown
+    assert "· evaluate        waiting for train" in shown
+    assert "retried: out of luck" in shown
     assert "the hook is gone" in shown
-    assert "No controller runs here" in shown
+    assert "No controller is running here" in shown
 
 
 def test_no_text_from_outside_drives_the_terminal(told: Desk) -> None:
@@ -175,8 +176,8 @@ def test_status_as_json_is_the_snapshot(told: Desk) -> None:
     assert view.failing[0].error == "the hook is gone"
 
 
-def test_status_says_what_stands_still_since_when_and_how_to_mend_it(told: Desk) -> None:
-    trouble = Stall(
+def test_status_shows_stalls_since_when_and_how_to_fix_them(told: Desk) -> None:
+    stall = Stall(
         of="run/toy-3",
         reason="s3://lake may not be read (403): allow these credentials to list the bucket",
         since=time.time() - 3600,
@@ -184,16 +185,16 @@ def test_status_says_what_stands_still_since_when_and_how_to_mend_it(told: Desk)
     )
     gone = Stall(of="run/toy-2", reason="over and done", since=1.0)
     puts = [
-        Put(key=Key("trouble", one.of), revision=0, text=one.model_dump_json(), live=not one.over)
-        for one in (trouble, gone)
+        Put(key=Key(KIND, one.of), revision=0, text=one.model_dump_json(), live=not one.over)
+        for one in (stall, gone)
     ]
     told.keep(*(Transaction(put=put) for put in puts))
     text = " ".join(text_of(told, "status").split())
-    assert "! run/toy-3 is stuck for " in text
+    assert "! run/toy-3 stuck for " in text
     assert "allow these credentials to list the bucket" in text
     assert "over and done" not in text
-    [shown] = StatusSnapshot.model_validate_json(text_of(told, "status", "--json")).troubles
-    assert (shown.of, shown.reason, shown.since) == (trouble.of, trouble.reason, trouble.since)
+    [shown] = StatusSnapshot.model_validate_json(text_of(told, "status", "--json")).stalls
+    assert (shown.of, shown.reason, shown.since) == (stall.of, stall.reason, stall.since)
 
 
 def test_status_says_which_newer_data_a_stale_marker_holds_back(desk: Desk) -> None:
@@ -213,7 +214,7 @@ def test_status_says_when_a_schedule_is_due_next_in_its_zone_and_from_now(desk: 
     here = datetime.fromtimestamp(pipeline.schedule.next, ZoneInfo("Europe/Berlin"))
     assert (here.hour, here.minute) == (4, 0)
     text = text_of(desk, "status")
-    assert re.search(r"scheduled next at \w+ \d+ \w+ 04:00 Europe/Berlin, in [\d.]+ \w+", text)
+    assert re.search(r"next scheduled run \w+ \d+ \w+ 04:00 Europe/Berlin, in [\d.]+ \w+", text)
 
 
 def test_status_names_where_an_environment_answers(told: Desk) -> None:
@@ -322,12 +323,12 @@ def test_explain_says_why_each_step_ran_and_what_it_waits_for(told: Desk) -> Non
         "toy-2 was stopped"
     )
     why = {node["name"]: node["why"] for node in found["nodes"]}
-    assert why["gate.data.rows"] == ["all that it depends on is as in toy-1"]
+    assert why["gate.data.rows"] == ["everything it depends on is the same as in toy-1"]
     assert why["train"] == ["params.depth went from 3 to 5"]
-    assert why["evaluate"] == ["it waits for train"]
+    assert why["evaluate"] == ["it is waiting for train"]
     first = json_of(told, "explain", "toy-1")
     assert first["before"] is None
-    assert "no run before it has passed" in text_of(told, "explain", "toy-1")
+    assert "no earlier run has passed" in text_of(told, "explain", "toy-1")
 
 
 def test_explain_says_which_objects_came_since_the_last_run_that_passed(
@@ -386,7 +387,7 @@ def test_a_gate_whose_report_is_lost_is_in_the_page_and_does_not_pass_unseen(tol
 def test_of_a_run_that_goes_on_there_is_no_page_yet(told: Desk) -> None:
     result = told.do("show", "toy-3", "--format", "junit")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "toy-3 is not over" in result.stderr
+    assert "toy-3 has not ended" in result.stderr
 
 
 def test_no_form_of_a_report_tells_a_secret(told: Desk) -> None:
@@ -448,7 +449,7 @@ def test_logs_of_a_run_have_what_was_said_while_its_environment_was_built(logged
 def test_of_a_run_that_built_nothing_that_is_said(logged: Desk) -> None:
     result = logged.do("logs", "toy-1", "environment")
     assert result.exit_code == 1
-    assert "built no environment: those that it needs were there" in result.stderr
+    assert "built no environment: those it needs existed already" in result.stderr
 
 
 def test_logs_of_an_environment_are_its_servers(logged: Desk) -> None:
@@ -487,13 +488,13 @@ def test_logs_of_one_version_are_its_servers_whether_they_run_or_ended(logged: D
     assert logged.do("logs", "toy/production", "--version", "1").stdout == "the run before\nGET\n"
     result = logged.do("logs", "toy/production", "--version", "9")
     assert result.exit_code == 1
-    assert "no server of v9 has run in toy/production, or its log was swept" in result.stderr
+    assert "no server of v9 has run in toy/production, or its log was deleted" in result.stderr
     assert logged.do("logs", "toy-1", "--version", "1").exit_code == 2
 
 
 def test_a_paused_canary_is_not_said_to_be_promoted(told: Desk) -> None:
     shown = " ".join(text_of(told, "status").split())
-    assert "Paused by ada: `headgate resume` lets it go on." in shown
+    assert "Paused by ada; continue with `headgate resume`." in shown
     assert "Promoted" not in shown
     (production, *_) = json_of(told, "status")["pipelines"][0]["environments"]
     assert production["rollout"]["paused"] == "ada"
@@ -511,11 +512,11 @@ def test_logs_for_programs_are_named_and_without_secrets(logged: Desk) -> None:
     assert "epoch 1" in texts["toy-1.train.1"]
     assert "hunter2000" not in texts["toy-1.train.1"]
     assert texts["toy-1.evaluate.1"] == "scored\n"
-    assert texts["toy-1.gate.data.rows.1"] is None, "its log was swept"
+    assert texts["toy-1.gate.data.rows.1"] is None, "its log was deleted"
     assert logged.do("logs", "toy-1", "--json", "--follow").exit_code == 2
 
 
 def test_logs_of_a_cached_step_name_the_run_that_has_them(logged: Desk) -> None:
     result = logged.do("logs", "toy-3", "gate.data.rows")
     assert result.exit_code == 1
-    assert "`headgate logs toy-1 gate.data.rows` has it" in result.stderr
+    assert "see `headgate logs toy-1 gate.data.rows`" in result.stderr

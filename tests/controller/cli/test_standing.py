@@ -30,7 +30,7 @@ def test_a_canary_that_the_judge_lets_pass_and_somebody_paused_is_said_to_be_pau
     assert one.env.rollout.judgement is not None
     assert one.env.rollout.judgement.decision == "promote"
     view = shown(one)
-    assert view.headline.startswith("Paused by ada: `headgate resume` lets it go on. Every signal ")
+    assert view.headline.startswith("Paused by ada; continue with `headgate resume`. Every signal ")
     assert view.paused == "ada"
 
 
@@ -41,7 +41,7 @@ def test_a_canary_that_the_judge_lets_pass_at_its_first_weight_says_which_comes_
     env = one.env.model_copy(update={"paused": None})  # as it is before the next look
     view = environment_view(env, one.versions[2]).rollout
     assert view is not None
-    assert view.headline.startswith("Goes on to 50 %. Every signal is shown to be within ")
+    assert view.headline.startswith("Next step: 50 %. Every signal is shown to be within ")
     one.run(2)
     assert one.env.rollout is None or one.env.rollout.step == 1
 

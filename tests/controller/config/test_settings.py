@@ -176,37 +176,37 @@ ON_GITHUB = "{name: flights, url: git@github.com:octo/flights.git%s}"
 @pytest.mark.parametrize(
     ("repositories", "more", "path", "says"),
     [
-        (ON_GITHUB % "", "github: {webhook: {secret: HOOK}}", "github.webhook", "not taken"),
+        (ON_GITHUB % "", "github: {webhook: {secret: HOOK}}", "github.webhook", "not received"),
         (ON_GITHUB % ", github: a/b", "", "repositories.0.github", "nothing is reported to a/b"),
         (ON_GITHUB % "", "notify: [{to: github-issue}]", "notify.0.to", "no issue"),
-        ("{name: a, url: a.git}", "github: {token: T}", "github", "no repository is known"),
+        ("{name: a, url: a.git}", "github: {token: T}", "github", "no repository is on"),
         (
             ON_GITHUB % "",
             "github: {token: T, webhook: {port: 8090}}",
             "github.webhook",
-            "no webhook is taken",
+            "webhooks are not received without",
         ),
         (
             ON_GITHUB % "",
             "ports: {late/production: 8090}\ngithub: {token: T, webhook: {secret: HOOK}}",
             "ports.late/production",
-            "at the same port, 8090",
+            "the same port, 8090",
         ),
         (
             f"{ON_GITHUB % ''}, {{name: b, url: 'git@github-work:octo/b.git'}}",
             "github: {token: T}",
             "repositories.1.url",
-            "does not say which repository",
+            "does not tell its name on GitHub",
         ),
         (
             f"{ON_GITHUB % ''}, {{name: b, url: b.git, notes: true}}",
             "github: {token: T}",
             "repositories.1.notes",
-            "changes nothing",
+            "has no effect",
         ),
     ],
 )
-def test_settings_of_github_that_come_to_nothing_are_warnings(
+def test_settings_of_github_without_effect_are_warnings(
     repositories: str, more: str, path: str, says: str
 ) -> None:
     ((place, message),) = warnings(f"repositories: [{repositories}]\n{more}\n")

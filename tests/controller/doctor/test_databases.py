@@ -48,17 +48,17 @@ def lite(tmp_path: Path) -> str:
 
 async def test_a_database_that_answers_is_found_good(lite: str) -> None:
     one = await found(lite)
-    assert (one.state, one.message) == ("ok", "the database of ${SHOP} answers its version")
+    assert (one.state, one.message) == ("ok", "the database at ${SHOP} answers its version")
     other = await found(lite, version="")
-    assert (other.state, other.message) == ("ok", "the database of ${SHOP} answers a query")
+    assert (other.state, other.message) == ("ok", "the database at ${SHOP} answers a query")
 
 
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        (None, "the secret SHOP is not known here: set HEADGATE_SECRET_SHOP"),
+        (None, "the secret SHOP is not set: set HEADGATE_SECRET_SHOP"),
         ("oracle://u:hunter2@h/x", "the driver for oracle is not installed"),
-        ("postgresql://u:hunter2@127.0.0.1:1/x", "the database is away"),
+        ("postgresql://u:hunter2@127.0.0.1:1/x", "the database is unreachable"),
         ("sqlite:////nowhere/shop.db", "unable to open database file"),
     ],
 )
@@ -76,6 +76,6 @@ async def test_a_statement_that_postgresql_refuses_is_told(
     postgresql_server: Postgresql, warehouse: str
 ) -> None:
     one = await found(warehouse)
-    assert 'refuses it: relation "orders" does not exist' in one.message
+    assert 'reports an error: relation "orders" does not exist' in one.message
     postgresql_server.execute(warehouse, "CREATE TABLE orders (id int)")
     assert (await found(warehouse)).state == "ok"

@@ -57,7 +57,7 @@ async def test_a_dataset_that_can_be_read_is_found_good_and_an_empty_one_is_told
     assert (none.state, none.message) == ("warning", f"s3://{bucket}/empty holds no object")
 
 
-async def test_a_dataset_whose_credentials_are_refused_is_an_error_with_its_mend(
+async def test_a_dataset_whose_credentials_are_refused_is_an_error_with_its_fix(
     moto: Moto, tmp_path: Path
 ) -> None:
     bucket = moto.bucket()
@@ -89,7 +89,7 @@ async def test_an_engine_that_is_away_is_an_error_where_a_step_is_a_container(
     [finding] = await found(tmp_path, spec("data/*.csv", step))
     assert (finding.what, finding.state) == ("docker", "error")
     assert f"{tmp_path}/none.sock cannot be reached" in finding.message
-    assert "docker.host" in finding.mend
+    assert "docker.host" in finding.fix
 
 
 async def test_an_engine_that_the_settings_name_is_asked_though_no_step_is_a_container(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.artifacts.elsewhere import OWNER
 from controller.artifacts.opening import open_artifacts
+from controller.artifacts.remote import OWNER
 from controller.config.settings import Settings
 from controller.doctor.findings import Finding
 from controller.doctor.stores import examine_stores
@@ -58,7 +58,7 @@ async def test_queues_are_asked(moto: Moto, tmp_path: Path) -> None:
         }
     )
     well, gone = await found(settings, tmp_path)
-    assert (well.state, well.message) == ("ok", "it answers; about 0 messages wait")
+    assert (well.state, well.message) == ("ok", "it answers; about 0 messages are waiting")
     assert (gone.what, gone.state) == (f"queue {url.rpartition('/')[2]}-gone", "error")
     assert "there is no queue" in gone.message
 

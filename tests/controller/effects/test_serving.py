@@ -18,7 +18,7 @@ from controller.executors.virtualenvs import Virtualenvs
 from controller.git.environments import Environments
 from controller.machine.actions import Deploy
 from controller.machine.core import InboxMessage, Key
-from controller.machine.messages import Release
+from controller.machine.messages import ReleaseRequested
 from controller.observers.environment import EnvironmentObserver
 from controller.observers.past import Pasts
 from deployers.control import Routing
@@ -189,7 +189,7 @@ async def test_what_a_dying_server_says_reaches_the_machine_without_secrets(
 ) -> None:
     async with site(tmp_path, greeting="die") as (serving, deployer, observer):
         await deploy(serving)
-        release = Release(version=1, digest="", repository="team", why="it passed")
+        release = ReleaseRequested(version=1, digest="", repository="team", why="it passed")
         told = InboxMessage(number=1, to=KEY, id="1", message=release, at=0.0)
         async with asyncio.timeout(60):
             while True:

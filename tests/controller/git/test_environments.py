@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from controller.git import Mirror
 from controller.git.environment_file import Invalid, message_of, parse, to_yaml
 from controller.git.environments import BRANCH, Environments, is_ours
-from controller.git.swap import HEADGATE, Pace
+from controller.git.swap import HEADGATE, RetryTiming
 from controller.machine.environments.file import (
     EnvironmentFile,
     LastChange,
@@ -123,7 +123,7 @@ def test_a_promotion_changes_only_the_lines_that_differ() -> None:
         (("digest: sha256:", "digest: md5:"), "digest: md5:", "model.digest", "pattern"),
         (("data: PASS", "data: GREAT"), "data: GREAT", "verdicts.data", "'SKIPPED', 'PASS'"),
         (("kind: Environment", "kind: Pod"), "kind: Pod", "kind", "'Environment'"),
-        (("ironment: production", "ironment: staging"), "#", "", "says it is staging/"),
+        (("ironment: production", "ironment: staging"), "#", "", "belongs to staging/"),
         (("\nmodel:", "\nmodel: {"), "", "", ""),
         (("\nmodel:", "\nkind: x\nmodel:"), "kind: x", "", "duplicate key"),
         (("by: headgate", "by: &a x\n  reason: *a"), "reason: *a", "", "aliases"),
@@ -213,7 +213,7 @@ async def test_owing_a_commit_twice_writes_it_once(ada: Person, tmp_path: Path) 
 
 
 async def test_a_human_push_in_between_survives_and_is_seen(ada: Person, tmp_path: Path) -> None:
-    environments = Environments(mirror_of(ada.remote, tmp_path), pace=Pace(no_sleep))
+    environments = Environments(mirror_of(ada.remote, tmp_path), backoff=RetryTiming(no_sleep))
     await environments.write(lambda _: release(1), "production", "flight-delay", "one", "a1")
     seen: list[EnvironmentFile | None] = []
 
@@ -299,13 +299,15 @@ def test_two_controllers_at_once_lose_nothing(ada: Person, tmp_path: Path) -> No
 
 
 async def test_a_branch_that_always_moves_is_given_up_for_now(ada: Person, tmp_path: Path) -> None:
-    environments = Environments(mirror_of(ada.remote, tmp_path), pace=Pace(no_sleep, lambda: 0.5))
+    environments = Environments(
+        mirror_of(ada.remote, tmp_path), backoff=RetryTiming(no_sleep, lambda: 0.5)
+    )
 
     def change(_: EnvironmentFile | Invalid | None) -> EnvironmentFile:
         ada.push({"x": "1"}, "again", BRANCH)
         return release(1)
 
-    with pytest.raises(TryAgain, match="moved 12 times"):
+    with pytest.raises(TryAgain, match="pushed to 12 times"):
         await environments.write(change, "production", "flight-delay", "never", "a1")
 
 
@@ -324,7 +326,7 @@ async def test_the_past_of_a_file_is_each_commit_with_what_it_said(
     ada: Person, tmp_path: Path
 ) -> None:
     mirror = mirror_of(ada.remote, tmp_path)
-    branch = Environments(mirror, pace=Pace(sleep=no_sleep))
+    branch = Environments(mirror, backoff=RetryTiming(sleep=no_sleep))
     for number in (1, 4, 2):
         file = release(number)
         await branch.write(lambda _, f=file: f, "production", "flight-delay", "say", f"w{number}")  # type: ignore[misc]  # bound in the loop

@@ -249,7 +249,7 @@ async def test_a_suite_that_lfs_keeps_is_an_error_since_its_rules_could_not_be_c
     dataset = "datasets: {rows: {uri: 's3://lake/*.csv', expectations: suite.yaml}}\n"
     attributes = {".gitattributes": "suite.yaml filter=lfs\n"}
     sha = ada.push({"ml-pipeline.yaml": SPEC + dataset, "suite.yaml": POINTER, **attributes})
-    words = "the suite of `rows` is kept in Git LFS"
+    words = "the suite of `rows` is in Git LFS"
     source = tracked_from(ada.clone)
     in_the_work_tree = check_at((SPEC + dataset).encode(), "ml-pipeline.yaml", source)
     for loaded in (

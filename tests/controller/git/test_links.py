@@ -3,17 +3,17 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.git.links import followed, parse_texts, short_enough
+from controller.git.links import parse_texts, short_enough, with_link_targets
 
 FOLDERS = st.lists(st.sampled_from(["a", "b"]), max_size=2).map("/".join)
 NAMES = st.tuples(FOLDERS, st.sampled_from(["x", "y"])).map(lambda it: "/".join(it).lstrip("/"))
 
 
 def tree(*, links: dict[str, str], **files: str) -> dict[str, str]:
-    """Files by path, `__` for a slash, followed; a link's text is its id, too."""
+    """Files by path, `__` for a slash, with_link_targets; a link's text is its id, too."""
     plain = {path.replace("__", "/"): what for path, what in files.items()}
     entries = {path: f"symlink:{text}" for path, text in links.items()}
-    return followed({**plain, **entries}, {text: text for text in links.values()})
+    return with_link_targets({**plain, **entries}, {text: text for text in links.values()})
 
 
 def test_an_edit_of_a_file_is_an_edit_of_what_leads_to_it_through_any_number_of_links() -> None:
@@ -76,14 +76,17 @@ def test_a_folder_that_is_moved_with_its_links_has_the_same_ids() -> None:
 def test_links_to_more_than_can_be_walked_count_every_file() -> None:
     files = {"x": "1", "y": "1", "a": "symlink:x", "b": "symlink:y", "z": "1"}
     texts = {"x": "x", "y": "y"}
-    before, after = followed(files, texts, most=1), followed(files | {"z": "2"}, texts, most=1)
+    before, after = (
+        with_link_targets(files, texts, most=1),
+        with_link_targets(files | {"z": "2"}, texts, most=1),
+    )
     assert before["a"] == after["a"]
     assert before["b"] != after["b"]
 
 
 @given(st.dictionaries(NAMES, st.sampled_from(["1", "exec:1", "submodule:1"])))
 def test_without_a_link_nothing_is_changed(files: dict[str, str]) -> None:
-    assert followed(files, {}) == files
+    assert with_link_targets(files, {}) == files
 
 
 @given(
@@ -99,8 +102,8 @@ def test_an_edited_target_changes_its_link_and_links_only_change_for_that(
     links["l/it"] = f"../{edited}"
     texts = {text: text for text in links.values()}
     entries = {path: f"symlink:{text}" for path, text in links.items()}
-    before = followed({**plain, **entries}, texts)
-    after = followed({**plain, edited: "edited", **entries}, texts)
+    before = with_link_targets({**plain, **entries}, texts)
+    after = with_link_targets({**plain, edited: "edited", **entries}, texts)
     assert before["l/it"] != after["l/it"]
     assert all(what.startswith(entries[path]) for path, what in before.items() if path in entries)
     assert {path: what for path, what in before.items() if path in plain} == plain

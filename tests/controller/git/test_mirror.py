@@ -162,7 +162,7 @@ async def test_a_link_out_of_the_repository_is_refused(
     # By its letters d/e/f/../here/../x stays inside; on disk it does not.
     (ada.clone / "d/e/f/out").symlink_to("../here/../x" if by_way_of else "/etc/passwd")
     sha = ada.push({"a": "1"})
-    with pytest.raises(NeedsHuman, match=r"d/e/f/out .* symbolic link to outside"):
+    with pytest.raises(NeedsHuman, match=r"d/e/f/out .* symbolic link that leads outside"):
         await mirror.materialise(sha, tmp_path / "trees")
     assert list((tmp_path / "trees").iterdir()) == []
     assert await mirror.read(sha, "d/e/f/out") is None
@@ -213,7 +213,7 @@ async def test_a_remote_that_is_gone_may_come_back(
 ) -> None:
     sha = ada.push({"a": "1"})
     ada.remote.rename(tmp_path / "away")
-    with pytest.raises(TryAgain, match=r"remote\.git is not there"):
+    with pytest.raises(TryAgain, match=r"remote\.git is missing"):
         await mirror.heads()
     with pytest.raises(TryAgain):
         await mirror.fetch()
@@ -276,9 +276,9 @@ async def test_over_http_the_token_works_and_is_never_seen(ada: Person, tmp_path
         with pytest.raises(NeedsHuman, match="refused access") as refused:
             await wrong.heads()
         assert "wr0ng" not in str(refused.value)
-        with pytest.raises(NeedsHuman, match="not a git repository that can be read"):
+        with pytest.raises(NeedsHuman, match="not a git repository, or not readable"):
             await Mirror(f"http://bot:s3cr%3At@{address}/no.git", tmp_path / "n.git").heads()
-    with pytest.raises(TryAgain, match="cannot be reached") as gone:
+    with pytest.raises(TryAgain, match="is unreachable") as gone:
         await mirror.heads()
     assert "s3cr" not in str(gone.value)
 

@@ -22,7 +22,7 @@ class Asked(NamedTuple):
 
 
 class Says(NamedTuple):
-    """A whole answer."""
+    """A complete response."""
 
     status: int = 200
     data: Any = None
@@ -44,7 +44,7 @@ Answer = Callable[[Asked], "Says | bytes | Awaitable[Says | bytes]"]
 
 
 class LittleGitHub:
-    """Keeps what it was asked; `answer` says what it says, as bytes if that is no whole answer."""
+    """Records requests; `answer` returns the response, as raw bytes for a broken one."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer

@@ -1,4 +1,4 @@
-"""Whose word lets a pull request change rules, as GitHub, git and the base's spec say it."""
+"""Who may let a pull request change rules, according to GitHub, git and the base's spec."""
 
 import time
 from collections.abc import Mapping
@@ -85,7 +85,7 @@ class Room:
         return pull, sha
 
     async def say(self, pull: Issue, body: str, author: str) -> str:
-        """The answer to a comment; empty for a nod."""
+        """The reply to a comment; empty for a thumbs-up."""
         made = self.github.comment(self.repository, pull, body, author)
         await self.look()
         (answer,) = [a for a in self.actions if isinstance(a, AnswerCommand)]
@@ -168,7 +168,7 @@ async def test_who_is_in_the_team_accepts_once_the_app_may_see_that(room: Room) 
     assert room.accepted() == [(1, "", "ada")]
 
 
-async def test_what_was_said_of_another_commit_or_before_a_push_does_nothing(room: Room) -> None:
+async def test_a_command_for_another_commit_or_from_before_a_push_does_nothing(room: Room) -> None:
     pull, first = await room.propose("loosen", LOOSER)
     assert "is not the head any more" in await room.say(pull, "/headgate accept 0123abc", "maya")
     github, repository = room.github, room.repository
@@ -187,7 +187,7 @@ async def test_what_was_said_of_another_commit_or_before_a_push_does_nothing(roo
     assert room.accepted() == [(1, "", "maya")]
 
 
-async def test_a_comment_of_an_approver_that_somebody_else_edited_is_not_heeded(
+async def test_a_comment_of_an_approver_that_somebody_else_edited_is_ignored(
     room: Room,
 ) -> None:
     pull, sha = await room.propose("loosen", LOOSER)
@@ -327,7 +327,7 @@ async def test_what_was_merged_before_cannot_bring_back_quietly_what_main_has_le
     assert ("flight-delay", "", "skipped") not in room.reports()
 
 
-async def test_while_nobody_says_who_may_what_was_asked_is_asked_again(room: Room) -> None:
+async def test_a_command_waits_while_permissions_cannot_be_read(room: Room) -> None:
     room.github.push(room.repository, {"ml-pipeline.yaml": approvers("@octo/risk")})
     (installation,) = room.github.hub.installations.values()
     installation.permissions["members"] = "read"

@@ -1,4 +1,4 @@
-"""Tokens: signed for by the app, renewed in time and once, never written anywhere."""
+"""Tokens: requested by the app, renewed once and in time, never written anywhere."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -176,7 +176,7 @@ async def test_the_repositories_of_every_installation_that_works_are_listed() ->
         assert await client.repositories() == ("of/ghs_1", "of/ghs_2")
 
 
-async def test_a_key_or_clock_that_github_does_not_take_is_told_as_that() -> None:
+async def test_a_key_or_clock_that_github_rejects_is_named_as_the_cause() -> None:
     said = Says(401, {"message": "'Expiration time' claim ('exp') is too far in the future"})
     async with LittleGitHub.serving(lambda _: said) as little:
         transport = Transport(little.api)
@@ -209,7 +209,7 @@ async def test_a_private_key_that_is_none_is_refused_at_once_and_not_shown() -> 
 
 @pytest.mark.parametrize("token", ["", "two words", "ghp_x\n", "ghp_é"])
 def test_a_personal_token_with_a_line_break_is_refused_before_it_is_sent(token: str) -> None:
-    with pytest.raises(NeedsHuman, match="no token has"):
+    with pytest.raises(NeedsHuman, match="invalid characters"):
         Personal(token)
 
 

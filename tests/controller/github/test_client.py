@@ -1,4 +1,4 @@
-"""What Headgate asks of GitHub, against a server that misbehaves as GitHub does."""
+"""The GitHub client, against a server that fails in the ways GitHub does."""
 
 import asyncio
 import re
@@ -133,7 +133,7 @@ async def test_a_pull_request_whose_author_and_fork_are_gone_is_listed_like_any_
         (Says(429, {"message": "later"}, {"Retry-After": "999999"}), 3600),
     ],
 )
-async def test_a_limit_that_was_met_is_waited_for_without_asking_again(
+async def test_a_reached_rate_limit_is_waited_out_without_further_requests(
     said: Says, after: float
 ) -> None:
     async with asking(lambda _: said) as (little, client, _):
@@ -213,8 +213,8 @@ async def test_a_check_that_was_made_although_the_answer_got_lost_is_found_not_d
         assert [str(asked) for asked in little.asked] == [f"POST {CHECKS}", f"GET {LISTED}"]
 
 
-async def test_a_word_that_is_said_again_is_not_taken_for_the_same_before_another() -> None:
-    """A check of that id is there, but what is shown is a newer one that says something else."""
+async def test_a_report_repeated_after_another_is_not_taken_for_the_earlier_one() -> None:
+    """A check with that id exists, but GitHub shows a newer one with another report."""
     name = "headgate policy / mean"
     there = [a_check(n, id_) | {"name": name} for n, id_ in enumerate("ab", 1)]
     tries: Iterator[Says | bytes] = iter([b"", Says(201, a_check(3, "a"))])
@@ -244,7 +244,7 @@ async def test_a_github_that_is_not_there_is_asked_later() -> None:
         pass
     transport = Transport(little.api, sleep=lambda _: asyncio.sleep(0))
     client = Client(transport, AsApp(SECRET))
-    with pytest.raises(TryAgain, match="no whole answer"):
+    with pytest.raises(TryAgain, match="incomplete response"):
         await client.create_status(REPO, SHA, state="success", context="headgate")
     assert transport.asked == 3
     await transport.close()
@@ -383,7 +383,11 @@ async def test_changes_of_one_owner_go_one_after_the_other_and_reading_goes_on()
             GitHubRefused,
             "one of the scopes repo",
         ),
-        (Says(401, {"message": "Bad credentials"}), GitHubRefused, "Bad credentials.*Give a token"),
+        (
+            Says(401, {"message": "Bad credentials"}),
+            GitHubRefused,
+            "Bad credentials.*Use a valid token",
+        ),
         (Says(404, {"message": "Not Found"}), NotFound, "Not Found.*app is installed"),
         (Says(410, {"message": "Issues are disabled"}), NotFound, "Issues are disabled"),
         (
@@ -401,7 +405,7 @@ async def test_changes_of_one_owner_go_one_after_the_other_and_reading_goes_on()
         (Says(451, ["what"]), GitHubRefused, "no explanation"),
     ],
 )
-async def test_a_refusal_is_told_in_githubs_words_with_the_mend(
+async def test_a_refusal_has_githubs_explanation_and_the_fix(
     said: Says, kind: type[Exception], words: str
 ) -> None:
     async with asking(lambda _: said) as (_, client, _):
@@ -409,7 +413,7 @@ async def test_a_refusal_is_told_in_githubs_words_with_the_mend(
             await client.update_comment(REPO, 5, "x")
 
 
-async def test_no_token_is_ever_said() -> None:
+async def test_no_token_is_ever_shown() -> None:
     def answer(asked: Asked) -> Says:
         return Says(422, {"message": f"odd: {asked.headers['authorization']}", "errors": SECRET})
 
@@ -432,11 +436,11 @@ async def test_an_answer_without_end_is_not_read_to_its_end() -> None:
 @pytest.mark.parametrize(
     "name", ["flights", "../flights", "octo/..", "octo/a/b", "octo/a?x", "octo/", "o c/to", "é/x"]
 )
-async def test_what_is_no_repository_is_not_asked_for(name: str) -> None:
+async def test_an_invalid_repository_name_is_never_sent(name: str) -> None:
     async with asking(lambda _: Says(200, [])) as (little, client, _):
         with pytest.raises(NeedsHuman, match="expected OWNER/NAME"):
             await client.open_pulls(name)
-        with pytest.raises(NeedsHuman, match="expected its whole digest"):
+        with pytest.raises(NeedsHuman, match="is not a full commit id"):
             await client.list_checks(REPO, f"../{SHA}")
         assert little.asked == []
 

@@ -1,4 +1,4 @@
-"""The one comment of a pull request: what is in it, and who goes on with it."""
+"""The sticky comment of a pull request: its content, and how controllers continue it."""
 
 import asyncio
 
@@ -169,5 +169,5 @@ def test_what_is_cut_closes_what_it_leaves_open_and_says_where_the_whole_is() ->
     text = "## FAIL\n\n<details>\n\n````text\n" + "word\n" * 500
     short = cut(text, 1000, "flight-delay-1")
     assert len(short) <= 1000
-    assert "word\n````\n</details>\n\nThe rest is cut; the whole: `headgate show flight" in short
+    assert "word\n````\n</details>\n\nTruncated. Full report: `headgate show flight" in short
     assert cut("whole\n", 1000, None) == "whole\n"

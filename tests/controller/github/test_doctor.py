@@ -1,4 +1,4 @@
-"""What doctor says of GitHub: each thing made wrong on the double, and its mend named."""
+"""The doctor's findings on GitHub: each mistake is made on the double, and its fix is named."""
 
 import asyncio
 import re
@@ -37,7 +37,7 @@ class Found(list[Finding]):
     """The findings, by what a test wants to know."""
 
     def of(self, state: str) -> list[tuple[str, str]]:
-        return [(one.message, one.mend) for one in self if one.state == state]
+        return [(one.message, one.fix) for one in self if one.state == state]
 
     @property
     def troubles(self) -> list[tuple[str, str]]:
@@ -83,11 +83,11 @@ async def test_an_app_with_the_least_permissions_and_its_webhook_is_found_good(
         found = await as_app(github, tmp_path, webhook={"secret": "HOOK", "port": port})
     assert found.troubles == []
     said = "\n".join(finding.message for finding in found)
-    assert "takes the key of app headgate of app-owner" in said
+    assert "accepts the key of app headgate of app-owner" in said
     assert "may metadata: read, contents: read, checks: write, pull_requests: write" in said
     assert "of 5,000 calls are left for octo/flights until" in said
     assert "GitHub posts to https://hooks.example.org/webhooks/github" in said
-    assert f"127.0.0.1:{port} can be listened at" in said
+    assert f"127.0.0.1:{port} is free to listen on" in said
 
 
 async def test_nothing_is_looked_at_without_an_app_or_token(tmp_path: Path) -> None:
@@ -109,10 +109,10 @@ async def test_each_permission_that_lacks_is_named_with_the_page_that_grants_it(
             f"accept the app's new permissions: {accept}",
         )
     ]
-    (message, mend), _ = found.of("warning")
+    (message, fix), _ = found.of("warning")
     assert message == "the app lacks deployments: write (what staging and production run)"
     page = f"{github.url}/settings/apps/headgate/permissions"
-    assert mend == f"grant it: {page}, then accept it: {accept}"
+    assert fix == f"grant it: {page}, then accept it: {accept}"
 
 
 async def test_an_app_that_may_not_see_the_team_that_a_spec_names_is_told_of_and_works(
@@ -123,21 +123,21 @@ async def test_an_app_that_may_not_see_the_team_that_a_spec_names_is_told_of_and
     assert "members" not in str((await as_app(github, tmp_path)).troubles), "nobody asks for it"
     found = await as_app(github, tmp_path, teams=["@Octo/risk"])
     assert found.of("error") == []
-    (message, mend), _ = found.of("warning")
+    (message, fix), _ = found.of("warning")
     assert message == (
         "the app lacks members: read (who is in @Octo/risk and may accept changed rules)"
     )
     page = f"{github.url}/settings/apps/headgate/permissions"
     accept = f"{github.url}/settings/installations/{installation.id}"
-    assert mend == f"grant it: {page}, then accept it: {accept}"
+    assert fix == f"grant it: {page}, then accept it: {accept}"
     github.hub.the_app().permissions["members"] = "read"
     installation.permissions["members"] = "read"
     found = await as_app(github, tmp_path, teams=["@Octo/risk"])
     assert "members: read" in "\n".join(message for message, _ in found.of("ok"))
     found = await as_app(github, tmp_path, teams=["@octo/risk", "@acme/risk"])
-    (message, mend), _ = found.of("warning")
-    assert message.startswith("who is in @acme/risk cannot be seen")
-    assert "teams of octo" in mend
+    (message, fix), _ = found.of("warning")
+    assert message.startswith("the members of @acme/risk cannot be read")
+    assert "teams of octo" in fix
 
 
 SPEC = """\
@@ -173,14 +173,14 @@ async def test_an_app_that_is_not_installed_or_suspended_is_an_error(
     github.app()
     other = github.repository("octo/trains")
     installation = github.install(other)
-    ((message, mend),) = (await as_app(github, tmp_path)).of("error")
+    ((message, fix),) = (await as_app(github, tmp_path)).of("error")
     assert "the app headgate is not installed there" in message
-    assert mend == f"install it: {github.url}/apps/headgate/installations/new"
+    assert fix == f"install it: {github.url}/apps/headgate/installations/new"
     installation.repositories.append(bare)
     github.suspend(installation)
-    ((message, mend),) = (await as_app(github, tmp_path)).of("error")
+    ((message, fix),) = (await as_app(github, tmp_path)).of("error")
     assert "suspended" in message
-    assert mend == f"resume it: {github.url}/settings/installations/{installation.id}"
+    assert fix == f"resume it: {github.url}/settings/installations/{installation.id}"
 
 
 async def test_without_webhooks_the_cost_of_polling_is_told(
@@ -189,10 +189,10 @@ async def test_without_webhooks_the_cost_of_polling_is_told(
     tmp_path: Path,
 ) -> None:
     found = await as_app(github, tmp_path)
-    ((message, mend),) = found.troubles
-    assert "polling asks GitHub 720 times an hour" in message
-    assert "notices after 10s" in message
-    assert "github.webhook.secret" in mend
+    ((message, fix),) = found.troubles
+    assert "polling GitHub 720 times an hour" in message
+    assert "noticed after up to 10s" in message
+    assert "github.webhook.secret" in fix
 
 
 async def test_a_webhook_that_cannot_work_is_told_from_both_ends(
@@ -204,20 +204,20 @@ async def test_a_webhook_that_cannot_work_is_told_from_both_ends(
         port = taken.getsockname()[1]
         found = await as_app(github, tmp_path, webhook={"secret": "HOOK", "port": port})
     errors = found.of("error")
-    assert "the app has no webhook address" in errors[0][0]
+    assert "the app has no webhook URL" in errors[0][0]
     assert f"cannot listen on 127.0.0.1:{port}" in errors[1][0]
     ((message, _),) = found.of("warning")
-    assert message.startswith("webhooks of check_run, check_suite, issue_comment, pull_request")
+    assert message.startswith("webhooks for check_run, check_suite, issue_comment, pull_request")
     github.webhooks.url = "https://hooks.example.org/webhooks/github"
     app.webhook_secret = ""
     ((message, _), *_) = (await as_app(github, tmp_path, webhook={"secret": "GONE"})).of("error")
-    assert "no secret, so nothing that comes is taken" in message
+    assert "no secret, so deliveries are rejected" in message
     app.webhook_secret, app.webhook_type = "x", "form"
-    ((message, mend), gone) = (await as_app(github, tmp_path, webhook={"secret": "GONE"})).of(
+    ((message, fix), gone) = (await as_app(github, tmp_path, webhook={"secret": "GONE"})).of(
         "error"
     )
     assert "as form" in message
-    assert "application/json" in mend
+    assert "application/json" in fix
     assert "GONE" in gone[0]
 
 
@@ -230,9 +230,9 @@ async def test_a_delivery_that_was_refused_hints_at_the_secret(
         assert await _settled(github)
         with reserved_port() as port:
             found = await as_app(github, tmp_path, webhook={"secret": "HOOK", "port": port})
-    ((message, mend),) = found.troubles
+    ((message, fix),) = found.troubles
     assert "was answered with 401" in message
-    assert "write the same secret" in mend
+    assert "set the same secret" in fix
 
 
 async def _settled(github: GitHub) -> bool:
@@ -256,7 +256,7 @@ async def test_a_port_that_a_controller_has_is_well(
         port = server.sockets[0].getsockname()[1]
         found = await as_app(github, tmp_path, webhook={"secret": "HOOK", "port": port})
     said = [finding.message for finding in found]
-    assert f"a controller listens at 127.0.0.1:{port}" in said
+    assert f"a controller listens on 127.0.0.1:{port}" in said
 
 
 async def test_a_key_of_another_app_and_a_server_that_is_no_github_are_told_apart(
@@ -266,20 +266,20 @@ async def test_a_key_of_another_app_and_a_server_that_is_no_github_are_told_apar
 ) -> None:
     key = {"KEY": github.private_key}
     found = await look(github.url, tmp_path, key, app={"id": 5, "private_key": "KEY"})
-    ((message, mend),) = found.of("error")
-    assert "GitHub does not take app 5 with this private key" in message
-    assert "github.app" in mend
+    ((message, fix),) = found.of("error")
+    assert "GitHub rejects app 5 with this private key" in message
+    assert "github.app" in fix
     async with LittleGitHub.serving(lambda _: Says(404, {})) as little:
         found = await look(little.api, tmp_path, key, app={"id": 5, "private_key": "KEY"})
-    ((message, mend),) = found.of("error")
-    assert message == f"{little.api}/api/v3 is not the API of a GitHub"
-    assert "github.url" in mend
+    ((message, fix),) = found.of("error")
+    assert message == f"{little.api}/api/v3 is not a GitHub API"
+    assert "github.url" in fix
     found = await look("http://127.0.0.1:1", tmp_path, key, app={"id": 5, "private_key": "KEY"})
-    ((message, mend),) = found.of("error")
-    assert "no whole answer" in message
-    assert "http://127.0.0.1:1" in mend
+    ((message, fix),) = found.of("error")
+    assert "incomplete response" in message
+    assert "http://127.0.0.1:1" in fix
     found = await look(github.url, tmp_path, {}, app={"id": 5, "private_key": "KEY"})
-    ((message, mend),) = found.of("error")
+    ((message, fix),) = found.of("error")
     assert "KEY" in message
 
 
@@ -289,9 +289,9 @@ async def test_a_limit_that_is_nearly_used_up_is_a_warning(
     tmp_path: Path,
 ) -> None:
     github.limits.primary = 400
-    (message, mend), _ = (await as_app(github, tmp_path)).of("warning")
+    (message, fix), _ = (await as_app(github, tmp_path)).of("warning")
     assert "of 400 calls are left" in message
-    assert "`poll`" in mend
+    assert "`poll`" in fix
 
 
 # With a personal token
@@ -304,19 +304,19 @@ async def test_a_person_who_may_write_is_found_good_and_what_lacks_is_said(
     found = await look(github.url, tmp_path, {"PAT": github.token("ada")}, token="PAT")
     assert found.of("error") == []
     said = "\n".join(finding.message for finding in found)
-    assert "takes the token of ada: commit statuses instead of checks" in said
-    assert "the token reads pull_requests, issues, deployments, statuses" in said
+    assert "accepts the token of ada; with commit statuses instead of checks" in said
+    assert "the token can read pull_requests, issues, deployments, statuses" in said
 
 
 async def test_a_person_who_may_only_read_or_is_not_let_in_is_an_error(
     github: GitHub, bare: Repository, tmp_path: Path
 ) -> None:
     token = {"PAT": github.token("eve")}
-    ((message, mend),) = (await look(github.url, tmp_path, token, token="PAT")).of("error")
-    assert (message, mend) == ("eve may not write there", "give eve the role Write there")
+    ((message, fix),) = (await look(github.url, tmp_path, token, token="PAT")).of("error")
+    assert (message, fix) == ("eve may not write there", "give eve the role Write")
     bare.private = True
     ((message, _),) = (await look(github.url, tmp_path, token, token="PAT")).of("error")
-    assert message == "the token of eve does not see that repository"
+    assert message == "the token of eve cannot see that repository"
     ((message, _),) = (await look(github.url, tmp_path, {"PAT": "ghp_x"}, token="PAT")).of("error")
     assert "Bad credentials" in message
     assert "ghp_x" not in message
@@ -345,20 +345,20 @@ async def test_a_classic_token_is_judged_by_its_scopes_and_its_end(tmp_path: Pat
     }
     async with LittleGitHub.serving(says_of_ada(headers)) as little:
         found = await look(little.api, tmp_path, {"PAT": "ghp_x"}, token="PAT")
-        ((message, mend),) = found.of("error")
+        ((message, fix),) = found.of("error")
         assert message == "the token lacks the scope `repo`"
-        assert mend.endswith("/settings/tokens")
-        assert found.of("warning")[0][0] == "the token ends on 2020-02-03"
+        assert fix.endswith("/settings/tokens")
+        assert found.of("warning")[0][0] == "the token expires on 2020-02-03"
         little.answer = says_of_ada({"X-OAuth-Scopes": "repo"})
         teams = ["@octo/risk"]
         found = await look(little.api, tmp_path, {"PAT": "ghp_x"}, teams, token="PAT")
         message, _ = found.of("warning")[0]
-        assert message == "the token lacks the scope `read:org`, to see who is in @octo/risk"
+        assert message == "the token lacks the scope `read:org` to read the members of @octo/risk"
         little.answer = says_of_ada({"X-OAuth-Scopes": "repo, read:org"})
         found = await look(little.api, tmp_path, {"PAT": "ghp_x"}, teams, token="PAT")
     assert "read:org" not in str(found.troubles)
     assert found.of("error") == []
-    assert ("this GitHub has none", "") in found.of("ok")
+    assert ("this GitHub has no limit", "") in found.of("ok")
 
 
 async def test_a_fine_grained_token_is_told_what_it_cannot_even_read(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ async def test_rules_have_a_check_beside_at_one_request_with_a_button_and_no_com
     assert github.comments(repository, repository.issues[1]) == []
 
 
-async def test_what_is_shown_of_rules_is_what_was_said_last_though_it_was_said_before(
+async def test_the_policy_check_shows_the_last_report_even_if_it_repeats_an_earlier_one(
     github: GitHub, repository: Repository, commit: str, client: Client
 ) -> None:
     """They were accepted, and then the pull request got another base and its own again."""

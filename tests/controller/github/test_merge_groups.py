@@ -1,4 +1,4 @@
-"""What a merge group may do: as much as its pull requests, whoever pushed its branch."""
+"""A merge group may do as much as its pull requests, whoever pushed its branch."""
 
 import pytest
 

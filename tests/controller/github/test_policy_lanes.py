@@ -1,4 +1,4 @@
-"""In what order a pull request's two checks are said while GitHub does not take all of it."""
+"""The order of a pull request's two checks while GitHub rejects some reports."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ LOOSER = {"ml-pipeline.yaml": SPEC.replace("0.6", "0.1")}
 
 
 class Forge:
-    """GitHub, that takes nothing about rules as long as there is a `fault`."""
+    """GitHub, which rejects policy reports as long as there is a `fault`."""
 
     def __init__(self, real: GitHubForge) -> None:
         self._real = real
@@ -169,7 +169,7 @@ async def test_an_acceptance_that_ended_before_it_was_shown_is_not_shown_later(d
     [TryAgain("GitHub is away"), GitHubRefused("Resource not accessible by integration", 403)],
     ids=["away", "refused"],
 )
-async def test_a_word_on_rules_that_github_does_not_take_holds_up_no_other_check(
+async def test_a_policy_report_that_github_rejects_does_not_delay_other_checks(
     desk: Desk, fault: Failure
 ) -> None:
     github, repository = desk.github, desk.repository

@@ -149,7 +149,7 @@ async def test_proposing_twice_is_one_branch_and_one_pull_request(room: Room) ->
     assert len(room.github.calls(OPEN)) == 1
 
 
-async def test_a_pull_request_whose_number_was_never_heard_is_found_also_when_it_was_closed(
+async def test_a_pull_request_whose_number_got_lost_is_found_even_if_it_was_closed(
     room: Room,
 ) -> None:
     (first,) = await room.proposals.propose(OWNER, propose())
@@ -196,7 +196,7 @@ async def test_a_branch_that_a_person_edits_is_theirs(room: Room) -> None:
 
 
 @pytest.mark.parametrize("method", ["merge", "squash", "rebase", "push"])
-async def test_however_it_is_merged_it_is_a_persons_word(
+async def test_however_it_is_merged_it_counts_as_a_persons_decision(
     room: Room, tmp_path: Path, method: str
 ) -> None:
     """The double makes no rebase: a person's cherry-pick is one, with the committer it has."""

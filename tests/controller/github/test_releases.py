@@ -162,7 +162,7 @@ async def test_an_alert_is_one_issue_that_its_resolve_comments_on_and_closes(
     assert [one.state for one in repository.issues.values()] == ["closed", "open"]
 
 
-async def test_what_is_no_alert_opens_no_issue_as_nothing_would_close_it(
+async def test_an_info_notification_opens_no_issue_as_nothing_would_close_it(
     repository: Repository, applier: NotifyApplier
 ) -> None:
     await applier.apply(OWNER, notify("github-issue", status="info"))

@@ -1,4 +1,4 @@
-"""Checks that nobody concludes: which the sweep ends, how, and what it costs."""
+"""Abandoned checks: which ones the sweep concludes, how, and at which cost."""
 
 import time
 from pathlib import Path
@@ -56,7 +56,7 @@ def only(github: GitHub, repository: Repository) -> CheckRun:
     return check
 
 
-async def test_a_run_that_ended_unheard_gets_its_conclusion_and_its_comment(
+async def test_a_run_that_ended_unreported_gets_its_conclusion_and_its_comment(
     github: GitHub, repository: Repository, commit: str,
     forge: GitHubForge, store: Store, sweep: ChecksSweep,
 ) -> None:  # fmt: skip
@@ -95,7 +95,7 @@ async def test_a_run_that_goes_on_is_left_however_long_it_takes(
 
 
 @pytest.mark.parametrize("number", [None, RUN])
-async def test_what_nobody_knows_of_is_given_up_after_a_day_and_says_what_to_do(
+async def test_an_unknown_check_is_abandoned_after_a_day_and_says_what_to_do(
     github: GitHub, repository: Repository, commit: str,
     forge: GitHubForge, sweep: ChecksSweep, number: str | None,
 ) -> None:  # fmt: skip
@@ -104,7 +104,7 @@ async def test_what_nobody_knows_of_is_given_up_after_a_day_and_says_what_to_do(
     assert await sweep.sweep(time.time() + GIVEN_UP + 600) == 1
     check = only(github, repository)
     assert check.conclusion == "cancelled"
-    assert "given up" in check.output["title"]
+    assert "abandoned" in check.output["title"]
     assert "`headgate trigger flight-delay`" in check.output["summary"]
 
 
@@ -167,5 +167,5 @@ async def test_a_sweep_asks_once_per_head_and_again_for_nothing_and_leaves_a_res
     assert (transport.asked, transport.free) == (asked + 14, 14)
     github.limits.primary = 1000
     github.push(repository, {"train.py": "z"}, branch="change-1")
-    with pytest.raises(TryAgain, match="kept for reports"):
+    with pytest.raises(TryAgain, match="reserved for reports"):
         await sweep.sweep(time.time())

@@ -1,4 +1,4 @@
-"""What a webhook is taken for, over every example that GitHub publishes and some it does not."""
+"""Reading webhooks: every example that GitHub publishes, and some it does not."""
 
 import gzip
 import hashlib

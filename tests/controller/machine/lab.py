@@ -14,6 +14,7 @@ from controller.machine.runs.graph import Baseline, Graph
 from controller.machine.runs.run import CachedResult, ObservedRun, Run, Trigger
 from specs.digests import digest
 from tests.controller.machine.kit import message, report, sha, source, spec
+from tests.controller.machine.observed_transitions import watch_run
 from validators.verdict import Verdict
 
 GOOD = Status(state=AttemptState.SUCCEEDED)
@@ -103,6 +104,7 @@ class Lab:
 
     def save(self, decision: Decision[Run]) -> None:
         self.inbox.clear()
+        watch_run(self.state, decision.state)
         self.state = parsed(Run, decision.state.plain())
         self.actions += decision.actions
         self.messages += decision.messages

@@ -36,6 +36,7 @@ from controller.machine.pipelines.version import ModelVersion, Ref
 from deployers.protocol import Deployed, ServerStatus, Silence, Traffic
 from specs.traffic import Arm, Exchange
 from tests.controller.machine.kit import fields, report, sha
+from tests.controller.machine.observed_transitions import watch_environment
 from validators.verdict import Verdict
 
 S = TypeVar("S", bound="Site")
@@ -200,6 +201,7 @@ class Site:
         self._live()
         observed = self.observe()
         decision = promotion.decide(self.state, observed, tuple(self.inbox), self.now)
+        watch_environment(self.state, decision, observed)
         self.fetched = len(self.commits)
         self.save(decision)
         if apply:

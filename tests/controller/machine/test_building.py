@@ -62,7 +62,7 @@ def test_while_an_environment_is_built_that_is_what_runs_and_the_steps_wait_for_
     assert phases["train"] == phases["again"] == ("waiting", ("environment",))
     (line,) = (each for each in shown(one.run).splitlines() if "building" in each)
     assert re.search(r"● environment +2\d s +building the environment", line)
-    assert "train              waits for environment" in shown(one.run)
+    assert "train              waiting for environment" in shown(one.run)
 
     done = building.model_copy(update={"seconds": 12.0})
     for name in ("train", "again"):

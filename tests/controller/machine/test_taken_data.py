@@ -186,7 +186,7 @@ def test_a_query_with_a_version_starts_a_run_once_it_is_quiet() -> None:
 
 def test_a_database_that_is_away_is_waited_for_and_told() -> None:
     team = Team()
-    why = "datasets.numbers: the database is away: connection refused"
+    why = "datasets.numbers: the database is unreachable: connection refused"
     team.buckets[HERE] = DatasetListing(problem=why)
     commit = team.push("c1", ASKED)
     team.turn()

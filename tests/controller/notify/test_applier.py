@@ -76,7 +76,7 @@ def statuses(here: Webhook) -> list[str]:
     return [body["status"] for body in here.bodies]
 
 
-async def test_an_address_in_trouble_neither_holds_up_nor_doubles_the_others(store: Store) -> None:
+async def test_a_failing_address_neither_delays_nor_repeats_the_others(store: Store) -> None:
     with webhook() as sick, webhook() as well:
         sick.answer = 500
         to = [f"json://127.0.0.1:{sick.port}/sick", f"json://127.0.0.1:{well.port}/well"]
@@ -126,7 +126,7 @@ async def test_a_missing_secret_is_named_to_the_owner_and_the_others_are_told(st
             await until(failed)
             await until(lambda: well.bodies)
         said = await heard()
-    assert "cannot notify slack://...: the secret SLACK is not known here" in said
+    assert "cannot notify slack://...: the secret SLACK is not set" in said
     assert "HEADGATE_SECRET_SLACK" in said
     assert "written-out" not in said
 
@@ -170,7 +170,7 @@ async def test_of_an_address_only_the_scheme_is_shown(to: str, shown: str) -> No
     assert str(failure.value).startswith(f"cannot notify {shown}: the secret NONE")
 
 
-def test_an_alert_that_fires_again_is_owed_again_by_the_same_id_in_the_same_lane() -> None:
+def test_an_alert_that_fires_again_is_enqueued_again_with_the_same_id_in_the_same_lane() -> None:
     one, other = notify("json://h/"), notify("json://h/", status="info")
     again = notify("json://h/")
     assert one.id_for(KEY) == again.id_for(KEY) != other.id_for(KEY)

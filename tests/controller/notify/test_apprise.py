@@ -125,7 +125,7 @@ async def test_a_page_is_critical_only_where_somebody_has_to_get_up(
     assert [body["payload"]["severity"] for body in hook.here.bodies] == ["critical", "warning"]
 
 
-async def test_a_pager_is_not_told_of_what_is_no_alert_as_nothing_would_end_it(
+async def test_a_pager_gets_no_info_notification_as_nothing_would_resolve_it(
     notifier: AppriseNotifier, hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from apprise.plugins import pagerduty
@@ -163,7 +163,7 @@ async def test_a_refusal_for_good_needs_a_human(
 
 
 @pytest.mark.parametrize("answer", [429, 500, 503])
-async def test_a_server_in_trouble_is_tried_again(
+async def test_a_failing_server_is_tried_again(
     notifier: AppriseNotifier, hook: Hook, answer: int
 ) -> None:
     hook.here.answer = answer
@@ -175,7 +175,7 @@ async def test_where_nobody_listens_it_is_tried_again(notifier: AppriseNotifier)
     with socket.socket() as taken:  # bound, and not listening
         taken.bind(("127.0.0.1", 0))
         url = f"json://127.0.0.1:{taken.getsockname()[1]}/{SECRET}"
-        with pytest.raises(TryAgain, match="not reached") as failure:
+        with pytest.raises(TryAgain, match="could not be reached") as failure:
             await notifier.send(url, INCIDENT, "firing", "a")
     assert SECRET not in str(failure.value)
 

@@ -1,4 +1,4 @@
-"""Who hears of a store that takes nothing, when, and how often."""
+"""Who is notified of a store that cannot be written, when, and how often."""
 
 import resource
 import sqlite3
@@ -36,7 +36,7 @@ class People:
 
 @contextmanager
 def full(path: Path) -> Iterator[None]:
-    """The disk is full for whatever is appended to the file."""
+    """The disk is full for every write to the file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, hard))
     try:

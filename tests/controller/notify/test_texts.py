@@ -1,7 +1,7 @@
-"""What a woken person reads, whole: the machine tells, and each text is approved by eye.
+"""The full texts of notifications, as the machines produce them, reviewed by a person.
 
 After a wanted change: `HEADGATE_GOLDEN=write pytest tests/controller/notify/test_texts.py`, and
-read what `git diff` shows as somebody would who was asleep.
+read `git diff` like somebody who was just woken up.
 """
 
 import os
@@ -18,7 +18,15 @@ import pytest
 
 from controller.cli import main
 from controller.machine import stall
-from controller.machine.actions import Background, Incident, Moment, Notify, Origin, SignalEvidence
+from controller.machine.actions import (
+    Background,
+    Incident,
+    Moment,
+    Notify,
+    Origin,
+    Propose,
+    SignalEvidence,
+)
 from controller.machine.core import InboxMessage, Key
 from controller.machine.environments.environment import ObservedEnvironment
 from controller.machine.messages import Recovered, Stalled
@@ -219,10 +227,9 @@ def declined_to_open() -> Told:
     one.versions = {**one.versions, 2: version(2, ("notify", EVERYTHING), asks)}
     one.proposes = True
     one.release(2)
-    one.run(2)
-    assert one.env.rollout is not None
-    action = {"type": "propose", "proposal": one.env.rollout.id}
-    one.say("action_failed", action=action, reason="GitHub answered 403")
+    asked = [action for _ in range(2) for action in one.turn().actions]
+    (proposal,) = (action for action in asked if isinstance(action, Propose))
+    one.say("action_failed", action=proposal.plain(), reason="GitHub answered 403")
     one.run(2)
     return one
 

@@ -152,7 +152,7 @@ def test_without_a_state_everything_runs_and_the_plan_says_why(desk: Desk) -> No
     assert set(fates(made).values()) == {"run"}
     assert made["commit"] == WORK_TREE
     assert made["compared_with"] is None
-    assert "no controller's state" in made["notes"][0]
+    assert "no controller state" in made["notes"][0]
     assert made["nodes"][0]["why"] == ["there is no earlier run to compare with"]
 
 
@@ -161,7 +161,10 @@ def test_a_commit_that_only_touches_documents_runs_nothing(told: Desk) -> None:
     made = plan(told)
     assert made["nothing_to_do"]
     assert set(fates(made).values()) == {"cached"}
-    assert "nothing to run: all is as in toy-1" in told.do("plan", str(told.person.clone)).stdout
+    assert (
+        "nothing to run: nothing it reads has changed since toy-1"
+        in told.do("plan", str(told.person.clone)).stdout
+    )
 
 
 def test_what_a_sweep_has_taken_is_not_called_cached(told: Desk) -> None:
@@ -221,7 +224,7 @@ def test_the_gates_of_the_base_are_planned_and_it_is_said_whose_they_are(told: D
     assert fates(made)["gate.data.rows"] == "cached", "the base's suite has judged this data"
     assert fates(made)["gate.data.rows.proposed"] == "run"
     assert [gate["of_base"] for gate in made["gates"]][:2] == [True, False]
-    whose = f"it is judged as a pull request is, by the gates of its base {base}"
+    whose = f"it is judged like a pull request, by the gates of its base {base}"
     assert whose in made["notes"]
     page = told.do("plan", str(told.person.clone), "--format", "markdown").stdout
     assert page.startswith("### ⚠️ This loosens a rule\n\n> **The gates of the base branch")
@@ -268,7 +271,7 @@ def test_a_database_is_asked_where_its_secret_is_at_hand_and_else_it_is_said(
     desk.person.push(FILES | {"ml-pipeline.yaml": text})
     (rows,) = plan(desk)["datasets"]
     assert rows["version"] is None
-    assert "the database was not asked: the secret SHOP is not known here" in rows["problem"]
+    assert "the database was not queried: the secret SHOP is not set" in rows["problem"]
     with closing(sqlite3.connect(tmp_path / "shop.db")) as connection, connection:
         connection.execute("CREATE TABLE orders (id INTEGER)")
     (tmp_path / "secrets.env").write_text(f"SHOP=sqlite:///{tmp_path}/shop.db\n")
@@ -385,9 +388,9 @@ def test_nothing_to_run_never_stands_above_steps_that_run(told: Desk) -> None:
     assert (made["nothing_to_do"], made["baseline"]) == (True, 1)
     assert set(fates(made).values()) == {"cached", "unneeded"}
     shown = text(told)
-    assert "nothing to run: all is as in toy-1" in shown
+    assert "nothing to run: nothing it reads has changed since toy-1" in shown
     assert "run  " not in shown
-    assert "not needed; if forced: there is a baseline now" in shown
+    assert "runs only if forced: there is a baseline now" in shown
     page = told.do("plan", str(told.person.clone), "--format", "markdown").stdout
     assert "**Nothing to run**" in page
     assert "runs:" not in page

@@ -1,4 +1,4 @@
-"""How a pull request changes the rules, and what is not its doing."""
+"""Which rule changes count as the pull request's own."""
 
 from pathlib import Path
 

@@ -74,12 +74,6 @@ class DoInstead(Message):
     how: str
 
 
-class Break(Message):
-    """To a worker, whose handler of it has a bug."""
-
-    type: Literal["break"] = "break"
-
-
 class Done(Message):
     """To a worker: its work is done."""
 
@@ -95,7 +89,6 @@ HANDLED: Collection[type[Message]] = (
     DoWork,
     DoRing,
     DoInstead,
-    Break,
     Done,
     ActionFailed,
 )
@@ -236,8 +229,6 @@ def worker(_: Key, state: Worker | None, inbox: Sequence[Message], __: float) ->
             case DoInstead(how=how):
                 withdraw.append("main")
                 actions.append(Work(how=how))
-            case Break():
-                raise ZeroDivisionError("a machine with a bug")
             case Done(how=how):
                 state = state.model_copy(update={"log": (*state.log, f"done: {how}")})
             case ActionFailed(reason=reason):

@@ -1,10 +1,10 @@
-"""A place where commits are looked at, for stories of what is said there."""
+"""A forge for tests of reports."""
 
 from controller.reports.protocol import CommitReport
 
 
 class RecordingForge:
-    """A `Forge` that keeps what it is told, in order."""
+    """A `Forge` that records the reports in order."""
 
     def __init__(self) -> None:
         self.reports: list[CommitReport] = []

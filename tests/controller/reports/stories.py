@@ -8,7 +8,7 @@ from controller.machine.runs.graph import Baseline, Graph, SourceTree
 from controller.machine.runs.run import Progress, Run, Tried, Trigger
 from specs.digests import digest
 from specs.loading.load import load
-from validators.report import Check, Location, Measured, Report
+from validators.report import Check, Location, MetricComparison, Report
 from validators.verdict import Verdict
 
 SPEC = """\
@@ -49,7 +49,7 @@ def graph(commit: str, baseline: Baseline | None = None) -> Graph:
 
 
 def run(commit: str, nodes: Mapping[str, Progress], number: int = 12, **facts: object) -> Run:
-    """A run of that commit with these nodes, over after 200 s unless the facts say otherwise."""
+    """A run of that commit with these nodes, ended after 200 s unless the facts say otherwise."""
     return Run.model_validate(
         {
             "id": f"flight-delay-{number}",
@@ -88,7 +88,7 @@ def cached(run: str, verdict: Verdict | None = None, **outputs: str) -> Progress
 
 
 def failed_step(message: str, tries: int = 2) -> Progress:
-    """A node that failed for good."""
+    """A node that failed after all its attempts."""
     status = Status(
         state=AttemptState.FAILED, exit_code=1, started=1000.0, ended=1004.0, message=message
     )
@@ -99,7 +99,7 @@ def failed_step(message: str, tries: int = 2) -> Progress:
 def model_report(
     verdict: Verdict, checks: int = 1, baseline: float | None = None, worse: Sequence[str] = ()
 ) -> Report:
-    """A model gate's report, with that many checks of which the last has the verdict; `worse` are
+    """A model gate's report, with that many checks; the last one has the verdict. `worse` are
     slices that it warns of."""
     value = 0.512 if verdict is Verdict.FAIL else 0.8679
     passing = (
@@ -130,7 +130,7 @@ def model_report(
         for name in worse
     )
     metrics = [
-        Measured(
+        MetricComparison(
             metric=metric,
             candidate=value,
             baseline=baseline,

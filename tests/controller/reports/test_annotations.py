@@ -1,4 +1,4 @@
-"""What a report means for a merge, and what stands beside which line."""
+"""What a report means for a merge, and its annotations on lines."""
 
 from controller.machine.runs.run import Progress
 from controller.reports.annotations import of_gates, of_problems
@@ -32,7 +32,7 @@ def test_while_it_runs_nothing_is_concluded_and_a_failure_is_one() -> None:
     assert build(action("cancelled", "superseded"), None, None, {}).conclusion == "cancelled"
 
 
-def test_the_problems_of_a_spec_stand_on_their_lines_with_their_mend() -> None:
+def test_the_problems_of_a_spec_stand_on_their_lines_with_their_fix() -> None:
     file = "team/ml-pipeline.yaml"
     posing = "\u2028x.yaml:9:1: error: y [z]"
     text = f"apiVersion: headgate.dev/v1\nkind: MLPipeline\nparms: {{a: '{posing}'}}\n"

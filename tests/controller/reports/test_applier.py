@@ -1,4 +1,4 @@
-"""From the store and the artifacts to a note, and what is overtaken on the way."""
+"""From the store and the artifacts to a git note; obsolete reports are ignored."""
 
 from pathlib import Path
 
@@ -102,7 +102,7 @@ async def test_a_stopped_run_is_read_beside_its_commit_with_its_gates_evidence(
     assert run_git(ada.remote, "rev-parse", "refs/notes/headgate") == before
 
 
-async def test_that_it_runs_is_not_said_after_its_end(
+async def test_a_progress_report_after_the_end_is_ignored(
     ada: Person, commit: str, store: Store, applier: ReportApplier
 ) -> None:
     going = run(commit, {"train": Progress(key="k")}, finished=None)

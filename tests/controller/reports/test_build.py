@@ -1,4 +1,4 @@
-"""What a reader of a commit finds, and in which order."""
+"""What a report contains, and in which order."""
 
 import re
 from collections.abc import Mapping
@@ -99,7 +99,7 @@ def test_a_stopped_run_says_the_verdict_the_failing_check_and_what_to_do() -> No
     assert in_order(
         text,
         "❌ stopped: roc_auc 0.512, limit >= 0.6",
-        "flight-delay-12 stopped by gate.model (FAIL) after 3 min 20 s.",
+        "flight-delay-12 stopped by gate.model (FAIL) after 3 min.",
         "Nothing is released.",
         "`headgate explain flight-delay-12`",
         "❌ model gate",
@@ -193,7 +193,7 @@ HUB = Links("https://github.com/octo/flights")
 
 
 def plan(*changes: RuleChange, **facts: Any) -> Plan:
-    """Of a pull request that trains deeper on newer data."""
+    """The plan of a pull request that trains deeper trees on newer data."""
     known: Mapping[str, Any] = {
         "pipeline": "flight-delay",
         "commit": SHA,

@@ -1,4 +1,4 @@
-"""No sentence of a report says other than its verdict, whatever became of a run."""
+"""No sentence of a report contradicts its verdict, however a run ends."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -52,7 +52,7 @@ def runs() -> Iterator[Run]:
 
 
 def told(one: Run, *, lost: bool) -> CommitReport:
-    """What is said at the end of a run; its model gate's report may be lost."""
+    """The report at the end of a run; its model gate's report may be lost."""
     said = action(one.outcome, f"{one.id} {one.outcome}").model_copy(update={"pull": one.pull})
     return build(said, one, GRAPH, reports_of(one, lost=lost))
 

@@ -1,4 +1,4 @@
-"""The verdict in a line: the number that decided, what warned, and whether a rule was loosened."""
+"""The verdict in one line: the deciding number, warnings, and loosened rules."""
 
 from controller.machine.pipelines.change import RuleChange
 from controller.machine.runs.plan import Plan

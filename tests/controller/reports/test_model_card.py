@@ -1,9 +1,9 @@
-"""What a person reads who decides on a release."""
+"""The model card in the pull request of a release."""
 
 from controller.reports.model_card import ModelCard, render
 from controller.reports.protocol import LONGEST
 from tests.controller.machine.kit import version
-from validators.report import Check, Interval, Measured, Report
+from validators.report import Check, Interval, MetricComparison, Report
 from validators.verdict import Verdict
 
 
@@ -23,7 +23,7 @@ def check(name: str = "roc_auc not worse", subject: str | None = None) -> Check:
 
 
 def gate(*checks: Check) -> Report:
-    measured = Measured(
+    measured = MetricComparison(
         metric="roc_auc",
         candidate=0.71,
         baseline=0.7,

@@ -1,4 +1,4 @@
-"""What a reader is told to do: once, where it is looked for, and only what can help."""
+"""The next steps: named once, where readers look for them, and only if they can help."""
 
 import pytest
 

@@ -72,7 +72,7 @@ async def test_a_terminal_shows_tables_aligned_and_no_html(
     ]
 
 
-async def test_how_far_a_run_is_makes_no_note(forge: NotesForge, ada: Person, commit: str) -> None:
+async def test_a_progress_report_makes_no_note(forge: NotesForge, ada: Person, commit: str) -> None:
     await forge.report(report(commit, "The plan.\n"))
     pushed = run_git(ada.remote, "rev-parse", "refs/notes/headgate")
     going = report(commit, "The step train runs.\n").model_copy(update={"step": "train"})

@@ -18,6 +18,8 @@ from controller.machine.runs.graph import Graph, Rules, key_of, resolve
 from controller.machine.runs.run import CachedResult, Progress, Run
 from controller.planning.plans import Cache, plan_of_run
 from controller.reports.applier import ReportApplier
+from controller.reports.changes import PreviousRun, what_changed
+from controller.reports.links import NOWHERE
 from controller.reports.notes_forge import NotesForge
 from controller.reports.plan import render_plan
 from controller.store.protocol import Put, Store, Transaction
@@ -147,6 +149,21 @@ async def test_a_plan_says_what_runs_what_is_cached_why_on_what_data_and_for_how
     assert "| ▶️ | `train` | 4 s | runs: train.py changed |" in text
     assert "| unchanged |" in text
     assert plan.datasets[0].version == FLIGHTS
+
+
+async def test_what_changed_is_read_from_the_reasons_that_a_plan_gives(world: World) -> None:
+    await world.main_ran()
+    deeper = SPEC.replace("{inputs.flights} {outputs.model}", "{outputs.model} {params.depth}")
+    files = {"ml-pipeline.yaml": f"{deeper}params: {{depth: 9}}\n", "train.py": "deeper"}
+    going, graph = await world.pull(files)
+    plan = await plan_of_run(world.cache, world.repositories, going, graph)
+    assert plan is not None
+    reasons = [reason for node in plan.nodes for reason in node.why]
+    assert any("before it" in reason for reason in reasons)
+    text = "\n".join(what_changed(plan, {}, PreviousRun(), NOWHERE, None))
+    assert "- `params.depth`: `nothing` → `9` (`train`)" in text
+    assert "train.py changed" in text
+    assert "before it" not in text, "it follows from another reason"
 
 
 RELEASE = """\

@@ -1,4 +1,4 @@
-"""The check of the rules: what a pull request loosens, and who has to accept it."""
+"""The policy check: what a pull request loosens, and who has to accept it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +25,7 @@ APPROVERS = SPEC + 'policy: {approvers: ["@grace", "@octo/ml"]}\n'
 
 
 class Desk:
-    """A repository with a base branch, and what is said of a pull request into it."""
+    """A repository with a base branch, and reports on pull requests into it."""
 
     def __init__(self, tmp_path: Path) -> None:
         self.ada = Person(tmp_path / "ada")
@@ -163,7 +163,7 @@ async def test_an_invalid_spec_cannot_be_compared_and_so_does_not_pass(desk: Des
     assert accepted.conclusion == "failure", "what cannot be read cannot be accepted"
 
 
-async def test_a_pipeline_that_is_nowhere_is_not_spoken_of(desk: Desk) -> None:
+async def test_a_pipeline_in_neither_commit_is_not_reported(desk: Desk) -> None:
     with pytest.raises(Ignore, match="in neither the base nor the head"):
         await desk.said({"train.py": "x"}, pipeline="fares")
 
@@ -175,7 +175,7 @@ async def test_secrets_and_mentions_of_a_spec_are_in_no_part_of_it(desk: Desk) -
     assert "@flights" not in report.text, "nobody is called by a report"
 
 
-async def test_notes_have_no_such_section(desk: Desk) -> None:
+async def test_a_policy_report_makes_no_note(desk: Desk) -> None:
     report = await desk.said(LOOSENED)
     await NotesForge({"flights": desk.mirror}).report(report)
     refs = run_git(desk.ada.remote, "for-each-ref", "refs/notes")

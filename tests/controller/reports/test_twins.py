@@ -1,4 +1,4 @@
-"""One commit in several places: each says its own, and the worst of those that share a check."""
+"""One commit in several pull requests: those that share a check show the worst result."""
 
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ class Desk:
         await self.store.commit(Transaction(put=put), now=1.0)
 
     async def ran(self, number: int, pull: int | None, verdict: Verdict, **facts: object) -> Run:
-        """A run that is over, of a pull request or of main."""
+        """A finished run of a pull request or of main."""
         report = model_report(verdict, baseline=0.752)
         kept = await self.artifacts.put_bytes(report.model_dump_json().encode())
         nodes = {

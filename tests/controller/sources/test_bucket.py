@@ -28,7 +28,7 @@ async def test_reading_the_data_hints_at_nothing(tmp_path: Path) -> None:
 
 async def test_a_folder_that_is_made_after_the_start_waits_for_no_poll(tmp_path: Path) -> None:
     lake = tmp_path / "lake"
-    source = BucketSource("fares", [lake], 3600.0, debounce=0.01, while_blind=3600.0)
+    source = BucketSource("fares", [lake], 3600.0, debounce=0.01, fallback_interval=3600.0)
     keys = source.keys()
     await hint(keys)
     assert "cannot be watched" in (source.problem or "")
@@ -48,7 +48,7 @@ import structlog
 from controller.sources.bucket import BucketSource
 
 async def main():
-    source = BucketSource("fares", [Path(sys.argv[1])], 3600.0, while_blind=0.05)
+    source = BucketSource("fares", [Path(sys.argv[1])], 3600.0, fallback_interval=0.05)
     keys = source.keys()
     await asyncio.to_thread(structlog.get_logger().info, "all that is imported late is here now")
     highest = max(int(name) for name in os.listdir("/proc/self/fd"))

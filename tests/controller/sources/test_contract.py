@@ -43,7 +43,7 @@ class BucketScene:
         self._lake.mkdir()
         self.key = Key("pipeline", "flight-delay")
         self.source = BucketSource(
-            "flight-delay", [self._lake], 3600.0, debounce=0.01, while_blind=0.05
+            "flight-delay", [self._lake], 3600.0, debounce=0.01, fallback_interval=0.05
         )
 
     async def change(self) -> None:
@@ -96,7 +96,7 @@ class QueueScene:
         self.source = QueueSource(
             SqsQueue(self._url, wait=1),
             hint=lambda _uri: None,
-            concerned=lambda _uri: [self.key],
+            pipelines_of=lambda _uri: [self.key],
             told=self._told,
             sleep=lambda _seconds: asyncio.sleep(0.05),
         )

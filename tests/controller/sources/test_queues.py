@@ -1,4 +1,4 @@
-"""A queue that cannot be listened to is told of as anything is that does not get on."""
+"""A queue that Headgate cannot listen to is reported like any stall."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -12,7 +12,7 @@ from controller.machine.core import Envelope, Key
 from controller.reconcile.outbox import RuntimePolicy
 from controller.sources.queues import Queues
 from controller.sources.sqs import SqsQueue, queues_of
-from controller.sources.watch import Watcher, Wish
+from controller.sources.watch import Watcher, WatchRequest
 from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
 from tests.servers.moto import Moto, s3_event
@@ -65,16 +65,16 @@ async def test_a_queue_that_is_missing_is_told_of_once_and_its_end_too(
 ) -> None:
     url = f"{moto.queue()}-later"
     name = url.rpartition("/")[2]
-    trouble = f"trouble/queue/{name}"
+    stall = f"stall/queue/{name}"
     async with listening(tmp_path, url) as around:
-        await until(lambda: _has(around, (trouble, "in_trouble")))
-        assert Key("trouble", f"queue/{name}") in around.woken
+        await until(lambda: _has(around, (stall, "stalled")))
+        assert Key("stall", f"queue/{name}") in around.woken
         assert around.watch.problems == [
             f"there is no queue {url}: create it, or correct `stores.events`"
         ]
         moto.client("sqs").create_queue(QueueName=name)
-        await until(lambda: _has(around, (trouble, "out_of_trouble")))
-        assert [kind for _, kind in await around.told()] == ["in_trouble", "out_of_trouble"]
+        await until(lambda: _has(around, (stall, "recovered")))
+        assert [kind for _, kind in await around.told()] == ["stalled", "recovered"]
         assert not around.watch.problems
 
 
@@ -85,8 +85,8 @@ async def _has(around: Around, message: tuple[str, str]) -> bool:
 async def test_an_event_wakes_the_pipelines_whose_data_it_is_in(moto: Moto, tmp_path: Path) -> None:
     url = moto.queue()
     async with listening(tmp_path, url) as around:
-        around.watch.follow("flights", Wish(uris=("s3://lake/flights/*.parquet",)), None)
-        around.watch.follow("weather", Wish(uris=("s3://lake/weather",)), None)
+        around.watch.follow("flights", WatchRequest(uris=("s3://lake/flights/*.parquet",)), None)
+        around.watch.follow("weather", WatchRequest(uris=("s3://lake/weather",)), None)
         async with asyncio.timeout(60):
             both = {await around.watch.hint(), await around.watch.hint()}  # each once at the start
             assert len(both) == 2

@@ -65,7 +65,7 @@ def test_a_test_event_is_of_no_object() -> None:
     ],
 )
 def test_anything_else_is_refused_with_a_reason(body: str) -> None:
-    with pytest.raises(ValueError, match=r"it is no JSON|it lacks what S3 says"):
+    with pytest.raises(ValueError, match=r"it is not JSON|it lacks the bucket or key"):
         changed_objects(body)
 
 

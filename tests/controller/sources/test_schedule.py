@@ -177,7 +177,7 @@ async def test_a_clock_set_back_to_just_after_a_time_that_is_due_misses_nothing(
 @pytest.mark.parametrize(
     ("crontab", "words"),
     [
-        (Crontab("0 0 31 2 *"), "the schedule `0 0 31 2 *` cannot run: it never matches"),
+        (Crontab("0 0 31 2 *"), "the schedule `0 0 31 2 *` is invalid: it never matches"),
         (Crontab("0 4 * * *", "Mars/Base"), "No time zone found with key Mars/Base"),
     ],
 )

@@ -31,10 +31,10 @@ class Listener:
         self.ends: list[Failure | None] = []
         self.waits: list[float] = []
         self.source = QueueSource(
-            self.queue, self.hints.append, self._concerned, self._told, sleep=self._sleep
+            self.queue, self.hints.append, self._pipelines_of, self._told, sleep=self._sleep
         )
 
-    def _concerned(self, uri: str) -> Sequence[Key]:
+    def _pipelines_of(self, uri: str) -> Sequence[Key]:
         return [FLIGHTS] if uri.startswith("s3://lake/flights/") else []
 
     async def _told(self, failure: Failure | None) -> None:
@@ -83,7 +83,7 @@ def send(moto: Moto, url: str, *bodies: str) -> None:
 async def test_what_s3_itself_sends_hints_at_the_object_and_wakes_its_pipeline(moto: Moto) -> None:
     bucket = moto.bucket()
     listener = Listener(moto.queue(bucket))
-    listener.source._concerned = lambda _uri: [FLIGHTS]
+    listener.source._pipelines_of = lambda _uri: [FLIGHTS]
     keys = listener.source.keys()
     moto.client("s3").put_object(Bucket=bucket, Key="a dir/x+y é.csv", Body=b"1")
     assert await hint(keys) == FLIGHTS
@@ -107,7 +107,7 @@ async def test_what_is_no_event_is_told_of_once_and_deleted(moto: Moto) -> None:
         keys = listener.source.keys()
         assert await hint(keys) == FLIGHTS
         await drained(listener.queue, keys)
-    told = [each for each in logs if "no event notifications" in each["event"]]
+    told = [each for each in logs if "not event notifications" in each["event"]]
     assert len(told) == 1
     assert told[0]["queue"] == url
     assert listener.source.problem is None
@@ -136,7 +136,7 @@ async def test_a_queue_that_is_away_is_named_left_alone_longer_and_longer_and_fo
     async with asyncio.timeout(60):
         while len(listener.waits) < 3:  # noqa: ASYNC110 - the condition has no event
             await asyncio.sleep(0.01)
-    assert problem(listener) == f"the queue {url} cannot be reached; it is tried again"
+    assert problem(listener) == f"the queue {url} is unreachable; it is tried again"
     assert all(isinstance(end, TryAgain) for end in listener.ends)
     assert listener.waits[:3] == [2.0, 4.0, 8.0]
     own_moto.start()
@@ -150,7 +150,7 @@ async def test_a_queue_that_is_away_is_named_left_alone_longer_and_longer_and_fo
 async def test_a_queue_that_is_not_there_needs_a_human(moto: Moto) -> None:
     queue = SqsQueue(f"{moto.url}/123456789012/no-such-queue", wait=0)
     with pytest.raises(NeedsHuman, match=r"there is no queue .*/no-such-queue: create it"):
-        queue.take()
+        queue.receive()
 
 
 async def test_credentials_that_are_not_there_need_a_human(
@@ -159,18 +159,18 @@ async def test_credentials_that_are_not_there_need_a_human(
     queue = SqsQueue(moto.queue(), wait=0)
     monkeypatch.setenv("AWS_PROFILE", "nobody-has-this")
     with pytest.raises(NeedsHuman, match=r"nobody-has-this.* Correct the address .* credentials"):
-        queue.take()
+        queue.receive()
     monkeypatch.delenv("AWS_PROFILE")
-    assert queue.take() == [], "and are found when they are"
+    assert queue.receive() == [], "and are found when they are"
 
 
 _WITHOUT_BOTO3 = """
 import sys
 sys.modules["boto3"] = sys.modules["botocore"] = sys.modules["botocore.exceptions"] = None
-from controller.sources.sqs import Queue
+from controller.sources.sqs import SqsQueue
 from specs.failures import NeedsHuman
 try:
-    Queue("https://sqs.eu-west-1.amazonaws.com/1/q").take()
+    SqsQueue("https://sqs.eu-west-1.amazonaws.com/1/q").receive()
 except NeedsHuman as failure:
     print(failure)
 """

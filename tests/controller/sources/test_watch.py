@@ -1,4 +1,4 @@
-"""A source that fails although none should: it is run anew, and somebody hears of what lasts."""
+"""A source that fails is restarted, and people are notified if that does not help."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -49,7 +49,7 @@ def end() -> None:
 @pytest.mark.parametrize(
     ("fail", "why"),
     [
-        (fault, "a fault of Headgate's own (KeyError)"),
+        (fault, "internal error (KeyError)"),
         (refusal, "the line cannot be read: write another"),
         (end, "it ended by itself"),
     ],
@@ -80,7 +80,7 @@ async def test_a_source_that_ends_is_run_anew_and_told_of_once_as_is_its_end(
     await watch.close()
 
 
-async def test_a_source_that_is_not_wanted_any_more_is_no_trouble_any_more() -> None:
+async def test_a_source_that_is_not_wanted_any_more_is_no_stall_any_more() -> None:
     sent: list[Envelope] = []
 
     async def send(envelope: Envelope) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from controller.machine.core import Fact, Key
-from controller.store.protocol import Transaction
+from controller.store.protocol import SetAside, Transaction
 from controller.store.reading import SqliteReader
 from controller.store.sqlite import SqliteStore
 from specs.failures import NeedsHuman, TryAgain
@@ -56,6 +56,20 @@ async def test_a_consumed_message_is_in_no_inbox(store: SqliteStore, reader: Sql
     (message,) = await reader.inbox()
     await store.commit(Transaction(consume=(message.number,)), 2.0)
     assert await reader.inbox() == []
+
+
+async def test_a_message_that_was_set_aside_is_in_no_inbox_and_is_found_with_its_reason(
+    store: SqliteStore, reader: SqliteReader
+) -> None:
+    await store.commit(Transaction(send=(say("x"), say("y"))), 1.0)
+    message = (await reader.inbox())[0]
+    aside = SetAside(number=message.number, reason="it has no text")
+    await store.commit(Transaction(set_aside=(aside,)), 2.0)
+    assert [each.id for each in await reader.inbox()] == ["y"]
+    assert await reader.set_aside() == await store.set_aside()
+    assert [(each.id, each.reason) for each in await reader.set_aside()] == [
+        ("x", "it has no text")
+    ]
 
 
 async def test_it_notices_a_commit_of_another_once(

@@ -14,7 +14,7 @@ import pytest
 
 from controller.machine.core import Fact
 from controller.store.faults import explained
-from controller.store.protocol import Put, Store, Transaction
+from controller.store.protocol import Put, SetAside, Store, Transaction
 from controller.store.sqlite import SqliteStore
 from specs.failures import NeedsHuman, TryAgain
 from tests.contracts.store import RUN, StoreContract, entry, ids_received, put, say
@@ -27,14 +27,14 @@ class TestSqliteKeepsTheContract(StoreContract):
 WRITER = """
 import asyncio, os, sys
 from pathlib import Path
-from controller.store.protocol import Change
+from controller.store.protocol import SetAside, Transaction
 from controller.store.sqlite import SqliteStore
 from tests.contracts.store import entry, put, say
 
 async def main():
     store = await SqliteStore.open(Path(sys.argv[1]))
     for n in range(10):
-        change = Change(put=put(n, n), enqueue=(entry(f"a{n}"),), send=(say(f"m{n}"),))
+        change = Transaction(put=put(n, n), enqueue=(entry(f"a{n}"),), send=(say(f"m{n}"),))
         await store.commit(change, n)
     os.write(1, b"committed")
     os.kill(os.getpid(), 9)
@@ -60,7 +60,7 @@ async def test_what_was_committed_survives_a_kill(path: Path) -> None:
     await store.close()
 
 
-async def test_pruning_forgets_messages_that_were_consumed_long_ago_and_nothing_else(
+async def test_pruning_forgets_old_consumed_messages_and_nothing_else(
     store: SqliteStore,
 ) -> None:
     await store.commit(Transaction(send=(say("old"), say("young"), say("unread"))), now=1)
@@ -71,6 +71,17 @@ async def test_pruning_forgets_messages_that_were_consumed_long_ago_and_nothing_
     again = Transaction(send=(say("old"), say("young"), say("unread")))
     await store.commit(again, now=30)
     assert await ids_received(store) == ["unread", "old"]
+
+
+async def test_pruning_forgets_messages_that_were_set_aside_long_ago(store: SqliteStore) -> None:
+    await store.commit(Transaction(send=(say("old"), say("young"))), now=1)
+    for message, now in zip(await store.inbox(), (10, 20), strict=True):
+        aside = SetAside(number=message.number, reason="why")
+        await store.commit(Transaction(set_aside=(aside,)), now)
+    assert await store.prune(before=15) == 1
+    assert [each.id for each in await store.set_aside()] == ["young"]
+    await store.commit(Transaction(send=(say("old"), say("young"))), now=30)
+    assert await ids_received(store) == ["old"]
 
 
 async def test_listing_the_live_reads_no_others(store: SqliteStore) -> None:

@@ -1,4 +1,4 @@
-"""A GitHub for tests: HTTP, state, real git, and GitHub's own description as the judge."""
+"""A GitHub for tests: HTTP, state, real git, and validated against GitHub's own API description."""
 
 from tests.doubles.github.calls import Refusal
 from tests.doubles.github.description import webhook_examples

@@ -1,4 +1,4 @@
-"""What changes state: a person's click and an API call do the same here, and tell it by webhook."""
+"""State changes, the same for a person's click and an API call, with their webhooks."""
 
 from typing import Any
 

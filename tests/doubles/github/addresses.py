@@ -1,4 +1,4 @@
-"""The addresses that GitHub tells of a repository and of a user, below their own."""
+"""The URLs of a repository and of a user that GitHub's responses contain."""
 
 REPOSITORY_URLS = {
     "archive_url": "/{archive_format}{/ref}",

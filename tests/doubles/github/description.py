@@ -1,4 +1,4 @@
-"""GitHub's description of its API as a judge: what a request means, what a body must look like."""
+"""Validates requests and responses against GitHub's own description of its API."""
 
 import gzip
 import json
@@ -83,7 +83,7 @@ def path_parameters(operation: Operation, given: dict[str, str]) -> dict[str, An
 
 
 def request_faults(operation: Operation, body: Any) -> list[str]:
-    """What GitHub would not accept of a request's body: keys it does not know are refused too."""
+    """What GitHub would reject in a request's body, including unknown keys."""
     spec = operation.spec.get("requestBody")
     if spec is None:
         return [] if body is None else [f"{operation.name} takes no body"]
@@ -93,7 +93,7 @@ def request_faults(operation: Operation, body: Any) -> list[str]:
 
 
 def response_faults(operation: Operation, status: int, body: Any) -> list[str]:
-    """How a response differs from what the operation is said to answer with this status."""
+    """How a response differs from what the description says for this status."""
     spec = operation.spec["responses"].get(str(status))
     if spec is None and status < 400:
         return [f"{operation.name} is not said to answer {status}"]

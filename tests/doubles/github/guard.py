@@ -1,4 +1,4 @@
-"""What stands before the API: who asks, how often, and the faults a test asked for."""
+"""What runs before the API: authentication, rate limits, and faults requested by a test."""
 
 import re
 import threading

@@ -38,7 +38,7 @@ class Server(ThreadingHTTPServer):
         self._thread.join()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  # its signature
-        """A client that goes away is no matter; anything else is the double's own fault."""
+        """A client that disconnects is fine; anything else is a bug of the double."""
         error = sys.exc_info()[1]
         if not isinstance(error, ConnectionError):
             self.service.violations.append(f"the double itself failed: {error!r}")

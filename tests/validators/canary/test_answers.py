@@ -1,4 +1,4 @@
-"""A canary that answers otherwise than stable: refused, empty, another type, another size."""
+"""A canary whose answers differ from stable's: refused, empty, another type, another size."""
 
 from collections.abc import Callable, Iterable
 from math import exp
@@ -8,30 +8,39 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from specs.figures import percent
 from specs.traffic import Arm, Exchange
 from tests.validators.canary.traffic import exchange, history, requests
-from validators.canary import Decision, Judgement, Latency, Policy, begin, judge, report, update
-from validators.canary.answers import Answer, learn
-from validators.canary.bets import TOLERATED, Outcome
+from validators.canary import (
+    CanaryDecision,
+    CanaryPolicy,
+    Judgement,
+    Latency,
+    begin,
+    judge,
+    report,
+    update,
+)
+from validators.canary.answers import GoodAnswer, learn
+from validators.canary.bets import TOLERATED, ScoreCount
 from validators.canary.evidence import headline
 from validators.canary.families import counted, next_request, safety, safety_prior
 from validators.canary.record import TOLD
-from validators.figures import percent
 from validators.verdict import Verdict
 
 HISTORY = history()
-POLICY = Policy(minimum_bake=60, deadline=1800)
-ERRORS = Policy(latencies=(), minimum_bake=60, deadline=1800)
+POLICY = CanaryPolicy(minimum_bake=60, deadline=1800)
+ERRORS = CanaryPolicy(latencies=(), minimum_bake=60, deadline=1800)
 
 
-def judged(traffic: Iterable[Exchange], at: float, policy: Policy = POLICY) -> Judgement:
+def judged(traffic: Iterable[Exchange], at: float, policy: CanaryPolicy = POLICY) -> Judgement:
     return judge(update(begin(policy, HISTORY, 0.0), traffic), at)
 
 
 def answering(
     change: Callable[[Exchange, Random], Exchange], seconds: float = 200.0, share: float = 0.5
 ) -> list[Exchange]:
-    """Traffic whose canary answers as `change` says."""
+    """Traffic with the canary's answers changed by `change`."""
     random = Random(9)
     return [
         change(each, random) if each.arm is Arm.CANARY and each.status == 200 else each
@@ -46,22 +55,22 @@ def changed(**fields: object) -> Callable[[Exchange, Random], Exchange]:
 @pytest.mark.parametrize("status", [422, 401, 404, 429])
 @pytest.mark.parametrize("policy", [POLICY, ERRORS], ids=["with latency", "errors only"])
 def test_a_canary_that_refuses_what_stable_answers_is_rolled_back(
-    status: int, policy: Policy
+    status: int, policy: CanaryPolicy
 ) -> None:
     traffic = requests(1, 20, share=0.05, refused=(0.0, 0.98), refusal=status)
     judgement = judged(traffic, 20.0, policy)
-    assert judgement.decision is Decision.ROLLBACK
+    assert judgement.decision is CanaryDecision.ROLLBACK
     assert [each.signal for each in judgement.evidence if each.guilty] == ["refusals"]
 
 
 def test_a_tenth_of_refusals_that_stable_gives_as_well_does_no_harm() -> None:
     judgement = judged(requests(2, 300, share=0.5, refused=(0.1, 0.1)), 300.0)
-    assert judgement.decision is Decision.PROMOTE
+    assert judgement.decision is CanaryDecision.PROMOTE
 
 
 def test_a_canary_that_refuses_five_in_a_hundred_more_is_rolled_back() -> None:
     judgement = judged(requests(3, 300, share=0.5, refused=(0.01, 0.06)), 300.0)
-    assert judgement.decision is Decision.ROLLBACK
+    assert judgement.decision is CanaryDecision.ROLLBACK
 
 
 @pytest.mark.parametrize("status", [302, 101, 304, 600])
@@ -70,7 +79,7 @@ def test_a_canary_that_redirects_or_answers_with_an_unknown_status_is_rolled_bac
 ) -> None:
     traffic = requests(1, 20, share=0.05, refused=(0.0, 0.9), refusal=status)
     judgement = judged(traffic, 20.0)
-    assert judgement.decision is Decision.ROLLBACK
+    assert judgement.decision is CanaryDecision.ROLLBACK
     assert [each.signal for each in judgement.evidence if each.guilty] == ["other_statuses"]
 
 
@@ -83,8 +92,8 @@ def test_what_counts_as_an_error_is_the_teams_to_say() -> None:
 def test_refusals_that_are_not_watched_do_not_roll_back() -> None:
     policy = POLICY.model_copy(update={"refusals_margin": None})
     assert judged(requests(1, 200, share=0.5, refused=(0, 0.9)), 200.0, policy).decision in (
-        Decision.PROMOTE,
-        Decision.WAIT,
+        CanaryDecision.PROMOTE,
+        CanaryDecision.WAIT,
     )
 
 
@@ -121,7 +130,7 @@ def test_a_canary_whose_answers_are_of_another_kind_or_size_is_held_for_a_person
     change: Callable[[Exchange, Random], Exchange], signal: str
 ) -> None:
     judgement = judged(answering(change), 200.0)
-    assert judgement.decision is Decision.HOLD
+    assert judgement.decision is CanaryDecision.HOLD
     assert signal in [each.signal for each in judgement.differences if each.guilty]
     told = headline(judgement)
     assert signal in told
@@ -143,12 +152,12 @@ def test_a_canary_whose_answers_are_of_another_kind_or_size_is_held_for_a_person
 def test_an_honest_retrain_is_promoted_at_the_usual_pace(
     change: Callable[[Exchange, Random], Exchange],
 ) -> None:
-    assert judged(answering(change, 100.0), 100.0).decision is Decision.PROMOTE
+    assert judged(answering(change, 100.0), 100.0).decision is CanaryDecision.PROMOTE
 
 
 def test_half_an_answer_is_held_where_all_are_cut() -> None:
     judgement = judged(answering(lambda each, _: each._replace(size=each.size // 4)), 200.0)
-    assert judgement.decision is Decision.HOLD
+    assert judgement.decision is CanaryDecision.HOLD
 
 
 def test_what_is_held_is_told_with_the_values_of_both_arms() -> None:
@@ -165,14 +174,14 @@ def test_a_canary_that_fails_and_differs_is_rolled_back_and_not_held() -> None:
         each._replace(size=0) if each.arm is Arm.CANARY else each
         for each in requests(1, 60, errors=(0.001, 0.05))
     ]
-    assert judged(traffic, 60.0).decision is Decision.ROLLBACK
+    assert judged(traffic, 60.0).decision is CanaryDecision.ROLLBACK
 
 
 def test_where_stable_gives_no_good_answer_there_is_nothing_to_differ_from() -> None:
     broken = list(requests(1, 100, share=0.5, errors=(1.0, 0.0)))
     policy = ERRORS.model_copy(update={"minimum_bake": 0.0})
     judgement = judge(update(begin(policy, [], 0.0), broken), 100.0)
-    assert judgement.decision is Decision.PROMOTE
+    assert judgement.decision is CanaryDecision.PROMOTE
 
 
 def test_without_history_what_is_usual_is_learned_before_anything_is_held() -> None:
@@ -180,7 +189,7 @@ def test_without_history_what_is_usual_is_learned_before_anything_is_held() -> N
     assert state.usual is None
     traffic = answering(HTML)
     judgement = judge(update(state, traffic), 200.0)
-    assert judgement.decision is Decision.HOLD
+    assert judgement.decision is CanaryDecision.HOLD
     assert judgement.usual_kinds == ("application/json",)
 
 
@@ -205,12 +214,14 @@ def test_answers_that_vary_much_and_alike_are_not_held(seed: int, share: float) 
     for second in range(10):
         traffic = requests(seed + second, 1, share=share, start=float(second))
         state = update(state, map(vary, traffic))
-        assert judge(state, second + 1.0).decision is not Decision.HOLD
+        assert judge(state, second + 1.0).decision is not CanaryDecision.HOLD
 
 
 def test_a_latency_alone_may_be_watched_and_refusals_still_roll_back() -> None:
-    policy = Policy(errors_margin=None, latencies=(Latency(statistic="mean", margin=0.2),))
-    assert judged(requests(1, 20, refused=(0, 0.9)), 20.0, policy).decision is Decision.ROLLBACK
+    policy = CanaryPolicy(errors_margin=None, latencies=(Latency(statistic="mean", margin=0.2),))
+    assert (
+        judged(requests(1, 20, refused=(0, 0.9)), 20.0, policy).decision is CanaryDecision.ROLLBACK
+    )
 
 
 @given(
@@ -226,7 +237,7 @@ def test_a_canary_that_is_worse_by_margin_and_half_is_not_promoted_by_what_is_no
     state = begin(POLICY, HISTORY[:50], 0.0)
     harmful = max(stable + POLICY.margin(signal), TOLERATED * stable) + excess
     ends = [
-        Outcome(share, arm, score, weight * chance)
+        ScoreCount(share, arm, score, weight * chance)
         for arm, weight, rate in ((False, 1 - share, stable), (True, share, min(harmful, 1.0)))
         for score, chance in ((1.0, rate), (0.0, 1 - rate))
     ]
@@ -246,14 +257,14 @@ def test_a_canary_that_is_worse_by_margin_and_half_is_not_promoted_by_what_is_no
 
 
 def test_a_size_that_stable_gave_itself_is_neither_shorter_nor_longer() -> None:
-    usual = learn([Answer(100, "application/json")] * 20)
+    usual = learn([GoodAnswer(100, "application/json")] * 20)
     assert not any(usual.sizes(100, None))
     assert usual.sizes(99, None) == [True] * 4 + [False] * 4
     assert usual.sizes(101, None) == [False] * 4 + [True] * 4
 
 
 def test_the_canary_may_differ_by_its_margin_and_sixteen_bytes_and_stable_by_nothing() -> None:
-    usual = learn([Answer(100, "application/json")] * 20)
+    usual = learn([GoodAnswer(100, "application/json")] * 20)
     assert not any(usual.sizes(216, 1.0))
     assert any(usual.sizes(217, 1.0))
     assert not any(usual.sizes(42, 1.0))
@@ -277,7 +288,7 @@ def test_beyond_all_that_stable_gave_is_what_is_shorter_or_longer_than_every_ans
 def test_where_nothing_is_held_no_canary_is() -> None:
     policy = POLICY.model_copy(update={"content_margin": None, "size_margin": None})
     judgement = judged(requests(5, 100, share=0.5), 100.0, policy)
-    assert (judgement.decision, judgement.differs) == (Decision.PROMOTE, False)
+    assert (judgement.decision, judgement.differs) == (CanaryDecision.PROMOTE, False)
 
 
 def test_the_statuses_of_a_class_are_named_the_most_frequent_first() -> None:
@@ -297,7 +308,7 @@ def test_no_more_statuses_are_told_apart_than_a_person_reads() -> None:
 
 
 def test_a_signal_nobody_asked_for_is_named_by_what_it_weighs() -> None:
-    """To name what is worse takes at least what it takes to say that something is."""
+    """Naming a signal takes at least as much evidence as saying that some signal is worse."""
     judgement = judged(requests(1, 3, share=0.05, refused=(0.0, 0.98)), 3.0)
     assert judgement.evidence[0].signal == "refusals"
     assert judgement.evidence[0].log_worse > judgement.log_worse > 0

@@ -13,7 +13,7 @@ from validators.canary.bets import (
     RATIOS,
     RECORD_RATIOS,
     SAFE_RATIOS,
-    Outcome,
+    ScoreCount,
     additive,
     closed,
     least,
@@ -31,7 +31,9 @@ LOGS = st.lists(st.floats(-50, 50), min_size=1, max_size=5)
 
 def log_errors(canary: int, stable: int, share: float) -> float:
     """log E of the error bet after that many errors of each arm."""
-    return log_mean(ratio([Outcome(share, True, 1.0, canary), Outcome(share, False, 1.0, stable)]))
+    return log_mean(
+        ratio([ScoreCount(share, True, 1.0, canary), ScoreCount(share, False, 1.0, stable)])
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,9 @@ def test_the_least_errors_that_roll_back_are_those_of_the_golden_table(
     assert found == golden
 
 
-def expected_wealth(outcomes: list[Outcome], bet: list[list[float]], experts: int) -> list[float]:
+def expected_wealth(
+    outcomes: list[ScoreCount], bet: list[list[float]], experts: int
+) -> list[float]:
     """Each expert's mean wealth after one request, over all ways it can end."""
     return [
         sum(outcome.times * exp(logs[k]) for outcome, logs in zip(outcomes, bet, strict=True))
@@ -59,16 +63,16 @@ def expected_wealth(outcomes: list[Outcome], bet: list[list[float]], experts: in
     ]
 
 
-def one_request(share: float, stable: float, canary: float) -> list[Outcome]:
-    """How one request can end, and with which chance."""
+def one_request(share: float, stable: float, canary: float) -> list[ScoreCount]:
+    """How one request can end, with probabilities."""
     return [
-        Outcome(share, arm, score, weight * chance)
+        ScoreCount(share, arm, score, weight * chance)
         for arm, weight, rate in ((False, 1 - share, stable), (True, share, canary))
         for score, chance in ((1.0, rate), (0.0, 1 - rate))
     ]
 
 
-def single(outcome: Outcome) -> list[Outcome]:
+def single(outcome: ScoreCount) -> list[ScoreCount]:
     return [outcome._replace(times=1)]
 
 
@@ -117,7 +121,7 @@ def test_a_canary_within_its_service_level_is_not_rolled_back_by_it(
 
 @given(SHARES)
 def test_the_bet_on_records_wins_nothing_on_average_when_they_come_as_drawn(share: float) -> None:
-    ends = [Outcome(share, True, 1.0, share), Outcome(share, False, 1.0, 1 - share)]
+    ends = [ScoreCount(share, True, 1.0, share), ScoreCount(share, False, 1.0, 1 - share)]
     bets = [ratio(single(end), RECORD_RATIOS) for end in ends]
     assert expected_wealth(ends, bets, len(RECORD_RATIOS)) == pytest.approx(
         [1.0] * len(RECORD_RATIOS)
@@ -130,7 +134,7 @@ def test_errors_of_stable_alone_never_count_against_the_canary(stable: int, shar
 
 
 def test_a_service_without_errors_promotes_after_about_a_thousand_canary_requests() -> None:
-    perfect = [Outcome(0.05, True, 0.0, 921)]
+    perfect = [ScoreCount(0.05, True, 0.0, 921)]
     assert max(one_arm(perfect, 0.005, (1e-9,))) == pytest.approx(log(100), rel=0.01)
     assert max(one_arm(perfect, 0.005, SAFE_RATIOS)) < log(100)
 
@@ -188,11 +192,11 @@ def test_a_count_that_is_never_enough_is_none() -> None:
 
 
 def test_a_service_level_that_most_requests_may_miss_is_still_found_to_be_missed() -> None:
-    failing = [Outcome(0.5, True, 1.0, 50)]
+    failing = [ScoreCount(0.5, True, 1.0, 50)]
     assert min(one_arm(failing, 0.6, LEVEL_RATIOS)) > log(100)
 
 
 def test_of_requests_that_did_not_fail_the_bets_on_one_arm_lose() -> None:
-    good = [Outcome(0.5, True, 0.0, 50), Outcome(0.5, False, 1.0, 1000)]
+    good = [ScoreCount(0.5, True, 0.0, 50), ScoreCount(0.5, False, 1.0, 1000)]
     assert max(one_arm(good, 0.1, LEVEL_RATIOS)) < 0
     assert min(one_arm(good, 0.1, SAFE_RATIOS)) > 0

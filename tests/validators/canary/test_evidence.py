@@ -1,11 +1,11 @@
-"""The words: what the report tells at three in the morning."""
+"""The wording of the report that is read at three in the morning."""
 
 import pytest
 
 from tests.validators.canary.test_judge import HISTORY, judged
 from tests.validators.canary.traffic import exchange, requests
-from validators.canary import Latency, Policy, begin, judge, report, update
-from validators.canary.evidence import duration, odds
+from validators.canary import CanaryPolicy, Latency, begin, judge, report, update
+from validators.canary.evidence import odds
 from validators.canary.figures import figure
 from validators.verdict import Verdict
 
@@ -63,7 +63,7 @@ def test_a_promotion_passes_every_check() -> None:
 
 
 def test_a_mean_latency_is_reported_and_judged() -> None:
-    policy = Policy(latencies=(Latency(statistic="mean", margin=0.2),), minimum_bake=0)
+    policy = CanaryPolicy(latencies=(Latency(statistic="mean", margin=0.2),), minimum_bake=0)
     good = judge(update(begin(policy, HISTORY, 0.0), requests(5, 200, share=0.5)), 200.0)
     bad = judge(update(begin(policy, HISTORY, 0.0), requests(5, 60, slower=2.0)), 60.0)
     assert report(good, "x").verdict is Verdict.PASS
@@ -120,14 +120,6 @@ def test_a_signal_is_shown_in_its_unit(signal: str, value: float | None, text: s
     assert figure(signal, value) == text
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(45, "45 s"), (720, "12 min"), (12_000, "3 h 20 min"), (7200, "2 h"), (900_000, "250 h")],
-)
-def test_durations_are_short(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
 def test_whoever_looks_is_told_what_kind_of_requests_to_look_for() -> None:
     slow = report(judged(requests(3, 30, slower=2.0), 30.0), "x").checks[0]
     assert "Look for slow requests" in (slow.next_step or "")
@@ -137,5 +129,5 @@ def test_whoever_looks_is_told_what_kind_of_requests_to_look_for() -> None:
 
 @pytest.mark.parametrize(("stale", "fresh"), [(60.0, True), (60.1, False)])
 def test_traffic_is_fresh_for_as_long_as_the_policy_says(stale: float, fresh: bool) -> None:
-    state = update(begin(Policy(), HISTORY, 0.0), [exchange(at=10.0)])
+    state = update(begin(CanaryPolicy(), HISTORY, 0.0), [exchange(at=10.0)])
     assert judge(state, 10.0 + stale).fresh is fresh

@@ -19,11 +19,11 @@ from specs.release import (
 from specs.traffic import Arm, Exchange
 from tests.validators.canary.traffic import exchange, history, requests
 from validators.canary import (
-    Decision,
+    CanaryDecision,
+    CanaryPolicy,
+    CanaryState,
     Judgement,
     Latency,
-    Policy,
-    State,
     begin,
     judge,
     report,
@@ -33,20 +33,22 @@ from validators.canary.families import log_evidence
 from validators.verdict import Verdict
 
 HISTORY = history()
-POLICY = Policy(minimum_bake=60, deadline=1800)
+POLICY = CanaryPolicy(minimum_bake=60, deadline=1800)
 
 
-def judged(traffic: Iterable[Exchange], at: float, policy: Policy = POLICY) -> Judgement:
+def judged(traffic: Iterable[Exchange], at: float, policy: CanaryPolicy = POLICY) -> Judgement:
     return judge(update(begin(policy, HISTORY, 0.0), traffic), at)
 
 
-def first_decision(traffic: Iterable[Exchange], policy: Policy = POLICY) -> tuple[Decision, float]:
+def first_decision(
+    traffic: Iterable[Exchange], policy: CanaryPolicy = POLICY
+) -> tuple[CanaryDecision, float]:
     """The first decision of a judge that looks once a second, and when it fell."""
     state, second = begin(policy, HISTORY, 0.0), 1.0
     for each in traffic:
         if each.at >= second:
             decision = judge(state, second).decision
-            if decision is not Decision.WAIT:
+            if decision is not CanaryDecision.WAIT:
                 return decision, second
             second += 1
         state = update(state, [each])
@@ -55,19 +57,19 @@ def first_decision(traffic: Iterable[Exchange], policy: Policy = POLICY) -> tupl
 
 def test_a_canary_that_fails_is_rolled_back_within_seconds() -> None:
     decision, second = first_decision(requests(1, 60, errors=(0.001, 0.05)))
-    assert decision is Decision.ROLLBACK
+    assert decision is CanaryDecision.ROLLBACK
     assert second < 30
 
 
 def test_a_canary_of_a_service_that_never_fails_is_rolled_back_all_the_same() -> None:
     decision, second = first_decision(requests(2, 60, errors=(0.0, 0.05)))
-    assert decision is Decision.ROLLBACK
+    assert decision is CanaryDecision.ROLLBACK
     assert second < 30
 
 
 def test_a_slow_canary_is_rolled_back_and_its_latency_is_named() -> None:
     judgement = judged(requests(3, 30, slower=2.0), 30.0)
-    assert judgement.decision is Decision.ROLLBACK
+    assert judgement.decision is CanaryDecision.ROLLBACK
     assert [each.signal for each in judgement.evidence if each.guilty] == ["latency_p99"]
     assert judgement.evidence[0].signal == "latency_p99"
 
@@ -79,23 +81,23 @@ def test_a_failing_canary_has_its_errors_named_and_not_its_latency() -> None:
 
 def test_a_canary_as_good_as_stable_is_promoted_after_its_bake() -> None:
     decision, second = first_decision(requests(5, 600, share=0.5, errors=(0.001, 0.001)))
-    assert decision is Decision.PROMOTE
+    assert decision is CanaryDecision.PROMOTE
     assert POLICY.minimum_bake <= second < 120
 
 
 def test_a_canary_that_is_slower_within_its_margin_is_not_rolled_back() -> None:
     judgement = judged(requests(6, 300, share=0.5, slower=1.1), 300.0)
-    assert judgement.decision in (Decision.WAIT, Decision.PROMOTE)
+    assert judgement.decision in (CanaryDecision.WAIT, CanaryDecision.PROMOTE)
 
 
 def test_no_traffic_is_neither_a_promotion_nor_a_rollback() -> None:
-    assert judged([], 100.0).decision is Decision.WAIT
-    assert judged([], 1800.0).decision is Decision.INCONCLUSIVE
+    assert judged([], 100.0).decision is CanaryDecision.WAIT
+    assert judged([], 1800.0).decision is CanaryDecision.INCONCLUSIVE
 
 
 def test_too_little_traffic_waits_and_says_how_much_more_it_takes() -> None:
     judgement = judged(requests(7, 20), 20.0)
-    assert judgement.decision is Decision.WAIT
+    assert judgement.decision is CanaryDecision.WAIT
     assert judgement.more_requests is not None
     more = requests(8, judgement.more_requests * 1.5 / 100, start=20.0)
     later = update(update(begin(POLICY, HISTORY, 0.0), requests(7, 20)), more)
@@ -104,27 +106,27 @@ def test_too_little_traffic_waits_and_says_how_much_more_it_takes() -> None:
 
 def test_a_canary_without_a_single_record_is_never_promoted() -> None:
     only_stable = [exchange(at=i / 100, share=0.001) for i in range(100_00)]
-    assert judged(only_stable, 100.0).decision is Decision.WAIT
+    assert judged(only_stable, 100.0).decision is CanaryDecision.WAIT
 
 
 def test_a_promotion_needs_traffic_that_still_comes() -> None:
     state = update(begin(POLICY, HISTORY, 0.0), requests(5, 200, share=0.5))
-    assert judge(state, 200.0).decision is Decision.PROMOTE
-    assert judge(state, 400.0).decision is Decision.WAIT
+    assert judge(state, 200.0).decision is CanaryDecision.PROMOTE
+    assert judge(state, 400.0).decision is CanaryDecision.WAIT
 
 
 def test_a_promotion_waits_for_the_minimum_bake() -> None:
-    policy = Policy(minimum_bake=1000, deadline=1800)
+    policy = CanaryPolicy(minimum_bake=1000, deadline=1800)
     state = update(begin(policy, HISTORY, 0.0), requests(5, 200, share=0.5))
     judgement = judge(state, 200.0)
-    assert judgement.decision is Decision.WAIT
+    assert judgement.decision is CanaryDecision.WAIT
     assert all(each.safe for each in judgement.evidence)
 
 
 def test_a_rollback_does_not_wait_for_bake_freshness_or_deadline() -> None:
     state = update(begin(POLICY, HISTORY, 0.0), requests(1, 30, errors=(0.001, 0.1)))
     for now in (30.0, 1000.0, 9000.0):
-        assert judge(state, now).decision is Decision.ROLLBACK
+        assert judge(state, now).decision is CanaryDecision.ROLLBACK
 
 
 def test_a_canary_that_loses_records_is_not_promoted() -> None:
@@ -132,7 +134,7 @@ def test_a_canary_that_loses_records_is_not_promoted() -> None:
     judgement = judged(kept, 120.0)
     assert judgement.records_lost
     assert judgement.canary_short
-    assert judgement.decision is Decision.WAIT
+    assert judgement.decision is CanaryDecision.WAIT
     assert report(judgement, "x").verdict is Verdict.ERROR
 
 
@@ -142,7 +144,7 @@ def test_when_stable_loses_records_nothing_is_held_against_the_canary() -> None:
     judgement = judged(kept, 120.0)
     assert log_evidence(update(begin(POLICY, HISTORY, 0.0), kept), "errors") > log(100)
     assert judgement.records_lost
-    assert judgement.decision is Decision.WAIT
+    assert judgement.decision is CanaryDecision.WAIT
     assert Judgement.model_validate_json(judgement.model_dump_json()) == judgement
     assert report(judgement, "x").verdict is Verdict.ERROR
 
@@ -159,23 +161,23 @@ def test_a_canary_that_hangs_is_rolled_back_though_most_of_its_records_are_still
     by_second_33 = [each for each in ended if each.at + each.latency <= 33]
     judgement = judged(by_second_33, 33.0)
     assert judgement.records_lost
-    assert judgement.decision is Decision.ROLLBACK
+    assert judgement.decision is CanaryDecision.ROLLBACK
     assert report(judgement, "x").verdict is Verdict.FAIL
 
 
 def test_the_service_level_rolls_back_even_when_stable_is_as_bad() -> None:
-    policy = Policy(errors_at_most=0.02, minimum_bake=60, deadline=1800)
+    policy = CanaryPolicy(errors_at_most=0.02, minimum_bake=60, deadline=1800)
     judgement = judged(requests(10, 120, share=0.5, errors=(0.06, 0.06)), 120.0, policy)
-    assert judgement.decision is Decision.ROLLBACK
+    assert judgement.decision is CanaryDecision.ROLLBACK
     assert [each.signal for each in judgement.evidence if each.guilty] == ["errors_at_most"]
 
 
 def test_the_service_level_needs_no_stable_traffic() -> None:
-    policy = Policy(errors_margin=None, errors_at_most=0.01, latencies=())
+    policy = CanaryPolicy(errors_margin=None, errors_at_most=0.01, latencies=())
     traffic = [
         exchange(at=i / 10, canary=True, share=1.0, status=500 * (i % 5 == 0)) for i in range(200)
     ]
-    assert judged(traffic, 20.0, policy).decision is Decision.ROLLBACK
+    assert judged(traffic, 20.0, policy).decision is CanaryDecision.ROLLBACK
 
 
 def test_a_late_regression_is_found_sooner_with_restarts() -> None:
@@ -184,7 +186,7 @@ def test_a_late_regression_is_found_sooner_with_restarts() -> None:
     state = update(begin(POLICY, HISTORY, 0.0), good)
     plain = state.model_copy(update={"policy": POLICY.model_copy(update={"deadline": 30.0})})
 
-    def found(start: State) -> float:
+    def found(start: CanaryState) -> float:
         moved, limit = start, log(1 / POLICY.false_rollback)
         for each in bad:
             moved = update(moved, [each])
@@ -206,12 +208,12 @@ def test_evidence_is_carried_over_the_steps_of_a_ramp() -> None:
 @given(st.lists(st.booleans(), max_size=80), st.sampled_from([0.05, 0.25, 0.5]))
 @settings(max_examples=40, deadline=None)
 def test_errors_never_roll_back_a_canary_that_made_none(arms: list[bool], share: float) -> None:
-    policy = Policy(latencies=(), deadline=1800)
+    policy = CanaryPolicy(latencies=(), deadline=1800)
     traffic = [
         exchange(at=float(i), canary=canary, share=share, status=200 if canary else 500)
         for i, canary in enumerate(arms)
     ]
-    assert judged(traffic, 90.0, policy).decision is not Decision.ROLLBACK
+    assert judged(traffic, 90.0, policy).decision is not CanaryDecision.ROLLBACK
 
 
 @given(st.integers(0, 8), st.integers(0, 8), st.integers(0, 8))
@@ -224,7 +226,7 @@ def test_one_more_error_of_the_canary_never_makes_it_look_better(
         *[exchange(status=500, share=0.25)] * stable,
         *[exchange(canary=True, share=0.25)] * good,
     ]
-    policy = Policy(errors_at_most=0.05, latencies=(), deadline=1800)
+    policy = CanaryPolicy(errors_at_most=0.05, latencies=(), deadline=1800)
     state = update(begin(policy, HISTORY, 0.0), traffic)
     more = update(state, [exchange(canary=True, status=500, share=0.25)])
     before, after = judge(state, 50.0), judge(more, 50.0)
@@ -254,8 +256,8 @@ def test_the_report_passes_exactly_when_it_promotes_and_fails_exactly_when_it_ro
 ) -> None:
     judgement = judged(traffic, at)
     verdict = report(judgement, "x").verdict
-    assert verdict.passes == (judgement.decision is Decision.PROMOTE)
-    assert (verdict is Verdict.FAIL) == (judgement.decision is Decision.ROLLBACK)
+    assert verdict.passes == (judgement.decision is CanaryDecision.PROMOTE)
+    assert (verdict is Verdict.FAIL) == (judgement.decision is CanaryDecision.ROLLBACK)
     assert Judgement.model_validate_json(judgement.model_dump_json()) == judgement
 
 
@@ -265,8 +267,8 @@ def test_the_policy_is_that_of_the_spec() -> None:
         latency_p50=LatencySignal(not_worse_by=0.1),
         latency_p99=LatencySignal(not_worse_by=0.3),
     )
-    policy = Policy.from_spec(Canary(signals=signals, steps=(0.1, 0.5), false_rollback=0.02))
-    assert policy == Policy(
+    policy = CanaryPolicy.from_spec(Canary(signals=signals, steps=(0.1, 0.5), false_rollback=0.02))
+    assert policy == CanaryPolicy(
         errors_margin=0.01,
         errors_at_most=0.05,
         latencies=(Latency(statistic="p50", margin=0.1), Latency(statistic="p99", margin=0.3)),
@@ -283,7 +285,7 @@ def test_the_policy_is_that_of_the_spec() -> None:
     asked = ("errors", "errors_at_most", "latency_p50", "latency_p99")
     assert policy.signals == (*asked, "refusals", "other_statuses")
     assert policy.holding == ("content", "size")
-    assert Policy.from_spec(Canary()) == Policy()
+    assert CanaryPolicy.from_spec(Canary()) == CanaryPolicy()
 
 
 def test_what_is_watched_unasked_can_be_switched_off_and_given_limits_of_its_own() -> None:
@@ -294,7 +296,7 @@ def test_what_is_watched_unasked_can_be_switched_off_and_given_limits_of_its_own
         content=ContentSignal(enabled=False),
         size=SizeSignal(differs_by=0.5),
     )
-    policy = Policy.from_spec(Canary(signals=signals))
+    policy = CanaryPolicy.from_spec(Canary(signals=signals))
     assert policy.signals == ("errors", "other_statuses")
     assert policy.holding == ("size",)
     assert (policy.margin("other_statuses"), policy.size_margin) == (0.02, 0.5)
@@ -309,7 +311,7 @@ def test_what_is_watched_unasked_can_be_switched_off_and_given_limits_of_its_own
 
 def test_a_policy_that_watches_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot fail"):
-        Policy(errors_margin=None, latencies=())
+        CanaryPolicy(errors_margin=None, latencies=())
 
 
 def test_a_canary_is_as_old_as_it_is_whenever_it_began() -> None:
@@ -317,6 +319,8 @@ def test_a_canary_is_as_old_as_it_is_whenever_it_began() -> None:
     traffic = [each._replace(at=began + each.at) for each in requests(5, 200, share=0.5)]
     state = update(begin(POLICY, HISTORY, began), traffic)
     assert judge(state, began + 59.0).window == 59.0
-    assert judge(state, began + 200.0).decision is Decision.PROMOTE
-    assert judge(begin(POLICY, HISTORY, began), began + 1799.0).decision is Decision.WAIT
-    assert judge(begin(POLICY, HISTORY, began), began + 1800.0).decision is Decision.INCONCLUSIVE
+    assert judge(state, began + 200.0).decision is CanaryDecision.PROMOTE
+    assert judge(begin(POLICY, HISTORY, began), began + 1799.0).decision is CanaryDecision.WAIT
+    assert (
+        judge(begin(POLICY, HISTORY, began), began + 1800.0).decision is CanaryDecision.INCONCLUSIVE
+    )

@@ -1,11 +1,11 @@
-"""As a canary begins: will it be decided by its deadline?"""
+"""When a canary begins: will it be decided by its deadline?"""
 
 import pytest
 
 from specs.release import Canary
 from specs.traffic import Exchange
 from tests.validators.canary.traffic import exchange, requests
-from validators.canary import Decision, Policy, begin, judge, update
+from validators.canary import CanaryDecision, CanaryPolicy, begin, judge, update
 from validators.canary.outlook import Outlook, outlook, pace, warning
 
 NOON = 1_764_417_600.0
@@ -21,7 +21,7 @@ def lately(rate: float, seconds: float = 86_400.0) -> list[Exchange]:
 def ahead(rate: float, **canary: object) -> Outlook:
     spec = Canary.model_validate(canary)
     known = lately(rate) if rate else []
-    return outlook(begin(Policy.from_spec(spec), known, NOON), pace(known, NOON), spec.steps)
+    return outlook(begin(CanaryPolicy.from_spec(spec), known, NOON), pace(known, NOON), spec.steps)
 
 
 def said(rate: float, **canary: object) -> str:
@@ -89,7 +89,7 @@ def test_traffic_that_is_enough_is_not_worth_a_word() -> None:
 def test_a_canary_like_stable_is_decided_about_when_it_is_said_to_be(rate: float) -> None:
     spec = Canary.model_validate({"steps": ["50%"], "signals": {"errors": {}}, "deadline": "2h"})
     known = list(requests(0, 2000 / rate, rate=rate, share=0.0, start=-2000 / rate))
-    state = begin(Policy.from_spec(spec), known, 0.0)
+    state = begin(CanaryPolicy.from_spec(spec), known, 0.0)
     expected = outlook(state, pace(known, 0.0), spec.steps).takes
     assert expected is not None
     taken = []
@@ -100,7 +100,7 @@ def test_a_canary_like_stable_is_decided_about_when_it_is_said_to_be(rate: float
             new = requests(seed * 1000 + batch, expected / 20, rate=rate, share=0.5)
             begins = now - expected / 20
             seen = update(seen, [each._replace(at=begins + each.at) for each in new])
-            if judge(seen, now).decision is Decision.PROMOTE:
+            if judge(seen, now).decision is CanaryDecision.PROMOTE:
                 break
         taken.append(now)
     middle = sorted(taken)[2]

@@ -1,4 +1,4 @@
-"""Counting: any batches, bounded state, each unit once, nothing from records that can't be."""
+"""Counting: any batches, bounded state, each unit once, no impossible records."""
 
 from math import inf, nan
 
@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from specs.traffic import Arm, Exchange
 from tests.validators.canary.traffic import exchange, history, requests
-from validators.canary import Latency, Policy, State, begin, judge, update
+from validators.canary import CanaryPolicy, CanaryState, Latency, begin, judge, update
 from validators.canary.families import log_evidence, log_safety, outcomes
 from validators.canary.latency import LEARN_FROM
 from validators.canary.record import STRATA, UNITS
 
-POLICY = Policy(
+POLICY = CanaryPolicy(
     errors_at_most=0.02,
     latencies=(Latency(statistic="p99", margin=0.2), Latency(statistic="mean", margin=0.1)),
     deadline=600,
@@ -57,7 +57,7 @@ def test_batches_of_any_size_give_the_same_state_as_one_by_one(
 @settings(max_examples=60, deadline=None)
 def test_a_stored_state_comes_back_as_it_was(exchanges: list[Exchange]) -> None:
     state = update(begin(POLICY, HISTORY, 0.0), exchanges)
-    again = State.model_validate_json(state.model_dump_json())
+    again = CanaryState.model_validate_json(state.model_dump_json())
     assert again == state
     assert judge(again, 700.0) == judge(state, 700.0)
 
@@ -68,7 +68,7 @@ def test_a_restart_in_between_changes_nothing(
     before: list[Exchange], after: list[Exchange]
 ) -> None:
     state = update(begin(POLICY, HISTORY, 0.0), before)
-    stored = State.model_validate_json(state.model_dump_json())
+    stored = CanaryState.model_validate_json(state.model_dump_json())
     assert update(stored, after) == update(state, after)
 
 
@@ -147,13 +147,13 @@ def test_the_state_stays_small_whatever_comes() -> None:
     state = update(state, worst)
     assert len(state.strata) == STRATA
     assert len(state.model_dump_json()) < 100_000
-    ordinary = update(begin(Policy(), HISTORY, 0.0), requests(1, 100))
+    ordinary = update(begin(CanaryPolicy(), HISTORY, 0.0), requests(1, 100))
     assert len(ordinary.model_dump_json()) < 8_000
 
 
 def test_without_history_bins_are_fixed_before_anything_is_bet_on_them() -> None:
     learning = list(requests(3, 2.3, share=0.1))
-    state = begin(Policy(), [], 0.0)
+    state = begin(CanaryPolicy(), [], 0.0)
     used = 0
     while state.bins is None:
         assert log_evidence(state, "latency_p99") == pytest.approx(0.0, abs=1e-12)
@@ -166,7 +166,7 @@ def test_without_history_bins_are_fixed_before_anything_is_bet_on_them() -> None
 
 
 def test_short_history_is_topped_up_with_stable_under_the_canary() -> None:
-    state = begin(Policy(), HISTORY[:150], 0.0)
+    state = begin(CanaryPolicy(), HISTORY[:150], 0.0)
     assert state.bins is None
     assert len(state.sample) == sum(each.status < 500 for each in HISTORY[:150])
     assert update(state, requests(4, 1, share=0.1)).bins is not None
@@ -176,10 +176,10 @@ def test_what_stable_did_before_is_what_the_bets_expect_of_it() -> None:
     before = [
         exchange(at=-5.0, status=status) for status in (200, 200, 200, 500, 500, 404, 302, 200)
     ]
-    state = begin(Policy(), [*before, exchange(at=-1.0, status=500, canary=True)], 0.0)
+    state = begin(CanaryPolicy(), [*before, exchange(at=-1.0, status=500, canary=True)], 0.0)
     assert state.base_errors == 2 / 8
     assert state.base_statuses == {"refusals": 1 / 8, "other_statuses": 1 / 8}
-    assert begin(Policy(), [], 0.0).base_errors is None
+    assert begin(CanaryPolicy(), [], 0.0).base_errors is None
 
 
 def test_every_answer_counts_once_for_the_promotion() -> None:

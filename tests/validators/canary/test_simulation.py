@@ -1,4 +1,4 @@
-"""The promises, on seeded traffic: how often the judge may be wrong, and that it is soon right.
+"""The promises, on seeded traffic: how often the judge may be wrong, and how soon it is right.
 
 Small on purpose, and fixed by their seeds; `benchmarks/judge.py` measures the same at length.
 """
@@ -9,13 +9,13 @@ from statistics import median
 
 from specs.traffic import Arm, Exchange
 from tests.validators.canary.traffic import history, requests
-from validators.canary import Decision, Policy, State, begin, judge, update
+from validators.canary import CanaryDecision, CanaryPolicy, CanaryState, begin, judge, update
 
 HISTORY = history()
 CANARIES = 40
 LOOKS = 30
 """Each after four seconds of traffic."""
-EAGER = Policy(false_rollback=0.1, false_promotion=0.1, minimum_bake=1e6, deadline=1800)
+EAGER = CanaryPolicy(false_rollback=0.1, false_promotion=0.1, minimum_bake=1e6, deadline=1800)
 
 
 def ramped(seed: int, errors: tuple[float, float]) -> Iterator[list[Exchange]]:
@@ -34,8 +34,8 @@ def ramped(seed: int, errors: tuple[float, float]) -> Iterator[list[Exchange]]:
         )
 
 
-def z_score(state: State) -> float:
-    """What a two-proportion test makes of the same counts."""
+def z_score(state: CanaryState) -> float:
+    """The decision of a two-proportion test on the same counts."""
     (n1, e1), (n0, e0) = (
         (state.requests(arm), state.errors(arm)) for arm in (Arm.CANARY, Arm.STABLE)
     )
@@ -52,7 +52,7 @@ def test_a_canary_that_is_no_worse_is_rolled_back_no_more_often_than_promised() 
             state = update(state, traffic)
             decisions.add(judge(state, 4.0 * look).decision)
             scores.append(z_score(state))
-        ours += Decision.ROLLBACK in decisions
+        ours += CanaryDecision.ROLLBACK in decisions
         naive += max(scores) > 1.282  # the same chance of 10 %, if it were looked at once
     assert ours <= CANARIES * EAGER.false_rollback
     assert naive > 2 * CANARIES * EAGER.false_rollback
@@ -77,13 +77,13 @@ def test_a_canary_that_is_worse_by_the_margin_is_promoted_no_more_often_than_pro
 
 
 def test_tenfold_errors_are_found_in_half_the_canaries_within_two_minutes() -> None:
-    policy, times = Policy(deadline=1800), []
+    policy, times = CanaryPolicy(deadline=1800), []
     for seed in range(9):
         state, found = begin(policy, HISTORY, 0.0), float("inf")
         for second in range(0, 300, 5):
             traffic = requests(seed * 1000 + second, 5, errors=(0.001, 0.01), start=float(second))
             state = update(state, traffic)
-            if judge(state, second + 5.0).decision is Decision.ROLLBACK:
+            if judge(state, second + 5.0).decision is CanaryDecision.ROLLBACK:
                 found = second + 5.0
                 break
         times.append(found)

@@ -4,10 +4,10 @@ from random import Random
 
 import pytest
 
+from specs.figures import percent
 from specs.release import BlueGreen
 from specs.traffic import Arm, Exchange
 from validators.canary import switch
-from validators.figures import percent
 from validators.verdict import Verdict
 
 
@@ -22,7 +22,7 @@ def traffic(statuses: list[int], begin: float = 100.0) -> list[Exchange]:
     ]
 
 
-def watched(before: list[int], after: list[int], **changed: object) -> switch.Watched:
+def watched(before: list[int], after: list[int], **changed: object) -> switch.SwitchWatch:
     one = rule(**changed)
     seen = switch.before(one, traffic(before))
     return switch.update(switch.begin(one, seen, 1000.0), traffic(after, 1000.0))

@@ -1,18 +1,19 @@
-"""A latency says in which part of the distribution the canary is slower; and whom it hurt."""
+"""A latency names the part of the distribution that is slower, and how many callers it hurt."""
 
 from collections.abc import Iterator
 from random import Random
 
 import pytest
 
+from specs.figures import milliseconds, relative
 from specs.traffic import Arm, Exchange
 from tests.validators.canary.traffic import history, requests
 from validators.canary import (
-    Decision,
+    CanaryDecision,
+    CanaryPolicy,
+    CanaryState,
     Judgement,
     Latency,
-    Policy,
-    State,
     begin,
     headline,
     judge,
@@ -20,10 +21,9 @@ from validators.canary import (
     update,
 )
 from validators.canary.harm import harm
-from validators.canary.tail import Share, Tail, tail_of
-from validators.figures import milliseconds, relative
+from validators.canary.tail import SlowAnswers, Tail, tail_of
 
-P99 = Policy(latencies=(Latency(statistic="p99", margin=0.2),))
+P99 = CanaryPolicy(latencies=(Latency(statistic="p99", margin=0.2),))
 
 
 def slowed(
@@ -36,19 +36,21 @@ def slowed(
         yield each._replace(latency=each.latency * factor) if slow else each
 
 
-def convicted(traffic: Iterator[Exchange], policy: Policy = P99) -> tuple[Judgement, State]:
+def convicted(
+    traffic: Iterator[Exchange], policy: CanaryPolicy = P99
+) -> tuple[Judgement, CanaryState]:
     """The judgement at the first look, of two a second, that rolls back."""
     state = begin(policy, history(), 0.0)
     for each in traffic:
         state = update(state, [each])
         if each.seq % 50 == 0:
             judgement = judge(state, each.at)
-            if judgement.decision is Decision.ROLLBACK:
+            if judgement.decision is CanaryDecision.ROLLBACK:
                 return judgement, state
     raise AssertionError("it is not rolled back")
 
 
-def tail(state: State, signal: str = "latency_p99") -> Tail:
+def tail(state: CanaryState, signal: str = "latency_p99") -> Tail:
     found = tail_of(state, signal)
     assert found is not None
     return found
@@ -76,7 +78,7 @@ def test_what_convicts_is_named_with_the_shares_of_both_arms_beyond_it(
 
 
 def test_a_p99_within_its_limit_that_is_rolled_back_is_no_contradiction() -> None:
-    """p99 itself is up by less than 20 %: what convicts is further out."""
+    """p99 itself is up by less than 20 %; the evidence is further out in the tail."""
     judgement, state = convicted(slowed(0.004, 50.0))
     canary, stable = judgement.canary.p99, judgement.stable.p99
     assert canary is not None
@@ -149,4 +151,4 @@ def test_a_state_that_was_stored_before_it_counted_all_this_has_no_tail() -> Non
 
 
 def test_of_no_answers_none_is_slow() -> None:
-    assert Share(0, 0).share == 0
+    assert SlowAnswers(0, 0).share == 0

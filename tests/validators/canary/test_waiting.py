@@ -1,4 +1,4 @@
-"""Requests in flight: slower than each latency that their age has passed, and records."""
+"""Requests in flight count as records, and as slower than every latency below their age."""
 
 from collections.abc import Iterator
 from math import exp
@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from specs.traffic import NO_ANSWER, Arm, Exchange, Waiting
 from tests.validators.canary.traffic import exchange, history, requests
 from validators.canary import (
-    Decision,
+    CanaryDecision,
+    CanaryPolicy,
+    CanaryState,
     Latency,
-    Policy,
-    State,
     begin,
     judge,
     latency,
@@ -25,15 +25,15 @@ from validators.canary.latency import EXPERTS, PASSES
 from validators.canary.record import with_waiting
 
 HISTORY = history()
-POLICY = Policy(minimum_bake=60, deadline=1800)
-EAGER = Policy(false_rollback=0.1, false_promotion=0.1, minimum_bake=1e6, deadline=1800)
+POLICY = CanaryPolicy(minimum_bake=60, deadline=1800)
+EAGER = CanaryPolicy(false_rollback=0.1, false_promotion=0.1, minimum_bake=1e6, deadline=1800)
 BINS = latency.learn([each.latency for each in HISTORY])
 CANARIES = 40
-NO_MARGIN = begin(Policy(latencies=(Latency(statistic="p99", margin=0.0),)), HISTORY, 0.0)
+NO_MARGIN = begin(CanaryPolicy(latencies=(Latency(statistic="p99", margin=0.0),)), HISTORY, 0.0)
 
 
 def look(sent: list[Exchange], since: float, at: float) -> tuple[list[Exchange], list[Waiting]]:
-    """What the router says at a time: what ended since the last look, and what is in flight."""
+    """The router's answer at a time: requests ended since the last look, and those in flight."""
     ends = [(each, each.at + each.latency) for each in sent if each.at <= at]
     ended = [each for each, end in ends if since < end <= at]
     flying = [
@@ -44,14 +44,14 @@ def look(sent: list[Exchange], since: float, at: float) -> tuple[list[Exchange],
     return ended, flying
 
 
-def first_rollback(sent: list[Exchange], policy: Policy, every: float, until: float) -> float:
-    """When a judge that looks that often rolls back; infinite if never."""
+def first_rollback(sent: list[Exchange], policy: CanaryPolicy, every: float, until: float) -> float:
+    """When a judge that looks at this interval rolls back; infinite if never."""
     state, at = begin(policy, HISTORY, 0.0), 0.0
     while at < until:
         ended, flying = look(sent, at, at + every)
         at += every
         state = update(state, ended)
-        if judge(state, at, flying).decision is Decision.ROLLBACK:
+        if judge(state, at, flying).decision is CanaryDecision.ROLLBACK:
             return at
     return float("inf")
 
@@ -77,7 +77,7 @@ def test_a_frozen_canary_is_out_in_seconds_where_latency_is_watched(
 
 
 def test_where_only_errors_are_watched_a_hang_counts_at_the_time_limit() -> None:
-    policy = Policy(latencies=(), minimum_bake=60, deadline=1800)
+    policy = CanaryPolicy(latencies=(), minimum_bake=60, deadline=1800)
     assert 30 < first_rollback(frozen(1, 20, 0.25), policy, 1.0, 40.0) < 35
 
 
@@ -85,7 +85,7 @@ def test_a_frozen_canary_loses_no_records_and_says_what_waits() -> None:
     ended, flying = look(frozen(1, 20, 0.25), 0.0, 10.0)
     judgement = judge(update(begin(POLICY, HISTORY, 0.0), ended), 10.0, flying)
     assert not judgement.records_lost
-    assert judgement.decision is Decision.ROLLBACK
+    assert judgement.decision is CanaryDecision.ROLLBACK
     told = report(judgement, "x").checks[0]
     assert told.name == "latency_p99"
     assert f"{judgement.canary.waiting} requests to the canary wait" in told.message
@@ -147,7 +147,7 @@ def _gained(age: float, *, waits: bool) -> list[float]:
 
 def test_what_is_in_flight_is_not_kept() -> None:
     state = update(begin(POLICY, HISTORY, 0.0), requests(1, 10))
-    before: State = state.model_copy(deep=True)
+    before: CanaryState = state.model_copy(deep=True)
     judge(state, 10.0, [Waiting(Arm.CANARY, 0.05, 9.0)] * 50)
     assert state == before
 

@@ -1,4 +1,4 @@
-"""Seeded traffic through a router that draws: what the judge's tests are fed with."""
+"""Seeded traffic through a router that draws arms, for the judge's tests."""
 
 from collections.abc import Iterator
 from random import Random
@@ -43,7 +43,7 @@ def requests(
 
 
 def history(seed: int = 0, count: int = 4000) -> list[Exchange]:
-    """What stable did before the canary."""
+    """Stable's traffic before the canary."""
     return list(requests(seed, count / 100, share=0.0, start=-count / 100))
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from validators.data.request import ObjectFile, Reading
-from validators.data.tables import Loaded, load
+from validators.data.request import DatasetReading, ObjectFile
+from validators.data.tables import LoadedDataset, load
 
 
 def read(
@@ -17,7 +17,7 @@ def read(
     files: Mapping[str, Any],
     wanted: frozenset[str] | None = None,
     **reading: Any,
-) -> Loaded:
+) -> LoadedDataset:
     """What the gate reads of these files, by key: texts, tables, or the columns of tables, which
     are written as Parquet."""
     objects = []
@@ -30,10 +30,10 @@ def read(
             table = content if isinstance(content, pa.Table) else pa.table(dict(content))
             pq.write_table(table, path)
         objects.append(ObjectFile(key=key, path=str(path)))
-    return load(objects, wanted, reading=Reading(**reading))
+    return load(objects, wanted, reading=DatasetReading(**reading))
 
 
-def column(loaded: Loaded, name: str = "x") -> tuple[str, list[object]]:
-    """The type and the values of a column that nothing is wrong with."""
+def column(loaded: LoadedDataset, name: str = "x") -> tuple[str, list[object]]:
+    """The type and the values of a column without problems."""
     assert loaded.checks == ()
     return str(loaded.table[name].type), loaded.table[name].to_pylist()

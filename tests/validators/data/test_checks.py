@@ -1,4 +1,4 @@
-"""From results of Great Expectations, as it really gave them, to sentences. Without running it."""
+"""From recorded results of Great Expectations to sentences, without running it."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,21 +7,21 @@ from typing import Any
 import pytest
 
 from validators.data.checks import (
-    Facts,
+    TableFacts,
     check_of,
     columns_everywhere,
     columns_to_read,
     missing_notes,
     numbered,
 )
-from validators.data.outcome import Outcome, exception_class, outcome_of
+from validators.data.outcome import ExpectationOutcome, exception_class, outcome_of
 from validators.data.suite import Expectation, Severity
 from validators.data.words import words_for
 from validators.report import Check
 from validators.verdict import Verdict
 
 CALM = {"raised_exception": False, "exception_traceback": None, "exception_message": None}
-FACTS = Facts(rows=27_004, columns=("carrier", "dep_delay", "when"), types={"carrier": "str"})
+FACTS = TableFacts(rows=27_004, columns=("carrier", "dep_delay", "when"), types={"carrier": "str"})
 
 
 def _check(
@@ -31,7 +31,7 @@ def _check(
     success: object = False,
     severity: Severity = "critical",
     info: Mapping[str, Any] = CALM,
-    facts: Facts = FACTS,
+    facts: TableFacts = FACTS,
     **kwargs: Any,
 ) -> Check:
     outcome = outcome_of(place=0, type=type, success=success, result=result, exception_info=info)
@@ -95,7 +95,7 @@ def test_nulls_do_not_count_among_the_values_of_a_set() -> None:
 def test_a_range_says_what_was_found() -> None:
     kind = "expect_column_values_to_be_between"
     one = Expectation(kind, {"column": "dep_delay", "min_value": -60, "max_value": 1440})
-    outcome = Outcome(0, success=False, unexpected=2, evaluated=10, span=(-99, 2000.7))
+    outcome = ExpectationOutcome(0, success=False, unexpected=2, evaluated=10, span=(-99, 2000.7))
     check = check_of(one, outcome, FACTS, "expectations/flights.yaml")
     assert check.message == (
         "`dep_delay`: 2 of 10 values are outside -60 to 1,440 (20 %), none allowed; "
@@ -177,7 +177,7 @@ def test_columns_that_are_not_as_wanted_are_named() -> None:
         {"observed_value": ["carrier", "extra"]},
         column_set=["carrier", "origin"],
     )
-    assert check.message == "the table's columns: missing `origin`; not expected `extra`"
+    assert check.message == "the table's columns: missing `origin`; unexpected `extra`"
 
 
 def test_a_missing_column_fails_each_expectation_about_it_and_is_noted_once() -> None:
@@ -327,4 +327,4 @@ def test_equal_expectations_get_names_of_their_own() -> None:
 def test_a_result_keeps_its_place_in_the_suite() -> None:
     kind = "expect_column_values_to_be_unique"
     found = outcome_of(place=3, type=kind, success=True, result={}, exception_info=None)
-    assert found == Outcome(place=3, success=True)
+    assert found == ExpectationOutcome(place=3, success=True)

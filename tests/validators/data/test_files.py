@@ -1,4 +1,4 @@
-"""Kinds of files, what is wrong with one, and how those of a dataset become one table."""
+"""File formats, their problems, and how the files of a dataset become one table."""
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -10,12 +10,12 @@ import pytest
 
 from tests.validators.data.reading import column, read
 from validators.data.request import ObjectFile
-from validators.data.tables import Loaded, load
+from validators.data.tables import LoadedDataset, load
 from validators.report import Check
 from validators.verdict import Verdict
 
 
-def _only(loaded: Loaded) -> Check:
+def _only(loaded: LoadedDataset) -> Check:
     (check,) = loaded.checks
     return check
 
@@ -58,15 +58,15 @@ def test_a_kind_that_cannot_be_read_is_an_error_that_names_those_that_can(
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("[1, 2]", "element 1 is no object"),
-        ('[{"a": 1}, "MARKER"]', "element 2 is no object"),
+        ("[1, 2]", "element 1 is not an object"),
+        ('[{"a": 1}, "MARKER"]', "element 2 is not an object"),
         ('[{"a": 1} {"a": 2}]', "breaks off after element 1"),
         ('[{"a": 1}', "breaks off after element 1"),
         ('[{"a": 1},', "is not readable as JSON"),
         ('[{"a": 1}, {"a": MARKER}]', "is not readable as JSON"),
-        ('[{"a": 1}] MARKER', "something after its JSON array"),
-        ('{"a": 1}\n{"a": "MARKER"}', "`a` is a number before and a string there"),
-        ('{"a": 1, "a": "MARKER"}', "`a` is there twice"),
+        ('[{"a": 1}] MARKER', "more text after its JSON array"),
+        ('{"a": 1}\n{"a": "MARKER"}', "`a` changes from number to string"),
+        ('{"a": 1, "a": "MARKER"}', "`a` occurs twice"),
         ('[{"a": ' + "[" * 100_000 + "MARKER", "is not readable as JSON"),
     ],
 )
@@ -309,7 +309,7 @@ def test_types_that_cannot_be_one_name_the_column_and_both_files(
     assert check.verdict is Verdict.FAIL
     types = [str(each.type).replace("item:", "element:") for each in (one, other)]  # in Parquet
     assert check.message == (
-        f"column `x` is {types[0]} in `a.parquet`; {types[1]} in `b.parquet`, and no one type "
+        f"column `x` is {types[0]} in `a.parquet`; {types[1]} in `b.parquet`, and no single type "
         "holds all these values"
     )
     assert "types: {x:" in (check.next_step or "")
@@ -425,7 +425,7 @@ def test_a_column_that_the_file_has_too_is_read_from_the_file(tmp_path: Path) ->
     wrong = read(tmp_path, {**files, "dt=2024-05-04/a.csv": "dt\n2024-05-05\n"}, frozenset({"dt"}))
     said = [check for check in wrong.checks if check.name.startswith("folders")]
     assert [(check.verdict, check.blocks) for check in said] == [(Verdict.WARN, False)]
-    assert "than the folder says in `dt=2024-05-04/a.csv`" in said[0].message
+    assert "the folder name differ in `dt=2024-05-04/a.csv`" in said[0].message
 
 
 def test_a_folder_in_some_keys_only_is_a_column_that_the_others_lack(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def test_an_expectation_that_does_not_suit_the_column_is_an_error(runs: Path) ->
     check = _about(report, "carrier: maximum ≤ 5")
     assert check.verdict is Verdict.ERROR
     assert check.message == (
-        "not evaluated: `max_value`: `5` is a number and not text: put it in quotes; "
+        "not evaluated: `max_value`: `5` is a number, not text: put it in quotes; "
         "`carrier` holds string"
     )
     assert _about(report, "carrier: values ≤ 5").verdict is Verdict.ERROR
@@ -315,4 +315,4 @@ def test_only_a_report_that_cannot_be_written_is_a_failure_of_the_process(tmp_pa
     command = [*GATE, str(tmp_path / "request.json"), str(nowhere)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert done.stderr == f"no report could be written to {nowhere}: No such file or directory\n"
+    assert done.stderr == f"the report cannot be written to {nowhere}: No such file or directory\n"

@@ -1,4 +1,4 @@
-"""What the whole gate says of files that were read wrongly once, with the real engine."""
+"""The whole gate, with the real engine, on files that were once read wrongly."""
 
 import json
 import subprocess

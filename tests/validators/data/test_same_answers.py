@@ -1,4 +1,4 @@
-"""Where Great Expectations answers rightly, on plain columns, our answer is its answer."""
+"""On plain columns, where Great Expectations is right, our results equal its results."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The gate judges the rows of a table as its log says them."""
+"""The gate judges the rows of a table according to its log."""
 
 import datetime as dt
 import subprocess
@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from specs.snapshot import DELTA_KEY, LiveFile, TableSnapshot
-from validators.data.request import ObjectFile, Reading, Request, SuiteFile
-from validators.data.tables import Loaded, load
+from validators.data.request import DataGateRequest, DatasetReading, ObjectFile, SuiteFile
+from validators.data.tables import LoadedDataset, load
 from validators.report import Report
 from validators.verdict import Verdict
 
 Files = Mapping[str, tuple[pa.Table, Mapping[str, str | None]]]
-"""By key what a file holds, and the values of its partition."""
+"""The contents of each file, and the values of its partition, by key."""
 
 
 def _objects(
@@ -45,8 +45,10 @@ def _load(
     partitions: tuple[str, ...] = (),
     wanted: frozenset[str] | None = None,
     **reading: Any,
-) -> Loaded:
-    return load(_objects(folder, fields, files, partitions), wanted, reading=Reading(**reading))
+) -> LoadedDataset:
+    return load(
+        _objects(folder, fields, files, partitions), wanted, reading=DatasetReading(**reading)
+    )
 
 
 def test_columns_that_older_files_lack_are_null_and_dropped_ones_are_not_there(
@@ -110,7 +112,7 @@ def test_a_time_that_spark_wrote_as_96_bits_is_the_same_moment(tmp_path: Path) -
 def test_a_file_whose_values_are_not_of_the_tables_type_is_named(tmp_path: Path) -> None:
     files: Files = {"f.parquet": (pa.table({"a": [1.5]}), {})}
     (check,) = _load(tmp_path, {"a": "long"}, files).checks
-    assert check.message == "`f.parquet` has `a` as double, and not every value is a int64"
+    assert check.message == "`f.parquet` has `a` as double, and not every value fits int64"
     assert check.verdict is Verdict.FAIL
 
 
@@ -137,7 +139,7 @@ expectations:
   - {{type: expect_column_values_to_be_of_type, kwargs: {{column: p, type_: date}}}}
 """
     )
-    asked = Request(
+    asked = DataGateRequest(
         dataset="trips",
         version="v",
         objects=objects,

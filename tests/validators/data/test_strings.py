@@ -1,4 +1,4 @@
-"""However texts are stored in a file, they are one type: across files, and by name."""
+"""However text is stored in a file, it is one type: across files, and by name."""
 
 import itertools
 from pathlib import Path

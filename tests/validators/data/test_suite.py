@@ -1,4 +1,4 @@
-"""A suite is read with positions, and all that is wrong with its form is told at once."""
+"""A suite is read with positions, and all problems of its structure are reported at once."""
 
 import json
 from pathlib import Path

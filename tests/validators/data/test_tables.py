@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from validators.data.request import ObjectFile
-from validators.data.tables import Loaded, load
+from validators.data.tables import LoadedDataset, load
 from validators.report import Check
 from validators.verdict import Verdict
 
@@ -25,7 +25,7 @@ def _text(folder: Path, key: str, content: str | bytes) -> ObjectFile:
     return ObjectFile(key=key, path=str(path))
 
 
-def _only(loaded: Loaded) -> Check:
+def _only(loaded: LoadedDataset) -> Check:
     (check,) = loaded.checks
     return check
 
@@ -84,7 +84,7 @@ def test_objects_that_disagree_about_a_type_are_named(tmp_path: Path) -> None:
     ]
     loaded = load(objects, None)
     assert _only(loaded).message == (
-        "column `x` is int64 in `a.parquet`; string in `b.parquet`, and no one type holds all "
+        "column `x` is int64 in `a.parquet`; string in `b.parquet`, and no single type holds all "
         "these values"
     )
     assert loaded.clashing == {"x"}

@@ -1,4 +1,4 @@
-"""CSV says no types: what its texts are read as, and that nothing is lost by it."""
+"""CSV has no types: how text is read, and that nothing is lost by it."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -196,7 +196,7 @@ def test_numbers_that_one_word_makes_text_are_told_of(tmp_path: Path) -> None:
     files = {"a.csv": "x,y\n1,NA\nNA,b\n", "b.csv": "x,y\n2,c\n\\N,d\n"}
     (note,) = read(tmp_path, files, nulls=("", "?")).notes
     assert note == (
-        r"`x` is text for 2 values (NA, \N) alone; if that means null: `nulls: "
+        r"`x` is text only because of 2 values (NA, \N); if that means null, set `nulls: "
         r"['', '?', 'NA', '\N']` in the dataset."
     )
 

@@ -25,7 +25,7 @@ def test_no_name_stands_in_the_table_twice() -> None:
 
 @pytest.mark.parametrize("name", ["", "floot64", 5, None, "decimal[ns", "int64(x)"])
 def test_a_name_that_nobody_knows_is_refused(name: object) -> None:
-    with pytest.raises(Unfit, match="no name of a type"):
+    with pytest.raises(Unfit, match=r"not a (known )?type name"):
         answers_to(pa.int64(), name)
 
 

@@ -81,7 +81,7 @@ class Case(NamedTuple):
     kind: str
     kwargs: dict[str, Any]
     says: str = ""
-    """What the message has to say."""
+    """A part of the message."""
     meta: dict[str, Any] | None = None
 
 
@@ -159,22 +159,22 @@ def _members() -> Iterator[Case]:
 
 
 def _refused() -> Iterator[Case]:
-    """Members and limits that are none of the column's type: named, with the mend."""
+    """Members and limits that do not fit the column's type: named, with the fix."""
     wrong: list[tuple[str, Any, str]] = [
         ("day", "01/05/2024", "write 2024-05-01"),
         ("day", 20240501, "write 2024-05-01"),
         ("utc", "May 1st", "write 2024-05-01"),
-        ("few", "one", "`one` is no number"),
+        ("few", "one", "`one` is not a number"),
         ("id", "02134", "`types:`"),
-        ("price", "1,10", "`1,10` is no number"),
-        ("price", "2024-05-01", "is no number"),
-        ("ratio", "high", "`high` is no number"),
+        ("price", "1,10", "`1,10` is not a number"),
+        ("price", "2024-05-01", "is not a number"),
+        ("ratio", "high", "`high` is not a number"),
         ("flag", "yes", "neither true nor false"),
         ("flag", 2, "neither true nor false"),
         ("code", 1, "put it in quotes"),
         ("category", 1.5, "put it in quotes"),
         ("clock", "half past nine", "write 12:30"),
-        ("lists", 1, "no members or limits"),
+        ("lists", 1, "cannot write members or limits"),
     ]
     for name, value, says in wrong:
         yield Case(
@@ -428,7 +428,7 @@ def _types() -> Iterator[Case]:
 
 
 def _conditions() -> Iterator[Case]:
-    """The same question of the rows that a condition leaves: in each, `few` is 2 or 3."""
+    """The same expectation on the rows of a condition: in each, `few` is 2 or 3."""
     left = [
         "day > '2024-05-01'",
         "day64 > '2024-05-01T12:00'",
@@ -477,8 +477,8 @@ def _conditions() -> Iterator[Case]:
         yield Case(PASS, kind, {"column": "few", "min_value": 2, **where})
         yield Case(FAIL, kind, {"column": "few", "min_value": 3, **where})
     for wrong, says in {
-        "day > 'May'": "its condition about `day`: `May` is no day",
-        "few == 'two'": "`two` is no number",
+        "day > 'May'": "its condition on `day`: `May` is not a date",
+        "few == 'two'": "`two` is not a number",
         "code == 1": "put it in quotes",
         "few >": "cannot be read",
     }.items():
@@ -487,7 +487,7 @@ def _conditions() -> Iterator[Case]:
 
 
 def _nothing() -> Iterator[Case]:
-    """What has nothing to check passes no check, whatever its kind, unless it may be empty."""
+    """With nothing to check, no expectation passes, whatever its type, unless it may be empty."""
     nobody = {"row_condition": "few > 100", "condition_parser": "pandas"}
     limit, members = {"min_value": 0}, {"value_set": [1]}
     asked: list[tuple[str, dict[str, Any]]] = [
@@ -524,7 +524,7 @@ def _nothing() -> Iterator[Case]:
             )
         about = {"column": "few", **kwargs, **nobody}
         yield Case(NOTHING, kind, about, "checked nothing, because no row meets its condition")
-        yield Case(PASS, kind, about, "`may_be_empty` allows that", {"may_be_empty": True})
+        yield Case(PASS, kind, about, "`may_be_empty` allows this", {"may_be_empty": True})
     null = {"column": "none", **nobody}
     yield Case(NOTHING, "column_values_to_not_be_null", null)
     yield Case(NOTHING, "column_values_to_be_null", null)
@@ -540,7 +540,7 @@ def _nothing() -> Iterator[Case]:
     )  # no rows are its answer
     z = "column_value_z_scores_to_be_less_than"
     for name, says in {
-        "same": "all 4 values are equal, so none has a z-score",
+        "same": "all 4 values are equal, so there are no z-scores",
         "same_price": "all 4 values are equal",
         "one": "there is one value",
         "endless": "some values are infinite",

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from specs.gates import ModelGate
 from validators.model.gate import judge
-from validators.model.request import BaselinePredictions, NoBaseline, Request
+from validators.model.request import BaselinePredictions, ModelGateRequest, NoBaseline
 from validators.report import Check, Report
 
 CARRIERS = ("AA", "B6", "DL", "UA")
@@ -53,19 +53,21 @@ AUC_PAIRED = {"metric": "roc_auc", "not_worse_than_baseline_by": 0.01}
 
 @dataclass(frozen=True)
 class Bench:
-    """A folder with two files of predictions and what is asked about them."""
+    """A folder with two files of predictions, and the request about them."""
 
     folder: Path
     checks: Sequence[Mapping[str, Any]] = (AUC_LIMIT, AUC_PAIRED)
     slices: Sequence[str] = ()
     gate: Mapping[str, Any] | None = None
-    """More of what the gate says."""
+    """More fields of the gate."""
     columns: Mapping[str, str] | None = None
     same_model: bool = False
     none_because: NoBaseline | None = None
     more: Mapping[str, Any] | None = None
 
-    def request(self, candidate: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> Request:
+    def request(
+        self, candidate: Mapping[str, Any], baseline: Mapping[str, Any] | None
+    ) -> ModelGateRequest:
         """The request over these predictions, written to the folder."""
         gate = {
             "predictions": "steps.evaluate.predictions",
@@ -74,7 +76,7 @@ class Bench:
             "slices": list(self.slices),
             **(self.gate or {}),
         }
-        return Request(
+        return ModelGateRequest(
             subject="flight-delay 7",
             candidate=write(self.folder / "candidate", candidate),
             baseline=(
@@ -102,7 +104,7 @@ class Bench:
 
 
 def one(report: Report, name: str, subject: str | None = None) -> Check:
-    """The check of this name, which there must be exactly once."""
+    """The check with this name; there must be exactly one."""
     found = [c for c in report.checks if c.name == name and (not subject or c.subject == subject)]
     assert len(found) == 1, [check.name for check in report.checks]
     return found[0]

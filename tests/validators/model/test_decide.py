@@ -1,4 +1,4 @@
-"""The rules, and what must hold of them whatever the numbers are."""
+"""The rules, and what must hold for them with any numbers."""
 
 import pytest
 from hypothesis import given

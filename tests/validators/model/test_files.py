@@ -17,7 +17,7 @@ from pyarrow import csv
 from specs.gates import Columns
 from tests.validators.model.tables import Bench, flights, one, write
 from validators.model.__main__ import main
-from validators.model.request import Request
+from validators.model.request import ModelGateRequest
 from validators.model.rows import Predictions, Unusable, in_one_type, load, why_unpaired
 from validators.report import Report
 from validators.verdict import Verdict
@@ -186,7 +186,7 @@ def test_keys_may_be_written_in_other_widths_but_not_as_another_type(tmp_path: P
     [
         (b"", "empty"),
         (b"PAR1 but not really", "not readable as Parquet"),
-        (b"id,p\n1,0.5\n", "no column late; there are id, p"),
+        (b"id,p\n1,0.5\n", "no column late; the columns are id, p"),
         (b'{"id": 1}\n{"id"', "not readable as JSON"),
         (b"id,late,p\n1,0\n", "2 fields instead of 3"),
         (b"id,late,p,p\n1,0,1,1\n", "more than one column `p`"),
@@ -228,10 +228,10 @@ def test_a_report_that_cannot_be_written_ends_in_a_line_and_another_exit_code(
     request = bench.folder / "request.json"
     request.write_text(bench.request(flights(200), None).model_dump_json())
     assert main([str(request), str(bench.folder / "nowhere" / "report.json")]) == 1
-    assert capsys.readouterr().err.startswith("no report could be written")
+    assert capsys.readouterr().err.startswith("the report cannot be written")
     assert main([]) == 2
 
 
 def test_a_request_survives_its_own_json(bench: Bench) -> None:
     request = bench.request(flights(100), flights(100))
-    assert Request.model_validate_json(request.model_dump_json()) == request
+    assert ModelGateRequest.model_validate_json(request.model_dump_json()) == request

@@ -1,4 +1,4 @@
-"""What a reviewer sees: stories of candidates, baselines and the rows they share."""
+"""The reports that reviewers see: stories of candidates, baselines and the rows they share."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_an_equally_good_candidate_passes_with_its_evidence(bench: Bench) -> Non
     assert check.difference is not None
     assert check.interval.low < check.difference < check.interval.high
     assert "4,000 rows" in check.message
-    assert "95% interval" in check.message
+    assert "95 % interval" in check.message
 
 
 def test_a_worse_candidate_fails_and_the_report_says_by_how_much(bench: Bench) -> None:
@@ -143,7 +143,7 @@ def test_equal_predictions_of_another_model_are_remarked_on(bench: Bench) -> Non
     ("spoil", "words"),
     [
         (lambda t: {**t, "p": np.where(t["id"] < 7, np.nan, t["p"])}, "7 rows whose p is empty"),
-        (lambda t: {**t, "id": np.maximum(t["id"], 3)}, "3 rows with a key (id) that came before"),
+        (lambda t: {**t, "id": np.maximum(t["id"], 3)}, "3 rows with a duplicate key (id)"),
         (lambda t: {**t, "p": t["p"].astype(str)}, "expected a number"),
         (lambda t: {k: v for k, v in t.items() if k != "late"}, "no column late"),
         (lambda t: {**t, "late": t["id"] % 3}, "there are 0, 1 and 2"),

@@ -1,4 +1,4 @@
-"""A candidate without predictions is never judged well, and the report says whose exam it was."""
+"""A candidate without predictions never passes, and the report says whose evaluation it was."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from tests.validators.model.tables import Bench, flights
 from validators.model.gate import judge
-from validators.model.request import NoCandidate, Request
+from validators.model.request import ModelGateRequest, NoCandidate
 from validators.render import as_html, junit, markdown, terminal
 from validators.report import Report
 from validators.verdict import Verdict
@@ -24,7 +24,7 @@ def _without(bench: Bench, none: NoCandidate) -> Report:
     request = bench.request(flights(200), flights(200)).model_copy(
         update={"candidate": none, "exam": EXAM}
     )
-    return judge(Request.model_validate_json(request.model_dump_json()))
+    return judge(ModelGateRequest.model_validate_json(request.model_dump_json()))
 
 
 def test_a_candidate_without_predictions_is_an_error_that_names_every_check(bench: Bench) -> None:
@@ -33,7 +33,7 @@ def test_a_candidate_without_predictions_is_an_error_that_names_every_check(benc
     assert report.verdict is Verdict.ERROR
     first, *rest = report.checks
     assert first.message == "There is nothing to judge: the pull request has no step evaluate."
-    assert "Mend the step that writes steps.evaluate.predictions" in (first.next_step or "")
+    assert "Fix the step that writes steps.evaluate.predictions" in (first.next_step or "")
     assert [check.verdict for check in rest] == [Verdict.SKIPPED] * len(bench.checks)
     assert all("was not measured" in check.message for check in rest)
 
@@ -66,6 +66,8 @@ def test_the_report_names_what_the_candidate_was_held_against(bench: Bench) -> N
 def test_a_request_with_a_file_is_read_as_before(bench: Bench) -> None:
     given = json.loads(bench.request(flights(200), None).model_dump_json())
     assert isinstance(given["candidate"], str)
-    assert isinstance(Request.model_validate(given).candidate, Path)
+    assert isinstance(ModelGateRequest.model_validate(given).candidate, Path)
     open_ = {"kind": "could_not_run", "reason": "x"}
-    assert isinstance(Request.model_validate({**given, "candidate": open_}).candidate, NoCandidate)
+    assert isinstance(
+        ModelGateRequest.model_validate({**given, "candidate": open_}).candidate, NoCandidate
+    )

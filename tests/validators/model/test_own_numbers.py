@@ -1,4 +1,4 @@
-"""Numbers of a team's own: each usable in a check, none of them trusted to be a number."""
+"""The team's own numbers: each can be checked, none is trusted to be a number."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from specs.gates import ModelGate
 from tests.validators.model.tables import AUC_LIMIT, flights, one, write
 from validators.model.gate import judge
 from validators.model.numbers import MOST_BYTES
-from validators.model.request import BaselineNumbers, NoBaseline, NoCandidate, Request
+from validators.model.request import BaselineNumbers, ModelGateRequest, NoBaseline, NoCandidate
 from validators.report import Report
 from validators.verdict import Verdict
 
@@ -28,7 +28,7 @@ NESTED = {
 
 
 class Desk:
-    """A folder with what steps wrote, and what is asked about it."""
+    """A folder with the files that steps wrote, and the request about them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -53,7 +53,7 @@ class Desk:
         if theirs is not None:
             baseline = BaselineNumbers(path=self.file("theirs", theirs), subject="v6")
         return judge(
-            Request(
+            ModelGateRequest(
                 subject="ranker 7",
                 numbers=ours if isinstance(ours, NoCandidate) else self.file("ours", ours),
                 baseline=none,
@@ -121,8 +121,8 @@ def test_a_number_is_compared_with_the_baselines_exactly_as_both_are_written(
 
 NO_NUMBER = [
     ({"mep": 0.5}, "ERROR", "did you mean `metrics.mep`"),
-    ({"loss": 0.5}, "ERROR", "the file has no `map`; there is loss"),
-    ({"map": {"mean": 0.5}}, "ERROR", "`map` is an object; name what is in it, such as"),
+    ({"loss": 0.5}, "ERROR", "the file has no `map`; it has loss"),
+    ({"map": {"mean": 0.5}}, "ERROR", "`map` is an object; name a value in it, such as"),
     ({"map": "0.9"}, "ERROR", "text for it, expected a number"),
     ({"map": True}, "ERROR", "true or false for it, expected a number"),
     ({"map": [0.9]}, "ERROR", "a list for it, expected a number"),
@@ -140,7 +140,11 @@ NO_NUMBERS = [
     ([{"map": 0.9}], "ERROR", "the file holds a list, expected an object of numbers"),
     ("0.9", "ERROR", "the file holds a number, expected an object"),
     ('{"map": 0.9, "map": 0.1}', "ERROR", "holds `map` twice"),
-    ('{"a": {"b": 1}, "a.b": 2, "map": 0.9}', "ERROR", "`a.b` is the name of two values"),
+    (
+        '{"a": {"b": 1}, "a.b": 2, "map": 0.9}',
+        "ERROR",
+        "two values in the file have the name `a.b`",
+    ),
     ('{"map": ' + "9" * 5000 + "}", "ERROR", "too many digits"),
     ("[" * 100_000, "ERROR", "nested too deeply"),
     (b'{"map": 0.9' + b" " * MOST_BYTES + b"}", "ERROR", "more than 8 MiB"),

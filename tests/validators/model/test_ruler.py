@@ -1,4 +1,4 @@
-"""Who moves the ruler: slices, labels and rows that the candidate's own evaluation made up."""
+"""A candidate's own evaluation cannot help it by inventing slices, labels or rows."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Several classes with words for labels: what each metric says, and what cannot be judged."""
+"""Several classes with text labels: the value of each metric, and what cannot be judged."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,11 +14,11 @@ from sklearn import metrics as sk
 
 from specs.metrics import METRICS, Task
 from tests.validators.model.tables import Bench, one
-from validators.model.measure import Outcome, UndefinedMetric, measure
+from validators.model.measure import EvaluatedRows, UndefinedMetric, measure
 from validators.model.resample import Weights
 from validators.model.study import Measurement, Subset, study
 from validators.model.weighted import weighted
-from validators.report import Check, Measured, Report
+from validators.report import Check, MetricComparison, Report
 from validators.verdict import Verdict
 
 SPECIES = np.array(["adelie", "chinstrap", "gentoo"])
@@ -49,7 +49,7 @@ def scores_of(rows: Mapping[str, Any]) -> NDArray[np.float64]:
 
 
 def by_scikit_learn(rows: Mapping[str, Any]) -> dict[str, float]:
-    """Every metric of several classes, of the words themselves."""
+    """Every metric for several classes, from text labels."""
     label, said, scores = rows["species"], rows["said"], scores_of(rows)
     found = {
         f"{kind}_{average}": of(label, said, average=average, zero_division=0)
@@ -71,7 +71,7 @@ def by_scikit_learn(rows: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def measured(report: Report, metric: str) -> Measured:
+def measured(report: Report, metric: str) -> MetricComparison:
     return next(each for each in report.metrics if each.metric == metric)
 
 
@@ -105,7 +105,7 @@ def test_without_predictions_the_class_with_the_highest_score_is_the_predicted_o
     assert one(report, "f1_macro at least 0.5").observed == pytest.approx(
         by_scikit_learn(rows)["f1_macro"]
     )
-    assert "The class with the highest score counts as the predicted one." in report.notes
+    assert "The class with the highest score counts as predicted." in report.notes
 
 
 def test_columns_whose_names_are_not_the_classes_are_named_one_by_one(bench: Bench) -> None:
@@ -146,7 +146,7 @@ def _without(rows: dict[str, Any], *names: str) -> dict[str, Any]:
     [
         (
             _without(penguins(), "p_gentoo"),
-            "gentoo is a label and no column has the scores of it; those of adelie and chinstrap",
+            "gentoo is a label without a score column; there are score columns for adelie and",
         ),
         (_without(penguins(), "p_gentoo", "p_adelie"), "1 is named p_*"),
         (_without(penguins(), *(f"p_{name}" for name in SPECIES)), "0 are named p_*"),
@@ -240,7 +240,7 @@ def test_a_new_class_that_the_baseline_never_saw_does_not_stop_who_knows_it(benc
     old["said"] = np.where(old["p_adelie"] > 0.5, "adelie", "chinstrap")
     report = bench.judge(penguins(), old)
     assert one(report, "log_loss not worse than baseline by 0.05").verdict is Verdict.PASS
-    assert "The baseline has no scores of gentoo: it gave them a score of 0." in report.notes
+    assert "The baseline has no scores for gentoo; they count as 0." in report.notes
 
 
 def test_a_mean_over_classes_is_not_compared_where_one_has_a_handful_of_labels(
@@ -265,10 +265,10 @@ few_rows = st.lists(
 )
 
 
-def _outcome(rows: list[tuple[int, int, int, int]]) -> tuple[Outcome, NDArray[np.uint8]]:
+def _outcome(rows: list[tuple[int, int, int, int]]) -> tuple[EvaluatedRows, NDArray[np.uint8]]:
     label, said, weight, seed = np.array(rows).T
     scores = np.random.default_rng(int(seed.sum())).dirichlet(np.ones(4), len(rows)).round(2)
-    outcome = Outcome(
+    outcome = EvaluatedRows(
         Task.MULTICLASS,
         label.astype(np.float64),
         said=said.astype(np.float64),
@@ -305,14 +305,14 @@ def test_each_has_scikit_learns_value_or_none_and_so_do_its_replicates(
 COVERED = ("f1_macro", "log_loss", "roc_auc_ovr", "precision_macro")
 
 
-def _two_models(source: np.random.Generator, n: int) -> list[Outcome]:
+def _two_models(source: np.random.Generator, n: int) -> list[EvaluatedRows]:
     label = source.choice(3, n, p=[0.6, 0.15, 0.25])
     seen = np.eye(3)[label] * 2 + source.normal(size=(n, 3))
     models = []
     for noise in (0.6, 0.8):
         scores = np.exp(seen + source.normal(size=(n, 3)) * noise)
         models.append(
-            Outcome(
+            EvaluatedRows(
                 Task.MULTICLASS,
                 label.astype(np.float64),
                 said=scores.argmax(axis=1).astype(np.float64),

@@ -1,4 +1,4 @@
-"""Slices: what got worse where, and what is too small to say."""
+"""Slices: which values got worse, and which are too small to judge."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -21,7 +21,7 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def _leaked(n: int = 4000, noise: float = 0.01) -> dict[str, Any]:
-    """Scores made of the label."""
+    """Scores derived from the label."""
     table = flights(n)
     drawn = np.random.default_rng(3).normal(size=n)
     return {**table, "p": np.clip(0.1 + 0.8 * table["late"] + noise * drawn, 0, 1)}

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from specs.metrics import METRICS, Task
-from validators.model.measure import Outcome, UndefinedMetric, measure
+from validators.model.measure import EvaluatedRows, UndefinedMetric, measure
 
 CASES = [(task, name) for name, metric in METRICS.items() for task in metric.tasks]
 
 
-def without(rows: Outcome, *columns: str) -> Outcome:
+def without(rows: EvaluatedRows, *columns: str) -> EvaluatedRows:
     """The rows without these columns of the table."""
     return replace(
         rows,
@@ -21,20 +21,20 @@ def without(rows: Outcome, *columns: str) -> Outcome:
     )
 
 
-def predictions(task: Task, *, wrong: float) -> Outcome:
+def predictions(task: Task, *, wrong: float) -> EvaluatedRows:
     """Labels, and predictions of which about a share `wrong` is wrong."""
     source, n = np.random.default_rng(7), 600
     if task is Task.REGRESSION:
         value = source.uniform(5, 9, n)
-        return Outcome(task, value, said=value + wrong * source.normal(size=n))
+        return EvaluatedRows(task, value, said=value + wrong * source.normal(size=n))
     classes = 2 if task is Task.BINARY else 3
     label = source.integers(0, classes, n)
     said = np.where(source.random(n) < wrong, (label + 1) % classes, label)
     sure = np.full((n, classes), 0.1 / (classes - 1))
     sure[np.arange(n), said] = 0.9
     if task is Task.BINARY:
-        return Outcome(task, label.astype(float), sure[:, 1], said.astype(float))
-    return Outcome(
+        return EvaluatedRows(task, label.astype(float), sure[:, 1], said.astype(float))
+    return EvaluatedRows(
         task, label.astype(float), said=said.astype(float), scores=sure, scored=(0, 1, 2)
     )
 

@@ -1,4 +1,4 @@
-"""What a model does, and which class is the positive one: stated, or guessed and said."""
+"""The task and the positive class: from the spec, or guessed and reported."""
 
 from collections.abc import Mapping
 from dataclasses import replace

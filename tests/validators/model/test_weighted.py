@@ -1,4 +1,4 @@
-"""The fast replicates are the metrics themselves, and their intervals cover what they should."""
+"""The fast replicates equal the metrics, and their intervals have the right coverage."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as sk
 
 from specs.metrics import METRICS, Task
-from validators.model.measure import Outcome, measure
+from validators.model.measure import EvaluatedRows, measure
 from validators.model.resample import Weights, poisson_weights
 from validators.model.study import Measurement, Subset, study
 from validators.model.weighted import weighted
@@ -26,7 +26,7 @@ rows_of_both_classes = (
 @given(rows_of_both_classes)
 def test_rank_metrics_under_weights_are_those_of_scikit_learn_ties_included(rows: Floats) -> None:
     label, score, weight = rows[:, 0], rows[:, 1] / 8, rows[:, 2]
-    outcome = Outcome(Task.BINARY, label, score)
+    outcome = EvaluatedRows(Task.BINARY, label, score)
     weights = Weights(weight[None, :].astype(np.uint8))
     assert weighted("roc_auc", outcome)(weights)[0] == pytest.approx(
         sk.roc_auc_score(label, score, sample_weight=weight)
@@ -36,18 +36,18 @@ def test_rank_metrics_under_weights_are_those_of_scikit_learn_ties_included(rows
     )
 
 
-def _outcome(task: Task, n: int = 300) -> Outcome:
+def _outcome(task: Task, n: int = 300) -> EvaluatedRows:
     source = np.random.default_rng(2)
     if task is Task.REGRESSION:
         label = source.normal(5, 2, n)
-        return Outcome(task, label, said=label + source.normal(size=n))
+        return EvaluatedRows(task, label, said=label + source.normal(size=n))
     classes = 2 if task is Task.BINARY else 4
     label = source.integers(0, classes, n).astype(np.float64)
     said = np.where(source.random(n) < 0.3, source.permutation(label), label)
     if task is Task.BINARY:
-        return Outcome(task, label, source.random(n), said)
+        return EvaluatedRows(task, label, source.random(n), said)
     scores = source.dirichlet(np.ones(classes), n)
-    return Outcome(task, label, said=said, scores=scores, scored=tuple(range(classes)))
+    return EvaluatedRows(task, label, said=said, scores=scores, scored=tuple(range(classes)))
 
 
 CASES = [(task, name) for name, metric in METRICS.items() for task in metric.tasks]
@@ -75,7 +75,9 @@ def test_weights_are_poisson_and_follow_the_seed_alone() -> None:
     assert np.array_equal(counts, again)
 
 
-def _compared(candidate: Outcome, baseline: Outcome, name: str, seed: int = 0) -> Measurement:
+def _compared(
+    candidate: EvaluatedRows, baseline: EvaluatedRows, name: str, seed: int = 0
+) -> Measurement:
     found = study(candidate, baseline, [(Subset(), [name])], resamples=300, seed=seed)[None, name]
     assert isinstance(found, Measurement)
     return found
@@ -90,7 +92,7 @@ def test_swapping_candidate_and_baseline_mirrors_the_interval(seed: int, name: s
     source = np.random.default_rng(seed)
     label = (source.random(200) < 0.4).astype(np.float64)
     one, other = (
-        Outcome(Task.BINARY, label, score, (score > 0.5).astype(np.float64))
+        EvaluatedRows(Task.BINARY, label, score, (score > 0.5).astype(np.float64))
         for score in (source.random(200), source.random(200))
     )
     there, back = _compared(one, other, name).gain(0.95), _compared(other, one, name).gain(0.95)
@@ -132,16 +134,16 @@ def _placements(score: Floats | None, label: NDArray[np.bool_]) -> tuple[Floats,
     return above.mean(axis=1), above.mean(axis=0)
 
 
-def _difference(one: Outcome, other: Outcome, name: str) -> float:
+def _difference(one: EvaluatedRows, other: EvaluatedRows, name: str) -> float:
     return METRICS[name].gain(measure(name, one), measure(name, other))
 
 
-def _two_models(source: np.random.Generator, n: int) -> tuple[Outcome, Outcome]:
+def _two_models(source: np.random.Generator, n: int) -> tuple[EvaluatedRows, EvaluatedRows]:
     risk = source.normal(size=n)
     label = (source.random(n) < 1 / (1 + np.exp(0.5 - 2 * risk))).astype(np.float64)
     seen = (risk + source.normal(size=n) * noise for noise in (0.4, 0.7))
     good, bad = (1 / (1 + np.exp(0.5 - 2 * one)) for one in seen)
     return (
-        Outcome(Task.BINARY, label, good, (good > 0.5).astype(np.float64)),
-        Outcome(Task.BINARY, label, bad, (bad > 0.5).astype(np.float64)),
+        EvaluatedRows(Task.BINARY, label, good, (good > 0.5).astype(np.float64)),
+        EvaluatedRows(Task.BINARY, label, bad, (bad > 0.5).astype(np.float64)),
     )

@@ -1,8 +1,10 @@
-"""Reports that the renderers' tests share: one as gates make them, and any that types allow."""
+"""Reports for the renderers' tests: realistic ones, and any that the types allow."""
+
+from typing import get_args
 
 from hypothesis import strategies as st
 
-from validators.report import Check, Interval, Location, Measured, Report
+from validators.report import Check, Interval, Location, MetricComparison, Report
 from validators.verdict import Verdict
 
 TITLE = "flight-delay at 3fa9c1d"
@@ -90,7 +92,7 @@ MODEL = Report(
     ),
     baseline="v6",
     metrics=(
-        Measured(
+        MetricComparison(
             metric="roc_auc",
             candidate=0.7123456,
             baseline=0.731,
@@ -99,7 +101,7 @@ MODEL = Report(
             greater_is_better=True,
             n=27004,
         ),
-        Measured(
+        MetricComparison(
             metric="log_loss",
             candidate=0.48,
             baseline=0.47,
@@ -108,7 +110,7 @@ MODEL = Report(
             n=27004,
             checked=False,
         ),
-        Measured(
+        MetricComparison(
             metric="r2",
             candidate=None,
             greater_is_better=True,
@@ -154,7 +156,7 @@ checks = st.builds(
     where=st.builds(Location, file=hostile, line=st.integers(1, 999)) | st.none(),
 )
 metrics = st.builds(
-    Measured,
+    MetricComparison,
     metric=hostile,
     candidate=st.floats() | st.none(),
     baseline=st.floats() | st.none(),
@@ -168,7 +170,7 @@ metrics = st.builds(
 )
 reports = st.builds(
     Report,
-    gate=st.sampled_from(["data", "model", "canary", "smoke"]),
+    gate=st.sampled_from(get_args(Report.model_fields["gate"].annotation)),
     subject=hostile,
     exam=hostile,
     baseline=hostile,

@@ -1,4 +1,4 @@
-"""A comment on a pull request has a longest length; a report is cut by whole checks (PAINS 14)."""
+"""A comment on a pull request has a maximum length; reports are cut by whole checks (PAINS 14)."""
 
 import re
 

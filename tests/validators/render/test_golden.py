@@ -87,6 +87,6 @@ def test_several_answers_to_one_question_share_its_name_and_next_step() -> None:
 
 def test_evidence_that_the_words_leave_out_stands_beside_the_name() -> None:
     text = markdown.render(MODEL, TITLE)
-    assert "**latency**<br>No predictions. (window 1 h 30 min)" in text
+    assert "**latency**<br>No predictions. (window 90 min)" in text
     assert "roc_auc by carrier** (limit not worse by more than 0.005)" in text
     assert "limit not worse by more than 0.005, difference &#45;0.01865, interval" in text

@@ -1,4 +1,4 @@
-"""What is read first never promises more than the worst of the checks."""
+"""The first line never promises more than the worst check."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -24,7 +24,7 @@ ICONS = {
 
 
 def _worst(every: list[Report]) -> Verdict:
-    """Of all checks; a gate without one is an error, and so are no gates."""
+    """The worst of all checks; no checks, or no gates, are an ERROR."""
     return worst(worst(check.verdict for check in report.checks) for report in every)
 
 

@@ -1,4 +1,4 @@
-"""Numbers of a team's own in every form of a report: no rows, no interval, and no arrow unasked."""
+"""The team's own numbers in every report format: no rows, no interval, no unknown direction."""
 
 import json
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from validators.render import as_html, as_json, junit, markdown, terminal
-from validators.report import Check, Measured, Report
+from validators.report import Check, MetricComparison, Report
 from validators.verdict import Verdict
 
 FORMS: dict[str, Callable[..., str]] = {
@@ -19,8 +19,8 @@ FORMS: dict[str, Callable[..., str]] = {
 NAME = "metrics.weighted avg.f1"
 
 
-def _measured(name: str, better: bool | None) -> Measured:
-    return Measured(
+def _measured(name: str, better: bool | None) -> MetricComparison:
+    return MetricComparison(
         metric=name,
         candidate=0.4125,
         baseline=0.5125,

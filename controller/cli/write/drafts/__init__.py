@@ -1,6 +1,6 @@
-"""The first spec of a folder, from what is in it: files are read as text and never run.
+"""Drafts the first spec of a folder from its files, which are parsed and never run.
 
-`scripts`, `stages`, `notebooks`, `samples` and `surroundings` read one kind of file each, `imports`
-follows modules. `steps` makes steps of what they found, `composing` puts the draft together,
-`writing` is its text.
+`scripts`, `stages`, `notebooks`, `samples` and `surroundings` each read one kind of file, and
+`imports` follows imports. `steps` and `staged` turn what they found into steps, `composing` makes
+the draft, and `writing` formats it as YAML.
 """

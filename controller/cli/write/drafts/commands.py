@@ -1,4 +1,4 @@
-"""PURE. The lines of `run`: words, paths that are filled in, and files at places of their own."""
+"""PURE. Builds the `run` line of a step: quoting, placeholders, and files at fixed paths."""
 
 import re
 import shlex
@@ -9,17 +9,17 @@ _OPERATORS = re.compile(r"&&|\|\||[;|<>$`*]")
 
 
 def escaped(text: str) -> str:
-    """Braces that are no placeholders."""
+    """Text with its braces escaped, so that they are not placeholders."""
     return text.replace("{", "{{").replace("}", "}}")
 
 
 def word(text: str) -> str:
-    """A path as a word of the line."""
+    """A path, quoted for a shell line if that is necessary."""
     return text if re.fullmatch(r"[\w./@%+=:,{}-]+", text) else shlex.quote(text)
 
 
 def filled(command: str, places: Mapping[str, str]) -> tuple[str, frozenset[str]]:
-    """`command`, in which paths that stand as words, or after `=`, are replaced; and which were."""
+    """`command` with the paths that are words, or follow `=`, replaced; and those that were."""
     found: set[str] = set()
     for path in sorted(places, key=len, reverse=True):
         form = re.compile(rf"(?<![\w./-])(?:\./)?{re.escape(path)}/?(?![\w./-])")
@@ -30,9 +30,9 @@ def filled(command: str, places: Mapping[str, str]) -> tuple[str, frozenset[str]
 
 
 def line(command: str, links: Mapping[str, str], copies: Mapping[str, str]) -> str:
-    """A `run` line for a program that looks for `links` and writes `copies` at paths of its own,
-    which stand for an input or output each. A step has a copy of its files to itself, so links to
-    its inputs may lie there."""
+    """The `run` line of a program that reads the paths `links` and writes the paths `copies`, each
+    mapped to an input or output. Each step has its own copy of the files it reads, so links to its
+    inputs can be made there."""
     if not links and not copies and not _OPERATORS.search(command):
         return command
     folders = [PurePosixPath(path).parent.as_posix() for path in (*links, *copies)]

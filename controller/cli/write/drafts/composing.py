@@ -1,4 +1,4 @@
-"""PURE. The draft of a folder's spec, from all that its files say."""
+"""PURE. Composes the draft of a spec from what was found in the files of a folder."""
 
 import ast
 import json
@@ -38,7 +38,7 @@ _ROLES: Final[Mapping[Role, tuple[str, ...]]] = {
     "prepare": ("prepare", "preprocess", "preprocessing", "prep", "featurize", "extract", "ingest",
                 "download", "clean", "transform", "split", "make_dataset"),
 }  # fmt: skip
-"""Names of scripts, the likeliest first."""
+"""The names of scripts for each role, the likeliest first."""
 _MOST_NUMBERS = 3
 _SERVES = ("serve", "server", "serving", "api")
 _NO_STEPS = (
@@ -53,12 +53,12 @@ _NO_STEPS = (
     "docs",
     "help",
 )
-"""Rules of a Makefile that make nothing a step could."""
+"""Makefile rules that are not steps."""
 _APART = ("tests/", "test/", "docs/", "setup.py", "conftest.py", "noxfile.py")
 
 
 def draft(folder: Folder, name: str | None, sample: Callable[[Data], Sample]) -> Draft:
-    """The spec that is about right for `folder`. `sample` reads the first rows of its data."""
+    """Draft a spec for `folder`. `sample` reads the first rows of its data."""
     scripts = [script for path in folder.files
                if path.endswith(".py") and not path.startswith(_APART)
                for script in read_scripts(path, folder.read(path) or "")]  # fmt: skip
@@ -122,7 +122,7 @@ def _fits(script: Script, name: str, role: Role) -> bool:
     stem = (script.subcommand or PurePosixPath(script.path).stem).lower()
     if stem != name and name not in re.split(r"[_\W]+", stem):
         return False
-    if name in ("main", "api", "app") and role == "serve":  # anything may be called so
+    if name in ("main", "api", "app") and role == "serve":  # too general a name by itself
         return script.app is not None or "HTTPServer" in " ".join(script.calls) or name == "app"
     if role == "prepare":
         return bool(script.options) or bool(script.writes)
@@ -130,7 +130,7 @@ def _fits(script: Script, name: str, role: Role) -> bool:
 
 
 def _stages(folder: Folder, by_role: Mapping[Role, Script]) -> tuple[str, tuple[Stage, ...]]:
-    """What the team has written down, where it says more than the scripts do."""
+    """The stages in the team's own build files, where they say more than the scripts."""
     dvc = of_dvc(folder.read("dvc.yaml") or "", folder.read("params.yaml"))
     if dvc:
         return "dvc.yaml", dvc
@@ -155,7 +155,7 @@ def _stages(folder: Folder, by_role: Mapping[Role, Script]) -> tuple[str, tuple[
 
 
 def _by_make(folder: Folder, stages: Sequence[Stage], model: str | None) -> DraftServer | None:
-    """The server that the Makefile's rule `serve` is, in whatever language."""
+    """The server that a Makefile rule like `serve` starts, in any language."""
     for rule in of_makefile(folder.read("Makefile") or ""):
         if rule.name.lower() in _SERVES and not rule.outs and model is not None:
             return server_of(folder, rule, stages, model)
@@ -165,7 +165,7 @@ def _by_make(folder: Folder, stages: Sequence[Stage], model: str | None) -> Draf
 def _of_stages(
     folder: Folder, stages: Iterable[Stage], scripts: Sequence[Script]
 ) -> dict[Role, Script]:
-    """The scripts that stages run, by what these are called."""
+    """The scripts that stages run, by role, which the name of the stage tells."""
     by_path = {script.path: script for script in scripts}
     found: dict[Role, Script] = {}
     for role in ("train", "evaluate"):
@@ -191,7 +191,7 @@ def _of_scripts(
     params: dict[str, Scalar] = {}
     if "prepare" in by_role:
         step, own = of_script(folder, by_role["prepare"], "prepare", around)
-        if step.inputs and step.outputs:  # else it is no step between the data and the model
+        if step.inputs and step.outputs:  # otherwise it is not between the data and the model
             steps["prepare"], params = step, params | own
             around = replace(around, data=f"steps.prepare.{next(iter(step.outputs))}")
     step, own = of_script(folder, train, "train", around)
@@ -206,7 +206,7 @@ def _of_scripts(
 
 
 def _output(steps: Mapping[str, DraftStep], kind: str, likely: Sequence[str]) -> str | None:
-    """The output that is of a kind by its name or its file's, of a likely step if there is one."""
+    """The output whose name or file contains `kind`, preferably of a step with a likely name."""
     order = sorted(
         steps, key=lambda n: not any(name in re.split(r"[_\W]+", n.lower()) for name in likely)
     )
@@ -221,8 +221,8 @@ def _output(steps: Mapping[str, DraftStep], kind: str, likely: Sequence[str]) ->
 
 
 def _own_numbers(steps: Mapping[str, DraftStep], said: Sequence[str]) -> str | None:
-    """The JSON file of metrics that a step after the training writes; `said` are those that a stage
-    calls so."""
+    """The JSON file of metrics that a step after training writes. `said` are the outputs that
+    stages declare as metrics."""
     for step, made in reversed(list(steps.items())):
         for name, file in made.outputs.items():
             is_one = f"{step}.{name}" in said or ("metric" in name and file.endswith(".json"))
@@ -232,7 +232,7 @@ def _own_numbers(steps: Mapping[str, DraftStep], said: Sequence[str]) -> str | N
 
 
 def _numbers(folder: Folder, stages: Sequence[Stage], evaluate: Script | None) -> tuple[str, ...]:
-    """What the team calls its own numbers: as the file that is there does, else as scripts do."""
+    """The names of the team's own metrics: from an existing metrics file, else from its script."""
     for path in (path for stage in stages for path in stage.metrics):
         try:
             there = _named_numbers(json.loads(folder.read(path) or ""))
@@ -244,7 +244,7 @@ def _numbers(folder: Folder, stages: Sequence[Stage], evaluate: Script | None) -
 
 
 def _named_numbers(value: object, before: str = "") -> list[str]:
-    """`{"a": {"b": 1}}` as a.b."""
+    """The paths of the numbers in a JSON value: `{"a": {"b": 1}}` has `a.b`."""
     found: list[str] = []
     for key, each in value.items() if isinstance(value, dict) else ():
         if isinstance(each, dict):
@@ -255,7 +255,7 @@ def _named_numbers(value: object, before: str = "") -> list[str]:
 
 
 def _constants(folder: Folder, script: Script | None) -> dict[str, str]:
-    """Texts by the names that the script and its modules give them: `KEY = "flight_id"`."""
+    """The string constants in a script and its modules, by name: `KEY = "flight_id"`."""
     if script is None:
         return {}
     found: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""PURE. The files that a script reads: modules of the folder that it imports, and what those do."""
+"""PURE. Finds the files that a script reads, by following its imports."""
 
 import ast
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from controller.cli.write.drafts.scripts import parsed, read_script
 from controller.cli.write.drafts.values import Folder
 
 MOST = 12
-"""Files that are named one by one; of more, their folders are."""
+"""How many files are listed one by one; if there are more, their folders are listed."""
 _DATA = (".parquet", ".csv", ".tsv", ".jsonl", ".pkl", ".joblib")
 
 
 def reads_of(folder: Folder, script: str) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
-    """Globs of the files that `script` reads of `folder`, itself the first, and folders that have
-    to be on Python's path for that. None where it is not there yet, or imports by names that only
-    running it tells."""
+    """Globs of the files in `folder` that `script` reads, beginning with itself, and the folders
+    that have to be on Python's path for that. The globs are None if the script does not exist yet
+    or imports modules dynamically."""
     if script not in folder.known:
         return None, ()
     found: dict[str, None] = {script: None}
@@ -48,7 +48,7 @@ def reads_of(folder: Folder, script: str) -> tuple[tuple[str, ...] | None, tuple
 
 
 def module_of(folder: Folder, script: str) -> tuple[str, str]:
-    """The folder that has to be on Python's path, and the dotted name of a script there."""
+    """The folder that has to be on Python's path, and the dotted name of the script from there."""
     parts = PurePosixPath(script).with_suffix("").parts
     above = 1 if parts[0] in ("src", "lib") else 0
     for end in range(len(parts) - 2, above, -1):
@@ -58,8 +58,8 @@ def module_of(folder: Folder, script: str) -> tuple[str, str]:
 
 
 def _shared(folder: Folder, module: str, paths: dict[str, None]) -> dict[str, None]:
-    """Globs of a package that the folder shares with others of its repository, and of those that it
-    imports; their folders are added to `paths`."""
+    """Globs of a shared package of the repository, outside of the folder, and of the packages that
+    it imports. Their folders are added to `paths`."""
     found: dict[str, None] = {}
     around, todo = folder.around, [module]
     while around is not None and todo:
@@ -81,7 +81,7 @@ def _shared(folder: Folder, module: str, paths: dict[str, None]) -> dict[str, No
 
 
 def _shared_roots(around: Folder) -> tuple[str, ...]:
-    """Where a repository keeps packages that are shared."""
+    """The folders where a repository usually keeps shared packages."""
     usual = ("src", "lib", "")
     each = {"/".join(file.split("/")[:2]) for file in around.files
             if file.startswith(("libs/", "packages/")) and file.count("/") > 1}  # fmt: skip
@@ -105,12 +105,12 @@ def _parent(path: str) -> str:
 
 
 def _roots(script: str) -> tuple[str, ...]:
-    """Where modules are looked for: beside the script, as Python does, then at the usual places."""
+    """Where modules are searched: beside the script, like Python, then in the usual folders."""
     return tuple(dict.fromkeys((_parent(script), "", "src", "lib")))
 
 
 def _modules(tree: ast.AST, path: str) -> Iterator[str]:
-    """Dotted names that are imported; relative ones as paths from the folder, with a leading /."""
+    """The dotted names that are imported; relative ones from the top folder, with a leading /."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -125,7 +125,7 @@ def _modules(tree: ast.AST, path: str) -> Iterator[str]:
 
 
 def _files(folder: Folder, root: str, module: str) -> list[str]:
-    """The module's file, with the packages that it is in; empty if it is none of the folder."""
+    """The files of a module and of the packages around it; none if it is not in the folder."""
     if module.startswith("/"):
         root, module = "", module[1:]
     parts = module.strip(".").split(".")
@@ -150,7 +150,7 @@ def _imports_by_name(tree: ast.AST) -> bool:
 
 
 def _named_files(folder: Folder, path: str, text: str) -> Iterator[str]:
-    """Files that the script names in a text: configuration and the like, not data."""
+    """The files that the script names in a string, such as configuration, without data."""
     for constant in read_script(path, text).constants:
         name = constant.removeprefix("./")
         if name in folder.known and not name.endswith(_DATA) and not name.endswith(".py"):

@@ -1,4 +1,4 @@
-"""PURE. What the model gate can be asked: columns, task, and limits that a model should meet."""
+"""PURE. Drafts the model gate: columns, task, and the limits that a model should meet."""
 
 import re
 from collections import Counter
@@ -14,15 +14,15 @@ from specs.gates import TaskName
 _SCORE = re.compile(r"^(p|prob|proba|probability|score)(_|$)|_(score|prob|proba)$")
 _SAID = re.compile(r"(^|_)(pred|predicted|prediction|yhat|y_hat|y_pred)(_|$)")
 _PLAIN = {"0", "1", "-1", "0.0", "1.0", "true", "false", "yes", "no", "positive", "negative"}
-"""Labels that say themselves which of two is the positive one."""
+"""Labels that make clear which of two is the positive class."""
 _TRUE = ("label", "target", "y", "y_true", "actual", "truth", "true_label")
 
 
 def judged(
     evaluate: Script, scripts: Sequence[Script], sample: Sample, named: Mapping[str, str]
 ) -> DraftGate:
-    """What is known of the predictions that `evaluate` writes. `named` are texts by the names that
-    modules give them, such as KEY."""
+    """Draft the gate for the predictions that `evaluate` writes. `named` are string constants by
+    name, such as KEY."""
     columns = [named.get(name[1:], "") if name.startswith("?") else name
                for name in evaluate.columns]  # fmt: skip
     columns = [name for name in columns if name]
@@ -53,7 +53,7 @@ _SAYS: Final[Mapping[TaskName, set[str]]] = {
     "multiclass": {"scores", "prediction"},
     "regression": {"prediction"},
 }
-"""Columns of which one has to be there."""
+"""The prediction columns of each task, of which at least one is needed."""
 
 
 def _found(columns: Sequence[str], said: Iterable[str], sample: Sample) -> dict[str, str]:
@@ -63,12 +63,12 @@ def _found(columns: Sequence[str], said: Iterable[str], sample: Sample) -> dict[
     score = next((name for name in plain if _SCORE.search(name.lower())), None)
     guess = next((name for name in plain if _SAID.search(name.lower())), None)
     rest = [name for name in plain if name not in (key, score, guess)]
-    # late, of p_late; else what a script calls so, or is called so everywhere
+    # `late` of `p_late`; else the label that a script names, or a usual name
     named = [name for name in rest if score is not None and score.endswith(name)]
     label = next((name for name in (*named, *said, *_TRUE) if name in rest), None)
     label = label or label_of({name: () for name in rest if name in sample}, ())
     if key is None and plain and plain[0] not in (label, score, guess):
-        key = plain[0]  # what tells rows apart comes first
+        key = plain[0]  # the first column usually identifies the row
     columns_by = {"key": key, "label": label, "score": score, "scores": scores, "prediction": guess}
     return {name: column for name, column in columns_by.items() if column is not None}
 
@@ -95,12 +95,12 @@ def _positive(values: Sequence[str]) -> str | None:
 
 
 def _limits(task: TaskName | None, values: Sequence[str]) -> Mapping[str, float]:
-    """What a model that knows nothing gets, so that each should be better."""
+    """The metrics of a constant prediction, which every model should beat."""
     there = [value for value in values if value.strip()]
     if task == "multiclass" and there:
         classes = Counter(there)
         most = classes.most_common(1)[0][1] / len(there)
-        f1 = 2 * most / (1 + most) / len(classes)  # of the one that is always said
+        f1 = 2 * most / (1 + most) / len(classes)  # of always predicting the most frequent class
         return {"accuracy": two_digits(most), "f1_macro": two_digits(f1)}
     if task == "regression" and there:
         try:
@@ -115,5 +115,5 @@ def _limits(task: TaskName | None, values: Sequence[str]) -> Mapping[str, float]
 
 
 def two_digits(value: float) -> float:
-    """The value in two significant digits."""
+    """The value rounded to two significant digits."""
     return round(value, 1 - floor(log10(abs(value)))) if value and isfinite(value) else value

@@ -1,4 +1,4 @@
-"""PURE. A draft without those of its parts that would not be valid."""
+"""PURE. Removes the parts of a draft that would not be valid."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -9,8 +9,8 @@ from specs.loading.problems import Problem
 
 
 def valid_part(found: Draft, wrong: Callable[[str], Sequence[Problem]]) -> Draft:
-    """As much of a draft as is valid, with what is left out and why. `wrong` gives the errors of a
-    spec's text. What is wrong and cannot be left out stays, and its errors with it."""
+    """The draft without its invalid parts, which it lists in `left_out` with the reasons. `wrong`
+    returns the errors of a spec's text. An invalid part that is required stays."""
     while errors := wrong(spec_text(found)):
         lesser = next(filter(None, (_without(found, problem) for problem in errors)), None)
         if lesser is None:
@@ -20,7 +20,7 @@ def valid_part(found: Draft, wrong: Callable[[str], Sequence[Problem]]) -> Draft
 
 
 def _without(found: Draft, problem: Problem) -> Draft | None:
-    """The draft without the part that is wrong, if it can do without."""
+    """The draft without the part that has the problem, or None if that is required."""
     part, *names = problem.path.split(".")
     name = names[0] if names else ""
     lesser: Draft | None = None
@@ -41,11 +41,11 @@ def _without(found: Draft, problem: Problem) -> Draft | None:
     if lesser is None:
         return None
     why = " ".join(problem.message.split())
-    return replace(lesser, left_out=(*found.left_out, f"{part} was left out, since {why}"))
+    return replace(lesser, left_out=(*found.left_out, f"{part} was left out because {why}"))
 
 
 def _without_step(found: Draft, name: str) -> Draft | None:
-    """Nor with what reads its outputs."""
+    """The draft without a step and the steps that depend on it, or None if none would be left."""
     gone = {name}
     while more := {each for each, step in found.steps.items() if _reads(step, gone)} - gone:
         gone |= more

@@ -1,4 +1,4 @@
-"""PURE. A notebook as papermill would run it."""
+"""PURE. Reads a notebook as a script with parameters, as papermill runs it."""
 
 import ast
 import json
@@ -10,8 +10,8 @@ from specs.base import Scalar
 
 
 def read_notebook(path: str, text: str) -> Script | None:
-    """The notebook's code as a script whose options are its parameters: the variables of the cell
-    with the tag `parameters`. None for what is no notebook."""
+    """The notebook's code as a script whose options are the variables in the cell tagged
+    `parameters`. None if it is not a notebook."""
     code = _cells(text)
     if code is None:
         return None
@@ -31,7 +31,7 @@ def read_notebook(path: str, text: str) -> Script | None:
 
 
 def code_of(text: str) -> str:
-    """The notebook's code as one script; empty for what is no notebook."""
+    """The notebook's code as one script; empty if it is not a notebook."""
     return "\n".join(_python(source) for source, _ in _cells(text) or ())
 
 
@@ -50,7 +50,7 @@ def _source(cell: Any) -> str:
 
 
 def _python(source: str) -> str:
-    """Without the lines that are IPython's own."""
+    """Code without the magic commands of IPython."""
     lines = source.splitlines()
     return "\n".join("pass" if line.lstrip().startswith(("%", "!")) else line for line in lines)
 

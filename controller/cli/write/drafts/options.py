@@ -1,4 +1,4 @@
-"""PURE. What an option of a script is for, by its name, its default and what the script is for."""
+"""PURE. Guesses what an option of a script is for, from its name, its default and its script."""
 
 import re
 from pathlib import PurePosixPath
@@ -10,8 +10,8 @@ Meaning = Literal[
     "data", "model", "model_out", "data_out", "predictions", "metrics", "port", "host", "param",
     "file", "left_out", "unknown",
 ]  # fmt: skip
-"""`model` is one that was made before, `file` one of the repository; what is left out has a default
-or may be missing."""
+"""`model` is an existing model, `file` a file of the repository. `left_out` options are not given,
+since they have a default or are not required."""
 
 _OUT: Final = {"out", "output", "save", "dest", "destination", "export", "result", "results"}
 _METRICS: Final = {"metrics", "metric", "report"}
@@ -27,11 +27,11 @@ _ABOUT: Final = {
     "cols", "column", "columns", "epochs", "steps", "batch", "seed", "label", "target", "format",
     "key", "mode",
 }  # fmt: skip
-"""Words of options that say something about data or models, and are none."""
+"""Words of options that describe data or models but do not name a file."""
 
 
 def meaning(option: Option, role: Role, folder: Folder, script: Script) -> Meaning:
-    """What `option` of a script is for."""
+    """What an option of a script is for."""
     words = set(re.split(r"[_\W]+", option.dest.lower()))
     if option.is_switch:
         return "left_out"
@@ -48,12 +48,12 @@ def meaning(option: Option, role: Role, folder: Folder, script: Script) -> Meani
             return "param"
     place = _place(words, role)
     if place == "predictions" and script.numbers and not script.calls & _WRITERS.keys():
-        return "metrics"  # it writes a dictionary, and no table
+        return "metrics"  # it writes a dictionary, not a table
     return place or _plain(option)
 
 
 def _place(words: set[str], role: Role) -> Meaning | None:
-    """Of an option that names a file or folder."""
+    """What an option that names a file or folder is for."""
     if words & _ABOUT:
         return None
     if words & _METRICS:
@@ -93,8 +93,8 @@ _WRITERS: Final = {
 
 
 def file_of(what: Meaning, script: Script, option: Option | None) -> str:
-    """What the file of an output is called: as the script's default says, else by how it is
-    written."""
+    """The file name of an output: from the default of the option, else from the calls that write
+    it."""
     if option is not None and isinstance(option.default, str) and _is_path(option.default):
         return PurePosixPath(option.default).name or what
     if what == "metrics":

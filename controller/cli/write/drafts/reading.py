@@ -1,25 +1,25 @@
-"""A folder of this machine, as drafts see it."""
+"""Reads a folder on this machine for drafting."""
 
 import subprocess
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
-from controller.cli.folders import below
+from controller.cli.folders import files_below
 from controller.cli.write.drafts.samples import Sample, sample_of
 from controller.cli.write.drafts.values import Data, Folder
 from specs.loading.load import load
 from specs.model import is_spec_file
 
 _LARGEST = 2**20
-"""Bytes of a file that is read: code and configuration are smaller."""
+"""Bytes of the largest file that is read; code and configuration are smaller."""
 _FILES = 8
-"""Of a dataset, that are looked into."""
+"""How many files of a dataset are sampled."""
 
 
 def folder_at(path: Path, name: str) -> Folder:
-    """The folder, called so, without what belongs to the pipelines of folders in it."""
-    own = _without(list(below(path)), own_spec=True)
+    """Read the folder, without its subfolders that have a pipeline of their own."""
+    own = _without(list(files_below(path)), own_spec=True)
     specs = [file for file in own if "/" not in file and is_spec_file(file)]
     read = _reader(path)
     beside = load(read(specs[0]) or "", specs[0]).pipeline if specs else None
@@ -32,8 +32,8 @@ def folder_at(path: Path, name: str) -> Folder:
 
 
 def _around(path: Path) -> tuple[Folder | None, str]:
-    """What git has of the repository outside of the folder, without other pipelines' folders; and
-    where in it the folder is."""
+    """The rest of the folder's repository, as far as git tracks it and without the folders of other
+    pipelines; and the path of the folder in it."""
     try:
         top = _git(path, "rev-parse", "--show-toplevel").strip()
         if not top or Path(top).resolve() == path.resolve():
@@ -47,7 +47,7 @@ def _around(path: Path) -> tuple[Folder | None, str]:
 
 
 def _without(files: Sequence[str], *, own_spec: bool) -> tuple[str, ...]:
-    """Files, the nearest first, but for those of folders that have a spec."""
+    """The files outside of folders with a spec, those nearest to the top first."""
     owned = {PurePosixPath(file).parent.as_posix() for file in files
              if is_spec_file(PurePosixPath(file).name)} - {"."}  # fmt: skip
     kept = [file for file in files if not any(file.startswith(f"{one}/") for one in owned)]
@@ -77,7 +77,7 @@ def _is_ignored(path: Path, file: str) -> bool:
 
 
 def _git(path: Path, *arguments: str) -> str:
-    """What git prints; empty where it refuses."""
+    """The output of a git command; empty if it fails."""
     done = subprocess.run(
         ("git", *arguments), cwd=path, capture_output=True, text=True, check=False
     )
@@ -85,14 +85,14 @@ def _git(path: Path, *arguments: str) -> str:
 
 
 def sample_in(path: Path, folder: Folder, data: Data) -> Sample:
-    """The first rows of some files of a dataset."""
+    """The first rows of a few files of a dataset."""
     glob = (data.uri or "").removeprefix("file://./").replace("**/", "*")
     if glob.startswith("//") and folder.around is not None:
         top = Path(_git(path, "rev-parse", "--show-toplevel").strip())
         return sample_in(top, folder.around, Data(glob.removeprefix("//")))
     files = [file for file in folder.files if glob and fnmatch(file, glob)]
     sample: dict[str, list[str]] = {}
-    for file in files[:: max(1, len(files) // _FILES)][:_FILES]:  # a file may hold one label only
+    for file in files[:: max(1, len(files) // _FILES)][:_FILES]:  # one file may hold one label
         for column, values in sample_of(path / file).items():
             sample.setdefault(column, []).extend(values)
     return sample

@@ -1,4 +1,4 @@
-"""The first rows of a data file, and what they say of a label. Nothing of them is kept or shown."""
+"""Reads the first rows of a data file to guess label and task. No value is stored or shown."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ from pathlib import Path
 from specs.gates import TaskName
 
 Sample = Mapping[str, Sequence[str]]
-"""The texts of columns, by name."""
+"""The values of columns as text, by column name."""
 _ROWS = 2_000
 _BYTES = 2**20
 _USUAL = ("label", "target", "y", "class", "outcome", "is_fraud", "fraud", "churn", "churned",
@@ -18,7 +18,7 @@ _MOST_CLASSES = 30
 
 
 def sample_of(path: Path) -> Sample:
-    """Some rows; empty for what cannot be read."""
+    """The first rows of a file; empty if it cannot be read."""
     try:
         return _of_parquet(path) if path.suffix == ".parquet" else _of_csv(path)
     except (OSError, ValueError, csv.Error):  # pyarrow's errors are ValueErrors or OSErrors
@@ -30,7 +30,7 @@ def _of_csv(path: Path) -> Sample:
         begun = file.read(_BYTES).decode("utf-8", "replace")
     lines = begun.splitlines()
     if len(begun) >= _BYTES:
-        lines.pop()  # it is cut
+        lines.pop()  # it may be incomplete
     dialect = csv.Sniffer().sniff(lines[0], ",;\t|") if lines else csv.excel
     rows = list(csv.DictReader(io.StringIO("\n".join(lines[: _ROWS + 1])), dialect=dialect))
     names = [name for name in (rows[0] if rows else {}) if name]
@@ -52,7 +52,7 @@ def _of_parquet(path: Path) -> Sample:
 
 
 def label_of(sample: Sample, said: Iterable[str]) -> str | None:
-    """The column that is the label: one that a script calls so, else one of a usual name."""
+    """The label column: one that a script names, else one with a usual name."""
     named = next((name for name in said if name in sample), None)
     if named is not None:
         return named
@@ -61,7 +61,7 @@ def label_of(sample: Sample, said: Iterable[str]) -> str | None:
 
 
 def key_of(columns: Iterable[str]) -> str | None:
-    """The column that tells rows apart, by its name."""
+    """The column that identifies a row, judging by its name."""
     names = list(columns)
     by_lower = {name.lower(): name for name in names}
     usual = next((by_lower[name] for name in _KEYS if name in by_lower), None)
@@ -69,7 +69,7 @@ def key_of(columns: Iterable[str]) -> str | None:
 
 
 def task_of(values: Iterable[str]) -> tuple[TaskName | None, str]:
-    """What a model of such labels does, and how that is told."""
+    """The task for such labels, and the reason for that guess."""
     there = [value for value in values if value.strip()]
     kinds = set(there)
     if len(kinds) < 2:

@@ -1,6 +1,6 @@
-"""PURE. What a Python script says of itself: its options, what it opens, calls and writes.
+"""PURE. Reads a Python script: its options, and what it opens, calls and writes.
 
-It is parsed and never run. A script of another Python, or of none, says nothing.
+The script is parsed and never run. Nothing is known of one that does not parse.
 """
 
 import ast
@@ -17,7 +17,7 @@ _READS = {
     "read_csv", "read_json", "read_excel", "read_table", "read_feather", "open", "loadtxt",
     "genfromtxt", "load", "scan_csv", "read_ndjson", "load_model",
 }  # fmt: skip
-"""Calls that read one file. `read_parquet` and its like take a folder, too."""
+"""Calls that read a single file. `read_parquet` and others also accept a folder."""
 _WRITES = {
     "dump", "save", "save_model", "to_csv", "to_parquet", "to_json", "write_csv", "write_parquet",
     "savetxt", "export", "save_pretrained", "to_pickle", "write_text",
@@ -30,11 +30,11 @@ _APPS: Final[Mapping[str, Literal["asgi", "wsgi"]]] = {
 }  # fmt: skip
 _LONGEST = 200
 _SCORES = re.compile(r"(p|prob|proba|score)_$")
-"""How names of columns begin that hold the scores of several classes: `f"p_{name}"`."""
+"""The prefix of columns with the scores of several classes: `f"p_{name}"`."""
 
 
 def read_script(path: str, text: str) -> Script:
-    """What the script at `path` says."""
+    """Read the script at `path`."""
     tree = parsed(text)
     if tree is None:
         return Script(path)
@@ -60,7 +60,7 @@ def read_script(path: str, text: str) -> Script:
 
 
 def read_scripts(path: str, text: str) -> list[Script]:
-    """What the script at `path` says: as one, or as each of its subcommands."""
+    """Read the script at `path`: as a whole, or each of its subcommands."""
     script = read_script(path, text)
     tree = parsed(text)
     if tree is None:
@@ -73,10 +73,10 @@ def read_scripts(path: str, text: str) -> list[Script]:
 
 
 def parsed(text: str) -> ast.Module | None:
-    """The syntax tree, or None."""
+    """The syntax tree, or None for a syntax error."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of invalid escapes, in code that is not ours
+            warnings.simplefilter("ignore")  # about invalid escapes in the user's code
             return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
@@ -108,7 +108,7 @@ def _calls(tree: ast.AST, *names: str) -> Iterator[ast.Call]:
 
 
 def _argparse(tree: ast.AST) -> Iterator[Option]:
-    """`add_argument` of argparse, and what takes the same words."""
+    """The options of `add_argument` in argparse and compatible libraries."""
     if any(_calls(tree, "add_subparsers")):
         return  # each subcommand has its own
     for call in _calls(tree, "add_argument"):
@@ -118,7 +118,7 @@ def _argparse(tree: ast.AST) -> Iterator[Option]:
 
 
 def _subparsers(tree: ast.AST) -> dict[str, list[Option]]:
-    """The options of each `train = commands.add_parser("train")`."""
+    """The options of each subcommand: `train = commands.add_parser("train")`."""
     found: dict[str, list[Option]] = {}
     names: dict[str, str] = {}
     for node in ast.walk(tree):
@@ -136,7 +136,7 @@ def _subparsers(tree: ast.AST) -> dict[str, list[Option]]:
 
 
 def _click_group(tree: ast.AST) -> dict[str, list[Option]]:
-    """The options of each `@cli.command()` of a group."""
+    """The options of each command in a click group: `@cli.command()`."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     groups = {node.name for node in functions for call in _decorators(node)
               if _called(call) == "group"}  # fmt: skip
@@ -155,7 +155,7 @@ def _decorators(node: ast.FunctionDef) -> list[ast.Call]:
 
 
 def _click(tree: ast.AST) -> Iterator[Option]:
-    """Those of the first command."""
+    """The options of the first click command."""
     for node in ast.walk(tree):
         options = list(_click_options(node)) if isinstance(node, ast.FunctionDef) else []
         if options:
@@ -164,7 +164,7 @@ def _click(tree: ast.AST) -> Iterator[Option]:
 
 
 def _click_options(node: ast.FunctionDef) -> Iterator[Option]:
-    """`@click.option` and `@click.argument`, in order."""
+    """The options from `@click.option` and `@click.argument`, in order."""
     for call in _decorators(node):
         names = [name for name in map(_text, call.args) if name is not None]
         if names and _called(call) in ("option", "argument"):
@@ -204,7 +204,7 @@ def _is_switch(names: list[str], given: dict[str, ast.expr]) -> bool:
 
 
 def _argv(tree: ast.AST) -> Iterator[Option]:
-    """`data = sys.argv[1]`, and `data, out = sys.argv[1:3]`."""
+    """The arguments in `data = sys.argv[1]` and `data, out = sys.argv[1:3]`."""
     found: dict[int, str] = {}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Assign):
@@ -217,7 +217,7 @@ def _argv(tree: ast.AST) -> Iterator[Option]:
 
 
 def _placed(target: ast.expr, where: ast.expr) -> dict[int, str]:
-    """The names of arguments by their places."""
+    """The names of arguments by position."""
     if isinstance(where, ast.Constant) and isinstance(where.value, int) and where.value > 0:
         name = _last(target)
         return {where.value: name.lower()} if name else {}
@@ -246,7 +246,7 @@ def _size(value: Scalar) -> float:
 
 
 def _opens(tree: ast.AST) -> Iterator[str]:
-    """Names of options that are handed to what reads one file."""
+    """The names of the options that are passed to a call that reads one file."""
     for call in ast.walk(tree):
         if not isinstance(call, ast.Call):
             continue
@@ -258,7 +258,7 @@ def _opens(tree: ast.AST) -> Iterator[str]:
 
 
 def _inside(node: ast.expr) -> str:
-    """`data` of `args.data`, `data`, `Path(args.data)` and `args["data"]`."""
+    """`data` in `args.data`, `data`, `Path(args.data)` and `args["data"]`."""
     if isinstance(node, ast.Call) and node.args and _called(node) in ("Path", "str", "open"):
         return _inside(node.args[0])
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
@@ -282,7 +282,7 @@ def _writes(tree: ast.AST) -> Iterator[str]:
 
 
 def _path_texts(node: ast.expr) -> Iterator[str]:
-    """`x` of "x", Path("x") and open("x", "w")."""
+    """`x` in "x", Path("x") and open("x", "w")."""
     text = _text(node)
     if text is not None:
         yield text
@@ -318,7 +318,7 @@ def _environ(tree: ast.AST) -> Iterator[str]:
 
 
 def _columns(tree: ast.AST) -> Iterator[str]:
-    """The keys of `DataFrame({...})`, and what `writerow([...])` and `fieldnames=[...]` name."""
+    """The column names in `DataFrame({...})`, `writerow([...])` and `fieldnames=[...]`."""
     names = {
         _last(node.targets[0]): text
         for node in ast.walk(tree)
@@ -350,7 +350,7 @@ def _columns(tree: ast.AST) -> Iterator[str]:
 
 
 def _prefixed(item: ast.expr) -> str | None:
-    """`p_*` of `*(f"p_{name}" for name in ...)`: columns of one beginning."""
+    """`p_*` in `*(f"p_{name}" for name in ...)`: columns with a common prefix."""
     if not isinstance(item, ast.Starred):
         return None
     for part in ast.walk(item):
@@ -360,7 +360,7 @@ def _prefixed(item: ast.expr) -> str | None:
 
 
 def _numbers(tree: ast.AST) -> Iterator[str]:
-    """The keys of `json.dump({...})`, also where the dictionary has a name."""
+    """The keys in `json.dump({...})`, also if the dictionary is a variable."""
     named = {_last(node.targets[0]): node.value for node in ast.walk(tree)
              if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)}  # fmt: skip
     for call in _calls(tree, "dump", "dumps"):
@@ -371,7 +371,7 @@ def _numbers(tree: ast.AST) -> Iterator[str]:
 
 
 def _labels(tree: ast.AST) -> Iterator[str]:
-    """`LABEL = "late"`, `y = frame["late"]`, `drop(columns="late")`, `--target` with a default."""
+    """The label in `LABEL = "late"`, `y = frame["late"]` or the default of `--target`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and _last(node.targets[0]).lower() in _LABELS:
             text = _text(node.value)

@@ -1,4 +1,4 @@
-"""PURE. Steps of stages that a team has written down: their paths become inputs and outputs."""
+"""PURE. Makes steps of existing stages: their paths become inputs and outputs."""
 
 import posixpath
 import re
@@ -24,7 +24,7 @@ _QUOTED = re.compile(r"""["'](\.{0,2}/?[\w./-]+)["']""")
 def of_stages(
     folder: Folder, stages: Sequence[Stage], source: str
 ) -> tuple[dict[str, DraftStep], dict[str, Data]]:
-    """A step for each stage, and the datasets that no stage makes."""
+    """A step for each stage, and a dataset for data that no stage makes."""
     names = {stage.name: name_of(stage.name) for stage in stages}
     made = {
         out: (names[stage.name], name)
@@ -39,13 +39,13 @@ def of_stages(
 
 
 def name_of(text: str) -> str:
-    """The nearest name of a step, a dataset, an input or an output."""
+    """A valid name of a step, dataset, input or output, as near as possible to `text`."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_-")[:63]
     return name if is_part_name(name) else f"_{name}"[:63]
 
 
 def _named(paths: Sequence[str]) -> dict[str, str]:
-    """A name for each path, that of its file."""
+    """A unique name for each path, after its file."""
     found: dict[str, str] = {}
     for path in paths:
         name = name_of(PurePosixPath(path).stem)
@@ -102,7 +102,7 @@ def _step(
 
 
 def _escaped(stage: Stage) -> str:
-    """Braces that are none of the stage's parameters stay what they are."""
+    """The command with all braces escaped but those of the stage's parameters."""
     command = escaped(stage.command)
     for name in stage.params:
         command = command.replace(f"{{{{{name}}}}}", f"{{params.{name_of(name)}}}")
@@ -117,7 +117,7 @@ def _is_code(folder: Folder, path: str) -> bool:
 
 
 def _dataset(folder: Folder, path: str, data: dict[str, Data]) -> tuple[str, str]:
-    """The dataset's name, and where in it the path is."""
+    """The name of the dataset with a path, and the place of the path in it."""
     uri, file = glob_of(folder, path)
     for name, known in data.items():
         if known.uri == uri and uri is not None:
@@ -137,7 +137,7 @@ def _reads(
     paths: dict[str, None] = {}
     scripts = list(scripts_in(folder, command))
     if re.search(r"\s-m\s", command) and any(path.startswith("src/") for path in scripts):
-        paths["src"] = None  # or Python does not find the module that it is to run
+        paths["src"] = None  # otherwise Python does not find the module
     for path in (*scripts, *code):
         if folder.below(path):
             found[f"{path}/**"] = None
@@ -153,8 +153,8 @@ def _reads(
 
 
 def _with_what_it_names(folder: Folder, path: str) -> Iterator[str]:
-    """A file of another language, and those of the folder that it names in quotes, as `#include`,
-    `require` and `source` do."""
+    """A file in another language, and the files that it names in quotes, as `#include`, `require`
+    and `source` do."""
     seen, todo = {path}, [path]
     while todo:
         one = todo.pop(0)
@@ -171,7 +171,7 @@ def _with_what_it_names(folder: Folder, path: str) -> Iterator[str]:
 def _mentioned(
     folder: Folder, stage: Stage, made: Mapping[str, tuple[str, str]]
 ) -> tuple[str, ...]:
-    """Data, and outputs of other stages, that a command names and its stage does not."""
+    """Data, and outputs of other stages, that a command names but its stage does not declare."""
     own = {*stage.deps, *stage.outs}
     words = dict.fromkeys(one.removeprefix("./") for one in words_of(stage.command))
     return tuple(
@@ -181,14 +181,14 @@ def _mentioned(
 
 
 def server_of(folder: Folder, rule: Stage, stages: Sequence[Stage], model: str) -> DraftServer:
-    """The model server that a rule starts; `model` is the output that the pipeline calls so."""
+    """The model server that a rule starts. `model` is the output that is the pipeline's model."""
     of_model = [out for stage in stages for out, name in _named(stage.outs).items()
                 if f"steps.{name_of(stage.name)}.{name}" == model]  # fmt: skip
     run, _ = filled(escaped(rule.command), dict.fromkeys(of_model, "{model}"))
     run = _PORT.sub("{port}", _HOST.sub("{host}", run))
     said = ["from Makefile"]
     if "{port}" not in run:
-        said.append("TODO: it has to listen at {port}")
+        said.append("TODO: it has to listen on {port}")
         run = f"env PORT={{port}} {run}"
     if "{model}" not in run:
         said.append("TODO: it has to load the model that MODEL names")
@@ -199,7 +199,7 @@ def server_of(folder: Folder, rule: Stage, stages: Sequence[Stage], model: str) 
 
 
 def own_numbers(stages: Sequence[Stage]) -> tuple[str, ...]:
-    """The outputs, such as `evaluate.scores`, that hold what a team measures itself, as JSON."""
+    """The outputs, such as `evaluate.scores`, that are JSON files of the team's own metrics."""
     return tuple(
         f"{name_of(stage.name)}.{name}"
         for stage in stages

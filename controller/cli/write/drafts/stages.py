@@ -1,5 +1,4 @@
-"""PURE. Commands that a team has written down already: DVC's stages, MLflow's entry points, and the
-rules of a Makefile."""
+"""PURE. Reads stages from existing build files: dvc.yaml, MLproject and Makefile."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -55,10 +54,10 @@ def of_dvc(text: str, params: str | None = None) -> tuple[Stage, ...]:
 def _dvc_stage(
     name: str, body: Mapping[str, Any], values: Mapping[str, Scalar], shared: Sequence[str]
 ) -> Iterator[Stage]:
-    """`shared` are the metrics that the file names for all of its stages."""
+    """`shared` are the metrics that the file declares for all its stages."""
     unknown = None
     if "foreach" in body or "matrix" in body:
-        unknown = "it stands for several (foreach or matrix): write one step for each"
+        unknown = "it stands for several stages (foreach or matrix): write one step for each"
         body = _mapping(body.get("do")) or body
     cmd = body.get("cmd")
     lines = [str(line) for line in cmd] if isinstance(cmd, list) else [str(cmd or "TODO")]
@@ -71,7 +70,7 @@ def _dvc_stage(
     command = _filled(command, values)
     left = _VARIABLE.search(command)
     if left and unknown is None:
-        unknown = f"the value of {left[0]} is in no file here"
+        unknown = f"the value of {left[0]} was not found in any file"
     deps = [*_paths(body.get("deps")), *_param_files(body.get("params"))]
     yield Stage(
         name,
@@ -84,7 +83,7 @@ def _dvc_stage(
 
 
 def _paths(value: object) -> list[str]:
-    """`[a, {b: {cache: false}}]` as [a, b]."""
+    """The paths `[a, b]` in `[a, {b: {cache: false}}]`."""
     found: list[str] = []
     for each in _sequence(value):
         found += [each] if isinstance(each, str) else [str(key) for key in _mapping(each)]
@@ -92,7 +91,7 @@ def _paths(value: object) -> list[str]:
 
 
 def _param_files(value: object) -> list[str]:
-    """The files that hold a stage's parameters; the script reads them itself."""
+    """The files with a stage's parameters, which the script reads itself."""
     found = []
     for each in _sequence(value):
         found += ["params.yaml"] if isinstance(each, str) else [str(key) for key in _mapping(each)]
@@ -151,7 +150,7 @@ def _entry_point(name: str, body: Mapping[str, Any]) -> Stage:
 
 
 def of_makefile(text: str) -> tuple[Stage, ...]:
-    """The rules whose recipe runs a program of the team, in order."""
+    """The rules whose recipe runs a program or a compiler, in order."""
     variables: dict[str, Scalar] = {}
     phony: set[str] = set()
     rules: dict[str, tuple[list[str], list[str]]] = {}
@@ -187,7 +186,7 @@ def _expanded(text: str, variables: Mapping[str, Scalar]) -> str:
 
 
 def _is_file(target: str, lines: Sequence[str], phony: Collection[str]) -> bool:
-    """Whether a rule makes a file of its name. A program has no ending."""
+    """Whether a rule makes a file of its name. A compiled program has no suffix."""
     compiled = any(_COMPILER.search(line) and f"-o {target}" in line.replace("$@", target)
                    for line in lines)  # fmt: skip
     return target not in phony and ("/" in target or "." in target or compiled)
@@ -196,7 +195,7 @@ def _is_file(target: str, lines: Sequence[str], phony: Collection[str]) -> bool:
 def _rule(
     target: str, needs: list[str], lines: list[str], files: Collection[str]
 ) -> Iterator[Stage]:
-    """`files` are the targets that are files."""
+    """The stage of a rule. `files` are the targets that are files."""
     own = [f"./{file}" for file in files]
     commands = [line for line in lines if _PROGRAM.search(f"{line} ") or _COMPILER.search(line)
                 or line.startswith(tuple(own))]  # fmt: skip
@@ -212,5 +211,5 @@ def _rule(
         command,
         deps=tuple(deps),
         outs=(target,) if is_file else (),
-        unknown="a variable of make is left in it" if "$(" in command else None,
+        unknown="it still contains a make variable" if "$(" in command else None,
     )

@@ -1,4 +1,4 @@
-"""PURE. Steps of scripts, notebooks and stages: how they are run, what goes in and comes out."""
+"""PURE. Makes steps and servers of scripts and notebooks: command, inputs and outputs."""
 
 import re
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ _PREDICT = ("/predict", "/invocations", "/score", "/infer", "/v1/predict", "/pre
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What is there for a step to use."""
+    """What a step can use."""
 
     data: str
-    """`datasets.data`, or what a step made of it."""
+    """`datasets.data`, or the output of a step that prepares it."""
     of: Data
     label: str | None = None
-    """The column that is to be learned."""
+    """The column to predict."""
     model: str | None = None
     """`steps.train.model`."""
 
@@ -59,7 +59,7 @@ def of_script(
 
 
 class _Given:
-    """What the options of one script are given, gathered one by one."""
+    """Collects the values for the options of a script, one by one."""
 
     def __init__(self, folder: Folder, script: Script, role: Role, around: Around) -> None:
         self.folder, self.script, self.role, self.around = folder, script, role, around
@@ -72,7 +72,7 @@ class _Given:
         self.said: list[str] = []
 
     def take(self, option: Option) -> None:
-        """Give one option its value."""
+        """Choose the value for an option."""
         what = meaning(option, self.role, self.folder, self.script)
         if what == "left_out":
             return
@@ -98,11 +98,11 @@ class _Given:
             case "param" | "file":
                 return word(str(option.default))
             case _ if self.around.label and re.search(r"label|target", option.dest):
-                self.said.append(f"{option.flag or option.dest}, by the columns of the data")
+                self.said.append(f"{option.flag or option.dest}, from the columns of the data")
                 return word(self.around.label)
             case _:
                 called = option.flag or option.dest
-                self.said.append(f"TODO: what {called} of {self.script.path} is to be")
+                self.said.append(f"TODO: the value of {called} of {self.script.path}")
                 return "TODO"
 
     def _output(self, what: Meaning, option: Option | None) -> str:
@@ -113,7 +113,7 @@ class _Given:
         return f"{{outputs.{name}}}"
 
     def _file(self, option: Option) -> str:
-        """`/rows.csv` where the script reads one file of a dataset."""
+        """`/rows.csv` if the script reads a single file of a dataset."""
         if option.dest not in self.script.opens or not self.around.data.startswith("datasets."):
             return ""
         if self.around.of.file is not None:
@@ -125,7 +125,7 @@ class _Given:
         return ""
 
     def assume(self) -> None:
-        """What is at places of the script's own, and what no option told."""
+        """Assume inputs and outputs that no option names, such as fixed paths in the script."""
         wanted: dict[Role, Meaning] = {
             "prepare": "data_out", "train": "model_out", "evaluate": "predictions",
         }  # fmt: skip
@@ -138,7 +138,7 @@ class _Given:
             self._copy(wanted[self.role])
 
     def _usual(self) -> None:
-        """Of a script that says nothing: a line that shows how it could be called."""
+        """For a script without options or calls: an example of how it could be called."""
         usual: dict[Role, tuple[str, ...]] = {
             "prepare": ("data", "out"), "train": ("data", "out"),
             "evaluate": ("model", "data", "out"), "serve": ("model", "host", "port"),
@@ -146,10 +146,10 @@ class _Given:
         for name in usual[self.role]:
             self.take(Option(f"--{name}", name, required=True))
         if self.role != "serve":
-            self.said.append("TODO: the arguments are your script's own; braces are filled in")
+            self.said.append("TODO: use the arguments of your script; {...} is filled in")
 
     def _link(self) -> None:
-        """Data that the script looks for where the repository has it."""
+        """Link data and models to the fixed paths that the script reads."""
         files = {text.removeprefix("./").rstrip("/") for text in self.script.constants}
         data = sorted(path for path in files if self._is_data(path))
         for path in data:
@@ -169,7 +169,7 @@ class _Given:
         return there and (path == base or path.startswith(f"{base}"))
 
     def _copy(self, what: Meaning) -> None:
-        """The output that the script writes to a place of its own."""
+        """Copy an output from the fixed path that the script writes."""
         fits = _is_model if what == "model_out" else _is_table
         path = next((path for path in self.script.writes if fits(path)), None)
         if path is None:
@@ -204,7 +204,7 @@ def _command(given: _Given) -> str:
 
 
 def _with_own(folder: Folder, script: Script, paths: tuple[str, ...]) -> tuple[str, ...]:
-    """The folder above the script's package, too; the working folder is there anyway."""
+    """Add the folder above the script's package; the working folder is always on the path."""
     root = module_of(folder, script.path)[0] if script.is_module else ""
     return tuple(dict.fromkeys(filter(None, (root, *paths))))
 
@@ -214,7 +214,7 @@ def _environment(paths: tuple[str, ...]) -> dict[str, str]:
 
 
 def of_server(folder: Folder, script: Script) -> DraftServer:
-    """The model server that a script is."""
+    """The model server that a script starts."""
     reads, paths = reads_of(folder, script.path)
     paths = _with_own(folder, script, paths)
     told = next((name for name in script.environ if "MODEL" in name.upper()), None)
@@ -228,7 +228,7 @@ def of_server(folder: Folder, script: Script) -> DraftServer:
         given.assume()
         run, said = _command(given), given.said
     if "{port}" not in run:
-        said.append(f"TODO: {script.path} has to listen at {{port}}")
+        said.append(f"TODO: {script.path} has to listen on {{port}}")
         run += " --port {port}"
     if "{model}" not in run:
         run = f"env {told or 'MODEL'}={{model}} {run}"

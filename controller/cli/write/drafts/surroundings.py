@@ -1,4 +1,4 @@
-"""PURE. What the names of files tell: the data, its suite, and the environment of the steps."""
+"""PURE. Finds the data, its suite, and the environment of the steps by file names."""
 
 import tomllib
 from pathlib import PurePosixPath
@@ -11,7 +11,7 @@ _SUITES = ("expectation", "suite")
 
 
 def data_of(folder: Folder) -> Data:
-    """The data that a model can be trained on."""
+    """The data to train on."""
     if folder.beside is not None and folder.beside.datasets:
         known = next(iter(folder.beside.datasets.values()))
         return Data(known.uri, None, known.expectations)
@@ -29,8 +29,8 @@ def data_of(folder: Folder) -> Data:
 
 
 def glob_of(folder: Folder, path: str) -> tuple[str | None, str | None]:
-    """The address of the data at a path, and its file if it is one; None where nothing is there,
-    or nothing that is in git."""
+    """The address of the data at a path, and the file name if it is one file; None if nothing is
+    there."""
     below = folder.below(path)
     if path in folder.known:
         parent = PurePosixPath(path).parent.as_posix()
@@ -45,7 +45,7 @@ def glob_of(folder: Folder, path: str) -> tuple[str | None, str | None]:
 
 
 def _glob(folder: Folder, parent: str, ending: str) -> tuple[str, str | None]:
-    """One glob for the files of a kind in a folder, and the name of the only one."""
+    """A glob for the files with a suffix in a folder, and the file name if there is only one."""
     parts = parent.split("/") if parent else []
     flat = [part for part in parts if "=" not in part]  # above the partitions
     above = "/".join(parts[: len(flat)] if parts[: len(flat)] == flat else flat)
@@ -59,7 +59,7 @@ def _glob(folder: Folder, parent: str, ending: str) -> tuple[str, str | None]:
 
 
 def _address(folder: Folder, glob: str, file: str) -> str:
-    """What git leaves alone is not in the commit: it is read from the folder itself."""
+    """The URI of files. Files that git ignores are not in the commit, so it names the folder."""
     return f"file://./{glob}" if folder.is_ignored(file) else glob
 
 
@@ -72,20 +72,20 @@ def _suite(folder: Folder) -> str | None:
 
 
 def environment_of(folder: Folder) -> tuple[str | None, str]:
-    """The `environment` of a spec, and what to say of it."""
+    """The `environment` of a spec, and the comment for it."""
     if folder.beside is not None and folder.beside.environment.requirements is not None:
         return (
             f'{{requirements: "{folder.beside.environment.requirements}"}}',
-            "as the other spec's",
+            "the same as in the other spec",
         )
     requirements = folder.named("requirements.txt", "requirements.lock")
     locked = next((lock for lock in LOCKS if lock in folder.known), None)
     if locked is not None and (locked != "environment.yml" or not requirements):
-        return "{project: .}", f"guessed: as {locked} says"
+        return "{project: .}", f"guessed: from {locked}"
     if requirements is not None:
         return f'{{requirements: "{requirements}"}}', "built once per content"
     if _is_project(folder.read("pyproject.toml")):
-        return None, "TODO: lock the project, such as by `uv lock`; then {project: .}"
+        return None, "TODO: lock the project, for example with `uv lock`; then use {project: .}"
     if folder.around is not None:
         shared, said = environment_of(folder.around)
         if shared is not None and shared.startswith('{requirements: "'):

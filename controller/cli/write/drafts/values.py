@@ -1,4 +1,4 @@
-"""What is found in a folder, and the draft that is made of it."""
+"""Values: what is found in a folder, and the draft that is made from it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,29 +16,29 @@ Role = Literal["prepare", "train", "evaluate", "serve"]
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder as a draft sees it."""
+    """A folder to draft a spec for."""
 
     name: str
     files: tuple[str, ...]
-    """Paths from there, those nearer to the top first."""
+    """Relative paths, those nearest to the top first."""
     read: Callable[[str], str | None]
-    """The text of a file; None for one that is not there, is too large or is no text."""
+    """The text of a file; None if it does not exist, is too large or is not text."""
     beside: Pipeline | None = None
-    """A spec that the folder has already."""
+    """A spec that the folder already has."""
     around: "Folder | None" = None
-    """The rest of the repository that it is a folder of."""
+    """The rest of its repository, if it is not the top folder."""
     place: str = ""
     """Its path in the repository."""
     is_ignored: Callable[[str], bool] = lambda _: False
-    """Whether git leaves a file alone."""
+    """Whether git ignores a file."""
 
     @cached_property
     def known(self) -> frozenset[str]:
-        """The files, to look them up."""
+        """The files as a set."""
         return frozenset(self.files)
 
     def named(self, *names: str) -> str | None:
-        """The file of the first of these names that there is, the nearest to the top."""
+        """The file with the first of these names that exists, nearest to the top."""
         by_name: dict[str, str] = {}
         for file in self.files:
             by_name.setdefault(PurePosixPath(file).name, file)
@@ -54,49 +54,49 @@ class Option:
     """An option or argument of a script."""
 
     flag: str
-    """As it is typed, `--learning-rate`; for an argument by its place, ``."""
+    """`--learning-rate`; empty for a positional argument."""
     dest: str
-    """What the script calls it: `learning_rate`."""
+    """Its name in the script: `learning_rate`."""
     default: Scalar | None = None
     required: bool = False
     is_switch: bool = False
-    """It takes no value."""
+    """Whether it takes no value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A Python script, by its text."""
+    """What the text of a Python script says about it."""
 
     path: str
     subcommand: str = ""
-    """The one of its subcommands that this is: `train` of `python cli.py train`."""
+    """If it has subcommands, which of them this is: `train` in `python cli.py train`."""
     options: tuple[Option, ...] = ()
     opens: frozenset[str] = frozenset()
-    """Options and variables whose value it reads as one file."""
+    """Options and variables whose value it reads as a single file."""
     constants: tuple[str, ...] = ()
-    """Its short texts, in order."""
+    """Its short string constants, in order."""
     writes: tuple[str, ...] = ()
-    """Texts that it gives as a path to what writes a file."""
+    """String constants that it passes as a path to a call that writes a file."""
     calls: frozenset[str] = frozenset()
-    """Last parts of the names that it calls: `fit`, `read_csv`, `FastAPI`."""
+    """The last parts of the names that it calls: `fit`, `read_csv`, `FastAPI`."""
     columns: tuple[str, ...] = ()
-    """Of the tables that it makes, as far as they are written out."""
+    """The columns of the tables that it makes, as far as they are literals."""
     numbers: tuple[str, ...] = ()
-    """Keys of what it writes as JSON."""
+    """The keys of the JSON that it writes."""
     labels: tuple[str, ...] = ()
-    """What it calls its label, the likeliest first."""
+    """What may be the name of its label column, the likeliest first."""
     is_module: bool = False
-    """It imports what is beside it in its package, so it has to be run by `python -m`."""
+    """Whether it has relative imports, so that it has to be run with `python -m`."""
     environ: tuple[str, ...] = ()
-    """Environment variables that it asks for."""
+    """The environment variables that it reads."""
     app: str | None = None
-    """The variable that is a web application: `app`."""
+    """The variable with its web application: `app`."""
     framework: Literal["asgi", "wsgi"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A command that the team has written down, with what it needs and makes."""
+    """A command in a build file, with its inputs and outputs."""
 
     name: str
     command: str
@@ -104,10 +104,10 @@ class Stage:
     deps: tuple[str, ...] = ()
     outs: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
-    """Of `outs` those that hold the team's own numbers."""
+    """Those of `outs` that contain metrics."""
     params: Mapping[str, Scalar] = field(default_factory=dict)
     unknown: str | None = None
-    """What of it could not be understood."""
+    """What could not be translated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +115,9 @@ class Data:
     """A dataset."""
 
     uri: str | None
-    """None: nobody knows where it is."""
+    """None if it is unknown."""
     file: str | None = None
-    """Its only file, by its name below what `uri` stands for."""
+    """The path of its only file, relative to `uri`."""
     expectations: str | None = None
 
 
@@ -131,23 +131,23 @@ class DraftStep:
     reads: tuple[str, ...] | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     said: tuple[str, ...] = ()
-    """What to say above it: where it comes from, and what is left to do."""
+    """The comments above it: where it comes from, and TODOs."""
 
 
 @dataclass(frozen=True, slots=True)
 class DraftGate:
-    """What the model gate is asked."""
+    """The draft of the model gate."""
 
     columns: Mapping[str, str]
     sure: bool
     """Whether the columns were seen in a script."""
     task: TaskName | None
     why: str
-    """How the task was told."""
+    """Why this task was chosen."""
     positive: str | None = None
-    """Of two words one, where they do not say which is the positive class."""
+    """The positive class, if the two labels do not make it clear."""
     limits: Mapping[str, float] = field(default_factory=dict)
-    """By metric, what a model that knows nothing gets."""
+    """The metrics of a constant prediction, by metric name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +164,12 @@ class DraftServer:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A spec that is about right."""
+    """The draft of a spec."""
 
     name: str
     data: Mapping[str, Data]
     environment: str | None
-    """As it stands in the spec: `{requirements: requirements.txt}`."""
+    """As YAML: `{requirements: requirements.txt}`."""
     environment_said: str
     params: Mapping[str, Scalar]
     steps: Mapping[str, DraftStep]
@@ -178,11 +178,11 @@ class Draft:
     predictions: str | None
     judged: DraftGate | None
     metrics: str | None
-    """The output with the team's own numbers, where there are no predictions."""
+    """The output with the team's own metrics, if there are no predictions."""
     numbers: tuple[str, ...]
-    """What these are called, as far as it is known."""
+    """The names of these metrics, as far as they are known."""
     served: DraftServer | None
     missing: tuple[str, ...] = ()
-    """Files that the spec names and that have to be written yet."""
+    """Files that the spec names and that do not exist yet."""
     left_out: tuple[str, ...] = ()
-    """Parts that would not have been valid, each with the reason."""
+    """The parts that were left out because they were not valid, each with the reason."""

@@ -1,4 +1,4 @@
-"""PURE. The text of a draft: a small ml-pipeline.yaml, and what in it is guessed or left to do."""
+"""PURE. Writes a draft as a small ml-pipeline.yaml, with comments on guesses and TODOs."""
 
 import io
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ _WIDE: Final = 96
 
 
 def spec_text(found: Draft) -> str:
-    """The file."""
+    """The text of the ml-pipeline.yaml."""
     parts = [
         _HEAD.format(name=found.name, data=", ".join(found.data)) if found.data
         else _BARE_HEAD.format(name=found.name),
@@ -32,12 +32,12 @@ def spec_text(found: Draft) -> str:
 
 
 def settings_text(name: str, repository: str) -> str:
-    """A small, commented headgate.yaml."""
+    """The text of a small headgate.yaml with comments."""
     return _SETTINGS.format(name=name, url=_value(repository))
 
 
 def _value(value: Any) -> str:
-    """A value on one line, as YAML has it."""
+    """A value as YAML on one line."""
     yaml = YAML()
     yaml.default_flow_style = True
     yaml.width = 10_000
@@ -103,7 +103,7 @@ def _step(name: str, step: DraftStep) -> str:
 
 
 def _run(run: str, indent: int) -> str:
-    """One line, or several that are folded into one."""
+    """The `run` key, on one line or folded over several."""
     line = f"{' ' * indent}run: {_value(run)}\n"
     if len(line) <= _WIDE or "\n" in run or "  " in run:
         return line
@@ -119,8 +119,8 @@ def _run(run: str, indent: int) -> str:
 
 def _reads(reads: tuple[str, ...] | None) -> str:
     if reads is None:
-        return "    # reads: [...]   # without it, all files: an edit of any makes it run again\n"
-    return f"    reads: {_value(list(reads))}   # guessed: what it imports and names\n"
+        return "    # reads: [...]   # by default all files: editing any of them reruns the step\n"
+    return f"    reads: {_value(list(reads))}   # guessed: the files that it imports and names\n"
 
 
 def _model(found: Draft) -> str:
@@ -132,7 +132,7 @@ def _model(found: Draft) -> str:
 def _gates(predictions: str | None, asked: DraftGate | None) -> str:
     if predictions is None or asked is None:
         return ""
-    said = "guessed: as it writes them" if asked.sure else "TODO: the columns of your predictions"
+    said = "guessed: from the script" if asked.sure else "TODO: the columns of your predictions"
     lines = [
         "gates:",
         "  model:",
@@ -147,7 +147,7 @@ def _gates(predictions: str | None, asked: DraftGate | None) -> str:
 
 
 def _own_gate(found: Draft) -> str:
-    """Over the numbers that the team's own evaluation writes."""
+    """A gate over the metrics that the team's own evaluation writes."""
     if found.metrics is None:
         return ""
     lines = ["gates:", "  model:", f"    metrics: {found.metrics}", "    checks:"]
@@ -163,34 +163,34 @@ def _own_gate(found: Draft) -> str:
 
 
 def _checks(asked: DraftGate) -> Iterable[str]:
-    nothing = "what a model gets that knows nothing; TODO: what yours must reach"
+    baseline = "the result of a constant prediction; TODO: what your model must reach"
     if asked.task == "regression":
         metric = "mean_absolute_error"
         limit = asked.limits.get(metric)
-        said = nothing if limit is not None else "TODO: what a model must reach in any case"
+        said = baseline if limit is not None else "TODO: what a model must reach"
         limit = 1.0 if limit is None else limit
         margin = two_digits(limit / 50)
         yield f"      - {{metric: {metric}, at_most: {limit:g}}}   # {said}"
         yield f"      - {{metric: {metric}, not_worse_than_baseline_by: {margin:g}}}"
         return
     if asked.task == "multiclass":
-        yield from _of_classes(asked, nothing)
+        yield from _multiclass_checks(asked, baseline)
         return
     if "score" not in asked.columns:
         limit = asked.limits.get("accuracy")
-        said = nothing if limit is not None else "TODO: what a model must reach in any case"
+        said = baseline if limit is not None else "TODO: what a model must reach"
         limit = 0.5 if limit is None else limit
         yield f"      - {{metric: accuracy, at_least: {limit:g}}}   # {said}"
         yield "      - {metric: accuracy, not_worse_than_baseline_by: 0.01}"
         return
-    yield "      - {metric: roc_auc, at_least: 0.6}   # TODO: what a model must reach in any case"
+    yield "      - {metric: roc_auc, at_least: 0.6}   # TODO: what a model must reach"
     yield "      - {metric: roc_auc, not_worse_than_baseline_by: 0.005}"
 
 
-def _of_classes(asked: DraftGate, nothing: str) -> Iterable[str]:
-    """A limit by which each class counts alike, and a comparison by all that is known of rows."""
+def _multiclass_checks(asked: DraftGate, baseline: str) -> Iterable[str]:
+    """A limit that weighs all classes equally, and a comparison with the baseline model."""
     limit = asked.limits.get("f1_macro", 0.5)
-    said = nothing if asked.limits else "TODO: what a model must reach in any case"
+    said = baseline if asked.limits else "TODO: what a model must reach"
     yield f"      - {{metric: f1_macro, at_least: {limit:g}}}   # {said}"
     metric = "log_loss" if "scores" in asked.columns else "accuracy"
     yield f"      - {{metric: {metric}, not_worse_than_baseline_by: 0.01}}"
@@ -218,7 +218,7 @@ metadata:
   name: {name}
 
 triggers:   # commits and pull requests are on by default
-  data: {{datasets: [{data}], quiet: 30s}}   # new data, once nothing was written for so long
+  data: {{datasets: [{data}], quiet: 30s}}   # new data, once nothing has been written for 30 s
 """
 
 _BARE_HEAD = _HEAD.partition("\ntriggers")[0]
@@ -230,5 +230,5 @@ repositories:
     url: {url}
 # data_roots: [/data]   # folders of this machine that datasets may name: file:///data/...
 # home: .headgate     # state, artifacts and logs
-# slots: 2            # steps that run at the same time
+# slots: 2            # how many steps run at the same time
 """

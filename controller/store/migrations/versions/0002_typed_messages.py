@@ -132,6 +132,8 @@ def _rewrite_messages() -> None:
 def _message(type_: str, body: Body) -> Body:
     if type_ == "start":
         return {"run": body}
+    if type_ == "action_failed" and body["action"].get("type") == "send":
+        body["action"]["type"] = "notify"
     if type_ in ("github_rerun", "github_action"):
         return _pressed(body)
     if type_.startswith("github_"):

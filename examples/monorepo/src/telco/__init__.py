@@ -1,1 +1,1 @@
-"""What every team of the company shares."""
+"""Code that all teams of the company share."""

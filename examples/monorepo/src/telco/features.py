@@ -7,11 +7,11 @@ from dateutil.relativedelta import relativedelta
 
 PLANS = ("prepaid", "contract", "family")
 CALLS_COUNT_UP_TO = 8
-"""Who calls the hotline more often is not more annoyed."""
+"""More calls to the hotline than this make no difference."""
 
 
 def features(customer: Mapping[str, object]) -> list[float]:
-    """Raises KeyError or ValueError for a customer of whom something is missing."""
+    """The features of a customer. Raises KeyError or ValueError if a value is missing."""
     joined, last = (date.fromisoformat(str(customer[day])) for day in ("joined", "last_bill"))
     stayed = relativedelta(last, joined)
     months = 12 * stayed.years + stayed.months

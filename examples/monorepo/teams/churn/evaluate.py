@@ -1,4 +1,4 @@
-"""Writes what the model says of each customer that was held out, beside what is true."""
+"""Write the predictions for the held-out customers, beside the true values."""
 
 import argparse
 import csv

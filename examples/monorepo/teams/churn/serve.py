@@ -1,4 +1,4 @@
-"""Answers POST /predict with how likely a customer leaves, and GET /healthz when it can."""
+"""Answer POST /predict with the probability that a customer leaves, and GET /healthz."""
 
 import argparse
 import json

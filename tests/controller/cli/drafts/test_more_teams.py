@@ -179,7 +179,7 @@ def test_a_part_that_would_not_be_valid_is_left_out_and_said() -> None:
     spec, text, loaded = drafted({"dvc.yaml": stages, "train.py": "", "a.py": "", "b.py": ""})
     assert list(spec.steps) == ["train"]
     assert spec.gates.model is None
-    assert "# TODO: steps.a was left out, since these steps wait for each other" in text
+    assert "# TODO: steps.a was left out because these steps depend on each other" in text
     assert any("steps.a was left out" in one.message for one in loaded.problems)
 
 

@@ -39,7 +39,7 @@ def test_scripts_with_options_become_steps_that_hand_them_over() -> None:
     }
     assert spec.params == {"max_depth": 6, "criterion": "gini", "threshold": 0.5}
     assert spec.datasets["data"].uri == "data/*.csv"
-    assert "# guessed: what it imports and names" in text
+    assert "# guessed: the files that it imports and names" in text
     assert [one.code for one in loaded.problems] == ["todo"]
 
 
@@ -136,7 +136,7 @@ def test_what_a_stage_has_at_places_of_its_own_is_linked_and_copied() -> None:
     [
         ("foreach: [a, b]\n    do: {cmd: 'python train.py ${item}'}", "write one step for each"),
         ("cmd: python train.py\n    wdir: sub", "it runs in sub"),
-        ("cmd: python train.py ${nowhere}", "the value of ${nowhere} is in no file"),
+        ("cmd: python train.py ${nowhere}", "the value of ${nowhere} was not found in any file"),
     ],
 )
 def test_what_of_a_stage_is_not_understood_is_left_to_do(body: str, said: str) -> None:

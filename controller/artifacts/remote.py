@@ -1,7 +1,7 @@
-"""Stored files in an object store, too: `PREFIX/files/ab/cdef...`, by the digest of their content.
+"""Artifacts in an object store: `PREFIX/files/ab/cdef...`, named by the digest of their content.
 
-Whatever goes wrong there is `Away`: a step that ran well has not failed because its outputs could
-not be brought there yet.
+Every problem with the store raises `StoreUnavailable`, which is tried again: a step that succeeded
+does not fail because its outputs cannot be uploaded yet.
 """
 
 import hashlib
@@ -26,35 +26,36 @@ if TYPE_CHECKING:
 Kind = Literal["files", "folders"]
 Mode = Literal["create", "overwrite"]
 KINDS: tuple[Kind, ...] = ("folders", "files")
-"""Deleted in this order, written in the other: a folder's listing never names a file that is not
-there."""
+"""Deleted in this order and written in the reverse, so that the listing of a folder never names a
+file that is missing."""
 
 OWNER = "headgate-owner.json"
-_AT_ONCE = 8
+_PARALLEL = 8
 _BATCH = 500
 _CHUNK = 2**20
 
 
-class Away(TryAgain):
-    """The store does not answer, or refuses; nothing is lost by it, and it is tried again."""
+class StoreUnavailable(TryAgain):
+    """The store is unreachable or refuses a request. Nothing is lost, and it is tried again."""
 
 
 class Damaged(NotStored):
-    """What is stored there under a digest is something else."""
+    """The content of a stored object does not match its digest."""
 
 
 class RemoteObject(NamedTuple):
-    """An object there: its bytes, and when it was written, in seconds since the epoch."""
+    """An object in the store: its size in bytes and the time it was written, in seconds since the
+    epoch."""
 
     size: int
     written: float
 
 
-class Elsewhere:
-    """The objects below `uri`, which belong to the home that `owner` names (asked for when it is
-    needed). Blocking; may be used by several threads.
+class RemoteArtifacts:
+    """The artifacts below `uri`. They belong to one home folder, whose identity `owner` returns.
+    Blocking; thread-safe.
 
-    Only the owner writes and deletes: it alone knows what is needed. Raises `Away`.
+    Only the owner writes and deletes, as it alone knows what is needed. Raises `StoreUnavailable`.
     """
 
     def __init__(self, uri: str, stores: Stores, owner: Callable[[], str]) -> None:
@@ -64,54 +65,53 @@ class Elsewhere:
         self._prefix = address_of(self.uri).path
         self._is_ours = False
         self._damaged: set[str] = set()
-        # Between "I use this" and "nobody used it, it goes": one comes first.
-        self._turn = threading.Lock()
+        # Makes marking an artifact as used and deleting unused ones mutually exclusive.
+        self._lock = threading.Lock()
         self._asked: set[str] | None = None
 
     def ask(self, digests: Iterable[str]) -> None:
-        """A sweep that has begun takes none of these any more, if they are there still."""
-        with self._turn:
+        """Keep a sweep that has begun from deleting these."""
+        with self._lock:
             if self._asked is not None:
                 self._asked.update(digests)
 
     def keep(self, kind: Kind, paths: Mapping[str, Path]) -> None:
-        """Upload the files, by their digests, in parts if they are large; not those that are
-        there."""
-        self.own()
+        """Upload the files, by their digests, except those that are there. Large ones in parts."""
+        self.claim()
         self.ask(paths)
         _each(lambda digest: self._keep(kind, digest, paths[digest]), paths)
 
     def fetch(self, kind: Kind, digests: Collection[str], into: Objects) -> bool:
-        """Bring them into `into`; whether all were there. Raises `Damaged`: that one is not."""
+        """Download these into `into`; whether all were there. Raises `Damaged`."""
         return all(_each(lambda digest: self._fetch(kind, digest, into), digests))
 
-    def own(self) -> None:
-        """See to it that it is ours: whoever comes first says so there. Raises `Away` if it is
-        another's."""
+    def claim(self) -> None:
+        """Make sure that the prefix belongs to this home folder; the first to come claims it.
+        Raises `StoreUnavailable` if it belongs to another."""
         if self._is_ours:
             return
         said = self.owner()
         if said is None:
             mine = json.dumps({"home": self._owner(), "host": socket.gethostname()})
-            # Some servers take a second `create` for the first, so what is there then counts. A
-            # sweep looks again, days later, and deletes nothing younger than that.
+            # Some servers accept a second `create`, so read back who owns it. A sweep checks again,
+            # days later, and deletes nothing newer than that.
             self.write(OWNER, mine.encode(), mode="create")
             said = self.owner() or {}
-        self._expect_us(said)
+        self._check_owner(said)
         self._is_ours = True
 
-    def _expect_us(self, said: Mapping[str, str]) -> None:
+    def _check_owner(self, said: Mapping[str, str]) -> None:
         if said.get("home") != self._owner():
             host = said.get("host", "an unknown machine")
-            raise Away(
-                f"{self.uri} belongs to another controller, begun on {host}: set `artifacts` to "
-                f"a prefix of its own; or, if this controller takes over from that one, which is "
-                f"stopped, delete {self.uri}/{OWNER}",
+            raise StoreUnavailable(
+                f"{self.uri} belongs to another controller, started on {host}: set `artifacts` to "
+                "another prefix; or, if that controller is stopped and this one replaces it, "
+                f"delete {self.uri}/{OWNER}",
                 human=True,
             )
 
     def owner(self) -> Mapping[str, str] | None:
-        """What the object at the prefix says of whose it is; None: there is none."""
+        """The owner that is recorded at the prefix; None if there is none."""
         content = self.read(OWNER)
         with suppress(ValueError):
             return None if content is None else dict(json.loads(content))
@@ -119,25 +119,25 @@ class Elsewhere:
 
     @contextmanager
     def sweeping(self) -> Iterator[Mapping[Kind, Mapping[str, RemoteObject]]]:
-        """All that is there, read whole; while the block lasts, `ask` keeps things from it."""
+        """A complete listing; within the block, `ask` protects artifacts from `discard`."""
         self._is_ours = False
-        self.own()
-        with self._turn:
+        self.claim()
+        with self._lock:
             self._asked = set()
         try:
             yield {kind: self._listed(kind) for kind in KINDS}
         finally:
-            with self._turn:
+            with self._lock:
                 self._asked = None
 
     def discard(self, kind: Kind, digests: Sequence[str], spare: Callable[[str], bool]) -> set[str]:
-        """Delete them, but for those that were asked for meanwhile or that `spare` names; which
-        went."""
+        """Delete these, except those that were asked for since the sweep began and those for which
+        `spare` is true; the deleted ones."""
         import obstore
 
         gone: set[str] = set()
         for begin in range(0, len(digests), _BATCH):
-            with self._turn:
+            with self._lock:
                 asked = self._asked or set()
                 batch = digests[begin : begin + _BATCH]
                 doomed = [one for one in batch if one not in asked and not spare(one)]
@@ -146,25 +146,25 @@ class Elsewhere:
                 gone.update(doomed)
         return gone
 
-    def try_out(self) -> None:
-        """Write, list, read and delete an object; begin nothing. Raises `Away`, also if it is
-        another's."""
+    def self_test(self) -> None:
+        """Write, list, read and delete an object, without claiming the prefix. Raises
+        `StoreUnavailable`, also if the prefix belongs to another controller."""
         import obstore
 
         said = self.owner()
         if said is not None:
-            self._expect_us(said)
+            self._check_owner(said)
         name = f"headgate-doctor-{token_hex(8)}"
         self.write(name, name.encode())
         with self._store() as store:
             obstore.list_with_delimiter(store, self._path("files"))
         if self.read(name) != name.encode():
-            raise Away(f"{self.uri} does not give back what was written there")
+            raise StoreUnavailable(f"{self.uri} does not return what was written there")
         with self._store() as store:
             obstore.delete(store, self._path(name))
 
     def write(self, name: str, content: bytes, mode: Mode = "overwrite") -> None:
-        """Write a small object of that name below the prefix; `create` leaves one that is there."""
+        """Write a small object below the prefix; `create` does not overwrite one."""
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
@@ -172,14 +172,14 @@ class Elsewhere:
             obstore.put(store, self._path(name), content, mode=mode)
 
     def read(self, name: str) -> bytes | None:
-        """A small object of that name below the prefix; None: there is none."""
+        """Read a small object below the prefix; None if there is none."""
         import obstore
 
         with self._store() as store:
             try:
                 return bytes(obstore.get(store, self._path(name)).bytes())
             except FileNotFoundError as error:
-                _expect_a_bucket(error)
+                _reraise_if_no_bucket(error)
                 return None
 
     def _keep(self, kind: Kind, digest: str, path: Path) -> None:
@@ -201,7 +201,7 @@ class Elsewhere:
             try:
                 found = obstore.get(store, key)
             except FileNotFoundError as error:
-                _expect_a_bucket(error)
+                _reraise_if_no_bucket(error)
                 return False
             chunks = (bytes(chunk) for chunk in found.stream(min_chunk_size=_CHUNK))
             try:
@@ -211,8 +211,8 @@ class Elsewhere:
                 where = f"{address_of(self.uri).root}/{key}"
                 _log().error("an artifact is damaged in the object store", at=where)
                 raise Damaged(
-                    f"artifact {digest[:19]} is damaged: what is at {where} does not hash to its "
-                    "name. `retry` the run that made it"
+                    f"artifact {digest[:19]} is damaged: the content of {where} does not match its "
+                    "digest. `retry` the run that made it"
                 ) from None
         return True
 
@@ -239,8 +239,10 @@ class Elsewhere:
             raise
         except Failure as failure:
             human = isinstance(failure, NeedsHuman)
-            how = "refuses" if isinstance(failure, CredentialsRefused) else "is away"
-            raise Away(f"the store of `artifacts` {how}: {failure}", human=human) from None
+            refused = isinstance(failure, CredentialsRefused)
+            how = "refuses access" if refused else "is unreachable"
+            message = f"the store of `artifacts` {how}: {failure}"
+            raise StoreUnavailable(message, human=human) from None
 
     def _key(self, kind: Kind, digest: str) -> str:
         name = digest.removeprefix("sha256:")
@@ -251,15 +253,15 @@ class Elsewhere:
 
 
 def _each(call: Callable[[str], object], digests: Collection[str]) -> list[object]:
-    """Several at once; the first failure is raised after all have come to an end."""
+    """Call it for each, in parallel; waits for all before it raises the first failure."""
     if len(digests) < 2:
         return [call(one) for one in digests]
-    with ThreadPoolExecutor(min(_AT_ONCE, len(digests)), "artifacts-elsewhere") as pool:
+    with ThreadPoolExecutor(min(_PARALLEL, len(digests)), "artifacts-remote") as pool:
         return list(pool.map(call, digests))
 
 
 def _verified(chunks: Iterable[bytes], digest: str) -> Iterator[bytes]:
-    """The chunks; then raises `Damaged` if they are not what the digest says."""
+    """The chunks; after the last, raises `Damaged` if they do not match the digest."""
     hashed = hashlib.sha256()
     for chunk in chunks:
         hashed.update(chunk)
@@ -268,14 +270,14 @@ def _verified(chunks: Iterable[bytes], digest: str) -> Iterator[bytes]:
         raise Damaged(digest)
 
 
-def _expect_a_bucket(error: FileNotFoundError) -> None:
-    """A bucket that is gone is not an object that is gone: raises the error again."""
+def _reraise_if_no_bucket(error: FileNotFoundError) -> None:
+    """Raise the error again if it is the bucket that is missing, not the object."""
     if any(code in str(error) for code in NO_BUCKET):
         raise error
 
 
 def _log() -> Any:
-    """Imported where something is said: half of what a command takes that says nothing."""
+    """Imported when needed: the import would double the start-up time of short commands."""
     import structlog
 
     return structlog.get_logger("headgate.artifacts")

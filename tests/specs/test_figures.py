@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from validators.figures import milliseconds, percent, relative, rounded, signed, significant
+from specs.figures import duration, milliseconds, percent, relative, rounded, signed, significant
 
 
 @pytest.mark.parametrize(
@@ -115,3 +115,23 @@ def test_no_other_place_writes_so_few_digits_that_a_hundred_gets_an_exponent() -
         if few.search(path.read_text(encoding="utf-8"))
     ]
     assert found == ["validators/model/slices.py"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1, "0 s"),
+        (0.0412, "0.041 s"),
+        (3.0, "3 s"),
+        (9.96, "10 s"),
+        (45, "45 s"),
+        (119.6, "2 min"),
+        (720, "12 min"),
+        (7199, "2 h"),
+        (12_000, "3 h 20 min"),
+        (172_799, "2 days"),
+        (900_000, "10 days 10 h"),
+    ],
+)
+def test_durations_are_short(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

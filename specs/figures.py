@@ -1,4 +1,7 @@
-"""Numbers as a reviewer reads them, the same in every report."""
+"""Numbers, shares and times for people, written alike wherever they are shown.
+
+The spec's own notation (`5%`, `1h30m`) is in `specs.values`.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -76,6 +79,21 @@ def relative(change: float) -> str:
 def milliseconds(seconds: float) -> str:
     """A latency: `0.8 ms`, `131 ms`, `12,400 ms`."""
     return f"{rounded(1000 * seconds)} ms"
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `45 s`, `12 min`, `3 h 20 min`, `4 days 2 h`."""
+    if seconds < 10:
+        return f"{rounded(max(seconds, 0.0), 2)} s"
+    if (whole := round(seconds)) < 120:
+        return f"{whole} s"
+    if (minutes := round(seconds / 60)) < 120:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} days {hours} h" if hours else f"{days} days"
 
 
 def clip(text: str, longest: int = 80) -> str:

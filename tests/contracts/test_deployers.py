@@ -1,18 +1,19 @@
-"""The contract of every deployer, kept by the one of local processes."""
+"""The contract suite, run over every deployer of the registry."""
 
 import asyncio
 import contextlib
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from deployers.confinement import Kind
-from deployers.local import LocalDeployer
 from deployers.protocol import Deployer, Desired, Server
+from deployers.registry import DEPLOYERS, DeployerSetup, make_deployer
+from deployers.windows import DEFAULT, WINDOWS, make_window
 from tests.contracts.deployer import PLACE, DeployerContract, Target, applied
 from tests.deployers import model_server_path
 from tests.deployers.world import living
@@ -41,12 +42,13 @@ asyncio.run(main())
 
 
 def local_target(tmp_path: Path, kind: Kind = "none") -> Target:
-    """A target below a folder of its own."""
+    """A target in a folder of its own."""
     confinement = ToldConfinement((tmp_path / "home",), kind=kind, told=tmp_path)
 
     @contextlib.asynccontextmanager
     async def opened() -> AsyncIterator[Deployer]:
-        deployer = LocalDeployer(tmp_path / "home", redact=str, confinement=confinement)
+        setup = DeployerSetup(home=tmp_path / "home", redact=str, confinement=confinement)
+        deployer = make_deployer(setup)
         try:
             yield deployer
         finally:
@@ -79,15 +81,16 @@ def local_target(tmp_path: Path, kind: Kind = "none") -> Target:
         server=lambda name, **said: local_server(tmp_path, name, **said),
         apply_and_die=apply_and_die,
         living=running,
+        window=make_window(tmp_path / "home"),
     )
 
 
 def local_server(tmp_path: Path, name: str, *, gated: bool = False, **said: object) -> Server:
-    """A server that answers with its name; a gated one is ready once its gate file is there."""
+    """A server that answers with its name; a gated one is ready once its gate file exists."""
     model = tmp_path / f"{name}.json"
     gate = {"wait_for": f"{model}.gate"} if gated else {}
     model.write_text(json.dumps({"name": name, **gate, **said}))
-    # In the server's own folder: a confined one may not see where these tests lie.
+    # In the server's own folder: a confined server may not see the tests' folder.
     script = tmp_path / "serve.py"
     if not script.exists():
         shutil.copy(model_server_path(), script)
@@ -102,10 +105,18 @@ def local_server(tmp_path: Path, name: str, *, gated: bool = False, **said: obje
     )
 
 
-class TestLocalDeployer(DeployerContract):
-    @pytest.fixture
-    def target(self, tmp_path: Path) -> Target:
-        return local_target(tmp_path)
+MADE: Mapping[str, Callable[[Path], Target]] = {DEFAULT: local_target}
+"""How the suite reaches each target of the registry on this machine."""
+
+
+def test_every_target_has_a_deployer_and_a_window() -> None:
+    assert DEPLOYERS.keys() == WINDOWS.keys() == MADE.keys()
+
+
+class TestRegisteredDeployer(DeployerContract):
+    @pytest.fixture(params=sorted(DEPLOYERS))
+    def target(self, request: pytest.FixtureRequest, tmp_path: Path) -> Target:
+        return MADE[request.param](tmp_path)
 
 
 @pytest.mark.bwrap

@@ -1,8 +1,8 @@
-"""Takes the rows of a statement into one Parquet file, in bounded memory: equal rows in an equal
+"""Fetches the rows of a statement into one Parquet file, in bounded memory. Equal rows in the same
 order give equal bytes.
 
-The rows are laid by as they come, since only the last one tells what a column's type has to hold,
-and are written from there.
+The rows are first spooled to a temporary file, as the types of columns are known only after the
+last row.
 """
 
 import pickle
@@ -14,40 +14,40 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
-from controller.queries.columns import QueryColumn, said_by_postgresql, said_by_sqlite
-from controller.queries.database import SNAPSHOTS, reading
+from controller.queries.columns import QueryColumn, declared_by_postgresql, declared_by_sqlite
+from controller.queries.database import SNAPSHOTS, read_transaction
 from controller.queries.versions import rows_of, version_of
 from specs.failures import NeedsHuman, TryAgain
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult
 
-AT_ONCE = 10_000
-"""Rows that are asked for, laid by and written at once."""
+BATCH = 10_000
+"""Rows that are requested, spooled and written at once."""
 
 
 class RowsChanged(TryAgain):
-    """The rows changed while they were taken."""
+    """The rows changed while they were fetched."""
 
 
-def take(
+def fetch(
     address: str, statement: str, version: str | None, target: Path, scratch: Path
 ) -> tuple[int, bytes | None]:
-    """Write the rows to `target`; how many, and the version that they have.
+    """Write the rows to `target`; how many there are, and their version.
 
-    Raises NeedsHuman, TryAgain for a database that is away, and `RowsChanged`.
+    Raises `NeedsHuman`, `TryAgain` for an unreachable database, and `RowsChanged`.
     """
-    with reading(address) as connection, TemporaryFile(dir=scratch) as laid_by:
+    with read_transaction(address) as connection, TemporaryFile(dir=scratch) as spool:
         found = version_of(connection, version) if version is not None else None
         declared = _declared(connection, statement)
-        with closing(rows_of(connection, statement, AT_ONCE)) as result:
+        with closing(rows_of(connection, statement, BATCH)) as result:
             columns = _columns(connection, result, declared)
-            rows = _lay_by(result, columns, laid_by)
+            rows = _spool(result, columns, spool)
         if version is not None and connection.dialect.name not in SNAPSHOTS:
-            connection.rollback()  # or it may see what it saw before
+            connection.rollback()  # otherwise the transaction may still see the old state
             if version_of(connection, version) != found:
-                raise RowsChanged("the rows changed while they were taken")
-        _write(columns, laid_by, target)
+                raise RowsChanged("the rows changed while they were fetched")
+        _write(columns, spool, target)
     return rows, found
 
 
@@ -57,25 +57,27 @@ def _columns(
     names = list(result.keys())
     twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
-        raise NeedsHuman(f"two columns are called {twice[0]}; give one another name, by AS")
+        raise NeedsHuman(f"two columns are called {twice[0]}; rename one with AS")
     cursor = result.cursor
-    assert cursor is not None, "it gives rows"
+    assert cursor is not None, "the statement returns rows"
     match connection.dialect.name:
         case "postgresql":
-            said = map(said_by_postgresql, cursor.description)
+            said = map(declared_by_postgresql, cursor.description)
             return [QueryColumn(name, one) for name, one in zip(names, said, strict=True)]
         case "sqlite":
-            return [QueryColumn(n, said_by_sqlite(declared.get(n, "")), loose=True) for n in names]
+            return [
+                QueryColumn(n, declared_by_sqlite(declared.get(n, "")), loose=True) for n in names
+            ]
     return [QueryColumn(name) for name in names]
 
 
 def _declared(connection: "Connection", statement: str) -> dict[str, str]:
-    """The types that SQLite's columns were declared with, which only a view of them tells."""
+    """The declared types of the columns in SQLite, which it tells only about a view."""
     if connection.dialect.name != "sqlite":
         return {}
     from sqlalchemy.exc import SQLAlchemyError
 
-    with suppress(SQLAlchemyError):  # what cannot be a view is told where it is read
+    with suppress(SQLAlchemyError):  # the error is reported when the statement itself is run
         rows_of_view = "SELECT name, type FROM pragma_table_info('headgate_rows')"
         options = {"no_parameters": True}
         connection.exec_driver_sql(
@@ -86,18 +88,18 @@ def _declared(connection: "Connection", statement: str) -> dict[str, str]:
     return {}
 
 
-def _lay_by(result: "CursorResult[Any]", columns: list[QueryColumn], file: IO[bytes]) -> int:
+def _spool(result: "CursorResult[Any]", columns: list[QueryColumn], file: IO[bytes]) -> int:
     rows = 0
-    for part in result.partitions(AT_ONCE):
+    for part in result.partitions(BATCH):
         values = [list(each) for each in zip(*part, strict=True)]
         for column, some in zip(columns, values, strict=True):
-            column.look(some)
-        pickle.dump([[*map(_kept, some)] for some in values], file, pickle.HIGHEST_PROTOCOL)
+            column.observe(some)
+        pickle.dump([[*map(_picklable, some)] for some in values], file, pickle.HIGHEST_PROTOCOL)
         rows += len(part)
     return rows
 
 
-def _kept(value: object) -> object:
+def _picklable(value: object) -> object:
     return bytes(value) if isinstance(value, memoryview) else value
 
 
@@ -105,7 +107,7 @@ def _parts(file: IO[bytes]) -> Iterator[list[list[Any]]]:
     file.seek(0)
     for _ in count():
         try:
-            yield pickle.load(file)  # noqa: S301 - it was written a moment ago, by this process
+            yield pickle.load(file)  # noqa: S301 - written by this process
         except EOFError:
             return
 

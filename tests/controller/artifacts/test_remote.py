@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from controller.artifacts import Artifacts, NotStored
-from controller.artifacts.elsewhere import OWNER, Away, Damaged
-from controller.artifacts.opening import open_artifacts, open_elsewhere
+from controller.artifacts.opening import open_artifacts, open_remote
+from controller.artifacts.remote import OWNER, Damaged, StoreUnavailable
 from controller.config.settings import Settings
 from specs.digests import digest
 from tests.servers.moto import Moto
@@ -126,7 +126,7 @@ async def test_a_damaged_object_is_named_never_handed_out_and_replaced_by_the_ne
     name = (await open_artifacts(there.settings, home).put_bytes(b"model")).digest
     there.replace(name, damage)
     store = reopened(there, home)
-    with pytest.raises(Damaged, match=r"is damaged: what is at s3://.* `retry`"):
+    with pytest.raises(Damaged, match=r"is damaged: the content of s3://.* `retry`"):
         await store.link(name, tmp_path / "out")
     with pytest.raises(NotStored):
         await store.read_bytes(name)
@@ -168,11 +168,13 @@ async def test_a_store_that_is_away_loses_nothing_and_counts_for_nothing(
     store = open_artifacts(there.settings, home)
     kept = (await store.put_bytes(b"kept")).digest
     own_moto.stop()
-    with pytest.raises(Away, match=r"the store of `artifacts` is away: .* cannot be reached"):
+    with pytest.raises(
+        StoreUnavailable, match=r"the store of `artifacts` is unreachable: .* cannot be reached"
+    ):
         await store.put_bytes(b"made meanwhile")
-    with pytest.raises(Away):
+    with pytest.raises(StoreUnavailable):
         await store.has(digest(b"never asked for"))
-    with pytest.raises(Away):
+    with pytest.raises(StoreUnavailable):
         await store.sweep((), time.time() + 60)
     assert await store.read_bytes(kept) == b"kept", "what is in the cache is at hand"
     own_moto.start()
@@ -183,11 +185,11 @@ async def test_a_store_that_is_away_loses_nothing_and_counts_for_nothing(
 async def test_a_bucket_that_is_gone_is_away_and_not_empty(there: There, home: Path) -> None:
     settings = settings_of(there.moto, "no-such-bucket")
     store = open_artifacts(settings, home)
-    with pytest.raises(Away, match="no such bucket"):
+    with pytest.raises(StoreUnavailable, match="no such bucket"):
         await store.has(digest(b"x"))
-    with pytest.raises(Away, match="no such bucket"):
+    with pytest.raises(StoreUnavailable, match="no such bucket"):
         await store.put_bytes(b"x")
-    with pytest.raises(Away, match="no such bucket"):
+    with pytest.raises(StoreUnavailable, match="no such bucket"):
         await store.sweep((), time.time() + 60)
 
 
@@ -199,13 +201,13 @@ async def test_another_controller_at_the_same_prefix_reads_but_neither_writes_no
     theirs = open_artifacts(there.settings, tmp_path / "theirs")
     assert await theirs.read_bytes(name) == b"ours"
     for refused in (theirs.put_bytes(b"theirs"), theirs.sweep((), time.time() + 60)):
-        with pytest.raises(Away, match="belongs to another controller"):
+        with pytest.raises(StoreUnavailable, match="belongs to another controller"):
             await refused
     assert there.names() == {name}
     there.delete(f"artifacts/{OWNER}")  # as the message says to do, to take over
     kept = (await theirs.put_bytes(b"theirs")).digest
     assert there.names() == {name, kept}
-    with pytest.raises(Away, match="belongs to another controller"):
+    with pytest.raises(StoreUnavailable, match="belongs to another controller"):
         await ours.sweep((), time.time() + 60)
     assert there.names() == {name, kept}
 
@@ -218,7 +220,7 @@ async def test_of_those_who_begin_at_once_one_owns_the_prefix(there: There, tmp_
     )
     wrote = [end for end in ends if not isinstance(end, BaseException)]
     assert len(wrote) == 1
-    assert all(isinstance(end, Away) for end in ends if isinstance(end, BaseException))
+    assert all(isinstance(end, StoreUnavailable) for end in ends if isinstance(end, BaseException))
     assert there.names() == {wrote[0].digest}
 
 
@@ -286,12 +288,12 @@ async def test_what_is_asked_for_while_a_sweep_goes_on_stays_there(
     wanted = digest(b"wanted")
     await open_artifacts(there.settings, home).put_bytes(b"wanted")
     await open_artifacts(there.settings, home).put_bytes(b"not wanted")
-    elsewhere = open_elsewhere(there.settings, home)
-    assert elsewhere is not None
-    with elsewhere.sweeping() as found:
+    remote = open_remote(there.settings, home)
+    assert remote is not None
+    with remote.sweeping() as found:
         assert found["files"].keys() == {wanted, digest(b"not wanted")}
-        elsewhere.ask([wanted])
-        assert elsewhere.discard("files", sorted(found["files"]), spare=lambda _: False) == {
+        remote.ask([wanted])
+        assert remote.discard("files", sorted(found["files"]), spare=lambda _: False) == {
             digest(b"not wanted")
         }
     assert there.names() == {wanted}
@@ -311,7 +313,7 @@ async def test_refused_credentials_are_tried_again_and_no_answer_is_repeated(
 ) -> None:
     store = open_artifacts(there.settings, home)
     monkeypatch.setenv("AWS_PROFILE", "nobody-has-this")
-    with caplog.at_level(logging.DEBUG), pytest.raises(Away, match="nobody-has-this"):
+    with caplog.at_level(logging.DEBUG), pytest.raises(StoreUnavailable, match="nobody-has-this"):
         await store.put_bytes(b"x")
     monkeypatch.delenv("AWS_PROFILE")
     assert (await store.put_bytes(b"x")).digest in there.names()

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from controller.queries.taking import AT_ONCE, take
+from controller.queries.fetching import BATCH, fetch
 from specs.failures import NeedsHuman, TryAgain
 from tests.servers.postgresql import Postgresql
 
@@ -25,7 +25,7 @@ def taken(warehouse: str, tmp_path: Path) -> Taker:
     """The table that a statement to PostgreSQL becomes."""
 
     def taken(statement: str) -> Any:
-        take(warehouse, statement, None, tmp_path / "rows.parquet", tmp_path)
+        fetch(warehouse, statement, None, tmp_path / "rows.parquet", tmp_path)
         return pq.read_table(tmp_path / "rows.parquet")
 
     return taken
@@ -92,7 +92,7 @@ def test_numbers_of_a_table_keep_their_digits_though_it_is_empty(taken: Taker) -
 
 @pytest.mark.postgresql
 def test_nan_beside_decimals_that_no_double_holds_is_refused(taken: Taker) -> None:
-    with pytest.raises(NeedsHuman, match="column x has NaN or infinity beside numbers"):
+    with pytest.raises(NeedsHuman, match="column x has NaN or infinity and also numbers"):
         taken("SELECT 'NaN'::numeric AS x UNION ALL SELECT 0.12345678901234567890")
     doubles = taken("SELECT 'NaN'::numeric AS x UNION ALL SELECT 0.5")["x"].to_pylist()
     assert math.isnan(doubles[0])
@@ -105,12 +105,12 @@ def test_equal_rows_give_equal_bytes_over_more_than_one_part(
 ) -> None:
     statement = (
         f"SELECT i, i * 0.1::float8 AS x, repeat('x', i % 7) AS t, NULLIF(i % 3, 0) AS n "
-        f"FROM generate_series(1, {2 * AT_ONCE + 7}) AS i ORDER BY i"
+        f"FROM generate_series(1, {2 * BATCH + 7}) AS i ORDER BY i"
     )
     digests = set()
     for name in ("one.parquet", "two.parquet"):
-        rows, version = take(warehouse, statement, None, tmp_path / name, tmp_path)
-        assert (rows, version) == (2 * AT_ONCE + 7, None)
+        rows, version = fetch(warehouse, statement, None, tmp_path / name, tmp_path)
+        assert (rows, version) == (2 * BATCH + 7, None)
         digests.add(sha256((tmp_path / name).read_bytes()).hexdigest())
     assert len(digests) == 1
     read = pq.read_table(tmp_path / "one.parquet")
@@ -135,9 +135,9 @@ def test_rows_and_version_are_of_one_moment_though_somebody_writes(
     )
     statement = "SELECT id, add() FROM orders ORDER BY id"
     target = tmp_path / "rows.parquet"
-    rows, version = take(warehouse, statement, "SELECT count(*) FROM orders", target, tmp_path)
+    rows, version = fetch(warehouse, statement, "SELECT count(*) FROM orders", target, tmp_path)
     assert (rows, version) == (3, b'[[["int","3"]]]')
-    rows, version = take(warehouse, statement, "SELECT count(*) FROM orders", target, tmp_path)
+    rows, version = fetch(warehouse, statement, "SELECT count(*) FROM orders", target, tmp_path)
     assert (rows, version) == (6, b'[[["int","6"]]]')
 
 
@@ -145,8 +145,8 @@ def test_rows_and_version_are_of_one_moment_though_somebody_writes(
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
-        ("SELECT * FROM nowhere", 'refuses it: relation "nowhere" does not exist'),
-        ("SELEC 1", "refuses it: syntax error"),
+        ("SELECT * FROM nowhere", 'reports an error: relation "nowhere" does not exist'),
+        ("SELEC 1", "reports an error: syntax error"),
         ("INSERT INTO t VALUES (1)", "read-only|syntax error"),
         ("SELECT 1 AS a, 2 AS a", "two columns are called a"),
         ("SELECT nextval('s')", "read-only"),
@@ -187,11 +187,11 @@ def test_a_wrong_password_wants_a_person_and_a_server_that_is_away_is_waited_for
     name = warehouse.rpartition("/")[2]
     wrong = postgresql_server.address(name, "hunter2 and more")
     with pytest.raises(NeedsHuman, match="password authentication failed") as failed:
-        take(wrong, "SELECT 1", None, tmp_path / "rows", tmp_path)
+        fetch(wrong, "SELECT 1", None, tmp_path / "rows", tmp_path)
     assert "hunter2" not in str(failed.value)
     away = "postgresql://ada:hunter2@127.0.0.1:1/shop"
-    with pytest.raises(TryAgain, match="the database is away") as waits:
-        take(away, "SELECT 1", None, tmp_path / "rows", tmp_path)
+    with pytest.raises(TryAgain, match="the database is unreachable") as waits:
+        fetch(away, "SELECT 1", None, tmp_path / "rows", tmp_path)
     assert "hunter2" not in str(waits.value)
 
 
@@ -207,7 +207,7 @@ def lite(tmp_path: Path) -> Callable[[str, str], Any]:
         file.unlink(missing_ok=True)
         with sqlite3.connect(file) as made:
             made.executescript(script)
-        take(f"sqlite:///{file}", statement, None, tmp_path / "rows.parquet", tmp_path)
+        fetch(f"sqlite:///{file}", statement, None, tmp_path / "rows.parquet", tmp_path)
         return pq.read_table(tmp_path / "rows.parquet")
 
     return taken
@@ -260,10 +260,13 @@ def test_an_empty_result_of_sqlite_keeps_the_schema(lite: Callable[[str, str], A
     ("statement", "message"),
     [
         ("SELECT x FROM mixed", "column x has values of the types int, str"),
-        ("SELECT 9007199254740993 AS x UNION ALL SELECT 0.5", "integers that no double holds"),
-        ("SELECT * FROM nowhere", "refuses it: no such table: nowhere"),
+        (
+            "SELECT 9007199254740993 AS x UNION ALL SELECT 0.5",
+            "integers that a double cannot represent",
+        ),
+        ("SELECT * FROM nowhere", "reports an error: no such table: nowhere"),
         ("DELETE FROM mixed", "readonly database"),
-        ("ATTACH '/etc/passwd' AS p", "refuses it: not authorized"),
+        ("ATTACH '/etc/passwd' AS p", "reports an error: not authorized"),
         ("SELECT 1; SELECT 2", "one statement at a time"),
     ],
 )
@@ -277,8 +280,8 @@ def test_what_sqlite_cannot_give_is_told_in_words(
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("no address", "its secret holds no address of a database"),
-        ("sqlite:///shop.db", "has to be absolute"),
+        ("no address", "the secret is not the address of a database"),
+        ("sqlite:///shop.db", "must be absolute"),
         ("oracle://u:hunter2@h/x", "the driver for oracle is not installed"),
         ("nothing://u:hunter2@h/x", "the driver for nothing is not installed"),
         ("sqlite:////nowhere/shop.db", "unable to open database file"),
@@ -288,5 +291,5 @@ def test_an_address_of_no_use_is_told_without_saying_it(
     address: str, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(NeedsHuman, match=message) as failed:
-        take(address, "SELECT 1", None, tmp_path / "rows", tmp_path)
+        fetch(address, "SELECT 1", None, tmp_path / "rows", tmp_path)
     assert "hunter2" not in str(failed.value)

@@ -1,0 +1,57 @@
+"""What a story does to the states of its subjects, held to the table of transitions.
+
+Every story of a machine is watched: a transition that is not in the table fails it. `SEEN` has what
+was seen in this process.
+"""
+
+from controller.machine.core import Decision
+from controller.machine.environments.environment import EnvironmentState, ObservedEnvironment
+from controller.machine.runs.run import NEW, Run
+from controller.machine.transitions import NEW as UNKNOWN
+from controller.machine.transitions import Subject, may_follow
+
+SEEN: set[tuple[Subject, str, str]] = set()
+
+
+def watch_run(before: Run | None, after: Run) -> None:
+    """Hold what a decision did to a run and its nodes to the table."""
+    _saw("run", before.outcome if before else UNKNOWN, after.outcome)
+    for name, node in after.nodes.items():
+        was = (before.nodes if before else {}).get(name)
+        if was is None:
+            _saw("node", UNKNOWN, "waiting")
+        _saw("node", (was or NEW).phase, node.phase)
+
+
+def watch_environment(
+    before: EnvironmentState | None,
+    decision: Decision[EnvironmentState],
+    observed: ObservedEnvironment,
+) -> None:
+    """Hold what a decision did to rollouts to the table."""
+    phases = _phase(before, observed)
+    ended = {
+        fact.body["rollout"]["id"]: fact.body["outcome"]
+        for fact in decision.facts
+        if fact.key.kind == "rollout"
+    }
+    for id_, outcome in ended.items():
+        _saw("rollout", phases.get(id_, UNKNOWN), outcome)
+    for id_, phase in _phase(decision.state, observed).items():
+        _saw("rollout", phases.get(id_, UNKNOWN), phase)
+
+
+def _phase(env: EnvironmentState | None, observed: ObservedEnvironment) -> dict[str, str]:
+    rollout = env.rollout if env else None
+    version = observed.versions.get(rollout.version.version) if rollout else None
+    if env is None or rollout is None or version is None:
+        return {}
+    return {rollout.id: rollout.phase(version.spec, env.name, has_stable=env.has_server)}
+
+
+def _saw(subject: Subject, before: str, after: str) -> None:
+    assert may_follow(subject, before, after), (
+        f"a {subject} went from {before} to {after}, which controller/machine/transitions.py lacks"
+    )
+    if before != after:
+        SEEN.add((subject, before, after))
