@@ -79,8 +79,10 @@ def test_a_limit_beyond_the_range_of_a_metric_is_an_error(
     [
         (
             Task.BINARY,
-            "roc_auc average_precision log_loss brier_score expected_calibration_error accuracy "
-            "balanced_accuracy precision recall f1",
+            (
+                "roc_auc average_precision log_loss brier_score expected_calibration_error "
+                "accuracy balanced_accuracy precision recall f1"
+            ),
         ),
         (
             Task.MULTICLASS,

@@ -11,6 +11,7 @@ from tests.controller.machine.kit import version
 from tests.controller.machine.lab import Lab, lab
 from tests.controller.machine.site import Site, running
 from tests.controller.machine.test_batch import site as batches
+from tests.controller.machine.test_interrupted import site as interrupted
 from validators.verdict import Verdict
 
 APPROVAL = ("release.production.approval", "pull-request")
@@ -71,6 +72,13 @@ def play_releases() -> None:
     released(running(production(faulty={2}), 1), 2, 60)
     released(production(never_ready={1}), 1, 130)
     running(staging(), 1)
+    away = interrupted("staging")
+    away.release(1)
+    away.turn()
+    while away.env.rollout is None or away.env.rollout.ready is None:
+        away.turn()
+    away.moved_away = True
+    away.run(3)
     released(staging(fails_smoke={1}), 1, 12)
 
 
