@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from controller.cli.reach import controller_pid
+from controller.cli.context import controller_pid
 from controller.git.environment_file import parse
 from controller.git.environments import BRANCH
 from controller.machine.core import Key, Value, parsed
@@ -29,8 +29,8 @@ from deployers import control
 from deployers.control import RouterStatus
 from deployers.engine import Engine
 from deployers.local import LocalDeployer
+from deployers.place_folder import Site
 from deployers.processes import Processes
-from deployers.site import Site
 from examples.demo.data import Data
 from examples.demo.delivery import Delivery
 from examples.demo.engine import Containers

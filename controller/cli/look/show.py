@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.artifacts.opening import open_artifacts
-from controller.cli.look.shown import (
+from controller.cli.context import CliContext, with_state
+from controller.cli.look.lookup import (
     Attempted,
     Shown,
     ShownEvidence,
@@ -19,11 +20,10 @@ from controller.cli.look.shown import (
     evidence_of,
     find,
 )
-from controller.cli.reach import Reach, with_state
+from controller.cli.terminal.formatting import clean, moment
 from controller.cli.terminal.printing import show as print_
 from controller.cli.terminal.styles import ROLLOUT_STYLES
 from controller.cli.terminal.tree import render_run
-from controller.cli.terminal.words import clean, moment
 from controller.config.settings_file import load_secrets
 from controller.store.protocol import StoreReader
 from specs.figures import duration
@@ -70,7 +70,7 @@ def show(ctx: click.Context, what: str, form: str) -> None:
     """
     page = _PAGES.get(form)
 
-    async def ask(store: StoreReader, here: Reach) -> Shown | str:
+    async def ask(store: StoreReader, here: CliContext) -> Shown | str:
         artifacts = open_artifacts(here.settings, here.home)
         secrets = load_secrets(here.settings, here.base, os.environ)
         if page is None:

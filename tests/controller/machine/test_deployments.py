@@ -90,6 +90,24 @@ def test_a_rollout_that_a_newer_one_supersedes_becomes_inactive() -> None:
     assert ("mean-production-2", "inactive", "superseded by v3") in told(turns(one, 2))
 
 
+def under_canary() -> Site:
+    one = running(site(), 1)
+    one.load = 0
+    one.release(2)
+    one.run(3)
+    return one
+
+
+def test_what_a_person_ends_becomes_inactive_with_who_did_and_how() -> None:
+    one = under_canary()
+    one.edit(version=None)
+    assert told(turns(one, 3))[0] == ("mean-production-2", "inactive", "ada set `model: null`")
+    one = under_canary()
+    commit = one.put_on_the_list(2)[:12]
+    why = f"ada quarantined it in commit {commit}"
+    assert ("mean-production-2", "inactive", why) in told(turns(one, 3))
+
+
 def test_who_waits_for_an_approval_is_queued() -> None:
     one = running(site(), 1)
     one.versions = {**one.versions, 2: version(2, ("release.production.approval", "pull-request"))}

@@ -18,6 +18,7 @@ from controller.machine.repositories.pull import (
     Verb,
     pull_branch,
 )
+from controller.machine.repositories.reports import ReportPlace, removed
 from controller.machine.repositories.repository import Commit, ObservedRepository, RepositoryState
 from tests.controller.machine.kit import fields, sha
 
@@ -495,3 +496,11 @@ def test_what_is_called_accepted_was_accepted_for_that_commit_and_base_since_it_
         for _, _, commit, _ in remote.let():
             assert word is not None
             assert commit == word[0]
+
+
+def test_a_merge_group_that_removes_a_pipeline_is_held_under_that_pipelines_name() -> None:
+    place = ReportPlace(repository="team", commit=sha("g1"), scope="queue")
+    group = Pull(number=7, head=sha("g1"), base="main", queued=True)
+    told = removed(place, group, "mean", "")
+    assert (told.pipeline, told.state, told.asks) == ("mean", "held", "")
+    assert "no open pull request has accepted" in told.title
