@@ -10,7 +10,6 @@ from controller.git.repositories import Repositories
 from controller.github.proposals import Proposals
 from controller.machine.actions import Origin
 from controller.machine.core import InboxMessage, Key
-from controller.machine.environments.adopting import is_behind, is_new
 from controller.machine.environments.environment import (
     Branch,
     EnvironmentState,
@@ -19,15 +18,20 @@ from controller.machine.environments.environment import (
     Proposed,
 )
 from controller.machine.environments.file import path_of
-from controller.machine.environments.job import ObservedJob
-from controller.machine.environments.warm import reads_traffic
-from controller.machine.messages import BranchMoved, ReleaseRequested, Retry, Rollback
+from controller.machine.environments.job import BatchJob, ObservedJob
+from controller.machine.environments.needs import (
+    ProposalNeed,
+    ScheduleNeed,
+    TrafficNeed,
+    needs,
+    repository_of,
+)
 from controller.machine.pipelines.version import ModelVersion
 from controller.observers.batches import BatchObserver, due
 from controller.observers.past import Pasts
 from controller.store.versions import Versions
 from deployers.protocol import Deployed, Deployer, Traffic
-from specs.failures import Failure, Ignore, NeedsHuman, TryAgain
+from specs.failures import Failure, NeedsHuman, TryAgain
 from specs.model import Notification
 from validators.figures import clip
 
@@ -78,59 +82,56 @@ class EnvironmentObserver:
         self, key: Key, state: EnvironmentState | None, inbox: Sequence[InboxMessage]
     ) -> ObservedEnvironment:
         pipeline, _, name = key.name.partition("/")
-        repository = state.repository if state else _repository(inbox)
+        repository = repository_of(state, inbox)
         # Before the branch is read, so that what has landed there is in what is read.
         tip = await self._repositories.mirror(repository).resolve(BRANCH)
         branch, lost = await self._branch(repository, pipeline, name, state)
+        need = needs(state, inbox, branch)
         past = None
-        if _asks_the_past(state, inbox, branch) and tip is not None:
+        if need.past and tip is not None:
             past = await self._pasts.of(repository, pipeline, name, tip)
-        numbers = _numbers(state, inbox, branch)
-        found = {number: await self._versions.get(pipeline, number) for number in numbers}
+        found = {number: await self._versions.get(pipeline, number) for number in need.versions}
         known = {number: version for number, version in found.items() if version}
         return ObservedEnvironment(
             versions={**(past.versions if past else {}), **known},
             deployed=await self._deployed(key.name),
-            traffic=await self._traffic(key.name, state),
+            traffic=await self._traffic(key.name, need.traffic) if need.traffic else None,
             branch=branch,
             lost=lost,
             past=past,
             port=self._ports.get(key.name),
             proposes=self._proposals is not None and self._proposals.at(repository) is not None,
-            proposal=await self._proposal(state, inbox, branch, tip),
-            job=await self._job(state),
-            due=self._due(state, known),
-            origins=await self._origins_of(state, found),
+            proposal=await self._proposal(repository, need.proposal, tip),
+            job=await self._job(need.job),
+            due=self._due(need.schedule, known),
+            origins=await self._origins_of(need.origin, known),
             everyone=self._everyone,
         )
 
-    async def _job(self, state: EnvironmentState | None) -> ObservedJob | None:
-        """How the batch fares; what it wrote becomes a reason in the store, so no secret of ours
-        is in it."""
-        if self._batches is None or state is None or state.job is None or not state.job.open:
+    async def _job(self, job: BatchJob | None) -> ObservedJob | None:
+        """How the batch job is doing. What it wrote may become a reason in the store, so our
+        secrets are taken out of it."""
+        if self._batches is None or job is None:
             return None
-        seen = await self._batches.seen(state.job)
+        seen = await self._batches.seen(job)
         if seen is None:
             return None
         status = seen.status.model_copy(update={"message": self._redact(seen.status.message)})
         return seen.model_copy(update={"status": status})
 
-    def _due(
-        self, state: EnvironmentState | None, known: Mapping[int, ModelVersion]
-    ) -> float | None:
-        """When the schedule of the batch last came since it was run."""
-        if state is None or state.stable is None or state.job is None:
+    def _due(self, need: ScheduleNeed | None, known: Mapping[int, ModelVersion]) -> float | None:
+        """When the batch schedule last came since the batch was run."""
+        version = known.get(need.version) if need else None
+        if need is None or version is None:
             return None
-        version = known.get(state.stable.version)
-        return due(version, state.job.asked, self._clock()) if version else None
+        return due(version, need.after, self._clock())
 
     async def _origins_of(
-        self, state: EnvironmentState | None, found: Mapping[int, ModelVersion | None]
+        self, number: int | None, known: Mapping[int, ModelVersion]
     ) -> dict[int, Origin]:
-        """Who made what is on its way, for whoever is told of it; what cannot be read is left
-        out, as nobody has to wait for a name."""
-        rollout = state.rollout if state else None
-        version = found.get(rollout.version.version) if rollout else None
+        """The commit of the version that is being released. One that cannot be read is left out:
+        nothing waits for the name of an author."""
+        version = known.get(number) if number is not None else None
         if version is None:
             return {}
         key = (version.source.repository, version.source.commit)
@@ -220,30 +221,19 @@ class EnvironmentObserver:
         return seen.model_copy(update={"file": file})
 
     async def _proposal(
-        self,
-        state: EnvironmentState | None,
-        inbox: Sequence[InboxMessage],
-        branch: Branch | None,
-        tip: str | None,
+        self, repository: str, need: ProposalNeed | None, tip: str | None
     ) -> Proposed | None:
-        """The pull request of a rollout that waits: now and then, and when there is a hint."""
-        rollout = state.rollout if state else None
-        proposal = rollout.proposal if rollout and rollout.awaiting_approval else None
-        if self._proposals is None or state is None or proposal is None or proposal.pull is None:
+        """The pull request of a rollout that awaits approval."""
+        if self._proposals is None or need is None:
             return None
-        moved = branch is not None and branch.commit != state.acted_on
-        hinted = moved or any(isinstance(x.message, BranchMoved) for x in inbox)
-        return await self._proposals.look(state.repository, proposal.pull, tip, at_once=hinted)
+        return await self._proposals.look(repository, need.pull, tip, at_once=need.now)
 
-    async def _traffic(self, place: str, state: EnvironmentState | None) -> Traffic | None:
-        """The router's records since the last look, where a canary or a switch is watched."""
-        read, cursor = reads_traffic(state)
-        if not read:
-            return None
+    async def _traffic(self, place: str, need: TrafficNeed) -> Traffic | None:
+        """The router's records since the last look; None while the router is out of reach."""
         try:
-            if cursor is None:
+            if need.cursor is None:
                 return by_clock(await self._history(place), self._clock())
-            page = await self._deployer.traffic(place, cursor.epoch, cursor.after)
+            page = await self._deployer.traffic(place, need.cursor.epoch, need.cursor.after)
             return by_clock(page, self._clock())
         except TryAgain:
             return None  # missing data is no evidence either way
@@ -275,18 +265,6 @@ async def _is_made_anew(mirror: Mirror, tip: str, was: str) -> bool:
     return bool(first) and all(is_ours(one) for one in first)
 
 
-def _asks_the_past(
-    state: EnvironmentState | None, inbox: Sequence[InboxMessage], branch: Branch | None
-) -> bool:
-    """Whether the state knows nothing of the environment, or is older than the branch; or does not
-    know what runs, and is asked again."""
-    if state is not None and is_behind(state, branch):
-        return True
-    if state is None or state.unknown is None:
-        return state is None or is_new(state)
-    return any(isinstance(x.message, (Retry, BranchMoved)) for x in inbox)
-
-
 def by_clock(traffic: Traffic, now: float) -> Traffic:
     """The records with moments of a clock that says `now`: the router has one of its own, and the
     machine's may have been set since either began."""
@@ -295,30 +273,3 @@ def by_clock(traffic: Traffic, now: float) -> Traffic:
         return traffic
     moved = tuple(each._replace(at=each.at + apart) for each in traffic.exchanges)
     return traffic.model_copy(update={"exchanges": moved, "now": now})
-
-
-def _repository(inbox: Sequence[InboxMessage]) -> str:
-    for each in inbox:
-        if isinstance(each.message, (ReleaseRequested, BranchMoved)):
-            return each.message.repository
-    raise Ignore("nothing was released there yet")
-
-
-def _numbers(
-    state: EnvironmentState | None, inbox: Sequence[InboxMessage], branch: Branch | None
-) -> set[int]:
-    """The versions that a decision may need."""
-    numbers: set[int | None] = set()
-    for each in inbox:
-        match each.message:
-            case ReleaseRequested() | Retry():
-                numbers.add(each.message.version)
-            case Rollback():
-                numbers.add(each.message.to)
-    if branch and branch.file and branch.file.model:
-        numbers.add(branch.file.model.version)
-    if state is not None:
-        numbers |= {ref.version for ref in (state.stable, *state.former[:1]) if ref}
-        some = (state.rollout, state.stopped, state.warm)
-        numbers |= {one.version.version for one in some if one}
-    return {number for number in numbers if isinstance(number, int)}

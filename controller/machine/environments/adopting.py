@@ -32,7 +32,7 @@ _OUTDATED = (
     "stopped",
     "acted_on",
     "write",
-    "waiting",
+    "deferred_release",
     "unready_since",
 )
 """What a state from before says of what has become of the environment since."""

@@ -31,6 +31,7 @@ from controller.machine.environments.environment import (
 )
 from controller.machine.environments.handling import HANDLERS
 from controller.machine.environments.losing import heed_loss, watch_write
+from controller.machine.environments.needs import repository_of
 from controller.machine.environments.rollout import (
     Cursor,
     Rollout,
@@ -43,15 +44,10 @@ from controller.machine.environments.rollout import (
     watch,
 )
 from controller.machine.environments.wish import heed_branch
-from controller.machine.messages import (
-    BranchMoved,
-    EnvironmentWritten,
-    ReleaseRequested,
-)
+from controller.machine.messages import EnvironmentWritten
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.words import fit
 from deployers.protocol import Silence
-from specs.failures import Ignore
 from validators.canary import CanaryDecision
 from validators.canary.evidence import headline
 
@@ -121,12 +117,9 @@ def decide(
 
 
 def _begin(inbox: Sequence[InboxMessage]) -> EnvironmentState:
-    for each in inbox:
-        if isinstance(each.message, (ReleaseRequested, BranchMoved)):
-            pipeline, name = each.to.name.rsplit("/", 1)
-            repository = each.message.repository
-            return EnvironmentState(pipeline=pipeline, name=name, repository=repository)
-    raise Ignore("nothing was released there yet")
+    repository = repository_of(None, inbox)
+    pipeline, name = inbox[0].to.name.rsplit("/", 1)
+    return EnvironmentState(pipeline=pipeline, name=name, repository=repository)
 
 
 def _take_up(env: EnvironmentState, out: RolloutDecisionBuilder) -> EnvironmentState:

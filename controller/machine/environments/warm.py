@@ -1,7 +1,7 @@
 """PURE. What a switch of all traffic leaves: a server that is kept warm, for a quick way back."""
 
 from controller.machine.environments.environment import EnvironmentState
-from controller.machine.environments.rollout import Cursor, Rollout, Warm, strategy_of
+from controller.machine.environments.rollout import Rollout, Warm, strategy_of
 from controller.machine.pipelines.version import ModelVersion
 from validators.canary import switch
 
@@ -28,13 +28,3 @@ def is_switch(env: EnvironmentState, rollout: Rollout, version: ModelVersion) ->
     """Whether it takes all traffic at once and leaves stable's server up."""
     of_release = rollout.kind == "release" and env.name == "production" and env.has_server
     return of_release and strategy_of(version.spec) == "blue-green"
-
-
-def reads_traffic(env: EnvironmentState | None) -> tuple[bool, Cursor | None]:
-    """Whether what the router wrote down is of use now, and from where on."""
-    rollout = env.rollout if env else None
-    if rollout is not None and rollout.has_server:
-        return rollout.ready is not None and rollout.kind == "release", rollout.cursor
-    if env is None or env.warm is None:
-        return False, None
-    return True, env.warm.cursor

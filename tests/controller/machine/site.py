@@ -13,7 +13,6 @@ from typing import Any, Literal, TypeVar
 from controller.machine.actions import Deploy, Notify, RunSmoke, WriteEnvironment
 from controller.machine.core import Action, Decision, Envelope, Fact, InboxMessage, Key, parsed
 from controller.machine.environments import promotion
-from controller.machine.environments.adopting import is_behind, is_new
 from controller.machine.environments.environment import (
     Branch,
     EnvironmentState,
@@ -24,7 +23,7 @@ from controller.machine.environments.environment import (
     server_name,
 )
 from controller.machine.environments.file import EnvironmentFile, NamedModel, QuarantineEntry
-from controller.machine.environments.warm import reads_traffic
+from controller.machine.environments.needs import Needs, TrafficNeed, needs
 from controller.machine.messages import (
     MESSAGES,
     ActionFailed,
@@ -35,7 +34,7 @@ from controller.machine.messages import (
 from controller.machine.pipelines.version import ModelVersion, Ref
 from deployers.protocol import Deployed, ServerStatus, Silence, Traffic
 from specs.traffic import Arm, Exchange
-from tests.controller.machine.kit import fields, report, sha
+from tests.controller.machine.kit import report, sha
 from tests.controller.machine.observed_transitions import watch_environment
 from validators.verdict import Verdict
 
@@ -226,23 +225,19 @@ class Site:
                 self._delivered.add(message.id)
                 self.sent.append(message)
 
+    def needs(self, branch: Branch | None) -> Needs:
+        return needs(self.state, self.inbox, branch)
+
     def observe(self) -> ObservedEnvironment:
+        """What the machine needs to see, and no more."""
         branch, lost = self._branch()
-        numbers = {fields(x).get(k) for x in self.inbox for k in ("version", "to")}
-        if branch and branch.file and branch.file.model:
-            numbers.add(branch.file.model.version)
-        if self.state:
-            some = (self.state.stable, *self.state.former[:1])
-            numbers |= {ref.version for ref in some if ref}
-            others = (self.state.rollout, self.state.stopped, self.state.warm)
-            numbers |= {one.version.version for one in others if one}
-        new = self.state is None or is_new(self.state) or is_behind(self.state, branch)
-        past = self._past() if new else None
-        known = {n: v for n, v in self.versions.items() if n in numbers}
+        need = self.needs(branch)
+        past = self._past() if need.past else None
+        known = {n: v for n, v in self.versions.items() if n in need.versions}
         return ObservedEnvironment(
             versions={**(past.versions if past else {}), **known},
             deployed=self._deployed(),
-            traffic=self._traffic(),
+            traffic=self._traffic(need.traffic) if need.traffic else None,
             branch=branch,
             lost=lost,
             past=past,
@@ -341,11 +336,8 @@ class Site:
             return 500
         return 422 if number in self.refusing else 200
 
-    def _traffic(self) -> Traffic | None:
-        read, cursor = reads_traffic(self.state)
-        if not read:
-            return None
-        after = cursor.after if cursor else 0
+    def _traffic(self, need: TrafficNeed) -> Traffic | None:
+        after = need.cursor.after if need.cursor else 0
         return Traffic(
             epoch="one", exchanges=tuple(self.exchanges[after:]), next=len(self.exchanges)
         )

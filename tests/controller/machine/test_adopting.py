@@ -271,3 +271,21 @@ def test_a_state_from_a_backup_of_a_canary_gives_it_up_for_what_came_since() -> 
     set_back(one, before)
     assert one.serves == 3
     assert one.env.rollout is None
+
+
+def test_a_state_from_a_backup_forgets_the_release_that_it_deferred() -> None:
+    one = running(site(), 1)
+    one.edit(version=1, pinned=True)
+    one.run(3)
+    one.release(2)
+    one.run(3)
+    before = one.env
+    assert before.deferred_release is not None
+    one.edit(version=1)
+    one.run(20)
+    assert one.serves == 2
+    running(one, 3)
+    set_back(one, before)
+    assert one.serves == 3
+    assert one.env.deferred_release is None
+    assert one.env.rollout is None

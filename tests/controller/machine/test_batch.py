@@ -43,9 +43,11 @@ class Batches(Site):
     due: float | None = None
 
     def observe(self) -> ObservedEnvironment:
-        env = self.state
-        seen = self._seen(env.job) if env and env.job and env.job.open else None
-        return super().observe().model_copy(update={"job": seen, "due": self.due})
+        seen = super().observe()
+        need = self.needs(seen.branch)
+        job = self._seen(need.job) if need.job else None
+        due = self.due if need.schedule else None
+        return seen.model_copy(update={"job": job, "due": due})
 
     def _seen(self, job: BatchJob) -> ObservedJob | None:
         end = self.ends.get(job.version.version, AttemptState.SUCCEEDED)

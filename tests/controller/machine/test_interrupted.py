@@ -7,6 +7,7 @@ import pytest
 from controller.machine.actions import Background, RunSmoke
 from controller.machine.core import Action, Envelope
 from controller.machine.environments.environment import ObservedEnvironment
+from controller.machine.environments.needs import TrafficNeed
 from controller.machine.environments.promotion import SMOKE_DEADLINE
 from controller.machine.incidents import rolled_back
 from deployers.protocol import ServerStatus, Traffic
@@ -46,8 +47,8 @@ class Trouble(Site):
             update={"deployed": seen.deployed.model_copy(update={"servers": servers})}
         )
 
-    def _traffic(self) -> Traffic | None:
-        return super()._traffic() if self.router_is_read else None
+    def _traffic(self, need: TrafficNeed) -> Traffic | None:
+        return super()._traffic(need) if self.router_is_read else None
 
 
 def site(name: str = "production") -> Trouble:

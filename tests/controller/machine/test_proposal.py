@@ -29,15 +29,13 @@ class Hosted(Site):
 
     def observe(self) -> ObservedEnvironment:
         seen = super().observe()
-        rollout = self.state.rollout if self.state else None
-        waits = rollout is not None and rollout.awaiting_approval
-        branch = seen.branch
+        branch, need = seen.branch, self.needs(seen.branch).proposal
         if branch is not None:
             branch = branch.model_copy(update={"proposal": (self.merged or {}).get(branch.commit)})
         return seen.model_copy(
             update={
                 "proposes": True,
-                "proposal": self.pull if waits else None,
+                "proposal": self.pull if need else None,
                 "branch": branch,
             }
         )

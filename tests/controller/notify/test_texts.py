@@ -68,6 +68,7 @@ class Told(Site):
         origins = {
             n: Origin(commit=sha(f"c{n}"), author="Ada Lovelace", subject="Serve by two workers")
             for n in self.versions
+            if n == self.needs(seen.branch).origin
         }
         servers = tuple(
             one if one.ready else one.model_copy(update={"detail": self.log, "hung": self.hung})
