@@ -52,8 +52,8 @@ class Needs(NamedTuple):
     job: BatchJob | None = None
     """The batch job that is running."""
     schedule: ScheduleNeed | None = None
-    origin: int | None = None
-    """The version whose commit is named to whoever is notified of the rollout."""
+    origins: frozenset[int] = frozenset()
+    """The versions whose commits a notification may name."""
 
 
 def needs(
@@ -63,7 +63,7 @@ def needs(
     versions = frozenset(_versions(state, inbox, branch))
     past = _needs_past(state, inbox, branch)
     if state is None:
-        return Needs(versions, past)
+        return Needs(versions, past, origins=frozenset(_released(inbox)))
     return Needs(
         versions,
         past,
@@ -71,7 +71,7 @@ def needs(
         proposal=_proposal(state, inbox, branch),
         job=state.job if state.job is not None and state.job.open else None,
         schedule=_schedule(state),
-        origin=state.rollout.version.version if state.rollout is not None else None,
+        origins=frozenset(_origins(state, inbox)),
     )
 
 
@@ -142,3 +142,22 @@ def _schedule(state: EnvironmentState) -> ScheduleNeed | None:
     if state.stable is None or state.job is None:
         return None
     return ScheduleNeed(state.stable.version, after=state.job.asked)
+
+
+def _origins(state: EnvironmentState, inbox: Sequence[InboxMessage]) -> set[int]:
+    """Of the rollout in progress, of one that may begin now, and of a version that a blue-green
+    switch may be taken back from."""
+    numbers = _released(inbox)
+    if state.rollout is not None:
+        numbers.add(state.rollout.version.version)
+    if state.warm is not None and state.stable is not None:
+        numbers.add(state.stable.version)
+    if state.stopped is not None and any(isinstance(each.message, Retry) for each in inbox):
+        numbers.add(state.stopped.version.version)
+    return numbers
+
+
+def _released(inbox: Sequence[InboxMessage]) -> set[int]:
+    messages = [each.message for each in inbox]
+    numbers = [one.version for one in messages if isinstance(one, (ReleaseRequested, Retry))]
+    return {number for number in numbers if number is not None}

@@ -55,11 +55,15 @@ def site(name: str = "production") -> Trouble:
     return Trouble({n: version(n) for n in range(1, 4)}, name=name)
 
 
+def is_rolling_out(one: Trouble) -> bool:
+    return one.env.rollout is not None
+
+
 def canary(one: Trouble, number: int) -> Trouble:
     """The site while a canary of that version has its share."""
     one.release(number)
     while not (one.env.rollout and one.env.rollout.step >= 0):
-        one.turn()
+        one.reconcile()
     return one
 
 
@@ -68,14 +72,14 @@ def test_smoke_requests_that_do_not_end_stop_the_release_and_say_so() -> None:
     one.smoke_ends = False
     one.release(1)
     one.run(5)
-    assert one.env.rollout is not None
-    one.turn(SMOKE_DEADLINE - 10)
-    assert one.env.rollout is not None
+    assert is_rolling_out(one)
+    one.reconcile(SMOKE_DEADLINE - 10)
+    assert is_rolling_out(one)
     one.run(2, 10.0)
-    assert one.env.rollout is None
+    assert not is_rolling_out(one)
     assert one.serves is None
     assert one.alerts("firing") == ["mean/staging/gate_failed/mean-staging-1"]
-    assert "The smoke requests did not end." in one.told[-1].incident.what
+    assert "The smoke requests did not finish." in one.notified[-1].incident.what
 
 
 def test_smoke_requests_wait_for_a_server_that_went_away() -> None:
@@ -83,9 +87,8 @@ def test_smoke_requests_wait_for_a_server_that_went_away() -> None:
     one.moved_away = True
     one.release(1)
     one.run(10)
-    assert one.asked == 0
-    assert one.serves is None
-    assert one.env.rollout is not None
+    assert (one.asked, one.serves) == (0, None)
+    assert is_rolling_out(one)
     one.moved_away = False
     one.run(10)
     assert (one.asked, one.serves) == (1, 1)
@@ -119,7 +122,7 @@ def test_who_is_woken_by_a_server_that_is_down_is_who_the_spec_names() -> None:
     one = running(site(), 1)
     one.never_ready = {1}
     one.run(60)
-    (told,) = [each for each in one.told if each.status == "firing"]
+    (told,) = [each for each in one.notified if each.status == "firing"]
     assert (told.event, told.to) == ("stuck", TOLD)
 
 
@@ -128,7 +131,7 @@ def test_the_end_of_a_rollback_names_what_was_rolled_back() -> None:
     one.faulty = {2}
     one.release(2)
     one.run(40)
-    (end,) = [each for each in one.told if each.status == "resolved"]
+    (end,) = [each for each in one.notified if each.status == "resolved"]
     assert end.incident.title == "mean: the rollback of v2 in production is done"
     assert end.to == TOLD
 
@@ -138,11 +141,11 @@ def test_the_end_of_an_older_rollback_names_nothing_that_it_was_not() -> None:
     one.faulty = {2}
     one.release(2)
     while not one.alerts("firing"):
-        one.turn(apply=True)
+        one.reconcile(apply=True)
     alert = "mean/production/rollback/mean-production-99"
     one.state = one.env.model_copy(update={"alerts": (alert,)})
     one.run(20)
-    (end,) = [each for each in one.told if each.alert == alert]
+    (end,) = [each for each in one.notified if each.alert == alert]
     assert end.incident.title == "mean: the rollback in production is done"
 
 
@@ -165,8 +168,8 @@ def test_what_cannot_be_brought_up_is_told_with_what_is_known_of_it() -> None:
     one.refuses_deploys = True
     one.release(2)
     one.run(5)
-    assert one.told[-1].incident.now == str(ref(one, 1))
-    background = one.told[-1].incident.background
+    assert one.notified[-1].incident.now == str(ref(one, 1))
+    background = one.notified[-1].incident.background
     assert background is not None
     assert background.rollout == "mean-production-2"
     assert background.beside == str(ref(one, 1))
@@ -178,5 +181,5 @@ def test_what_did_not_start_is_told_with_what_serves_instead() -> None:
     one.never_ready = {2}
     one.release(2)
     one.run(80)
-    assert one.told[-1].event == "gate_failed"
-    assert one.told[-1].incident.now == str(ref(one, 1))
+    assert one.notified[-1].event == "gate_failed"
+    assert one.notified[-1].incident.now == str(ref(one, 1))
