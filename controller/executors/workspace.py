@@ -28,7 +28,7 @@ from controller.executors.virtualenvs import OnBuild, ReadyEnvironment, Virtuale
 from controller.executors.working_copy import OMITTED, copy_files, record_omitted
 from controller.git.single_commit import write_single_commit
 from controller.machine.runs.attempt import Attempt, Recipe
-from controller.machine.runs.taking import TAKEN, VERSION
+from controller.machine.runs.dataset_nodes import TAKEN, VERSION
 from controller.queries import ADDRESS
 from controller.queries.database import files_of
 from deployers.confinement import View, interpreter

@@ -10,9 +10,9 @@ from controller.executors.protocol import Executor
 from controller.machine.core import InboxMessage, Key, parsed
 from controller.machine.messages import CancelRun
 from controller.machine.runs import execution as machine
-from controller.machine.runs.absorb import absorb, inputs_of, wanted_keys
 from controller.machine.runs.attempt import Status
 from controller.machine.runs.graph import Graph, attempt_of
+from controller.machine.runs.node_progress import absorb, inputs_of, wanted_keys
 from controller.machine.runs.run import ObservedRun, Run
 from controller.store.protocol import Store
 from specs.failures import NeedsHuman

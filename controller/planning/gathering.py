@@ -36,11 +36,11 @@ from controller.machine.pipelines.objects import ObjectChanges
 from controller.machine.pipelines.policy import changes, of_its_own
 from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
 from controller.machine.pipelines.untrusted import RunTerms, graph_of
-from controller.machine.runs.building import build
 from controller.machine.runs.exam import IN_BASE, in_repository, lacks
 from controller.machine.runs.graph import Rules, SourceTree
-from controller.machine.runs.outside import with_outside
+from controller.machine.runs.graph_builder import build
 from controller.machine.runs.plan import Plan
+from controller.machine.runs.referenced_files import with_outside
 from controller.planning.choosing import SpecArgument, choose, specs_in
 from controller.planning.dataset_lookup import DatasetLookup
 from controller.planning.plans import Cache, History, PolicyChange, history_of, plan_of

@@ -9,7 +9,7 @@ from controller.config.secrets import Secrets
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Envelope, Key
-from controller.machine.runs.ended import report_end
+from controller.machine.runs.end_report import report_end
 from controller.machine.runs.run import Outcome, Run
 from controller.reports.build import ReportContext, WorseSibling, build, is_worse
 from controller.reports.changes import PreviousRun

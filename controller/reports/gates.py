@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
+from controller.machine.runs.gate_nodes import PROPOSED
 from controller.machine.runs.graph import Graph, Node, NodeKind
-from controller.machine.runs.judging import PROPOSED
 from controller.machine.runs.run import NEW, Progress, Run, why_ended
 from controller.machine.words import fit
 from controller.reports.headline import BASE_EXAM, arranged

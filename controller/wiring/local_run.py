@@ -27,12 +27,12 @@ from controller.machine.pipelines.untrusted import (
     unasked,
     without_secrets,
 )
-from controller.machine.runs.building import build, of_model
+from controller.machine.runs.dataset_nodes import UNASKED
 from controller.machine.runs.exam import IN_BASE, lacks
+from controller.machine.runs.gate_nodes import Held
 from controller.machine.runs.graph import Baseline, Graph, Rules, SourceTree, fingerprint
-from controller.machine.runs.judging import Held
+from controller.machine.runs.graph_builder import build, of_model
 from controller.machine.runs.run import Run, Trigger, why_ended
-from controller.machine.runs.taking import UNASKED
 from controller.planning.gathering import Checkout, git_folder
 from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore

@@ -10,8 +10,8 @@ from controller.machine.actions import StartAttempt
 from controller.machine.core import Action, Decision
 from controller.machine.messages import RunEnded
 from controller.machine.runs.attempt import Attempt, AttemptState, Status
-from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph
+from controller.machine.runs.graph_builder import build
 from controller.machine.runs.run import NEW, Progress, Run
 from specs.digests import digest
 from tests.controller.machine.kit import source, spec

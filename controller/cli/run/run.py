@@ -21,8 +21,8 @@ from controller.cli.run.running import FinishedRun
 from controller.config import logs
 from controller.config.settings import ObjectStore
 from controller.machine.runs.graph import Rules, SourceTree
-from controller.machine.runs.outside import with_outside
 from controller.machine.runs.plan import Plan
+from controller.machine.runs.referenced_files import with_outside
 from controller.planning.choosing import SpecArgument, choose, spec_argument, specs_in
 from controller.planning.gathering import (
     WORK_TREE,

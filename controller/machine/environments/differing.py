@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from controller.machine.pipelines.version import ModelVersion
-from controller.machine.runs.outside import with_outside
+from controller.machine.runs.referenced_files import with_outside
 from specs.digests import short
 from specs.figures import clip
 

@@ -27,10 +27,10 @@ from controller.machine.pipelines.untrusted import (
 )
 from controller.machine.repositories.pull import scope_of
 from controller.machine.runs import exam
-from controller.machine.runs.building import build
+from controller.machine.runs.dataset_nodes import UNASKED
 from controller.machine.runs.graph import Graph, SourceTree, fingerprint
+from controller.machine.runs.graph_builder import build
 from controller.machine.runs.run import Run
-from controller.machine.runs.taking import UNASKED
 from specs.model import Pipeline as Spec
 
 PATIENCE = 86_400.0

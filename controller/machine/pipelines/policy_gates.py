@@ -8,8 +8,8 @@ from typing import get_args
 from controller.machine.pipelines.change import RuleChange, plain, rose
 from controller.machine.pipelines.suites import between
 from controller.machine.runs import exam
+from controller.machine.runs.gate_nodes import is_same_place, suites_for
 from controller.machine.runs.graph import Rules
-from controller.machine.runs.judging import is_same_place, suites_for
 from specs.caching import Cache, CacheFor, seconds_reusable
 from specs.gates import AbsoluteCheck, ModelGate, PairedCheck, SmallSlices
 from specs.metrics import is_own

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from controller.machine.runs.graph import LINK, From, Rules, SourceTree
-from controller.machine.runs.nodes import origin_of, step_node
+from controller.machine.runs.step_nodes import origin_of, step_node
 from specs.digests import short
 from specs.gates import Evidence
 from specs.globs import ROOT, matches

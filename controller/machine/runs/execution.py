@@ -15,10 +15,10 @@ from controller.machine.core import (
     Message,
 )
 from controller.machine.messages import ActionFailed, CancelRun, RunEnded, StartRun
-from controller.machine.runs.absorb import absorb, inputs_of
 from controller.machine.runs.attempt import AttemptState, Status
-from controller.machine.runs.ended import report_end
+from controller.machine.runs.end_report import report_end
 from controller.machine.runs.graph import Graph, Node, attempt_of, key_of, package_of
+from controller.machine.runs.node_progress import absorb, inputs_of
 from controller.machine.runs.run import (
     NEW,
     CachedResult,

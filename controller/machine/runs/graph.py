@@ -1,4 +1,4 @@
-"""PURE. The nodes of a run, and their cache keys. `building` makes them of a spec.
+"""PURE. The nodes of a run, and their cache keys. `graph_builder` makes them from a spec.
 
 A node's key is the digest of all that can change its result: its definition, the files it reads,
 its parameters, its environment and the digests of its inputs. Equal keys, equal results.

@@ -9,8 +9,8 @@ from controller.machine.core import Value
 from controller.machine.pipelines.change import RuleChange
 from controller.machine.pipelines.objects import ObjectChanges
 from controller.machine.pipelines.policy_gates import rules_of
+from controller.machine.runs.gate_nodes import PROPOSED
 from controller.machine.runs.graph import Graph, Node, NodeKind, key_of, resolve
-from controller.machine.runs.judging import PROPOSED
 from controller.machine.runs.run import CachedResult, Run
 from specs.digests import short
 from specs.gates import ModelGate

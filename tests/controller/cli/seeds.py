@@ -9,8 +9,8 @@ from controller.machine.environments.rollout import EndedRollout, Rollout, begin
 from controller.machine.pipelines.pipeline import Last, PipelineState
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.machine.runs.attempt import AttemptState, Status
-from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph, SourceTree
+from controller.machine.runs.graph_builder import build
 from controller.machine.runs.run import Progress, Run, Tried, Trigger
 from controller.store.protocol import Put, Transaction
 from specs.digests import digest

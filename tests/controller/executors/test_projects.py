@@ -14,10 +14,10 @@ from controller.executors.requirements import Locked, names_of
 from controller.executors.virtualenvs import LOGS, ReadyEnvironment, Virtualenvs
 from controller.executors.workspace import environment_variables
 from controller.machine.runs.attempt import Building
-from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph
-from controller.machine.runs.nodes import environment_of
+from controller.machine.runs.graph_builder import build
 from controller.machine.runs.plan import Earlier, reasons
+from controller.machine.runs.step_nodes import environment_of
 from deployers.confinement import Confinement
 from specs.digests import digest
 from tests.controller.executors.projects import (

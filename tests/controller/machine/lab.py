@@ -7,10 +7,10 @@ from typing import Any
 from controller.machine.actions import CancelAttempt, StartAttempt
 from controller.machine.core import Action, Decision, Envelope, InboxMessage, Key, parsed
 from controller.machine.runs import execution as machine
-from controller.machine.runs.absorb import absorb, wanted_keys
 from controller.machine.runs.attempt import Attempt, AttemptState, Status
-from controller.machine.runs.building import build
 from controller.machine.runs.graph import Baseline, Graph
+from controller.machine.runs.graph_builder import build
+from controller.machine.runs.node_progress import absorb, wanted_keys
 from controller.machine.runs.run import CachedResult, ObservedRun, Run, Trigger
 from specs.digests import digest
 from tests.controller.machine.kit import message, report, sha, source, spec

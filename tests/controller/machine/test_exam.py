@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from controller.machine.runs.building import build
 from controller.machine.runs.exam import changed, evidence_of, lacks
 from controller.machine.runs.graph import From, Graph, Rules, SourceTree, key_of
+from controller.machine.runs.graph_builder import build
 from specs.digests import digest
 from specs.projects.values import Package, Project
 from specs.references import StepReference

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from controller.machine.runs.building import build
 from controller.machine.runs.graph import fingerprint, key_of, package_of
+from controller.machine.runs.graph_builder import build
 from specs.digests import digest
 from tests.controller.machine.kit import baseline, source, spec
 from tests.controller.machine.test_taken_data import ASKED, FETCHED

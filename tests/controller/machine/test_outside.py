@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph, SourceTree, attempt_of, fingerprint, key_of
-from controller.machine.runs.nodes import image_of
-from controller.machine.runs.outside import with_outside
+from controller.machine.runs.graph_builder import build
+from controller.machine.runs.referenced_files import with_outside
+from controller.machine.runs.step_nodes import image_of
 from specs.model import Pipeline
 from tests.controller.machine.kit import spec
 

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from controller.machine.pipelines.policy import changes
-from controller.machine.runs.building import build
 from controller.machine.runs.exam import changed, evidence_of
+from controller.machine.runs.gate_nodes import judged_by
 from controller.machine.runs.graph import From, Graph, Node, Rules, fingerprint, key_of
-from controller.machine.runs.judging import judged_by
+from controller.machine.runs.graph_builder import build
 from specs.references import StepReference
 from tests.controller.machine.kit import baseline, source, spec
 

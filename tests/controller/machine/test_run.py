@@ -5,9 +5,9 @@ import pytest
 from controller.machine.actions import ReportCommit, StartAttempt
 from controller.machine.core import Blocked
 from controller.machine.messages import StartRun
-from controller.machine.runs.absorb import LATE
 from controller.machine.runs.attempt import AttemptState, Status
 from controller.machine.runs.execution import PROGRESS
+from controller.machine.runs.node_progress import LATE
 from controller.machine.runs.run import why_ended
 from tests.controller.machine.kit import baseline, fields
 from tests.controller.machine.lab import lab

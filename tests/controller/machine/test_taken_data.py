@@ -8,10 +8,10 @@ from controller.machine.pipelines.data import DatasetListing
 from controller.machine.pipelines.policy import changes
 from controller.machine.pipelines.untrusted import RunTerms, graph_of
 from controller.machine.runs.attempt import Attempt, AttemptState
-from controller.machine.runs.building import build, of_model
+from controller.machine.runs.dataset_nodes import UNASKED
 from controller.machine.runs.graph import Graph, Rules, fingerprint, key_of
+from controller.machine.runs.graph_builder import build, of_model
 from controller.machine.runs.run import CachedResult
-from controller.machine.runs.taking import UNASKED
 from specs.digests import digest
 from tests.controller.machine.kit import baseline, fields, source, spec
 from tests.controller.machine.lab import Lab, lab

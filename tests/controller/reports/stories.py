@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from controller.machine.runs.attempt import AttemptState, Status
-from controller.machine.runs.building import build
 from controller.machine.runs.graph import Baseline, Graph, SourceTree
+from controller.machine.runs.graph_builder import build
 from controller.machine.runs.run import Progress, Run, Tried, Trigger
 from specs.digests import digest
 from specs.loading.load import load

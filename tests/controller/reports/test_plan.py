@@ -13,8 +13,8 @@ from controller.git.repositories import Repositories
 from controller.machine.core import Fact, Key
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.pipelines.pipeline import Last, PipelineState
-from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph, Rules, key_of, resolve
+from controller.machine.runs.graph_builder import build
 from controller.machine.runs.run import CachedResult, Progress, Run
 from controller.planning.plans import Cache, plan_of_run
 from controller.reports.applier import ReportApplier

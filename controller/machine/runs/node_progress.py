@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from controller.machine.runs.attempt import AttemptState, Building, Status
+from controller.machine.runs.dataset_nodes import moved
 from controller.machine.runs.graph import Node, is_evidence, key_of, resolve
 from controller.machine.runs.run import NEW, ObservedRun, Progress, Run, Tried
-from controller.machine.runs.taking import moved
 from controller.machine.words import fit
 from validators.verdict import Verdict
 

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from controller.machine.runs import exam
 from controller.machine.runs.graph import Baseline, From, Node
-from controller.machine.runs.nodes import file_name, step_node
+from controller.machine.runs.step_nodes import file_name, step_node
 from specs.gates import Evidence, ModelGate
 from specs.model import Dataset, Pipeline
 from specs.references import StepReference

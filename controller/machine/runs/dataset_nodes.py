@@ -11,7 +11,7 @@ from typing import Any
 from controller.machine.runs.attempt import Attempt, Input
 from controller.machine.runs.exam import IN_BASE
 from controller.machine.runs.graph import From, Node, SourceTree
-from controller.machine.runs.nodes import step_node
+from controller.machine.runs.step_nodes import step_node
 from specs.datasets import Query
 from specs.digests import digest
 from specs.model import DATA, Pipeline

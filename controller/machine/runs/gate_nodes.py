@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from controller.machine.runs import exam
 from controller.machine.runs.attempt import Attempt, Input
-from controller.machine.runs.challenger import (
+from controller.machine.runs.baseline_nodes import (
     NOBODY,
     Challenger,
     Field,
@@ -21,7 +21,7 @@ from controller.machine.runs.challenger import (
 )
 from controller.machine.runs.exam import IN_BASE
 from controller.machine.runs.graph import Baseline, From, Node, Rules, SourceTree
-from controller.machine.runs.nodes import file_name, step_node
+from controller.machine.runs.step_nodes import file_name, step_node
 from specs.gates import Evidence, ModelGate
 from specs.model import Dataset, Pipeline
 from specs.references import DatasetReference, StepReference

@@ -3,10 +3,10 @@
 from typing import Final
 
 from controller.machine.runs import exam
+from controller.machine.runs.dataset_nodes import data_nodes, read_from
+from controller.machine.runs.gate_nodes import Held, JudgedSpec, data_gates, guards, model_gates
 from controller.machine.runs.graph import Baseline, From, Graph, Node, Rules, SourceTree
-from controller.machine.runs.judging import Held, JudgedSpec, data_gates, guards, model_gates
-from controller.machine.runs.nodes import in_order, served, step_node
-from controller.machine.runs.taking import data_nodes, read_from
+from controller.machine.runs.step_nodes import in_order, served, step_node
 from specs.model import Pipeline
 
 NOTHING_SERVES: Final = Held(None, "there is no model in production yet")
