@@ -454,7 +454,7 @@ async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
         except Failure as failure:
             log.warning("a chore is put off", chore=chore.__name__, reason=str(failure))
         except Exception:
-            log.exception("a chore failed by a fault of Headgate's own", chore=chore.__name__)
+            log.exception("a chore failed with an internal error", chore=chore.__name__)
         await asyncio.sleep(seconds)
 
 
