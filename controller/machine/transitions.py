@@ -55,6 +55,7 @@ TRANSITIONS: Final[Mapping[Subject, tuple[Transition, ...]]] = {
         Transition("starting", "canary", "its server is ready, beside stable in production"),
         Transition("starting", "promoting", "its server is ready, and nothing judges it"),
         Transition("starting", "failed", "its server was not ready in time"),
+        Transition("starting", "rolled_back", "a person rolls it back before it gets traffic"),
         Transition("starting", "aborted", "somebody aborted it"),
         Transition("starting", "superseded", "a newer version came"),
         Transition("smoke", "starting", "its server went away"),

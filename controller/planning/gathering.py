@@ -36,11 +36,12 @@ from controller.machine.pipelines.objects import ObjectChanges
 from controller.machine.pipelines.policy import changes, of_its_own
 from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
 from controller.machine.pipelines.untrusted import RunTerms, graph_of
-from controller.machine.runs.exam import IN_BASE, in_repository, lacks
+from controller.machine.runs.exam import in_repository, lacks
 from controller.machine.runs.graph import Rules, SourceTree
 from controller.machine.runs.graph_builder import build
+from controller.machine.runs.node_names import of_base
 from controller.machine.runs.plan import Plan
-from controller.machine.runs.referenced_files import with_outside
+from controller.machine.runs.referenced_files import referenced_files
 from controller.planning.choosing import SpecArgument, choose, specs_in
 from controller.planning.dataset_lookup import DatasetLookup
 from controller.planning.plans import Cache, History, PolicyChange, history_of, plan_of
@@ -319,7 +320,7 @@ async def plan(
     for dataset in lacks(spec, source, rules) if rules else ():
         if rules and dataset not in rules.lacking:
             found = await lookup.look(rules.spec, dataset, rules.source)
-            versions |= {f"{IN_BASE}{dataset}": found.version} if found.version else {}
+            versions |= {of_base(dataset): found.version} if found.version else {}
     return await plan_of(
         cache,
         spec,
@@ -426,7 +427,7 @@ def gather(meant: SpecArgument, revision: str | None, base: str | None) -> Gathe
 
 def _own_files(spec: Spec, source: SourceTree) -> dict[str, str]:
     """The files that a spec may read, without other specs in its folder."""
-    files = with_outside(spec, source).items()
+    files = referenced_files(spec, source).items()
     return {path: of for path, of in files if path == source.file or not is_spec_file(path)}
 
 

@@ -22,7 +22,7 @@ from controller.config import logs
 from controller.config.settings import ObjectStore
 from controller.machine.runs.graph import Rules, SourceTree
 from controller.machine.runs.plan import Plan
-from controller.machine.runs.referenced_files import with_outside
+from controller.machine.runs.referenced_files import referenced_files
 from controller.planning.choosing import SpecArgument, choose, spec_argument, specs_in
 from controller.planning.gathering import (
     WORK_TREE,
@@ -196,9 +196,9 @@ async def _play(asked: here.RunRequest, home: Path) -> FinishedRun:
         if asked.rules is not None and here.compares(asked):
             running.begin_base(asked.rules.source.commit)
             with running.watching() as watch:
-                held = await here.held_of_base(app, asked, watch, stop)
-            running.finish_base(held)
-            asked = asked._replace(held=held)
+                found = await here.baseline_of_base(app, asked, watch, stop)
+            running.finish_base(found)
+            asked = asked._replace(baseline=found)
         with running.watching() as watch:
             played = await here.play(app, asked, watch, stop)
         nodes = [(node.name, played.run.nodes.get(node.name)) for node in played.graph.nodes]
@@ -273,7 +273,7 @@ def _left_out(asked: here.RunRequest) -> list[str]:
     folder, and outside of it where the spec names them."""
     checkout, spec, source = asked.checkout, asked.spec, asked.source
     here_now = source_of(checkout, source.repository, WORK_TREE, work_tree(checkout))
-    files, now = with_outside(spec, source), with_outside(spec, here_now)
+    files, now = referenced_files(spec, source), referenced_files(spec, here_now)
     return sorted(path for path in {*now, *files} if now.get(path) != files.get(path))
 
 

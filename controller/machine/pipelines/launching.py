@@ -30,6 +30,7 @@ from controller.machine.runs import exam
 from controller.machine.runs.dataset_nodes import UNASKED
 from controller.machine.runs.graph import Graph, SourceTree, fingerprint
 from controller.machine.runs.graph_builder import build
+from controller.machine.runs.node_names import of_base
 from controller.machine.runs.run import Run
 from specs.model import Pipeline as Spec
 
@@ -216,7 +217,7 @@ def _base_data(
             continue
         listing = observed.listings.get(commit, {}).get(name, DatasetListing())
         if name in known:
-            found[f"{exam.IN_BASE}{name}"] = known[name]
+            found[of_base(name)] = known[name]
         elif listing.problem is not None and listing.waits is None:
             lacking[name] = listing.problem
         else:

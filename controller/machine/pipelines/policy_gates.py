@@ -13,7 +13,7 @@ from controller.machine.runs.graph import Rules
 from specs.caching import Cache, CacheFor, seconds_reusable
 from specs.gates import AbsoluteCheck, ModelGate, PairedCheck, SmallSlices
 from specs.metrics import is_own
-from specs.model import DATA, Pipeline, place_of
+from specs.model import Pipeline, place_of
 from specs.references import DatasetReference
 from specs.values import format_percent
 
@@ -59,7 +59,7 @@ def gate_changes(before: Rules, after: Rules, suites: Mapping[Pair, Pair]) -> It
         if what in told:
             continue
         # Another exam may be an easier one; that it is as hard has to be looked at.
-        yield RuleChange(rule=f"exam: {what}", was=was, now=now, loosens=True)
+        yield RuleChange(rule=f"exam: {what}", exam_part=what, was=was, now=now, loosens=True)
 
 
 def _suites(before: Pipeline, after: Pipeline, texts: Mapping[Pair, Pair]) -> Iterator[RuleChange]:
@@ -108,7 +108,7 @@ def _quoted(texts: Iterable[str]) -> str:
 def _addresses(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
     """Data from elsewhere may be easier to get right."""
     for name in (each for each in before.datasets if each in after.datasets):
-        for what, was, now in exam.moves(name, before, after):
+        for what, was, now in exam.address_changes(name, before, after):
             yield RuleChange(rule=what, was=was, now=now, loosens=True)
 
 
@@ -116,7 +116,7 @@ def _ages(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
     """How old what is fetched, and what examines, may be: what stands longer is not looked at."""
     examines = _exam_of(before) & _exam_of(after)
     for name in (each for each in before.commands if each in after.commands):
-        if not name.startswith(DATA) and name not in examines:
+        if name in before.steps and name not in examines:
             continue
         was, now = before.commands[name].cache, after.commands[name].cache
         if was != now:

@@ -1,88 +1,95 @@
-"""PURE. Whom a candidate is held against: the baseline, examined by the steps of its own commit."""
+"""PURE. The baseline's own evaluation: the steps of its own commit, run on the candidate's data."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from controller.machine.runs import exam
 from controller.machine.runs.graph import Baseline, From, Node
+from controller.machine.runs.node_names import baseline_step
 from controller.machine.runs.step_nodes import file_name, step_node
 from specs.gates import Evidence, ModelGate
 from specs.model import Dataset, Pipeline
 from specs.references import StepReference
 
-Guarded = Mapping[str | None, tuple[str, ...]]
-"""The data gates that have to pass before a dataset is read."""
+DataGates = Mapping[str | None, tuple[str, ...]]
+"""By dataset, the gates that have to pass before it is read."""
 
 
-def as_evidence(node: Node, name: str, inputs: Mapping[str, From], guarded: Guarded) -> Node:
-    """The node under another name, given other inputs, for a gate to judge by."""
-    after = (gate for origin in inputs.values() for gate in guarded.get(origin.dataset, ()))
+def as_evidence(node: Node, name: str, inputs: Mapping[str, From], data_gates: DataGates) -> Node:
+    """The node under another name and with other inputs, as evidence for a gate."""
+    after = (gate for origin in inputs.values() for gate in data_gates.get(origin.dataset, ()))
     return node.model_copy(
         update={
             "name": name,
             "inputs": dict(inputs),
-            "after": tuple(dict.fromkeys(after)) if guarded else (),
+            "after": tuple(dict.fromkeys(after)) if data_gates else (),
             "attempt": node.attempt.model_copy(update={"node": name}),
-            "optional": True,
         }
     )
 
 
-class Field(NamedTuple):
-    """On what a baseline is evaluated: the data and the steps' outputs that its step may be given,
-    by the names that it knows them by."""
+class EvaluationInputs(NamedTuple):
+    """What the baseline's evaluation may read, by the names that its spec uses."""
 
-    data: Mapping[str, tuple[str, Dataset]]
-    """What each dataset is called in the run, and where it comes from there."""
+    datasets: Mapping[str, tuple[str, Dataset]]
+    """By dataset: its name in the run, and where it comes from there."""
     steps: Mapping[str, tuple[str, tuple[str, ...]]]
-    """The node of each step, and its outputs."""
+    """By step: its node in the run, and its outputs."""
+    of_base_exam: bool = False
+    """Whether they are those of the base branch's exam."""
 
 
-class Challenger(NamedTuple):
-    """The baseline's own evaluation."""
+class BaselineEvaluation(NamedTuple):
+    """The nodes that evaluate the baseline, and the evidence that they make."""
 
     nodes: Mapping[str, Node]
-    """By the steps of its spec that make the evidence."""
+    """By the step of the baseline's spec."""
     made: Mapping[Evidence, From]
     files: Mapping[Evidence, str]
-    """What each was called where it was written."""
-    why_not: Mapping[Evidence, str]
-    """Why there is none of a kind."""
+    """The file names under which the evidence was written."""
+    missing: Mapping[Evidence, str]
+    """Why evidence of a kind is missing."""
 
 
-NOBODY: Final = Challenger({}, {}, {}, {})
+NO_EVALUATION: Final = BaselineEvaluation({}, {}, {}, {})
 
 
-def challenger_of(
-    label: str, gate: ModelGate, baseline: Baseline | None, field: Field, guarded: Guarded
-) -> Challenger:
-    """The baseline's own evaluation, at its own commit, on that field, as far as one could run
-    there."""
+def evaluate_baseline(
+    gate: ModelGate, baseline: Baseline | None, given: EvaluationInputs, data_gates: DataGates
+) -> BaselineEvaluation:
+    """The baseline's own evaluation at its own commit, as far as it can run on these inputs."""
     if baseline is None:
-        return NOBODY
+        return NO_EVALUATION
     nodes: dict[str, Node] = {}
     made: dict[Evidence, From] = {}
     files: dict[Evidence, str] = {}
-    why_not: dict[Evidence, str] = {}
+    missing: dict[Evidence, str] = {}
     for kind, asked in gate.evidence.items():
-        why_not[kind] = f"{baseline.called} has no evaluation that could run on this data"
-        theirs = _theirs(kind, asked, baseline.spec)
-        if theirs is None:
+        missing[kind] = not_evaluated(baseline)
+        output = _output_of_baseline(kind, asked, baseline.spec)
+        if output is None:
             if kind == "metrics":
-                why_not[kind] = f"the spec of {baseline.called} has no `gates.model.metrics`"
+                missing[kind] = f"the spec of {baseline.called} has no `gates.model.metrics`"
             continue
-        node = nodes.get(theirs.step) or _rerun(label, theirs.step, baseline, field, guarded)
+        node = nodes.get(output.step) or _step_on(output.step, baseline, given, data_gates)
         if node is None:
             continue
-        nodes[theirs.step] = node
-        made[kind] = From(node=node.name, output=theirs.output)
-        files[kind] = file_name(baseline.spec, From(node=theirs.step, output=theirs.output))
-    return Challenger(nodes, made, files, why_not)
+        nodes[output.step] = node
+        made[kind] = From(node=node.name, output=output.output)
+        files[kind] = file_name(baseline.spec, From(node=output.step, output=output.output))
+    return BaselineEvaluation(nodes, made, files, missing)
 
 
-def _theirs(kind: Evidence, asked: StepReference, spec: Pipeline) -> StepReference | None:
-    """Where the baseline's spec makes it. Numbers that its step wrote before its gate named them
-    are numbers of its own, too."""
+def not_evaluated(baseline: Baseline) -> str:
+    """Why there is no evidence of a baseline that none of its own steps can evaluate."""
+    return f"{baseline.called} has no evaluation that could run on this data"
+
+
+def _output_of_baseline(
+    kind: Evidence, asked: StepReference, spec: Pipeline
+) -> StepReference | None:
+    """The output of the baseline's spec that is evidence of a kind. Metrics count even if its step
+    wrote them before its gate named them."""
     gate = spec.gates.model
     if gate and kind in gate.evidence:
         return gate.evidence[kind]
@@ -90,32 +97,33 @@ def _theirs(kind: Evidence, asked: StepReference, spec: Pipeline) -> StepReferen
     return asked if kind == "metrics" and step and asked.output in step.outputs else None
 
 
-def _rerun(
-    label: str, name: str, baseline: Baseline, field: Field, guarded: Guarded
+def _step_on(
+    name: str, baseline: Baseline, given: EvaluationInputs, data_gates: DataGates
 ) -> Node | None:
-    """A step of the baseline's spec, given its model, on that field; None if it cannot run."""
+    """A step of the baseline's spec, given its model and these inputs; None if it cannot run."""
     model = baseline.spec.model
     if model is None or name not in baseline.spec.steps or name == model.step:
         return None
     ours = {
-        dataset: field.data[dataset][1]
+        dataset: given.datasets[dataset][1]
         for dataset in baseline.spec.datasets
-        if dataset in field.data
+        if dataset in given.datasets
     }
-    moved = baseline.spec.model_copy(update={"datasets": {**baseline.spec.datasets, **ours}})
-    node = step_node(moved, baseline.source, name, {})
+    spec = baseline.spec.model_copy(update={"datasets": {**baseline.spec.datasets, **ours}})
+    node = step_node(spec, baseline.source, name, {})
     inputs: dict[str, From] = {}
     for local, origin in node.inputs.items():
         if exam.is_model(baseline.spec, origin):
             inputs[local] = From(artifact=baseline.model)
         elif origin.dataset is not None:
-            if origin.dataset not in field.data:
+            if origin.dataset not in given.datasets:
                 return None
-            inputs[local] = From(dataset=field.data[origin.dataset][0])
+            inputs[local] = From(dataset=given.datasets[origin.dataset][0])
         else:
-            made, outputs = field.steps.get(origin.node or "", ("", ()))
+            made_by, outputs = given.steps.get(origin.node or "", ("", ()))
             if origin.output not in outputs:
                 return None
-            inputs[local] = From(node=made, output=origin.output)
-    found = as_evidence(node, f"{label}.{name}", inputs, guarded)
+            inputs[local] = From(node=made_by, output=origin.output)
+    called = baseline_step(name, of_base_exam=given.of_base_exam)
+    found = as_evidence(node, called, inputs, data_gates)
     return found.model_copy(update={"kind": "baseline"})

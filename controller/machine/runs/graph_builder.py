@@ -1,15 +1,22 @@
-"""PURE. From a spec at a commit to the graph of a run: what its steps and gates become."""
+"""PURE. Builds the graph of a run from a spec at a commit."""
 
 from typing import Final
 
 from controller.machine.runs import exam
-from controller.machine.runs.dataset_nodes import data_nodes, read_from
-from controller.machine.runs.gate_nodes import Held, JudgedSpec, data_gates, guards, model_gates
+from controller.machine.runs.dataset_nodes import dataset_nodes, reading_from
+from controller.machine.runs.gate_nodes import (
+    BaselineChoice,
+    JudgedSpec,
+    by_dataset,
+    data_gates,
+    model_gates,
+)
 from controller.machine.runs.graph import Baseline, From, Graph, Node, Rules, SourceTree
-from controller.machine.runs.step_nodes import in_order, served, step_node
+from controller.machine.runs.node_names import of_base
+from controller.machine.runs.step_nodes import in_dependency_order, package_facts, step_node
 from specs.model import Pipeline
 
-NOTHING_SERVES: Final = Held(None, "there is no model in production yet")
+NO_BASELINE: Final = BaselineChoice(None, "there is no model in production yet")
 
 
 def build(
@@ -17,46 +24,47 @@ def build(
     source: SourceTree,
     baseline: Baseline | None = None,
     rules: Rules | None = None,
-    held: Held = NOTHING_SERVES,
+    choice: BaselineChoice = NO_BASELINE,
 ) -> Graph:
-    """The graph of a run of `spec` at `source`, compared with `baseline`; without one, `held` says
-    why there is none.
+    """The graph of a run of `spec` at `source`, compared with `baseline`; without one, `choice`
+    says why there is none.
 
-    With `rules`, their gates judge, and what the spec asks for beyond them: a pull request cannot
-    loosen what stops it, and is seen to pass what it tightens. If it changes what a candidate is
-    examined by, the exam of `rules` is sat as well.
+    With `rules`, their gates judge, together with what the spec adds to them: a pull request cannot
+    loosen the gates that stop it, and has to pass those that it tightens. If it changes the exam,
+    the candidate is examined by that of `rules` as well.
     """
     of = JudgedSpec(spec, source, rules)
-    taken = taken_in(of)
+    fetched = _fetched_datasets(of)
     gates = data_gates(of)
-    guarded = guards(gates)
-    steps = [step_node(spec, source, name, guarded) for name in in_order(spec)]
-    judges = model_gates(of, held._replace(baseline=baseline) if baseline else held, guarded)
+    gates_of = by_dataset(gates)
+    steps = [step_node(spec, source, name, gates_of) for name in in_dependency_order(spec)]
+    choice = choice._replace(baseline=baseline) if baseline else choice
+    judges = model_gates(of, choice, gates_of)
     model = From(node=spec.model.step, output=spec.model.output) if spec.model else None
-    readers = tuple(read_from(node, taken) for node in (*gates, *steps, *judges))
+    readers = tuple(reading_from(node, fetched) for node in (*gates, *steps, *judges))
     used = {origin.node for node in readers for origin in node.inputs.values()}
-    makers = (node for node in taken.values() if node.name in used)
-    return Graph(nodes=(*makers, *readers), model=model, serve=served(spec, source))
+    makers = (node for node in fetched.values() if node.name in used)
+    return Graph(nodes=(*makers, *readers), model=model, serve=package_facts(spec, source))
 
 
-def taken_in(of: JudgedSpec) -> dict[str, Node]:
-    """What takes the datasets of a run that no bucket holds, by what they are called there: the
-    spec's, and those that only the exam of its base reads."""
-    found = data_nodes(of.spec, of.source, {name: name for name in of.spec.datasets})
+def _fetched_datasets(of: JudgedSpec) -> dict[str, Node]:
+    """The nodes that fetch datasets, by the datasets' names in the run: the spec's own, and those
+    that only the exam of its base reads."""
+    found = dataset_nodes(of.spec, of.source, {name: name for name in of.spec.datasets})
     if of.rules is not None:
-        lacked = exam.lacks(of.spec, of.source, of.rules)
-        names = {name: f"{exam.IN_BASE}{name}" for name in lacked if name not in of.rules.lacking}
-        found |= data_nodes(of.rules.spec, of.rules.source, names)
+        needed = exam.lacks(of.spec, of.source, of.rules)
+        names = {name: of_base(name) for name in needed if name not in of.rules.lacking}
+        found |= dataset_nodes(of.rules.spec, of.rules.source, names)
     return found
 
 
-def of_model(spec: Pipeline, source: SourceTree) -> Graph:
-    """What makes the model of `spec` at `source` and nothing more: no gate judges it, and nothing
-    serves it."""
+def build_model_only(spec: Pipeline, source: SourceTree) -> Graph:
+    """The nodes that make the model of `spec` at `source`, without gates and a server."""
     assert spec.model is not None, "the caller has looked"
-    taken = data_nodes(spec, source, {name: name for name in spec.datasets})
-    steps = (read_from(step_node(spec, source, name, {}), taken) for name in in_order(spec))
-    nodes = {node.name: node for node in (*taken.values(), *steps)}
+    fetched = dataset_nodes(spec, source, {name: name for name in spec.datasets})
+    order = in_dependency_order(spec)
+    steps = (reading_from(step_node(spec, source, name, {}), fetched) for name in order)
+    nodes = {node.name: node for node in (*fetched.values(), *steps)}
     needed = {spec.model.step}
     for name in reversed(nodes):
         if name in needed:

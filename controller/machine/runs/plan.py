@@ -9,8 +9,8 @@ from controller.machine.core import Value
 from controller.machine.pipelines.change import RuleChange
 from controller.machine.pipelines.objects import ObjectChanges
 from controller.machine.pipelines.policy_gates import rules_of
-from controller.machine.runs.gate_nodes import PROPOSED
 from controller.machine.runs.graph import Graph, Node, NodeKind, key_of, resolve
+from controller.machine.runs.node_names import in_force
 from controller.machine.runs.run import CachedResult, Run
 from specs.digests import short
 from specs.gates import ModelGate
@@ -161,7 +161,7 @@ def forecast(
         made_by = {origin.node for origin in node.inputs.values()}
         running = [p.name for p in planned if p.what == "run" and p.name in made_by]
         # A proposed suite has not run yet; that in force takes as long on the same data.
-        like = node.name.removesuffix(PROPOSED)
+        like = in_force(node.name)
         seconds = earlier.seconds.get(node.name, earlier.seconds.get(like)) if earlier else None
         old = _stands_no_longer(node, hit)
         remade = earlier.remade(node, outputs) if earlier else ()
@@ -311,7 +311,7 @@ def reasons(
     before = earlier.graph.by_name.get(node.name)
     if before is None:
         suite = "the suite is proposed here"
-        yield suite if node.name.endswith(PROPOSED) else f"{earlier.run} had no {node.name}"
+        yield suite if node.is_proposed else f"{earlier.run} had no {node.name}"
         return
     found = [
         *_definition(before.definition, node.definition, earlier.run),

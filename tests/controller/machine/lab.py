@@ -7,10 +7,10 @@ from typing import Any
 from controller.machine.actions import CancelAttempt, StartAttempt
 from controller.machine.core import Action, Decision, Envelope, InboxMessage, Key, parsed
 from controller.machine.runs import execution as machine
+from controller.machine.runs import needs
 from controller.machine.runs.attempt import Attempt, AttemptState, Status
 from controller.machine.runs.graph import Baseline, Graph
 from controller.machine.runs.graph_builder import build
-from controller.machine.runs.node_progress import absorb, wanted_keys
 from controller.machine.runs.run import CachedResult, ObservedRun, Run, Trigger
 from specs.digests import digest
 from tests.controller.machine.kit import message, report, sha, source, spec
@@ -76,27 +76,27 @@ class Lab:
     def observe(self) -> ObservedRun:
         run = self.state or machine.begin(self.inbox)
         observed = ObservedRun(graph=self.graph)
-        for name, node in run.nodes.items():
-            if node.done or node.open is None:
-                continue
-            observed = self._look(observed, name, node.open.id)
-        while keys := wanted_keys(absorb(run, observed, run.created), observed):
+        if needs.is_cancelled(run, self.inbox):
+            return observed
+        for each in needs.open_attempts(run, self.graph):
+            observed = self._look(observed, each)
+        while keys := needs.keys_to_look_up(run, observed):
             hits = {key: self.cache.get(key) for key in keys}
             observed = observed.model_copy(update={"cache": {**observed.cache, **hits}})
         return observed
 
-    def _look(self, observed: ObservedRun, name: str, id_: str) -> ObservedRun:
-        status = self.statuses.get(id_, Status(state=AttemptState.UNKNOWN))
-        update: dict[str, Any] = {"statuses": {**observed.statuses, id_: status}}
+    def _look(self, observed: ObservedRun, of: needs.OpenAttempt) -> ObservedRun:
+        status = self.statuses.get(of.id, Status(state=AttemptState.UNKNOWN))
+        name = of.node.name
+        update: dict[str, Any] = {"statuses": {**observed.statuses, of.id: status}}
         if status.state is AttemptState.SUCCEEDED and name in self.uncollectable:
-            update["uncollected"] = {**observed.uncollected, id_: "model.json was not written"}
+            update["uncollected"] = {**observed.uncollected, of.id: "model.json was not written"}
         elif status.state is AttemptState.SUCCEEDED:
-            attempt = self.started[id_]
-            outputs = {o: self.contents(attempt, o) for o in attempt.outputs}
-            update["outputs"] = {**observed.outputs, id_: outputs}
-            if name.startswith("gate."):
+            outputs = {o: self.contents(of.attempt, o) for o in of.attempt.outputs}
+            update["outputs"] = {**observed.outputs, of.id: outputs}
+            if of.has_report:
                 verdict = self.verdicts.get(name, Verdict.PASS)
-                update["reports"] = {**observed.reports, id_: report(verdict)}
+                update["reports"] = {**observed.reports, of.id: report(verdict)}
         return observed.model_copy(update=update)
 
     def decide(self) -> Decision[Run]:
@@ -157,6 +157,6 @@ class Lab:
         raise AssertionError(f"the run does not end: {self.phases()}")
 
 
-def lab(*changes: tuple[str, Any], held_against: Baseline | None = None, **more: Any) -> Lab:
+def lab(*changes: tuple[str, Any], baseline: Baseline | None = None, **more: Any) -> Lab:
     """A run of `kit.PLAIN` with changes."""
-    return Lab(build(spec(*changes), source(), held_against), **more)
+    return Lab(build(spec(*changes), source(), baseline), **more)

@@ -206,7 +206,7 @@ def test_the_candidate_sits_the_exam_of_the_base_at_its_commit_with_its_checks()
     step, gate = made.by_name["base.evaluate"], made.by_name["gate.model.base"]
     assert step.attempt.commit == source("base").commit
     assert step.inputs["model"] == From(node="train", output="model"), "the candidate's"
-    assert step.optional
+    assert step.is_evidence
     assert [c["at_least"] for c in gate.attempt.request["gate"]["checks"]] == [0.6]
     commit = source("base").commit[:12]
     assert gate.attempt.request["exam"] == f"the evaluation of main ({commit}), on its data"

@@ -95,7 +95,7 @@ def test_steps_stand_in_the_order_of_their_inputs_however_they_are_written() -> 
 def test_the_baseline_is_evaluated_at_its_own_commit_from_its_stored_model() -> None:
     old = baseline(1)
     node = build(spec(), source("c2"), old).by_name["baseline.evaluate"]
-    assert node.optional
+    assert node.is_evidence
     assert node.attempt.commit == old.source.commit
     assert node.inputs["model"].artifact == old.model
     assert node.inputs["numbers"].dataset == "numbers"

@@ -7,7 +7,7 @@ import pytest
 
 from controller.machine.runs.graph import Graph, SourceTree, attempt_of, fingerprint, key_of
 from controller.machine.runs.graph_builder import build
-from controller.machine.runs.referenced_files import with_outside
+from controller.machine.runs.referenced_files import referenced_files
 from controller.machine.runs.step_nodes import image_of
 from specs.model import Pipeline
 from tests.controller.machine.kit import spec
@@ -124,6 +124,6 @@ def test_all_that_is_named_anywhere_counts_as_the_pipelines_own() -> None:
         ("environment.build", "//docker"),
         ("release.staging.smoke", [{"post": "/predict", "body": "//src/README.md"}]),
     )
-    outside = {path for path in with_outside(named, at()) if path.startswith("//")}
+    outside = {path for path in referenced_files(named, at()) if path.startswith("//")}
     assert outside == {f"//{path}" for path in FILES if not path.startswith("teams/")}
-    assert with_outside(spec(), at()) == at().below
+    assert referenced_files(spec(), at()) == at().below

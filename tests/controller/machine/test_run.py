@@ -125,7 +125,7 @@ def test_outputs_that_cannot_be_taken_are_a_failure_that_says_so() -> None:
 
 
 def test_a_baseline_that_fails_leaves_the_gate_without_it_and_with_the_reason() -> None:
-    one = lab(held_against=baseline(1), endings={"baseline.evaluate": [AttemptState.FAILED]})
+    one = lab(baseline=baseline(1), endings={"baseline.evaluate": [AttemptState.FAILED]})
     run = one.finish()
     assert run.outcome == "passed"
     gate = next(a for a in one.started.values() if a.node == "gate.model")
@@ -142,7 +142,7 @@ def test_why_an_evaluation_failed_is_told_without_its_traceback(kind: str, given
     rows = "a row of data\n" * 60
     one = lab(
         *both,
-        held_against=baseline(1, *both),
+        baseline=baseline(1, *both),
         endings={"baseline.evaluate": [AttemptState.FAILED]},
         words={"baseline.evaluate": WORDS.replace("UA 1545 EWR late\n", rows)},
     )

@@ -10,7 +10,7 @@ from controller.machine.pipelines.untrusted import RunTerms, graph_of
 from controller.machine.runs.attempt import Attempt, AttemptState
 from controller.machine.runs.dataset_nodes import UNASKED
 from controller.machine.runs.graph import Graph, Rules, fingerprint, key_of
-from controller.machine.runs.graph_builder import build, of_model
+from controller.machine.runs.graph_builder import build, build_model_only
 from controller.machine.runs.run import CachedResult
 from specs.digests import digest
 from tests.controller.machine.kit import baseline, fields, source, spec
@@ -70,7 +70,7 @@ def test_a_baseline_whose_data_was_a_file_is_run_on_the_rows_of_the_query() -> N
 
 
 def test_only_the_model_of_a_base_takes_its_data_first() -> None:
-    names = [node.name for node in of_model(spec(FETCHED), source()).nodes]
+    names = [node.name for node in build_model_only(spec(FETCHED), source()).nodes]
     assert names == ["data.numbers", "train"]
 
 
@@ -334,7 +334,7 @@ def test_who_asks_the_database_is_told_the_query_and_its_version() -> None:
 
 
 def test_the_model_of_a_base_is_what_its_step_makes() -> None:
-    model = of_model(spec(FETCHED), source()).model
+    model = build_model_only(spec(FETCHED), source()).model
     assert model is not None
     assert (model.node, model.output) == ("train", "model")
 

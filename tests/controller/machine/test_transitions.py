@@ -83,7 +83,7 @@ def play_releases() -> None:
 
 
 def play_words() -> None:
-    """People abort, approve, and release something newer, at every point."""
+    """People abort, approve, roll back, and release something newer, at every point."""
     for turns in range(1, 12):
         for make in (production, staging):
             for word in ("abort", "release"):
@@ -93,6 +93,10 @@ def play_words() -> None:
                 released(one, 2, turns)
                 one.say("abort", by="ada") if word == "abort" else one.release(3)
                 one.run(3)
+    unready = running(production(), 1)
+    unready.never_ready = {2}
+    released(unready, 2, 3).say("rollback", by="ada")
+    unready.run(3)
     for word in ("approve", "abort", "release"):
         one = asking()
         one.release(2) if word == "release" else one.say(word, by="ada")

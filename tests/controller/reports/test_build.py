@@ -218,6 +218,13 @@ def plan(*changes: RuleChange, **facts: Any) -> Plan:
 CAME = ObjectChanges(objects=4, added=1, named=(Object(key="2024-04.csv", happened="added"),))
 
 
+def exam_change(was: str, now: str, loosens: bool) -> RuleChange:
+    """The pull request changes the evaluation's code."""
+    return RuleChange(
+        rule="exam: evaluate.py", exam_part="evaluate.py", was=was, now=now, loosens=loosens
+    )
+
+
 def planned(name: str, *why: str) -> Planned:
     return Planned(name=name, kind="step", what="run", why=why)
 
@@ -279,7 +286,7 @@ def test_whose_gates_judged_is_said_and_in_bold_where_they_are_the_commit_s_own(
 
 
 def test_a_changed_exam_is_in_bold_with_what_both_evaluations_say_and_the_way_out() -> None:
-    leaks = RuleChange(rule="exam: evaluate.py", was="aaaa", now="bbbb", loosens=True)
+    leaks = exam_change(was="aaaa", now="bbbb", loosens=True)
     nodes = {**STOPPED.nodes, "gate.model": done(2, Verdict.PASS, report="y")}
     nodes |= {"base.evaluate": done(3, predictions="q")}
     nodes |= {"gate.model.base": done(2, Verdict.FAIL, report="z")}
@@ -339,7 +346,7 @@ def test_a_title_is_one_line_of_at_most_200_characters() -> None:
 
 
 def test_no_table_of_a_report_has_more_than_four_columns() -> None:
-    loose = RuleChange(rule="exam: evaluate.py", was="aaaa", now="bbbb", loosens=True)
+    loose = exam_change(was="aaaa", now="bbbb", loosens=True)
     going = run(SHA, {"train": Progress(key="k")}, finished=None, **PULL)
     over = run(SHA, STOPPED.nodes, **PULL)
     for one in (going, over):

@@ -9,7 +9,16 @@ from controller.machine.runs.plan import Plan
 from controller.reports.build import ReportContext, build
 from controller.reports.rules import title_of
 from tests.controller.reports.stories import done, graph, model_report, run
-from tests.controller.reports.test_build import HUB, PULL, SHA, STOPPED, action, in_order, planned
+from tests.controller.reports.test_build import (
+    HUB,
+    PULL,
+    SHA,
+    STOPPED,
+    action,
+    exam_change,
+    in_order,
+    planned,
+)
 from tests.controller.reports.test_build import plan as plan_of
 from validators.verdict import Verdict
 
@@ -18,7 +27,7 @@ NODES = {**STOPPED.nodes, "gate.model": done(2, Verdict.PASS, report="y")}
 LOOSER = RuleChange(
     rule="gates.model: roc_auc", was="at least 0.6", now="at least 0.5", loosens=True
 )
-EXAM = RuleChange(rule="exam: evaluate.py", was="c30592a06950", now="b41e3eea2e49", loosens=True)
+EXAM = exam_change(was="c30592a06950", now="b41e3eea2e49", loosens=True)
 
 
 def told(plan: Plan, state: str = "passed", **facts: object) -> str:
