@@ -34,7 +34,7 @@ from controller.machine.runs.graph import Baseline, Graph, Rules, SourceTree, fi
 from controller.machine.runs.graph_builder import build, build_model_only
 from controller.machine.runs.node_names import of_base
 from controller.machine.runs.run import Run, Trigger, why_ended
-from controller.planning.gathering import Checkout, git_folder
+from controller.planning.checkout import Checkout, git_folder
 from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
 from controller.wiring.controller import Controller, only_one

@@ -23,8 +23,7 @@ from controller.config.settings import ObjectStore
 from controller.machine.runs.graph import Rules, SourceTree
 from controller.machine.runs.plan import Plan
 from controller.machine.runs.referenced_files import referenced_files
-from controller.planning.choosing import SpecArgument, choose, spec_argument, specs_in
-from controller.planning.gathering import (
+from controller.planning.checkout import (
     WORK_TREE,
     Checkout,
     about,
@@ -32,8 +31,6 @@ from controller.planning.gathering import (
     commit_of,
     files_at,
     git_folder,
-    policy_of,
-    rules_at,
     source_of,
     spec_at,
     specs_among,
@@ -41,6 +38,8 @@ from controller.planning.gathering import (
     with_project,
     work_tree,
 )
+from controller.planning.choosing import SpecArgument, choose, spec_argument, specs_in
+from controller.planning.gathering import policy_of, rules_at
 from controller.reports.build import build
 from controller.wiring import local_run as here
 from specs.loading.problems import has_errors, render_text

@@ -20,8 +20,9 @@ from controller.config.secrets import Secrets
 from controller.config.settings_file import given_secrets, load_secrets
 from controller.machine.pipelines.objects import in_words
 from controller.machine.runs.plan import Plan, Planned, counts
+from controller.planning.checkout import WORK_TREE
 from controller.planning.choosing import spec_argument
-from controller.planning.gathering import WORK_TREE, Gathered, gather
+from controller.planning.gathering import Gathered, gather
 from controller.planning.gathering import plan as make_plan
 from controller.planning.plans import Cache
 from controller.queries.polling import QueryVersions as Questions

@@ -21,7 +21,13 @@ from controller.machine.core import Fact, Key, parsed
 from controller.machine.pipelines.pipeline import Last, PipelineState
 from controller.machine.runs.graph import Graph, fingerprint, key_of, resolve
 from controller.machine.runs.run import CachedResult, Progress, Run
-from controller.planning.gathering import WORK_TREE, checkout_of, default_base, files_at, work_tree
+from controller.planning.checkout import (
+    WORK_TREE,
+    checkout_of,
+    default_base,
+    files_at,
+    work_tree,
+)
 from controller.store.protocol import Put, Store, Transaction
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk, desk
