@@ -19,7 +19,7 @@ from controller.cli.terminal.words import one_line, short
 from controller.machine.core import Key, Value, parsed
 from controller.machine.pipelines.objects import ObjectChanges, in_words
 from controller.machine.runs.graph import Graph, Node
-from controller.machine.runs.plan import Earlier, reasons
+from controller.machine.runs.reasons import Earlier, reasons
 from controller.machine.runs.run import NodePhase, Progress, Run, passed_before
 from controller.machine.words import fit
 from controller.store.protocol import StoreReader
@@ -147,7 +147,7 @@ def _node(node: Node, run: Run, earlier: Earlier | None) -> ExplainedNode:
 def _why_it_ran(node: Node, run: Run, earlier: Earlier | None) -> list[str]:
     outputs = {name: done.outputs for name, done in run.nodes.items() if done.outputs}
     remade = earlier.remade(node, outputs) if earlier else ()
-    return list(reasons(node, run.datasets, earlier, remade=remade))
+    return [*map(str, reasons(node, run.datasets, earlier, remade=remade))]
 
 
 def _render(view: Explained) -> "RenderableType":

@@ -177,14 +177,14 @@ def _node(node: Planned) -> tuple["Text", "Text"]:
 
     if node.what == "cached":
         return Text.assemble(("↺ ", "green"), node.name), Text(
-            f"cached {'; '.join(node.why)}", "dim"
+            f"cached {'; '.join(node.reasons)}", "dim"
         )
     if node.what == "unneeded":
-        forced = "; ".join(one_line(reason) for reason in node.why)
+        forced = "; ".join(one_line(reason) for reason in node.reasons)
         return Text.assemble(("· ", "dim"), node.name), Text(
             f"not needed; if forced: {forced}", "dim"
         )
-    why = Text.assemble(("run  ", "cyan"), "; ".join(one_line(reason) for reason in node.why))
+    why = Text.assemble(("run  ", "cyan"), "; ".join(one_line(reason) for reason in node.reasons))
     if node.seconds is not None:
         why.append(f"  about {duration(node.seconds)}", "dim")
     return Text.assemble(("● ", "cyan"), (node.name, "bold")), why

@@ -6,7 +6,8 @@ import pytest
 
 from controller.machine.core import parsed
 from controller.machine.messages import StartRun
-from controller.machine.runs.plan import Earlier, forecast
+from controller.machine.runs.plan import forecast
+from controller.machine.runs.reasons import Earlier
 from controller.machine.runs.run import CachedResult, Run, Trigger
 from tests.controller.machine.kit import fields, sha
 from tests.controller.machine.lab import Lab, lab
@@ -142,7 +143,7 @@ def test_a_plan_says_what_runs_whatever_is_cached() -> None:
             break
         cache |= {key: hits.get(key) for key in wanted}
     train = next(one for one in planned if one.name == "train")
-    assert (train.what, train.why) == ("run", ("it runs in every run",))
+    assert (train.what, train.reasons) == ("run", ("it runs in every run",))
 
 
 def scheduled(*policy: tuple[str, Any]) -> Team:

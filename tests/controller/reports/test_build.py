@@ -8,6 +8,7 @@ from controller.machine.actions import ReportCommit
 from controller.machine.pipelines.change import RuleChange
 from controller.machine.pipelines.objects import Object, ObjectChanges
 from controller.machine.runs.plan import Plan, Planned, PlannedData
+from controller.machine.runs.reasons import Reason
 from controller.machine.runs.run import NodePhase, Progress, Trigger
 from controller.reports.build import ReportContext, build
 from controller.reports.changes import PreviousRun
@@ -192,6 +193,15 @@ PULL: Mapping[str, Any] = {
 HUB = Links("https://github.com/octo/flights")
 
 
+FLIGHTS_MOVED = Reason(
+    text="flights went from aaaaaaaaaaaa to bbbbbbbbbbbb", kind="dataset", name="flights"
+)
+DEEPER = Reason(
+    text="params.depth went from 6 to 9", kind="parameter", name="depth", was="6", now="9"
+)
+TRAINS_FIRST = Reason(text="train runs before it", kind="consequence")
+
+
 def plan(*changes: RuleChange, **facts: Any) -> Plan:
     """The plan of a pull request that trains deeper trees on newer data."""
     known: Mapping[str, Any] = {
@@ -200,9 +210,9 @@ def plan(*changes: RuleChange, **facts: Any) -> Plan:
         "compared_with": "flight-delay-11",
         "nothing_to_do": False,
         "nodes": (
-            planned("gate.data.flights", "flights went from aaaaaaaaaaaa to bbbbbbbbbbbb"),
-            planned("train", "params.depth went from 6 to 9", "train.py changed"),
-            planned("evaluate", "train runs before it"),
+            planned("gate.data.flights", FLIGHTS_MOVED),
+            planned("train", DEEPER, "train.py changed"),
+            planned("evaluate", TRAINS_FIRST),
         ),
         "datasets": (
             PlannedData(
@@ -225,8 +235,9 @@ def exam_change(was: str, now: str, loosens: bool) -> RuleChange:
     )
 
 
-def planned(name: str, *why: str) -> Planned:
-    return Planned(name=name, kind="step", what="run", why=why)
+def planned(name: str, *why: Reason | str) -> Planned:
+    reasons = tuple(Reason(text=one) if isinstance(one, str) else one for one in why)
+    return Planned(name=name, kind="step", what="run", why=reasons)
 
 
 def test_a_reader_sees_parameters_files_by_step_and_rows_that_changed() -> None:
