@@ -75,8 +75,7 @@ _FINE = (Verdict.PASS, Verdict.SKIPPED)
 
 
 def not_judged(run: Run, graph: Graph | None, reports: Mapping[str, Report]) -> Iterator[str]:
-    """The gates without a verdict, so that no one takes the others for all there are; and the lost
-    reports."""
+    """The gates without a verdict, which a reader would otherwise not miss; and lost reports."""
     for node, progress in _unreported(run, graph, reports):
         gate = node.name
         if progress.verdict is None:

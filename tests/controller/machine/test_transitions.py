@@ -27,7 +27,7 @@ def play_runs() -> None:
     """Runs that pass, fail, are stopped, are cancelled, are retried, are all in the cache."""
     first = finished(lab())
     again = lab(cache=first.cache)
-    again.turn()
+    again.reconcile()
     assert again.run.outcome == "passed"
     finished(lab(verdicts={"gate.model": Verdict.FAIL}))
     finished(lab(endings={"train": [AttemptState.FAILED]}))
@@ -38,9 +38,9 @@ def play_runs() -> None:
     )
     later.finish(dt=1.0)
     cancelled = lab()
-    cancelled.turn()
-    cancelled.say("cancel_run", {"reason": "ada"})
-    cancelled.turn()
+    cancelled.reconcile()
+    cancelled.send("cancel_run", {"reason": "ada"})
+    cancelled.reconcile()
     assert cancelled.run.outcome == "cancelled"
 
 
