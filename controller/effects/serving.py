@@ -22,8 +22,8 @@ from controller.machine.core import Envelope, Key
 from controller.machine.environments.environment import server_name
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.attempt import Build
-from controller.machine.runs.nodes import image_of, serve_params, serve_reads
 from controller.machine.runs.projects import recipe_of
+from controller.machine.runs.step_nodes import image_of, serve_params, serve_reads
 from controller.store.model_versions import Versions
 from deployers.engine import Engine
 from deployers.protocol import Bounds, Deployer, Desired, Server

@@ -8,8 +8,8 @@ from controller.git.repositories import Repositories
 from controller.machine.environments.environment import REMEMBERED, PastReleases, named_version
 from controller.machine.environments.file import NamedModel
 from controller.machine.pipelines.version import ModelVersion, Ref
-from controller.machine.runs.building import build
 from controller.machine.runs.graph import package_of
+from controller.machine.runs.graph_builder import build
 from controller.store.model_versions import Versions
 from specs.failures import NeedsHuman
 

@@ -253,7 +253,7 @@ def _tail(
     moved = [*what_changed(plan, reports, context.before, context.links, run.base)] if plan else []
     yield from moved
     nodes = plan.nodes if plan else ()
-    why = {node.name: node.why for node in nodes if node.what == "run"}
+    why = {node.name: node.reasons for node in nodes if node.what == "run"}
     sources = made_from(run, graph, context.links, compared=bool(moved))
     story = [*steps(run, graph, planned=run.live, why=why), *sources]
     if run.outcome in ("passed", "stopped"):

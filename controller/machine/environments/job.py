@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from controller.machine.core import Key, Value
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.machine.runs.attempt import Attempt, Input, Status
-from controller.machine.runs.nodes import image_of, serve_params, serve_reads
 from controller.machine.runs.projects import recipe_of
+from controller.machine.runs.step_nodes import image_of, serve_params, serve_reads
 from specs.model import Pipeline as Spec
 
 BATCH = "batch"

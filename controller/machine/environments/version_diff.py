@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from controller.machine.pipelines.version import ModelVersion
-from controller.machine.runs.outside import with_outside
+from controller.machine.runs.referenced_files import referenced_files
 from specs.digests import short
 from specs.figures import clip
 
@@ -18,7 +18,7 @@ def differs(old: ModelVersion, new: ModelVersion) -> tuple[str, ...]:
     """One line per difference, at most `MOST`; or one that says that nothing differs."""
     lines = [
         *_values("params.", _params(old), _params(new)),
-        *_files(*(with_outside(one.spec, one.source) for one in (old, new))),
+        *_files(*(referenced_files(one.spec, one.source) for one in (old, new))),
         *_versions("data", old.datasets, new.datasets),
         *_versions("image", old.source.images, new.source.images),
     ]

@@ -11,11 +11,13 @@ class RuleChange(Value):
     """One rule that is not what it was."""
 
     rule: str
-    """Where it stands in the spec: `gates.model.checks: roc_auc at least 0.6`."""
+    """Where the spec has it: `gates.model.checks: roc_auc at least 0.6`."""
     was: str
     now: str
     loosens: bool
     """Whether a candidate that was stopped before could pass now."""
+    exam_part: str | None = None
+    """The part of the exam that changed: a file, or a place in the spec; None for other rules."""
 
 
 def format_setting(value: Any) -> str:

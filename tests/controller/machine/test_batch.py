@@ -11,7 +11,7 @@ from controller.machine.environments.environment import EnvironmentState, Observ
 from controller.machine.environments.job import BatchJob, ObservedJob, attempt_of, owner_of
 from controller.machine.messages import BatchStarted
 from controller.machine.runs.attempt import AttemptState, Status
-from controller.machine.runs.nodes import step_node
+from controller.machine.runs.step_nodes import step_node
 from specs.digests import digest
 from specs.projects.values import Project
 from tests.controller.machine.kit import fields, version

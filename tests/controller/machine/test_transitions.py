@@ -26,7 +26,7 @@ def play_runs() -> None:
     """Runs that pass, fail, are stopped, are cancelled, are retried, are all in the cache."""
     first = finished(lab())
     again = lab(cache=first.cache)
-    again.turn()
+    again.reconcile()
     assert again.run.outcome == "passed"
     finished(lab(verdicts={"gate.model": Verdict.FAIL}))
     finished(lab(endings={"train": [AttemptState.FAILED]}))
@@ -37,9 +37,9 @@ def play_runs() -> None:
     )
     later.finish(dt=1.0)
     cancelled = lab()
-    cancelled.turn()
-    cancelled.say("cancel_run", {"reason": "ada"})
-    cancelled.turn()
+    cancelled.reconcile()
+    cancelled.send("cancel_run", {"reason": "ada"})
+    cancelled.reconcile()
     assert cancelled.run.outcome == "cancelled"
 
 
@@ -81,7 +81,7 @@ def play_releases() -> None:
 
 
 def play_words() -> None:
-    """People abort, roll back, approve, and release something newer, at every point."""
+    """People abort, approve, roll back, and release something newer, at every point."""
     for turns in range(1, 12):
         for make in (production, staging):
             for word in ("abort", "rollback", "release"):
@@ -91,6 +91,10 @@ def play_words() -> None:
                 released(one, 2, turns)
                 one.release(3) if word == "release" else one.send(word, by="ada")
                 one.run(3)
+    unready = running(production(), 1)
+    unready.never_ready = {2}
+    released(unready, 2, 3).send("rollback", by="ada")
+    unready.run(3)
     for word in ("approve", "abort", "release"):
         one = asking()
         one.release(2) if word == "release" else one.send(word, by="ada")
