@@ -57,6 +57,7 @@ TRANSITIONS: Final[Mapping[Subject, tuple[Transition, ...]]] = {
         Transition("starting", "failed", "its server was not ready in time"),
         Transition("starting", "aborted", "somebody aborted it"),
         Transition("starting", "superseded", "a newer version came"),
+        Transition("smoke", "starting", "its server went away before the requests were sent"),
         Transition("smoke", "promoting", "the requests were answered"),
         Transition("smoke", "failed", "they failed, or were not answered in time"),
         Transition("smoke", "aborted", "somebody aborted it"),

@@ -65,13 +65,21 @@ def released(one: Site, number: int, turns: int) -> Site:
 
 
 def play_releases() -> None:
-    """Releases that are promoted, turn bad, fail to start, fail their smoke requests."""
+    """Releases that are promoted, turn bad, fail to start, fail their smoke requests, or lose
+    their server before these."""
     running(production(), 1, 2)
     running(production(faulty={2}), 1).release(2)
     released(running(production(faulty={2}), 1), 2, 60)
     released(production(never_ready={1}), 1, 130)
     running(staging(), 1)
     released(staging(fails_smoke={1}), 1, 12)
+    gone = staging()
+    gone.release(1)
+    gone.turn()
+    while gone.env.rollout is None or gone.env.rollout.ready is None:
+        gone.turn()
+    gone.never_ready, gone.deployed = {1}, None
+    gone.run(3)
 
 
 def play_words() -> None:
