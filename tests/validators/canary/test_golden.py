@@ -4,10 +4,10 @@ on by the rule that the canary began with."""
 import pytest
 
 from tests.validators.canary.traffic import history, requests
-from validators.canary import Latency, Policy, State, begin, judge, update
+from validators.canary import CanaryPolicy, CanaryState, Latency, begin, judge, update
 from validators.canary.families import log_evidence, log_safety
 
-POLICY = Policy(
+POLICY = CanaryPolicy(
     errors_at_most=0.02,
     latencies=tuple(
         Latency(statistic=statistic, margin=0.1) for statistic in ("mean", "p50", "p90", "p99")
@@ -16,7 +16,7 @@ POLICY = Policy(
 )
 
 
-def seen() -> State:
+def seen() -> CanaryState:
     """A canary that is somewhat slower, fails and refuses somewhat more, and answers longer."""
     state = begin(POLICY, history(), 0.0)
     for start, share in ((0.0, 0.05), (70.0, 0.25)):
