@@ -1,4 +1,4 @@
-"""The controller's settings: one file, `headgate.yaml`, and environment variables over it."""
+"""The controller's settings: one file, `headgate.yaml`, overridden by environment variables."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -37,21 +37,21 @@ RepositoryName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+/[A-
 class RepositorySettings(Spec):
     """A git repository that is watched."""
 
-    name: PipelineName = Field(description="What it is called in reports and commands.")
+    name: PipelineName = Field(description="Its name in reports and commands.")
     url: Text = Field(
-        description="Whatever git can reach; a path is relative to the settings' folder."
+        description="Any address that git accepts; a path is relative to the settings' folder."
     )
     poll: Duration = Field(
-        default=timedelta(seconds=10), description="How often its branches are looked at."
+        default=timedelta(seconds=10), description="How often its branches are polled."
     )
 
     github: RepositoryName | None = Field(
         default=None,
-        description="OWNER/NAME on GitHub; without it as its url says, if that is on github.url.",
+        description="OWNER/NAME on GitHub; by default taken from `url`, if that is on github.url.",
     )
     notes: bool = Field(
         default=False,
-        description="Reports as git notes too, where they go to GitHub; else they always are.",
+        description="Whether to write reports as git notes, too. Without GitHub they always are.",
     )
 
     def address(self, base: Path) -> str:
@@ -61,16 +61,16 @@ class RepositorySettings(Spec):
 
 
 class ObjectStore(Spec):
-    """How an object store is reached, where its cloud's own chain of settings does not say."""
+    """How to reach an object store, where that differs from its cloud's own configuration."""
 
     uri: Annotated[Location, AfterValidator(_is_remote)] = Field(
-        description="Which: s3://BUCKET, gs://BUCKET or az://CONTAINER, with a prefix if one "
-        "stands for a part of it; the longest that fits an address is taken."
+        description="s3://BUCKET, gs://BUCKET or az://CONTAINER, with a prefix to apply only to a "
+        "part of it; the longest that matches an address counts."
     )
     endpoint: Text | None = Field(
-        default=None, description="The address of a server of its own, such as MinIO or radosgw."
+        default=None, description="The address of another server, such as MinIO or radosgw."
     )
-    region: Text | None = Field(default=None, description="The region, where there are some.")
+    region: Text | None = Field(default=None, description="The region, if the store has regions.")
     events: Text | None = Field(
         default=None,
         description="The URL of an SQS queue that S3 sends its event notifications to.",
@@ -86,65 +86,67 @@ def _is_network(text: str) -> str:
 
 
 class RouterSettings(Spec):
-    """What the traffic routers have in common."""
+    """Settings of all traffic routers."""
 
     silence: Duration = Field(
         default=timedelta(seconds=30),
         ge=timedelta(seconds=5),
         le=timedelta(hours=1),
-        description="How long a canary keeps its traffic without word from a controller that can "
-        "save what it decides; then stable gets all of it.",
+        description="How long a canary keeps its traffic without a sign of life from a controller "
+        "that can save its decisions; then stable gets all traffic.",
     )
     trusted_proxies: Many[Annotated[str, AfterValidator(_is_network)]] = Field(
         default=("127.0.0.0/8", "::1/128"),
         description="Addresses or networks of the proxies whose X-Forwarded-Proto and "
-        "X-Forwarded-Host are kept; of others they are written anew.",
+        "X-Forwarded-Host are trusted; those of others are replaced.",
     )
 
 
 class Docker(Spec):
-    """The Docker Engine that runs containers; it is on this machine."""
+    """The Docker Engine that runs containers; it must be on this machine."""
 
     host: Text | None = Field(
-        default=None, description="Its address; without it DOCKER_HOST, else the usual socket."
+        default=None, description="Its address; by default DOCKER_HOST, or else the usual socket."
     )
 
 
 class LogSettings(Spec):
     """What the controller writes to its standard error."""
 
-    format: Literal["console", "json"] = Field(default="console", description="For whom.")
+    format: Literal["console", "json"] = Field(
+        default="console", description="For people or machines."
+    )
     level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least that is worth a line."
+        default="info", description="The lowest level that is logged."
     )
 
 
 class GitHubApp(Spec):
-    """The GitHub App that Headgate is."""
+    """The GitHub App that Headgate acts as."""
 
-    id: int | None = Field(default=None, ge=1, description="Its number, on its settings page.")
+    id: int | None = Field(default=None, ge=1, description="Its id, from its settings page.")
     private_key: Text | None = Field(
         default=None,
-        description="The name of the secret with its key, or the .pem file; relative to the "
-        "settings' folder.",
+        description="The name of the secret with its private key, or the path of its .pem file, "
+        "relative to the settings' folder.",
     )
 
 
 class GitHubWebhook(Spec):
-    """Where GitHub says that something happened; without it, it is noticed by the next poll."""
+    """Webhooks from GitHub; without them, events are noticed by the next poll."""
 
     secret: Variable | None = Field(
-        default=None, description="The name of the webhook's secret; webhooks are taken with it."
+        default=None, description="The name of the webhook's secret; required to receive any."
     )
     host: Text = Field(default="127.0.0.1", description="The address to listen at.")
     port: Port = Field(default=8090, description="The port to listen at.")
 
 
 class GitHub(Spec):
-    """The GitHub that reports go to: as an app, or with a person's token."""
+    """The GitHub that reports go to, as an app or with a person's token."""
 
     url: Text = Field(
-        default="https://github.com", description="Of another GitHub, the address in a browser."
+        default="https://github.com", description="The web address of another GitHub server."
     )
     app: GitHubApp = Field(default=GitHubApp(), description="An app: check runs and comments.")
     token: Variable | None = Field(
@@ -154,7 +156,7 @@ class GitHub(Spec):
     webhook: GitHubWebhook = Field(default=GitHubWebhook(), description="Webhooks.")
 
     @model_validator(mode="after")
-    def _is_somebody(self) -> Self:
+    def _has_one_account(self) -> Self:
         if (self.app.id is None) != (self.app.private_key is None):
             raise ValueError("expected both github.app.id and github.app.private_key")
         if self.app.id is not None and self.token is not None:
@@ -163,7 +165,7 @@ class GitHub(Spec):
 
 
 class Settings(Spec):
-    """All of it. Every setting but `repositories` has a default."""
+    """All settings. Every one but `repositories` has a default."""
 
     home: Text = Field(
         default=".headgate",
@@ -171,54 +173,58 @@ class Settings(Spec):
     )
     name: Text | None = Field(
         default=None,
-        description="What this controller is called in notifications; without it, as its machine.",
+        description="The controller's name in notifications; by default the host name.",
     )
-    repositories: Many[RepositorySettings] = Field(min_length=1, description="What is watched.")
-    slots: int = Field(default=2, ge=1, le=256, description="Steps that run at the same time.")
+    repositories: Many[RepositorySettings] = Field(
+        min_length=1, description="The repositories to watch."
+    )
+    slots: int = Field(default=2, ge=1, le=256, description="How many steps run at a time.")
     run_as: Text | None = Field(
         default=None,
-        description="The account that local steps and model servers run as, where the controller "
-        "is root; without it, users of their own for each pipeline, and for pull requests.",
+        description="The account that local steps and model servers run as if the controller is "
+        "root; by default separate users for each pipeline, and for pull requests.",
     )
     untrusted: Literal["confined", "anywhere"] = Field(
         default="confined",
-        description="Where steps of forks run once somebody approved: where they are confined, in "
-        "containers or by bubblewrap; or anywhere, as the controller's own user.",
+        description="Where steps of forks run after approval: only confined, in containers or by "
+        "bubblewrap; or anywhere, as the controller's own user.",
     )
     ports: Mapping[Place, Port] = Field(
         default={},
-        description="The port that an environment answers at, by PIPELINE/ENVIRONMENT; "
-        "without it, one that is free when it is first used, and then kept.",
+        description="The ports of environments, by PIPELINE/ENVIRONMENT; by default a free port is "
+        "chosen at the first use, and kept.",
     )
     bucket_poll: Duration = Field(
         default=timedelta(seconds=60),
-        description="How often datasets are listed, should no event have come.",
+        description="How often datasets are listed if no event arrives.",
     )
     data_roots: Many[Text] = Field(
         default=(),
-        description="Folders of this machine that datasets may be read from by absolute addresses; "
-        "relative to the settings' folder. Never `home`, nor what is beside settings and secrets.",
+        description="Folders of this machine that datasets with absolute addresses may be in; "
+        "relative to the settings' folder. Never `home`, nor files beside settings and secrets.",
     )
     keep: Duration = Field(
         default=timedelta(days=30),
         ge=timedelta(hours=1),
-        description="How long what no environment and no run needs stays after its last use: "
-        "outputs and logs of steps, models, environments, copies of data.",
+        description="How long unneeded files are kept after their last use: outputs and logs of "
+        "steps, models, environments, copies of data.",
     )
     notify: Many[Notification] = Field(
-        default=(), description="Whom to tell of every pipeline, beside what its spec says."
+        default=(), description="Notifications for every pipeline, besides those in its spec."
     )
     router: RouterSettings = Field(default=RouterSettings(), description="The traffic routers.")
     docker: Docker = Field(default=Docker(), description="The Docker Engine.")
-    stores: Many[ObjectStore] = Field(default=(), description="Object stores out of the ordinary.")
+    stores: Many[ObjectStore] = Field(
+        default=(), description="Object stores with special settings."
+    )
     artifacts: Annotated[Location, AfterValidator(_is_remote)] | None = Field(
         default=None,
-        description="Where artifacts are kept, beside the copies in `home`: s3://, gs:// or az:// "
-        "with a prefix of its own; without it, in `home` alone.",
+        description="Where artifacts are kept, besides a cache in `home`: s3://, gs:// or az:// "
+        "with a prefix of its own; by default in `home` only.",
     )
     secrets: Text | None = Field(
         default=None,
-        description="A file of NAME=value lines. HEADGATE_SECRET_NAME variables come over it.",
+        description="A file of NAME=value lines. HEADGATE_SECRET_NAME variables override it.",
     )
     github: GitHub = Field(default=GitHub(), description="Reports on GitHub.")
     log: LogSettings = Field(default=LogSettings(), description="Logging.")
@@ -228,7 +234,7 @@ class Settings(Spec):
         return (base / self.home).resolve()
 
     def private(self, base: Path) -> tuple[Path, ...]:
-        """The files with settings, secrets and keys, of which nothing may be read by others."""
+        """The files with settings, secrets and keys, which others must not read."""
         key = self.github.app.private_key
-        named = (FILE, self.secrets, key)  # a key may be the name of a secret; then there is none
+        named = (FILE, self.secrets, key)  # a key may name a secret instead of a file
         return tuple(base / name for name in named if name is not None)

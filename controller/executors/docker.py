@@ -252,9 +252,9 @@ class DockerExecutor:
             self._end(live, AttemptState.FAILED, str(failure))
         except OSError as error:
             self._end(live, AttemptState.FAILED, f"it cannot be prepared: {error}")
-        except Exception as fault:
+        except Exception as error:
             log.exception("an attempt cannot be followed", id=name)
-            what = f"{type(fault).__name__}: {fault}"
+            what = f"{type(error).__name__}: {error}"
             self._end(live, AttemptState.FAILED, f"internal error ({what})")
 
     async def _was_launched(self, live: _Live) -> bool:

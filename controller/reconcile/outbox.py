@@ -124,7 +124,7 @@ class Outbox:
         except NeedsHuman as failure:
             self._counts["failed"] += 1
             _log().error("an action needs a human", action=owed.action, reason=str(failure))
-            outcome = (_failed(owed, str(failure)),)
+            outcome = _failed(owed, str(failure))
         except TryAgain as failure:
             _log().warning("an action is tried again", action=owed.action, reason=str(failure))
             self._waits.pop(owed.id, None)
@@ -212,10 +212,13 @@ async def within(seconds: float, what: str) -> AsyncIterator[None]:
         ) from error
 
 
-def _failed(owed: OutboxEntry, reason: str) -> Envelope:
+def _failed(owed: OutboxEntry, reason: str) -> Sequence[Envelope]:
+    """Tells the owner, if its machine has something to do about it."""
+    if owed.owner.kind not in ActionFailed.addressees:
+        return ()
     known = Action.by_type()[owed.action["type"]]
     message = ActionFailed(action=parsed(known, owed.action), reason=reason)
-    return Envelope(to=owed.owner, id=f"{message.type}:{owed.id}", message=message)
+    return (Envelope(to=owed.owner, id=f"{message.type}:{owed.id}", message=message),)
 
 
 def _type_of(action: type[Action]) -> str:

@@ -63,8 +63,8 @@ class Crontab(NamedTuple):
     def _read(self) -> Cron:
         try:
             return parse(self.cron)
-        except CronError as fault:
-            raise NeedsHuman(f"the schedule `{self.cron}` is invalid: {fault}") from fault
+        except CronError as error:
+            raise NeedsHuman(f"the schedule `{self.cron}` is invalid: {error}") from error
 
 
 def _moments(cron: Cron, day: date, zone: ZoneInfo) -> Iterator[datetime]:

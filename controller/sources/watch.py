@@ -70,11 +70,11 @@ class Watcher:
         found = [source.problem for source in self._sources.values() if source.problem]
         return [*found, *self._faults.values()]
 
-    def restore(self, troubles: Iterable[Key]) -> None:
+    def restore(self, stalls: Iterable[Key]) -> None:
         """Restore which errors were reported before a restart."""
-        for trouble in troubles:
-            if trouble.name.partition("/")[0] in KINDS:
-                self._troubles.restore(trouble)
+        for stall in stalls:
+            if stall.name.partition("/")[0] in KINDS:
+                self._troubles.restore(stall)
 
     def add(self, kind: str, name: str, source: Source) -> None:
         """Run a source, replacing the one of the same kind and name."""
@@ -167,13 +167,13 @@ class Watcher:
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
-    async def _tell(self, of: Key, trouble: str | None) -> None:
+    async def _tell(self, of: Key, stall: str | None) -> None:
         """Report an error that lasts, once, and its end, as the loop does for objects."""
         now = self._policy.clock()
-        if trouble is None:
+        if stall is None:
             message = self._troubles.passed(of, now)
         else:
-            message = self._troubles.failed(of, trouble, now, min(HUMAN, self._policy.bears))
+            message = self._troubles.failed(of, stall, now, min(HUMAN, self._policy.bears))
         if message is None:
             return
         try:

@@ -42,6 +42,18 @@ def runs(observer: Observer[Run, ObservedRun]) -> Reconciler[Run, ObservedRun]:
     )
 
 
+def environments(
+    observer: Observer[EnvironmentState, ObservedEnvironment],
+) -> Reconciler[EnvironmentState, ObservedEnvironment]:
+    """Environments."""
+    return Reconciler(
+        EnvironmentState,
+        observer,
+        lambda _, state, observed, inbox, now: promotion.decide(state, observed, inbox, now),
+        HANDLERS["environment"],
+    )
+
+
 def stalls(observer: Observer[Stall, ObservedStall]) -> Reconciler[Stall, ObservedStall]:
     """What somebody is told of that makes no progress."""
     return Reconciler(
@@ -72,11 +84,6 @@ def everything(
             HANDLERS["pipeline"],
         ),
         "run": runs(WatchedOnly(run, watched)),
-        "environment": Reconciler(
-            EnvironmentState,
-            WatchedOnly(environment, watched),
-            lambda _, state, observed, inbox, now: promotion.decide(state, observed, inbox, now),
-            HANDLERS["environment"],
-        ),
+        "environment": environments(WatchedOnly(environment, watched)),
         "stall": stalls(stall),
     }

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from controller.cli.reach import controller_pid
+from controller.cli.context import controller_pid
 from controller.git.environment_file import parse
 from controller.git.environments import BRANCH
 from controller.machine.core import Key, Value, parsed

@@ -37,7 +37,7 @@ async def test_down_stops_what_up_left_and_the_next_up_brings_it_back_where_it_w
     assert f"and the router at {before}." in first.output
     assert "The next `headgate up` starts them again." in first.output
     again = await typed(world, "down", "mean")
-    assert again.output == "Nothing serves for mean here.\n"
+    assert again.output == "No model server is running here for mean.\n"
     async with world.controller():
         assert await world.address() == before
 
@@ -77,6 +77,6 @@ async def test_export_writes_the_model_that_production_points_to_and_what_its_ba
     assert "Did you mean" in wrong.output
     status = await typed(world, "status")
     assert "points to v1" in status.output
-    assert "ended well" in status.output
+    assert "succeeded" in status.output
     logs = await typed(world, "logs", "mean/production")
     assert logs.exit_code == 0

@@ -58,7 +58,7 @@ async def test_a_step_that_ends_while_the_store_is_down_waits_and_has_not_failed
     async with world.controller(RuntimePolicy(bears=0.0)):
 
         async def told() -> Stall | None:
-            record = await world.store.get(Key("trouble", "run/mean-1"))
+            record = await world.store.get(Key("stall", "run/mean-1"))
             return parsed(Stall, record.body) if record else None
 
         trouble = await world.until(told, "somebody to be told that the store is down")

@@ -136,7 +136,7 @@ def test_what_only_the_base_has_tightened_since_is_nothing_that_the_commit_loose
 def test_accepting_needs_a_base(work: Path) -> None:
     done = headgate(work, "run", "--accept-rules")
     assert done.returncode == 2
-    assert "needs one" in done.stderr
+    assert "needs --base" in done.stderr
 
 
 def test_a_failed_step_shows_the_end_of_its_log_and_not_the_secret_in_it(work: Path) -> None:

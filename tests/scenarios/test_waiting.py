@@ -35,13 +35,13 @@ def given_back() -> Iterator[None]:
 
 async def told(world: World, run: str = "mean-1") -> Stall | None:
     """The trouble of a run that somebody was told of and that is not over."""
-    record = await world.store.get(Key("trouble", f"run/{run}"))
+    record = await world.store.get(Key("stall", f"run/{run}"))
     trouble = parsed(Stall, record.body) if record else None
     return trouble if trouble and not trouble.over else None
 
 
 async def over(world: World, run: str = "mean-1") -> Stall | None:
-    record = await world.store.get(Key("trouble", f"run/{run}"))
+    record = await world.store.get(Key("stall", f"run/{run}"))
     trouble = parsed(Stall, record.body) if record else None
     return trouble if trouble and trouble.over else None
 
@@ -87,7 +87,7 @@ async def test_a_run_whose_outputs_are_refused_waits_tells_and_goes_on(
         take_any_credentials()
         run = await world.ended(1)
         await world.until(lambda: over(world), "somebody to be told of the end")
-    assert trouble.reason.startswith("the store of `artifacts` refuses: s3://")
+    assert trouble.reason.startswith("the store of `artifacts` refuses access: s3://")
     assert run.outcome == "passed"
     assert len(run.nodes["train"].attempts) == 1
 
@@ -196,7 +196,7 @@ async def test_an_object_replaced_while_a_step_reads_it_by_its_address_begins_th
         run = await world.ended(2)
     assert stale.outcome == "failed"
     said = stale.nodes["train"].failed or ""
-    assert said == (f"s3://{lake.name}/lake/a.csv was replaced or deleted while it was to be read")
+    assert said == (f"s3://{lake.name}/lake/a.csv was replaced or deleted before it was read")
     assert stale.nodes["train"].outputs is None, "what it made of two versions is not taken"
     assert (run.trigger.kind, run.outcome) == ("data", "passed")
     assert run.datasets != stale.datasets

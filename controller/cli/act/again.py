@@ -7,8 +7,8 @@ import click
 from controller.cli.act.sending import no_wait_option, send_and_wait, user_name, with_store
 from controller.cli.act.steer import reason_option, steer
 from controller.cli.act.trigger import request
+from controller.cli.context import CliContext, not_found, require
 from controller.cli.failures import Failed
-from controller.cli.reach import Reach, known, no_such
 from controller.machine.core import Key, parsed
 from controller.machine.environments.batch import has_ended
 from controller.machine.environments.environment import EnvironmentState
@@ -49,12 +49,12 @@ def retry(
       headgate retry flight-delay/production --version 3 --reason "the feature store was down"
     """
 
-    async def run(store: Store, here: Reach) -> None:
+    async def run(store: Store, here: CliContext) -> None:
         found = await _run(store, what)
         if found is None:
             if number is not None:
                 pipeline = what.partition("/")[0]
-                await known(store, "model", f"{pipeline}/{number}", ModelVersion, "model version")
+                await require(store, "model", f"{pipeline}/{number}", ModelVersion, "model version")
             objection = partial(_no_retry, number=number)
             verb = Retry(by=user_name(), reason=reason, version=number)
             await steer(store, here, what, verb, objection, wait=not no_wait)
@@ -62,7 +62,7 @@ def retry(
         if number is not None:
             raise click.UsageError("--version applies only to PIPELINE/ENVIRONMENT.")
         why = reason or f"{found.id} is retried by {user_name()}"
-        before = await known(store, "pipeline", found.pipeline, PipelineState, "pipeline")
+        before = await require(store, "pipeline", found.pipeline, PipelineState, "pipeline")
         wait = not no_wait
         await request(store, here, before, "retry", found.branch, why, force=True, wait=wait)
 
@@ -83,7 +83,7 @@ def abort(ctx: click.Context, what: str, reason: str | None, no_wait: bool) -> N
       headgate abort flight-delay
     """
 
-    async def run(store: Store, here: Reach) -> None:
+    async def run(store: Store, here: CliContext) -> None:
         found = await _run(store, what)
         if found is None:
             verb = Abort(by=user_name(), reason=reason)
@@ -109,7 +109,7 @@ async def _run(store: Store, what: str) -> Run | None:
     if await store.get(Key("pipeline", pipeline)) is None:
         kinds = ("run", "pipeline")
         names = [each.key.name for kind in kinds for each in await store.list(kind)]
-        raise no_such("run or pipeline", what, names)
+        raise not_found("run or pipeline", what, names)
     return None
 
 

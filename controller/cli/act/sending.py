@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import click
 
+from controller.cli.context import CliContext, controller_pid, load_context, state_in
 from controller.cli.failures import Failed, Unreachable
-from controller.cli.reach import Reach, controller_pid, reach, state_in
 from controller.machine.core import Envelope, Key, Message
 from controller.store.protocol import Store, Transaction
 from controller.store.sqlite import SqliteStore
@@ -26,9 +26,9 @@ F = Callable[..., Any]
 T = TypeVar("T")
 
 
-def with_store(ctx: click.Context, act: Callable[[Store, Reach], Awaitable[T]]) -> T:
+def with_store(ctx: click.Context, act: Callable[[Store, CliContext], Awaitable[T]]) -> T:
     """Open the store for `act` and return its result. Raises `Unreachable` if there is none."""
-    here = reach(ctx)
+    here = load_context(ctx)
 
     async def run() -> T:
         try:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import click
 
 from controller.cli.act.sending import no_wait_option, send_and_wait, user_name, with_store
+from controller.cli.context import CliContext, require
 from controller.cli.failures import Failed
 from controller.cli.places import find_environment, place_argument
-from controller.cli.reach import Reach, known
 from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.environments.rollout import EndedRollout
@@ -24,7 +24,7 @@ reason_option = click.option("--reason", metavar="TEXT", help="Why; recorded wit
 
 async def steer(
     store: Store,
-    here: Reach,
+    here: CliContext,
     place: str,
     verb: Verb,
     objection: Objection,
@@ -38,7 +38,7 @@ async def steer(
         raise Failed(f"{env.place}: {why_not}")
     key = Key("environment", env.place)
     if await send_and_wait(store, here.home, key, verb, wait=wait):
-        after = await known(store, "environment", env.place, EnvironmentState, "environment")
+        after = await require(store, "environment", env.place, EnvironmentState, "environment")
         click.echo(describe(after))
 
 
@@ -79,7 +79,7 @@ def approve(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -
         waits = rollout is not None and rollout.approval and rollout.approved is None
         return None if waits else "no rollout is awaiting approval."
 
-    async def run(store: Store, here: Reach) -> None:
+    async def run(store: Store, here: CliContext) -> None:
         await steer(
             store, here, place, Approve(by=user_name(), reason=reason), objection, wait=not no_wait
         )
@@ -107,7 +107,7 @@ def promote(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -
             return "there is no rollout in progress to promote."
         return env.rollout.not_yet()
 
-    async def run(store: Store, here: Reach) -> None:
+    async def run(store: Store, here: CliContext) -> None:
         await steer(
             store, here, place, Promote(by=user_name(), reason=reason), objection, wait=not no_wait
         )
@@ -150,10 +150,10 @@ def rollback(
         bad = next((q for q in env.quarantine if q.version == to), None)
         return f"v{to} is quarantined: {bad.reason}" if bad else None
 
-    async def run(store: Store, here: Reach) -> None:
+    async def run(store: Store, here: CliContext) -> None:
         env = await find_environment(store, place)
         if to is not None:
-            await known(store, "model", f"{env.pipeline}/{to}", ModelVersion, "model version")
+            await require(store, "model", f"{env.pipeline}/{to}", ModelVersion, "model version")
         if leave is None and await _is_rolled_back(store, env):
             assert env.stable is not None
             raise Failed(
@@ -204,7 +204,7 @@ def pause(ctx: click.Context, place: str, reason: str | None, no_wait: bool) -> 
     def objection(env: EnvironmentState) -> str | None:
         return f"it is already paused, by {env.paused}." if env.paused else None
 
-    async def run(store: Store, here: Reach) -> None:
+    async def run(store: Store, here: CliContext) -> None:
         await steer(
             store, here, place, Pause(by=user_name(), reason=reason), objection, wait=not no_wait
         )
@@ -229,7 +229,7 @@ def resume(ctx: click.Context, place: str, no_wait: bool) -> None:
     def objection(env: EnvironmentState) -> str | None:
         return None if env.paused or env.unknown else "it is not paused."
 
-    async def run(store: Store, here: Reach) -> None:
+    async def run(store: Store, here: CliContext) -> None:
         await steer(store, here, place, Resume(by=user_name()), objection, wait=not no_wait)
 
     with_store(ctx, run)

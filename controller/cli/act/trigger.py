@@ -5,7 +5,7 @@ from typing import Literal
 import click
 
 from controller.cli.act.sending import no_wait_option, send_and_wait, user_name, with_store
-from controller.cli.reach import Reach, known, no_such
+from controller.cli.context import CliContext, not_found, require
 from controller.machine.core import Key
 from controller.machine.messages import RunRequested
 from controller.machine.pipelines.pipeline import PipelineState
@@ -40,8 +40,8 @@ def trigger(
     """
     why = reason or f"requested by {user_name()}"
 
-    async def run(store: Store, here: Reach) -> None:
-        before = await known(store, "pipeline", pipeline, PipelineState, "pipeline")
+    async def run(store: Store, here: CliContext) -> None:
+        before = await require(store, "pipeline", pipeline, PipelineState, "pipeline")
         wait = not no_wait
         await request(
             store, here, before, "manual", branch, why, force=force, fresh=no_cache, wait=wait
@@ -52,7 +52,7 @@ def trigger(
 
 async def request(
     store: Store,
-    here: Reach,
+    here: CliContext,
     before: PipelineState,
     kind: Literal["manual", "retry"],
     branch: str | None,
@@ -65,14 +65,14 @@ async def request(
     """Request a run of a pipeline, and print what happened."""
     target = branch or before.default_branch
     if target not in before.heads:
-        raise no_such("watched branch", target, list(before.heads))
+        raise not_found("watched branch", target, list(before.heads))
     key = Key("pipeline", before.name)
     message = RunRequested(
         kind=kind, why=why, by=user_name(), branch=target, force=force, fresh=fresh
     )
     if not await send_and_wait(store, here.home, key, message, wait=wait):
         return
-    after = await known(store, "pipeline", before.name, PipelineState, "pipeline")
+    after = await require(store, "pipeline", before.name, PipelineState, "pipeline")
     click.echo(outcome(before, after, target))
 
 

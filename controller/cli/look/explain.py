@@ -6,7 +6,14 @@ import click
 
 from controller.buckets.catalog import DATASETS, Catalog, changes
 from controller.buckets.stores import Stores
-from controller.cli.reach import Reach, json_option, known, print_json, values, with_state
+from controller.cli.context import (
+    CliContext,
+    json_option,
+    parse_all,
+    print_json,
+    require,
+    with_state,
+)
 from controller.cli.terminal.printing import show
 from controller.cli.terminal.words import one_line, short
 from controller.machine.core import Key, Value, parsed
@@ -67,8 +74,8 @@ def explain(ctx: click.Context, run: str, as_json: bool) -> None:
       headgate explain flight-delay-12
     """
 
-    async def ask(store: StoreReader, here: Reach) -> Explained:
-        this = await known(store, "run", run, Run, "run")
+    async def ask(store: StoreReader, here: CliContext) -> Explained:
+        this = await require(store, "run", run, Run, "run")
         return await explained(
             store, this, Catalog(here.home / DATASETS, Stores(here.settings.stores))
         )
@@ -83,9 +90,9 @@ def explain(ctx: click.Context, run: str, as_json: bool) -> None:
 async def explained(store: StoreReader, run: Run, catalog: Catalog) -> Explained:
     """Compare a run with the last one before it that passed."""
     records = await store.list("run", f"{run.pipeline}-", _NEIGHBOURS)
-    before = passed_before(run, values(records, Run))
+    before = passed_before(run, parse_all(records, Run))
     earlier = await _earlier(store, before) if before else None
-    graph = await known(store, "graph", run.id, Graph, "graph of the run")
+    graph = await require(store, "graph", run.id, Graph, "graph of the run")
     was = before.datasets if before else {}
     moved = await changes(catalog, graph, was, run.datasets)
     return Explained(

@@ -8,9 +8,16 @@ from tempfile import TemporaryDirectory
 import click
 
 from controller.artifacts.opening import open_artifacts
+from controller.cli.context import (
+    CliContext,
+    json_option,
+    not_found,
+    print_json,
+    require,
+    with_state,
+)
 from controller.cli.failures import Failed
 from controller.cli.places import find_environment, place_argument
-from controller.cli.reach import Reach, json_option, known, no_such, print_json, with_state
 from controller.machine.core import Value
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.pipelines.version import ModelVersion
@@ -49,7 +56,7 @@ def export(ctx: click.Context, place: str, to: Path, output: str | None, as_json
     if to.exists():
         raise click.UsageError(f"{to} already exists; choose another path or move it away.")
 
-    async def run(store: StoreReader, here: Reach) -> ExportView:
+    async def run(store: StoreReader, here: CliContext) -> ExportView:
         env = await find_environment(store, place)
         version, digest = await _chosen(store, env, output)
         artifacts = open_artifacts(here.settings, here.home)
@@ -82,7 +89,7 @@ async def _chosen(
         nothing = "serves nothing" if output is None else "has not run a batch command yet"
         raise Failed(f"{env.place} {nothing}; `headgate status` shows what runs.")
     name = f"{env.pipeline}/{ref.version}"
-    version = await known(store, "model", name, ModelVersion, "model version")
+    version = await require(store, "model", name, ModelVersion, "model version")
     if output is None:
         return version, version.model
     assert job is not None
@@ -90,7 +97,7 @@ async def _chosen(
         how = "is still running" if job.open else f"failed: {job.failed}"
         raise Failed(f"the batch of {ref} in {env.place} {how}.")
     if output not in job.outputs:
-        raise no_such("output", output, list(job.outputs))
+        raise not_found("output", output, list(job.outputs))
     return version, job.outputs[output]
 
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import click
 
+from controller.cli.context import CliContext, json_option, not_found, print_json, with_state
 from controller.cli.failures import Failed
 from controller.cli.places import find_environment
-from controller.cli.reach import Reach, json_option, no_such, print_json, with_state
 from controller.config.secrets import Secrets
 from controller.config.settings_file import load_secrets
 from controller.executors.virtualenvs import LOGS
@@ -83,7 +83,7 @@ def logs(
     if version is not None and "/" not in what:
         raise click.UsageError("--version applies only to PIPELINE/ENVIRONMENT.")
 
-    async def run(store: StoreReader, here: Reach) -> None:
+    async def run(store: StoreReader, here: CliContext) -> None:
         if "/" in what:
             found = await _of_environment(store, here.home, what, version)
         else:
@@ -110,7 +110,7 @@ async def _of_run(store: StoreReader, home: Path, what: str, step: str | None) -
     record = await store.get(Key("run", what))
     if record is None:
         names = [each.key.name for each in await store.list("run")]
-        raise no_such("run", what, names)
+        raise not_found("run", what, names)
     run = parsed(Run, record.body)
     built = [LogFile(one.what, home / "environments" / LOGS / one.name) for one in run.built]
     if step == ENVIRONMENT and step not in run.nodes:
@@ -118,7 +118,7 @@ async def _of_run(store: StoreReader, home: Path, what: str, step: str | None) -
             raise Failed(f"{run.id} built no environment: those it needs existed already.")
         return built
     if step is not None and step not in run.nodes:
-        raise no_such(f"step of {run.id}", step, [*run.nodes, ENVIRONMENT])
+        raise not_found(f"step of {run.id}", step, [*run.nodes, ENVIRONMENT])
     tried = {name: node.attempts[-1] for name, node in run.nodes.items() if node.attempts}
     if step is not None and step not in tried:
         node = run.nodes[step]

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli.reach import Reach, json_option, known, print_json, values, with_state
+from controller.cli.context import (
+    CliContext,
+    json_option,
+    parse_all,
+    print_json,
+    require,
+    with_state,
+)
 from controller.cli.terminal.printing import show
 from controller.cli.terminal.words import ago, one_line, short
 from controller.machine.core import Value
@@ -51,10 +58,10 @@ def models(ctx: click.Context, pipeline: str, as_json: bool) -> None:
       headgate models flight-delay
     """
 
-    async def ask(store: StoreReader, _: Reach) -> list[ModelView]:
-        await known(store, "pipeline", pipeline, PipelineState, "pipeline")
-        versions = values(await store.list("model", f"{pipeline}/"), ModelVersion)
-        places = values(await store.list("environment", f"{pipeline}/"), EnvironmentState)
+    async def ask(store: StoreReader, _: CliContext) -> list[ModelView]:
+        await require(store, "pipeline", pipeline, PipelineState, "pipeline")
+        versions = parse_all(await store.list("model", f"{pipeline}/"), ModelVersion)
+        places = parse_all(await store.list("environment", f"{pipeline}/"), EnvironmentState)
         versions.sort(key=lambda one: -one.number)
         return [_view(version, places) for version in versions]
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from controller.cli.context import CliContext, json_option, parse_all, print_json, with_state
 from controller.cli.places import find_environment
-from controller.cli.reach import Reach, json_option, print_json, values, with_state
 from controller.cli.terminal.printing import show
 from controller.cli.terminal.styles import ROLLOUT_STYLES
 from controller.cli.terminal.words import ago, one_line
@@ -57,12 +57,12 @@ def releases(ctx: click.Context, place: str, limit: int, as_json: bool) -> None:
       headgate releases flight-delay
     """
 
-    async def ask(store: StoreReader, _: Reach) -> list[ReleaseView]:
+    async def ask(store: StoreReader, _: CliContext) -> list[ReleaseView]:
         env = await find_environment(store, place)
         records = await store.list("rollout", f"{env.pipeline}-{env.name}-")
         ended = [
             one
-            for one in values(records, EndedRollout)
+            for one in parse_all(records, EndedRollout)
             if (one.pipeline, one.environment) == (env.pipeline, env.name)
         ]
         ended.sort(key=lambda one: -one.at)

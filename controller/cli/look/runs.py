@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli.reach import Reach, json_option, known, print_json, values, with_state
+from controller.cli.context import (
+    CliContext,
+    json_option,
+    parse_all,
+    print_json,
+    require,
+    with_state,
+)
 from controller.cli.terminal.printing import show
 from controller.cli.terminal.styles import OUTCOME_MARKS
 from controller.cli.terminal.views import RunView, run_view
@@ -38,10 +45,10 @@ def runs(ctx: click.Context, pipeline: str | None, limit: int, as_json: bool) ->
       headgate runs --pipeline flight-delay --limit 5
     """
 
-    async def ask(store: StoreReader, _: Reach) -> list[RunView]:
+    async def ask(store: StoreReader, _: CliContext) -> list[RunView]:
         if pipeline is not None:
-            await known(store, "pipeline", pipeline, PipelineState, "pipeline")
-        found = values(await store.list("run", f"{pipeline}-" if pipeline else ""), Run)
+            await require(store, "pipeline", pipeline, PipelineState, "pipeline")
+        found = parse_all(await store.list("run", f"{pipeline}-" if pipeline else ""), Run)
         chosen = [run for run in found if pipeline in (None, run.pipeline)]
         chosen.sort(key=lambda run: -run.created)
         return [run_view(run) for run in chosen[:limit]]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.artifacts.opening import open_artifacts
+from controller.cli.context import CliContext, with_state
 from controller.cli.look.shown import (
     Attempted,
     Shown,
@@ -19,7 +20,6 @@ from controller.cli.look.shown import (
     evidence_of,
     find,
 )
-from controller.cli.reach import Reach, with_state
 from controller.cli.terminal.printing import show as print_
 from controller.cli.terminal.styles import ROLLOUT_STYLES
 from controller.cli.terminal.tree import render_run
@@ -70,7 +70,7 @@ def show(ctx: click.Context, what: str, form: str) -> None:
     """
     page = _PAGES.get(form)
 
-    async def ask(store: StoreReader, here: Reach) -> Shown | str:
+    async def ask(store: StoreReader, here: CliContext) -> Shown | str:
         artifacts = open_artifacts(here.settings, here.home)
         secrets = load_secrets(here.settings, here.base, os.environ)
         if page is None:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from controller.artifacts import Artifacts
+from controller.cli.context import not_found, parse_all
 from controller.cli.failures import Failed
-from controller.cli.reach import no_such, values
 from controller.cli.terminal.views import RunView, run_view
 from controller.cli.terminal.words import one_line
 from controller.machine.core import Key, Value, parsed
@@ -87,7 +87,7 @@ async def find(store: StoreReader, artifacts: Artifacts, what: str) -> Shown:
         return rollout
     kinds = ("run", "model", "rollout")
     names = [record.key.name for kind in kinds for record in await store.list(kind)]
-    raise no_such("run, model version or rollout", what, names)
+    raise not_found("run, model version or rollout", what, names)
 
 
 async def _find_rollout(store: StoreReader, id_: str) -> ShownRollout | None:
@@ -97,7 +97,7 @@ async def _find_rollout(store: StoreReader, id_: str) -> ShownRollout | None:
         ended = parsed(EndedRollout, record.body)
         shown = _shown_rollout(ended.rollout, ended.pipeline, ended.environment, ended)
         return await _compared(store, shown, ended.beside)
-    for env in values(await store.list("environment"), EnvironmentState):
+    for env in parse_all(await store.list("environment"), EnvironmentState):
         if env.rollout is not None and env.rollout.id == id_:
             shown = _shown_rollout(env.rollout, env.pipeline, env.name, None)
             return await _compared(store, shown, env.stable)

@@ -5,7 +5,7 @@ import time
 
 import click
 
-from controller.cli.reach import Reach, json_option, print_json, with_state
+from controller.cli.context import CliContext, json_option, print_json, with_state
 from controller.cli.terminal.printing import console, show
 from controller.cli.terminal.snapshot import snapshot
 from controller.cli.terminal.tree import render
@@ -38,11 +38,11 @@ def status(ctx: click.Context, watch: bool, as_json: bool) -> None:
         show(render(view), controller_line(view))
 
 
-async def _read(store: StoreReader, here: Reach) -> StatusSnapshot:
+async def _read(store: StoreReader, here: CliContext) -> StatusSnapshot:
     return await snapshot(store, here.home, [one.name for one in here.settings.repositories])
 
 
-async def _watch(store: StoreReader, here: Reach) -> None:
+async def _watch(store: StoreReader, here: CliContext) -> None:
     from rich.console import Group
     from rich.live import Live
 

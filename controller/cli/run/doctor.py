@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from controller.cli.reach import json_option, print_json, reach
+from controller.cli.context import json_option, load_context, print_json
 from controller.cli.terminal.words import one_line
 from controller.doctor.examine import examine
 from controller.doctor.findings import Finding, FindingState
@@ -34,7 +34,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     Example:
       headgate doctor
     """
-    here = reach(ctx)
+    here = load_context(ctx)
 
     async def run() -> list[Finding]:
         findings = []

@@ -2,15 +2,15 @@
 
 import click
 
-from controller.cli.failures import Failed
-from controller.cli.reach import (
-    Reach,
+from controller.cli.context import (
+    CliContext,
     controller_pid,
     json_option,
-    known,
     print_json,
+    require,
     with_state,
 )
+from controller.cli.failures import Failed
 from controller.machine.core import Value
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.store.protocol import StoreReader
@@ -47,9 +47,9 @@ def down(ctx: click.Context, pipeline: str | None, as_json: bool) -> None:
       headgate down flight-delay
     """
 
-    async def run(store: StoreReader, here: Reach) -> list[StoppedView]:
+    async def run(store: StoreReader, here: CliContext) -> list[StoppedView]:
         if pipeline is not None:
-            await known(store, "pipeline", pipeline, PipelineState, "pipeline")
+            await require(store, "pipeline", pipeline, PipelineState, "pipeline")
         places = [record.key.name for record in await store.list("environment")]
         chosen = [one for one in places if pipeline in (None, one.partition("/")[0])]
         pid = controller_pid(here.home)
@@ -76,7 +76,7 @@ def down(ctx: click.Context, pipeline: str | None, as_json: bool) -> None:
     )
 
 
-async def _stop(here: Reach, places: list[str]) -> list[StoppedView]:
+async def _stop(here: CliContext, places: list[str]) -> list[StoppedView]:
     engine = Engine(here.settings.docker.host, here.home)
     setup = DeployerSetup(home=here.home / SERVING, redact=str, engine=engine)
     deployer = make_deployer(setup)

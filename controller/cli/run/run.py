@@ -12,10 +12,10 @@ from pathlib import Path
 import click
 
 from controller.blobs.shelf import UMASK, remove_tree
+from controller.cli.context import find_settings, read_settings
 from controller.cli.failures import Failed
 from controller.cli.folders import spec_option
 from controller.cli.look.shown import read_reports
-from controller.cli.reach import find_settings, read_settings
 from controller.cli.run import running
 from controller.cli.run.running import FinishedRun
 from controller.config import logs

@@ -9,7 +9,7 @@ import click
 import structlog
 
 from controller.blobs.shelf import UMASK
-from controller.cli.reach import Reach, reach
+from controller.cli.context import CliContext, load_context
 from controller.config.logs import set_up
 from controller.config.secrets import Secrets
 from controller.config.settings_file import exposed, load_secrets
@@ -34,7 +34,7 @@ def up(ctx: click.Context) -> None:
       headgate up
     """
     os.umask(UMASK)
-    here = reach(ctx)
+    here = load_context(ctx)
     secrets = load_secrets(here.settings, here.base, os.environ)
     logs = here.settings.log
     set_up(logs.format, secrets.values, logs.level.upper())
@@ -48,7 +48,7 @@ def up(ctx: click.Context) -> None:
     asyncio.run(_serve(here, secrets))
 
 
-async def _serve(here: Reach, secrets: Secrets) -> None:
+async def _serve(here: CliContext, secrets: Secrets) -> None:
     """Run until a signal arrives, which is a normal end."""
     serving = asyncio.create_task(app.serve(here.settings, here.base, secrets))
     asked_to_end = False

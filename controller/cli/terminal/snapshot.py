@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from controller.cli.reach import controller_pid, values
+from controller.cli.context import controller_pid, parse_all
 from controller.cli.terminal.views import (
     EnvironmentView,
     PipelineView,
@@ -47,7 +47,7 @@ async def snapshot(
     """The state at this moment. With `home`, it says whether a controller runs and where
     environments serve; with the `names` of the repositories in the settings, which pipelines are
     no longer managed."""
-    pipelines = sorted(values(await store.list("pipeline"), PipelineState), key=lambda p: p.name)
+    pipelines = sorted(parse_all(await store.list("pipeline"), PipelineState), key=lambda p: p.name)
     versions = Versions(store)
     glances = await _glances(home, pipelines) if home else {}
     return StatusSnapshot(
@@ -62,7 +62,7 @@ async def snapshot(
 
 
 async def _stalls(store: StoreReader) -> list[StallView]:
-    found = values(await store.list(STALL, live=True), Stall)
+    found = parse_all(await store.list(STALL, live=True), Stall)
     views = [stall_view(stall) for stall in found if not stall.over]
     return sorted(views, key=lambda view: view.since or 0.0)
 
@@ -124,7 +124,7 @@ async def _environment(
     records = await store.list("rollout", f"{env.pipeline}-{env.name}-", HISTORY)
     ended = [
         one
-        for one in values(records, EndedRollout)
+        for one in parse_all(records, EndedRollout)
         if (one.pipeline, one.environment) == (env.pipeline, env.name)
     ]
     ended.sort(key=lambda one: -one.at)

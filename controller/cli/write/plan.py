@@ -11,9 +11,9 @@ import click
 
 from controller.artifacts.opening import open_artifacts
 from controller.buckets.stores import Stores
+from controller.cli.context import CliContext, find_settings, load_context, open_state
 from controller.cli.failures import Failed
 from controller.cli.folders import spec_option
-from controller.cli.reach import Reach, find_settings, open_state, reach
 from controller.cli.terminal.printing import show
 from controller.cli.terminal.words import clean, one_line, short
 from controller.config.secrets import Secrets
@@ -98,7 +98,7 @@ async def _plan(ctx: click.Context, gathered: Gathered, spec: Spec) -> Plan:
         gathered.checkout.top,
         policy=gathered.policy,
         rules=gathered.rules,
-        stores=Stores(reach(ctx).settings.stores) if named else None,
+        stores=Stores(load_context(ctx).settings.stores) if named else None,
         queries=_questions(ctx),
     )
     here = _state(ctx)
@@ -116,18 +116,18 @@ def _questions(ctx: click.Context) -> Questions:
         if find_settings(ctx.find_root().obj) is None:
             secrets = Secrets(given_secrets(os.environ))
         else:
-            here = reach(ctx)
+            here = load_context(ctx)
             secrets = load_secrets(here.settings, here.base, os.environ)
         return secrets.reveal((name,))[name]
 
     return Questions(reveal)
 
 
-def _state(ctx: click.Context) -> Reach | None:
+def _state(ctx: click.Context) -> CliContext | None:
     """The settings of a controller that has a state, if there is one."""
     if find_settings(ctx.find_root().obj) is None:
         return None
-    here = reach(ctx)
+    here = load_context(ctx)
     return here if (here.home / "state.db").exists() else None
 
 
@@ -181,7 +181,7 @@ def _node(node: Planned) -> tuple["Text", "Text"]:
     if node.what == "unneeded":
         forced = "; ".join(one_line(reason) for reason in node.why)
         return Text.assemble(("· ", "dim"), node.name), Text(
-            f"runs only if forced: {forced}", "dim"
+            f"not needed; if forced: {forced}", "dim"
         )
     why = Text.assemble(("run  ", "cyan"), "; ".join(one_line(reason) for reason in node.why))
     if node.seconds is not None:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import click
 
+from controller.cli.context import find_settings
 from controller.cli.folders import files_below
-from controller.cli.reach import find_settings
 from controller.cli.write.at_hand import Known, known_secrets, unknown_secrets, with_files
 from controller.config.settings import FILE
 from controller.config.settings_file import load_settings

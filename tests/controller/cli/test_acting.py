@@ -14,7 +14,7 @@ import click
 import pytest
 
 from controller.cli import SECTIONS, main
-from controller.cli.reach import controller_pid
+from controller.cli.context import controller_pid
 from controller.machine.core import Key
 from controller.store.protocol import Delivered, Store, Transaction
 from tests.controller.cli import seeds

@@ -8,6 +8,7 @@ from controller.machine.actions import Background, RunSmoke, WriteEnvironment
 from controller.machine.core import Action, Envelope
 from controller.machine.environments.environment import ObservedEnvironment
 from controller.machine.environments.promotion import CANARY, SMOKE_DEADLINE, STARTING
+from controller.machine.environments.rollout import Rollout
 from controller.machine.incidents import rolled_back
 from deployers.protocol import ServerStatus, Traffic
 from tests.controller.machine.kit import version
@@ -53,6 +54,11 @@ class Trouble(Site):
         return super()._traffic() if self.router_is_read else None
 
 
+def rollout_of(one: Site) -> Rollout | None:
+    """The rollout in progress now."""
+    return one.env.rollout
+
+
 def site(name: str = "production") -> Trouble:
     return Trouble({n: version(n) for n in range(1, 4)}, name=name)
 
@@ -65,24 +71,16 @@ def canary(one: Trouble, number: int) -> Trouble:
     return one
 
 
-def under_way(one: Trouble) -> bool:
-    return one.env.rollout is not None
-
-
-def is_ready(one: Trouble) -> bool:
-    return one.env.rollout is not None and one.env.rollout.ready is not None
-
-
 def test_smoke_requests_that_do_not_end_stop_the_release_and_say_so() -> None:
     one = site("staging")
     one.smoke_ends = False
     one.release(1)
     one.run(5)
-    assert under_way(one)
+    assert one.env.rollout is not None
     one.turn(SMOKE_DEADLINE - 10)
-    assert under_way(one)
+    assert one.env.rollout is not None
     one.run(2, 10.0)
-    assert not under_way(one)
+    assert rollout_of(one) is None
     assert one.serves is None
     assert one.alerts("firing") == ["mean/staging/gate_failed/mean-staging-1"]
     assert "The smoke requests did not end." in one.told[-1].incident.what
@@ -92,12 +90,14 @@ def test_smoke_requests_wait_for_a_server_that_went_away() -> None:
     one = site("staging")
     one.release(1)
     one.turn()
-    while not is_ready(one):
+    while one.env.rollout is None or one.env.rollout.ready is None:
         one.turn()
     one.moved_away = True
     one.run(10)
     assert (one.asked, one.serves) == (0, None)
-    assert not is_ready(one)  # it is waited for anew, until the deadline
+    rollout = rollout_of(one)
+    assert rollout is not None
+    assert rollout.ready is None  # it is waited for anew, until the deadline
     one.moved_away = False
     one.run(10)
     assert (one.asked, one.serves) == (1, 1)
@@ -236,6 +236,6 @@ def test_a_retry_of_what_serves_is_over_at_once() -> None:
     assert one.env.stopped is not None
     one.say("retry", by="ada", version=1)
     one.run(3)
-    assert not under_way(one)
-    assert one.serves == 1
-    assert one.env.model_dump()["stopped"] is None
+    assert (rollout_of(one), one.serves) == (None, 1)
+    assert one.state is not None
+    assert "stopped" not in one.state.model_dump(exclude_none=True)

@@ -11,6 +11,7 @@ from tests.controller.machine.kit import version
 from tests.controller.machine.lab import Lab, lab
 from tests.controller.machine.site import Site, running
 from tests.controller.machine.test_batch import site as batches
+from tests.controller.machine.test_interrupted import site as interrupted
 from validators.verdict import Verdict
 
 APPROVAL = ("release.production.approval", "pull-request")
@@ -65,33 +66,32 @@ def released(one: Site, number: int, turns: int) -> Site:
 
 
 def play_releases() -> None:
-    """Releases that are promoted, turn bad, fail to start, fail their smoke requests, or lose
-    their server before these."""
+    """Releases that are promoted, turn bad, fail to start, fail their smoke requests."""
     running(production(), 1, 2)
     running(production(faulty={2}), 1).release(2)
     released(running(production(faulty={2}), 1), 2, 60)
     released(production(never_ready={1}), 1, 130)
     running(staging(), 1)
+    away = interrupted("staging")
+    away.release(1)
+    away.turn()
+    while away.env.rollout is None or away.env.rollout.ready is None:
+        away.turn()
+    away.moved_away = True
+    away.run(3)
     released(staging(fails_smoke={1}), 1, 12)
-    gone = staging()
-    gone.release(1)
-    gone.turn()
-    while gone.env.rollout is None or gone.env.rollout.ready is None:
-        gone.turn()
-    gone.never_ready, gone.deployed = {1}, None
-    gone.run(3)
 
 
 def play_words() -> None:
-    """People abort, approve, and release something newer, at every point."""
+    """People abort, approve, roll back, and release something newer, at every point."""
     for turns in range(1, 12):
         for make in (production, staging):
-            for word in ("abort", "release"):
+            for word in ("abort", "release", "rollback"):
                 one = make()
                 if make is production:
                     running(one, 1)
                 released(one, 2, turns)
-                one.say("abort", by="ada") if word == "abort" else one.release(3)
+                one.release(3) if word == "release" else one.say(word, by="ada")
                 one.run(3)
     for word in ("approve", "abort", "release"):
         one = asking()

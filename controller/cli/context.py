@@ -1,4 +1,4 @@
-"""What all commands share: the settings, the controller's state, and looking things up by name."""
+"""What all commands share: the settings, the controller's state, and objects looked up by name."""
 
 import asyncio
 import fcntl
@@ -29,7 +29,7 @@ V = TypeVar("V", bound=Value)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
-class Reach(NamedTuple):
+class CliContext(NamedTuple):
     """The settings of a command, and the folder that paths in them are relative to."""
 
     settings: Settings
@@ -58,7 +58,7 @@ def read_settings(path: Path) -> LoadedSettings:
     return load_settings(content, str(path), os.environ)
 
 
-def reach(ctx: click.Context) -> Reach:
+def load_context(ctx: click.Context) -> CliContext:
     """Load the settings. Raises a usage error if there is no file, `Failed` if it is invalid."""
     path = find_settings(ctx.find_root().obj)
     if path is None:
@@ -70,7 +70,7 @@ def reach(ctx: click.Context) -> Reach:
     if loaded.settings is None:
         click.echo(render_text(loaded.problems, {loaded.file: loaded.text}), err=True, nl=False)
         raise Failed("the settings are invalid; see above.")
-    return Reach(loaded.settings, path.absolute().parent)
+    return CliContext(loaded.settings, path.absolute().parent)
 
 
 @asynccontextmanager
@@ -94,9 +94,9 @@ def state_in(home: Path) -> Path:
     return path
 
 
-def with_state(ctx: click.Context, ask: Callable[[StoreReader, Reach], Awaitable[T]]) -> T:
+def with_state(ctx: click.Context, ask: Callable[[StoreReader, CliContext], Awaitable[T]]) -> T:
     """Open the state for reading and return what `ask` finds in it."""
-    here = reach(ctx)
+    here = load_context(ctx)
 
     async def run() -> T:
         async with open_state(here.home) as state:
@@ -105,16 +105,16 @@ def with_state(ctx: click.Context, ask: Callable[[StoreReader, Reach], Awaitable
     return asyncio.run(run())
 
 
-async def known(store: StoreReader, kind: str, name: str, model: type[V], what: str) -> V:
+async def require(store: StoreReader, kind: str, name: str, model: type[V], what: str) -> V:
     """The object of that name. Raises `Failed` with the nearest name if there is none."""
     record = await store.get(Key(kind, name))
     if record is None:
         names = [each.key.name for each in await store.list(kind)]
-        raise no_such(what, name, names)
+        raise not_found(what, name, names)
     return parsed(model, record.body)
 
 
-def no_such(what: str, name: str, names: Sequence[str]) -> Failed:
+def not_found(what: str, name: str, names: Sequence[str]) -> Failed:
     """The error for an unknown name, with the nearest known one."""
     near = nearest(name, names)
     if near:
@@ -125,7 +125,7 @@ def no_such(what: str, name: str, names: Sequence[str]) -> Failed:
     )
 
 
-def values(records: Sequence[Record], model: type[V]) -> list[V]:
+def parse_all(records: Sequence[Record], model: type[V]) -> list[V]:
     """Parse stored objects."""
     return [parsed(model, record.body) for record in records]
 
