@@ -369,3 +369,16 @@ def test_a_merge_group_stands_by_what_a_pull_request_into_its_base_has_shown() -
     assert shown(outcome="running") is None
     assert shown(base="next") is None
     assert shown(queued=False) is None
+
+
+def test_a_run_says_which_version_it_is_held_against() -> None:
+    team = Reviewed(baseline=baseline(3))
+    team.push("c1")
+    team.turn()
+    team.turn(30.0)
+    assert team.last_run.baseline == 3
+    bare = Reviewed()
+    bare.push("c1")
+    bare.turn()
+    bare.turn(30.0)
+    assert bare.last_run.baseline is None
