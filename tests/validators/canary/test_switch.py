@@ -92,6 +92,7 @@ def test_the_report_names_both_sides_and_the_limit() -> None:
     assert check.message.endswith(
         ", limit 200."
     )  # half of the chance is spent on the former's rate
+    assert check.subject == "errors"
     assert (check.name, check.observed, check.baseline, check.n) == ("errors", "100 %", "1 %", 20)
     assert bad.level is not None
     assert check.limit == f"<= {percent(bad.level)}"
