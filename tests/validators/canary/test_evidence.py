@@ -133,4 +133,5 @@ def test_traffic_is_fresh_for_as_long_as_the_policy_says(stale: float, fresh: bo
     judgement = judge(state, 10.0 + stale)
     assert judgement.fresh is fresh
     check = report(judgement, "x").checks[-1]
-    assert (check.name, check.observed) == ("fresh traffic", pytest.approx(stale))
+    assert check.name == "fresh traffic"
+    assert check.observed == pytest.approx(stale)
