@@ -103,6 +103,8 @@ def test_where_the_base_switches_pull_requests_off_nothing_runs_and_it_says_so()
     ((state, title),) = team.told(commit)
     assert state == "held", "a neutral check would let it be merged unseen"
     assert "triggers.pull_requests is off; `/headgate run` judges it" in title
+    (held,) = [a for a in team.actions if isinstance(a, ReportCommit) and a.commit == commit]
+    assert held.pull == 7, "its comment tells of it"
     assert list(team.runs) == ["mean-1"]
     team.trigger(force=True, branch=line(7))
     team.turn()
