@@ -12,7 +12,6 @@ from typing import Any
 import alembic.command  # noqa: F401 - lives are forked from a server that has imported this
 import httpcore  # noqa: F401 - likewise
 import sqlalchemy.dialects.sqlite  # noqa: F401 - likewise
-import structlog
 
 from controller.config.secrets import Secrets
 from controller.git.environments import BRANCH
@@ -22,6 +21,7 @@ from controller.reconcile.outbox import Boundary, RuntimePolicy
 from controller.store.sqlite import SqliteStore
 from controller.wiring.controller import serve
 from tests.crash.harness import Story
+from tests.logs import LOG, log_to
 from tests.scenarios.world import World
 
 LOOK, QUIET = 0.02, 0.6
@@ -73,8 +73,7 @@ async def live_until(
 ) -> None:
     """A controller that runs until production serves that version, nothing is owed, and what else
     is waited for is so."""
-    with (folder / "log").open("a") as log:
-        structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=log))
+    with log_to(folder / LOG):
         store = await SqliteStore.open(folder / "home" / "state.db")
         world = World(folder, store)
         controller = asyncio.create_task(

@@ -153,6 +153,20 @@ def test_what_is_expected_is_told_with_what_was_seen() -> None:
     assert (caught.value.expected, caught.value.seen) == ("v3", "{'version': 2}")
 
 
+async def test_what_is_waited_for_in_vain_is_told_with_the_last_errors_of_the_log(
+    world: World,
+) -> None:
+    world.patience = 0.0
+    world.log.write_text(
+        "2026-11-30T01:00:00Z [error    ] a turn failed   key=run/a reason='full'\n"
+    )
+    with pytest.raises(Unexpected) as caught:
+        await world.seen(lambda: None, "v1 in production")
+    assert caught.value.expected == "v1 in production"
+    assert "nothing within 0 s" in caught.value.seen
+    assert "[error ] a turn failed: run/a: full" in caught.value.seen
+
+
 def test_months_land_in_and_leave_the_s3_server_of_the_demo(tmp_path: Path) -> None:
     month = tmp_path / "flights-2013-01.parquet"
     month.write_bytes(b"flights")
