@@ -9,8 +9,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple
 
+from controller.blobs.last_use import discard_all, move_into_place, use
 from controller.blobs.objects import Objects
-from controller.blobs.shelf import discard_all, move_into_place, use
 from controller.buckets import manifest as manifests
 from controller.buckets.changes import differ
 from controller.buckets.listing import remote_place_of

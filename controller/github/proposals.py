@@ -19,8 +19,8 @@ from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.run import Run
 from controller.planning.plans import loosened_since
 from controller.reports.model_card import ModelCard, render
+from controller.store.model_versions import Versions
 from controller.store.protocol import Store
-from controller.store.versions import Versions
 from specs.failures import Ignore, NeedsHuman, TryAgain
 from validators.report import Report
 

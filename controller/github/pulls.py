@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import structlog
 
+from controller.github.check_ids import parse as parse_mark
 from controller.github.client import Client
-from controller.github.marks import parse as parse_mark
 from controller.github.responses import GitHubRefused
 from controller.github.values import Comment
 from controller.github.values import PullRequest as Theirs

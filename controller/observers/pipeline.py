@@ -29,11 +29,11 @@ from controller.machine.runs.exam import lacks
 from controller.machine.runs.run import Run
 from controller.queries.polling import QueryVersions as Questions
 from controller.sources.watch import Watcher, WatchRequest
+from controller.store.model_versions import Versions
 from controller.store.protocol import Store
-from controller.store.versions import Versions
 from specs.datasets import Query
 from specs.failures import NeedsHuman, TryAgain
-from specs.model import Notification
+from specs.notifications import Notification
 from validators.report import Report
 
 

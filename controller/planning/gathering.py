@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from controller.buckets.stores import Stores
+from controller.git.commit_info import parse_tree
+from controller.git.environment_surveys import surveyed
 from controller.git.lfs import is_installed
 from controller.git.links import (
     MAX_LINK,
@@ -29,8 +31,6 @@ from controller.git.pointers import (
     pointers,
     uses_lfs,
 )
-from controller.git.surveys import surveyed
-from controller.git.values import parse_tree
 from controller.machine.pipelines.change import RuleChange
 from controller.machine.pipelines.objects import ObjectChanges
 from controller.machine.pipelines.policy import changes, of_its_own
@@ -45,7 +45,7 @@ from controller.planning.choosing import SpecArgument, choose, specs_in
 from controller.planning.dataset_lookup import DatasetLookup
 from controller.planning.plans import Cache, History, PolicyChange, history_of, plan_of
 from controller.queries.polling import QueryVersions
-from controller.store.versions import Versions
+from controller.store.model_versions import Versions
 from specs.failures import NeedsHuman
 from specs.lint.check import check
 from specs.loading.load import LoadedSpec

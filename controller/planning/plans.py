@@ -35,8 +35,8 @@ from controller.machine.runs.plan import (
 )
 from controller.machine.runs.run import CachedResult, Run
 from controller.planning.canary_notes import canary_notes
+from controller.store.model_versions import Versions
 from controller.store.protocol import StoreReader
-from controller.store.versions import Versions
 from specs.model import SPEC_FILE
 from specs.model import Pipeline as Spec
 

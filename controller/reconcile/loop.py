@@ -1,9 +1,10 @@
 """The loop: load, observe, decide, save the intent, apply, save the outcome; key by key.
 
-A turn for a key is exclusive, so a decision never races the actions of the one before. What a
-decision changes, owes, sends and heeds is saved in one transaction before anything of it is
-applied; what came of an action is saved in one transaction with its settling. After a crash at any
-point the store says what is still owed, and actions are safe to apply twice.
+A key is reconciled by one worker at a time, so a decision never races the actions of the one
+before. What a decision changes, enqueues, sends and consumes is saved in one transaction before any
+of its actions is applied; the outcome of an action is saved in the transaction that acknowledges
+it. After a crash at any point the outbox says what is left to do, and actions are safe to apply
+twice.
 """
 
 import asyncio
@@ -38,12 +39,12 @@ log = structlog.get_logger("headgate.loop")
 
 _UNREADABLE = (
     "Its stored state cannot be read, so it stands still while the others go on. Perhaps a newer "
-    "version of Headgate wrote it; `headgate doctor` names the mend."
+    "version of Headgate wrote it; `headgate doctor` names the fix."
 )
 
 
 class Loop:
-    """Turns keys until it is cancelled; then it ends the turns that have begun, and returns.
+    """Reconciles keys until it is cancelled; then it finishes those that have begun, and returns.
 
     `workers` keys are turned at a time. `listen` is how often, in seconds, to look for messages
     that another process sent.
@@ -61,7 +62,7 @@ class Loop:
     ) -> None:
         self.counts: Counter[str] = Counter()
         """Since the start: `reconciled`, `saves`, `conflicts`; `acknowledged`, `postponed`
-        and `failed` of actions; `faults`, which are internal errors."""
+        and `failed` of actions; `internal_errors`."""
         self.parked: dict[Key, int] = {}
         """Keys whose state cannot be read, with the revision that could not."""
         self._store = store
@@ -78,29 +79,29 @@ class Loop:
         if key.kind in self._reconcilers:
             self._queue.add(key)
         else:
-            log.warning("nothing here is of the kind that was woken", woken=str(key))
+            log.warning("no reconciler is for the kind that was woken", woken=str(key))
 
     async def run(self) -> None:
-        """Wake what the store says is alive, then turn keys until cancelled."""
+        """Wake what the store says is alive, then reconcile keys until cancelled."""
         await self._wake_stored()
         free = asyncio.Semaphore(self._workers)
-        turns: set[asyncio.Task[None]] = set()
+        tasks: set[asyncio.Task[None]] = set()
         listener = asyncio.create_task(self._hear_others())
         try:
             while True:
                 await free.acquire()
-                turn = asyncio.create_task(self._work_on(await self._queue.get()))
-                turns.add(turn)
-                turn.add_done_callback(turns.discard)
-                turn.add_done_callback(lambda _: free.release())
+                task = asyncio.create_task(self._work_on(await self._queue.get()))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+                task.add_done_callback(lambda _: free.release())
         finally:
             listener.cancel()
             self._queue.close()
-            if turns:
-                await asyncio.wait(turns, timeout=self._policy.patience)
-            for turn in turns:
-                turn.cancel()
-            await asyncio.gather(listener, *turns, return_exceptions=True)
+            if tasks:
+                await asyncio.wait(tasks, timeout=self._policy.patience)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(listener, *tasks, return_exceptions=True)
 
     async def _wake_stored(self) -> None:
         for kind in self._reconcilers:
@@ -108,8 +109,8 @@ class Loop:
                 self.wake(record.key)
                 if kind == KIND:
                     self._stalls.restore(record.key)
-        for owed in await self._store.outbox():
-            self.wake(owed.owner)
+        for entry in await self._store.outbox():
+            self.wake(entry.owner)
         await self._wake_addressees()
 
     async def _wake_addressees(self) -> None:
@@ -125,11 +126,11 @@ class Loop:
             except TryAgain as failure:
                 log.warning("could not look for messages yet", reason=str(failure))
             except Exception:
-                self.counts["faults"] += 1
+                self.counts["internal_errors"] += 1
                 log.exception("could not look for messages")
 
     async def _work_on(self, key: Key) -> None:
-        """One turn, and what follows from how it ended."""
+        """Reconcile once, and do what follows from how that ended."""
         self.counts["reconciled"] += 1
         bind_contextvars(
             key=str(key), reconcile=self.counts["reconciled"]
@@ -137,7 +138,7 @@ class Loop:
         try:
             waits = await self._reconcile(key)
             self._queue.forget(key)
-            await self._got_on(key, waits)
+            await self._made_progress(key, waits)
         except Conflict:
             self.counts["conflicts"] += 1
             self._queue.add(key)
@@ -145,24 +146,24 @@ class Loop:
             log.debug("nothing to do", reason=str(reason))
         except TryAgain as failure:
             delay = self._queue.add_failed(key, failure.after or 0.0)
-            log.warning("the turn is tried again", reason=str(failure), delay=delay)
+            log.warning("reconciling is tried again", reason=str(failure), delay=delay)
             await self._failed(key, str(failure), REFUSED if failure.human else OTHERS)
         except NeedsHuman as failure:
             delay = self._queue.add_failed(key)
             log.error(  # noqa: TRY400 - the reason is the user's, and no traceback
-                "the turn needs a human", reason=str(failure), delay=delay
+                "reconciling needs a human", reason=str(failure), delay=delay
             )
             await self._failed(key, str(failure), HUMAN)
-        except Exception as fault:
-            self.counts["faults"] += 1
+        except Exception as error:
+            self.counts["internal_errors"] += 1
             delay = self._queue.add_failed(key)
-            log.exception("the turn failed by a fault of Headgate's own", delay=delay)
-            why = f"A fault of Headgate's own ({type(fault).__name__}); its log says where."
+            log.exception("reconciling failed with an internal error", delay=delay)
+            why = f"An internal error ({type(error).__name__}); the log says where."
             await self._failed(key, why, HUMAN)
         finally:
             self._queue.done(key)
 
-    async def _got_on(self, key: Key, waits: Blocked | None) -> None:
+    async def _made_progress(self, key: Key, waits: Blocked | None) -> None:
         if key in self.parked:
             await self._failed(key, _UNREADABLE, 0.0)
         elif waits is not None:
@@ -178,14 +179,14 @@ class Loop:
         await self._say(key, self._stalls.failed(key, reason, now, patience))
 
     async def _say(self, key: Key, envelope: Envelope | None) -> None:
-        """Tell of a trouble, or its end; where the store takes nothing, after the next turn."""
+        """Tell of a stall, or of its end; if the store takes nothing, the next time round."""
         if envelope is None or KIND not in self._reconcilers:
             return
         try:
             await self._store.commit(Transaction(send=(envelope,)), self._policy.clock())
         except Failure as failure:
             log.error(  # noqa: TRY400 - the reason is the user's, and no traceback
-                "nobody could be told of a trouble yet", reason=str(failure)
+                "nobody could be told of a stall yet", reason=str(failure)
             )
             return
         self._stalls.sent(key, envelope)
@@ -194,23 +195,23 @@ class Loop:
     async def _reconcile(self, key: Key) -> Blocked | None:
         look = await self._store.load(key)
         try:
-            owed, waits = await self._decide(key, look)
+            outbox, waits = await self._decide(key, look)
         except Exception:
-            # What was owed before is owed whatever can be seen now.
+            # What is in the outbox is to be done whatever can be seen now.
             await self._apply(key, await self._store.outbox(key))
             raise
-        await self._apply(key, owed)
-        return waits or self._outbox.waits(owed)
+        await self._apply(key, outbox)
+        return waits or self._outbox.waits(outbox)
 
-    async def _apply(self, key: Key, owed: Sequence[OutboxEntry]) -> None:
-        due = await self._outbox.apply(owed) if owed else None
+    async def _apply(self, key: Key, outbox: Sequence[OutboxEntry]) -> None:
+        due = await self._outbox.apply(outbox) if outbox else None
         if due is not None:
             self._queue.add_after(key, due)
 
     async def _decide(
         self, key: Key, look: StoredObject
     ) -> tuple[Sequence[OutboxEntry], Blocked | None]:
-        """Decide and save; what is owed then, and what is waited for."""
+        """Decide and save; the outbox after that, and what the object waits for."""
         reconciler = self._reconcilers[key.kind]
         record = look.record
         bind_contextvars(revision=record.revision if record else 0)
@@ -255,7 +256,7 @@ class Loop:
             if not messages:
                 raise
         handled = inboxes.isolate(messages, decide, exists=exists)
-        self.counts["faults"] += len(handled.set_aside)
+        self.counts["internal_errors"] += len(handled.set_aside)
         self._queue.add(key)  # for those that had to wait until the object exists
         return handled
 
@@ -270,7 +271,7 @@ class Loop:
             self.parked[key] = revision
             log.error(
                 "the stored state cannot be read, so this object stands still and the others go "
-                "on; did a newer version write it? `headgate doctor` names the mend",
+                "on; did a newer version write it? `headgate doctor` names the fix",
                 problems=[f"{e['loc']}: {e['msg']}" for e in error.errors(include_input=False)],
             )
 
@@ -288,7 +289,7 @@ class Loop:
             put=put,
             facts=decision.facts,
             enqueue=tuple(outbox_entry(key, action) for action in decision.actions),
-            acknowledge=tuple(owed.id for owed in look.outbox if owed.lane in decision.withdraw),
+            acknowledge=tuple(each.id for each in look.outbox if each.lane in decision.withdraw),
             send=decision.messages,
             consume=tuple(each.number for each in handled.messages),
             set_aside=handled.set_aside,
@@ -297,9 +298,9 @@ class Loop:
         if same and change == Transaction(put=put):
             return look.outbox
         self._policy.boundary("before save", key)
-        owed = await self._store.commit(change, self._policy.clock())
+        outbox = await self._store.commit(change, self._policy.clock())
         self._policy.boundary("after save", key)
         self.counts["saves"] += 1
         for envelope in change.send:
             self.wake(envelope.to)
-        return owed
+        return outbox

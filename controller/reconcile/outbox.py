@@ -1,4 +1,4 @@
-"""Applies the actions that an object owes, and saves what came of each with its settling."""
+"""Applies the actions in the outbox, and saves the outcome of each as it acknowledges it."""
 
 import asyncio
 import errno
@@ -21,12 +21,12 @@ from specs.failures import Ignore, NeedsHuman, TryAgain
 from specs.figures import duration
 
 Applier = Callable[[Key, Any], Awaitable[Sequence[Envelope]]]
-"""Applies an action for its owner. What came of it is returned as messages, to the owner or to
-others, and they are sent in the transaction that settles the action. Raises `TryAgain`,
+"""Applies an action for its owner. The outcome is returned as messages, to the owner or to
+others, and they are sent in the transaction that acknowledges the action. Raises `TryAgain`,
 `NeedsHuman`, or `Ignore` where nothing is to be said. It starts long work and does not await it."""
 
 Boundary = Callable[[str, Key], None]
-"""Called with `before save`, `after save`, and so on for `apply` and `settle`."""
+"""Called with `before save`, `after save`, and so on for `apply` and `acknowledge`."""
 
 
 class RuntimePolicy(NamedTuple):
@@ -43,7 +43,7 @@ class RuntimePolicy(NamedTuple):
     """How long one observation or one action may take."""
     bears: float = math.inf
     """The longest that an object may fail before somebody is told, where that is shorter than
-    `troubles` has it."""
+    `stalls` has it."""
     wake_every: float = 5.0
     """How often schedules look at the clock: it may have been set, or the machine slept."""
 
@@ -66,26 +66,26 @@ class Outbox:
         self._policy = policy
         self._waits: dict[str, Blocked] = {}
         self._due: dict[int, float] = {}
-        """When what was put off is due, by the number of its owing."""
+        """When what was put off is due, by the number of its entry."""
         self._came: dict[int, Sequence[Envelope]] = {}
-        """What came of an action that was applied and could not be settled, by that number."""
+        """The outcome of what was applied and could not be acknowledged, by that number."""
 
-    def waits(self, owed: Sequence[OutboxEntry]) -> Blocked | None:
-        """What one of these waits for that only a person can mend."""
-        return next((self._waits[one.id] for one in owed if one.id in self._waits), None)
+    def waits(self, outbox: Sequence[OutboxEntry]) -> Blocked | None:
+        """What one of these waits for that only a person can fix."""
+        return next((self._waits[one.id] for one in outbox if one.id in self._waits), None)
 
-    async def apply(self, all_owed: Sequence[OutboxEntry]) -> float | None:
-        """Apply what one owner owes: a lane in its order, the lanes beside each other.
+    async def apply(self, outbox: Sequence[OutboxEntry]) -> float | None:
+        """Apply the outbox of one owner: each lane in its order, the lanes side by side.
 
-        Returns the seconds until something is due again, or None if nothing is owed any more.
-        Raises what the store raises; what was applied then is settled next time, and applied again
+        Returns the seconds until something is due again, or None if nothing is left to do. Raises
+        what the store raises; what was applied then is acknowledged next time, and applied again
         by another process only.
         """
         by_lane = attrgetter("lane")  # sorting is stable: within a lane the oldest stays first
-        owed = sorted(all_owed, key=by_lane)
-        lanes = [self._apply_lane(list(lane)) for _, lane in groupby(owed, by_lane)]
+        ordered = sorted(outbox, key=by_lane)
+        lanes = [self._apply_lane(list(lane)) for _, lane in groupby(ordered, by_lane)]
         waits = []
-        # Every lane comes to its end before a failure of the store ends the turn.
+        # Every lane comes to its end before a failure of the store is raised.
         for end in await asyncio.gather(*lanes, return_exceptions=True):
             if isinstance(end, BaseException):
                 raise end
@@ -94,90 +94,91 @@ class Outbox:
         return min(waits, default=None)
 
     async def _apply_lane(self, lane: Sequence[OutboxEntry]) -> float | None:
-        for owed in lane:
-            wait = self._wait(owed)
+        for entry in lane:
+            wait = self._wait(entry)
             if wait > 0:
                 return wait
-            postponed = await self._apply_one(owed)
+            postponed = await self._apply_one(entry)
             if postponed is not None:
                 return postponed
         return None
 
-    def _wait(self, owed: OutboxEntry) -> float:
+    def _wait(self, entry: OutboxEntry) -> float:
         """The seconds until it is due. What another controller put off may be of another clock: it
         is put off for no longer than so many failures have it."""
         now = self._policy.clock()
-        if owed.attempts and owed.number not in self._due:
-            longest = self._policy.backoff.delay(owed.attempts, 1.0)
-            self._due[owed.number] = min(owed.not_before, now + longest)
-        return self._due.get(owed.number, now) - now
+        if entry.attempts and entry.number not in self._due:
+            longest = self._policy.backoff.delay(entry.attempts, 1.0)
+            self._due[entry.number] = min(entry.not_before, now + longest)
+        return self._due.get(entry.number, now) - now
 
-    async def _apply_one(self, owed: OutboxEntry) -> float | None:
-        """Apply and settle; or postpone, and return the seconds until it is due again."""
+    async def _apply_one(self, entry: OutboxEntry) -> float | None:
+        """Apply and acknowledge; or postpone, and return the seconds until it is due again."""
         try:
-            outcome = self._came.get(owed.number)
+            outcome = self._came.get(entry.number)
             if outcome is None:
-                outcome = await self._effect(owed)
+                outcome = await self._effect(entry)
         except Ignore as reason:
-            _log().debug("an action was not needed", action=owed.action, reason=str(reason))
+            _log().debug("an action was not needed", action=entry.action, reason=str(reason))
             outcome = ()
         except NeedsHuman as failure:
             self._counts["failed"] += 1
-            _log().error("an action needs a human", action=owed.action, reason=str(failure))
-            outcome = (_failed(owed, str(failure)),)
+            _log().error("an action needs a human", action=entry.action, reason=str(failure))
+            outcome = (_failed(entry, str(failure)),)
         except TryAgain as failure:
-            _log().warning("an action is tried again", action=owed.action, reason=str(failure))
-            self._waits.pop(owed.id, None)
+            _log().warning("an action is tried again", action=entry.action, reason=str(failure))
+            self._waits.pop(entry.id, None)
             if failure.human:
-                self._waits[owed.id] = Blocked(reason=str(failure), human=True)
-            return await self._postpone(owed, str(failure), failure.after or 0.0)
-        except Exception as fault:
-            self._counts["faults"] += 1
-            _log().exception("an action failed by a fault of Headgate's own", action=owed.action)
-            return await self._postpone(owed, f"{type(fault).__name__}: {fault}", 0.0)
-        await self._settle(owed, outcome)
+                self._waits[entry.id] = Blocked(reason=str(failure), human=True)
+            return await self._postpone(entry, str(failure), failure.after or 0.0)
+        except Exception as error:
+            self._counts["internal_errors"] += 1
+            _log().exception("an action failed with an internal error", action=entry.action)
+            return await self._postpone(entry, f"{type(error).__name__}: {error}", 0.0)
+        await self._acknowledge(entry, outcome)
         return None
 
-    async def _effect(self, owed: OutboxEntry) -> Sequence[Envelope]:
-        name = owed.action.get("type")
+    async def _effect(self, entry: OutboxEntry) -> Sequence[Envelope]:
+        name = entry.action.get("type")
         if name not in self._appliers:
-            # Perhaps another version of Headgate left it: it stays owed until that one is back.
+            # Perhaps another version of Headgate left it: it stays there until that one is back.
             raise TryAgain(f"nothing in this version of Headgate applies {name!r}")
         action, apply = self._appliers[name]
-        self._policy.boundary("before apply", owed.owner)
+        self._policy.boundary("before apply", entry.owner)
         async with within(self._policy.patience, f"The action {name}"):
-            outcome = await apply(owed.owner, parsed(action, owed.action))
-        self._policy.boundary("after apply", owed.owner)
+            outcome = await apply(entry.owner, parsed(action, entry.action))
+        self._policy.boundary("after apply", entry.owner)
         return outcome
 
-    async def _postpone(self, owed: OutboxEntry, error: str, at_least: float) -> float:
+    async def _postpone(self, entry: OutboxEntry, error: str, at_least: float) -> float:
         policy = self._policy
-        wait = max(at_least, policy.backoff.delay(owed.attempts + 1, policy.jitter()))
+        wait = max(at_least, policy.backoff.delay(entry.attempts + 1, policy.jitter()))
         now = policy.clock()
-        postponed = Postponed(id=owed.id, not_before=now + wait, error=error)
+        postponed = Postponed(id=entry.id, not_before=now + wait, error=error)
         await self._store.commit(Transaction(postpone=(postponed,)), now)
-        self._due[owed.number] = postponed.not_before
+        self._due[entry.number] = postponed.not_before
         self._counts["postponed"] += 1
         return wait
 
-    async def _settle(self, owed: OutboxEntry, outcome: Sequence[Envelope]) -> None:
-        self._waits.pop(owed.id, None)
-        self._due.pop(owed.number, None)
-        self._came[owed.number] = outcome  # a store that takes nothing would have people told again
-        # The owner is told once per owing. Without the number, what came of an action that is
-        # owed a second time would be taken for an old message and dropped.
+    async def _acknowledge(self, entry: OutboxEntry, outcome: Sequence[Envelope]) -> None:
+        self._waits.pop(entry.id, None)
+        self._due.pop(entry.number, None)
+        # Else a store that takes nothing would have people told again.
+        self._came[entry.number] = outcome
+        # The owner is told once per entry. Without the number, the outcome of an action that is
+        # enqueued a second time would be taken for an old message and dropped.
         send = tuple(
-            message.model_copy(update={"id": f"{message.id}#{owed.number}"})
-            if message.to == owed.owner
+            message.model_copy(update={"id": f"{message.id}#{entry.number}"})
+            if message.to == entry.owner
             else message
             for message in outcome
         )
-        self._policy.boundary("before settle", owed.owner)
+        self._policy.boundary("before acknowledge", entry.owner)
         await self._store.commit(
-            Transaction(acknowledge=(owed.id,), send=send), self._policy.clock()
+            Transaction(acknowledge=(entry.id,), send=send), self._policy.clock()
         )
-        del self._came[owed.number]
-        self._policy.boundary("after settle", owed.owner)
+        del self._came[entry.number]
+        self._policy.boundary("after acknowledge", entry.owner)
         self._counts["acknowledged"] += 1
         for message in send:
             self._wake(message.to)
@@ -212,10 +213,10 @@ async def within(seconds: float, what: str) -> AsyncIterator[None]:
         ) from error
 
 
-def _failed(owed: OutboxEntry, reason: str) -> Envelope:
-    known = Action.by_type()[owed.action["type"]]
-    message = ActionFailed(action=parsed(known, owed.action), reason=reason)
-    return Envelope(to=owed.owner, id=f"{message.type}:{owed.id}", message=message)
+def _failed(entry: OutboxEntry, reason: str) -> Envelope:
+    known = Action.by_type()[entry.action["type"]]
+    message = ActionFailed(action=parsed(known, entry.action), reason=reason)
+    return Envelope(to=entry.owner, id=f"{message.type}:{entry.id}", message=message)
 
 
 def _type_of(action: type[Action]) -> str:

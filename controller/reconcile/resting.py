@@ -23,7 +23,7 @@ RESTS = (
     "it is not in the settings any more; what serves goes on, and is not looked after. If only its "
     "name changed, give it the old one again"
 )
-"""What is the matter with one, and the mend, for a reader."""
+"""What is the matter with one, and the fix, for a reader."""
 
 log = structlog.get_logger("headgate.repositories")
 

@@ -5,12 +5,12 @@ from controller.machine.messages import Recovered, Stalled
 
 KIND = "stall"
 HUMAN = 60.0
-"""Seconds for which what only a person can mend may fail before somebody is told."""
+"""Seconds for which what only a person can fix may fail before somebody is told."""
 REFUSED = 5.0
 """The same for credentials that a store refuses to whoever waits for it: long enough for those that
 were renewed just now to be looked up anew."""
 OTHERS = 900.0
-"""The same for what may mend itself."""
+"""The same for what may recover by itself."""
 
 
 class Stalls:

@@ -19,8 +19,8 @@ from controller.planning.plans import Cache, plan_of_pull, plan_of_run
 from controller.reports.changes import PreviousRun, rows_read
 from controller.reports.run_summary import DataSince
 from controller.reports.trend import VERSIONS, PastMeasurement, past
+from controller.store.model_versions import Versions
 from controller.store.protocol import Store
-from controller.store.versions import Versions
 from specs.failures import NeedsHuman
 from validators.report import Report
 

@@ -6,8 +6,8 @@ from typing import Final
 from controller.machine.pipelines.objects import in_words
 from controller.machine.runs.plan import Plan, Planned, counts
 from controller.machine.runs.run import NEW, Run
+from controller.reports.forge import name_of
 from controller.reports.links import NOWHERE, Links
-from controller.reports.protocol import name_of
 from controller.reports.rules import LONGEST_CELL, Side, Where, count, may_accept, rules
 from controller.reports.steps import ICONS, MOST, brief, in_full
 from controller.reports.table import table

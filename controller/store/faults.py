@@ -1,11 +1,11 @@
-"""What a database error means for the one who called, and its mend."""
+"""What a database error means for the one who called, and the fix."""
 
 import sqlite3
 from pathlib import Path
 
 from specs.failures import Failure, NeedsHuman, TryAgain
 
-_MENDS = {
+_FIXES = {
     sqlite3.SQLITE_FULL: "The disk is full. Free some space there; nothing that was saved is lost.",
     sqlite3.SQLITE_READONLY: "It cannot be written. Give the user that runs Headgate the right to "
     "write the file and its folder (SQLite keeps -wal and -shm beside it).",
@@ -22,16 +22,16 @@ _DAMAGED = (
 
 
 def explained(error: BaseException | None, path: Path) -> Failure:
-    """The failure that an error of SQLite is, with the file and the mend in its text."""
+    """The failure that an error of SQLite is, with the file and the fix in its text."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     primary = code & 0xFF  # the rest of the code tells finer shades
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return TryAgain(f"State file {path}: another process is writing it ({error}).")
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        mend = _DAMAGED
+        fix = _DAMAGED
     else:
-        mend = _MENDS.get(primary, "SQLite refuses it, which is a fault of Headgate's own.")
-    return NeedsHuman(f"State file {path}: {error}. {mend} `headgate doctor` checks it.")
+        fix = _FIXES.get(primary, "SQLite refuses it, which is an internal error of Headgate.")
+    return NeedsHuman(f"State file {path}: {error}. {fix} `headgate doctor` checks it.")
 
 
 def newer(found: str, known: str, path: Path) -> NeedsHuman:

@@ -30,7 +30,7 @@ class OutboxEntry(Value):
     """An action in the outbox."""
 
     number: int = 0
-    """Orders the outbox and tells one owing of an id from the next; the store gives it."""
+    """Orders the outbox and tells one entry of an id from the next; the store gives it."""
     id: str
     owner: Key
     lane: str
@@ -78,13 +78,13 @@ class Put(Value):
     key: Key
     revision: int
     text: str
-    """Its JSON, encoded once: a state can be large, and it is saved at every turn."""
+    """Its JSON, encoded once: a state can be large, and it is saved every time."""
     live: bool
-    """Wants to be looked at after a restart, even if nothing is owed to it or by it."""
+    """Wants to be looked at after a restart, even if its inbox and its outbox are empty."""
 
 
 class Postponed(Value):
-    """An owed action that failed and is tried again later."""
+    """An action that failed and is tried again later."""
 
     id: str
     not_before: float
@@ -126,7 +126,7 @@ class Conflict(Exception):  # noqa: N818 - the name says what happened
 
 class StoreReader(Protocol):
     """Durable state, to be looked at. Every method may raise `specs.failures.TryAgain` (locked, out
-    of reach) or `NeedsHuman` (disk full, corrupt, of a newer version), with the mend in the
+    of reach) or `NeedsHuman` (disk full, corrupt, of a newer version), with the fix in the
     message."""
 
     async def get(self, key: Key) -> Record | None:
@@ -161,12 +161,12 @@ class Store(StoreReader, Protocol):
     """Durable state. Every method may raise what those of `StoreReader` may."""
 
     async def load(self, key: Key) -> StoredObject:
-        """The object, its inbox and its outbox, in one call: what a turn begins with."""
+        """The object, its inbox and its outbox, in one call: what reconciling begins with."""
         ...
 
     async def commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
         """Save all of `change` or nothing. Raises `Conflict` if `put.revision` is not current.
 
-        Returns all that the object that was put owes now, as `owed` gives it; empty without a put.
+        Returns the outbox of the object that was put, as `outbox` gives it; empty without a put.
         """
         ...

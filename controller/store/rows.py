@@ -52,22 +52,22 @@ def fact_row(fact: Fact, now: float) -> Parameters:
     return created(Put(key=fact.key, revision=0, text=text(fact.body), live=False), now)
 
 
-def outbox_row(owed: OutboxEntry) -> Parameters:
-    """The row of an action that is owed anew; the database gives the number."""
+def outbox_row(entry: OutboxEntry) -> Parameters:
+    """The row of an action that is enqueued; the database gives the number."""
     return {
-        "id": owed.id,
-        "owner_kind": owed.owner.kind,
-        "owner_name": owed.owner.name,
-        "lane": owed.lane,
-        "action": text(owed.action),
-        "attempts": owed.attempts,
-        "not_before": owed.not_before,
-        "error": owed.error,
+        "id": entry.id,
+        "owner_kind": entry.owner.kind,
+        "owner_name": entry.owner.name,
+        "lane": entry.lane,
+        "action": text(entry.action),
+        "attempts": entry.attempts,
+        "not_before": entry.not_before,
+        "error": entry.error,
     }
 
 
 def postponed(each: Postponed) -> Parameters:
-    """The parameters that put an owed action off."""
+    """The parameters that put an action off."""
     return {"p_id": each.id, "p_not_before": each.not_before, "p_error": each.error}
 
 

@@ -3,8 +3,8 @@
 What a commit survives: the write-ahead log holds it before `commit` returns, so `kill -9` loses
 nothing. Against a power cut, a commit that saves an intent or a message is forced to the disk
 (synchronous FULL) before `commit` returns, because its effects come next and would outlive it. A
-commit that only settles or postpones is not (NORMAL): if a power cut takes it, an action that is
-safe to apply twice is applied twice. What is lost is lost from the end, so the file is always a
+commit that only acknowledges or postpones is not (NORMAL): if a power cut takes it, an action that
+is safe to apply twice is applied twice. What is lost is lost from the end, so the file is always a
 state that once was.
 """
 
@@ -33,7 +33,7 @@ from controller.store.protocol import (
     StoredObject,
     Transaction,
 )
-from controller.store.renaming import rename
+from controller.store.repository_renaming import rename
 from specs.failures import Failure
 
 T = TypeVar("T")
@@ -224,13 +224,13 @@ class SqliteStore:
         try:
             record = ask(statements.GET, which).first()
             messages = ask(statements.INBOX_OF, which).all()
-            owed = ask(statements.OUTBOX_OF, which).all()
+            outbox = ask(statements.OUTBOX_OF, which).all()
         finally:
             self._connection.rollback()
         return StoredObject(
             record=rows.record(record) if record else None,
             inbox=tuple(rows.delivered(row) for row in messages),
-            outbox=tuple(rows.outbox_entry(row) for row in owed),
+            outbox=tuple(rows.outbox_entry(row) for row in outbox),
         )
 
     def _commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
@@ -238,12 +238,12 @@ class SqliteStore:
         with self._writing(forced=not outcome_only) as connection:
             if change.put is not None:
                 _put(connection, change.put, now)
-            # Settled before owed: what is withdrawn and wanted again is owed anew.
+            # Acknowledged before enqueued: what is withdrawn and wanted again is enqueued anew.
             for statement, parameters in (
-                (statements.ACKNOWLEDGE, [{"p_id": settled} for settled in change.acknowledge]),
+                (statements.ACKNOWLEDGE, [{"p_id": id_} for id_ in change.acknowledge]),
                 (statements.POSTPONE, [rows.postponed(each) for each in change.postpone]),
                 (statements.FACT, [rows.fact_row(fact, now) for fact in change.facts]),
-                (statements.ENQUEUE, [rows.outbox_row(owed) for owed in change.enqueue]),
+                (statements.ENQUEUE, [rows.outbox_row(entry) for entry in change.enqueue]),
                 (statements.SEND, [rows.message_row(each, now) for each in change.send]),
                 (statements.CONSUME, [{"p_number": n, "p_now": now} for n in change.consume]),
                 (statements.SET_ASIDE, [rows.set_aside(one, now) for one in change.set_aside]),
@@ -252,8 +252,8 @@ class SqliteStore:
                     connection.execute(statement, parameters)
             if change.put is None:
                 return ()
-            owing = connection.execute(statements.OUTBOX_OF, rows.which(change.put.key)).all()
-        return tuple(rows.outbox_entry(row) for row in owing)
+            outbox = connection.execute(statements.OUTBOX_OF, rows.which(change.put.key)).all()
+        return tuple(rows.outbox_entry(row) for row in outbox)
 
     def _touch(self) -> None:
         with self._writing(forced=False) as connection:

@@ -39,7 +39,8 @@ Index(
     postgresql_where=text("live"),
 )
 
-# A number is never given twice, also after its row is gone: it tells one owing from the next.
+# A number is never given twice, not even after its row is gone: it tells one entry of an id from
+# the next.
 outbox = Table(
     "outbox",
     metadata,

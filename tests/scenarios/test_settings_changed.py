@@ -38,12 +38,12 @@ async def doctor(world: World) -> list[str]:
 
 
 @asynccontextmanager
-async def without_faults(world: World) -> AsyncIterator[None]:
-    """A controller runs, and nothing in it is a fault of Headgate's own."""
+async def without_internal_errors(world: World) -> AsyncIterator[None]:
+    """A controller runs, and nothing in it fails with an internal error."""
     with capture_logs() as lines:
         async with world.controller():
             yield
-    assert not [line for line in lines if "fault" in line["event"]]
+    assert not [line for line in lines if "internal error" in line["event"]]
 
 
 async def test_a_repository_that_was_renamed_goes_on_under_its_new_name(world: World) -> None:
@@ -51,7 +51,7 @@ async def test_a_repository_that_was_renamed_goes_on_under_its_new_name(world: W
     async with world.controller():
         await world.serves(1)
     world.configure(repositories=[{"name": "models", **TEAM}])
-    async with without_faults(world):
+    async with without_internal_errors(world):
         commit = world.push("Shift it", ml_pipeline__yaml=("shift: 0.0", "shift: 1.0"))
         run = await world.ended(2)
         assert (run.outcome, run.commit, run.repository) == ("passed", commit, "models")
@@ -72,7 +72,7 @@ async def test_a_repository_that_is_gone_from_the_settings_rests_and_that_is_sai
     elsewhere = world.root / "elsewhere.git"
     world.remote.rename(elsewhere)  # so that it is another address, too
     world.configure(repositories=[{"name": "others", "url": "elsewhere.git", "poll": "200ms"}])
-    async with without_faults(world):
+    async with without_internal_errors(world):
 
         async def seen() -> bool:
             names = {record.key.name for record in await world.store.list("repository")}
@@ -84,7 +84,7 @@ async def test_a_repository_that_is_gone_from_the_settings_rests_and_that_is_sai
     assert await world.environment("production") == served
     elsewhere.rename(world.remote)
     world.configure(repositories=[{"name": "team", **TEAM}])
-    async with without_faults(world):
+    async with without_internal_errors(world):
         world.push("Shift it", ml_pipeline__yaml=("shift: 0.0", "shift: 1.0"))
         await world.serves(2, "staging")
 
@@ -97,7 +97,7 @@ async def test_a_repository_that_moved_is_looked_at_where_it_is_now(world: World
     world.remote = world.root / "moved.git"
     run_git(world.work, "remote", "set-url", "origin", str(world.remote))
     world.configure(repositories=[{**TEAM, "name": "team", "url": "moved.git"}])
-    async with without_faults(world):
+    async with without_internal_errors(world):
         commit = world.push("Shift it", ml_pipeline__yaml=("shift: 0.0", "shift: 1.0"))
         run = await world.ended(2)
         assert (run.outcome, run.commit) == ("passed", commit)
@@ -112,7 +112,7 @@ async def test_a_port_that_changed_is_moved_to_and_one_that_is_taken_is_told(
         await world.serves(1)
     with reserved_port() as port, socket.socket() as taken, webhook() as here:
         world.configure(ports={"mean/production": port})
-        async with without_faults(world):
+        async with without_internal_errors(world):
 
             async def moved() -> bool:
                 return await world.address() == f"http://127.0.0.1:{port}"
@@ -126,7 +126,7 @@ async def test_a_port_that_changed_is_moved_to_and_one_that_is_taken_is_told(
         other = taken.getsockname()[1]
         to = {"to": f"json://127.0.0.1:{here.port}/", "on": ["stuck"]}
         world.configure(ports={"mean/production": other}, notify=[to])
-        async with without_faults(world):
+        async with without_internal_errors(world):
             await world.until(lambda: _true(len(here.bodies) == 1), "somebody to be told")
             assert f"port {other} is not available" in here.bodies[0]["incident"]["what"]
             assert await world.address() == f"http://127.0.0.1:{port}"
@@ -156,7 +156,7 @@ async def test_the_end_of_an_alert_is_told_to_whom_the_settings_name_by_then(
             await world.until(lambda: _true(len(old.bodies) == 1), "the first to be told")
         taken.close()
         world.configure(ports={}, notify=told_at(new.port))
-        async with without_faults(world):
+        async with without_internal_errors(world):
             await world.until(lambda: _true(len(new.bodies) == 1), "the second to be told")
     assert [body["status"] for body in old.bodies] == ["firing"]
     assert [body["status"] for body in new.bodies] == ["resolved"]

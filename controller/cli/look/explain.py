@@ -14,8 +14,8 @@ from controller.cli.context import (
     require,
     with_state,
 )
+from controller.cli.terminal.formatting import one_line, short
 from controller.cli.terminal.printing import show
-from controller.cli.terminal.words import one_line, short
 from controller.machine.core import Key, Value, parsed
 from controller.machine.pipelines.objects import ObjectChanges, in_words
 from controller.machine.runs.graph import Graph, Node

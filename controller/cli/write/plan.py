@@ -14,8 +14,8 @@ from controller.buckets.stores import Stores
 from controller.cli.context import CliContext, find_settings, load_context, open_state
 from controller.cli.failures import Failed
 from controller.cli.folders import spec_option
+from controller.cli.terminal.formatting import clean, one_line, short
 from controller.cli.terminal.printing import show
-from controller.cli.terminal.words import clean, one_line, short
 from controller.config.secrets import Secrets
 from controller.config.settings_file import given_secrets, load_secrets
 from controller.machine.pipelines.objects import in_words

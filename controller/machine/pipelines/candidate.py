@@ -10,8 +10,8 @@ from controller.machine.messages import ReleaseRequested, RunEnded
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.graph import SourceTree
 from controller.machine.runs.run import Run
-from specs.model import Notification, NotifyEvent
 from specs.model import Pipeline as Spec
+from specs.notifications import Notification, NotifyEvent
 from validators.report import Report
 
 

@@ -22,7 +22,7 @@ from controller.machine.repositories.pull import Pull, scope_of
 from controller.machine.runs.graph import Baseline
 from controller.machine.runs.run import Run, Trigger
 from specs.failures import Ignore
-from specs.model import Notification
+from specs.notifications import Notification
 from specs.schedule import ScheduleTrigger
 from validators.report import Report
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from controller.machine.pipelines.change import RuleChange
+from validators.data.phrases import subject_of, words_for
 from validators.data.suite import Expectation, read_suite
-from validators.data.words import subject_of, words_for
 
 _SEVERITIES = ("info", "warning", "critical")
 _WIDER_IF_LOWER = ("min_value", "mostly")

@@ -18,7 +18,7 @@ from controller.reconcile.reconciler import Reconciler
 from controller.reconcile.workqueue import Backoff
 from controller.store.protocol import Store
 from specs.failures import NeedsHuman
-from specs.model import Notification
+from specs.notifications import Notification
 from tests.contracts.notifier import INCIDENT
 from tests.controller.notify.receivers import Webhook, webhook
 from tests.controller.reconcile.toys import running, tell, toy, until

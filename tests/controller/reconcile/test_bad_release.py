@@ -87,7 +87,7 @@ async def test_a_release_without_a_digest_is_set_aside_and_the_valid_one_behind_
     assert env.rollout.version.version == 3
     (aside,) = await store.set_aside()
     assert (aside.id, aside.reason) == ("hollow", "digest: Field required")
-    assert loop.counts["faults"] == 0
+    assert loop.counts["internal_errors"] == 0
 
 
 async def test_a_persons_rollback_gets_past_a_release_that_cannot_be_read(

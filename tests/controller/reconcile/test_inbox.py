@@ -169,7 +169,7 @@ async def test_a_bug_that_no_message_has_part_in_sets_nothing_aside(store: Store
         await until(lambda: handled(store))
     await tell(store, DIARY, Note(text="kept"))
     async with running(loop_of(store, toy(Diary, fail, handles=DIARIES.handles))) as loop:
-        await until(lambda: loop.counts["faults"] >= 3)
+        await until(lambda: loop.counts["internal_errors"] >= 3)
     assert await set_aside(store) == []
     async with running(loop_of(store)):
         await until(lambda: notes_are(store, "kept"))
@@ -202,7 +202,7 @@ async def test_a_message_to_an_object_that_does_not_exist_yet_waits_for_it(store
         loop.wake(DIARY)
         await until(lambda: notes_are(store, "early"))
     assert await handled(store)
-    assert (loop.counts["faults"], await set_aside(store)) == (0, [])
+    assert (loop.counts["internal_errors"], await set_aside(store)) == (0, [])
 
 
 @BAD
@@ -236,7 +236,7 @@ async def test_one_that_was_opened_by_what_its_machine_cannot_handle_keeps_its_m
     await tell(store, DIARY, Note(text="early"))
     diaries = toy(Diary, slammed, handles=(Open, Note, Slam))
     async with running(loop_of(store, diaries)) as loop:
-        await until(lambda: loop.counts["faults"])
+        await until(lambda: loop.counts["internal_errors"])
         await until(lambda: one_is_set_aside(store))
         assert await notes(store) is None
         await tell(store, DIARY, Open())

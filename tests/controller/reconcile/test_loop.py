@@ -109,16 +109,16 @@ async def count_of(store: Store, key: Key = COUNTER) -> int:
 
 
 async def idle(store: Store, loop: Loop) -> bool:
-    """Nothing is owed and every letter is heeded, and that did not change while it was read."""
+    """The outbox and every inbox are empty, and that did not change while it was read."""
     before = loop.counts["saves"], loop.counts["acknowledged"]
     rest = not await store.outbox() and not await store.inbox()
     return rest and before == (loop.counts["saves"], loop.counts["acknowledged"])
 
 
-# What a turn does.
+# What reconciling does.
 
 
-async def test_a_machine_takes_in_its_letters_once(store: Store, loop: Loop) -> None:
+async def test_a_machine_consumes_each_message_once(store: Store, loop: Loop) -> None:
     for n in range(10):
         await tell(store, COUNTER, Add(n=n), f"m{n}")
     async with running(loop):
@@ -126,14 +126,14 @@ async def test_a_machine_takes_in_its_letters_once(store: Store, loop: Loop) -> 
     assert await count_of(store) == 45
 
 
-async def test_a_turn_that_changes_nothing_writes_nothing(store: Store, loop: Loop) -> None:
+async def test_reconciling_that_changes_nothing_writes_nothing(store: Store, loop: Loop) -> None:
     await tell(store, COUNTER, Add(n=1))
     async with running(loop):
         await until(lambda: idle(store, loop))
         before, saves = await store.get(COUNTER), loop.counts["saves"]
-        turns = loop.counts["reconciled"]
+        before_that = loop.counts["reconciled"]
         loop.wake(COUNTER)
-        await until(lambda: loop.counts["reconciled"] > turns)
+        await until(lambda: loop.counts["reconciled"] > before_that)
     assert await store.get(COUNTER) == before
     assert loop.counts["saves"] == saves
 
@@ -165,7 +165,7 @@ async def test_a_machine_that_asks_to_be_looked_at_again_is(store: Store) -> Non
     assert (record.body, record.live) == ({"n": 20}, False)
 
 
-async def test_one_key_has_one_turn_at_a_time_and_many_keys_have_many(store: Store) -> None:
+async def test_a_key_is_reconciled_by_one_at_a_time_and_many_keys_by_many(store: Store) -> None:
     now: Counter[Key] = Counter()
     most: Counter[str] = Counter()
 
@@ -207,7 +207,7 @@ async def test_a_state_keeps_infinity_and_tuples(store: Store) -> None:
     assert record is not None
     state = Odd.model_validate(record.body)
     assert state.seen == ((1, float("inf")), (2, float("inf")))
-    assert loop.counts["faults"] == 0
+    assert loop.counts["internal_errors"] == 0
 
 
 async def test_the_intent_is_saved_before_it_is_applied_and_the_outcome_after(
@@ -218,7 +218,7 @@ async def test_the_intent_is_saved_before_it_is_applied_and_the_outcome_after(
     await tell(store, WORKER, DoWork(how="anything"))
     async with running(Loop(store, RECONCILERS, effects.appliers(), policy=policy)):
         await until(lambda: log_of(store))
-    order = ("save", "apply", "settle", "save")
+    order = ("save", "apply", "acknowledge", "save")
     assert steps == [f"{when} {what}" for what in order for when in ("before", "after")]
 
 
@@ -281,7 +281,7 @@ async def test_an_action_that_needs_a_human_comes_back_to_its_machine(
     assert await idle(store, loop)
 
 
-async def test_a_machine_hears_of_every_failure_of_an_action_that_it_owes_again(
+async def test_a_machine_hears_of_every_failure_of_an_action_that_it_asks_for_again(
     store: Store, loop: Loop, effects: Effects
 ) -> None:
     async with running(loop):
@@ -292,7 +292,7 @@ async def test_a_machine_hears_of_every_failure_of_an_action_that_it_owes_again(
     assert len(await log_of(store)) == effects.tries["forbidden"] == 2
 
 
-async def test_an_action_that_is_not_needed_is_settled_without_a_word(
+async def test_an_action_that_is_not_needed_is_acknowledged_without_a_word(
     store: Store, loop: Loop, effects: Effects
 ) -> None:
     await tell(store, WORKER, DoWork(how="needless"))
@@ -302,15 +302,17 @@ async def test_an_action_that_is_not_needed_is_settled_without_a_word(
     assert await log_of(store) == ()
 
 
-async def test_a_fault_of_an_applier_is_counted_and_tried_again(store: Store, loop: Loop) -> None:
+async def test_an_internal_error_of_an_applier_is_counted_and_tried_again(
+    store: Store, loop: Loop
+) -> None:
     await tell(store, WORKER, DoWork(how="fault once"))
     async with running(loop):
         await until(lambda: log_of(store))
     assert await log_of(store) == ("done: fault once",)
-    assert loop.counts["faults"] == 1
+    assert loop.counts["internal_errors"] == 1
 
 
-async def test_a_disk_without_room_is_no_fault_of_ours_and_is_waited_for_with_the_mend(
+async def test_a_disk_without_room_is_no_internal_error_and_is_waited_for_with_the_fix(
     store: Store, loop: Loop
 ) -> None:
     await tell(store, WORKER, DoWork(how="write"))
@@ -318,7 +320,7 @@ async def test_a_disk_without_room_is_no_fault_of_ours_and_is_waited_for_with_th
         async with running(loop):
             await until(lambda: log_of(store))
     assert await log_of(store) == ("done: write",)
-    assert (loop.counts["faults"], loop.counts["postponed"]) == (0, 1)
+    assert (loop.counts["internal_errors"], loop.counts["postponed"]) == (0, 1)
     (said,) = (one["reason"] for one in logs if one["event"] == "an action is tried again")
     assert said == (
         "The action work cannot write: No space left on device. Free some space, in Headgate's "
@@ -350,7 +352,7 @@ async def test_a_newer_wish_is_not_stuck_behind_one_that_keeps_failing(
     assert await log_of(store) == ("done: something else",)
 
 
-async def test_an_action_that_nobody_knows_stays_owed_and_says_so(
+async def test_an_action_that_nobody_knows_stays_in_the_outbox_and_says_so(
     store: Store, effects: Effects
 ) -> None:
     await tell(store, WORKER, DoWork(how="anything"))
@@ -370,7 +372,7 @@ def test_an_action_without_a_name_is_refused_at_once(store: Store) -> None:
         Loop(store, RECONCILERS, {Action: Effects().work})
 
 
-# When turns fail.
+# When reconciling fails.
 
 
 async def test_a_bug_in_a_machine_stops_neither_the_loop_nor_the_actions_in_the_outbox(
@@ -392,7 +394,7 @@ async def test_a_bug_in_a_machine_stops_neither_the_loop_nor_the_actions_in_the_
         await until(lambda: loop.counts["postponed"])
         broken.set()
         loop.wake(WORKER)
-        await until(lambda: loop.counts["faults"] >= 2)
+        await until(lambda: loop.counts["internal_errors"] >= 2)
         await until(lambda: effects.tries["busy twice"] == 3)
         await tell(store, COUNTER, Add(n=3))
         loop.wake(COUNTER)
@@ -413,7 +415,7 @@ async def test_what_cannot_be_observed_is_looked_at_again(store: Store, failure:
     loop = Loop(store, {"counter": toy(Count, toys.counter, blindly)}, {}, policy=SOON)
     async with running(loop):
         await until(lambda: count_of(store))
-    assert loop.counts["faults"] == 0
+    assert loop.counts["internal_errors"] == 0
 
 
 async def test_a_state_that_cannot_be_read_stands_still_and_others_go_on(
@@ -464,7 +466,7 @@ async def test_a_message_of_another_process_wakes_its_addressee(
     assert await idle(store, loop)
 
 
-async def test_a_new_loop_wakes_what_is_alive_owes_or_was_told_and_lets_the_rest_sleep(
+async def test_a_new_loop_wakes_what_is_alive_has_an_outbox_or_was_told_and_lets_the_rest_sleep(
     store: Store, effects: Effects
 ) -> None:
     looked: set[str] = set()
@@ -488,7 +490,7 @@ async def test_a_new_loop_wakes_what_is_alive_owes_or_was_told_and_lets_the_rest
     assert looked == {"alive", "owes", "told"}
 
 
-async def test_a_cancelled_loop_ends_the_turns_that_have_begun(
+async def test_a_cancelled_loop_finishes_what_has_begun(
     store: Store, loop: Loop, effects: Effects
 ) -> None:
     await tell(store, WORKER, DoWork(how="slow"))
@@ -504,7 +506,9 @@ async def test_a_cancelled_loop_ends_the_turns_that_have_begun(
     assert [each.type for each in await store.inbox()] == ["done"]
 
 
-async def test_a_key_of_a_kind_that_is_not_there_is_no_fault(store: Store, loop: Loop) -> None:
+async def test_a_key_of_a_kind_that_is_not_there_is_no_internal_error(
+    store: Store, loop: Loop
+) -> None:
     await tell(store, Key("pigeon", "p"), toys.Begin())
     await tell(store, COUNTER, Add(n=1))
     async with running(loop):

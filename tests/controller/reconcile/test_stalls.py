@@ -21,7 +21,7 @@ from controller.reconcile.workqueue import Backoff
 from controller.store.protocol import Put, Store, Transaction
 from controller.wiring.reconcilers import stalls
 from specs.failures import NeedsHuman, TryAgain
-from specs.model import Notification
+from specs.notifications import Notification
 from tests.controller.notify.receivers import Webhook, webhook
 from tests.controller.reconcile.toys import (
     Add,
@@ -124,7 +124,7 @@ async def test_it_is_told_again_if_it_happens_again(store: Store) -> None:
         assert said(here) == [FIRING, RESOLVED, FIRING, RESOLVED]
 
 
-async def test_a_state_that_cannot_be_read_is_told_and_so_is_its_mend(store: Store) -> None:
+async def test_a_state_that_cannot_be_read_is_told_and_so_is_its_end(store: Store) -> None:
     gate = Gate()
     gate.shut = False
     with webhook() as here:
@@ -182,21 +182,21 @@ async def test_an_effect_that_waits_for_credentials_is_told_and_so_is_its_end(st
     assert done == ["well"]
 
 
-def test_a_trouble_of_a_moment_wakes_nobody() -> None:
-    troubles = Stalls()
-    assert troubles.failed(COUNTER, "why", 0.0, HUMAN) is None
-    assert troubles.failed(COUNTER, "why", HUMAN - 1, HUMAN) is None
-    assert troubles.passed(COUNTER, HUMAN) is None
-    assert troubles.failed(COUNTER, "why", HUMAN + 1, HUMAN) is None, "it counts from anew"
-    assert troubles.failed(COUNTER, "why", 2 * HUMAN + 1, HUMAN) is not None
+def test_a_stall_of_a_moment_wakes_nobody() -> None:
+    stalls_ = Stalls()
+    assert stalls_.failed(COUNTER, "why", 0.0, HUMAN) is None
+    assert stalls_.failed(COUNTER, "why", HUMAN - 1, HUMAN) is None
+    assert stalls_.passed(COUNTER, HUMAN) is None
+    assert stalls_.failed(COUNTER, "why", HUMAN + 1, HUMAN) is None, "it counts from anew"
+    assert stalls_.failed(COUNTER, "why", 2 * HUMAN + 1, HUMAN) is not None
 
 
-def test_what_could_not_be_saved_is_said_again_at_the_next_turn() -> None:
-    troubles = Stalls()
-    first = troubles.failed(COUNTER, "why", 0.0, 0.0)
-    again = troubles.failed(COUNTER, "why", 1.0, 0.0)
+def test_what_could_not_be_saved_is_said_again_the_next_time() -> None:
+    stalls_ = Stalls()
+    first = stalls_.failed(COUNTER, "why", 0.0, 0.0)
+    again = stalls_.failed(COUNTER, "why", 1.0, 0.0)
     assert first is not None
     assert again is not None
-    troubles.sent(COUNTER, again)
-    assert troubles.failed(COUNTER, "why", 2.0, 0.0) is None
-    assert troubles.passed(COUNTER, 3.0) is not None
+    stalls_.sent(COUNTER, again)
+    assert stalls_.failed(COUNTER, "why", 2.0, 0.0) is None
+    assert stalls_.passed(COUNTER, 3.0) is not None

@@ -5,7 +5,7 @@ from controller.machine.runs.plan import Plan
 from controller.reports import headline
 from controller.reports.trend import PastMeasurement, trend
 from tests.controller.reports.stories import data_report, done, model_report, run
-from tests.controller.reports.test_build import SHA, STOPPED
+from tests.controller.reports.test_commit_report import SHA, STOPPED
 from tests.validators.render.test_own_numbers import OWN
 from validators.report import Check, Report
 from validators.verdict import Verdict

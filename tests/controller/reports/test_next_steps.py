@@ -6,11 +6,19 @@ from controller.machine.pipelines.change import RuleChange
 from controller.machine.repositories import telling
 from controller.machine.repositories.pull import Pull
 from controller.machine.runs.plan import Plan
-from controller.reports.build import ReportContext, build
+from controller.reports.commit_report import ReportContext, build
 from controller.reports.rules import title_of
 from tests.controller.reports.stories import done, graph, model_report, run
-from tests.controller.reports.test_build import HUB, PULL, SHA, STOPPED, action, in_order, planned
-from tests.controller.reports.test_build import plan as plan_of
+from tests.controller.reports.test_commit_report import (
+    HUB,
+    PULL,
+    SHA,
+    STOPPED,
+    action,
+    in_order,
+    planned,
+)
+from tests.controller.reports.test_commit_report import plan as plan_of
 from validators.verdict import Verdict
 
 GRAPH = graph(SHA)

@@ -11,12 +11,12 @@ from controller.machine.words import fit
 from controller.reports import headline
 from controller.reports.annotations import of_gates, of_problems
 from controller.reports.changes import PreviousRun, what_changed
+from controller.reports.escaping import fenced
+from controller.reports.forge import LONGEST, CommitReport, Conclusion, name_of
 from controller.reports.gates import gates, not_judged
 from controller.reports.links import NOWHERE, Links
 from controller.reports.next_steps import failed_step, next_steps
 from controller.reports.plan import policy, steps_of
-from controller.reports.protocol import LONGEST, CommitReport, Conclusion, name_of
-from controller.reports.quoted import fenced
 from controller.reports.rules import count
 from controller.reports.rules_in_force import exam_change, rules_in_force
 from controller.reports.run_summary import DataSince, made_from, run_summary

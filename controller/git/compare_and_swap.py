@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from controller.git.command import Rejected
+from controller.git.commit_info import Author
 from controller.git.mirror import Mirror
-from controller.git.values import Author
 from specs.failures import TryAgain
 
 HEADGATE = Author("Headgate", "headgate@localhost")

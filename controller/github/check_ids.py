@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from controller.reports.protocol import CommitReport, Kind
+from controller.reports.forge import CommitReport, Kind
 from specs.digests import digest, short
 
 _POLICY = "policy:"

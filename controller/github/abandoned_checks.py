@@ -11,8 +11,8 @@ from datetime import datetime
 
 import structlog
 
+from controller.github.check_ids import Mark, parse
 from controller.github.client import Client
-from controller.github.marks import Mark, parse
 from controller.github.responses import GitHubRefused
 from controller.github.values import CheckRun
 from controller.machine.actions import ReportCommit

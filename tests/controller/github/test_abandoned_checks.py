@@ -9,10 +9,10 @@ from controller.artifacts import Artifacts
 from controller.config.secrets import Secrets
 from controller.git import Mirror
 from controller.git.repositories import Repositories
+from controller.github.abandoned_checks import GIVEN_UP, ChecksSweep
 from controller.github.client import Client
 from controller.github.comment import parse
 from controller.github.forge import GitHubForge
-from controller.github.sweep import GIVEN_UP, ChecksSweep
 from controller.github.transport import Transport
 from controller.machine.core import Fact, Key
 from controller.machine.pipelines.pipeline import PipelineState, Wanted

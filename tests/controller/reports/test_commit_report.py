@@ -9,12 +9,12 @@ from controller.machine.pipelines.change import RuleChange
 from controller.machine.pipelines.objects import Object, ObjectChanges
 from controller.machine.runs.plan import Plan, Planned, PlannedData
 from controller.machine.runs.run import NodePhase, Progress, Trigger
-from controller.reports.build import ReportContext, build
 from controller.reports.changes import PreviousRun
+from controller.reports.commit_report import ReportContext, build
+from controller.reports.escaping import fenced
+from controller.reports.forge import LONGEST
 from controller.reports.links import Links
-from controller.reports.plain import plain
-from controller.reports.protocol import LONGEST
-from controller.reports.quoted import fenced
+from controller.reports.plain_text import plain
 from controller.reports.run_summary import DataSince
 from controller.reports.steps import ICONS
 from specs.digests import digest, short

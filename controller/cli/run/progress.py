@@ -11,17 +11,17 @@ from typing import Final, NamedTuple
 
 import click
 
+from controller.cli.terminal.formatting import clean, one_line
 from controller.cli.terminal.printing import console
 from controller.cli.terminal.tree import node_line, render_run
 from controller.cli.terminal.views import NodeView, run_view
-from controller.cli.terminal.words import clean, one_line
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.judging import Held
 from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Outcome, Run, why_ended
+from controller.reports.forge import CommitReport
 from controller.reports.github_job import annotation_commands, job_summary
 from controller.reports.headline import arranged
-from controller.reports.protocol import CommitReport
 from controller.wiring.local_run import Played, Watcher
 from specs.figures import duration
 from validators.render import terminal

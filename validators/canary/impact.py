@@ -1,11 +1,11 @@
 """How many callers a canary hurt: the requests that failed or were slow, of those judged."""
 
 from specs.figures import milliseconds, percent
-from validators.canary.figures import figures
+from validators.canary.comparison import figures
 from validators.canary.judgement import Judgement, Served, SignalJudgement
+from validators.canary.latency_tail import convicting
 from validators.canary.policy import ERRORS, ERRORS_AT_MOST
 from validators.canary.state import CanaryState
-from validators.canary.tail import convicting
 
 
 def harm(judgement: Judgement, state: CanaryState) -> str:

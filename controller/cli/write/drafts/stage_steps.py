@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from controller.cli.write.drafts.commands import escaped, filled, line
+from controller.cli.write.drafts.detection import glob_of
 from controller.cli.write.drafts.imports import reads_of
-from controller.cli.write.drafts.surroundings import glob_of
 from controller.cli.write.drafts.values import Data, DraftServer, DraftStep, Folder, Stage
 from specs.names import is_part_name
 

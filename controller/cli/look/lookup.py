@@ -6,8 +6,8 @@ from typing import NamedTuple
 from controller.artifacts import Artifacts
 from controller.cli.context import not_found, parse_all
 from controller.cli.failures import Failed
+from controller.cli.terminal.formatting import one_line
 from controller.cli.terminal.views import RunView, run_view
-from controller.cli.terminal.words import one_line
 from controller.machine.core import Key, Value, parsed
 from controller.machine.environments.differing import differs
 from controller.machine.environments.environment import EnvironmentState
@@ -17,8 +17,8 @@ from controller.machine.runs.attempt import Status
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Run, why_ended
 from controller.reports.gates import completed
+from controller.store.model_versions import Versions
 from controller.store.protocol import StoreReader
-from controller.store.versions import Versions
 from specs.failures import Failure
 from validators.canary import evidence
 from validators.report import Check, Report

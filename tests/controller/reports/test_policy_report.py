@@ -10,10 +10,10 @@ from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportPolicy
 from controller.machine.core import Key
+from controller.reports.forge import CommitReport
 from controller.reports.links import Links
 from controller.reports.notes_forge import NotesForge
 from controller.reports.policy_applier import PolicyApplier
-from controller.reports.protocol import CommitReport
 from specs.failures import Ignore
 from tests.controller.git.git_server import Person, run_git
 from tests.controller.reports.recording_forge import RecordingForge

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from controller.config.secrets import Secrets
 from controller.config.settings_file import SECRET, load_secrets, load_settings
-from controller.git.surveys import FileSurvey
+from controller.git.environment_surveys import FileSurvey
 from controller.machine.runs.graph import SourceTree
 from specs.failures import NeedsHuman
 from specs.lint.environment import requirements_file

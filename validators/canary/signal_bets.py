@@ -26,7 +26,7 @@ from typing import Final
 
 from specs.traffic import Arm
 from validators.canary import answers, latency
-from validators.canary.bets import (
+from validators.canary.betting import (
     FRACTIONS,
     LEVEL_RATIOS,
     RATIOS,

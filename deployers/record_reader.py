@@ -1,9 +1,9 @@
 """Reads the records of requests from a router of this machine."""
 
 from deployers import control
+from deployers.place_folder import Site
 from deployers.protocol import Traffic
 from deployers.records import PAGE
-from deployers.site import Site
 from specs.failures import TryAgain
 from specs.traffic import Arm, Exchange, Waiting
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from deployers.control import Backend, Routing
+from deployers.place_folder import Placed
 from deployers.protocol import Server
-from deployers.site import Placed
 
 
 def reached(backend: Backend | None, placed: Mapping[str, Placed]) -> str | None:

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from specs.figures import milliseconds, percent
 from specs.traffic import Arm
-from validators.canary import families, latency
-from validators.canary.bets import log_sum
+from validators.canary import latency
+from validators.canary import signal_bets as families
+from validators.canary.betting import log_sum
 from validators.canary.judgement import SignalJudgement
 from validators.canary.record import is_current
 from validators.canary.state import CanaryState

@@ -11,13 +11,13 @@ from typing import Any
 import structlog
 
 from deployers import control
-from deployers.arms import kept, successor
 from deployers.control import Backend, RouterRefusedError, RouterStatus, Routing
 from deployers.health import Health, Probe
 from deployers.liveness import Patience
+from deployers.place_folder import Site
 from deployers.processes import Processes, ProcessSpec, ProcessState
 from deployers.protocol import Desired
-from deployers.site import Site
+from deployers.traffic_arms import kept, successor
 from specs.failures import NeedsHuman, TryAgain
 
 ROUTER_GRACE = 35.0

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.validators.model.tables import AUC_LIMIT, Bench, flights, one
-from validators.model.suspicion import NAME, suspicious
+from validators.model.too_good import NAME, suspicious
 from validators.report import Report
 from validators.verdict import Verdict
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from controller.machine.actions import ReportPolicy, ReportState
 from controller.machine.pipelines.code import Code
 from controller.planning.plans import PolicyChange
+from controller.reports.forge import LONGEST, CommitReport, Conclusion
 from controller.reports.links import Links
-from controller.reports.protocol import LONGEST, CommitReport, Conclusion
 from controller.reports.rules import Side, Where, count, may_accept, rules, title_of
 from specs.figures import clip
 from validators.render.markdown import code, escape

@@ -6,7 +6,7 @@ from specs.release import Canary
 from specs.traffic import Exchange
 from tests.validators.canary.traffic import exchange, requests
 from validators.canary import CanaryDecision, CanaryPolicy, begin, judge, update
-from validators.canary.outlook import Outlook, outlook, pace, warning
+from validators.canary.forecast import Outlook, outlook, pace, warning
 
 NOON = 1_764_417_600.0
 """2025-11-29 12:00 UTC."""

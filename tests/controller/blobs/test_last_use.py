@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from controller.blobs.shelf import discard, discard_all, use
+from controller.blobs.last_use import discard, discard_all, use
 from controller.executors.requirements import Requirements
 from controller.executors.virtualenvs import LOGS, Virtualenvs
 

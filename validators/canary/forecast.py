@@ -13,8 +13,8 @@ from typing import Final
 from specs.figures import duration, rounded
 from specs.release import OnInconclusive
 from specs.traffic import Exchange
-from validators.canary import families
-from validators.canary.bets import least, log_mixture
+from validators.canary import signal_bets as families
+from validators.canary.betting import least, log_mixture
 from validators.canary.state import CanaryState
 from validators.report import GateValue
 

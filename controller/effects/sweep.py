@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from controller.artifacts import Artifacts
-from controller.blobs.shelf import discard_all
+from controller.blobs.last_use import discard_all
 from controller.buckets.catalog import Catalog
 from controller.effects.serving import Serving
 from controller.executors.requirements import name_of_text, names_of

@@ -20,8 +20,8 @@ from validators.canary import (
     report,
     update,
 )
-from validators.canary.harm import harm
-from validators.canary.tail import SlowAnswers, Tail, tail_of
+from validators.canary.impact import harm
+from validators.canary.latency_tail import SlowAnswers, Tail, tail_of
 
 P99 = CanaryPolicy(latencies=(Latency(statistic="p99", margin=0.2),))
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from validators.canary.bets import (
+from validators.canary.betting import (
     FRACTIONS,
     LEVEL_RATIOS,
     RATIOS,

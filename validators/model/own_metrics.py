@@ -7,10 +7,10 @@ from typing import Final, NamedTuple
 from specs.figures import clip, signed, significant
 from specs.gates import AbsoluteCheck, PairedCheck
 from specs.metrics import OWN, is_own
+from validators.model.baseline import SAME_MODEL
 from validators.model.checks import SpecCheck, by_severity, limit_of, name_of, unanswered
 from validators.model.measure import UndefinedMetric
-from validators.model.numbers import Numbers, gain_of, number_of, read_numbers
-from validators.model.opponent import SAME_MODEL
+from validators.model.own_metric_files import Numbers, gain_of, number_of, read_numbers
 from validators.model.request import BaselineNumbers, ModelGateRequest, NoBaseline, NoCandidate
 from validators.model.rows import Unusable
 from validators.report import Check, Location, MetricComparison, Report
