@@ -13,9 +13,9 @@ from typing import NamedTuple
 from rich.console import Console
 
 from controller.cli.context import parse_all
+from controller.cli.terminal.formatting import ago, one_line
 from controller.cli.terminal.snapshot import snapshot
 from controller.cli.terminal.tree import render
-from controller.cli.terminal.formatting import ago, one_line
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.environments.rollout import EndedRollout, Rollout
 from controller.machine.runs.run import Progress, Run, why_ended
