@@ -57,7 +57,7 @@ def prepare(folder: Path) -> None:
 
 
 async def live(folder: Path, boundary: Boundary) -> None:
-    """A controller that runs until production serves the commit's model and nothing is owed."""
+    """A controller that runs until production serves the commit's model and the outbox is empty."""
     await live_until(folder, boundary, version=1)
 
 
@@ -71,8 +71,8 @@ async def live_until(
     version: int,
     also: Callable[[World], Awaitable[bool]] = _at_once,
 ) -> None:
-    """A controller that runs until production serves that version, nothing is owed, and what else
-    is waited for is so."""
+    """A controller that runs until production serves that version, the outbox is empty, and `also`
+    is true."""
     with log_to(folder / LOG):
         store = await SqliteStore.open(folder / "home" / "state.db")
         world = World(folder, store)
