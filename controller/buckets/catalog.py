@@ -21,7 +21,7 @@ from controller.buckets.remote import RemoteBucket
 from controller.buckets.roots import Roots
 from controller.buckets.stores import CredentialsRefused, Stores, is_remote
 from controller.buckets.tables import ListedTable, TableAddress, Tables, without_snapshot
-from controller.machine.pipelines.objects import ObjectChanges
+from controller.machine.pipelines.dataset_changes import ObjectChanges
 from controller.machine.runs.graph import Graph, addresses_of
 from specs.digests import ManifestEntry
 from specs.digests import digest as digest_of

@@ -27,7 +27,7 @@ from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import server_name
 from controller.machine.environments.job import owner_of
 from controller.machine.pipelines.version import ModelVersion
-from controller.machine.retention import Kept, StoredReferences, kept, runs_of
+from controller.machine.retention import Kept, StoredReferences, runs_of, what_to_keep
 from controller.machine.runs.projects import recipe_of
 from controller.machine.runs.run import Run
 from controller.store.protocol import Store
@@ -78,7 +78,7 @@ class Sweeper:
 
         Raises `NeedsHuman`, before anything was deleted, where it cannot be told what is needed.
         """
-        stays = kept(await self._stored(), keep, now)
+        stays = what_to_keep(await self._stored(), keep, now)
         await self._refuse_if_strangers_serve(stays)
         environments = await self._environments(stays.versions)
         names, before = stays.names, stays.before

@@ -14,7 +14,7 @@ from controller.machine.actions import Propose, WithdrawProposal
 from controller.machine.core import Envelope, Key, parsed
 from controller.machine.environments.environment import Proposed
 from controller.machine.messages import ReleaseProposed
-from controller.machine.pipelines.change import RuleChange
+from controller.machine.pipelines.rule_change import RuleChange
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.run import Run
 from controller.planning.plans import loosened_since

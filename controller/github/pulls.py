@@ -18,7 +18,7 @@ from controller.machine.repositories.pull import (
     Right,
     Verb,
     is_command,
-    parse,
+    parse_command,
 )
 
 RESERVE = 500
@@ -120,7 +120,7 @@ def _pull(theirs: Theirs) -> Pull:
 
 
 def _said(comment: Comment, may: bool) -> Command:
-    verb, argument = parse(comment.body)
+    verb, argument = parse_command(comment.body)
     return Command(
         id=f"comment/{comment.id}",
         verb=verb,

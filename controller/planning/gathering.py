@@ -31,11 +31,11 @@ from controller.git.pointers import (
     pointers,
     uses_lfs,
 )
-from controller.machine.pipelines.change import RuleChange
-from controller.machine.pipelines.objects import ObjectChanges
-from controller.machine.pipelines.policy import changes, of_its_own
+from controller.machine.pipelines.dataset_changes import ObjectChanges
+from controller.machine.pipelines.policy import made_since, rule_changes
 from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
-from controller.machine.pipelines.untrusted import RunTerms, graph_of
+from controller.machine.pipelines.rule_change import RuleChange
+from controller.machine.pipelines.trust import RunTerms, graph_of
 from controller.machine.runs.building import build
 from controller.machine.runs.exam import IN_BASE, in_repository, lacks
 from controller.machine.runs.graph import Rules, SourceTree
@@ -434,7 +434,7 @@ def policy_of(checkout: Checkout, mine: Rules, head: str, rules: Rules, base: st
     """How `mine`, at the commit `head` or in a work tree on it, changes the rules of the commit
     `base`; without what only the base has changed."""
     found = _changes(checkout, rules, mine)
-    own = of_its_own(found, _since(checkout, base, head, mine))
+    own = made_since(found, _since(checkout, base, head, mine))
     return PolicyChange(rules.source.commit, own, spec=rules.source.path)
 
 
@@ -493,7 +493,7 @@ def _changes(checkout: Checkout, before: Rules, after: Rules) -> tuple[RuleChang
         old, new = _text(checkout, before.source, was), _text(checkout, after.source, now)
         if old is not None and new is not None:
             suites[datasets] = old, new
-    return changes(before, after, suites)
+    return rule_changes(before, after, suites)
 
 
 def _text(checkout: Checkout, source: SourceTree, path: str) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from controller.machine.pipelines.change import RuleChange
+from controller.machine.pipelines.rule_change import RuleChange
 from controller.machine.pipelines.version import ModelVersion
 from controller.reports.forge import LONGEST
 from controller.reports.gates import gates

@@ -17,11 +17,11 @@ from controller.cli.context import (
 from controller.cli.terminal.formatting import one_line, short
 from controller.cli.terminal.printing import show
 from controller.machine.core import Key, Value, parsed
-from controller.machine.pipelines.objects import ObjectChanges, in_words
+from controller.machine.error_text import without_traceback
+from controller.machine.pipelines.dataset_changes import ObjectChanges, describe_changes
 from controller.machine.runs.graph import Graph, Node
 from controller.machine.runs.plan import Earlier, reasons
 from controller.machine.runs.run import NodePhase, Progress, Run, passed_before
-from controller.machine.words import fit
 from controller.store.protocol import StoreReader
 from validators.verdict import Verdict
 
@@ -121,7 +121,7 @@ def _data(name: str, was: str | None, now: str, moved: ObjectChanges | None) -> 
     if was is None or was == now:
         return f"{name} is {short(now)}" + (", as before" if was else "")
     said = f"{name} went from {short(was)} to {short(now)}"
-    return "; ".join([said, *in_words(moved)]) if moved else said
+    return "; ".join([said, *describe_changes(moved)]) if moved else said
 
 
 def _node(node: Node, run: Run, earlier: Earlier | None) -> ExplainedNode:
@@ -136,7 +136,7 @@ def _node(node: Node, run: Run, earlier: Earlier | None) -> ExplainedNode:
     else:
         why = _why_it_ran(node, run, earlier)
     if progress.failed is not None:
-        why.append(f"it failed: {fit(progress.failed)}")
+        why.append(f"it failed: {without_traceback(progress.failed)}")
     if len(progress.attempts) > 1:
         why.append(f"it took {len(progress.attempts)} attempts")
     return ExplainedNode(

@@ -18,7 +18,7 @@ from controller.cli.terminal.formatting import clean, one_line, short
 from controller.cli.terminal.printing import show
 from controller.config.secrets import Secrets
 from controller.config.settings_file import given_secrets, load_secrets
-from controller.machine.pipelines.objects import in_words
+from controller.machine.pipelines.dataset_changes import describe_changes
 from controller.machine.runs.plan import Plan, Planned, counts
 from controller.planning.choosing import spec_argument
 from controller.planning.gathering import WORK_TREE, Gathered, gather
@@ -201,7 +201,7 @@ def _datasets(view: Plan) -> "RenderableType":
         gate = f"gate {data.gate}" if data.gate else "no gate"
         problem = Text(one_line(data.problem), "yellow") if data.problem else Text(gate, "dim")
         table.add_row(Text(f"datasets.{data.name}", "dim"), Text(version), problem)
-        for line in in_words(data.moved) if data.moved else ():
+        for line in describe_changes(data.moved) if data.moved else ():
             table.add_row("", Text(one_line(line), "dim"), "")
     return table
 

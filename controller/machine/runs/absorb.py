@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
+from controller.machine.error_text import without_traceback
 from controller.machine.runs.attempt import AttemptState, Building, Status
 from controller.machine.runs.graph import Node, is_evidence, key_of, resolve
 from controller.machine.runs.run import NEW, ObservedRun, Progress, Run, Tried
 from controller.machine.runs.taking import moved
-from controller.machine.words import fit
 from validators.verdict import Verdict
 
 LOST_TRIES = 3
@@ -71,7 +71,7 @@ def inputs_of(run: Run, node: Node, nodes: Mapping[str, Progress]) -> tuple[Node
     for name, origin in node.inputs.items():
         upstream = nodes.get(origin.node or "")
         if upstream and upstream.outputs is None and is_evidence(origin.node or ""):
-            why = fit(upstream.failed or upstream.skipped or "")[:500]
+            why = without_traceback(upstream.failed or upstream.skipped or "")[:500]
             whose = "baseline" if name.startswith("baseline") else "candidate"
             reason = f"the {whose} could not be evaluated on this data: {why}"
             said: dict[str, object] = {f"no_{name}": reason}
@@ -175,7 +175,7 @@ def _without_running(
         if not upstream.done:
             return progress
         if upstream.outputs is None and not (node.kind == "model_gate" and is_evidence(need)):
-            why = fit(upstream.failed or upstream.skipped or "")
+            why = without_traceback(upstream.failed or upstream.skipped or "")
             return progress.model_copy(
                 update={"skipped": f"{need} did not succeed: {why}"[:500], "ended": now}
             )

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any, Literal
 
 from controller.machine.core import Value
-from controller.machine.pipelines.change import RuleChange
-from controller.machine.pipelines.objects import ObjectChanges
+from controller.machine.pipelines.dataset_changes import ObjectChanges
 from controller.machine.pipelines.policy_gates import rules_of
+from controller.machine.pipelines.rule_change import RuleChange
 from controller.machine.runs.graph import Graph, Node, NodeKind, key_of, resolve
 from controller.machine.runs.judging import PROPOSED
 from controller.machine.runs.run import CachedResult, Run

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from controller.machine.actions import ReportCommit
-from controller.machine.pipelines.change import RuleChange
-from controller.machine.pipelines.objects import Object, ObjectChanges
+from controller.machine.pipelines.dataset_changes import ChangedObject, ObjectChanges
+from controller.machine.pipelines.rule_change import RuleChange
 from controller.machine.runs.plan import Plan, Planned, PlannedData
 from controller.machine.runs.run import NodePhase, Progress, Trigger
 from controller.reports.changes import PreviousRun
@@ -215,7 +215,9 @@ def plan(*changes: RuleChange, **facts: Any) -> Plan:
     return Plan(**{**known, **facts})
 
 
-CAME = ObjectChanges(objects=4, added=1, named=(Object(key="2024-04.csv", happened="added"),))
+CAME = ObjectChanges(
+    objects=4, added=1, named=(ChangedObject(key="2024-04.csv", happened="added"),)
+)
 
 
 def planned(name: str, *why: str) -> Planned:
@@ -250,8 +252,8 @@ def test_why_it_ran_names_the_objects_that_came_with_their_rows() -> None:
         added=1,
         gone=1,
         named=(
-            Object(key="2013-05.parquet", happened="added", rows=27_128),
-            Object(key="2012`|.csv", happened="gone"),
+            ChangedObject(key="2013-05.parquet", happened="added", rows=27_128),
+            ChangedObject(key="2012`|.csv", happened="gone"),
         ),
     )
     since = DataSince("flight-delay-11", {"flights": came})

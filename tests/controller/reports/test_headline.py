@@ -1,6 +1,6 @@
 """The verdict in one line: the deciding number, warnings, and loosened rules."""
 
-from controller.machine.pipelines.change import RuleChange
+from controller.machine.pipelines.rule_change import RuleChange
 from controller.machine.runs.plan import Plan
 from controller.reports import headline
 from controller.reports.trend import PastMeasurement, trend

@@ -2,8 +2,8 @@
 
 import pytest
 
-from controller.machine.pipelines.change import RuleChange
-from controller.machine.repositories import telling
+from controller.machine.pipelines.rule_change import RuleChange
+from controller.machine.repositories import reports
 from controller.machine.repositories.pull import Pull
 from controller.machine.runs.plan import Plan
 from controller.reports.commit_report import ReportContext, build
@@ -121,9 +121,9 @@ def test_names_of_rules_in_a_title_are_whole() -> None:
 
 def test_what_waits_for_a_person_is_said_in_sentences_and_its_command_once() -> None:
     pull = Pull(number=12, head=SHA, base="a`@b`<img>|c", base_commit="b" * 40, fork=True)
-    place = telling.ReportPlace("flights", SHA, "", pull)
-    (fork,) = telling.held(place, pull, ["flight-delay"])
-    gone = telling.removed(place, pull, "flight-delay", "")
+    place = reports.ReportPlace("flights", SHA, "", pull)
+    (fork,) = reports.held(place, pull, ["flight-delay"])
+    gone = reports.removed(place, pull, "flight-delay", "")
     for waits in (fork, gone):
         text = build(waits, None, None, {}).text
         assert "```" not in text

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from controller.machine.pipelines.change import RuleChange
+from controller.machine.pipelines.rule_change import RuleChange
 from validators.data.phrases import subject_of, words_for
 from validators.data.suite import Expectation, read_suite
 
@@ -13,7 +13,7 @@ _WIDER_IF_HIGHER = ("max_value",)
 _LIMITS = (*_WIDER_IF_LOWER, *_WIDER_IF_HIGHER)
 
 
-def between(was_path: str, path: str, before: str, after: str) -> Iterator[RuleChange]:
+def suite_changes(was_path: str, path: str, before: str, after: str) -> Iterator[RuleChange]:
     """What changed from one suite to another, each read as its path's ending says; `path` names
     the suite as it is now.
 
@@ -24,19 +24,28 @@ def between(was_path: str, path: str, before: str, after: str) -> Iterator[RuleC
     was, now = (_by_subject(read_suite(*text).expectations) for text in texts)
     for key in dict.fromkeys([*was, *now]):
         old = [
-            one for one in was.get(key, []) if _meaning(one) not in map(_meaning, now.get(key, []))
+            one
+            for one in was.get(key, [])
+            if _compared_fields(one) not in map(_compared_fields, now.get(key, []))
         ]
         new = [
-            one for one in now.get(key, []) if _meaning(one) not in map(_meaning, was.get(key, []))
+            one
+            for one in now.get(key, [])
+            if _compared_fields(one) not in map(_compared_fields, was.get(key, []))
         ]
         rule = f"{path}: {key[1]}" if key[1] else path
         for one, other in zip(old, new, strict=False):
             loosens = _is_looser(one, other)
-            yield RuleChange(rule=rule, was=_said(one), now=_said(other), loosens=loosens)
+            yield RuleChange(
+                rule=rule,
+                was=_describe_expectation(one),
+                now=_describe_expectation(other),
+                loosens=loosens,
+            )
         for one in old[len(new) :]:
-            yield RuleChange(rule=rule, was=_said(one), now="removed", loosens=True)
+            yield RuleChange(rule=rule, was=_describe_expectation(one), now="removed", loosens=True)
         for other in new[len(old) :]:
-            yield RuleChange(rule=rule, was="none", now=_said(other), loosens=False)
+            yield RuleChange(rule=rule, was="none", now=_describe_expectation(other), loosens=False)
 
 
 def _by_subject(
@@ -48,12 +57,12 @@ def _by_subject(
     return found
 
 
-def _meaning(one: Expectation) -> tuple[str, bool, Mapping[str, Any]]:
+def _compared_fields(one: Expectation) -> tuple[str, bool, Mapping[str, Any]]:
     """All but its place and its notes."""
     return one.severity, one.may_be_empty, one.kwargs
 
 
-def _said(one: Expectation) -> str:
+def _describe_expectation(one: Expectation) -> str:
     weaker = "" if one.severity == "critical" else f" ({one.severity}: does not stop)"
     empty = ", or nothing to check" if one.may_be_empty else ""
     return words_for(one).limit + empty + weaker

@@ -3,7 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.machine.pipelines.objects import NAMED, Object, ObjectChanges, in_words, moved
+from controller.machine.pipelines.dataset_changes import (
+    MOST_NAMED,
+    ChangedObject,
+    ObjectChanges,
+    compare_objects,
+    describe_changes,
+)
 from specs.digests import ManifestEntry
 
 versions = st.dictionaries(st.text("abc", min_size=1, max_size=2), st.sampled_from("12"))
@@ -17,7 +23,7 @@ def entries(version: dict[str, str]) -> list[ManifestEntry]:
 def test_objects_are_counted_as_sets_would_count_them(
     was: dict[str, str], now: dict[str, str]
 ) -> None:
-    found = moved(entries(was), entries(now))
+    found = compare_objects(entries(was), entries(now))
     new = sorted(now.keys() - was.keys())
     assert found.objects == len(now)
     gone = sorted(was.keys() - now.keys())
@@ -28,9 +34,9 @@ def test_objects_are_counted_as_sets_would_count_them(
         for happened in ("added", "replaced", "gone")
     }
     assert named == {
-        "added": new[-NAMED:],
-        "replaced": other[-NAMED:],
-        "gone": gone[-NAMED:],
+        "added": new[-MOST_NAMED:],
+        "replaced": other[-MOST_NAMED:],
+        "gone": gone[-MOST_NAMED:],
     }
 
 
@@ -40,12 +46,12 @@ def test_what_became_of_objects_is_said_by_their_names_and_rows() -> None:
         added=3,
         gone=1,
         named=(
-            Object(key="2013-04.parquet", happened="added", rows=28_330),
-            Object(key="2013-05.csv", happened="added"),
-            Object(key="2012-12.parquet", happened="gone"),
+            ChangedObject(key="2013-04.parquet", happened="added", rows=28_330),
+            ChangedObject(key="2013-05.csv", happened="added"),
+            ChangedObject(key="2012-12.parquet", happened="gone"),
         ),
     )
-    assert list(in_words(found)) == [
+    assert list(describe_changes(found)) == [
         "2013-04.parquet added, 28,330 rows",
         "2013-05.csv added",
         "1 more added",

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.untrusted import (
+from controller.machine.pipelines.trust import (
     RunTerms,
+    changes_pipeline,
     graph_of,
-    judges_of,
-    marked,
+    rules_in_force,
     rules_of,
-    touches,
+    secrets_for_pulls,
     without_secrets,
 )
 from controller.machine.runs.building import build
@@ -195,7 +195,7 @@ def test_a_base_that_anybody_may_make_hands_out_nothing_that_main_does_not_mark(
     if of_main is not None:
         main = code(source("main"), ("triggers.pull_requests", {"secrets": of_main}))
     rules = base(("triggers.pull_requests", {"secrets": ["TOKEN"]}))
-    terms = RunTerms(rules=rules, marked=marked(into, "main", main))
+    terms = RunTerms(rules=rules, marked=secrets_for_pulls(into, "main", main))
     assert set(without_secrets(spec(ASKS), terms).steps["train"].secrets) == given
 
 
@@ -210,11 +210,11 @@ def test_what_fetches_data_for_a_pull_request_gets_no_more_secrets_than_a_step()
 
 def test_the_rules_of_the_base_judge_without_the_secrets_that_are_not_for_pull_requests() -> None:
     rules = base(ASKS, ("triggers.pull_requests", {"secrets": ["TOKEN"]}))
-    judges = judges_of(RunTerms(rules=rules))
+    judges = rules_in_force(RunTerms(rules=rules))
     assert judges is not None
     assert judges.spec.steps["train"].secrets == ("TOKEN",)
-    assert judges_of(RunTerms(rules=rules, accepted=True)) is None
-    assert judges_of(RunTerms()) is None
+    assert rules_in_force(RunTerms(rules=rules, accepted=True)) is None
+    assert rules_in_force(RunTerms()) is None
 
 
 def test_the_baseline_is_evaluated_without_them_too() -> None:
@@ -257,14 +257,14 @@ def code(at: SourceTree, *changes: tuple[str, Any]) -> Code:
     ],
 )
 def test_what_a_pull_request_touches(after: Code, touched: bool) -> None:
-    assert touches(code(source()), after) is touched
+    assert changes_pipeline(code(source()), after) is touched
 
 
 def test_a_new_pipeline_is_touched_and_a_broken_one_only_if_a_file_of_it_changes() -> None:
     broken = Code(source=source(), problems="no", problem_count=1)
-    assert touches(None, code(source()))
-    assert not touches(broken, Code(source=source("c2"), problems="no"))
-    assert touches(broken, Code(source=source("c2", train__py="new"), problems="no"))
+    assert changes_pipeline(None, code(source()))
+    assert not changes_pipeline(broken, Code(source=source("c2"), problems="no"))
+    assert changes_pipeline(broken, Code(source=source("c2", train__py="new"), problems="no"))
 
 
 # -- which suites go for data of a pull request ----------------------------------------------------

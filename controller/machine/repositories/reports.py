@@ -85,10 +85,10 @@ def held(place: ReportPlace, pull: Pull, pipelines: Iterable[str]) -> Iterator[R
         yield report(place, pipeline, "held", title, text=text, asks="approve")
 
 
-def twice(place: ReportPlace, named: Mapping[str, str]) -> Iterator[ReportCommit]:
+def duplicate_names(place: ReportPlace, named: Mapping[str, str]) -> Iterator[ReportCommit]:
     """Says so where a spec has the name of another. Of a branch the first of them runs, so that is
     said apart from what it says."""
-    of_name = {named[spec]: spec for spec in first(named)}
+    of_name = {named[spec]: spec for spec in first_of_each_name(named)}
     for spec, pipeline in named.items():
         one = of_name[pipeline]
         if one != spec:
@@ -109,7 +109,7 @@ def misnamed(place: ReportPlace, names: Mapping[str, str]) -> list[ReportCommit]
     return [report(place, "", "skipped", title)]
 
 
-def beside(head: ReportPlace, commits: Iterable[str]) -> Iterator[ReportCommit]:
+def pushed_together(head: ReportPlace, commits: Iterable[str]) -> Iterator[ReportCommit]:
     """Commits that were pushed together with the head of their branch, or just before it."""
     for commit in commits:
         title = f"not run: {head.commit[:12]} came with it, or right after it, and stands for it"
@@ -125,13 +125,13 @@ def unwatched(place: ReportPlace, default_branch: str) -> ReportCommit:
     return report(place, "", "skipped", title)
 
 
-def first(named: Mapping[str, str]) -> list[str]:
+def first_of_each_name(named: Mapping[str, str]) -> list[str]:
     """The specs that are the first of their name."""
     names = list(named.values())
     return [spec for at, spec in enumerate(named) if named[spec] not in names[:at]]
 
 
-def alone(named: Mapping[str, str]) -> list[str]:
+def unique_names(named: Mapping[str, str]) -> list[str]:
     """The specs that are the only ones of their name."""
     names = list(named.values())
     return [spec for spec, name in named.items() if names.count(name) == 1]
@@ -152,7 +152,7 @@ def policy(place: ReportPlace, pull: Pull, pipeline: str, by: str) -> ReportPoli
     )
 
 
-def accepted(
+def rules_accepted(
     id_: str, place: ReportPlace, branch: str, pull: Pull, pipeline: str, by: str
 ) -> Envelope:
     """Tells a pipeline that its run of a pull request may be judged by the commit's own rules."""

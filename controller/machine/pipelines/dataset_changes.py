@@ -8,17 +8,17 @@ from controller.machine.core import Value
 from specs.digests import ManifestEntry
 from specs.snapshot import SNAPSHOT_KEYS
 
-NAMED = 3
+MOST_NAMED = 3
 """Objects of each kind that are named: the last by their keys, which often hold dates."""
 
-Happened = Literal["added", "replaced", "gone"]
+ChangeKind = Literal["added", "replaced", "gone"]
 
 
-class Object(Value):
+class ChangedObject(Value):
     """One object that is not what it was."""
 
     key: str
-    happened: Happened
+    happened: ChangeKind
     size: int = 0
     """Bytes; of one that is gone, those it had."""
     rows: int | None = None
@@ -33,21 +33,23 @@ class ObjectChanges(Value):
     added: int = 0
     replaced: int = 0
     gone: int = 0
-    named: tuple[Object, ...] = ()
+    named: tuple[ChangedObject, ...] = ()
 
 
-def moved(was: Iterable[ManifestEntry], now: Iterable[ManifestEntry]) -> ObjectChanges:
+def compare_objects(was: Iterable[ManifestEntry], now: Iterable[ManifestEntry]) -> ObjectChanges:
     """Both in the order of their keys; in bounded memory. The log of a table is none of its
     objects."""
     before = (entry for entry in was if entry.key not in SNAPSHOT_KEYS)
     old = next(before, None)
     objects = 0
-    counts: dict[Happened, int] = {"added": 0, "replaced": 0, "gone": 0}
-    named: dict[Happened, deque[Object]] = {kind: deque(maxlen=NAMED) for kind in counts}
+    counts: dict[ChangeKind, int] = {"added": 0, "replaced": 0, "gone": 0}
+    named: dict[ChangeKind, deque[ChangedObject]] = {
+        kind: deque(maxlen=MOST_NAMED) for kind in counts
+    }
 
-    def note(entry: ManifestEntry, happened: Happened) -> None:
+    def note(entry: ManifestEntry, happened: ChangeKind) -> None:
         counts[happened] += 1
-        named[happened].append(Object(key=entry.key, happened=happened, size=entry.size))
+        named[happened].append(ChangedObject(key=entry.key, happened=happened, size=entry.size))
 
     for entry in now:
         if entry.key in SNAPSHOT_KEYS:
@@ -69,7 +71,7 @@ def moved(was: Iterable[ManifestEntry], now: Iterable[ManifestEntry]) -> ObjectC
     return ObjectChanges(objects=objects, **counts, named=every)
 
 
-def in_words(what: ObjectChanges, shown: Callable[[str], str] = str) -> Iterator[str]:
+def describe_changes(what: ObjectChanges, shown: Callable[[str], str] = str) -> Iterator[str]:
     """`2013-05.parquet added, 27,128 rows`, and how many there are beside those that are named;
     `shown` makes of a key what a reader sees."""
     for happened, count in (

@@ -6,9 +6,9 @@ from typing import NamedTuple
 from controller.machine.actions import AnswerCommand, ReportPolicy
 from controller.machine.core import Envelope, Key
 from controller.machine.messages import CancelRun, RunRequested
-from controller.machine.repositories import telling
-from controller.machine.repositories.accepting import CommandTarget, rights, spoken_of
-from controller.machine.repositories.pull import VERBS, Command, Pull, Right, names
+from controller.machine.repositories import reports
+from controller.machine.repositories.acceptance import CommandTarget, rights, targets_of
+from controller.machine.repositories.pull import VERBS, Command, Pull, Right, names_head
 
 _SAYS = {
     "plan": "what a run would do, and why",
@@ -25,7 +25,7 @@ MOST_NAMED = 20
 """Approvers that a refusal names."""
 
 
-class Heard(NamedTuple):
+class CommandEffects(NamedTuple):
     """What follows from commands."""
 
     answers: list[AnswerCommand]
@@ -35,21 +35,21 @@ class Heard(NamedTuple):
     """Rules that are compared once more: the base may have other rules by now."""
 
 
-def heed(
+def handle_commands(
     repository: str,
     commands: Sequence[Command],
     targets: Collection[CommandTarget],
     accepted: Mapping[str, Mapping[str, str]],
-) -> Heard:
+) -> CommandEffects:
     """What commands bring about, but for what is approved and accepted, which is state;
     `accepted` has who accepted, by branch and pipeline."""
-    heard = Heard([], [], [])
+    heard = CommandEffects([], [], [])
     for command in commands:
-        found = spoken_of(command, targets)
+        found = targets_of(command, targets)
         said = _refusal(command, found)
         if not said:
             for target in found:
-                said = said or _heed(repository, command, target, heard, accepted)
+                said = said or _handle(repository, command, target, heard, accepted)
         if command.comment is not None and command.pull is not None:
             heard.answers.append(
                 AnswerCommand(
@@ -79,11 +79,11 @@ def _refusal(command: Command, found: Sequence[CommandTarget]) -> str:
     return ""
 
 
-def _heed(
+def _handle(
     repository: str,
     command: Command,
     target: CommandTarget,
-    heard: Heard,
+    heard: CommandEffects,
     accepted: Mapping[str, Mapping[str, str]],
 ) -> str:
     """What to answer, nothing where it is simply done."""
@@ -98,35 +98,37 @@ def _heed(
         return ""
     if command.verb in ("run", "retry"):
         by = accepted.get(target.branch, {})
-        heard.policies.extend(_compared_again(repository, command, target, by))
+        heard.policies.extend(_compare_rules(repository, command, target, by))
     if command.check == "policy":
         return ""
     asked_of = [p for p in target.pipelines if command.pipeline in ("", p)]
     if not asked_of:
         return f"{target.commit[:12]} changes nothing that a pipeline reads."
-    heard.messages.extend(_wishes(command, target, asked_of))
+    heard.messages.extend(_requests(command, target, asked_of))
     return ""
 
 
 def _approve(command: Command, pull: Pull | None) -> str:
     if pull is None or not pull.fork:
         return "Nothing waits for an approval here."
-    return _unnamed(command, pull)
+    return _ask_for_commit(command, pull)
 
 
 def _accept(command: Command, target: CommandTarget) -> str:
     if target.pull is None:
         return "Nothing waits to be accepted here."
-    if said := _unnamed(command, target.pull):
+    if said := _ask_for_commit(command, target.pull):
         return said
     found = rights(command, target)
     if not found:
         return f"{target.commit[:12]} changes nothing that a pipeline reads."
-    lines = [_who(command, pipeline, right) for pipeline, right in found.items() if not right.may]
+    lines = [
+        _who_may(command, pipeline, right) for pipeline, right in found.items() if not right.may
+    ]
     return "\n".join(lines)
 
 
-def _who(command: Command, pipeline: str, right: Right) -> str:
+def _who_may(command: Command, pipeline: str, right: Right) -> str:
     """Without calling for anybody: a stranger may have asked."""
     who = ", ".join(f"`{each}`" for each in right.who[:MOST_NAMED])
     if len(right.who) > MOST_NAMED:
@@ -136,9 +138,9 @@ def _who(command: Command, pipeline: str, right: Right) -> str:
     return f"{said} {right.unseen}".rstrip()
 
 
-def _unnamed(command: Command, pull: Pull) -> str:
+def _ask_for_commit(command: Command, pull: Pull) -> str:
     """What to say where not the very head is named; nothing where it is."""
-    if names(command, pull):
+    if names_head(command, pull):
         return ""
     asked = f"`/headgate {command.verb} {pull.head[:12]}`"
     if command.early and pull.head.startswith(command.argument.lower() or "-"):
@@ -150,7 +152,7 @@ def _unnamed(command: Command, pull: Pull) -> str:
     return f"Say which commit you have read. The head is {pull.head[:12]}: {asked}"
 
 
-def _compared_again(
+def _compare_rules(
     repository: str, command: Command, target: CommandTarget, by: Mapping[str, str]
 ) -> Iterator[ReportPolicy]:
     if target.pull is None:
@@ -158,10 +160,10 @@ def _compared_again(
     place = target.place(repository)
     for pipeline in target.everything:
         if command.pipeline in ("", pipeline):
-            yield telling.policy(place, target.pull, pipeline, by.get(pipeline, ""))
+            yield reports.policy(place, target.pull, pipeline, by.get(pipeline, ""))
 
 
-def _wishes(
+def _requests(
     command: Command, target: CommandTarget, pipelines: Sequence[str]
 ) -> Iterator[Envelope]:
     """A pull request comes with it as it is now: the base that judges may have moved."""

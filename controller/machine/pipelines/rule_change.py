@@ -18,7 +18,7 @@ class RuleChange(Value):
     """Whether a candidate that was stopped before could pass now."""
 
 
-def plain(value: Any) -> str:
+def format_setting(value: Any) -> str:
     """A setting as a person reads it."""
     if hasattr(value, "total_seconds"):
         return format_duration(value)
@@ -27,7 +27,7 @@ def plain(value: Any) -> str:
     if isinstance(value, float):
         return format_percent(value)
     if isinstance(value, tuple):
-        return ", ".join(plain(each) for each in value) or "none"
+        return ", ".join(format_setting(each) for each in value) or "none"
     if hasattr(value, "model_dump"):
         value = value.model_dump(exclude_none=True)
     if isinstance(value, dict):
@@ -37,6 +37,6 @@ def plain(value: Any) -> str:
     return short(value) if isinstance(value, str) and value.startswith("sha256:") else str(value)
 
 
-def rose(was: float | None, now: float | None) -> bool:
+def is_limit_raised(was: float | None, now: float | None) -> bool:
     """Whether an upper limit lets more through, or is gone."""
     return was is not None and (now is None or now > was)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from controller.machine.pipelines.suites import between
+from controller.machine.pipelines.policy_suites import suite_changes
 from validators.data.suite import read_suite
 
 SUITE = """\
@@ -19,7 +19,7 @@ expectations:
 
 def found(was: str, now: str) -> list[tuple[str, str, str, bool]]:
     assert SUITE.count(was) == 1
-    changes = between("suite.yaml", "suite.yaml", SUITE, SUITE.replace(was, now))
+    changes = suite_changes("suite.yaml", "suite.yaml", SUITE, SUITE.replace(was, now))
     return [(one.rule, one.was, one.now, one.loosens) for one in changes]
 
 
@@ -44,7 +44,7 @@ def test_a_limit_that_nothing_is_above_loosens() -> None:
         "expectations": [{"type": "t", "kwargs": {"column": "a", "max_value": 5}}],
     }
     text = json.dumps(suite)
-    (change,) = between("suite.json", "suite.json", text, text.replace("5", "NaN"))
+    (change,) = suite_changes("suite.json", "suite.json", text, text.replace("5", "NaN"))
     assert change.loosens
 
 
@@ -69,7 +69,7 @@ def test_an_added_expectation_is_told_and_one_that_moved_is_not() -> None:
     added = "  - {type: expect_column_to_exist, kwargs: {column: carrier}}\n"
     head, *lines = SUITE.partition("expectations:\n")[2].splitlines(keepends=True)
     moved = "name: flights\nexpectations:\n" + "".join([*lines, head, added])
-    changes = list(between("suite.yaml", "suite.yaml", SUITE, moved))
+    changes = list(suite_changes("suite.yaml", "suite.yaml", SUITE, moved))
     assert [(one.rule, one.was, one.loosens) for one in changes] == [
         ("suite.yaml: carrier", "none", False)
     ]
@@ -79,7 +79,7 @@ def test_a_suite_that_becomes_json_is_compared_as_what_it_was() -> None:
     nulls, *_ = read_suite(SUITE, "suite.yaml").expectations
     kept = {"type": nulls.type, "kwargs": dict(nulls.kwargs)}
     text = json.dumps({"name": "flights", "expectations": [kept]}, indent="\t")
-    changes = list(between("suite.yaml", "suite.json", SUITE, text))
+    changes = list(suite_changes("suite.yaml", "suite.json", SUITE, text))
     assert {(change.now, change.loosens) for change in changes} == {("removed", True)}
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from controller.machine import run_incidents
 from controller.machine.actions import Incident, NotifyStatus
-from controller.machine.building import DecisionBuilder
 from controller.machine.core import Envelope, Fact, Key
+from controller.machine.decision_builder import DecisionBuilder
 from controller.machine.messages import ReleaseRequested, RunEnded
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.graph import SourceTree
@@ -15,18 +15,18 @@ from specs.notifications import Notification, NotifyEvent
 from validators.report import Report
 
 
-def alert(
+def update_alerts(
     firing: Sequence[str], run: Run, spec: Spec, reports: Sequence[Report], out: DecisionBuilder
 ) -> tuple[str, ...]:
     """The alerts that fire now. On-call is told once for each gate that stops the default branch,
     once that its runs fail, and that they pass again."""
     if run.outcome == "passed":
-        resolve(firing, spec.notify, run_incidents.passed_again(run), out)
+        resolve_alerts(firing, spec.notify, run_incidents.passed_again(run), out)
         return ()
     if run.outcome not in ("stopped", "failed"):
         return tuple(firing)
     gate = run.outcome == "stopped"
-    kind = _gates(run.pipeline) + f"{_stopped_by(run)}/" if gate else f"{run.pipeline}/run/"
+    kind = _gate_prefix(run.pipeline) + f"{_stopped_by(run)}/" if gate else f"{run.pipeline}/run/"
     if any(one.startswith(kind) for one in firing):
         return tuple(firing)  # they know, and the commit has this run's report
     incident = run_incidents.gate_failed(run, reports) if gate else run_incidents.run_failed(run)
@@ -38,11 +38,11 @@ def alert(
     return (*firing, name)
 
 
-def resolve(
+def resolve_alerts(
     firing: Sequence[str], to: Sequence[Notification], incident: Incident, out: DecisionBuilder
 ) -> None:
     """The end of alerts that fire."""
-    gates = _gates(incident.pipeline)
+    gates = _gate_prefix(incident.pipeline)
     for one in firing:
         _notify(to, one.startswith(gates), "resolved", one, incident, out)
 
@@ -79,7 +79,7 @@ def facts_of(version: ModelVersion) -> list[Fact]:
     ]
 
 
-def release(run: Run, number: int, package: str) -> Envelope:
+def request_release(run: Run, number: int, package: str) -> Envelope:
     """Asks staging for a rollout of the version."""
     message = ReleaseRequested(
         version=number,
@@ -93,7 +93,7 @@ def release(run: Run, number: int, package: str) -> Envelope:
     return Envelope(to=to, id=f"release/{run.id}", message=message)
 
 
-def _gates(pipeline: str) -> str:
+def _gate_prefix(pipeline: str) -> str:
     """What the names of alerts about gates begin with."""
     return f"{pipeline}/gate/"
 

@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from controller.machine.core import Action, Envelope
-from controller.machine.repositories import telling
+from controller.machine.repositories import reports
 from controller.machine.repositories.pull import Acceptance, Command, Pull, Right, accepts
-from controller.machine.repositories.telling import ReportPlace
+from controller.machine.repositories.reports import ReportPlace
 
 
 class CommandTarget(NamedTuple):
@@ -37,19 +37,19 @@ class CommandTarget(NamedTuple):
         return ReportPlace(repository, self.commit, self.scope, self.pull)
 
 
-def kept(before: Iterable[Acceptance], pulls: Mapping[int, Pull]) -> tuple[Acceptance, ...]:
+def still_open(before: Iterable[Acceptance], pulls: Mapping[int, Pull]) -> tuple[Acceptance, ...]:
     """Those that an open pull request still has."""
     is_open = {(pull.head, pull.base) for pull in pulls.values()}
     return tuple(one for one in before if (one.commit, one.base) in is_open)
 
 
-def by_whom(accepted: Iterable[Acceptance], pull: Pull) -> dict[str, str]:
+def accepted_by(accepted: Iterable[Acceptance], pull: Pull) -> dict[str, str]:
     """Who accepted what a pull request does to the rules, by pipeline."""
     of_it = (one for one in accepted if (one.commit, one.base) == (pull.head, pull.base))
     return {one.pipeline: one.by for one in of_it}
 
 
-def spoken_of(command: Command, targets: Collection[CommandTarget]) -> list[CommandTarget]:
+def targets_of(command: Command, targets: Collection[CommandTarget]) -> list[CommandTarget]:
     """The pull request of a comment; of a button, all that its check is about, as long as they
     are at that commit: the button of one that was left long ago does nothing."""
     if command.pull is not None:
@@ -95,7 +95,7 @@ def accept(
     return new
 
 
-def told(
+def announce(
     repository: str, new: Mapping[Acceptance, str], targets: Iterable[CommandTarget]
 ) -> Iterator[Action | Envelope]:
     """What follows from acceptances on each pull request that has them."""
@@ -109,9 +109,9 @@ def told(
                 continue
             name, by = one.pipeline, one.by
             if name in target.everything:
-                yield telling.policy(place, pull, name, by)
+                yield reports.policy(place, pull, name, by)
             if name in target.removed:
-                yield telling.removed(place, pull, name, by)
+                yield reports.removed(place, pull, name, by)
             if name in target.pipelines:
                 told_by = f"{id_}/{target.branch}"
-                yield telling.accepted(told_by, place, target.branch, pull, name, by)
+                yield reports.rules_accepted(told_by, place, target.branch, pull, name, by)

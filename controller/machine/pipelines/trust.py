@@ -35,7 +35,7 @@ def rules_of(base: Code | None, branch: str = "") -> Rules | None:
     return Rules(spec=base.spec, source=base.source, branch=branch)
 
 
-def marked(base: str, default_branch: str, head: Code | None) -> frozenset[str] | None:
+def secrets_for_pulls(base: str, default_branch: str, head: Code | None) -> frozenset[str] | None:
     """`Terms.marked` of a pull request into the branch `base`; `head` is the default branch's.
     Whoever may push can make a base, so that its word alone would hand out every secret."""
     if base == default_branch:
@@ -48,7 +48,7 @@ def marked(base: str, default_branch: str, head: Code | None) -> frozenset[str] 
 def without_secrets(spec: Pipeline, terms: RunTerms) -> Pipeline:
     """The spec as a pull request may run it: with the secrets that its base and the default branch
     mark for pull requests, and none for a fork."""
-    given = allowed(terms)
+    given = allowed_secrets(terms)
     steps = {name: _without(step, given) for name, step in spec.steps.items()}
     fetched = {name: of.fetch for name, of in spec.datasets.items() if of.fetch is not None}
     bare = {
@@ -64,7 +64,7 @@ def _without(command: C, given: Collection[str]) -> C:
     return command.model_copy(update={"secrets": kept})
 
 
-def allowed(terms: RunTerms) -> frozenset[str]:
+def allowed_secrets(terms: RunTerms) -> frozenset[str]:
     """The secrets that a pull request's run may be given."""
     if terms.rules is None or terms.fork:
         return frozenset()
@@ -72,20 +72,20 @@ def allowed(terms: RunTerms) -> frozenset[str]:
     return named if terms.marked is None else named & terms.marked
 
 
-def unasked(spec: Pipeline, terms: RunTerms | None) -> frozenset[str]:
+def denied_queries(spec: Pipeline, terms: RunTerms | None) -> frozenset[str]:
     """The datasets that a pull request's run must not ask a database for."""
     if terms is None:
         return frozenset()
     return frozenset(
         name
         for name, dataset in spec.datasets.items()
-        if dataset.query is not None and dataset.query.secret not in allowed(terms)
+        if dataset.query is not None and dataset.query.secret not in allowed_secrets(terms)
     )
 
 
-def kept_from(graph: Graph, terms: RunTerms) -> Graph:
+def without_denied_addresses(graph: Graph, terms: RunTerms) -> Graph:
     """The graph, whose queries are given no address that a pull request's run must not have."""
-    known = allowed(terms)
+    known = allowed_secrets(terms)
     nodes = tuple(without_addresses(node, known) for node in graph.nodes)
     return graph.model_copy(update={"nodes": nodes})
 
@@ -100,18 +100,18 @@ def graph_of(
     if baseline is not None:
         bare = without_secrets(baseline.spec, terms)
         baseline = baseline.model_copy(update={"spec": bare})
-    graph = build(without_secrets(spec, terms), source, baseline, judges_of(terms))
-    return kept_from(graph, terms)
+    graph = build(without_secrets(spec, terms), source, baseline, rules_in_force(terms))
+    return without_denied_addresses(graph, terms)
 
 
-def judges_of(terms: RunTerms) -> Rules | None:
+def rules_in_force(terms: RunTerms) -> Rules | None:
     """The rules in force, without secrets; None where its own are."""
     if terms.rules is None or terms.accepted:
         return None
     return terms.rules.model_copy(update={"spec": without_secrets(terms.rules.spec, terms)})
 
 
-def touches(before: Code | None, after: Code) -> bool:
+def changes_pipeline(before: Code | None, after: Code) -> bool:
     """Whether a pull request changes what a pipeline says or reads; `before` is where it began."""
     if before is None or before.spec is None or after.spec is None:
         return before is None or before.source.below != after.source.below

@@ -6,9 +6,9 @@ import pytest
 
 from controller.machine.actions import AnswerCommand
 from controller.machine.core import Envelope
-from controller.machine.repositories.accepting import CommandTarget
-from controller.machine.repositories.asking import MOST_NAMED, Heard, heed
-from controller.machine.repositories.pull import Command, Pull, Right, Verb, line, scope_of
+from controller.machine.repositories.acceptance import CommandTarget
+from controller.machine.repositories.commands import MOST_NAMED, CommandEffects, handle_commands
+from controller.machine.repositories.pull import Command, Pull, Right, Verb, pull_branch, scope_of
 from tests.controller.machine.kit import fields, sha
 
 HEAD = sha("head")
@@ -25,7 +25,7 @@ def hear(
     bases: tuple[str, ...] = ("main",),
     accepted: dict[str, str] | None = None,
     **more: Any,
-) -> Heard:
+) -> CommandEffects:
     """Somebody who may write comments on the open pull request 7; its head is for each of `bases`,
     in a pull request of its own."""
     facts: dict[str, Any] = {"by": "maya", "may": True, "pull": 7, "comment": 41, **more}
@@ -33,10 +33,10 @@ def hear(
     targets = [CommandTarget("main", sha("main"), ("mean", "sum"))]
     for number, base in enumerate(bases, 7):
         pull = Pull(number=number, head=HEAD, base=base, base_commit=sha(base), fork=fork)
-        branch = line(number)
+        branch = pull_branch(number)
         scope = scope_of(branch, pull, "main")
         targets.append(CommandTarget(branch, HEAD, pipelines, held, scope, pull, ("other",)))
-    return heed("team", [command], targets, {line(7): accepted or {}})
+    return handle_commands("team", [command], targets, {pull_branch(7): accepted or {}})
 
 
 def ask(
@@ -74,7 +74,7 @@ def test_run_asks_each_pipeline_of_the_pull_request_once_and_only_nods() -> None
         ("sum", "run_requested", "comment/41"),
     ]
     body = fields(messages[0])
-    assert (body["branch"], body["force"], body["unless_passed"]) == (line(7), True, False)
+    assert (body["branch"], body["force"], body["unless_passed"]) == (pull_branch(7), True, False)
     assert body["why"] == "maya asked for it (`/headgate run`)"
 
 
@@ -94,7 +94,7 @@ def test_retry_leaves_what_has_passed() -> None:
 
 def test_cancel_names_who_asked() -> None:
     _, (message,) = ask("cancel")
-    assert (message.message.type, fields(message)["branch"]) == ("cancel_run", line(7))
+    assert (message.message.type, fields(message)["branch"]) == ("cancel_run", pull_branch(7))
     assert fields(message)["reason"] == "cancelled: maya asked for it (`/headgate cancel`)"
 
 
@@ -232,12 +232,12 @@ def test_the_button_on_main_runs_main_and_on_a_commit_that_was_left_does_nothing
 def test_the_button_of_a_check_is_of_its_own_base_alone() -> None:
     facts: dict[str, Any] = {"pull": None, "comment": None, "commit": HEAD, "check": "gates"}
     both = ("main", "easy")
-    for scope, branch in (("", line(7)), ("into easy", line(8))):
+    for scope, branch in (("", pull_branch(7)), ("into easy", pull_branch(8))):
         heard = hear("run", bases=both, scope=scope, **facts)
         assert [fields(m)["branch"] for m in heard.messages] == [branch]
         assert {one.scope for one in heard.policies} == {scope}
     every = hear("run", bases=both, **{**facts, "check": ""})
-    assert [fields(m)["branch"] for m in every.messages] == [line(7), line(8)]
+    assert [fields(m)["branch"] for m in every.messages] == [pull_branch(7), pull_branch(8)]
     assert len({m.id for m in every.messages}) == 2, "else one would count as told"
     assert hear("run", scope="into lenient", **facts).messages == []
 
