@@ -19,7 +19,7 @@ from controller.cli.terminal.tree import render
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.environments.rollout import EndedRollout, Rollout
 from controller.machine.runs.run import Progress, Run, why_ended
-from controller.machine.words import fit
+from  import fit
 from controller.store.reading import SqliteReader
 from specs.failures import Failure
 
