@@ -18,8 +18,8 @@ from controller.cli.terminal.snapshot import snapshot
 from controller.cli.terminal.tree import render
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.environments.rollout import EndedRollout, Rollout
+from controller.machine.error_text import without_traceback
 from controller.machine.runs.run import Progress, Run, why_ended
-from  import fit
 from controller.store.reading import SqliteReader
 from specs.failures import Failure
 
@@ -91,11 +91,11 @@ def _of_node(name: str, node: Progress) -> Iterator[Transition]:
         yield Transition(attempt.asked, f"{name} running, attempt {number}")
         status, retried = attempt.status, number < len(node.attempts) or not node.done
         if status and status.ended is not None and retried:
-            why = _brief(fit(status.message))
+            why = _brief(without_traceback(status.message))
             yield Transition(status.ended, f"{name} attempt {number} {status.state.value}: {why}")
     if node.ended is not None:
         verdict = f" ({node.verdict.value})" if node.verdict else ""
-        why = _brief(fit(node.failed or node.skipped or ""))
+        why = _brief(without_traceback(node.failed or node.skipped or ""))
         yield Transition(node.ended, f"{name} {node.phase}{verdict}{why and ': '}{why}")
 
 
