@@ -57,7 +57,7 @@ def test_a_branch_that_is_deleted_again_and_again_is_written_again_and_told_each
     assert len(told_of_loss(one)) == 3
 
 
-def test_a_force_push_that_drops_a_persons_revert_is_told_and_the_revert_stands() -> None:
+def test_a_force_push_that_drops_a_persons_revert_is_reported_and_the_revert_stands() -> None:
     one = running(site(), 1, 2)
     reverted = one.revert()
     one.run(6)
