@@ -108,7 +108,7 @@ def without_replaced(
     """What is seen once a run found that the versions it read, by dataset, are there no more.
 
     None of them is complete any more. One that is still listed counts again if a listing says so
-    that was begun `UNSETTLED_INTERVAL` later, so that a run never fails over it time and again at once.
+    that was begun `UNSETTLED_INTERVAL` later, so that runs do not fail over it time and again.
     """
     found = dict(data)
     for name, version in read.items():
