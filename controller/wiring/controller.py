@@ -58,7 +58,7 @@ from controller.observers.stall import StallObserver
 from controller.queries.polling import QueryVersions as Questions
 from controller.reconcile.loop import Loop
 from controller.reconcile.outbox import Applier, RuntimePolicy
-from controller.reconcile.resting import heed_names
+from controller.reconcile.resting import carry_on_renamed
 from controller.reconcile.stalls import KIND as TROUBLE
 from controller.reports.applier import ReportApplier
 from controller.reports.forge import Forge
@@ -418,7 +418,7 @@ async def serve(
         addresses = {
             each.name: Mirror(each.address(base), home).url for each in settings.repositories
         }
-        await heed_names(store, addresses, home / "mirrors", policy.clock())
+        await carry_on_renamed(store, addresses, home / "mirrors", policy.clock())
         app = Controller(settings, base, secrets, store, policy)
         loop = app.loop()
         stack.push_async_callback(app.close)
