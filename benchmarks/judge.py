@@ -18,18 +18,10 @@ from numpy.typing import NDArray
 
 from benchmarks.common import Row
 from specs.traffic import Arm, Exchange
-from validators.canary import (
-    CanaryPolicy,
-    CanaryState,
-    Latency,
-    begin,
-    families,
-    judge,
-    latency,
-    update,
-)
-from validators.canary.bets import RATIOS, ScoreCount, ratio
-from validators.canary.outlook import outlook
+from validators.canary import CanaryPolicy, CanaryState, Latency, begin, judge, latency, update
+from validators.canary import signal_bets as families
+from validators.canary.betting import RATIOS, ScoreCount, ratio
+from validators.canary.forecast import outlook
 from validators.canary.policy import STATUSES
 
 Floats = NDArray[np.float64]

@@ -21,9 +21,9 @@ import uvloop
 
 from benchmarks.common import Row
 from deployers.control import Backend, Routing, ask
+from deployers.place_folder import free_port
 from deployers.processes import Processes, ProcessSpec
 from deployers.records import RequestRecord, Ring
-from deployers.site import free_port
 from specs.traffic import Arm
 
 ANSWER = b'{"p_late": 0.25}'

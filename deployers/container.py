@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from deployers.engine import HOME, confined
+from deployers.place_folder import HOST
 from deployers.protocol import DeploymentValue
-from deployers.site import HOST
 
 if TYPE_CHECKING:
     from docker import DockerClient

@@ -6,8 +6,8 @@ There is one folder per server, named like its process, with its last log.
 import shutil
 from pathlib import Path
 
+from deployers.place_folder import Site
 from deployers.processes import Processes
-from deployers.site import Site
 
 MOST = 20
 """Logs kept per place: those of the servers that ended last."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from deployers.wire import PATIENCE, Wire, in_thread
+from deployers.engine_streams import PATIENCE, Wire, in_thread
 from specs.failures import Failure, NeedsHuman, TryAgain
 
 if TYPE_CHECKING:

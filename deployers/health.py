@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from deployers.control import RouterStatus, Routing
 from deployers.liveness import Patience, Signs, bears, hangs, look
-from deployers.site import HOST, Placed
+from deployers.place_folder import HOST, Placed
 from specs.figures import duration
 from specs.traffic import Arm
 

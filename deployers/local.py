@@ -16,19 +16,19 @@ from pathlib import Path
 import structlog
 
 from deployers import control
-from deployers.arms import named, reached
 from deployers.clock import Steady
 from deployers.confinement import UNCONFINED, Confinement
 from deployers.control import Backend, RouterStatus, Routing
 from deployers.ended_logs import EndedLogs
 from deployers.engine import Engine
 from deployers.health import Health, answered, arm_of, patience_of
-from deployers.pages import page
+from deployers.place_folder import ENDED, HOST, PLACES, PROCESSES, Placed, Site, free_port, is_free
 from deployers.processes import Processes, ProcessState, ProcessStatus, Reason
 from deployers.protocol import Deployed, Desired, Server, ServerStatus, Traffic
-from deployers.routers import ROUTER_GRACE, Routers, kill
+from deployers.record_reader import page
+from deployers.router_processes import ROUTER_GRACE, Routers, kill
 from deployers.server_command import ServerCommands
-from deployers.site import ENDED, HOST, PLACES, PROCESSES, Placed, Site, free_port, is_free
+from deployers.traffic_arms import named, reached
 from specs.failures import Failure, TryAgain
 from specs.figures import duration
 from specs.traffic import Arm

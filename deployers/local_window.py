@@ -6,9 +6,9 @@ from pathlib import Path
 
 from deployers import control
 from deployers.control import RouterRefusedError, RouterStatus
-from deployers.pages import page
+from deployers.place_folder import ENDED, HOST, PLACES, PROCESSES, Site
 from deployers.protocol import Glance, ServerLog, Traffic, Unwatched
-from deployers.site import ENDED, HOST, PLACES, PROCESSES, Site
+from deployers.record_reader import page
 
 _PATIENCE = 1.0
 """Seconds that a router may take to answer."""

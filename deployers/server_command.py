@@ -8,9 +8,9 @@ from pathlib import Path
 from deployers.confinement import Confinement, View, interpreter
 from deployers.container import GIVEN, Order
 from deployers.engine import Engine
+from deployers.place_folder import HOST, Site
 from deployers.processes import ProcessSpec
 from deployers.protocol import Server
-from deployers.site import HOST, Site
 from specs.failures import NeedsHuman
 from specs.references import TemplateError, render, render_env
 

@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 
 from specs.base import (
     MOST_GLOBS,
-    Address,
     Approver,
     Location,
     Many,
@@ -27,6 +26,7 @@ from specs.caching import Cache
 from specs.datasets import Query
 from specs.gates import Gates
 from specs.names import slug
+from specs.notifications import Notification
 from specs.references import OutputReference, Reference
 from specs.release import Release
 from specs.schedule import ScheduleTrigger
@@ -44,15 +44,6 @@ DATA = "data."
 ExecutorKind = Literal["local", "docker", "kubernetes"]
 Access = Literal["path", "uri"]
 ColumnType = Literal["string", "int64", "double", "decimal", "bool", "date", "timestamp"]
-NotifyEvent = Literal[
-    "rollback",
-    "gate_failed",
-    "stuck",
-    "promoted",
-    "run_failed",
-    "approval_needed",
-    "refused",
-]
 
 
 def place_of(command: str) -> tuple[str, ...]:
@@ -341,20 +332,6 @@ class Fetch(Spec):
         """The step that fetches the dataset of that name."""
         own = {field: getattr(self, field) for field in type(self).model_fields if field != "file"}
         return Step(**own, outputs={"data": self.file or name})
-
-
-class Notification(Spec):
-    """Whom to notify, and when."""
-
-    to: Address = Field(
-        description="An Apprise URL, in which ${NAME} stands for a secret; or github-issue for an "
-        "issue in the pipeline's repository, closed when its cause is resolved."
-    )
-    on: Many[NotifyEvent] = Field(
-        default=("rollback", "gate_failed", "stuck", "run_failed", "approval_needed", "refused"),
-        min_length=1,
-        description="The events to notify about.",
-    )
 
 
 class Policy(Spec):

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from controller.blobs.shelf import discard, discard_all, mode, move_into_place, use
+from controller.blobs.last_use import discard, discard_all, mode, move_into_place, use
 from specs.failures import NeedsHuman
 
 COPY_UP_TO = 2**20

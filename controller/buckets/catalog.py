@@ -9,8 +9,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple
 
+from controller.blobs.last_use import discard_all, move_into_place, use
 from controller.blobs.objects import Objects
-from controller.blobs.shelf import discard_all, move_into_place, use
 from controller.buckets import manifest as manifests
 from controller.buckets.changes import differ
 from controller.buckets.listing import remote_place_of
@@ -21,7 +21,7 @@ from controller.buckets.remote import RemoteBucket
 from controller.buckets.roots import Roots
 from controller.buckets.stores import CredentialsRefused, Stores, is_remote
 from controller.buckets.tables import ListedTable, TableAddress, Tables, without_snapshot
-from controller.machine.pipelines.objects import ObjectChanges
+from controller.machine.pipelines.dataset_changes import ObjectChanges
 from controller.machine.runs.graph import Graph, addresses_of
 from specs.digests import ManifestEntry
 from specs.digests import digest as digest_of

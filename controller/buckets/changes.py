@@ -6,7 +6,11 @@ from pathlib import Path
 
 from controller.buckets.listing import remote_place_of
 from controller.buckets.stores import Stores, is_remote
-from controller.machine.pipelines.objects import Object, ObjectChanges, moved
+from controller.machine.pipelines.dataset_changes import (
+    ChangedObject,
+    ObjectChanges,
+    compare_objects,
+)
 from specs.digests import ManifestEntry
 from specs.failures import Failure
 
@@ -31,12 +35,12 @@ def differ(
     """How the objects of the dataset at `uri` differ. `folder` is where they are on this machine,
     if they are. An object that cannot be read has no row count. Blocking.
     """
-    found = moved(was, now)
+    found = compare_objects(was, now)
     named = (_counted(one, uri, folder, stores) for one in found.named)
     return found.model_copy(update={"named": tuple(named)})
 
 
-def _counted(one: Object, uri: str, folder: Path | None, stores: Stores) -> Object:
+def _counted(one: ChangedObject, uri: str, folder: Path | None, stores: Stores) -> ChangedObject:
     readable = folder is not None or is_remote(uri)
     if one.happened == "gone" or not one.key.endswith(".parquet") or not readable:
         return one

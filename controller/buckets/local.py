@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from controller.blobs.last_use import discard_all
 from controller.blobs.objects import Objects, explained
-from controller.blobs.shelf import discard_all
 from controller.buckets.pinned_folders import checked_key, is_pinned, make_pin
 from controller.buckets.protocol import Contents, Listing, ObjectChanged
 from controller.buckets.roots import Roots

@@ -17,7 +17,7 @@ from heapq import merge
 from pathlib import Path
 from secrets import token_hex
 
-from controller.blobs.shelf import discard_all, move_into_place, use
+from controller.blobs.last_use import discard_all, move_into_place, use
 from controller.buckets.protocol import Contents
 from specs.digests import Json, ManifestEntry, canonical_json
 

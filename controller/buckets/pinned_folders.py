@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from controller.blobs.shelf import mode, remove_tree, use
+from controller.blobs.last_use import mode, remove_tree, use
 from controller.buckets.protocol import Contents
 from specs.digests import ManifestEntry
 from specs.failures import NeedsHuman

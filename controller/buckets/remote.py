@@ -10,8 +10,8 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from controller.blobs.last_use import discard_all, move_into_place, use
 from controller.blobs.objects import Objects, explained
-from controller.blobs.shelf import discard_all, move_into_place, use
 from controller.buckets import manifest as manifests
 from controller.buckets.listing import (
     RemotePlace,

@@ -49,8 +49,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
 section are in the folder with its name in lower case."""
 
 _MODULES = {
-    "retry": "again",
-    "abort": "again",
+    "abort": "retry",
     "approve": "steer",
     "promote": "steer",
     "rollback": "steer",

@@ -9,8 +9,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from specs.base import Location, Many, PipelineName, Spec, Text, Variable
-from specs.model import Notification
 from specs.names import is_pipeline_name
+from specs.notifications import Notification
 from specs.values import Duration
 
 FILE = "headgate.yaml"

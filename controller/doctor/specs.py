@@ -9,7 +9,7 @@ from controller.buckets.stores import Stores, is_remote, is_within
 from controller.config.settings import Settings
 from controller.doctor.findings import Finding, bad, ok, warn
 from controller.git import Mirror
-from controller.git.surveys import conda_program
+from controller.git.environment_surveys import conda_program
 from deployers.engine import Engine
 from specs.failures import Failure
 from specs.figures import duration

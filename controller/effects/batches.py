@@ -11,7 +11,7 @@ from controller.machine.core import Envelope, Key
 from controller.machine.environments.job import attempt_of
 from controller.machine.messages import BatchStarted
 from controller.machine.pipelines.version import ModelVersion
-from controller.store.versions import Versions
+from controller.store.model_versions import Versions
 from specs.failures import NeedsHuman, TryAgain
 
 

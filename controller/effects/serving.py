@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from controller.artifacts import Artifacts
-from controller.blobs.shelf import discard_all, mode, use
+from controller.blobs.last_use import discard_all, mode, use
 from controller.config.secrets import Secrets
 from controller.executors.installer import CannotBuild
 from controller.executors.virtualenvs import ReadyEnvironment, Virtualenvs
@@ -24,7 +24,7 @@ from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.attempt import Build
 from controller.machine.runs.projects import recipe_of
 from controller.machine.runs.step_nodes import image_of, serve_params, serve_reads
-from controller.store.versions import Versions
+from controller.store.model_versions import Versions
 from deployers.engine import Engine
 from deployers.protocol import Bounds, Deployer, Desired, Server
 from specs.digests import digest

@@ -14,7 +14,7 @@ from controller.machine.core import Envelope, Key
 from controller.machine.messages import SmokeDone
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.graph import Baseline, SourceTree
-from controller.store.versions import Versions
+from controller.store.model_versions import Versions
 from specs.failures import NeedsHuman, TryAgain
 from specs.figures import duration, milliseconds
 from specs.model import Pipeline

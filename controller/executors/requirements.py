@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.executors.installer import CannotBuild, Installer
-from controller.git.surveys import conda_program
+from controller.git.environment_surveys import conda_program
 from controller.machine.runs.attempt import Recipe
 from specs.digests import digest
 from specs.projects.conda import PROGRAMS

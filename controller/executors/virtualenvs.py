@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from controller.blobs.shelf import discard, discard_all, use
+from controller.blobs.last_use import discard, discard_all, use
 from controller.executors.installer import CannotBuild, Installer
 from controller.executors.requirements import (
     BuildTarget,

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from secrets import token_hex
 
+from controller.blobs.last_use import mode
 from controller.blobs.objects import COPY_UP_TO
-from controller.blobs.shelf import mode
 from specs.globs import from_root, seen_from
 from specs.model import is_spec_file
 

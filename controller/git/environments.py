@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from controller.git import CommitInfo, Mirror
+from controller.git.compare_and_swap import HEADGATE, NextCommit, RetryTiming, swap
 from controller.git.environment_file import ACTION, PROPOSAL, Invalid, message_of, parse, to_yaml
-from controller.git.swap import HEADGATE, NextCommit, RetryTiming, swap
 from controller.machine.environments.file import EnvironmentFile, path_of
 from specs.failures import TryAgain
 

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from controller.blobs.shelf import mode, remove_tree
+from controller.blobs.last_use import mode, remove_tree
 from controller.git import lfs
 from controller.git.command import Remote, git
 from controller.git.links import is_link

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from controller.blobs.shelf import discard_all, use
+from controller.blobs.last_use import discard_all, use
 from controller.git.command import Remote, git
 from controller.git.pointers import Pointer
 from specs.failures import NeedsHuman, TryAgain

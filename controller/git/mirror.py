@@ -7,9 +7,21 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from controller.blobs.shelf import use
+from controller.blobs.last_use import use
 from controller.git import export, lfs
 from controller.git.command import Corrupt, MissingObject, Remote, git
+from controller.git.commit_info import (
+    LOG_FORMAT,
+    Author,
+    CommitInfo,
+    checked_path,
+    checked_ref,
+    checked_sha,
+    is_sha,
+    parse_batch,
+    parse_log,
+    parse_tree,
+)
 from controller.git.links import (
     MAX_LINK,
     parse_texts,
@@ -25,18 +37,6 @@ from controller.git.pointers import (
     mark_pointers,
     pointers,
     uses_lfs,
-)
-from controller.git.values import (
-    LOG_FORMAT,
-    Author,
-    CommitInfo,
-    checked_path,
-    checked_ref,
-    checked_sha,
-    is_sha,
-    parse_batch,
-    parse_log,
-    parse_tree,
 )
 from specs.failures import NeedsHuman
 

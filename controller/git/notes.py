@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 
 from controller.git import Mirror
-from controller.git.swap import NextCommit, RetryTiming, swap
-from controller.git.values import checked_sha
+from controller.git.commit_info import checked_sha
+from controller.git.compare_and_swap import NextCommit, RetryTiming, swap
 from specs.names import is_pipeline_name
 
 REF = "refs/notes/headgate"

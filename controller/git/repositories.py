@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from controller.git import Mirror
+from controller.git.environment_surveys import FileSurvey
 from controller.git.lfs import is_installed
 from controller.git.pointers import explain_absent, pointers
-from controller.git.surveys import FileSurvey
 from controller.machine.pipelines.code import Code
 from controller.machine.runs.graph import SourceTree
 from specs.failures import NeedsHuman, TryAgain

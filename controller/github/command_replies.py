@@ -9,7 +9,7 @@ from controller.github.comment import cut
 from controller.machine.actions import AnswerCommand
 from controller.machine.core import Envelope, Key, parsed
 from controller.machine.pipelines.pipeline import PipelineState
-from controller.machine.repositories.pull import line
+from controller.machine.repositories.pull import pull_branch
 from controller.machine.repositories.repository import RepositoryState
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Run
@@ -52,7 +52,7 @@ class CommandReplies:
         """The plan of each pipeline that the pull request touches."""
         record = await self._store.get(Key("repository", action.repository))
         names = parsed(RepositoryState, record.body).pipelines if record else {}
-        branch = line(action.pull)
+        branch = pull_branch(action.pull)
         plans = [await self._plan(name, branch) for name in sorted(names.get(branch, {}).values())]
         return "\n\n".join(plans) or "Nothing to run: this changes nothing that a pipeline reads."
 

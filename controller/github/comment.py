@@ -16,7 +16,7 @@ import structlog
 from controller.github.client import LONGEST, Client
 from controller.github.responses import NotFound
 from controller.github.values import Comment
-from controller.reports.protocol import CommitReport
+from controller.reports.forge import CommitReport
 
 MARK = "<!-- headgate -->"
 """The first line of the comment."""

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
+from controller.github.check_ids import mark_of
 from controller.github.client import ANNOTATIONS, LONGEST, Client, Conclusion, StatusState
 from controller.github.comment import StickyComment, cut
-from controller.github.marks import mark_of
 from controller.github.values import CheckRun
-from controller.reports.protocol import Annotation, CommitReport, name_of
-from controller.reports.protocol import Conclusion as ReportConclusion
+from controller.reports.forge import Annotation, CommitReport, name_of
+from controller.reports.forge import Conclusion as ReportConclusion
 from specs.failures import NeedsHuman
 
 LONGEST_TITLE = 255

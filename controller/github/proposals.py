@@ -14,13 +14,13 @@ from controller.machine.actions import Propose, WithdrawProposal
 from controller.machine.core import Envelope, Key, parsed
 from controller.machine.environments.environment import Proposed
 from controller.machine.messages import ReleaseProposed
-from controller.machine.pipelines.change import RuleChange
+from controller.machine.pipelines.rule_change import RuleChange
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.run import Run
 from controller.planning.plans import loosened_since
 from controller.reports.model_card import ModelCard, render
+from controller.store.model_versions import Versions
 from controller.store.protocol import Store
-from controller.store.versions import Versions
 from specs.failures import Ignore, NeedsHuman, TryAgain
 from validators.report import Report
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import structlog
 
+from controller.github.check_ids import parse as parse_mark
 from controller.github.client import Client
-from controller.github.marks import parse as parse_mark
 from controller.github.responses import GitHubRefused
 from controller.github.values import Comment
 from controller.github.values import PullRequest as Theirs
@@ -18,7 +18,7 @@ from controller.machine.repositories.pull import (
     Right,
     Verb,
     is_command,
-    parse,
+    parse_command,
 )
 
 RESERVE = 500
@@ -120,7 +120,7 @@ def _pull(theirs: Theirs) -> Pull:
 
 
 def _said(comment: Comment, may: bool) -> Command:
-    verb, argument = parse(comment.body)
+    verb, argument = parse_command(comment.body)
     return Command(
         id=f"comment/{comment.id}",
         verb=verb,

@@ -7,7 +7,7 @@ from controller.github.client import LONGEST_DESCRIPTION, Client
 from controller.machine.actions import ReportDeployment, ReportRelease
 from controller.machine.core import Envelope, Key
 from controller.machine.environments.file import path_of
-from controller.reports.protocol import name_of
+from controller.reports.forge import name_of
 from specs.failures import Ignore
 from specs.figures import clip
 

@@ -7,7 +7,7 @@ from controller.machine.environments.file import EnvironmentFile
 from controller.machine.runs.attempt import Attempt
 from specs.digests import digest
 from specs.loading.problems import Problem
-from specs.model import NotifyEvent
+from specs.notifications import NotifyEvent
 
 
 class StartAttempt(Action):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from controller.machine.actions import Incident, Notify, NotifyStatus
 from controller.machine.core import Action, Envelope, Fact
-from specs.model import Notification, NotifyEvent
+from specs.notifications import Notification, NotifyEvent
 
 
 class DecisionBuilder:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from controller.machine.actions import Background, Incident, SignalEvidence
 from controller.machine.pipelines.version import Ref
 from specs.figures import significant
-from validators.canary.figures import figure
+from validators.canary.comparison import figure
 from validators.report import Check, Report
 from validators.verdict import Verdict
 

@@ -52,7 +52,7 @@ class Kept(Value):
     """Model versions that serve, may be rolled back to, or are on their way."""
 
 
-def kept(stored: StoredReferences, keep: float, now: float) -> Kept:
+def what_to_keep(stored: StoredReferences, keep: float, now: float) -> Kept:
     """What stays; `keep` is in seconds, `now` in seconds since the epoch."""
     began = [run.created - MARGIN for run in stored.runs if run.live]
     runs = [run.plain() for run in stored.runs]

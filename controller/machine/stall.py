@@ -7,7 +7,7 @@ from controller.machine.actions import Incident
 from controller.machine.building import DecisionBuilder
 from controller.machine.core import Decision, InboxMessage, Message, Value
 from controller.machine.messages import ActionFailed, Recovered, Stalled
-from specs.model import Notification
+from specs.notifications import Notification
 
 LOOK = 3600.0
 """Seconds between looks at what goes on; a restart finds it by them."""

@@ -18,7 +18,7 @@ from controller.reconcile.outbox import within
 from controller.store.sqlite import SqliteStore
 from specs.base import GITHUB_ISSUE
 from specs.failures import Failure, NeedsHuman
-from specs.model import Notification
+from specs.notifications import Notification
 
 EVERY = 10.0
 """Seconds between attempts to save something, in case nothing else is being saved."""

@@ -25,11 +25,11 @@ from controller.machine.messages import BranchMoved, ReleaseRequested, Retry, Ro
 from controller.machine.pipelines.version import ModelVersion
 from controller.observers.batches import BatchObserver, due
 from controller.observers.past import Pasts
-from controller.store.versions import Versions
+from controller.store.model_versions import Versions
 from deployers.protocol import Deployed, Deployer, Traffic
 from specs.failures import Failure, Ignore, NeedsHuman, TryAgain
 from specs.figures import clip
-from specs.model import Notification
+from specs.notifications import Notification
 
 ASKED = 5.0
 """Seconds in which a remote says where its branch is; without its word the branch is as it was."""

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from controller.git.repositories import Repositories
-from controller.machine.pipelines.change import RuleChange
-from controller.machine.repositories.pull import Acceptance, Pull, merge_group
+from controller.machine.pipelines.rule_change import RuleChange
+from controller.machine.repositories.pull import Acceptance, Pull, parse_merge_group
 from controller.machine.repositories.repository import Commit
 from controller.planning.plans import compare
 
@@ -56,10 +56,10 @@ def _members(
     branch: str, heads: Mapping[str, str], pulls: Mapping[int, Pull]
 ) -> tuple[Member, ...]:
     """Whose pull request a group is, and those of the groups ahead that it stands on."""
-    by_head = {sha: name for name, sha in heads.items() if merge_group(name)}
+    by_head = {sha: name for name, sha in heads.items() if parse_merge_group(name)}
     found: dict[int, Member] = {}
     name: str | None = branch
-    while name is not None and (named := merge_group(name)):
+    while name is not None and (named := parse_merge_group(name)):
         pull = pulls.get(named.number)
         known = named.number in found
         if known or pull is None or pull.base != named.base or named.base not in heads:
@@ -69,7 +69,7 @@ def _members(
     return tuple(found.values())
 
 
-async def accepted_of(
+async def acceptances_of(
     repositories: Repositories,
     name: str,
     commit: Commit,

@@ -10,7 +10,7 @@ from controller.machine.environments.file import NamedModel
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.machine.runs.graph import package_of
 from controller.machine.runs.graph_builder import build
-from controller.store.versions import Versions
+from controller.store.model_versions import Versions
 from specs.failures import NeedsHuman
 
 _OF_ROLLOUT = ("smoke", "canary")

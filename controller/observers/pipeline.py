@@ -1,6 +1,6 @@
 """Observes pipelines: code, datasets, the model in production, and runs that ended."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,34 +11,30 @@ from controller.buckets.stores import CredentialsRefused, is_remote
 from controller.git.environments import Environments
 from controller.git.repositories import Repositories
 from controller.machine.core import Blocked, InboxMessage, Key, parsed
-from controller.machine.messages import (
-    CommitSeen,
-    RulesAccepted,
-    RunEnded,
-    RunRequested,
-    ScheduleDue,
-    SpecGone,
-)
+from controller.machine.messages import RunEnded, RunRequested, ScheduleDue
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.data import DatasetListing, place, versioned
+from controller.machine.pipelines.data import DatasetListing
+from controller.machine.pipelines.needs import (
+    DatasetNeed,
+    PipelineNeeds,
+    datasets_to_list,
+    needs_of,
+)
 from controller.machine.pipelines.pipeline import ObservedPipeline, PipelineState, begin
-from controller.machine.pipelines.untrusted import RunTerms, marked, rules_of, unasked
-from controller.machine.repositories.pull import Pull
 from controller.machine.repositories.repository import ENVIRONMENTS
-from controller.machine.runs.exam import lacks
 from controller.machine.runs.run import Run
 from controller.queries.polling import QueryVersions as Questions
 from controller.sources.watch import Watcher, WatchRequest
+from controller.store.model_versions import Versions
 from controller.store.protocol import Store
-from controller.store.versions import Versions
 from specs.datasets import Query
 from specs.failures import NeedsHuman, TryAgain
-from specs.model import Notification
+from specs.notifications import Notification
 from validators.report import Report
 
 
 class PipelineObserver:
-    """A `Kind`: looks at what letters and the state name, and lists the datasets."""
+    """An `Observer`: reads the code, lists the datasets and finds the runs that `needs` names."""
 
     def __init__(
         self,
@@ -71,22 +67,17 @@ class PipelineObserver:
         pipeline = state or begin(inbox)
         if any(isinstance(x.message, (RunRequested, ScheduleDue)) for x in inbox):
             self._questions.forget()
-        await self._look_first(pipeline, inbox)
-        ended = await self._ended(inbox)
-        heads, commits, pulls = _commits(pipeline, inbox)
-        behind = _behind(pipeline, inbox)
+        needs = needs_of(pipeline, inbox)
+        await self._require_environments(pipeline, needs)
+        ended = await self._ended(needs)
         code = {
-            commit: await self._repositories.code(pipeline.repository, commit, spec)
-            for commit, spec in {**behind, **commits}.items()
+            commit: await self._repositories.code(at.repository, commit, at.path)
+            for commit, at in needs.specs.items()
         }
-        head = heads.get(pipeline.default_branch)
+        head = needs.heads.get(needs.default_branch)
         await self._follow(key.name, code[head] if head else None, pipeline.scheduled)
-        rules = await self._rules(pipeline, pulls)
-        examined = _examined(code, rules, heads, pulls)
-        # What waits in line has its data looked at in its turn.
-        now = {commit: one for commit, one in code.items() if commit in commits}
-        barred = _unasked(code, rules, heads, pulls, pipeline.default_branch)
-        listings = await self._listings({**examined, **now}, barred)
+        rules = await self._rules(key.name, needs)
+        listings = await self._listings(datasets_to_list(needs, code, rules))
         for run in ended.values():
             code[run.commit] = await self._repositories.code(run.repository, run.commit, run.spec)
         return ObservedPipeline(
@@ -96,60 +87,56 @@ class PipelineObserver:
             listings=listings,
             baseline=await self._versions.baseline(key.name),
             ended=ended,
-            reports={run: await self._reports(end) for run, end in _ends(inbox).items()},
-            known=await self._known(key.name, inbox),
-            numbered=await self._numbered(pipeline, inbox),
+            reports={run: await self._reports(end) for run, end in needs.ended.items()},
+            known=await self._known(key.name, needs),
+            numbered=await self._numbered(key.name, needs),
             everyone=self._everyone,
         )
 
-    async def _look_first(self, pipeline: PipelineState, inbox: Sequence[InboxMessage]) -> None:
-        """Wait until the environments have heard what the branch says of them: a candidate is held
-        against what is in production. Raises TryAgain until then."""
-        seen = {x.message.branch for x in inbox if isinstance(x.message, CommitSeen)}
-        if pipeline.default_branch not in {*pipeline.heads, *seen}:
+    async def _require_environments(self, pipeline: PipelineState, needs: PipelineNeeds) -> None:
+        """Wait until the environments have read their files on the environments branch, since a
+        candidate is compared with what is in production. Raises TryAgain until then."""
+        if needs.default_branch not in {*pipeline.heads, *needs.heads}:
             return
-        branch = self._branches[pipeline.repository]
+        branch = self._branches[needs.repository]
         for name in ENVIRONMENTS:
             key = Key("environment", f"{pipeline.name}/{name}")
             if await self._store.get(key) is None and await branch.names(name, pipeline.name):
-                why = f"{name} has not looked yet at what the environments branch says of it"
+                why = f"{name} has not read its file on the environments branch yet"
                 raise TryAgain(why, after=0.5)
 
-    async def _numbered(self, pipeline: PipelineState, inbox: Sequence[InboxMessage]) -> int:
-        """The highest number that was ever given, as the environments branch knows it; looked up
-        when one is to be given."""
-        if not any(end.package for end in _ends(inbox).values()):
+    async def _numbered(self, pipeline: str, needs: PipelineNeeds) -> int:
+        """The highest version number on the environments branch; 0 if no number is needed now."""
+        if not needs.packages:
             return 0
-        branch = self._branches[pipeline.repository]
-        return max([await branch.highest(name, pipeline.name) for name in ENVIRONMENTS])
+        branch = self._branches[needs.repository]
+        return max([await branch.highest(name, pipeline) for name in ENVIRONMENTS])
 
-    async def _rules(self, pipeline: PipelineState, pulls: Mapping[str, Pull]) -> dict[str, Code]:
-        """Whose gates judge each of the pull requests: by the pipeline's name, wherever its spec is
-        or was last."""
+    async def _rules(self, name: str, needs: PipelineNeeds) -> dict[str, Code]:
+        """By branch, the base's version of the pipeline, whose gates judge the pull request. It is
+        found by the pipeline's name, as the spec may have moved."""
         found = {}
-        for branch, pull in pulls.items():
-            base = await self._repositories.rules(
-                pipeline.repository, pull.base_commit, pipeline.name
-            )
+        for branch, pull in needs.pulls.items():
+            base = await self._repositories.rules(needs.repository, pull.base_commit, name)
             if base is not None:
                 found[branch] = base
         return found
 
-    async def _ended(self, inbox: Sequence[InboxMessage]) -> dict[str, Run]:
+    async def _ended(self, needs: PipelineNeeds) -> dict[str, Run]:
         runs = {}
-        for id_ in _ends(inbox):
+        for id_ in needs.ended:
             record = await self._store.get(Key("run", id_))
-            assert record is not None, "the letter was sent with the run's last change"
+            assert record is not None, "the message was sent with the run's last change"
             runs[id_] = parsed(Run, record.body)
         return runs
 
     async def _follow(self, name: str, head: Code | None, scheduled: float | None) -> None:
-        """See to it that the sources watch what the spec asks for."""
+        """Have the sources watch the data and the schedule that trigger the pipeline."""
         if head is None:
             self._watch.follow(name, WatchRequest(), scheduled)
             return
         if head.spec is None:
-            return  # what the spec asked for before it was broken
+            return  # still what the last valid spec named
         trigger = head.spec.triggers.data
         top = await self._top(head)
         names = trigger.datasets if trigger else ()
@@ -168,33 +155,27 @@ class PipelineObserver:
     async def _top(self, code: Code) -> Path:
         return await self._repositories.folder(code.source.repository, code.source.commit)
 
-    async def _listings(
-        self, code: Mapping[str, Code], unasked: Mapping[str, Collection[str]]
-    ) -> dict[str, dict[str, DatasetListing]]:
-        """By commit and dataset; what several commits ask for is listed once. Those `unasked` are
-        what must not be asked on a commit's behalf; another may have had it asked."""
+    async def _listings(self, needs: Sequence[DatasetNeed]) -> dict[str, dict[str, DatasetListing]]:
+        """By commit and dataset. Each place is listed once."""
         listed: dict[str, DatasetListing] = {}
         found: dict[str, dict[str, DatasetListing]] = {}
-        for commit, one in code.items():
-            if one.spec is None:
-                continue
-            trigger = one.spec.triggers.data
-            found[commit] = {}
-            for name in versioned(one.spec):
-                here = place(one.spec, name, commit)
-                dataset = one.spec.datasets[name]
-                if here not in listed and dataset.query is not None:
-                    if name in unasked.get(commit, ()):
-                        continue
-                    listed[here] = await self._asked(name, dataset.query)
-                elif here not in listed:
-                    marker = trigger.marker if trigger and name in trigger.datasets else None
-                    listed[here] = await self._listing(one, dataset.uri or "", marker)
-                found[commit][name] = listed[here]
+        for need in needs:
+            if need.place not in listed:
+                listed[need.place] = await self._listing_of(need)
+            found.setdefault(need.code.source.commit, {})[need.name] = listed[need.place]
         return found
 
-    async def _asked(self, name: str, query: Query) -> DatasetListing:
-        """Which version a query's rows have."""
+    async def _listing_of(self, need: DatasetNeed) -> DatasetListing:
+        spec = need.code.spec
+        assert spec is not None, "only a spec that is valid names datasets"
+        dataset, trigger = spec.datasets[need.name], spec.triggers.data
+        if dataset.query is not None:
+            return await self._query_version(need.name, dataset.query)
+        marker = trigger.marker if trigger and need.name in trigger.datasets else None
+        return await self._object_listing(need.code, dataset.uri or "", marker)
+
+    async def _query_version(self, name: str, query: Query) -> DatasetListing:
+        """The version of a query's rows."""
         try:
             digest, at = await self._questions.now(query)
         except (NeedsHuman, TryAgain) as failure:
@@ -203,8 +184,8 @@ class PipelineObserver:
             return DatasetListing(problem=said, waits=waits)
         return DatasetListing(digest=digest, at=at, whole=True)
 
-    async def _listing(self, head: Code, uri: str, marker: str | None) -> DatasetListing:
-        """What a dataset holds; what is wrong with it is for the pipeline to say."""
+    async def _object_listing(self, head: Code, uri: str, marker: str | None) -> DatasetListing:
+        """The objects of a dataset. A failure is part of the listing: the pipeline reports it."""
         try:
             folder = base_folder(uri, await self._top(head), head.source.folder)
             listing = await self._catalog.list(uri, repository=folder, marker=marker)
@@ -229,7 +210,7 @@ class PipelineObserver:
         )
 
     async def _reports(self, end: RunEnded) -> tuple[Report, ...]:
-        """The gates' reports; one that is lost is left out, as its verdict is in the run."""
+        """The gates' reports. A lost one is left out: its verdict is in the run."""
         found = []
         for digest in end.reports.values():
             try:
@@ -239,98 +220,10 @@ class PipelineObserver:
             found.append(Report.model_validate_json(content))
         return tuple(found)
 
-    async def _known(self, pipeline: str, inbox: Sequence[InboxMessage]) -> dict[str, int]:
+    async def _known(self, pipeline: str, needs: PipelineNeeds) -> dict[str, int]:
         known = {}
-        for end in _ends(inbox).values():
-            package = end.package
+        for package in needs.packages:
             record = await self._store.get(Key("package", f"{pipeline}/{package}"))
-            if package and record:
+            if record:
                 known[package] = record.body["number"]
         return known
-
-
-def _ends(inbox: Sequence[InboxMessage]) -> dict[str, RunEnded]:
-    """The messages that say that a run ended, by the run."""
-    return {x.message.run: x.message for x in inbox if isinstance(x.message, RunEnded)}
-
-
-def _commits(
-    pipeline: PipelineState, inbox: Sequence[InboxMessage]
-) -> tuple[Mapping[str, str], dict[str, str], dict[str, Pull]]:
-    """The heads by branch as the messages leave them; the commits that the machine will ask about,
-    with the path of the spec in each; and the pull requests among the branches asked about."""
-    heads, specs = dict(pipeline.heads), dict(pipeline.specs)
-    pulls = dict(pipeline.pulls)
-    asked = {pipeline.default_branch, *pipeline.wanted}
-    for each in inbox:
-        message = each.message
-        match message:
-            case CommitSeen():
-                heads[message.branch], specs[message.branch] = message.commit, message.spec
-                if message.pull is not None:
-                    pulls[message.branch] = message.pull
-                asked |= {message.branch, message.default_branch}
-            case RunEnded() if message.stale:
-                asked.add(message.branch)
-            case SpecGone():
-                heads.pop(message.branch, None)
-            case RunRequested() | RulesAccepted():
-                asked.add(message.branch or pipeline.default_branch)
-                if message.pull is not None:
-                    pulls[message.branch] = message.pull
-    commits = {heads[branch]: specs[branch] for branch in sorted(asked & heads.keys())}
-    for branch, one in pipeline.wanted.items():
-        commits.setdefault(one.commit, one.spec or pipeline.specs[branch])
-    default = pipeline.default_branch
-    if default in pipeline.heads and default not in heads:  # its last spec says whom to tell
-        commits[pipeline.heads[default]] = pipeline.specs[default]
-    looked_at = {branch: pull for branch, pull in pulls.items() if branch in asked & heads.keys()}
-    return heads, commits, looked_at
-
-
-def _behind(pipeline: PipelineState, inbox: Sequence[InboxMessage]) -> dict[str, str]:
-    """The commits that wait in line, or may from now on, with the paths of their specs."""
-    messages = (x.message for x in inbox if isinstance(x.message, CommitSeen))
-    seen = {message.commit: message.spec for message in messages}
-    waiting = (one for line in pipeline.behind.values() for one in line)
-    return {**seen, **{one.commit: one.spec for one in waiting}}
-
-
-def _unasked(
-    code: Mapping[str, Code],
-    rules: Mapping[str, Code],
-    heads: Mapping[str, str],
-    pulls: Mapping[str, Pull],
-    default_branch: str,
-) -> dict[str, frozenset[str]]:
-    """The datasets of pull requests that no database may be asked for, by commit; a commit that is
-    a branch's head as well is that branch's to ask for."""
-    trusted = {commit for branch, commit in heads.items() if branch not in pulls}
-    found = {}
-    for branch, pull in pulls.items():
-        commit = heads.get(branch, "")
-        head = code.get(commit)
-        if head is not None and head.spec is not None and commit not in trusted:
-            terms = RunTerms(
-                rules=rules_of(rules.get(branch), pull.base),
-                fork=pull.fork,
-                marked=marked(pull.base, default_branch, code.get(heads.get(default_branch, ""))),
-            )
-            found[commit] = unasked(head.spec, terms)
-    return found
-
-
-def _examined(
-    code: Mapping[str, Code],
-    rules: Mapping[str, Code],
-    heads: Mapping[str, str],
-    pulls: Mapping[str, Pull],
-) -> dict[str, Code]:
-    """The bases whose data has to be looked at besides that of the pull requests, by commit."""
-    found = {}
-    for branch, base in rules.items():
-        head = code.get(heads.get(branch, ""))
-        terms = rules_of(base, pulls[branch].base)
-        if head and head.spec and terms and lacks(head.spec, head.source, terms):
-            found[base.source.commit] = base
-    return found

@@ -12,7 +12,7 @@ from controller.github.pulls import Pulls, begin
 from controller.machine.core import InboxMessage, Key
 from controller.machine.messages import ButtonPressed, ForgeMoved
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.untrusted import touches
+from controller.machine.pipelines.trust import changes_pipeline
 from controller.machine.repositories.pull import (
     Command,
     LastComment,
@@ -20,17 +20,17 @@ from controller.machine.repositories.pull import (
     Right,
     accepts,
     approvals,
-    line,
+    pull_branch,
 )
 from controller.machine.repositories.repository import (
     Commit,
     ObservedRepository,
     RepositoryState,
-    concerned,
     is_held,
     is_seen,
+    pipelines_of,
 )
-from controller.observers.merge_groups import MergeGroup, accepted_of, group_of
+from controller.observers.merge_groups import MergeGroup, acceptances_of, group_of
 from specs.failures import Ignore, NeedsHuman, TryAgain
 from specs.globs import matches
 from specs.model import is_spec_file, misnamed
@@ -85,7 +85,7 @@ class RepositoryObserver:
                 commits[branch] = found or Commit(sha=sha)
             elif await self._is_unwatched(before, branch, sha):
                 unwatched[branch] = sha
-        fresh = [n for n, pull in talk.pulls.items() if not seen(line(n), pull.head, pull)]
+        fresh = [n for n, pull in talk.pulls.items() if not seen(pull_branch(n), pull.head, pull)]
         pulls = await self._look_at_pulls(before, talk.pulls, fresh, commits)
         asked = await self._with_rights(before, talk, pulls, commits, default)
         return ObservedRepository(
@@ -131,7 +131,7 @@ class RepositoryObserver:
         }
         asked = tuple(
             one.model_copy(update={"early": True})
-            if one.pull in ours and ours[one.pull].head != before.heads.get(line(one.pull))
+            if one.pull in ours and ours[one.pull].head != before.heads.get(pull_branch(one.pull))
             else one
             for one in asked
         )
@@ -154,8 +154,8 @@ class RepositoryObserver:
             found: dict[str, Right] = {}
             for pull in pulls.values():
                 if accepts(command, pull, default) and not is_held(pull, approved):
-                    branch = line(pull.number)
-                    every = concerned(before, branch, commits[branch])
+                    branch = pull_branch(pull.number)
+                    every = pipelines_of(before, branch, commits[branch])
                     found |= await self._rights(before.name, command, pull, every)
             asked.append(command.model_copy(update={"rights": found}))
         return tuple(asked)
@@ -244,7 +244,7 @@ class RepositoryObserver:
                 except NeedsHuman as failure:
                     log.info("a pull request has moved on", pull=number, reason=str(failure))
             if pull is not None and commit is not None:
-                known[number], commits[line(number)] = pull, commit
+                known[number], commits[pull_branch(number)] = pull, commit
         return known
 
     async def _pull(self, name: str, pull: Pull) -> Commit:
@@ -258,7 +258,7 @@ class RepositoryObserver:
             code.name
             for before in befores
             for path, code in after.items()
-            if touches(before.get(path), code)
+            if changes_pipeline(before.get(path), code)
         }
         # A second spec of a name that is taken comes with the first, so that this is said.
         touched = {path: code for path, code in after.items() if code.name in changed}
@@ -293,7 +293,7 @@ class RepositoryObserver:
             return Commit(sha=pull.head, pull=pull, waits=True)
         try:
             commit = await self._pull(before.name, pull)
-            said = await accepted_of(
+            said = await acceptances_of(
                 self._repositories, before.name, commit, before.accepted, group
             )
         except NeedsHuman as failure:

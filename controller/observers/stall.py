@@ -6,7 +6,7 @@ from controller.machine.core import InboxMessage, Key
 from controller.machine.stall import ObservedStall, Stall
 from controller.notify.subscribers import named
 from controller.store.protocol import Store
-from specs.model import Notification
+from specs.notifications import Notification
 
 
 class StallObserver:

@@ -11,7 +11,7 @@ from specs.failures import TryAgain
 from specs.model import Pipeline as Spec
 from validators.canary import CanaryPolicy, begin
 from validators.canary.detection import detection
-from validators.canary.outlook import outlook, pace, warning
+from validators.canary.forecast import outlook, pace, warning
 
 
 async def canary_notes(spec: Spec, store: StoreReader, home: Path) -> tuple[str, ...]:

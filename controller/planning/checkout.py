@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from controller.git.commit_info import parse_tree
+from controller.git.environment_surveys import surveyed
 from controller.git.lfs import is_installed
 from controller.git.links import (
     MAX_LINK,
@@ -27,8 +29,6 @@ from controller.git.pointers import (
     pointers,
     uses_lfs,
 )
-from controller.git.surveys import surveyed
-from controller.git.values import parse_tree
 from controller.machine.runs.graph import SourceTree
 from specs.failures import NeedsHuman
 from specs.lint.check import check

@@ -11,7 +11,7 @@ from controller.buckets.changes import differ
 from controller.buckets.local import base_folder, place_of
 from controller.buckets.stores import Stores, is_remote
 from controller.machine.pipelines.data import place
-from controller.machine.pipelines.objects import ObjectChanges
+from controller.machine.pipelines.dataset_changes import ObjectChanges
 from controller.machine.runs.graph import SourceTree
 from controller.planning.plans import History
 from controller.queries.polling import QueryVersions

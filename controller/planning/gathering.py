@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from controller.buckets.stores import Stores
-from controller.machine.pipelines.change import RuleChange
-from controller.machine.pipelines.objects import ObjectChanges
-from controller.machine.pipelines.policy import changes, of_its_own
+from controller.machine.pipelines.dataset_changes import ObjectChanges
+from controller.machine.pipelines.policy import made_since, rule_changes
 from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
-from controller.machine.pipelines.untrusted import RunTerms, graph_of
+from controller.machine.pipelines.rule_change import RuleChange
+from controller.machine.pipelines.trust import RunTerms, graph_of
 from controller.machine.runs.exam import in_repository, lacks
 from controller.machine.runs.graph import Rules, SourceTree
 from controller.machine.runs.graph_builder import build
@@ -40,7 +40,7 @@ from controller.planning.choosing import SpecArgument, choose, specs_in
 from controller.planning.dataset_lookup import DatasetLookup
 from controller.planning.plans import Cache, History, PolicyChange, history_of, plan_of
 from controller.queries.polling import QueryVersions
-from controller.store.versions import Versions
+from controller.store.model_versions import Versions
 from specs.loading.load import LoadedSpec
 from specs.loading.problems import has_errors
 from specs.model import Pipeline as Spec
@@ -171,7 +171,7 @@ def policy_of(checkout: Checkout, mine: Rules, head: str, rules: Rules, base: st
     """How `mine`, at the commit `head` or in a work tree on it, changes the rules of the commit
     `base`; without what only the base has changed."""
     found = _changes(checkout, rules, mine)
-    own = of_its_own(found, _since(checkout, base, head, mine))
+    own = made_since(found, _since(checkout, base, head, mine))
     return PolicyChange(rules.source.commit, own, spec=rules.source.path)
 
 
@@ -214,4 +214,4 @@ def _changes(checkout: Checkout, before: Rules, after: Rules) -> tuple[RuleChang
         old, new = text_of(checkout, before.source, was), text_of(checkout, after.source, now)
         if old is not None and new is not None:
             suites[datasets] = old, new
-    return changes(before, after, suites)
+    return rule_changes(before, after, suites)

@@ -10,15 +10,15 @@ from controller.artifacts.cached_results import look_up
 from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.machine.core import Key, parsed
-from controller.machine.pipelines.change import RuleChange
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.data import versioned, versions
-from controller.machine.pipelines.launching import answered
-from controller.machine.pipelines.objects import ObjectChanges
+from controller.machine.pipelines.data import complete_versions, versioned
+from controller.machine.pipelines.dataset_changes import ObjectChanges
+from controller.machine.pipelines.launching import equivalent_run
 from controller.machine.pipelines.pipeline import PipelineState
-from controller.machine.pipelines.policy import changes, of_its_own
+from controller.machine.pipelines.policy import made_since, rule_changes
 from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
-from controller.machine.pipelines.untrusted import RunTerms, graph_of, rules_of
+from controller.machine.pipelines.rule_change import RuleChange
+from controller.machine.pipelines.trust import RunTerms, graph_of, rules_of
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.repositories.pull import Pull
 from controller.machine.runs.graph import Graph, Rules, fingerprint
@@ -35,8 +35,8 @@ from controller.machine.runs.plan import (
 from controller.machine.runs.reasons import Earlier
 from controller.machine.runs.run import CachedResult, Run
 from controller.planning.canary_notes import canary_notes
+from controller.store.model_versions import Versions
 from controller.store.protocol import StoreReader
-from controller.store.versions import Versions
 from specs.model import SPEC_FILE
 from specs.model import Pipeline as Spec
 
@@ -177,7 +177,7 @@ def _stands(
     known = {name: version for name, version in datasets.items() if version is not None}
     if state is None or graph is None or len(known) != len(datasets):
         return None
-    run = answered(state, state.default_branch, fingerprint(graph, known))
+    run = equivalent_run(state, state.default_branch, fingerprint(graph, known))
     if run is None:
         return None
     return run.run if run.outcome == "passed" else f"{run.run} ({run.outcome})"
@@ -227,8 +227,8 @@ async def compare(
     mirror = repositories.mirror(code.source.repository)
     before = Rules(spec=base.spec, source=base.source)
     after = Rules(spec=code.spec, source=code.source)
-    found = changes(before, after, await _suites(mirror, before, after))
-    found = of_its_own(found, await _since(repositories, tip, after))
+    found = rule_changes(before, after, await _suites(mirror, before, after))
+    found = made_since(found, await _since(repositories, tip, after))
     return PolicyChange(
         base.source.commit,
         found,
@@ -249,7 +249,7 @@ async def _since(
         if earlier is None or earlier.spec is None:
             return []
         there = Rules(spec=earlier.spec, source=earlier.source)
-        found.append(changes(there, after, await _suites(mirror, there, after)))
+        found.append(rule_changes(there, after, await _suites(mirror, there, after)))
     return found
 
 
@@ -257,7 +257,7 @@ async def loosened_since(mirror: Mirror, was: ModelVersion, now: ModelVersion) -
     """How the rules that judged `now` differ from those that judged `was`."""
     before, after = (Rules(spec=version.spec, source=version.source) for version in (was, now))
     return PolicyChange(
-        was.source.commit, changes(before, after, await _suites(mirror, before, after))
+        was.source.commit, rule_changes(before, after, await _suites(mirror, before, after))
     )
 
 
@@ -294,7 +294,7 @@ async def plan_of_pull(
     terms = RunTerms(rules=rules_of(base, pull.base), fork=pull.fork)
     baseline = await Versions(cache.store).baseline(pipeline)
     seen = history.state.data if history.state else {}
-    known = versions(seen, code.spec, commit)
+    known = complete_versions(seen, code.spec, commit)
     unknown = {name: "not listed yet" for name in versioned(code.spec) if name not in known}
     return await plan_of(
         cache,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from controller.reports.protocol import Annotation
+from controller.reports.forge import Annotation
 from specs.figures import clip
 from specs.loading.problems import Problem, sentence
 from validators.render.common import clean

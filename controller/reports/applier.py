@@ -12,11 +12,11 @@ from controller.machine.core import Envelope, Key
 from controller.machine.runs.end_report import report_end
 from controller.machine.runs.node_names import MODEL_GATE
 from controller.machine.runs.run import Outcome, Run
-from controller.reports.build import ReportContext, WorseSibling, build, is_worse
 from controller.reports.changes import PreviousRun
+from controller.reports.commit_report import ReportContext, WorseSibling, build, is_worse
+from controller.reports.forge import CommitReport, Conclusion, Forge
 from controller.reports.gathering import FactSources, Gathering
 from controller.reports.links import NOWHERE, Links
-from controller.reports.protocol import CommitReport, Conclusion, Forge
 from controller.store.protocol import Store
 from specs.failures import Ignore
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from controller.machine.pipelines.objects import ObjectChanges, in_words
+from controller.machine.pipelines.dataset_changes import ObjectChanges, describe_changes
 from controller.machine.runs.plan import Plan, PlannedData
 from controller.reports.links import Links
 from specs.digests import short
@@ -91,7 +91,7 @@ def _data(data: PlannedData, reports: Mapping[str, Report], before: PreviousRun)
     if data.name in before.objects:
         found = before.objects[data.name]
         said.append(f"{found.objects:,} object{'s' * (found.objects != 1)}")
-        said += in_words(found, lambda key: code(clip(key, 80)))
+        said += describe_changes(found, lambda key: code(clip(key, 80)))
     was = code(short(data.was)) if data.was else "none"
     return f"{name}: {'; '.join([*said, f'version {was} → {code(short(data.version))}'])}"
 

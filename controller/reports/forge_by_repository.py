@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from controller.reports.protocol import CommitReport, Forge
+from controller.reports.forge import CommitReport, Forge
 from specs.failures import NeedsHuman
 
 

@@ -8,9 +8,9 @@ from controller.buckets.catalog import Catalog, changes
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Key, parsed
-from controller.machine.pipelines.objects import ObjectChanges
+from controller.machine.pipelines.dataset_changes import ObjectChanges
 from controller.machine.pipelines.pipeline import PipelineState
-from controller.machine.repositories.pull import line, scope_of
+from controller.machine.repositories.pull import pull_branch, scope_of
 from controller.machine.repositories.repository import RepositoryState
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.plan import Plan, PlannedData
@@ -19,8 +19,8 @@ from controller.planning.plans import Cache, plan_of_pull, plan_of_run
 from controller.reports.changes import PreviousRun, rows_read
 from controller.reports.run_summary import DataSince
 from controller.reports.trend import VERSIONS, PastMeasurement, past
+from controller.store.model_versions import Versions
 from controller.store.protocol import Store
-from controller.store.versions import Versions
 from specs.failures import NeedsHuman
 from validators.report import Report
 
@@ -94,9 +94,10 @@ class Gathering:
         alike = {
             number
             for number, pull in known.pulls.items()
-            if pull.head == action.commit and scope_of(line(number), pull, default) == action.scope
+            if pull.head == action.commit
+            and scope_of(pull_branch(number), pull, default) == action.scope
         }
-        others = {line(number) for number in alike - {action.pull}}
+        others = {pull_branch(number) for number in alike - {action.pull}}
         last: dict[str, Run] = {}
         for body in await self._bodies(action) if others else ():
             if body.get("branch") in others:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from controller.reports.protocol import Annotation
+from controller.reports.forge import Annotation
 from specs.loading.annotations import WorkflowAnnotation, commands
 
 LARGEST_SUMMARY = 1_000_000

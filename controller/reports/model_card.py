@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from controller.machine.pipelines.change import RuleChange
+from controller.machine.pipelines.rule_change import RuleChange
 from controller.machine.pipelines.version import ModelVersion
+from controller.reports.forge import LONGEST
 from controller.reports.gates import gates
 from controller.reports.headline import judged, loosened
 from controller.reports.links import NOWHERE
-from controller.reports.protocol import LONGEST
 from controller.reports.rules import count, rules
 from controller.reports.table import table
 from specs.digests import short

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from controller.git import Mirror
 from controller.git.notes import Notes
-from controller.reports.plain import plain
-from controller.reports.protocol import CommitReport
+from controller.reports.forge import CommitReport
+from controller.reports.plain_text import plain
 from specs.failures import NeedsHuman
 from specs.names import slug
 

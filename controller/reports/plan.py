@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Final
 
-from controller.machine.pipelines.objects import in_words
+from controller.machine.pipelines.dataset_changes import describe_changes
 from controller.machine.runs.plan import Plan, Planned, counts
 from controller.machine.runs.run import NEW, Run
+from controller.reports.forge import name_of
 from controller.reports.links import NOWHERE, Links
-from controller.reports.protocol import name_of
 from controller.reports.rules import LONGEST_CELL, Side, Where, count, may_accept, rules
 from controller.reports.steps import ICONS, MOST, brief, in_full
 from controller.reports.table import table
@@ -131,7 +131,7 @@ def _rest(plan: Plan) -> Iterator[str]:
         lines = [
             f"- {code(data.name)}: {line}"
             for data in plan.datasets[:MOST_ROWS]
-            for line in (in_words(data.moved, code) if data.moved else ())
+            for line in (describe_changes(data.moved, code) if data.moved else ())
         ]
         yield from ["\n".join(lines)] if lines else []
         unknown = [data for data in plan.datasets[:MOST_ROWS] if data.problem and not data.version]

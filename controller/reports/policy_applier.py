@@ -8,9 +8,9 @@ from controller.machine.actions import ReportPolicy
 from controller.machine.core import Envelope, Key
 from controller.machine.pipelines.code import Code
 from controller.planning.plans import PolicyChange, compare
+from controller.reports.forge import Forge
 from controller.reports.links import NOWHERE, Links
-from controller.reports.policy import Compared, policy_report
-from controller.reports.protocol import Forge
+from controller.reports.policy_report import Compared, policy_report
 from specs.failures import Ignore
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from controller.machine.pipelines.objects import ObjectChanges, in_words
+from controller.machine.pipelines.dataset_changes import ObjectChanges, describe_changes
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.plan import baseline_of
 from controller.machine.runs.run import Run, why_ended
@@ -59,7 +59,8 @@ def run_summary(run: Run, *, here: bool, since: DataSince | None = None) -> str:
 
 def _changes(since: DataSince) -> Iterator[str]:
     for name, changed in list(since.changed.items())[:MOST_CHANGED]:
-        yield f"{code(name)} {', '.join(in_words(changed, lambda key: code(clip(key, 80))))}"
+        objects = describe_changes(changed, lambda key: code(clip(key, 80)))
+        yield f"{code(name)} {', '.join(objects)}"
     if len(since.changed) > MOST_CHANGED:
         yield f"{len(since.changed) - MOST_CHANGED} more datasets"
 

@@ -33,7 +33,7 @@ from controller.store.protocol import (
     StoredObject,
     Transaction,
 )
-from controller.store.renaming import rename
+from controller.store.repository_renaming import rename
 from specs.failures import Failure
 
 T = TypeVar("T")

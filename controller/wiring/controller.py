@@ -22,6 +22,7 @@ from controller.effects.batches import BatchApplier
 from controller.effects.environment_files import EnvironmentFileApplier
 from controller.effects.serving import Serving
 from controller.effects.smoke import Smoker
+from controller.effects.sweep import Sweeper
 from controller.executors.collector import AttemptCollector
 from controller.executors.protocol import ManagedExecutor
 from controller.executors.registry import ExecutorSetup, make_executor
@@ -30,8 +31,8 @@ from controller.executors.workspace import Workspace
 from controller.git import Mirror
 from controller.git.environments import Environments
 from controller.git.repositories import Repositories
+from controller.github.abandoned_checks import HOUR
 from controller.github.connect import connect
-from controller.github.sweep import HOUR
 from controller.machine.actions import (
     CancelAttempt,
     Deploy,
@@ -60,22 +61,21 @@ from controller.reconcile.outbox import Applier, RuntimePolicy
 from controller.reconcile.resting import heed_names
 from controller.reconcile.stalls import KIND as TROUBLE
 from controller.reports.applier import ReportApplier
+from controller.reports.forge import Forge
 from controller.reports.forge_by_repository import ForgeByRepository
 from controller.reports.links import on_github
 from controller.reports.notes_forge import NotesForge
 from controller.reports.policy_applier import PolicyApplier
-from controller.reports.protocol import Forge
 from controller.sources.polling import Polling
 from controller.sources.queues import Queues
 from controller.sources.sqs import queues_of
 from controller.sources.watch import Watcher
+from controller.store.model_versions import Versions
 from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
-from controller.store.versions import Versions
 from controller.web import server
 from controller.wiring import reconcilers
 from controller.wiring.github import NOWHERE, GitHubReads, OnGitHub
-from controller.wiring.sweep import Sweeper
 from deployers.clock import Steady
 from deployers.confinement import Confinement, confinement
 from deployers.engine import Engine

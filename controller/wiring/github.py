@@ -8,6 +8,7 @@ from controller.artifacts import Artifacts
 from controller.config.secrets import Secrets
 from controller.git import Mirror
 from controller.git.repositories import Repositories
+from controller.github.abandoned_checks import ChecksSweep, Report
 from controller.github.command_replies import CommandReplies
 from controller.github.connect import Connection
 from controller.github.forge import GitHubForge
@@ -15,7 +16,6 @@ from controller.github.issues import GitHubIssues
 from controller.github.proposals import Proposals
 from controller.github.pulls import Pulls
 from controller.github.releases import GitHubReleases
-from controller.github.sweep import ChecksSweep, Report
 from controller.github.webhooks import Hint
 from controller.machine.actions import (
     AnswerCommand,

@@ -20,11 +20,11 @@ from controller.machine.actions import ReportCommit
 from controller.machine.core import Envelope, Fact, Key, parsed
 from controller.machine.messages import CancelRun, StartRun
 from controller.machine.pipelines.data import versioned
-from controller.machine.pipelines.untrusted import (
+from controller.machine.pipelines.trust import (
     RunTerms,
-    judges_of,
-    kept_from,
-    unasked,
+    denied_queries,
+    rules_in_force,
+    without_denied_addresses,
     without_secrets,
 )
 from controller.machine.runs.dataset_nodes import UNASKED
@@ -161,7 +161,7 @@ async def baseline_of_base(
     base = asked._replace(
         spec=without_secrets(rules.spec, RunTerms(rules=rules)), source=source, rules=None
     )
-    graph = kept_from(build_model_only(base.spec, source), RunTerms(rules=rules))
+    graph = without_denied_addresses(build_model_only(base.spec, source), RunTerms(rules=rules))
     try:
         datasets = await _datasets(app, base)
         why = f"the model of the base, {source.commit[:12]}, to compare with"
@@ -228,13 +228,13 @@ async def _begin(app: Controller, asked: RunRequest) -> tuple[Run, Graph]:
         datasets |= besides
         terms = RunTerms(rules=asked.rules.model_copy(update={"lacking": lacking}))
     spec = without_secrets(asked.spec, terms) if asked.rules else asked.spec
-    rules = judges_of(terms)
+    rules = rules_in_force(terms)
     baseline = asked.baseline.baseline
     if baseline is not None:
         bare = without_secrets(baseline.spec, terms)
         baseline = baseline.model_copy(update={"spec": bare})
     graph = build(spec, asked.source, baseline, rules, asked.baseline)
-    graph = kept_from(graph, terms) if asked.rules else graph
+    graph = without_denied_addresses(graph, terms) if asked.rules else graph
     run = await _run_of(app, asked, graph, datasets, asked.why)
     return run.model_copy(update={"base": rules.source.commit if rules else None}), graph
 
@@ -291,7 +291,7 @@ async def _datasets(app: Controller, asked: RunRequest) -> dict[str, str]:
     checkout = await app.repositories.folder(REPOSITORY, asked.source.commit)
     trigger = asked.spec.triggers.data
     found = {}
-    barred = unasked(asked.spec, RunTerms(rules=asked.rules)) if asked.rules else frozenset()
+    barred = denied_queries(asked.spec, RunTerms(rules=asked.rules)) if asked.rules else frozenset()
     for name in versioned(asked.spec):
         dataset = asked.spec.datasets[name]
         if dataset.query is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import httpx
 
-from deployers.site import HOST, free_port
+from deployers.place_folder import HOST, free_port
 
 if TYPE_CHECKING:
     from obstore.store import S3Store

@@ -29,8 +29,8 @@ from deployers import control
 from deployers.control import RouterStatus
 from deployers.engine import Engine
 from deployers.local import LocalDeployer
+from deployers.place_folder import Site
 from deployers.processes import Processes
-from deployers.site import Site
 from examples.demo.data import Data
 from examples.demo.delivery import Delivery
 from examples.demo.engine import Containers

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from controller.reports.protocol import CommitReport, Forge
+from controller.reports.forge import CommitReport, Forge
 from specs.failures import NeedsHuman
 
 Shown = Callable[[str], Awaitable[str]]

@@ -11,9 +11,9 @@ from controller.git.repositories import Repositories
 from controller.machine.core import Fact, Key
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.graph import SourceTree
+from controller.store.model_versions import Versions
 from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
-from controller.store.versions import Versions
 from specs.digests import digest
 from specs.model import Pipeline
 from tests.controller.git.git_server import Person

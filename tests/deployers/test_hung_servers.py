@@ -11,8 +11,8 @@ import structlog
 
 from deployers.liveness import Patience
 from deployers.local import LocalDeployer
+from deployers.place_folder import Site
 from deployers.protocol import Bounds, Desired, Server, ServerStatus
-from deployers.site import Site
 from specs.failures import TryAgain
 from tests.contracts.deployer import PLACE, address, applied, converge
 from tests.contracts.test_deployers import local_server
@@ -197,8 +197,8 @@ async def test_a_stable_server_that_freezes_while_it_starts_is_started_again(
 async def test_a_frozen_router_is_killed_and_started_again_on_its_port(
     deployer: LocalDeployer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployers.routers._PATIENCE", Patience(0.5, 0.5))
-    monkeypatch.setattr("deployers.routers._ANSWERS", 0.2)
+    monkeypatch.setattr("deployers.router_processes._PATIENCE", Patience(0.5, 0.5))
+    monkeypatch.setattr("deployers.router_processes._ANSWERS", 0.2)
     desired = Desired(stable=local_server(tmp_path, "v1"))
     seen = await converge(deployer, desired)
     router = next(line for line in living(tmp_path) if "deployers.router" in line)
@@ -234,8 +234,8 @@ async def test_a_frozen_router_is_killed_and_started_again_on_its_port(
 async def test_no_router_is_ended_for_a_hang_that_no_look_has_found_yet(
     deployer: LocalDeployer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployers.routers._PATIENCE", Patience(1.5, 1.5))
-    monkeypatch.setattr("deployers.routers._ANSWERS", 0.1)
+    monkeypatch.setattr("deployers.router_processes._PATIENCE", Patience(1.5, 1.5))
+    monkeypatch.setattr("deployers.router_processes._ANSWERS", 0.1)
     desired = Desired(stable=local_server(tmp_path, "v1"))
     await converge(deployer, desired)
     router = next(line for line in living(tmp_path) if "deployers.router" in line)

@@ -14,9 +14,9 @@ import pytest
 
 from deployers.ended_logs import MOST, EndedLogs
 from deployers.local import LocalDeployer
+from deployers.place_folder import ENDED, Placed, Site, free_port
 from deployers.processes import Processes, ProcessSpec, ProcessState
 from deployers.protocol import Desired, ServerStatus
-from deployers.site import ENDED, Placed, Site, free_port
 from specs.failures import NeedsHuman, TryAgain
 from tests.contracts.deployer import PLACE, address, applied, converge
 from tests.contracts.test_deployers import local_server

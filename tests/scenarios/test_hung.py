@@ -12,8 +12,8 @@ import pytest
 
 from deployers.liveness import Patience
 from deployers.local import LocalDeployer
-from deployers.site import Site
-from specs.model import Notification
+from deployers.place_folder import Site
+from specs.notifications import Notification
 from tests.controller.notify.receivers import webhook
 from tests.deployers.world import living
 from tests.scenarios.world import World
@@ -95,8 +95,8 @@ async def test_a_frozen_server_in_production_is_replaced_and_on_call_hears_of_it
 async def test_a_frozen_router_is_replaced_and_on_call_hears_of_it_twice(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployers.routers._PATIENCE", Patience(3.0, 3.0))
-    monkeypatch.setattr("deployers.routers._ANSWERS", 1.0)
+    monkeypatch.setattr("deployers.router_processes._PATIENCE", Patience(3.0, 3.0))
+    monkeypatch.setattr("deployers.router_processes._ANSWERS", 1.0)
     world.push("Add the pipeline")
     with webhook() as here:
         notify = Notification(to=f"json://127.0.0.1:{here.port}/", on=("stuck",))

@@ -4,7 +4,7 @@ import pytest
 
 from controller.reconcile.outbox import RuntimePolicy
 from controller.reconcile.workqueue import Backoff
-from specs.model import Notification
+from specs.notifications import Notification
 from tests.controller.notify.receivers import webhook
 from tests.scenarios.world import World
 

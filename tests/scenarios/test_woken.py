@@ -9,7 +9,7 @@ import pytest
 
 from controller.machine.core import Key
 from controller.machine.messages import Abort
-from specs.model import Notification
+from specs.notifications import Notification
 from tests.actions.clone import HEADGATE
 from tests.controller.notify.receivers import Webhook, webhook
 from tests.scenarios.world import World

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from math import log
 from typing import Final, NamedTuple
 
-from validators.canary.bets import RATIOS, ScoreCount, ratio
+from validators.canary.betting import RATIOS, ScoreCount, ratio
 from validators.report import GateValue
 
 LEARN_FROM: Final = 20

@@ -9,9 +9,9 @@ from math import inf, log
 from typing import Final
 
 from specs.figures import duration, percent
-from validators.canary.bets import RATIOS, ScoreCount, least, log_mixture, ratio
-from validators.canary.families import UNKNOWN_BASE
+from validators.canary.betting import RATIOS, ScoreCount, least, log_mixture, ratio
 from validators.canary.policy import ERRORS
+from validators.canary.signal_bets import UNKNOWN_BASE
 from validators.canary.state import CanaryState
 from validators.report import GateValue
 

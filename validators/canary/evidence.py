@@ -5,11 +5,11 @@ from math import exp, log
 from typing import Final
 
 from specs.figures import duration, rounded
-from validators.canary.figures import figures
+from validators.canary.comparison import figures
 from validators.canary.judgement import CanaryDecision, Judgement, SignalJudgement
+from validators.canary.latency_tail import convicting
 from validators.canary.policy import ERRORS, ERRORS_AT_MOST, OTHERS, REFUSALS
 from validators.canary.state import CanaryState
-from validators.canary.tail import convicting
 from validators.report import Check, Report
 from validators.verdict import Verdict
 

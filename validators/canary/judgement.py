@@ -10,8 +10,9 @@ from math import inf, log
 from typing import Final
 
 from specs.traffic import Arm, Waiting
-from validators.canary import families, latency
-from validators.canary.bets import (
+from validators.canary import latency
+from validators.canary import signal_bets as families
+from validators.canary.betting import (
     RECORD_RATIOS,
     ScoreCount,
     closed,

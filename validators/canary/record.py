@@ -8,8 +8,8 @@ from zlib import crc32
 from specs.traffic import Arm, Exchange, Waiting
 from validators.canary import answers, latency
 from validators.canary.answers import GoodAnswer
-from validators.canary.families import MINUTE, restart
 from validators.canary.policy import OTHERS, REFUSALS, CanaryPolicy
+from validators.canary.signal_bets import MINUTE, restart
 from validators.canary.state import FORMAT, ArmAnswers, CanaryState, Stratum, Tally
 
 UNITS: Final = 2048

@@ -12,7 +12,8 @@ from typing import Final
 from specs.figures import percent
 from specs.release import BlueGreen, ErrorSignal
 from specs.traffic import Arm, Exchange
-from validators.canary import families, record
+from validators.canary import record
+from validators.canary import signal_bets as families
 from validators.canary.evidence import odds
 from validators.canary.policy import ERRORS_AT_MOST, CanaryPolicy
 from validators.canary.state import CanaryState

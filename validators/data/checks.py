@@ -11,8 +11,8 @@ from specs.loading.problems import Problem
 from validators.data.conditions import columns_of, condition_of
 from validators.data.literals import Unfit
 from validators.data.outcome import ExpectationOutcome, Misfit
+from validators.data.phrases import subject_of, tolerance, words_for
 from validators.data.suite import Expectation
-from validators.data.words import subject_of, tolerance, words_for
 from validators.report import Check, Location
 from validators.verdict import Verdict
 

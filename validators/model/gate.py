@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from specs.gates import PairedCheck
 from specs.metrics import METRICS, is_own, usual_metrics
+from validators.model.baseline import Opponent, pair, their_rows
 from validators.model.checks import (
     SpecCheck,
     answer,
@@ -12,15 +13,14 @@ from validators.model.checks import (
     unanswered,
 )
 from validators.model.measure import EvaluatedRows, UndefinedMetric, measure
-from validators.model.opponent import Opponent, pair, their_rows
-from validators.model.own import judge_numbers
-from validators.model.per_value import per_value
+from validators.model.own_metrics import judge_numbers
 from validators.model.request import ModelGateRequest, NoBaseline, NoCandidate
 from validators.model.rows import Predictions, Unusable, in_one_type, load
+from validators.model.slice_values import per_value
 from validators.model.slices import LISTED, SliceColumn, screen, split
 from validators.model.study import Measurement, Study, Subset, resamples_for, study
-from validators.model.suspicion import too_good
 from validators.model.tasks import ModelTask, evaluated_rows, task_of
+from validators.model.too_good import too_good
 from validators.report import Check, Interval, Location, MetricComparison, Report
 from validators.verdict import Verdict
 

@@ -6,8 +6,8 @@ import click
 
 from controller.cli.act.sending import no_wait_option, send_and_wait, user_name, with_store
 from controller.cli.context import CliContext, require
+from controller.cli.environment_argument import find_environment, place_argument
 from controller.cli.failures import Failed
-from controller.cli.places import find_environment, place_argument
 from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.environments.rollout import EndedRollout

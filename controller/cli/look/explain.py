@@ -14,10 +14,10 @@ from controller.cli.context import (
     require,
     with_state,
 )
+from controller.cli.terminal.formatting import one_line, short
 from controller.cli.terminal.printing import show
-from controller.cli.terminal.words import one_line, short
 from controller.machine.core import Key, Value, parsed
-from controller.machine.pipelines.objects import ObjectChanges, in_words
+from controller.machine.pipelines.dataset_changes import ObjectChanges, describe_changes
 from controller.machine.runs.graph import Graph, Node
 from controller.machine.runs.reasons import Earlier, reasons
 from controller.machine.runs.run import NodePhase, Progress, Run, passed_before
@@ -121,7 +121,7 @@ def _data(name: str, was: str | None, now: str, moved: ObjectChanges | None) -> 
     if was is None or was == now:
         return f"{name} is {short(now)}" + (", as before" if was else "")
     said = f"{name} went from {short(was)} to {short(now)}"
-    return "; ".join([said, *in_words(moved)]) if moved else said
+    return "; ".join([said, *describe_changes(moved)]) if moved else said
 
 
 def _node(node: Node, run: Run, earlier: Earlier | None) -> ExplainedNode:

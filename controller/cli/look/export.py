@@ -16,8 +16,8 @@ from controller.cli.context import (
     require,
     with_state,
 )
+from controller.cli.environment_argument import find_environment, place_argument
 from controller.cli.failures import Failed
-from controller.cli.places import find_environment, place_argument
 from controller.machine.core import Value
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.pipelines.version import ModelVersion

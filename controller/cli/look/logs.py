@@ -9,8 +9,8 @@ from typing import NamedTuple
 import click
 
 from controller.cli.context import CliContext, json_option, not_found, print_json, with_state
+from controller.cli.environment_argument import find_environment
 from controller.cli.failures import Failed
-from controller.cli.places import find_environment
 from controller.config.secrets import Secrets
 from controller.config.settings_file import load_secrets
 from controller.executors.virtualenvs import LOGS
@@ -18,8 +18,8 @@ from controller.machine.core import Key, Value, parsed
 from controller.machine.environments.environment import EnvironmentState, server_name
 from controller.machine.pipelines.version import Ref
 from controller.machine.runs.run import Run
+from controller.store.model_versions import Versions
 from controller.store.protocol import StoreReader
-from controller.store.versions import Versions
 from deployers.windows import SERVING, make_window
 
 ENVIRONMENT = "environment"

@@ -14,8 +14,8 @@ from controller.cli.context import (
     require,
     with_state,
 )
+from controller.cli.terminal.formatting import ago, one_line, short
 from controller.cli.terminal.printing import show
-from controller.cli.terminal.words import ago, one_line, short
 from controller.machine.core import Value
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.pipelines.pipeline import PipelineState

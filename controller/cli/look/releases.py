@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli.context import CliContext, json_option, parse_all, print_json, with_state
-from controller.cli.places import find_environment
+from controller.cli.environment_argument import find_environment
+from controller.cli.terminal.formatting import ago, one_line
 from controller.cli.terminal.printing import show
 from controller.cli.terminal.styles import ROLLOUT_STYLES
-from controller.cli.terminal.words import ago, one_line
 from controller.machine.core import Value
 from controller.machine.environments.rollout import EndedRollout, Kind, RolloutOutcome
 from controller.store.protocol import StoreReader

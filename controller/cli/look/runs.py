@@ -13,10 +13,10 @@ from controller.cli.context import (
     require,
     with_state,
 )
+from controller.cli.terminal.formatting import ago, one_line
 from controller.cli.terminal.printing import show
 from controller.cli.terminal.styles import OUTCOME_MARKS
 from controller.cli.terminal.views import RunView, run_view
-from controller.cli.terminal.words import ago, one_line
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.runs.run import Run
 from controller.store.protocol import StoreReader

@@ -10,7 +10,7 @@ import click
 
 from controller.artifacts.opening import open_artifacts
 from controller.cli.context import CliContext, with_state
-from controller.cli.look.shown import (
+from controller.cli.look.lookup import (
     Attempted,
     Shown,
     ShownEvidence,
@@ -20,10 +20,10 @@ from controller.cli.look.shown import (
     evidence_of,
     find,
 )
+from controller.cli.terminal.formatting import clean, moment
 from controller.cli.terminal.printing import show as print_
 from controller.cli.terminal.styles import ROLLOUT_STYLES
 from controller.cli.terminal.tree import render_run
-from controller.cli.terminal.words import clean, moment
 from controller.config.settings_file import load_secrets
 from controller.store.protocol import StoreReader
 from specs.figures import duration

@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from controller.cli.context import json_option, load_context, print_json
-from controller.cli.terminal.words import one_line
+from controller.cli.terminal.formatting import one_line
 from controller.doctor.examine import examine
 from controller.doctor.findings import Finding, FindingState
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import click
 
-from controller.blobs.shelf import UMASK, remove_tree
+from controller.blobs.last_use import UMASK, remove_tree
 from controller.cli.context import find_settings, read_settings
 from controller.cli.failures import Failed
 from controller.cli.folders import spec_option
-from controller.cli.look.shown import read_reports
-from controller.cli.run import running
-from controller.cli.run.running import FinishedRun
+from controller.cli.look.lookup import read_reports
+from controller.cli.run import progress as running
+from controller.cli.run.progress import FinishedRun
 from controller.config import logs
 from controller.config.settings import ObjectStore
 from controller.machine.runs.graph import Rules, SourceTree
@@ -40,7 +40,7 @@ from controller.planning.checkout import (
 )
 from controller.planning.choosing import SpecArgument, choose, spec_argument, specs_in
 from controller.planning.gathering import policy_of, rules_at
-from controller.reports.build import build
+from controller.reports.commit_report import build
 from controller.wiring import local_run as here
 from specs.loading.problems import has_errors, render_text
 from specs.model import Pipeline as Spec

@@ -8,7 +8,7 @@ import signal
 import click
 import structlog
 
-from controller.blobs.shelf import UMASK
+from controller.blobs.last_use import UMASK
 from controller.cli.context import CliContext, load_context
 from controller.config.logs import set_up
 from controller.config.secrets import Secrets

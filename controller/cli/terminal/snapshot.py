@@ -32,8 +32,8 @@ from controller.machine.stall import Stall
 from controller.reconcile.resting import resting
 from controller.reconcile.stalls import KIND as STALL
 from controller.sources.crontab import Crontab
+from controller.store.model_versions import Versions
 from controller.store.protocol import StoreReader
-from controller.store.versions import Versions
 from deployers.protocol import Glance
 from deployers.windows import SERVING, make_window
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from controller.cli.terminal.formatting import ago, bar, one_line, short
 from controller.cli.terminal.styles import (
     KINDS,
     NODE_MARKS,
@@ -26,10 +27,9 @@ from controller.cli.terminal.views import (
     StallView,
     StatusSnapshot,
 )
-from controller.cli.terminal.words import ago, bar, one_line, short
 from controller.reconcile.resting import RESTS
 from specs.figures import duration, percent
-from validators.canary.figures import figure
+from validators.canary.comparison import figure
 from validators.verdict import Verdict
 
 if TYPE_CHECKING:

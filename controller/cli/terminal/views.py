@@ -12,7 +12,7 @@ from controller.machine.environments.rollout import (
     Rollout,
     weights,
 )
-from controller.machine.pipelines.pipeline import PipelineState, line_of
+from controller.machine.pipelines.pipeline import PipelineState, queue_of
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
 from controller.machine.runs.attempt import AttemptState, Building
 from controller.machine.runs.graph import Graph
@@ -437,7 +437,7 @@ def pipeline_view(
             waits_for=pipeline.active.get(branch) or pipeline.waits_for or "the controller",
         )
         for branch in sorted(pipeline.wanted)
-        for one in line_of(pipeline, branch)
+        for one in queue_of(pipeline, branch)
     )
     return PipelineView(
         name=pipeline.name,

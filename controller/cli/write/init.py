@@ -8,8 +8,8 @@ import click
 from controller.cli.failures import Failed
 from controller.cli.folders import files_below
 from controller.cli.write.drafts.composing import draft
-from controller.cli.write.drafts.lesser import valid_part
 from controller.cli.write.drafts.reading import folder_at, sample_in
+from controller.cli.write.drafts.validity import valid_part
 from controller.cli.write.drafts.values import Folder
 from controller.cli.write.drafts.writing import settings_text, spec_text
 from controller.cli.write.examples import ABOUT, Example, copy, example_of, examples, listed

@@ -14,11 +14,11 @@ from controller.buckets.stores import Stores
 from controller.cli.context import CliContext, find_settings, load_context, open_state
 from controller.cli.failures import Failed
 from controller.cli.folders import spec_option
+from controller.cli.terminal.formatting import clean, one_line, short
 from controller.cli.terminal.printing import show
-from controller.cli.terminal.words import clean, one_line, short
 from controller.config.secrets import Secrets
 from controller.config.settings_file import given_secrets, load_secrets
-from controller.machine.pipelines.objects import in_words
+from controller.machine.pipelines.dataset_changes import describe_changes
 from controller.machine.runs.plan import Plan, Planned, counts
 from controller.planning.checkout import WORK_TREE
 from controller.planning.choosing import spec_argument
@@ -202,7 +202,7 @@ def _datasets(view: Plan) -> "RenderableType":
         gate = f"gate {data.gate}" if data.gate else "no gate"
         problem = Text(one_line(data.problem), "yellow") if data.problem else Text(gate, "dim")
         table.add_row(Text(f"datasets.{data.name}", "dim"), Text(version), problem)
-        for line in in_words(data.moved) if data.moved else ():
+        for line in describe_changes(data.moved) if data.moved else ():
             table.add_row("", Text(one_line(line), "dim"), "")
     return table
 

@@ -10,10 +10,10 @@ import click
 
 from controller.cli.context import find_settings
 from controller.cli.folders import files_below
-from controller.cli.write.at_hand import Known, known_secrets, unknown_secrets, with_files
+from controller.cli.write.local_checks import Known, known_secrets, unknown_secrets, with_files
 from controller.config.settings import FILE
 from controller.config.settings_file import load_settings
-from controller.git.values import as_text
+from controller.git.commit_info import as_text
 from controller.planning.checkout import check_at, top_of, tracked_from
 from controller.planning.choosing import specs_in
 from specs.globs import ROOT, seen_from

@@ -19,7 +19,7 @@ from controller.machine.environments.environment import (
 )
 from controller.machine.environments.job import is_batch
 from controller.machine.incidents import ended
-from controller.machine.pipelines.candidate import facts_of
+from controller.machine.pipelines.ended_run import facts_of
 from controller.machine.pipelines.version import Ref
 
 UNKNOWN = "unknown-state"

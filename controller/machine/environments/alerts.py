@@ -33,7 +33,7 @@ from controller.machine.environments.environment import (
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.machine.words import fit
 from deployers.protocol import ServerStatus
-from specs.model import NotifyEvent
+from specs.notifications import NotifyEvent
 
 UNREADY = 30.0
 """Seconds after which a stable server that does not answer wakes somebody."""

@@ -9,7 +9,7 @@ from controller.machine.environments.environment import (
 )
 from controller.machine.environments.rollout import Rollout
 from specs.figures import clip, percent
-from validators.canary.harm import harm
+from validators.canary.impact import harm
 
 
 def serves(env: EnvironmentState, observed: ObservedEnvironment) -> str | None:

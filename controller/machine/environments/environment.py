@@ -15,7 +15,7 @@ from controller.machine.messages import ReleaseRequested
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
 from deployers.protocol import Deployed, Traffic
 from specs.digests import short
-from specs.model import Notification
+from specs.notifications import Notification
 from validators.verdict import Verdict
 
 REMEMBERED = 20

@@ -34,7 +34,7 @@ from validators.canary import (
     update,
 )
 from validators.canary.evidence import odds
-from validators.canary.outlook import outlook, pace, warning
+from validators.canary.forecast import outlook, pace, warning
 from validators.canary.switch import FormerCounts, SwitchWatch
 from validators.report import Report
 

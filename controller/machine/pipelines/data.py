@@ -10,9 +10,9 @@ from specs.globs import ROOT
 from specs.model import Dataset
 from specs.model import Pipeline as Spec
 
-LOOK = 60.0
+LISTING_INTERVAL = 60.0
 """Seconds after which a pipeline looks at its datasets, should no source have hinted."""
-UNSETTLED = 1.0
+UNSETTLED_INTERVAL = 1.0
 """Seconds between looks at a dataset that is still being written."""
 
 
@@ -65,7 +65,7 @@ def place(spec: Spec, name: str, commit: str) -> str:
     return f"{name} at {uri} once quiet for {duration(trigger.quiet.total_seconds())}"
 
 
-def look(
+def update_seen(
     data: Mapping[str, SeenDataset],
     specs: Mapping[str, Spec],
     listings: Mapping[str, Mapping[str, DatasetListing]],
@@ -74,7 +74,7 @@ def look(
     """What is seen by now, by place, of the datasets of the specs, and in how many seconds there
     can be more to see. Specs by commit, listings by commit and dataset."""
     found: dict[str, SeenDataset] = {}
-    wait = LOOK
+    wait = LISTING_INTERVAL
     for commit, spec in specs.items():
         for name in versioned(spec):
             here = place(spec, name, commit)
@@ -91,18 +91,18 @@ def look(
                     seen = seen.model_copy(update={"doubted": now})
                 if seen.ready != seen.current:
                     remaining = _incomplete_for(spec, name, listing, seen, at)
-                    soon = remaining if at == now else max(remaining, UNSETTLED)
-                    wait = min(wait, soon if remaining else LOOK)
+                    soon = remaining if at == now else max(remaining, UNSETTLED_INTERVAL)
+                    wait = min(wait, soon if remaining else LISTING_INTERVAL)
                     if remaining <= 0:
                         seen = seen.model_copy(update={"ready": seen.current, "doubted": None})
             if not listing.settled:  # what is being written is in no version yet
-                wait = min(wait, UNSETTLED)
+                wait = min(wait, UNSETTLED_INTERVAL)
             if seen is not None:
                 found[here] = seen
     return found, wait
 
 
-def doubt(
+def without_replaced(
     data: Mapping[str, SeenDataset], spec: Spec, commit: str, read: Mapping[str, str], now: float
 ) -> dict[str, SeenDataset]:
     """What is seen once a run found that the versions it read, by dataset, are there no more.
@@ -120,7 +120,7 @@ def doubt(
     return found
 
 
-def newest(
+def with_newer(
     data: Mapping[str, SeenDataset], spec: Spec, commit: str, read: Mapping[str, str]
 ) -> dict[str, SeenDataset]:
     """What is seen once a run took newer versions, by dataset, than those it began with."""
@@ -132,7 +132,7 @@ def newest(
     return found
 
 
-def versions(data: Mapping[str, SeenDataset], spec: Spec, commit: str) -> dict[str, str]:
+def complete_versions(data: Mapping[str, SeenDataset], spec: Spec, commit: str) -> dict[str, str]:
     """The newest complete version of each dataset that has one, by name."""
     seen = {name: data.get(place(spec, name, commit)) for name in versioned(spec)}
     return {name: one.ready for name, one in seen.items() if one and one.ready is not None}
@@ -147,7 +147,7 @@ def missing(
 ) -> str | None:
     """What a run of this spec still waits for, in a sentence. For the datasets `besides` nobody
     looks."""
-    complete = versions(data, spec, commit)
+    complete = complete_versions(data, spec, commit)
     for name in versioned(spec):
         if name not in complete and name not in besides:
             listing = listings.get(name, DatasetListing())
@@ -156,7 +156,7 @@ def missing(
     return None
 
 
-def held_back(
+def describe_unmarked(
     data: Mapping[str, SeenDataset], spec: Spec, commit: str, listings: Mapping[str, DatasetListing]
 ) -> str | None:
     """What was delivered and counts for nothing yet, for want of a marker: in a sentence."""
@@ -173,16 +173,16 @@ def _incomplete_for(
 ) -> float:
     """Seconds from the listing, begun `at`, until the version can count as complete; 0 when it
     does."""
-    if seen.doubted is not None and at < seen.doubted + LOOK:
-        return seen.doubted + LOOK - at
+    if seen.doubted is not None and at < seen.doubted + LISTING_INTERVAL:
+        return seen.doubted + LISTING_INTERVAL - at
     if not listing.settled:
-        return UNSETTLED
+        return UNSETTLED_INTERVAL
     trigger = spec.triggers.data
     dataset = spec.datasets[name]
     if trigger is None or name not in trigger.datasets or _in_repository(dataset):
         return 0.0
     if trigger.marker is not None and dataset.query is None:
-        return 0.0 if listing.marked else LOOK
+        return 0.0 if listing.marked else LISTING_INTERVAL
     if listing.whole and "quiet" not in trigger.model_fields_set:
         return 0.0  # who says `quiet` wants to wait for several commits
     return max(0.0, seen.since + trigger.quiet.total_seconds() - at)

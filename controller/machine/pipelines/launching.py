@@ -6,24 +6,30 @@ from typing import NamedTuple
 from controller.machine.core import Action, Envelope, Fact, Key
 from controller.machine.messages import StartRun
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.data import DatasetListing, missing, place, versioned, versions
+from controller.machine.pipelines.data import (
+    DatasetListing,
+    complete_versions,
+    missing,
+    place,
+    versioned,
+)
 from controller.machine.pipelines.pipeline import (
     Last,
     ObservedPipeline,
     PipelineContext,
     PipelineState,
     Wanted,
-    forget,
+    drop_first,
     report,
-    told,
+    report_waiting,
 )
-from controller.machine.pipelines.untrusted import (
+from controller.machine.pipelines.trust import (
     RunTerms,
+    denied_queries,
     graph_of,
-    judges_of,
-    marked,
+    rules_in_force,
     rules_of,
-    unasked,
+    secrets_for_pulls,
 )
 from controller.machine.repositories.pull import scope_of
 from controller.machine.runs import exam
@@ -49,22 +55,22 @@ def start(
     code = context.observed.code.get(wanted.commit)
     if code is None:
         return pipeline, None  # the next observation has its code
-    none = why_none(pipeline, branch, code, context.observed)
+    none = report_refusal(pipeline, branch, code, context.observed)
     if none is not None or code.spec is None:
         context.out.actions += [none] if none else []
-        return forget(pipeline, branch), None
+        return drop_first(pipeline, branch), None
     ready = prepare(pipeline, branch, code.spec, code.source, context.observed)
     if ready.waits_for:
         return _wait(pipeline, branch, ready.waits_for, context)
-    last = answered(pipeline, branch, ready.fingerprint)
-    again = last is not None and _may_differ(wanted, ready.graph, last, context.now)
+    last = equivalent_run(pipeline, branch, ready.fingerprint)
+    again = last is not None and _is_stale(wanted, ready.graph, last, context.now)
     if last is not None and not wanted.force and not again:
         if last.commit != wanted.commit:
             title = f"nothing to run: all that it reads is as in {last.run} ({last.outcome})"
             context.out.actions.append(
                 report(pipeline, branch, wanted.commit, "skipped", title, last.run)
             )
-        return forget(_took(pipeline, branch, ready.datasets), branch), None
+        return drop_first(_note_taken(pipeline, branch, ready.datasets), branch), None
     return _begin_run(pipeline, branch, wanted, ready, context), None
 
 
@@ -82,14 +88,14 @@ class ReadyRun(NamedTuple):
         return fingerprint(self.graph, self.datasets)
 
 
-def why_none(
+def report_refusal(
     pipeline: PipelineState, branch: str, code: Code, observed: ObservedPipeline
 ) -> Action | None:
     """What is said of the wanted commit if it is not run at all, whatever it reads."""
     if code.spec is None:
-        return _invalid(pipeline, branch, pipeline.wanted[branch], code)
+        return _report_invalid(pipeline, branch, pipeline.wanted[branch], code)
     terms = terms_of(pipeline, branch, observed)
-    return _kept(pipeline, branch, code.spec, terms, observed)
+    return _refusal(pipeline, branch, code.spec, terms, observed)
 
 
 def prepare(
@@ -98,10 +104,10 @@ def prepare(
     """The run of a commit on the data that is complete now."""
     commit = source.commit
     terms = terms_of(pipeline, branch, observed)
-    barred = unasked(spec, terms)
+    barred = denied_queries(spec, terms)
     listings = observed.listings.get(commit, {})
     waits_for = missing(pipeline.data, spec, commit, listings, barred)
-    datasets = versions(pipeline.data, spec, commit)
+    datasets = complete_versions(pipeline.data, spec, commit)
     datasets |= {n: UNASKED for n in versioned(spec) if n in barred and n not in datasets}
     places = {name: place(spec, name, commit) for name in spec.datasets}
     if terms is None:
@@ -113,7 +119,7 @@ def prepare(
     return ReadyRun(graph, datasets, places, waits_for)
 
 
-def answered(pipeline: PipelineState, branch: str, print_: str) -> Last | None:
+def equivalent_run(pipeline: PipelineState, branch: str, print_: str) -> Last | None:
     """The run that stands for one of that fingerprint: the branch's last, or its last that passed;
     for a merge group also the last of a pull request into the same base, once it is over."""
     # What fires is resolved by a run that passes, if all of it is from the cache.
@@ -133,7 +139,7 @@ def answered(pipeline: PipelineState, branch: str, print_: str) -> Last | None:
     return next((one for one in settled if one.fingerprint == print_), None)
 
 
-def _may_differ(wanted: Wanted, graph: Graph, last: Last, now: float) -> bool:
+def _is_stale(wanted: Wanted, graph: Graph, last: Last, now: float) -> bool:
     """Whether a run that more than a commit asks for could end otherwise although nothing that it
     reads has changed: some of the last one's results stand no longer."""
     if not wanted.asked or all(node.stands is None for node in graph.nodes):
@@ -151,7 +157,7 @@ def terms_of(pipeline: PipelineState, branch: str, observed: ObservedPipeline) -
         rules=rules_of(observed.rules.get(branch), pull.base),
         fork=pull.fork,
         accepted=_accepted_by(pipeline, branch) != "",
-        marked=marked(pull.base, pipeline.default_branch, head),
+        marked=secrets_for_pulls(pull.base, pipeline.default_branch, head),
     )
 
 
@@ -161,7 +167,7 @@ def _accepted_by(pipeline: PipelineState, branch: str) -> str:
     return accepted.by if accepted and accepted.commit == pipeline.heads.get(branch) else ""
 
 
-def _kept(
+def _refusal(
     pipeline: PipelineState,
     branch: str,
     spec: Spec,
@@ -206,11 +212,11 @@ def _base_data(
 ) -> tuple[RunTerms, dict[str, str], str | None]:
     """The versions of the base's data that the spec has replaced and the base's exam reads, by
     their names in the run; the terms, which say what cannot be had; or what is waited for."""
-    rules = judges_of(terms)
+    rules = rules_in_force(terms)
     if rules is None or terms.rules is None:
         return terms, {}, None
     commit = rules.source.commit
-    known = versions(pipeline.data, rules.spec, commit)
+    known = complete_versions(pipeline.data, rules.spec, commit)
     found, lacking = {}, {}
     for name in exam.lacks(spec, source, rules):
         if not rules.spec.datasets[name].is_versioned:
@@ -234,8 +240,8 @@ def _wait(
     if context.now - wanted.at > PATIENCE:
         title = f"gave up after a day without this: {waits_for}; `headgate trigger` asks again"
         context.out.actions.append(report(pipeline, branch, wanted.commit, "cancelled", title))
-        return forget(pipeline, branch), None
-    return told(pipeline, branch, waits_for, context.out), waits_for
+        return drop_first(pipeline, branch), None
+    return report_waiting(pipeline, branch, waits_for, context.out), waits_for
 
 
 def _begin_run(
@@ -286,16 +292,16 @@ def _begin_run(
             "last": {**pipeline.last, branch: last},
         }
     )
-    return forget(_took(pipeline, branch, ready.datasets), branch)
+    return drop_first(_note_taken(pipeline, branch, ready.datasets), branch)
 
 
-def _took(pipeline: PipelineState, branch: str, datasets: Mapping[str, str]) -> PipelineState:
+def _note_taken(pipeline: PipelineState, branch: str, datasets: Mapping[str, str]) -> PipelineState:
     if branch != pipeline.default_branch:
         return pipeline
     return pipeline.model_copy(update={"taken": dict(datasets)})
 
 
-def _invalid(pipeline: PipelineState, branch: str, wanted: Wanted, code: Code) -> Action:
+def _report_invalid(pipeline: PipelineState, branch: str, wanted: Wanted, code: Code) -> Action:
     count = code.problem_count
     title = f"the spec is invalid: {count} problem{'s' if count != 1 else ''}"
     said = report(pipeline, branch, wanted.commit, "invalid", title, text=code.problems)

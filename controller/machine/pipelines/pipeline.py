@@ -15,14 +15,14 @@ from pydantic import model_validator
 from controller.machine.actions import ReportCommit
 from controller.machine.building import DecisionBuilder
 from controller.machine.core import InboxMessage, Value
-from controller.machine.messages import CommitSeen
+from controller.machine.messages import CommitSeen, SpecGone
 from controller.machine.pipelines.code import Code, spec_at
 from controller.machine.pipelines.data import DatasetListing, SeenDataset
 from controller.machine.repositories.pull import Pull, scope_of
 from controller.machine.runs.graph import Baseline
 from controller.machine.runs.run import Run, Trigger
 from specs.failures import Ignore
-from specs.model import Notification
+from specs.notifications import Notification
 from specs.schedule import ScheduleTrigger
 from validators.report import Report
 
@@ -169,7 +169,59 @@ def begin(inbox: Sequence[InboxMessage]) -> PipelineState:
     )
 
 
-def want(
+def is_name_taken(pipeline: PipelineState, message: CommitSeen) -> bool:
+    """Whether a commit is of another repository, whose pipeline has the name of this one.
+
+    A pipeline that is on no branch may move to another repository. A pull request, which anybody
+    may open, neither moves it nor keeps it.
+    """
+    claimed = pipeline.gone is None and bool(pipeline.heads.keys() - pipeline.pulls.keys())
+    is_other = message.repository != pipeline.repository
+    return is_other and (claimed or message.pull is not None)
+
+
+def with_head(pipeline: PipelineState, message: CommitSeen) -> PipelineState:
+    """With the new head of a branch or pull request."""
+    branch, pull = message.branch, message.pull
+    return pipeline.model_copy(
+        update={
+            "heads": {**pipeline.heads, branch: message.commit},
+            "specs": {**pipeline.specs, branch: message.spec},
+            "pulls": {**pipeline.pulls, branch: pull} if pull else pipeline.pulls,
+            "repository": message.repository,
+            "default_branch": message.default_branch,
+            "gone": None if branch == message.default_branch else pipeline.gone,
+        }
+    )
+
+
+def with_pull(pipeline: PipelineState, branch: str, pull: Pull | None) -> PipelineState:
+    """With the pull request as it is now: its base may have moved, and its current rules judge."""
+    if pull is None or branch not in pipeline.pulls:
+        return pipeline
+    return pipeline.model_copy(update={"pulls": {**pipeline.pulls, branch: pull}})
+
+
+def concerns(pipeline: PipelineState, message: SpecGone) -> bool:
+    """Whether the pipeline was on that branch."""
+    return message.branch in pipeline.heads and message.repository == pipeline.repository
+
+
+def without_branch(pipeline: PipelineState, message: SpecGone) -> PipelineState:
+    """Without a branch that the pipeline is no longer on."""
+    branch = message.branch
+    left = {
+        facts: {name: one for name, one in getattr(pipeline, facts).items() if name != branch}
+        for facts in _BY_BRANCH
+    }
+    gone = message.why if branch == pipeline.default_branch else pipeline.gone
+    return pipeline.model_copy(update={**left, "gone": gone})
+
+
+_BY_BRANCH = ("heads", "specs", "pulls", "wanted", "behind", "last", "passed", "accepted")
+
+
+def request_run(
     pipeline: PipelineState,
     branch: str,
     trigger: Trigger,
@@ -182,7 +234,7 @@ def want(
     commit = pipeline.heads.get(branch)
     if commit is None:
         return pipeline
-    line = line_of(pipeline, branch)
+    line = queue_of(pipeline, branch)
     before = line[-1] if line and line[-1].commit == commit else None
     wanted = Wanted(
         trigger=trigger,
@@ -193,16 +245,16 @@ def want(
         fresh=fresh or bool(before and before.fresh),
         asked=trigger.kind not in ("commit", "pull_request") or bool(before and before.asked),
     )
-    return in_line(pipeline, branch, (*(line[:-1] if before else line), wanted))
+    return with_queue(pipeline, branch, (*(line[:-1] if before else line), wanted))
 
 
-def line_of(pipeline: PipelineState, branch: str) -> tuple[Wanted, ...]:
+def queue_of(pipeline: PipelineState, branch: str) -> tuple[Wanted, ...]:
     """All that waits there, the newest last."""
     first = pipeline.wanted.get(branch)
     return (first, *pipeline.behind.get(branch, ())) if first else ()
 
 
-def in_line(pipeline: PipelineState, branch: str, line: Sequence[Wanted]) -> PipelineState:
+def with_queue(pipeline: PipelineState, branch: str, line: Sequence[Wanted]) -> PipelineState:
     """With that waiting on the branch, and nothing else."""
     wanted = {name: one for name, one in pipeline.wanted.items() if name != branch}
     behind = {name: rest for name, rest in pipeline.behind.items() if name != branch}
@@ -213,12 +265,12 @@ def in_line(pipeline: PipelineState, branch: str, line: Sequence[Wanted]) -> Pip
     return pipeline.model_copy(update={"wanted": wanted, "behind": behind})
 
 
-def forget(pipeline: PipelineState, branch: str) -> PipelineState:
+def drop_first(pipeline: PipelineState, branch: str) -> PipelineState:
     """Without the run that the branch wants; the next in line has its turn."""
-    return in_line(pipeline, branch, line_of(pipeline, branch)[1:])
+    return with_queue(pipeline, branch, queue_of(pipeline, branch)[1:])
 
 
-def told(
+def report_waiting(
     pipeline: PipelineState, branch: str, waits_for: str, out: DecisionBuilder
 ) -> PipelineState:
     """Say once on the wanted commit what its run waits for."""

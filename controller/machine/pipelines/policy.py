@@ -6,14 +6,14 @@ known: of what is examined, by what, on which data, by whom it is released, and 
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from controller.machine.pipelines.change import RuleChange, plain
 from controller.machine.pipelines.policy_gates import Pair, gate_changes
 from controller.machine.pipelines.policy_release import release_changes
+from controller.machine.pipelines.rule_change import RuleChange, format_setting
 from controller.machine.runs.graph import Rules
 from specs.model import Pipeline
 
 
-def changes(
+def rule_changes(
     before: Rules, after: Rules, suites: Mapping[Pair, Pair] | None = None
 ) -> tuple[RuleChange, ...]:
     """What changed in gates, evaluation, release, triggers and who is asked and told; what loosens
@@ -31,7 +31,7 @@ def changes(
     return tuple(sorted(dict.fromkeys(found), key=lambda change: not change.loosens))
 
 
-def of_its_own(
+def made_since(
     found: Sequence[RuleChange], since: Sequence[Sequence[RuleChange]]
 ) -> tuple[RuleChange, ...]:
     """What a commit itself changes of its base's rules: `since` has how it differs from each place
@@ -58,7 +58,10 @@ def _triggers(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
             if name == "commits.branches":
                 looser = not set(now.commits.branches) <= set(was.commits.branches)
             yield RuleChange(
-                rule=f"triggers.{name}", was=plain(old), now=plain(new), loosens=looser
+                rule=f"triggers.{name}",
+                was=format_setting(old),
+                now=format_setting(new),
+                loosens=looser,
             )
 
 
@@ -80,27 +83,29 @@ def _people(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
     if was != now:
         yield RuleChange(
             rule="policy.approvers",
-            was=plain(was) if was else "who administers the repository",
-            now=plain(now) if now else "who administers the repository",
+            was=format_setting(was) if was else "who administers the repository",
+            now=format_setting(now) if now else "who administers the repository",
             loosens=not (was and now and set(now) <= set(was)),
         )
     owners = before.metadata.owners, after.metadata.owners
     if owners[0] != owners[1]:
         rule = "metadata.owners"
-        yield RuleChange(rule=rule, was=plain(owners[0]), now=plain(owners[1]), loosens=False)
+        yield RuleChange(
+            rule=rule, was=format_setting(owners[0]), now=format_setting(owners[1]), loosens=False
+        )
     told = [
         {(one.to, event) for one in spec.notify for event in one.on} for spec in (before, after)
     ]
     if told[0] != told[1]:
         yield RuleChange(
             rule="notify",
-            was=_told(before),
-            now=_told(after),
+            was=_describe_notify(before),
+            now=_describe_notify(after),
             loosens=not told[0] <= told[1],
         )
 
 
-def _told(spec: Pipeline) -> str:
+def _describe_notify(spec: Pipeline) -> str:
     """Without the addresses: they may hold a key."""
     lines = (f"{one.to.partition(':')[0]} of {', '.join(one.on)}" for one in spec.notify)
     return "; ".join(lines) or "nobody"

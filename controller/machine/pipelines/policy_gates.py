@@ -5,8 +5,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import get_args
 
-from controller.machine.pipelines.change import RuleChange, plain, rose
-from controller.machine.pipelines.suites import between
+from controller.machine.pipelines.policy_suites import suite_changes
+from controller.machine.pipelines.rule_change import RuleChange, format_setting, is_limit_raised
 from controller.machine.runs import exam
 from controller.machine.runs.gate_nodes import is_same_place, suites_for
 from controller.machine.runs.graph import Rules
@@ -24,7 +24,8 @@ Pair = tuple[str, str]
 def rules_of(gate: ModelGate) -> tuple[str, ...]:
     """The checks of a gate in words, and what else it looks at."""
     rules = [
-        f"{check.metric} {_said(check)}" + (f" for each {check.slice}" if check.slice else "")
+        f"{check.metric} {_describe_check(check)}"
+        + (f" for each {check.slice}" if check.slice else "")
         for check in gate.checks
     ]
     if gate.slices:
@@ -48,7 +49,7 @@ def gate_changes(before: Rules, after: Rules, suites: Mapping[Pair, Pair]) -> It
     """All that changed in who judges, by what and on what; `suites` has the texts of suites that
     differ, as `suites_to_compare` names them."""
     yield from _suites(before.spec, after.spec, suites)
-    yield from _readings(before.spec, after.spec)
+    yield from _parsing(before.spec, after.spec)
     addresses = tuple(_addresses(before.spec, after.spec))
     yield from addresses
     yield from _ages(before.spec, after.spec)
@@ -71,7 +72,7 @@ def _suites(before: Pipeline, after: Pipeline, texts: Mapping[Pair, Pair]) -> It
         for base in bases:
             was = before.datasets[base].expectations or ""
             if (base, name) in texts and now:
-                yield from between(was, now, *texts[base, name])
+                yield from suite_changes(was, now, *texts[base, name])
             elif now is None:
                 yield RuleChange(rule=rule, was=was, now="no suite", loosens=True)
             elif was != now:
@@ -87,14 +88,18 @@ def _suites(before: Pipeline, after: Pipeline, texts: Mapping[Pair, Pair]) -> It
             yield RuleChange(rule=rule, was=was, now="no such dataset", loosens=True)
 
 
-def _readings(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
+def _parsing(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
     """How the values are read that a suite judges: what is null, or text, meets other limits."""
     for name, now in after.datasets.items():
         bases = suites_for(name, after, before) or ((name,) if name in before.datasets else ())
         for was in (before.datasets[base] for base in bases):
             judged = was.expectations is not None
             if was.types != now.types:
-                rule, old, new = f"datasets.{name}.types", plain(was.types), plain(now.types)
+                rule, old, new = (
+                    f"datasets.{name}.types",
+                    format_setting(was.types),
+                    format_setting(now.types),
+                )
                 yield RuleChange(rule=rule, was=old, now=new, loosens=judged)
             if was.nulls != now.nulls:
                 rule, old, new = f"datasets.{name}.nulls", _quoted(was.nulls), _quoted(now.nulls)
@@ -122,7 +127,10 @@ def _ages(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
         if was != now:
             rule = ".".join((*place_of(name), "cache"))
             yield RuleChange(
-                rule=rule, was=_age(was), now=_age(now), loosens=_stands(now) > _stands(was)
+                rule=rule,
+                was=_age(was),
+                now=_age(now),
+                loosens=_seconds_reusable(now) > _seconds_reusable(was),
             )
 
 
@@ -132,13 +140,13 @@ def _exam_of(spec: Pipeline) -> set[str]:
     return set(exam.steps_of(spec, *gate.evidence.values())) if gate else set()
 
 
-def _stands(cache: Cache) -> float:
+def _seconds_reusable(cache: Cache) -> float:
     seconds = seconds_reusable(cache)
     return math.inf if seconds is None else seconds
 
 
 def _age(cache: Cache) -> str:
-    return f"for {plain(cache.for_)}" if isinstance(cache, CacheFor) else cache
+    return f"for {format_setting(cache.for_)}" if isinstance(cache, CacheFor) else cache
 
 
 def _training(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
@@ -147,7 +155,7 @@ def _training(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
     suited = {name for name in was if before.datasets[name].expectations}
     for name in sorted(now - was):
         bare = not after.datasets[name].expectations and not suites_for(name, after, before)
-        if suited and bare and not _twin(name, after, before):
+        if suited and bare and not _was_trained_on(name, after, before):
             rule = f"datasets.{name}: trains the model"
             yield RuleChange(rule=rule, was="no", now="yes, without a suite", loosens=True)
     followed = {base for name in now for base in suites_for(name, after, before)}
@@ -162,7 +170,7 @@ def _training(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
             yield RuleChange(rule=rule, was="no", now=now_, loosens=True)
 
 
-def _twin(name: str, after: Pipeline, before: Pipeline) -> bool:
+def _was_trained_on(name: str, after: Pipeline, before: Pipeline) -> bool:
     """Whether the base trains on data without a suite from that very place."""
     own = after.datasets[name]
     return any(is_same_place(before.datasets[each], own) for each in _trains_on(before))
@@ -190,25 +198,25 @@ def _model_gate(before: ModelGate | None, after: ModelGate | None) -> Iterator[R
         other = now.get(name)
         if other is None:
             yield RuleChange(
-                rule=f"gates.model: {name}", was=_said(check), now="removed", loosens=True
+                rule=f"gates.model: {name}", was=_describe_check(check), now="removed", loosens=True
             )
         elif other != check:
             yield RuleChange(
                 rule=f"gates.model: {name}",
-                was=_said(check),
-                now=_said(other),
+                was=_describe_check(check),
+                now=_describe_check(other),
                 loosens=_is_looser(check, other),
             )
     for name, check in now.items():
         if name not in was:
             yield RuleChange(
-                rule=f"gates.model: {name}", was="none", now=_said(check), loosens=False
+                rule=f"gates.model: {name}", was="none", now=_describe_check(check), loosens=False
             )
     if before is not None and after is not None:
-        yield from _judged(before, after)
+        yield from _gate_settings(before, after)
 
 
-def _judged(before: ModelGate, after: ModelGate) -> Iterator[RuleChange]:
+def _gate_settings(before: ModelGate, after: ModelGate) -> Iterator[RuleChange]:
     """What a gate looks at, beside its checks."""
     strict = get_args(SmallSlices)
     for name in (
@@ -233,7 +241,12 @@ def _judged(before: ModelGate, after: ModelGate) -> Iterator[RuleChange]:
         }.get(name, was is not None or name not in ("predictions", "columns", "metrics"))
         if name == "positive":  # a label, no setting: 1.0 is no percentage, and true not "on"
             was, now = (None if each is None else str(each) for each in (was, now))
-        yield RuleChange(rule=f"gates.model.{name}", was=plain(was), now=plain(now), loosens=looser)
+        yield RuleChange(
+            rule=f"gates.model.{name}",
+            was=format_setting(was),
+            now=format_setting(now),
+            loosens=looser,
+        )
 
 
 def _checks(gate: ModelGate | None) -> dict[str, Check]:
@@ -248,7 +261,7 @@ def _checks(gate: ModelGate | None) -> dict[str, Check]:
     return found
 
 
-def _said(check: Check) -> str:
+def _describe_check(check: Check) -> str:
     if isinstance(check, PairedCheck):
         margin, sure = check.not_worse_than_baseline_by, format_percent(check.confidence)
         how = f"{check.better} is better" if is_own(check.metric) else f"confidence {sure}"
@@ -270,7 +283,7 @@ def _is_looser(was: Check, now: Check) -> bool:
         margin = now.not_worse_than_baseline_by > was.not_worse_than_baseline_by
         return margin or now.confidence < was.confidence or now.better != was.better
     if isinstance(was, AbsoluteCheck) and isinstance(now, AbsoluteCheck):
-        return _fell(was.at_least, now.at_least) or rose(was.at_most, now.at_most)
+        return _fell(was.at_least, now.at_least) or is_limit_raised(was.at_most, now.at_most)
     return True
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from controller.machine.pipelines.change import RuleChange, plain, rose
+from controller.machine.pipelines.rule_change import RuleChange, format_setting, is_limit_raised
 from controller.machine.runs.graph import Rules
 from specs.release import (
     BlueGreen,
@@ -31,14 +31,14 @@ def release_changes(before: Rules, after: Rules) -> Iterator[RuleChange]:
         how = f"releases, approval {was.production.approval}"
         yield RuleChange(rule="release", was=how, now="releases nothing", loosens=True)
     elif was is not None and now is not None:
-        yield from _used(was, now)
+        yield from _serving(was, now)
         yield from _smoke(was, now)
         yield from _bodies(before, after)
         yield from _approval(was, now)
         yield from _strategy(was.production, now.production)
 
 
-def _used(before: Release, after: Release) -> Iterator[RuleChange]:
+def _serving(before: Release, after: Release) -> Iterator[RuleChange]:
     """By a server or in batches."""
     if before.where != after.where:
         # What a server has to show, a batch has not; and it is another command in any case.
@@ -51,7 +51,9 @@ def _used(before: Release, after: Release) -> Iterator[RuleChange]:
             # Another command may use another model than the one that was examined.
             looser = name in ("run", "env", "reads", "inputs")
             rule = f"release.{before.where}.{name}"
-            yield RuleChange(rule=rule, was=plain(was), now=plain(now), loosens=looser)
+            yield RuleChange(
+                rule=rule, was=format_setting(was), now=format_setting(now), loosens=looser
+            )
 
 
 def _smoke(before: Release, after: Release) -> Iterator[RuleChange]:
@@ -73,8 +75,8 @@ def _bodies(before: Rules, after: Rules) -> Iterator[RuleChange]:
         if was[path] != now[path]:
             yield RuleChange(
                 rule=f"release.staging.smoke: {path}",
-                was=plain(was[path]),
-                now=plain(now[path]),
+                was=format_setting(was[path]),
+                now=format_setting(now[path]),
                 loosens=True,
             )
 
@@ -132,15 +134,17 @@ def _blue_green(before: BlueGreen, after: BlueGreen) -> Iterator[RuleChange]:
     for name, (was, now, looser) in values.items():
         if was != now:
             rule = f"release.production.blue_green.{name}"
-            yield RuleChange(rule=rule, was=plain(was), now=plain(now), loosens=looser)
+            yield RuleChange(
+                rule=rule, was=format_setting(was), now=format_setting(now), loosens=looser
+            )
 
 
 def _lets_more_fail(before: ErrorSignal | None, after: ErrorSignal | None) -> bool:
     if before is None or after is None:
         return before is not None
     return (
-        rose(before.not_worse_by, after.not_worse_by)
-        or rose(before.at_most, after.at_most)
+        is_limit_raised(before.not_worse_by, after.not_worse_by)
+        or is_limit_raised(before.at_most, after.at_most)
         or not set(before.counts) <= set(after.counts)
     )
 
@@ -152,9 +156,12 @@ def _canary(before: Canary, after: Canary) -> Iterator[RuleChange]:
         old, new = was.get(name, {}), now.get(name, {})
         if old == new:
             continue
-        looser = any(rose(limit, new.get(key)) for key, limit in old.items())
+        looser = any(is_limit_raised(limit, new.get(key)) for key, limit in old.items())
         yield RuleChange(
-            rule=f"{ROLLOUT}.signals.{name}", was=_words(old), now=_words(new), loosens=looser
+            rule=f"{ROLLOUT}.signals.{name}",
+            was=_describe_limits(old),
+            now=_describe_limits(new),
+            loosens=looser,
         )
     yield from _counts(before.signals, after.signals)
     numbers = {
@@ -185,8 +192,8 @@ def _canary(before: Canary, after: Canary) -> Iterator[RuleChange]:
         if old_value != new_value:
             yield RuleChange(
                 rule=f"{ROLLOUT}.{name}",
-                was=plain(old_value),
-                now=plain(new_value),
+                was=format_setting(old_value),
+                now=format_setting(new_value),
                 loosens=is_looser,
             )
 
@@ -214,7 +221,9 @@ def _counts(before: Signals, after: Signals) -> Iterator[RuleChange]:
     if set(was) != set(now):
         looser = not set(was) <= set(now)
         rule = f"{ROLLOUT}.signals.errors.counts"
-        yield RuleChange(rule=rule, was=plain(was), now=plain(now), loosens=looser)
+        yield RuleChange(
+            rule=rule, was=format_setting(was), now=format_setting(now), loosens=looser
+        )
 
 
 def _watched(signals: Signals) -> dict[str, dict[str, float]]:
@@ -236,6 +245,6 @@ def _as_errors(signals: Signals) -> set[str]:
     return {name for name, one in limits.items() if getattr(one, limit_of(name)) is None}
 
 
-def _words(limits: Mapping[str, float]) -> str:
+def _describe_limits(limits: Mapping[str, float]) -> str:
     words = (f"{name.replace('_', ' ')} {format_percent(value)}" for name, value in limits.items())
     return ", ".join(words) or "not watched"

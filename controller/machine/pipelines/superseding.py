@@ -3,48 +3,48 @@
 from controller.machine.building import DecisionBuilder
 from controller.machine.core import Envelope, Key
 from controller.machine.messages import CancelRun
-from controller.machine.pipelines.launching import ReadyRun, prepare, why_none
+from controller.machine.pipelines.launching import ReadyRun, prepare, report_refusal
 from controller.machine.pipelines.pipeline import (
     Last,
     PipelineContext,
     PipelineState,
-    forget,
-    in_line,
-    line_of,
+    drop_first,
+    queue_of,
     report,
-    told,
+    report_waiting,
+    with_queue,
 )
 from controller.machine.runs.graph import fingerprint
 from specs.model import Pipeline as Spec
 
 
-def settle(pipeline: PipelineState, branch: str, context: PipelineContext) -> PipelineState:
+def trim_queue(pipeline: PipelineState, branch: str, context: PipelineContext) -> PipelineState:
     """Of what waits on a branch only the newest stays, unless its spec lets commits wait in line;
     the others say so on their commits."""
-    line = line_of(pipeline, branch)
+    line = queue_of(pipeline, branch)
     if len(line) < 2:
         return pipeline
     specs = [
         code.spec for one in line if (code := context.observed.code.get(one.commit)) and code.spec
     ]
     if branch not in pipeline.pulls and specs and _queues(specs[-1]):
-        return _tell_the_line(pipeline, branch, context.out)
+        return _report_queue(pipeline, branch, context.out)
     newest, older = line[-1], line[:-1]
     for one in older:
         if one.commit != newest.commit:
             title = f"superseded by {newest.commit[:12]}"
             context.out.actions.append(report(pipeline, branch, one.commit, "cancelled", title))
     flags = {name: any(getattr(one, name) for one in line) for name in ("force", "asked")}
-    return in_line(pipeline, branch, (newest.model_copy(update=flags),))
+    return with_queue(pipeline, branch, (newest.model_copy(update=flags),))
 
 
 def _queues(spec: Spec) -> bool:
     return spec.triggers.commits.supersede == "queue"
 
 
-def _tell_the_line(pipeline: PipelineState, branch: str, out: DecisionBuilder) -> PipelineState:
+def _report_queue(pipeline: PipelineState, branch: str, out: DecisionBuilder) -> PipelineState:
     """Say once on each commit in line what it waits for."""
-    first, *behind = line_of(pipeline, branch)
+    first, *behind = queue_of(pipeline, branch)
     knows = []
     for one in behind:
         if one.told is None:
@@ -53,10 +53,12 @@ def _tell_the_line(pipeline: PipelineState, branch: str, out: DecisionBuilder) -
             out.actions.append(report(pipeline, branch, one.commit, "running", title))
             one = one.model_copy(update={"told": waits_for})  # noqa: PLW2901
         knows.append(one)
-    return in_line(pipeline, branch, (first, *knows))
+    return with_queue(pipeline, branch, (first, *knows))
 
 
-def meet(pipeline: PipelineState, branch: str, context: PipelineContext) -> PipelineState:
+def supersede_active(
+    pipeline: PipelineState, branch: str, context: PipelineContext
+) -> PipelineState:
     """What waits while a run of its branch goes on: a commit that changes what that runs ends it,
     and one that does not is told that the run stands for it."""
     wanted, last = pipeline.wanted[branch], pipeline.last.get(branch)
@@ -64,27 +66,29 @@ def meet(pipeline: PipelineState, branch: str, context: PipelineContext) -> Pipe
     if code is None or last is None or last.run != pipeline.active[branch] or last.superseded:
         return pipeline
     if wanted.commit == last.commit:
-        return pipeline if wanted.asked else forget(pipeline, branch)
-    none = why_none(pipeline, branch, code, context.observed)
+        return pipeline if wanted.asked else drop_first(pipeline, branch)
+    none = report_refusal(pipeline, branch, code, context.observed)
     if none is not None or code.spec is None:
         context.out.actions += [none] if none else []
         if code.spec is None and branch != pipeline.default_branch:
             # What it ran is no head any more; of the default branch it is the last that is valid.
-            pipeline = cancel(
+            pipeline = cancel_active(
                 pipeline, branch, f"superseded by commit {wanted.commit[:12]}", context.out
             )
-        return forget(pipeline, branch)
+        return drop_first(pipeline, branch)
     ready = prepare(pipeline, branch, code.spec, code.source, context.observed)
-    if not wanted.force and _runs_the_same(ready, last):
+    if not wanted.force and _is_equivalent(ready, last):
         said = f"{last.run} runs and stands for it, as nothing that it reads has changed"
-        return told(pipeline, branch, said, context.out)
+        return report_waiting(pipeline, branch, said, context.out)
     pull = branch in pipeline.pulls
     if (pull or code.spec.triggers.commits.enabled) and (pull or not _queues(code.spec)):
-        return cancel(pipeline, branch, f"superseded by commit {wanted.commit[:12]}", context.out)
-    return told(pipeline, branch, f"{last.run} to end", context.out)
+        return cancel_active(
+            pipeline, branch, f"superseded by commit {wanted.commit[:12]}", context.out
+        )
+    return report_waiting(pipeline, branch, f"{last.run} to end", context.out)
 
 
-def _runs_the_same(ready: ReadyRun, last: Last) -> bool:
+def _is_equivalent(ready: ReadyRun, last: Last) -> bool:
     """Whether a commit leaves all as it is in a run. Data that only grew meanwhile is not the
     commit's doing."""
     if ready.waits_for:
@@ -98,7 +102,7 @@ def _runs_the_same(ready: ReadyRun, last: Last) -> bool:
     return fingerprint(ready.graph, as_read) == last.fingerprint
 
 
-def cancel(
+def cancel_active(
     pipeline: PipelineState, branch: str, reason: str, out: DecisionBuilder
 ) -> PipelineState:
     """End the run of a branch for what waits there now."""

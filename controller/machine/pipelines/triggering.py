@@ -19,15 +19,15 @@ from controller.machine.messages import (
     ScheduleDue,
     SpecGone,
 )
-from controller.machine.pipelines import candidate
+from controller.machine.pipelines import ended_run
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import (
-    UNSETTLED,
-    doubt,
-    held_back,
-    look,
-    newest,
-    versions,
+    UNSETTLED_INTERVAL,
+    complete_versions,
+    describe_unmarked,
+    update_seen,
+    with_newer,
+    without_replaced,
 )
 from controller.machine.pipelines.launching import start
 from controller.machine.pipelines.pipeline import (
@@ -36,13 +36,22 @@ from controller.machine.pipelines.pipeline import (
     PipelineContext,
     PipelineState,
     begin,
-    in_line,
-    line_of,
+    concerns,
+    is_name_taken,
+    queue_of,
     report,
-    want,
+    request_run,
+    with_head,
+    with_pull,
+    with_queue,
+    without_branch,
 )
-from controller.machine.pipelines.superseding import cancel, cancel_message, meet, settle
-from controller.machine.repositories.pull import Pull
+from controller.machine.pipelines.superseding import (
+    cancel_active,
+    cancel_message,
+    supersede_active,
+    trim_queue,
+)
 from controller.machine.runs.run import Run, Trigger
 from specs.digests import short
 from specs.model import Pipeline as Spec
@@ -60,12 +69,12 @@ def decide(
     context = PipelineContext(observed, out, now)
     for each in inbox:
         pipeline = HANDLERS[type(each.message)](pipeline, each.message, context)
-    pipeline = _look_at_schedule(pipeline, observed, now)
-    pipeline, wait = _look_at_data(pipeline, observed, now)
+    pipeline = _update_schedule(pipeline, observed, now)
+    pipeline, wait = _update_data(pipeline, observed, now)
     for branch in sorted(pipeline.wanted):
-        pipeline = settle(pipeline, branch, context)
+        pipeline = trim_queue(pipeline, branch, context)
     for branch in sorted(pipeline.wanted.keys() & pipeline.active.keys()):
-        pipeline = meet(pipeline, branch, context)
+        pipeline = supersede_active(pipeline, branch, context)
     waits: dict[str, None] = {}
     for branch in sorted(pipeline.wanted.keys() - pipeline.active.keys()):
         pipeline, waiting = start(pipeline, branch, context)
@@ -73,8 +82,8 @@ def decide(
     pipeline = pipeline.model_copy(
         update={
             "waits_for": "; ".join(waits) or None,
-            "invalid": _invalid(pipeline, observed),
-            "held_back": _held_back(pipeline, observed),
+            "invalid": _describe_invalid(pipeline, observed),
+            "held_back": _describe_unmarked(pipeline, observed),
         }
     )
     soon = bool(pipeline.wanted.keys() - pipeline.active.keys())
@@ -84,12 +93,12 @@ def decide(
         actions=tuple(out.actions),
         messages=tuple(out.messages),
         facts=tuple(out.facts),
-        requeue_after=None if asleep else min(wait, UNSETTLED) if soon else wait,
-        waits=None if asleep else _stores(observed),
+        requeue_after=None if asleep else min(wait, UNSETTLED_INTERVAL) if soon else wait,
+        waits=None if asleep else _unavailable_store(observed),
     )
 
 
-def _invalid(pipeline: PipelineState, observed: ObservedPipeline) -> str | None:
+def _describe_invalid(pipeline: PipelineState, observed: ObservedPipeline) -> str | None:
     """What is wrong with the spec of the default branch, the first thing and how many more."""
     code = observed.code.get(pipeline.heads.get(pipeline.default_branch, ""))
     if code is None or code.spec is not None or pipeline.gone is not None:
@@ -101,58 +110,46 @@ def _invalid(pipeline: PipelineState, observed: ObservedPipeline) -> str | None:
     return f"{one.file}:{one.line}:{one.column}: {one.message}{more}"
 
 
-def _held_back(pipeline: PipelineState, observed: ObservedPipeline) -> str | None:
+def _describe_unmarked(pipeline: PipelineState, observed: ObservedPipeline) -> str | None:
     head = pipeline.heads.get(pipeline.default_branch, "")
     code = observed.code.get(head)
     if code is None or code.spec is None or pipeline.gone is not None:
         return None
-    return held_back(pipeline.data, code.spec, head, observed.listings.get(head, {}))
+    return describe_unmarked(pipeline.data, code.spec, head, observed.listings.get(head, {}))
 
 
-def _stores(observed: ObservedPipeline) -> Blocked | None:
+def _unavailable_store(observed: ObservedPipeline) -> Blocked | None:
     """The store that datasets are in and that is away; first one that a person must mend."""
     every = [one for found in observed.listings.values() for one in found.values()]
     away = [one.waits for one in every if one.waits]
     return next((one for one in away if one.human), away[0] if away else None)
 
 
-def _see_commit(
+def _commit_seen(
     pipeline: PipelineState, message: CommitSeen, context: PipelineContext
 ) -> PipelineState:
     branch, commit, pull = message.branch, message.commit, message.pull
-    # A pull request, which anybody may open, does not claim a pipeline's name.
-    claimed = pipeline.gone is None and bool(pipeline.heads.keys() - pipeline.pulls.keys())
-    if message.repository != pipeline.repository and (claimed or pull):
-        context.out.actions.append(_name_is_taken(pipeline, message))
+    if is_name_taken(pipeline, message):
+        context.out.actions.append(_report_taken_name(pipeline, message))
         return pipeline
     before = pipeline.pulls.get(branch)
-    moved = pull is not None and before is not None and before.base != pull.base
-    # Of another commit or for another base it is no more, also if the head comes back.
+    rebased = pull is not None and before is not None and before.base != pull.base
+    # An acceptance ends with its commit or base, even if that head comes back later.
     accepted = {
         name: one
         for name, one in pipeline.accepted.items()
-        if name != branch or (one.commit == commit and not moved)
+        if name != branch or (one.commit == commit and not rebased)
     }
-    pipeline = pipeline.model_copy(
-        update={
-            "accepted": accepted,
-            "heads": {**pipeline.heads, branch: commit},
-            "specs": {**pipeline.specs, branch: message.spec},
-            "pulls": {**pipeline.pulls, branch: pull} if pull else pipeline.pulls,
-            "repository": message.repository,
-            "default_branch": message.default_branch,
-            "gone": None if branch == message.default_branch else pipeline.gone,
-        }
-    )
-    if moved and pull is not None and branch in pipeline.active:
+    pipeline = with_head(pipeline, message).model_copy(update={"accepted": accepted})
+    if rebased and pull is not None and branch in pipeline.active:
         last = pipeline.last.get(branch)
         known = last is not None and last.commit == commit
         by = f", as it is for {pull.base} now" if known else f" by commit {commit[:12]}"
-        pipeline = cancel(pipeline, branch, f"superseded{by}", context.out)
-    return want(pipeline, branch, _trigger_of(message), context.now)
+        pipeline = cancel_active(pipeline, branch, f"superseded{by}", context.out)
+    return request_run(pipeline, branch, _trigger_of(message), context.now)
 
 
-def _name_is_taken(pipeline: PipelineState, message: CommitSeen) -> ReportCommit:
+def _report_taken_name(pipeline: PipelineState, message: CommitSeen) -> ReportCommit:
     title = (
         f"the repository {pipeline.repository} has a pipeline {pipeline.name} already; give "
         "one of them another `metadata.name`"
@@ -173,17 +170,17 @@ def _trigger_of(message: CommitSeen) -> Trigger:
     return Trigger(kind="pull_request", why=why, by=pull.author)
 
 
-def _request_run(
+def _run_requested(
     pipeline: PipelineState, message: RunRequested, context: PipelineContext
 ) -> PipelineState:
     branch = message.branch or pipeline.default_branch
-    pipeline = _as_now(pipeline, branch, message.pull)
+    pipeline = with_pull(pipeline, branch, message.pull)
     last = pipeline.last.get(branch)
     if message.unless_passed and last and last.outcome in ("running", "passed"):
         return pipeline
     trigger = Trigger(kind=message.kind, why=message.why, by=message.by)
     force = message.force or message.fresh
-    return want(pipeline, branch, trigger, context.now, force=force, fresh=message.fresh)
+    return request_run(pipeline, branch, trigger, context.now, force=force, fresh=message.fresh)
 
 
 def _schedule_due(
@@ -192,78 +189,71 @@ def _schedule_due(
     trigger = Trigger(kind="schedule", why=f"the schedule was due at {message.at}")
     due = datetime.fromisoformat(message.at).timestamp()
     pipeline = pipeline.model_copy(update={"scheduled": due})
-    return want(pipeline, pipeline.default_branch, trigger, context.now)
+    return request_run(pipeline, pipeline.default_branch, trigger, context.now)
 
 
-def _as_now(pipeline: PipelineState, branch: str, pull: Pull | None) -> PipelineState:
-    """With the pull request as it is now: its base may have moved, and judges by today's rules."""
-    if pull is None or branch not in pipeline.pulls:
-        return pipeline
-    return pipeline.model_copy(update={"pulls": {**pipeline.pulls, branch: pull}})
-
-
-def _accept(
+def _rules_accepted(
     pipeline: PipelineState, message: RulesAccepted, context: PipelineContext
 ) -> PipelineState:
     """Judge a pull request's commit anew, by its own rules."""
     branch = message.branch
     if pipeline.heads.get(branch) != message.commit or branch not in pipeline.pulls:
         return pipeline
-    pipeline = _as_now(pipeline, branch, message.pull)
+    pipeline = with_pull(pipeline, branch, message.pull)
     accepted = Accepted(commit=message.commit, by=message.by)
     pipeline = pipeline.model_copy(update={"accepted": {**pipeline.accepted, branch: accepted}})
     why = f"{message.by} accepted the rules of {message.commit[:12]}"
     trigger = Trigger(kind="manual", why=why, by=message.by)
     # Of a merge group, what the pull request's run said by the same rules counts.
     force = not pipeline.pulls[branch].queued
-    return want(pipeline, branch, trigger, context.now, force=force)
+    return request_run(pipeline, branch, trigger, context.now, force=force)
 
 
-def _lose(pipeline: PipelineState, message: SpecGone, context: PipelineContext) -> PipelineState:
-    """The branch was deleted, or its spec was, or goes by another name now."""
+def _spec_gone(
+    pipeline: PipelineState, message: SpecGone, context: PipelineContext
+) -> PipelineState:
+    """The branch was deleted, or its spec was deleted or renamed."""
     branch, why, out = message.branch, message.why, context.out
-    if branch not in pipeline.heads or message.repository != pipeline.repository:
+    if not concerns(pipeline, message):
         return pipeline
     if branch in pipeline.active:
         id_ = f"gone/{pipeline.heads[branch]}"
         out.messages.append(cancel_message(pipeline.active[branch], why, id_))
-    for one in line_of(pipeline, branch):
-        out.actions.append(report(pipeline, branch, one.commit, "cancelled", f"cancelled: {why}"))
+    for wanted in queue_of(pipeline, branch):
+        out.actions.append(
+            report(pipeline, branch, wanted.commit, "cancelled", f"cancelled: {why}")
+        )
     keeps = ""
     if branch == pipeline.default_branch:
         keeps = "; its environments keep what they run"
         code = context.observed.code.get(pipeline.heads[branch])
         to = code.spec.notify if code and code.spec else ()
-        candidate.resolve(pipeline.alerts, to, run_incidents.spec_gone(pipeline.name, why), out)
-        pipeline = pipeline.model_copy(update={"gone": why, "alerts": ()})
+        ended_run.resolve_alerts(
+            pipeline.alerts, to, run_incidents.spec_gone(pipeline.name, why), out
+        )
+        pipeline = pipeline.model_copy(update={"alerts": ()})
     if message.commit is not None:
         title = f"nothing to run: {why}{keeps}"
         out.actions.append(report(pipeline, branch, message.commit, "skipped", title))
-    return pipeline.model_copy(
-        update={
-            facts: {name: one for name, one in getattr(pipeline, facts).items() if name != branch}
-            for facts in _OF_BRANCHES
-        }
-    )
+    return without_branch(pipeline, message)
 
 
-_OF_BRANCHES = ("heads", "specs", "pulls", "wanted", "behind", "last", "passed", "accepted")
-
-
-def _cancel(pipeline: PipelineState, message: CancelRun, context: PipelineContext) -> PipelineState:
+def _cancel_run(
+    pipeline: PipelineState, message: CancelRun, context: PipelineContext
+) -> PipelineState:
     """Stop whatever a branch runs and waits for."""
     branch = message.branch
     run = pipeline.active.get(branch)
     if run is not None:
         context.out.messages.append(cancel_message(run, message.reason, "asked"))
-    for one in line_of(pipeline, branch):
+    for one in queue_of(pipeline, branch):
         context.out.actions.append(
             report(pipeline, branch, one.commit, "cancelled", message.reason)
         )
-    return in_line(pipeline, branch, ())
+    return with_queue(pipeline, branch, ())
 
 
-def _look_at_schedule(
+def _update_schedule(
     pipeline: PipelineState, observed: ObservedPipeline, now: float
 ) -> PipelineState:
     """Note since when there is a schedule: its first time may be missed before it ever came."""
@@ -276,7 +266,7 @@ def _look_at_schedule(
     return pipeline.model_copy(update={"scheduled": since, "schedule": schedule})
 
 
-def _look_at_data(
+def _update_data(
     pipeline: PipelineState, observed: ObservedPipeline, now: float
 ) -> tuple[PipelineState, float]:
     """Note new dataset versions, and want a run for those that trigger one once complete."""
@@ -285,17 +275,17 @@ def _look_at_data(
     codes = {commit: observed.code[commit] for commit in commits if commit in observed.code}
     bases = {code.source.commit: code for code in observed.rules.values()}
     specs = {commit: code.spec for commit, code in {**bases, **codes}.items() if code.spec}
-    data, wait = look(pipeline.data, specs, observed.listings, now)
+    data, wait = update_seen(pipeline.data, specs, observed.listings, now)
     spec = specs.get(head or "")
     if head is not None and spec is None:
         data = {**pipeline.data, **data}  # of the spec as it was before it was broken
     pipeline = pipeline.model_copy(update={"data": data})
     if head is None or spec is None:
         return pipeline, wait
-    return _want_new_data(pipeline, spec, versions(data, spec, head), now), wait
+    return _request_for_new_data(pipeline, spec, complete_versions(data, spec, head), now), wait
 
 
-def _want_new_data(
+def _request_for_new_data(
     pipeline: PipelineState, spec: Spec, complete: Mapping[str, str], now: float
 ) -> PipelineState:
     trigger = spec.triggers.data
@@ -313,32 +303,34 @@ def _want_new_data(
     if not changed or (waiting and (waiting.asked or spec.triggers.commits.enabled)):
         return pipeline
     why = "; ".join(changed)
-    return want(pipeline, pipeline.default_branch, Trigger(kind="data", why=why), now)
+    return request_run(pipeline, pipeline.default_branch, Trigger(kind="data", why=why), now)
 
 
-def _want_again(
+def _request_after_change(
     pipeline: PipelineState, run: Run, stale: Mapping[str, str], code: Code | None, now: float
 ) -> PipelineState:
     """Want a run with the data that is there now; it waits until that is complete."""
     if code is not None and code.spec is not None:
-        data = doubt(pipeline.data, code.spec, run.commit, stale, now)
+        data = without_replaced(pipeline.data, code.spec, run.commit, stale, now)
         pipeline = pipeline.model_copy(update={"data": data})
     if run.branch in pipeline.wanted:
         return pipeline  # a newer commit, say, that reads the same data
     why = f"{', '.join(stale)} changed while {run.id} read it"
-    return want(pipeline, run.branch, Trigger(kind="data", why=why), now)
+    return request_run(pipeline, run.branch, Trigger(kind="data", why=why), now)
 
 
-def _learn(pipeline: PipelineState, run: Run, spec: Spec) -> PipelineState:
+def _note_newer_data(pipeline: PipelineState, run: Run, spec: Spec) -> PipelineState:
     """A database may have moved on until a run took its rows: what it took was there."""
     if not run.releases:
         return pipeline
     newer = {n: v for n, v in run.datasets.items() if pipeline.taken.get(n, v) != v}
-    data = newest(pipeline.data, spec, run.commit, newer)
+    data = with_newer(pipeline.data, spec, run.commit, newer)
     return pipeline.model_copy(update={"taken": {**pipeline.taken, **newer}, "data": data})
 
 
-def _end_run(pipeline: PipelineState, message: RunEnded, context: PipelineContext) -> PipelineState:
+def _run_ended(
+    pipeline: PipelineState, message: RunEnded, context: PipelineContext
+) -> PipelineState:
     branch, observed = message.branch, context.observed
     if pipeline.active.get(branch) != message.run:
         return pipeline  # told before
@@ -354,14 +346,14 @@ def _end_run(pipeline: PipelineState, message: RunEnded, context: PipelineContex
     run = observed.ended[message.run]
     code = observed.code.get(run.commit)
     if code is not None and code.spec is not None:
-        pipeline = _learn(pipeline, run, code.spec)
+        pipeline = _note_newer_data(pipeline, run, code.spec)
     stale = {name: run.datasets[name] for name in message.stale}
     if stale:
-        return _want_again(pipeline, run, stale, code, context.now)
+        return _request_after_change(pipeline, run, stale, code, context.now)
     if not run.releases or pipeline.gone is not None or code is None or code.spec is None:
         return pipeline
     reports = observed.reports.get(message.run, ())
-    alerts = candidate.alert(pipeline.alerts, run, code.spec, reports, context.out)
+    alerts = ended_run.update_alerts(pipeline.alerts, run, code.spec, reports, context.out)
     pipeline = pipeline.model_copy(update={"alerts": alerts})
     package = message.package
     if package is None or code.spec.release is None:
@@ -370,9 +362,9 @@ def _end_run(pipeline: PipelineState, message: RunEnded, context: PipelineContex
     if number is None:
         number = max(pipeline.versions, observed.numbered) + 1
         pipeline = pipeline.model_copy(update={"versions": number})
-        version = candidate.version_of(run, code.spec, code.source, message, number, context.now)
-        context.out.facts += candidate.facts_of(version)
-    context.out.messages.append(candidate.release(run, number, package))
+        version = ended_run.version_of(run, code.spec, code.source, message, number, context.now)
+        context.out.facts += ended_run.facts_of(version)
+    context.out.messages.append(ended_run.request_release(run, number, package))
     return pipeline
 
 
@@ -384,13 +376,13 @@ def _action_failed(
 
 
 HANDLERS: Mapping[type[Message], Callable[[PipelineState, Any, PipelineContext], PipelineState]] = {
-    CommitSeen: _see_commit,
-    SpecGone: _lose,
-    RunRequested: _request_run,
+    CommitSeen: _commit_seen,
+    SpecGone: _spec_gone,
+    RunRequested: _run_requested,
     ScheduleDue: _schedule_due,
-    RulesAccepted: _accept,
-    CancelRun: _cancel,
-    RunEnded: _end_run,
+    RulesAccepted: _rules_accepted,
+    CancelRun: _cancel_run,
+    RunEnded: _run_ended,
     ActionFailed: _action_failed,
 }
 """Every class of messages that a pipeline handles."""

@@ -112,7 +112,7 @@ class Command(Value):
     """Of `accept`: what that person may accept, by pipeline."""
 
 
-class Queued(NamedTuple):
+class MergeGroupName(NamedTuple):
     """What the name of a merge group's branch says."""
 
     base: str
@@ -122,13 +122,13 @@ class Queued(NamedTuple):
     """The commit that this was put on top of."""
 
 
-def merge_group(branch: str) -> Queued | None:
+def parse_merge_group(branch: str) -> MergeGroupName | None:
     """The merge group that a branch of that name is."""
     found = _MERGE_GROUP.fullmatch(branch)
-    return Queued(found["base"], int(found["number"]), found["onto"]) if found else None
+    return MergeGroupName(found["base"], int(found["number"]), found["onto"]) if found else None
 
 
-def line(number: int) -> str:
+def pull_branch(number: int) -> str:
     """What a pull request is among a pipeline's branches. No branch has a blank in its name."""
     return f"pull request {number}"
 
@@ -147,7 +147,7 @@ def scope_of(branch: str, pull: Pull | None, default_branch: str) -> str:
     return "" if branch == default_branch else f"on {branch}"
 
 
-def parse(body: str) -> tuple[Verb | None, str]:
+def parse_command(body: str) -> tuple[Verb | None, str]:
     """The verb and the rest of a comment's first line, which begins with `/headgate`."""
     found = _COMMAND.match(body)
     words = found[1].split() if found else []
@@ -170,7 +170,7 @@ def approvals(
     for command in commands:
         if command.verb == "approve" and command.may and not command.edited:
             spoken_of = pulls.values() if command.pull is None else _at(command.pull, pulls)
-            approved |= {each.number: each.head for each in spoken_of if names(command, each)}
+            approved |= {each.number: each.head for each in spoken_of if names_head(command, each)}
     return approved
 
 
@@ -178,7 +178,7 @@ def _at(number: int, pulls: Mapping[int, Pull]) -> tuple[Pull, ...]:
     return (pulls[number],) if number in pulls else ()
 
 
-def names(command: Command, pull: Pull) -> bool:
+def names_head(command: Command, pull: Pull) -> bool:
     """Whether an approval, or an acceptance, names the very commit that is the head now."""
     if command.commit:
         return command.commit == pull.head
@@ -191,8 +191,8 @@ def names(command: Command, pull: Pull) -> bool:
 def accepts(command: Command, pull: Pull, default_branch: str) -> bool:
     """Whether somebody wants to accept what that pull request does to rules, and names its very
     head: on itself, or by a button of a check that is about it."""
-    if command.verb != "accept" or command.edited or not names(command, pull):
+    if command.verb != "accept" or command.edited or not names_head(command, pull):
         return False
     if command.pull is not None:
         return command.pull == pull.number
-    return command.scope == scope_of(line(pull.number), pull, default_branch)
+    return command.scope == scope_of(pull_branch(pull.number), pull, default_branch)

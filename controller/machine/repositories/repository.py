@@ -20,9 +20,9 @@ from controller.machine.messages import (
     SpecGone,
 )
 from controller.machine.pipelines.code import spec_at
-from controller.machine.repositories import accepting, telling
-from controller.machine.repositories.accepting import CommandTarget
-from controller.machine.repositories.asking import heed
+from controller.machine.repositories import acceptance, reports
+from controller.machine.repositories.acceptance import CommandTarget
+from controller.machine.repositories.commands import handle_commands
 from controller.machine.repositories.pull import (
     Acceptance,
     Command,
@@ -30,18 +30,18 @@ from controller.machine.repositories.pull import (
     Pull,
     approvals,
     is_pull,
-    line,
-    merge_group,
+    parse_merge_group,
+    pull_branch,
     scope_of,
 )
-from controller.machine.repositories.telling import ReportPlace
+from controller.machine.repositories.reports import ReportPlace
 from specs.model import spec_order
 
 ENVIRONMENTS = ("staging", "production")
 
-LOOK = 300.0
+POLL_INTERVAL = 300.0
 """Seconds after which it is looked at, should its source have gone silent."""
-SOON = 10.0
+RETRY_INTERVAL = 10.0
 """The same while the forge could not be asked."""
 MOST_PRESSED = 100
 """Buttons that are remembered until the forge can be asked who pressed them."""
@@ -164,7 +164,7 @@ def is_seen(
         return False
     if pull is not None and branch not in repository.untold:
         return False  # it was told by a Headgate that compared no rules
-    if branch in repository.held and any(line(n) == branch for n in approved):
+    if branch in repository.held and any(pull_branch(n) == branch for n in approved):
         return False
     was = repository.default_branch or ""
     return scope_of(branch, pull, default_branch) == scope_of(branch, pull, was)
@@ -177,24 +177,26 @@ def decide(
     more, and environments of a moved branch; do as people ask in pull requests."""
     before = state or RepositoryState(name=name)
     approved = approvals(before.approved, observed.pulls, observed.asked)
-    held = [line(n) for n, pull in observed.pulls.items() if is_held(pull, approved)]
-    accepted = accepting.kept(before.accepted, observed.pulls)
-    look = _Look(before, observed, held, accepted, approved)
+    held = [pull_branch(n) for n, pull in observed.pulls.items() if is_held(pull, approved)]
+    accepted = acceptance.still_open(before.accepted, observed.pulls)
+    look = _Heads(before, observed, held, accepted, approved)
     for branch, commit in observed.heads.items():
         look.at(branch, commit)
-    look.actions += _unwatched(before, observed)
-    look.messages += _left(before, observed, look.pipelines, look.moves)
+    look.actions += _report_unwatched(before, observed)
+    look.messages += _spec_gone_messages(before, observed, look.pipelines, look.moves)
     targets = _targets(observed, look)
-    new = accepting.accept(observed.asked, targets, accepted, observed.default_branch)
+    new = acceptance.accept(observed.asked, targets, accepted, observed.default_branch)
     accepted = (*accepted, *new)
-    for said in accepting.told(name, new, targets):
+    for said in acceptance.announce(name, new, targets):
         look.messages += [said] if isinstance(said, Envelope) else []
         look.actions += [said] if isinstance(said, Action) else []
-    by = {line(n): accepting.by_whom(accepted, pull) for n, pull in observed.pulls.items()}
-    heard = heed(name, observed.asked, targets, by)
+    by = {
+        pull_branch(n): acceptance.accepted_by(accepted, pull) for n, pull in observed.pulls.items()
+    }
+    heard = handle_commands(name, observed.asked, targets, by)
     look.actions += [*heard.policies, *heard.answers]
     look.messages += heard.messages
-    look.messages += _moved(before, observed, look.pipelines, look.moves)
+    look.messages += _branch_moved_messages(before, observed, look.pipelines, look.moves)
     return Decision(
         state=RepositoryState(
             name=name,
@@ -214,12 +216,16 @@ def decide(
         ),
         actions=tuple(look.actions),
         messages=tuple(look.messages),
-        withdraw=_overtaken(look.actions),
-        requeue_after=0.0 if observed.more else SOON if observed.unheard else LOOK,
+        withdraw=_outdated_lanes(look.actions),
+        requeue_after=0.0
+        if observed.more
+        else RETRY_INTERVAL
+        if observed.unheard
+        else POLL_INTERVAL,
     )
 
 
-def _look(state: RepositoryState, _hint: ForgeMoved | ButtonPressed) -> RepositoryState:
+def _observe_again(state: RepositoryState, _hint: ForgeMoved | ButtonPressed) -> RepositoryState:
     """A hint: its observer asks git and the forge."""
     return state
 
@@ -230,14 +236,16 @@ def _action_failed(state: RepositoryState, _message: ActionFailed) -> Repository
 
 
 HANDLERS: Mapping[type[Message], Callable[[RepositoryState, Any], RepositoryState]] = {
-    ForgeMoved: _look,
-    ButtonPressed: _look,
+    ForgeMoved: _observe_again,
+    ButtonPressed: _observe_again,
     ActionFailed: _action_failed,
 }
 """Every class of messages that a repository handles."""
 
 
-def _unwatched(before: RepositoryState, observed: ObservedRepository) -> Iterator[ReportCommit]:
+def _report_unwatched(
+    before: RepositoryState, observed: ObservedRepository
+) -> Iterator[ReportCommit]:
     """Says on new heads of branches that are not watched that nothing runs. What was there before
     anybody looked is nobody's news."""
     if before.unwatched is None:
@@ -246,15 +254,15 @@ def _unwatched(before: RepositoryState, observed: ObservedRepository) -> Iterato
     for branch, sha in observed.unwatched.items():
         if before.unwatched.get(branch) != sha and sha not in told:
             scope = scope_of(branch, None, observed.default_branch)
-            yield telling.unwatched(ReportPlace(before.name, sha, scope), observed.default_branch)
+            yield reports.unwatched(ReportPlace(before.name, sha, scope), observed.default_branch)
 
 
-def _overtaken(actions: Iterable[Action]) -> tuple[str, ...]:
+def _outdated_lanes(actions: Iterable[Action]) -> tuple[str, ...]:
     """Lanes whose older words on rules are not wanted any more: an acceptance comes and goes."""
     return tuple(sorted({one.lane for one in actions if isinstance(one, ReportPolicy)}))
 
 
-def concerned(before: RepositoryState, branch: str, commit: Commit) -> tuple[str, ...]:
+def pipelines_of(before: RepositoryState, branch: str, commit: Commit) -> tuple[str, ...]:
     """The pipelines that may have rules at the head of a pull request, or had: as it was told
     before, and as it is now."""
     untold = before.untold.get(branch, Untold())
@@ -263,7 +271,7 @@ def concerned(before: RepositoryState, branch: str, commit: Commit) -> tuple[str
     return tuple(sorted({*told, *beside}))
 
 
-class _Look:
+class _Heads:
     """What one look at the heads gathers."""
 
     def __init__(
@@ -301,29 +309,31 @@ class _Look:
         place = ReportPlace(before.name, commit.sha, scope_of(branch, pull, self.default), pull)
         by: Mapping[str, str] = {}
         if pull is not None:
-            by = {**accepting.by_whom(self.accepted, pull), **commit.accepted}
+            by = {**acceptance.accepted_by(self.accepted, pull), **commit.accepted}
             self._beside(place, branch, commit, pull, named, by)
         self.pipelines[branch] = {}
         if branch in self.held and pull is not None:
-            self.actions += telling.held(place, pull, sorted(set(named.values())))
+            self.actions += reports.held(place, pull, sorted(set(named.values())))
             return
-        self.actions += telling.beside(place, commit.beside)
-        self.actions += [*telling.twice(place, named)] or telling.misnamed(place, commit.misnamed)
+        self.actions += reports.pushed_together(place, commit.beside)
+        self.actions += [*reports.duplicate_names(place, named)] or reports.misnamed(
+            place, commit.misnamed
+        )
         # Of a pull request neither: it could choose by a file's name whose rules are its own.
-        taken = telling.first(named) if pull is None else telling.alone(named)
+        taken = reports.first_of_each_name(named) if pull is None else reports.unique_names(named)
         self.pipelines[branch] = {spec: named[spec] for spec in taken}
         for spec, pipeline in self.pipelines[branch].items():
             self.messages.append(
-                _seen(before.name, pipeline, spec, branch, commit, self.default, self.moves)
+                _commit_seen(before.name, pipeline, spec, branch, commit, self.default, self.moves)
             )
             if pull is not None and pipeline in by:
                 id_ = f"accepted/{branch}/{commit.sha}/{self.moves}"
                 self.messages.append(
-                    telling.accepted(id_, place, branch, pull, pipeline, by[pipeline])
+                    reports.rules_accepted(id_, place, branch, pull, pipeline, by[pipeline])
                 )
         if not commit.pipelines and not commit.misnamed and branch == self.default:
             title = "there is no ml-pipeline.yaml here; `headgate init` writes one"
-            self.actions.append(telling.report(place, "", "skipped", title))
+            self.actions.append(reports.report(place, "", "skipped", title))
 
     def _beside(
         self,
@@ -339,13 +349,13 @@ class _Look:
         untouched = tuple(name for name in commit.untouched if name not in told)
         removed = tuple(name for name in commit.removed if name not in told)
         self.untold[branch] = Untold(untouched=untouched, removed=removed)
-        self.actions += telling.untouched(place, pull, untouched)
-        self.actions += [telling.removed(place, pull, name, by.get(name, "")) for name in removed]
+        self.actions += reports.untouched(place, pull, untouched)
+        self.actions += [reports.removed(place, pull, name, by.get(name, "")) for name in removed]
         every = sorted({*told, *untouched, *removed})
-        self.actions += [telling.policy(place, pull, name, by.get(name, "")) for name in every]
+        self.actions += [reports.policy(place, pull, name, by.get(name, "")) for name in every]
         if not every:
             title = f"nothing to run: #{pull.number} has no ml-pipeline.yaml"
-            self.actions.append(telling.report(place._replace(pull=None), "", "skipped", title))
+            self.actions.append(reports.report(place._replace(pull=None), "", "skipped", title))
 
 
 def is_held(pull: Pull, approved: Mapping[int, str]) -> bool:
@@ -353,10 +363,10 @@ def is_held(pull: Pull, approved: Mapping[int, str]) -> bool:
     return pull.fork and approved.get(pull.number) != pull.head
 
 
-def _targets(observed: ObservedRepository, look: _Look) -> list[CommandTarget]:
+def _targets(observed: ObservedRepository, look: _Heads) -> list[CommandTarget]:
     """What can be asked for."""
     targets = []
-    pulls = {line(n): pull for n, pull in observed.pulls.items()}
+    pulls = {pull_branch(n): pull for n, pull in observed.pulls.items()}
     for branch, commit in observed.heads.items():
         pull = pulls.get(branch)
         untold = look.untold.get(branch, Untold())
@@ -387,7 +397,7 @@ def _names(before: RepositoryState, branch: str, commit: Commit) -> dict[str, st
     }
 
 
-def _seen(
+def _commit_seen(
     name: str,
     pipeline: str,
     spec: str,
@@ -411,20 +421,20 @@ def _seen(
     return Envelope(to=Key("pipeline", pipeline), id=id_, message=message)
 
 
-def _gone(name: str, pipeline: str, branch: str, head: Commit | None, moves: int) -> Envelope:
+def _spec_gone(name: str, pipeline: str, branch: str, head: Commit | None, moves: int) -> Envelope:
     """`head` is the branch's, which has no such spec; None for a branch that is gone."""
     why, commit = f"its spec is not on {branch} any more", head.sha if head else None
     if head is not None and head.pull is not None:
         why, commit = f"superseded by commit {head.sha[:12]}", None  # which has its report
     elif head is None and is_pull(branch):
         why = f"the {branch} was closed"
-    elif head is None and merge_group(branch):
+    elif head is None and parse_merge_group(branch):
         why = "the merge group left the queue"
     message = SpecGone(repository=name, branch=branch, commit=commit, why=why)
     return Envelope(to=Key("pipeline", pipeline), id=f"gone/{branch}/{moves}", message=message)
 
 
-def _left(
+def _spec_gone_messages(
     before: RepositoryState,
     observed: ObservedRepository,
     pipelines: Mapping[str, Mapping[str, str]],
@@ -434,10 +444,10 @@ def _left(
     for branch, names in before.pipelines.items():
         left = set(names.values()) - set(pipelines.get(branch, {}).values())
         for pipeline in sorted(left):
-            yield _gone(before.name, pipeline, branch, observed.heads.get(branch), moves)
+            yield _spec_gone(before.name, pipeline, branch, observed.heads.get(branch), moves)
 
 
-def _moved(
+def _branch_moved_messages(
     before: RepositoryState,
     observed: ObservedRepository,
     pipelines: Mapping[str, Mapping[str, str]],

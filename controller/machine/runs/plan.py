@@ -5,9 +5,9 @@ from datetime import timedelta
 from typing import Literal
 
 from controller.machine.core import Value
-from controller.machine.pipelines.change import RuleChange
-from controller.machine.pipelines.objects import ObjectChanges
+from controller.machine.pipelines.dataset_changes import ObjectChanges
 from controller.machine.pipelines.policy_gates import rules_of
+from controller.machine.pipelines.rule_change import RuleChange
 from controller.machine.runs.graph import Graph, Node, NodeKind, key_of, resolve
 from controller.machine.runs.node_names import in_force
 from controller.machine.runs.reasons import Earlier, Reason, reasons

@@ -16,8 +16,8 @@ from controller.store.protocol import Store, Transaction
 from controller.store.sqlite import SqliteStore
 from deployers import control
 from deployers.control import Backend, Routing
+from deployers.place_folder import Site
 from deployers.processes import Processes, ProcessSpec
-from deployers.site import Site
 from tests.controller.git.git_server import Person
 from tests.deployers.world import ROOT, until
 

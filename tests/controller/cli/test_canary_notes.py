@@ -17,8 +17,8 @@ from controller.planning.canary_notes import canary_notes
 from controller.store.protocol import Put, Store, Transaction
 from deployers import control
 from deployers.control import Backend, Routing
+from deployers.place_folder import Site
 from deployers.processes import Processes, ProcessSpec
-from deployers.site import Site
 from specs.model import Pipeline
 from tests.controller.cli.conftest import Desk, silent_router
 from tests.controller.machine.kit import spec, version

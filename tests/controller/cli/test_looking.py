@@ -30,7 +30,7 @@ from controller.machine.stall import Stall
 from controller.reconcile.stalls import KIND
 from controller.store.protocol import OutboxEntry, Postponed, Put, Transaction
 from deployers import control
-from deployers.site import ENDED, Site
+from deployers.place_folder import ENDED, Site
 from specs.schedule import ScheduleTrigger
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk, silent_router

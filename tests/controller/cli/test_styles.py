@@ -5,7 +5,8 @@ from typing import Any, get_args
 
 import pytest
 
-from controller.cli.run import doctor, running
+from controller.cli.run import doctor
+from controller.cli.run import progress as running
 from controller.cli.terminal import styles
 from controller.doctor.findings import FindingState
 from controller.machine.environments.rollout import Kind, Phase, RolloutOutcome

@@ -23,8 +23,8 @@ from controller.observers.environment import EnvironmentObserver
 from controller.observers.past import Pasts
 from deployers.control import Routing
 from deployers.local import LocalDeployer
+from deployers.place_folder import Site
 from deployers.protocol import Bounds, Deployed
-from deployers.site import Site
 from specs.failures import NeedsHuman, TryAgain
 from tests.controller.releases import released
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.git import Mirror
+from controller.git.compare_and_swap import HEADGATE, RetryTiming
 from controller.git.environment_file import Invalid, message_of, parse, to_yaml
 from controller.git.environments import BRANCH, Environments, is_ours
-from controller.git.swap import HEADGATE, RetryTiming
 from controller.machine.environments.file import (
     EnvironmentFile,
     LastChange,

@@ -1,6 +1,6 @@
 """Reports on the repository of `conftest`."""
 
-from controller.reports.protocol import CommitReport
+from controller.reports.forge import CommitReport
 
 NAMES = {"flights": "octo/flights"}
 

@@ -7,7 +7,7 @@ import pytest
 from controller.github.client import LONGEST, Client
 from controller.github.comment import MARK, Section, compose, cut, parse, shares
 from controller.github.forge import GitHubForge
-from controller.reports.protocol import CommitReport
+from controller.reports.forge import CommitReport
 from tests.controller.github.reporting import NAMES, said
 from tests.doubles.github import GitHub, Repository
 

@@ -11,7 +11,7 @@ from controller.github.comment import parse
 from controller.github.forge import GitHubForge
 from controller.github.responses import GitHubRefused
 from controller.github.transport import Transport, api_of
-from controller.reports.protocol import Annotation, CommitReport
+from controller.reports.forge import Annotation, CommitReport
 from specs.failures import Failure, TryAgain
 from tests.controller.github.reporting import NAMES, said
 from tests.doubles.github import GitHub, Repository

@@ -3,13 +3,13 @@
 import pytest
 
 from controller.github.auth import Personal
+from controller.github.check_ids import Mark
+from controller.github.check_ids import parse as parse_mark
 from controller.github.client import Client
 from controller.github.comment import MARK, parse
 from controller.github.forge import GitHubForge
-from controller.github.marks import Mark
-from controller.github.marks import parse as parse_mark
 from controller.github.transport import Transport, api_of
-from controller.reports.protocol import Annotation, CommitReport, Kind
+from controller.reports.forge import Annotation, CommitReport, Kind
 from tests.contracts.forge import ForgeContract, Shown
 from tests.controller.github.reporting import NAMES, said
 from tests.doubles.github import GitHub, Repository

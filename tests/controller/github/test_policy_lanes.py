@@ -22,8 +22,8 @@ from controller.reconcile.loop import Loop
 from controller.reconcile.outbox import RuntimePolicy
 from controller.reconcile.workqueue import Backoff
 from controller.reports.applier import ReportApplier
+from controller.reports.forge import CommitReport
 from controller.reports.policy_applier import PolicyApplier
-from controller.reports.protocol import CommitReport
 from controller.store.sqlite import SqliteStore
 from controller.wiring.reconcilers import repositories as repositories_of
 from specs.failures import Failure, TryAgain

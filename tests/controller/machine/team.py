@@ -10,7 +10,8 @@ from controller.machine.messages import StartRun
 from controller.machine.pipelines import triggering as machine
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import DatasetListing
-from controller.machine.pipelines.pipeline import ObservedPipeline, PipelineState
+from controller.machine.pipelines.needs import PipelineNeeds, datasets_to_list, needs_of
+from controller.machine.pipelines.pipeline import ObservedPipeline, PipelineState, begin
 from controller.machine.runs.run import Progress, Run
 from specs.digests import digest
 from specs.model import SPEC_FILE, Dataset
@@ -38,8 +39,6 @@ class Team:
     known: dict[str, int] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     ended: dict[str, Run] = field(default_factory=dict)
-    unasked: set[str] = field(default_factory=set)
-    """Commits on whose behalf no bucket and no database was asked."""
 
     def __post_init__(self) -> None:
         self.drop("numbers 1")
@@ -115,18 +114,30 @@ class Team:
     # -- what there is to see ----------------------------------------------------------------
 
     def observe(self) -> ObservedPipeline:
-        listings = {
-            commit: {n: self.seen(d) for n, d in c.spec.datasets.items() if d.is_versioned}
-            for commit, c in self.code.items()
-            if c.spec and commit not in self.unasked
-        }
+        """Exactly what the machine says that it needs, as the observer finds it."""
+        needs = needs_of(self.state or begin(self.inbox), self.inbox)
+        code = {commit: self.code[commit] for commit in needs.specs}
+        rules = self.rules(needs)
+        listings: dict[str, dict[str, DatasetListing]] = {}
+        for need in datasets_to_list(needs, code, rules):
+            assert need.code.spec is not None
+            dataset = need.code.spec.datasets[need.name]
+            listings.setdefault(need.code.source.commit, {})[need.name] = self.seen(dataset)
+        ended = {run: self.ended[run] for run in needs.ended}
+        code |= {run.commit: self.code[run.commit] for run in ended.values()}
         return ObservedPipeline(
-            code=self.code,
+            code=code,
+            rules=rules,
             listings=listings,
-            ended=self.ended,
-            reports={id_: (report(Verdict.FAIL),) for id_ in self.ended},
-            known=self.known,
+            ended=ended,
+            reports={id_: (report(Verdict.FAIL),) for id_ in ended},
+            known={each: self.known[each] for each in needs.packages if each in self.known},
         )
+
+    def rules(self, needs: PipelineNeeds) -> dict[str, Code]:
+        """The base's version of the pipeline, by branch of a pull request."""
+        commits = {branch: pull.base_commit for branch, pull in needs.pulls.items()}
+        return {branch: self.code[sha_] for branch, sha_ in commits.items() if sha_ in self.code}
 
     def seen(self, dataset: Dataset) -> DatasetListing:
         where = dataset.uri or dataset.address

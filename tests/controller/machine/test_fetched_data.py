@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from controller.machine.pipelines.data import DatasetListing
-from controller.machine.pipelines.policy import changes
-from controller.machine.pipelines.untrusted import RunTerms, graph_of
+from controller.machine.pipelines.policy import rule_changes
+from controller.machine.pipelines.trust import RunTerms, graph_of
 from controller.machine.runs.attempt import Attempt, AttemptState
 from controller.machine.runs.dataset_nodes import UNASKED
 from controller.machine.runs.graph import Graph, Rules, fingerprint, key_of
@@ -266,7 +266,6 @@ def test_a_pull_requests_new_query_is_neither_run_nor_waited_for() -> None:
     body = fields(team.inbox[-1]) | {"pull": {**base, "head": commit}}
     team.inbox.pop()
     team.say("commit_seen", body)
-    team.unasked.add(commit)
     team.turn()
     team.turn()
     assert team.last_run.branch == "pull request 7"
@@ -301,7 +300,7 @@ def test_a_pull_requests_new_query_is_neither_run_nor_waited_for() -> None:
 def test_a_change_of_where_data_comes_from_is_reported_as_loosening(
     before: tuple[str, Any], after: tuple[str, Any], rule: str, was: str, now: str
 ) -> None:
-    found = changes(
+    found = rule_changes(
         Rules(spec=spec(before), source=source()), Rules(spec=spec(after), source=source("c2"))
     )
     told = [(one.was, one.now, one.loosens) for one in found if one.rule == rule]
@@ -312,7 +311,7 @@ def test_a_change_of_where_data_comes_from_is_reported_as_loosening(
 def test_another_program_that_fetches_the_exams_data_changes_the_exam() -> None:
     before = Rules(spec=spec(FETCHED), source=source())
     after = Rules(spec=spec(FETCHED), source=source("c2", train__py="easier"))
-    rules = [one.rule for one in changes(before, after)]
+    rules = [one.rule for one in rule_changes(before, after)]
     assert "exam: train.py" in rules
 
 

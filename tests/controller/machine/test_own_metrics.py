@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from controller.machine.pipelines.policy import changes
+from controller.machine.pipelines.policy import rule_changes
 from controller.machine.runs.exam import changed, evidence_of
 from controller.machine.runs.gate_nodes import judged_by
 from controller.machine.runs.graph import From, Graph, Node, Rules, fingerprint, key_of
@@ -167,13 +167,13 @@ def own(**more: Any) -> tuple[tuple[str, Any], ...]:
 def test_loosened_checks_of_metrics_are_reported(
     before: Any, after: Any, rule: str, loosens: bool
 ) -> None:
-    found = {change.rule: change for change in changes(base(*before), base(*after))}
+    found = {change.rule: change for change in rule_changes(base(*before), base(*after))}
     assert found[f"gates.model: {rule}"].loosens is loosens
 
 
 def test_metrics_from_another_step_loosen_the_gate_and_added_ones_do_not() -> None:
     rule = "gates.model.metrics"
-    elsewhere = {c.rule: c.loosens for c in changes(base(*BOTH), base(*APART))}
+    elsewhere = {c.rule: c.loosens for c in rule_changes(base(*BOTH), base(*APART))}
     assert elsewhere[rule] is True
-    assert {c.rule: c.loosens for c in changes(base(), base(*BOTH))}[rule] is False
-    assert {c.rule: c.loosens for c in changes(base(*BOTH), base(OUTPUTS, RUN))}[rule] is True
+    assert {c.rule: c.loosens for c in rule_changes(base(), base(*BOTH))}[rule] is False
+    assert {c.rule: c.loosens for c in rule_changes(base(*BOTH), base(OUTPUTS, RUN))}[rule] is True

@@ -6,6 +6,7 @@ import pytest
 
 from controller.machine.actions import ReportCommit
 from controller.machine.core import parsed
+from controller.machine.pipelines.needs import needs_of
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.runs.run import Run
 from specs.digests import digest
@@ -519,3 +520,27 @@ def test_a_pipeline_of_one_name_in_another_repository_is_refused_and_changes_not
     refused = [a for a in decision.actions if isinstance(a, ReportCommit)]
     assert [(a.repository, a.commit, a.state) for a in refused] == [("others", theirs, "invalid")]
     assert (team.pipeline.repository, team.pipeline.heads) == ("team", before.heads)
+
+
+def test_a_commit_of_another_repository_that_is_refused_is_never_read() -> None:
+    team = began()
+    body = {"pipeline": "mean", "repository": "others", "spec": "x/ml-pipeline.yaml"}
+    team.say(
+        "commit_seen", {**body, "branch": MAIN, "commit": sha("theirs"), "default_branch": MAIN}
+    )
+    needs = needs_of(team.pipeline, team.inbox)
+    assert sha("theirs") not in needs.specs
+    assert (needs.repository, needs.heads[MAIN]) == ("team", sha("c1"))
+
+
+def test_a_pipeline_that_moves_to_another_repository_is_read_from_there() -> None:
+    team = began()
+    team.lose()
+    body = {"pipeline": "mean", "repository": "others", "spec": "ml-pipeline.yaml"}
+    team.say(
+        "commit_seen", {**body, "branch": MAIN, "commit": sha("moved"), "default_branch": MAIN}
+    )
+    needs = needs_of(team.pipeline, team.inbox)
+    assert needs.repository == "others"
+    assert needs.commits[sha("moved")] == ("others", "ml-pipeline.yaml")
+    assert needs.commits[sha("c1")] == ("team", "ml-pipeline.yaml"), "it says whom to notify"

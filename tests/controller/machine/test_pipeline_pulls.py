@@ -5,9 +5,9 @@ from typing import Any
 
 from controller.machine.actions import ReportCommit
 from controller.machine.core import parsed
-from controller.machine.pipelines.launching import answered
+from controller.machine.pipelines.launching import equivalent_run
 from controller.machine.pipelines.pipeline import Last, ObservedPipeline, PipelineState
-from controller.machine.repositories.pull import Pull, line
+from controller.machine.repositories.pull import Pull, pull_branch
 from controller.machine.runs.graph import Baseline, Graph
 from tests.controller.machine.kit import baseline, fields, sha
 from tests.controller.machine.team import Team
@@ -28,23 +28,18 @@ class Reviewed(Team):
     pulls: dict[str, Pull] = field(default_factory=dict)
 
     def observe(self) -> ObservedPipeline:
-        rules = {
-            branch: self.code[pull.base_commit]
-            for branch, pull in self.pulls.items()
-            if pull.base_commit in self.code
-        }
-        update = {"baseline": self.baseline, "rules": rules, "confined": self.confined}
+        update = {"baseline": self.baseline, "confined": self.confined}
         return super().observe().model_copy(update=update)
 
     def propose(
         self, name: str, *changes: tuple[str, Any], number: int = 7, on: str = "c1", **facts: Any
     ) -> str:
         """Pull request `number` has a new head, off the base commit `on`."""
-        commit = self.push(name, *changes, branch=line(number))
+        commit = self.push(name, *changes, branch=pull_branch(number))
         told = self.inbox.pop()
         about = {"base": "main", "author": "ada", "title": f"Try {name}", **facts}
         pull = Pull(number=number, head=commit, base_commit=sha(on), **about)
-        self.pulls[line(number)] = pull
+        self.pulls[pull_branch(number)] = pull
         body = {**fields(told), "pull": pull.plain()}
         self.say("commit_seen", body)
         return commit
@@ -55,7 +50,7 @@ class Reviewed(Team):
         return parsed(Graph, found.body)
 
     def accept(self, commit: str, by: str = "grace", number: int = 7) -> None:
-        branch = line(number)
+        branch = pull_branch(number)
         body = {"branch": branch, "commit": commit, "by": by}
         self.say("rules_accepted", {**body, "pull": self.pulls[branch].plain()})
 
@@ -81,7 +76,7 @@ def test_a_pull_request_is_judged_by_the_gates_of_its_base_and_releases_nothing(
     team.propose("p1", LOOSE)
     team.turn()
     run = team.last_run
-    assert (run.pull, run.base, run.branch, run.releases) == (7, sha("c1"), line(7), False)
+    assert (run.pull, run.base, run.branch, run.releases) == (7, sha("c1"), pull_branch(7), False)
     assert run.trigger.kind == "pull_request"
     assert team.limits() == [0.6, 0.1]
     team.end()
@@ -104,7 +99,7 @@ def test_where_the_base_switches_pull_requests_off_nothing_runs_and_it_says_so()
     assert state == "held", "a neutral check would let it be merged unseen"
     assert "triggers.pull_requests is off; `/headgate run` judges it" in title
     assert list(team.runs) == ["mean-1"]
-    team.trigger(force=True, branch=line(7))
+    team.trigger(force=True, branch=pull_branch(7))
     team.turn()
     assert team.last_run.commit == commit, "somebody asked for it"
 
@@ -215,7 +210,7 @@ def test_one_of_another_repository_cannot_claim_the_name_even_when_main_is_gone(
     assert state == "invalid"
     assert "team has a pipeline mean already" in title
     assert team.pipeline.repository == "team"
-    assert line(7) not in team.pipeline.heads
+    assert pull_branch(7) not in team.pipeline.heads
 
 
 # -- whose rules -----------------------------------------------------------------------------------
@@ -229,9 +224,11 @@ def test_a_run_that_is_asked_for_later_is_judged_by_the_base_as_it_is_then() -> 
     assert team.limits() == [0.1]
     team.push("c2")  # main asks for more now
     team.turn()
-    team.pulls[line(7)] = team.pulls[line(7)].model_copy(update={"base_commit": sha("c2")})
-    body = {"kind": "manual", "why": "ada asked", "branch": line(7), "force": True}
-    team.say("run_requested", {**body, "pull": team.pulls[line(7)].plain()})
+    team.pulls[pull_branch(7)] = team.pulls[pull_branch(7)].model_copy(
+        update={"base_commit": sha("c2")}
+    )
+    body = {"kind": "manual", "why": "ada asked", "branch": pull_branch(7), "force": True}
+    team.say("run_requested", {**body, "pull": team.pulls[pull_branch(7)].plain()})
     team.turn()
     assert (team.last_run.pull, team.limits()) == (7, [0.6, 0.1])
     assert team.last_run.base == sha("c2")
@@ -359,8 +356,8 @@ def test_a_merge_group_stands_by_what_a_pull_request_into_its_base_has_shown() -
             pulls={"group": group, "pull/7": pull},
             last={"pull/7": last.model_copy(update={"outcome": outcome})},
         )
-        assert answered(state, "group", "another") is None
-        return answered(state, "group", "one")
+        assert equivalent_run(state, "group", "another") is None
+        return equivalent_run(state, "group", "one")
 
     last = Last(run="mean-7", commit=sha("c7"), fingerprint="one")
     assert shown() == last.model_copy(update={"outcome": "passed"})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.machine.pipelines.policy import changes
+from controller.machine.pipelines.policy import rule_changes
 from controller.machine.runs.graph import Rules
 from specs.lint.check import check
 from tests.controller.cli.seeds import SPEC
@@ -28,7 +28,7 @@ def spec(text: str, **files: str) -> Rules:
 
 def between(was: str, now: str) -> list[tuple[str, bool]]:
     assert FULL.count(was) == 1
-    found = changes(spec(FULL), spec(FULL.replace(was, now)))
+    found = rule_changes(spec(FULL), spec(FULL.replace(was, now)))
     return [(change.rule, change.loosens) for change in found]
 
 
@@ -161,7 +161,7 @@ def test_how_production_gets_the_traffic_is_a_rule(
 ) -> None:
     base = "production: {canary: {steps: [5%, 50%], minimum_bake: 1m}}"
     old, new = (SPEC.replace(base, f"production: {{{one}}}") for one in (was, now))
-    (found,) = changes(spec(old), spec(new))
+    (found,) = rule_changes(spec(old), spec(new))
     assert (found.rule, found.loosens) == (rule, loosens)
 
 
@@ -170,7 +170,7 @@ def test_a_canary_that_nothing_stops_is_told_where_there_was_none(was: str, loos
     base = "production: {canary: {steps: [5%, 50%], minimum_bake: 1m}}"
     now = "production: {canary: {on_inconclusive: promote}}"
     before = spec(SPEC.replace(base, f"production: {{strategy: {was}}}"))
-    found = changes(before, spec(SPEC.replace(base, now)))
+    found = rule_changes(before, spec(SPEC.replace(base, now)))
     assert {(one.rule, one.loosens) for one in found} == {
         (STRATEGY, False),
         (f"{ROLLOUT}.on_inconclusive", loosens),
@@ -199,7 +199,7 @@ def test_an_exam_whose_parts_may_be_older_is_looser(
     text: str, rule: str, was: str, now: str, loosens: bool
 ) -> None:
     before, after = (spec(text.replace("OLD", one)) for one in (was, now))
-    found = changes(before, after)
+    found = rule_changes(before, after)
     assert [(one.rule, one.loosens) for one in found] == [(rule, loosens)]
 
 
@@ -278,7 +278,7 @@ def test_more_secrets_for_code_that_nobody_has_merged_loosen(
         spec(FULL + (f"triggers: {{pull_requests: {{secrets: {names}}}}}\n" if names else ""))
         for names in (was, now)
     )
-    (change,) = changes(before, after)
+    (change,) = rule_changes(before, after)
     assert (change.rule, change.loosens) == ("triggers.pull_requests.secrets", looser)
     assert (change.was, change.now) == (was.strip("[]") or "none", now.strip("[]"))
 
@@ -292,17 +292,17 @@ def test_an_added_check_is_no_loosening() -> None:
 def test_a_gate_that_is_removed_loosens_once_per_check() -> None:
     start = FULL.index("gates:")
     end = FULL.index("release:")
-    found = changes(spec(FULL), spec(FULL[:start] + FULL[end:]))
+    found = rule_changes(spec(FULL), spec(FULL[:start] + FULL[end:]))
     assert [(c.now, c.loosens) for c in found] == [("removed", True), ("removed", True)]
 
 
 def test_what_loosens_comes_first() -> None:
     now = FULL.replace("at_least: 0.6", "at_least: 0.7").replace("by: 20%", "by: 30%")
-    assert [change.loosens for change in changes(spec(FULL), spec(now))] == [True, False]
+    assert [change.loosens for change in rule_changes(spec(FULL), spec(now))] == [True, False]
 
 
 def test_the_same_rules_are_no_change() -> None:
-    assert changes(spec(FULL), spec(FULL)) == ()
+    assert rule_changes(spec(FULL), spec(FULL)) == ()
     assert between("depth: 3", "depth: 4") == []
 
 
@@ -311,18 +311,18 @@ RELEASE = FULL[FULL.index("release:") :]
 
 def test_a_release_taken_out_loosens_as_what_comes_back_is_compared_with_nothing() -> None:
     without = FULL.replace(RELEASE, "")
-    (gone,) = changes(spec(FULL), spec(without))
+    (gone,) = rule_changes(spec(FULL), spec(without))
     assert (gone.rule, gone.loosens) == ("release", True)
     automatic = FULL.replace("approval: pull-request", "approval: automatic")
-    (back,) = changes(spec(without), spec(automatic))
+    (back,) = rule_changes(spec(without), spec(automatic))
     assert (back.now, back.loosens) == ("releases, approval automatic", True)
-    (asking,) = changes(spec(without), spec(FULL))
+    (asking,) = rule_changes(spec(without), spec(FULL))
     assert (asking.now, asking.loosens) == ("releases, approval pull-request", False)
 
 
 def test_a_smoke_request_whose_body_changes_loosens() -> None:
     posts = FULL.replace("{post: /predict}", "{post: /predict, body: body.json}")
-    found = changes(spec(posts, body__json="hard"), spec(posts, body__json="easy"))
+    found = rule_changes(spec(posts, body__json="hard"), spec(posts, body__json="easy"))
     assert [(c.rule, c.loosens) for c in found] == [("release.staging.smoke: body.json", True)]
 
 
@@ -330,7 +330,7 @@ TOLD = "notify: [{to: 'json://key@on-call', on: [rollback, stuck]}]\n"
 
 
 def test_telling_somebody_no_more_loosens_and_no_address_is_shown() -> None:
-    (change,) = changes(spec(FULL + TOLD), spec(FULL + TOLD.replace(", stuck", "")))
+    (change,) = rule_changes(spec(FULL + TOLD), spec(FULL + TOLD.replace(", stuck", "")))
     assert (change.rule, change.loosens) == ("notify", True)
     assert (change.was, change.now) == ("json of rollback, stuck", "json of rollback")
 
@@ -340,9 +340,9 @@ def test_approvers_are_loosened_by_anyone_more_and_not_by_fewer() -> None:
         return spec(FULL + f"policy: {{approvers: [{', '.join(names)}]}}\n")
 
     two, one = approved_by("'@ada'", "'@grace'"), approved_by("'@ada'")
-    assert [change.loosens for change in changes(two, one)] == [False]
-    assert [change.loosens for change in changes(one, two)] == [True]
-    (change,) = changes(one, spec(FULL))
+    assert [change.loosens for change in rule_changes(two, one)] == [False]
+    assert [change.loosens for change in rule_changes(one, two)] == [True]
+    (change,) = rule_changes(one, spec(FULL))
     assert (change.now, change.loosens) == ("who administers the repository", True)
 
 
@@ -373,14 +373,14 @@ RENAMED = FULL.replace("  rows: {uri", "  lines: {uri").replace("datasets.rows",
 def test_a_suite_follows_the_data_by_its_address_and_by_the_input_that_it_is(
     now: str, expected: list[tuple[str, str]]
 ) -> None:
-    found = [c for c in changes(spec(FULL), spec(now)) if c.rule.endswith("expectations")]
+    found = [c for c in rule_changes(spec(FULL), spec(now)) if c.rule.endswith("expectations")]
     loosened = [(c.rule.split(".")[1], c.now) for c in found if c.loosens]
     assert loosened == expected
 
 
 def test_data_that_has_nothing_to_do_with_a_suite_needs_none() -> None:
     more = FULL.replace("\nparams:", '\n  weather: {uri: "weather/*.csv"}\nparams:')
-    (change,) = changes(spec(FULL), spec(more))
+    (change,) = rule_changes(spec(FULL), spec(more))
     assert (change.rule, change.loosens) == ("datasets.weather.expectations", False)
 
 
@@ -392,7 +392,7 @@ def test_a_suite_that_goes_for_nothing_any_more_is_told() -> None:
     gone = gone.replace("{rows: datasets.rows}", "{others: datasets.other}")
     gone = gone.replace("rows: datasets.rows}", "others: datasets.other}")
     gone = gone.replace("{inputs.rows}", "{inputs.others}")
-    found = {c.rule: (c.now, c.loosens) for c in changes(spec(FULL), spec(gone))}
+    found = {c.rule: (c.now, c.loosens) for c in rule_changes(spec(FULL), spec(gone))}
     assert found["datasets.rows.expectations"] == ("no such dataset", True)
 
 
@@ -420,14 +420,14 @@ def test_training_on_data_that_no_suite_looked_at_or_on_the_exam_loosens(
     text = text.replace(TRAINS, f"    inputs: {inputs}\n", 1)
     if "rows:" not in inputs:
         text = text.replace("{inputs.rows}", "{inputs.more}", 1)
-    loosened = [c.rule for c in changes(spec(HELD_OUT), spec(text)) if c.loosens]
+    loosened = [c.rule for c in rule_changes(spec(HELD_OUT), spec(text)) if c.loosens]
     assert any(rule.startswith(f"datasets.{expected}") for rule in loosened), loosened
 
 
 def test_an_exam_on_what_the_model_is_made_of_loosens_though_both_were_there() -> None:
     (change,) = [
         each
-        for each in changes(
+        for each in rule_changes(
             spec(HELD_OUT), spec(HELD_OUT.replace("rows: datasets.held-out", "rows: datasets.rows"))
         )
         if each.rule == "datasets.rows: trains the model"
@@ -439,7 +439,7 @@ def test_a_step_that_makes_the_rows_itself_in_place_of_data_with_a_suite_loosens
     fetch = "  fetch: {run: 'fetch {outputs.rows}', outputs: {rows: rows.csv}}\n"
     text = HELD_OUT.replace("steps:\n", f"steps:\n{fetch}", 1)
     text = text.replace(TRAINS, "    inputs: {rows: steps.fetch.rows}\n", 1)
-    loosened = {c.rule: c.now for c in changes(spec(HELD_OUT), spec(text)) if c.loosens}
+    loosened = {c.rule: c.now for c in rule_changes(spec(HELD_OUT), spec(text)) if c.loosens}
     assert loosened["datasets.rows: trains the model"] == "no"
 
 
@@ -447,11 +447,11 @@ def test_more_data_behind_a_suite_of_its_own_does_not() -> None:
     more = '  more: {uri: "more/*.csv", expectations: more.yaml}\n'
     text = HELD_OUT.replace("\nparams:", f"\n{more}params:")
     text = text.replace(TRAINS, "    inputs: {rows: datasets.rows, more: datasets.more}\n", 1)
-    assert not [c for c in changes(spec(HELD_OUT), spec(text)) if c.loosens]
+    assert not [c for c in rule_changes(spec(HELD_OUT), spec(text)) if c.loosens]
 
 
 def test_data_without_a_suite_that_stays_as_it_is_is_no_change() -> None:
-    assert changes(spec(HELD_OUT), spec(HELD_OUT)) == ()
+    assert rule_changes(spec(HELD_OUT), spec(HELD_OUT)) == ()
 
 
 def test_a_check_that_is_tightened_at_one_end_is_not_loosened_at_the_other() -> None:
@@ -459,15 +459,15 @@ def test_a_check_that_is_tightened_at_one_end_is_not_loosened_at_the_other() -> 
         limits = f"at_least: {low}, at_most: {high}"
         return spec(FULL.replace("at_least: 0.6", limits, 1))
 
-    (change,) = changes(within(0.6, 0.9), within(0.6, 0.8))
+    (change,) = rule_changes(within(0.6, 0.9), within(0.6, 0.8))
     assert (change.now, change.loosens) == ("at least 0.6, at most 0.8", False)
-    (change,) = changes(within(0.6, 0.9), within(0.5, 0.9))
+    (change,) = rule_changes(within(0.6, 0.9), within(0.5, 0.9))
     assert change.loosens
 
 
 def test_a_switch_is_told_with_what_it_was_and_what_it_is() -> None:
     off = FULL.replace("depth: 3}", "depth: 3}\ntriggers: {pull_requests: {enabled: false}}")
-    (change,) = changes(spec(FULL), spec(off))
+    (change,) = rule_changes(spec(FULL), spec(off))
     assert (change.was, change.now, change.loosens) == ("on", "off", True)
 
 
@@ -477,14 +477,16 @@ def test_a_switch_is_told_with_what_it_was_and_what_it_is() -> None:
 def test_how_data_without_a_suite_is_read_is_told_and_loosens_nothing() -> None:
     more = FULL.replace("\nparams:", '\n  weather: {uri: "weather/*.csv"}\nparams:')
     typed = more.replace('"weather/*.csv"}', '"weather/*.csv", types: {zip: string}}')
-    (change,) = changes(spec(more), spec(typed))
+    (change,) = rule_changes(spec(more), spec(typed))
     assert (change.rule, change.loosens) == ("datasets.weather.types", False)
     other = more.replace('"weather/*.csv"}', '"weather/*.csv", nulls: ["", "-"]}')
-    (change,) = changes(spec(more), spec(other))
+    (change,) = rule_changes(spec(more), spec(other))
     assert (change.rule, change.now, change.loosens) == (
         "datasets.weather.nulls",
         '"", "-"',
         False,
     )
-    (change,) = changes(spec(FULL), spec(FULL.replace("suite.yaml}", "suite.yaml, nulls: []}")))
+    (change,) = rule_changes(
+        spec(FULL), spec(FULL.replace("suite.yaml}", "suite.yaml, nulls: []}"))
+    )
     assert (change.rule, change.now, change.loosens) == ("datasets.rows.nulls", "none", True)

@@ -13,8 +13,8 @@ from controller.machine.repositories.pull import (
     approvals,
     is_command,
     is_pull,
-    line,
-    parse,
+    parse_command,
+    pull_branch,
     scope_of,
 )
 from tests.controller.machine.kit import sha
@@ -59,7 +59,7 @@ def test_the_first_line_of_a_comment_is_a_verb_and_the_rest(
     body: str, verb: Verb | None, argument: str
 ) -> None:
     assert is_command(body)
-    assert parse(body) == (verb, argument)
+    assert parse_command(body) == (verb, argument)
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ def test_a_comment_that_does_not_begin_with_the_command_is_none(body: str) -> No
 )
 def test_a_command_that_is_code_or_quoted_or_below_other_words_is_none(body: str) -> None:
     assert not is_command(body)
-    assert parse(body) == (None, "")
+    assert parse_command(body) == (None, "")
 
 
 def test_a_pull_request_among_branches_has_a_name_that_no_branch_can_have() -> None:
-    assert is_pull(line(7))
-    assert " " in line(7), "git refuses such a branch"
+    assert is_pull(pull_branch(7))
+    assert " " in pull_branch(7), "git refuses such a branch"
     assert not is_pull("pull-request/7")
 
 
@@ -146,8 +146,8 @@ def test_the_button_of_a_commit_approves_each_pull_request_of_it_and_a_comment_o
         ("main", None, ""),
         ("trial", None, "on trial"),
         ("feature/x", None, "on feature/x"),
-        (line(7), "main", ""),
-        (line(7), "easy", "into easy"),
+        (pull_branch(7), "main", ""),
+        (pull_branch(7), "easy", "into easy"),
     ],
 )
 def test_what_is_judged_by_the_default_branch_has_the_plain_name_and_all_else_says_by_what(

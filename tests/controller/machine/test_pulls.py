@@ -10,9 +10,16 @@ from controller.machine.actions import AnswerCommand, ReportCommit, ReportPolicy
 from controller.machine.core import Decision, Envelope, parsed
 from controller.machine.messages import ButtonPressed
 from controller.machine.repositories import repository as machine
-from controller.machine.repositories.pull import Command, LastComment, Pull, Right, Verb, line
+from controller.machine.repositories.pull import (
+    Command,
+    LastComment,
+    Pull,
+    Right,
+    Verb,
+    pull_branch,
+)
+from controller.machine.repositories.reports import ReportPlace, removed
 from controller.machine.repositories.repository import Commit, ObservedRepository, RepositoryState
-from controller.machine.repositories.telling import ReportPlace, removed
 from tests.controller.machine.kit import fields, sha
 
 MEAN = {"ml-pipeline.yaml": "mean"}
@@ -65,7 +72,8 @@ class Remote:
         heads = {"main": Commit(sha=sha(self.main), pipelines=MEAN)}
         of_head = {"pipelines": MEAN, **(more or {})}
         heads |= {
-            line(n): Commit(sha=pull.head, pull=pull, **of_head) for n, pull in self.pulls.items()
+            pull_branch(n): Commit(sha=pull.head, pull=pull, **of_head)
+            for n, pull in self.pulls.items()
         }
         observed = ObservedRepository(
             default_branch="main",
@@ -107,18 +115,18 @@ class Remote:
 def test_a_pull_request_is_told_once_as_a_branch_and_again_when_it_moves() -> None:
     remote = Remote()
     remote.open(7, "p1")
-    assert remote.told() == [(line(7), sha("p1"))]
+    assert remote.told() == [(pull_branch(7), sha("p1"))]
     assert remote.told() == []
     remote.open(7, "p2")
-    assert remote.told() == [(line(7), sha("p2"))]
+    assert remote.told() == [(pull_branch(7), sha("p2"))]
 
 
 def test_one_that_is_for_another_branch_now_is_told_again_as_that_branch_judges_it() -> None:
     remote = Remote()
     remote.open(7, "p1", base="lenient")
-    assert remote.told() == [(line(7), sha("p1"))]
+    assert remote.told() == [(pull_branch(7), sha("p1"))]
     remote.open(7, "p1", base="main")
-    assert remote.told() == [(line(7), sha("p1"))]
+    assert remote.told() == [(pull_branch(7), sha("p1"))]
     assert remote.told() == []
 
 
@@ -131,12 +139,12 @@ def test_one_that_is_closed_is_gone_for_its_pipelines_and_told_anew_when_it_is_r
     (gone,) = remote.messages
     assert (gone.message.type, fields(gone)["branch"], fields(gone)["commit"]) == (
         "spec_gone",
-        line(7),
+        pull_branch(7),
         None,
     )
     assert fields(gone)["why"] == "the pull request 7 was closed"
     remote.open(7, "p1")
-    assert remote.told() == [(line(7), sha("p1"))]
+    assert remote.told() == [(pull_branch(7), sha("p1"))]
 
 
 def test_pipelines_that_it_does_not_touch_or_removes_get_a_status_each() -> None:
@@ -145,7 +153,7 @@ def test_pipelines_that_it_does_not_touch_or_removes_get_a_status_each() -> None
     remote.look(more={"pipelines": {}, "untouched": ("mean",), "removed": ("sum",)})
     assert (sha("p1"), "mean", "skipped") in remote.reports()
     assert (sha("p1"), "sum", "held") in remote.reports()
-    assert [m for m in remote.messages if fields(m).get("branch") == line(7)] == []
+    assert [m for m in remote.messages if fields(m).get("branch") == pull_branch(7)] == []
 
 
 def test_one_of_a_repository_without_pipelines_gets_one_terminal_status() -> None:
@@ -166,7 +174,7 @@ def test_a_fork_is_held_until_its_very_head_is_approved_and_then_told_once() -> 
     assert remote.told() == []
     assert remote.reports() == [], "it is said once"
     remote.say(7, "approve", sha("f1")[:12])
-    assert remote.told() == [(line(7), sha("f1"))]
+    assert remote.told() == [(pull_branch(7), sha("f1"))]
     assert remote.told() == []
 
 
@@ -179,7 +187,7 @@ def test_one_whose_turn_has_not_come_is_as_it_was_and_told_when_it_comes() -> No
     remote.look(more={"pipelines": {}, "waits": True})
     assert remote.reports() == []
     assert remote.messages == []
-    assert remote.told() == [(line(7), sha("f1"))]
+    assert remote.told() == [(pull_branch(7), sha("f1"))]
     assert remote.told() == []
 
 
@@ -192,7 +200,7 @@ def test_a_new_push_to_a_fork_is_held_again_and_what_ran_of_the_older_is_gone() 
     remote.open(7, "f2", fork=True)
     remote.look()
     assert [(m.message.type, fields(m)["branch"]) for m in remote.messages] == [
-        ("spec_gone", line(7))
+        ("spec_gone", pull_branch(7))
     ]
     assert remote.reports() == [(sha("f2"), "mean", "held")]
     remote.open(7, "f1", fork=True)
@@ -218,7 +226,7 @@ def test_a_command_is_answered_once_and_reaches_the_pipelines_of_the_pull_reques
     remote.say(7, "run")
     remote.look()
     assert [(m.to.name, m.message.type, fields(m)["branch"]) for m in remote.messages] == [
-        ("mean", "run_requested", line(7))
+        ("mean", "run_requested", pull_branch(7))
     ]
     remote.look()
     assert (remote.messages, remote.actions) == ([], [])
@@ -244,7 +252,7 @@ def test_what_was_open_before_rules_were_compared_is_told_once_more() -> None:
     remote.look()
     assert remote.state is not None
     remote.state = remote.state.model_copy(update={"untold": {}})
-    assert remote.told() == [(line(7), sha("p1"))]
+    assert remote.told() == [(pull_branch(7), sha("p1"))]
     assert remote.policies() == [(7, "mean", "", "")]
     assert remote.told() == []
 
@@ -274,7 +282,7 @@ def test_who_has_the_right_accepts_the_very_head_and_the_run_is_judged_anew() ->
     remote.say(7, "accept", sha("p1")[:7])
     remote.look()
     assert remote.policies() == [(7, "mean", "", "maya")]
-    assert remote.let() == [("mean", line(7), sha("p1"), "maya")]
+    assert remote.let() == [("mean", pull_branch(7), sha("p1"), "maya")]
     assert fields(remote.messages[0])["pull"]["base_commit"] == sha("m1")
     remote.say(7, "accept", sha("p1"))
     remote.look()
@@ -310,7 +318,7 @@ def test_who_may_accept_for_another_base_accepts_nothing_for_main() -> None:
     remote.press("accept", "p1", scope="into easy")
     remote.look()
     assert remote.policies() == [(8, "mean", "into easy", "maya")]
-    assert remote.let() == [("mean", line(8), sha("p1"), "maya")]
+    assert remote.let() == [("mean", pull_branch(8), sha("p1"), "maya")]
     remote.open(8, "p1", base="main")
     remote.look()
     assert remote.policies() == [(8, "mean", "", "")]
@@ -327,7 +335,7 @@ def test_twins_with_one_head_and_one_base_are_accepted_together_also_a_later_one
     remote.open(9, "p1")
     remote.look()
     assert remote.policies() == [(9, "mean", "", "maya")]
-    assert remote.let() == [("mean", line(9), sha("p1"), "maya")]
+    assert remote.let() == [("mean", pull_branch(9), sha("p1"), "maya")]
     assert [m.message.type for m in remote.messages] == ["commit_seen", "rules_accepted"]
 
 
@@ -394,14 +402,14 @@ def test_of_a_held_fork_nothing_is_accepted_before_it_is_approved() -> None:
     remote.say(7, "accept", sha("f1"))
     remote.look()
     assert remote.policies() == [(7, "mean", "", "maya"), (7, "sum", "", "maya")]
-    assert remote.let() == [("mean", line(7), sha("f1"), "maya")]
+    assert remote.let() == [("mean", pull_branch(7), sha("f1"), "maya")]
 
 
 def test_while_the_forge_is_silent_buttons_are_kept_and_it_is_asked_again_soon() -> None:
     remote = Remote()
     buttons = tuple(ButtonPressed(rerun=True, check=n) for n in range(machine.MOST_PRESSED + 5))
     decision = remote.look(pressed=buttons, unheard=True)
-    assert decision.requeue_after == machine.SOON
+    assert decision.requeue_after == machine.RETRY_INTERVAL
     assert decision.state.pressed == buttons[5:], "of very many the last"
     assert remote.look().state.pressed == ()
 
@@ -439,7 +447,10 @@ def test_no_word_of_a_stranger_and_no_push_makes_a_pipeline_see_what_nobody_appr
         else:
             remote.look()
         for message in remote.messages:
-            if fields(message).get("branch") == line(7) and message.message.type != "spec_gone":
+            if (
+                fields(message).get("branch") == pull_branch(7)
+                and message.message.type != "spec_gone"
+            ):
                 assert fields(message)["commit"] in read
     assert {commit for _, commit in remote.told()} <= read
 

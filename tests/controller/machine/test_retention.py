@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from controller.machine.pipelines.version import ModelVersion
-from controller.machine.retention import MARGIN, StoredReferences, kept, runs_of
+from controller.machine.retention import MARGIN, StoredReferences, runs_of, what_to_keep
 from controller.machine.runs.run import Progress, Run, Trigger
 from controller.machine.runs.step_nodes import image_of
 from specs.digests import digest
@@ -67,7 +67,7 @@ def hexadecimal(of: str) -> str:
 
 def test_a_run_that_goes_on_keeps_its_data_its_commit_and_what_it_has_written() -> None:
     going = run(1, NOW - 5 * DAY, model=digest("model"))
-    stays = kept(StoredReferences(runs=(going,)), keep=30 * DAY, now=NOW)
+    stays = what_to_keep(StoredReferences(runs=(going,)), keep=30 * DAY, now=NOW)
     assert stays.runs == {"mean-1"}
     assert stays.names >= {COMMIT, hexadecimal("data"), hexadecimal("model")}
     assert stays.before == NOW - 30 * DAY
@@ -76,16 +76,17 @@ def test_a_run_that_goes_on_keeps_its_data_its_commit_and_what_it_has_written() 
 def test_nothing_goes_that_was_used_since_the_oldest_run_that_goes_on_was_created() -> None:
     runs = (run(1, NOW - 90 * DAY), run(2, NOW - DAY))
     assert (
-        kept(StoredReferences(runs=runs), keep=30 * DAY, now=NOW).before == NOW - 90 * DAY - MARGIN
+        what_to_keep(StoredReferences(runs=runs), keep=30 * DAY, now=NOW).before
+        == NOW - 90 * DAY - MARGIN
     )
-    young = kept(StoredReferences(runs=(run(2, NOW - 60.0),)), keep=3600.0, now=NOW)
+    young = what_to_keep(StoredReferences(runs=(run(2, NOW - 60.0),)), keep=3600.0, now=NOW)
     assert young.before < NOW - 3600.0, "what it looked at before it was created, too"
 
 
 def test_a_version_in_an_environments_state_keeps_its_model_reports_and_code() -> None:
     environment = {"stable": {"version": 1, "digest": digest("package 1")}, "former": []}
     stored = StoredReferences(runs=(), objects=(environment,), versions=(version(1), version(2)))
-    stays = kept(stored, keep=DAY, now=NOW)
+    stays = what_to_keep(stored, keep=DAY, now=NOW)
     assert [one.number for one in stays.versions] == [1]
     assert stays.names >= {hexadecimal("model 1"), hexadecimal("report 1"), "1" * 40}
     assert not stays.names & {hexadecimal("data 1"), hexadecimal("model 2"), "2" * 40}
@@ -102,7 +103,7 @@ def test_a_version_in_an_environments_state_keeps_its_model_reports_and_code() -
 )
 def test_a_version_that_a_letter_or_an_owed_action_asks_for_is_kept(body: dict[str, Any]) -> None:
     stored = StoredReferences(runs=(), pending=(body,), versions=(version(1), version(2)))
-    assert [one.number for one in kept(stored, keep=DAY, now=NOW).versions] == [2]
+    assert [one.number for one in what_to_keep(stored, keep=DAY, now=NOW).versions] == [2]
 
 
 def test_runs_that_letters_and_owed_actions_are_about_are_found() -> None:
@@ -113,7 +114,9 @@ def test_runs_that_letters_and_owed_actions_are_about_are_found() -> None:
         {"run": None},
     ]
     assert runs_of(pending) == {"mean-1", "mean-2", "mean-3"}
-    stays = kept(StoredReferences(runs=(run(1, 0.0, 1.0, model=digest("m")),)), keep=DAY, now=NOW)
+    stays = what_to_keep(
+        StoredReferences(runs=(run(1, 0.0, 1.0, model=digest("m")),)), keep=DAY, now=NOW
+    )
     assert stays.before == NOW - DAY, "it has ended: it holds up nothing"
     assert hexadecimal("m") in stays.names
 
@@ -128,7 +131,7 @@ def test_the_folder_that_the_image_of_a_version_is_built_from_stays_with_it() ->
     one = one.model_copy(update={"spec": spec, "source": source})
     _, build = image_of(spec, source, None)
     assert build is not None
-    stays = kept(
+    stays = what_to_keep(
         StoredReferences(runs=(), objects=({"stable": one.digest},), versions=(one,)), 30 * DAY, NOW
     )
     assert build.digest.removeprefix("sha256:") in stays.names

@@ -3,9 +3,9 @@
 import pytest
 
 from controller.machine.words import fit
-from controller.reports.build import build
+from controller.reports.commit_report import build
 from tests.controller.reports.stories import failed_step, graph, run
-from tests.controller.reports.test_build import SHA, action
+from tests.controller.reports.test_commit_report import SHA, action
 
 FOLDER = "/srv/home/attempts/flight-delay-6.train.2/code"
 WORDS = f"""it ended with exit code 1. Its last words: UA 1545 EWR late

@@ -16,7 +16,7 @@ from controller.reconcile.outbox import Outbox, RuntimePolicy, outbox_entry
 from controller.store.protocol import Put, Transaction
 from controller.store.sqlite import SqliteStore
 from specs.failures import NeedsHuman, TryAgain
-from specs.model import Notification
+from specs.notifications import Notification
 from tests.controller.reconcile.toys import Done, Work
 
 

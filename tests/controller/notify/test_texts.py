@@ -37,7 +37,7 @@ from controller.notify.save_monitor import incident as saving
 from deployers.protocol import Deployed, Silence
 from tests.controller.machine.kit import sha, version
 from tests.controller.machine.site import Site, running
-from tests.validators.canary.test_tail import slowed
+from tests.validators.canary.test_latency_tail import slowed
 from tests.validators.canary.traffic import history
 
 GOLDEN = Path(__file__).parent / "golden"

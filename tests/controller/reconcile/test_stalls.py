@@ -21,7 +21,7 @@ from controller.reconcile.workqueue import Backoff
 from controller.store.protocol import Put, Store, Transaction
 from controller.wiring.reconcilers import stalls
 from specs.failures import NeedsHuman, TryAgain
-from specs.model import Notification
+from specs.notifications import Notification
 from tests.controller.notify.receivers import Webhook, webhook
 from tests.controller.reconcile.toys import (
     Add,

@@ -1,6 +1,6 @@
 """A forge for tests of reports."""
 
-from controller.reports.protocol import CommitReport
+from controller.reports.forge import CommitReport
 
 
 class RecordingForge:

@@ -2,10 +2,10 @@
 
 from controller.machine.runs.run import Progress
 from controller.reports.annotations import of_gates, of_problems
-from controller.reports.build import build
+from controller.reports.commit_report import build
 from specs.loading.load import load
 from tests.controller.reports.stories import done, failed_step, graph, run
-from tests.controller.reports.test_build import SHA, STOPPED, action
+from tests.controller.reports.test_commit_report import SHA, STOPPED, action
 from validators.report import Check, Location, Report
 from validators.verdict import Verdict
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from controller.machine.runs.run import Progress, Run
-from controller.reports.build import ReportContext, WorseSibling, build
+from controller.reports.commit_report import ReportContext, WorseSibling, build
+from controller.reports.forge import CommitReport
 from controller.reports.gates import completed
-from controller.reports.plain import plain
-from controller.reports.protocol import CommitReport
+from controller.reports.plain_text import plain
 from tests.controller.reports.stories import (
     data_report,
     done,
@@ -20,7 +20,7 @@ from tests.controller.reports.stories import (
     model_report,
     run,
 )
-from tests.controller.reports.test_build import SHA, action
+from tests.controller.reports.test_commit_report import SHA, action
 from validators.report import Report
 from validators.verdict import Verdict, worst
 

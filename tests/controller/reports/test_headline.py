@@ -1,11 +1,11 @@
 """The verdict in one line: the deciding number, warnings, and loosened rules."""
 
-from controller.machine.pipelines.change import RuleChange
+from controller.machine.pipelines.rule_change import RuleChange
 from controller.machine.runs.plan import Plan
 from controller.reports import headline
 from controller.reports.trend import PastMeasurement, trend
 from tests.controller.reports.stories import data_report, done, model_report, run
-from tests.controller.reports.test_build import SHA, STOPPED
+from tests.controller.reports.test_commit_report import SHA, STOPPED
 from tests.validators.render.test_own_numbers import OWN
 from validators.report import Check, Report
 from validators.verdict import Verdict

@@ -1,7 +1,7 @@
 """The model card in the pull request of a release."""
 
+from controller.reports.forge import LONGEST
 from controller.reports.model_card import ModelCard, render
-from controller.reports.protocol import LONGEST
 from tests.controller.machine.kit import version
 from validators.report import Check, Interval, MetricComparison, Report
 from validators.verdict import Verdict

@@ -2,14 +2,14 @@
 
 import pytest
 
-from controller.machine.pipelines.change import RuleChange
-from controller.machine.repositories import telling
+from controller.machine.pipelines.rule_change import RuleChange
+from controller.machine.repositories import reports
 from controller.machine.repositories.pull import Pull
 from controller.machine.runs.plan import Plan
-from controller.reports.build import ReportContext, build
+from controller.reports.commit_report import ReportContext, build
 from controller.reports.rules import title_of
 from tests.controller.reports.stories import done, graph, model_report, run
-from tests.controller.reports.test_build import (
+from tests.controller.reports.test_commit_report import (
     HUB,
     PULL,
     SHA,
@@ -19,7 +19,7 @@ from tests.controller.reports.test_build import (
     in_order,
     planned,
 )
-from tests.controller.reports.test_build import plan as plan_of
+from tests.controller.reports.test_commit_report import plan as plan_of
 from validators.verdict import Verdict
 
 GRAPH = graph(SHA)
@@ -122,9 +122,9 @@ def test_names_of_rules_in_a_title_are_whole() -> None:
 
 def test_what_waits_for_a_person_is_said_in_sentences_and_its_command_once() -> None:
     pull = Pull(number=12, head=SHA, base="a`@b`<img>|c", base_commit="b" * 40, fork=True)
-    place = telling.ReportPlace("flights", SHA, "", pull)
-    (fork,) = telling.held(place, pull, ["flight-delay"])
-    gone = telling.removed(place, pull, "flight-delay", "")
+    place = reports.ReportPlace("flights", SHA, "", pull)
+    (fork,) = reports.held(place, pull, ["flight-delay"])
+    gone = reports.removed(place, pull, "flight-delay", "")
     for waits in (fork, gone):
         text = build(waits, None, None, {}).text
         assert "```" not in text

@@ -22,10 +22,10 @@ from validators.canary import (
     update,
 )
 from validators.canary.answers import GoodAnswer, learn
-from validators.canary.bets import TOLERATED, ScoreCount
+from validators.canary.betting import TOLERATED, ScoreCount
 from validators.canary.evidence import headline
-from validators.canary.families import counted, next_request, safety, safety_prior
 from validators.canary.record import TOLD
+from validators.canary.signal_bets import counted, next_request, safety, safety_prior
 from validators.verdict import Verdict
 
 HISTORY = history()

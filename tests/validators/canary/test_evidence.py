@@ -5,8 +5,8 @@ import pytest
 from tests.validators.canary.test_judge import HISTORY, judged
 from tests.validators.canary.traffic import exchange, requests
 from validators.canary import CanaryPolicy, Latency, begin, judge, report, update
+from validators.canary.comparison import figure
 from validators.canary.evidence import odds
-from validators.canary.figures import figure
 from validators.verdict import Verdict
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from tests.validators.canary.traffic import history, requests
 from validators.canary import CanaryPolicy, CanaryState, Latency, begin, judge, update
-from validators.canary.families import log_evidence, log_safety
+from validators.canary.signal_bets import log_evidence, log_safety
 
 POLICY = CanaryPolicy(
     errors_at_most=0.02,

@@ -29,7 +29,7 @@ from validators.canary import (
     report,
     update,
 )
-from validators.canary.families import log_evidence
+from validators.canary.signal_bets import log_evidence
 from validators.verdict import Verdict
 
 HISTORY = history()

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from specs.traffic import Arm, Exchange
 from tests.validators.canary.traffic import exchange, history, requests
 from validators.canary import CanaryPolicy, CanaryState, Latency, begin, judge, update
-from validators.canary.families import log_evidence, log_safety, outcomes
 from validators.canary.latency import LEARN_FROM
 from validators.canary.record import STRATA, UNITS
+from validators.canary.signal_bets import log_evidence, log_safety, outcomes
 
 POLICY = CanaryPolicy(
     errors_at_most=0.02,

@@ -15,8 +15,8 @@ from validators.data.checks import (
     numbered,
 )
 from validators.data.outcome import ExpectationOutcome, exception_class, outcome_of
+from validators.data.phrases import words_for
 from validators.data.suite import Expectation, Severity
-from validators.data.words import words_for
 from validators.report import Check
 from validators.verdict import Verdict
 

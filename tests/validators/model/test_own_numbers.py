@@ -10,7 +10,7 @@ import pytest
 from specs.gates import ModelGate
 from tests.validators.model.tables import AUC_LIMIT, flights, one, write
 from validators.model.gate import judge
-from validators.model.numbers import MOST_BYTES
+from validators.model.own_metric_files import MOST_BYTES
 from validators.model.request import BaselineNumbers, ModelGateRequest, NoBaseline, NoCandidate
 from validators.report import Report
 from validators.verdict import Verdict

@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final
 
+from controller.cli.write.drafts.detection import data_of, environment_of
 from controller.cli.write.drafts.imports import reads_of
 from controller.cli.write.drafts.judging import judged
 from controller.cli.write.drafts.notebooks import read_notebook
 from controller.cli.write.drafts.samples import Sample, label_of
 from controller.cli.write.drafts.scripts import parsed, read_scripts
-from controller.cli.write.drafts.staged import of_stages, own_numbers, scripts_in, server_of
+from controller.cli.write.drafts.stage_steps import of_stages, own_numbers, scripts_in, server_of
 from controller.cli.write.drafts.stages import of_dvc, of_makefile, of_mlproject
 from controller.cli.write.drafts.steps import Around, of_script, of_server
-from controller.cli.write.drafts.surroundings import data_of, environment_of
 from controller.cli.write.drafts.values import (
     Data,
     Draft,

@@ -5,8 +5,8 @@ from textwrap import dedent
 from typing import Any
 
 from controller.cli.write.drafts.composing import draft
-from controller.cli.write.drafts.lesser import valid_part
 from controller.cli.write.drafts.samples import Sample
+from controller.cli.write.drafts.validity import valid_part
 from controller.cli.write.drafts.values import Folder
 from controller.cli.write.drafts.writing import spec_text
 from specs.lint.check import check

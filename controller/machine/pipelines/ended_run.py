@@ -1,0 +1,117 @@
+"""PURE. What becomes of a run of the default branch that ended: whom it concerns, and a version."""
+
+from collections.abc import Sequence
+
+from controller.machine import run_incidents
+from controller.machine.actions import Incident, NotifyStatus
+from controller.machine.building import DecisionBuilder
+from controller.machine.core import Envelope, Fact, Key
+from controller.machine.messages import ReleaseRequested, RunEnded
+from controller.machine.pipelines.version import ModelVersion
+from controller.machine.runs.graph import SourceTree
+from controller.machine.runs.run import Run
+from specs.model import Pipeline as Spec
+from specs.notifications import Notification, NotifyEvent
+from validators.report import Report
+
+
+def update_alerts(
+    firing: Sequence[str], run: Run, spec: Spec, reports: Sequence[Report], out: DecisionBuilder
+) -> tuple[str, ...]:
+    """The alerts that fire now. On-call is told once for each gate that stops the default branch,
+    once that its runs fail, and that they pass again."""
+    if run.outcome == "passed":
+        resolve_alerts(firing, spec.notify, run_incidents.passed_again(run), out)
+        return ()
+    if run.outcome not in ("stopped", "failed"):
+        return tuple(firing)
+    gate = run.outcome == "stopped"
+    kind = _gate_prefix(run.pipeline) + f"{_stopped_by(run)}/" if gate else f"{run.pipeline}/run/"
+    if any(one.startswith(kind) for one in firing):
+        return tuple(firing)  # they know, and the commit has this run's report
+    incident = run_incidents.gate_failed(run, reports) if gate else run_incidents.run_failed(run)
+    if spec.release is not None and spec.release.batch is not None:
+        stays = "what it pointed to before; production is unchanged"
+        incident = incident.model_copy(update={"points": True, "now": stays})
+    name = f"{kind}{run.id}"
+    _notify(spec.notify, gate, "firing", name, incident, out)
+    return (*firing, name)
+
+
+def resolve_alerts(
+    firing: Sequence[str], to: Sequence[Notification], incident: Incident, out: DecisionBuilder
+) -> None:
+    """The end of alerts that fire."""
+    gates = _gate_prefix(incident.pipeline)
+    for one in firing:
+        _notify(to, one.startswith(gates), "resolved", one, incident, out)
+
+
+def version_of(
+    run: Run, spec: Spec, source: SourceTree, ended: RunEnded, number: int, now: float
+) -> ModelVersion:
+    """The model version that a run made; `ended` is what it said at its end."""
+    return ModelVersion(
+        pipeline=run.pipeline,
+        number=number,
+        digest=ended.package or "",
+        model=ended.model or "",
+        run=run.id,
+        source=source,
+        branch=run.branch,
+        datasets=run.datasets,
+        verdicts=ended.verdicts,
+        reports=ended.reports,
+        spec=spec,
+        created=now,
+    )
+
+
+def facts_of(version: ModelVersion) -> list[Fact]:
+    """What makes a version known, by its number and by its package."""
+    name = f"{version.pipeline}/{version.number}"
+    return [
+        Fact(key=Key("model", name), body=version.model_dump(mode="json")),
+        Fact(
+            key=Key("package", f"{version.pipeline}/{version.digest}"),
+            body={"number": version.number},
+        ),
+    ]
+
+
+def request_release(run: Run, number: int, package: str) -> Envelope:
+    """Asks staging for a rollout of the version."""
+    message = ReleaseRequested(
+        version=number,
+        digest=package,
+        repository=run.repository,
+        run=run.id,
+        commit=run.commit,
+        why=f"{run.id} passed its gates: {run.trigger.why}",
+    )
+    to = Key("environment", f"{run.pipeline}/staging")
+    return Envelope(to=to, id=f"release/{run.id}", message=message)
+
+
+def _gate_prefix(pipeline: str) -> str:
+    """What the names of alerts about gates begin with."""
+    return f"{pipeline}/gate/"
+
+
+def _stopped_by(run: Run) -> str:
+    """The gate that stopped the run: bad data is another story than a worse model."""
+    verdicts = run.verdicts.items()
+    return next(gate for gate, verdict in verdicts if not verdict.passes)
+
+
+def _notify(
+    to: Sequence[Notification],
+    gate: bool,
+    status: NotifyStatus,
+    name: str,
+    incident: Incident,
+    out: DecisionBuilder,
+) -> None:
+    event: NotifyEvent = "gate_failed" if gate else "run_failed"
+    asked = (one.to for one in to if event in one.on)
+    out.notify(event, status, name, asked, incident)

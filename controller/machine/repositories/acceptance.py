@@ -1,0 +1,117 @@
+"""PURE. Who accepted that a commit changes the rules it is judged by, and for how long that counts.
+
+An acceptance is of one commit for one branch: a new push, another base, or a close ends it. What
+cannot be told apart, pull requests with one head and one base, is accepted together.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from controller.machine.core import Action, Envelope
+from controller.machine.repositories import reports
+from controller.machine.repositories.pull import Acceptance, Command, Pull, Right, accepts
+from controller.machine.repositories.reports import ReportPlace
+
+
+class CommandTarget(NamedTuple):
+    """The head of a branch or pull request, and what runs for it."""
+
+    branch: str
+    commit: str
+    pipelines: Sequence[str]
+    """Those that were told of it."""
+    held: bool = False
+    scope: str = ""
+    """See `pull.scope_of`."""
+    pull: Pull | None = None
+    untouched: Sequence[str] = ()
+    removed: Sequence[str] = ()
+
+    @property
+    def everything(self) -> tuple[str, ...]:
+        """Every pipeline that it has rules of, or had."""
+        return tuple(sorted({*self.pipelines, *self.untouched, *self.removed}))
+
+    def place(self, repository: str) -> ReportPlace:
+        """Where it is reported on."""
+        return ReportPlace(repository, self.commit, self.scope, self.pull)
+
+
+def still_open(before: Iterable[Acceptance], pulls: Mapping[int, Pull]) -> tuple[Acceptance, ...]:
+    """Those that an open pull request still has."""
+    is_open = {(pull.head, pull.base) for pull in pulls.values()}
+    return tuple(one for one in before if (one.commit, one.base) in is_open)
+
+
+def accepted_by(accepted: Iterable[Acceptance], pull: Pull) -> dict[str, str]:
+    """Who accepted what a pull request does to the rules, by pipeline."""
+    of_it = (one for one in accepted if (one.commit, one.base) == (pull.head, pull.base))
+    return {one.pipeline: one.by for one in of_it}
+
+
+def targets_of(command: Command, targets: Collection[CommandTarget]) -> list[CommandTarget]:
+    """The pull request of a comment; of a button, all that its check is about, as long as they
+    are at that commit: the button of one that was left long ago does nothing."""
+    if command.pull is not None:
+        return [one for one in targets if one.pull and one.pull.number == command.pull]
+    return [
+        one
+        for one in targets
+        if one.commit == command.commit and (not command.check or one.scope == command.scope)
+    ]
+
+
+def rights(command: Command, target: CommandTarget) -> dict[str, Right]:
+    """What a person may accept, of what is spoken of; nobody was found to have other rights."""
+    return {
+        pipeline: command.rights.get(pipeline, Right())
+        for pipeline in target.everything
+        if command.pipeline in ("", pipeline)
+    }
+
+
+def accept(
+    commands: Iterable[Command],
+    targets: Collection[CommandTarget],
+    before: Sequence[Acceptance],
+    default_branch: str,
+) -> dict[Acceptance, str]:
+    """What was accepted now, and the id of the command. Of a fork that is held, nothing."""
+    known = {(one.commit, one.base, one.pipeline) for one in before}
+    new: dict[Acceptance, str] = {}
+    for command in commands:
+        for target in targets:
+            if target.pull is None or target.held:
+                continue
+            if not accepts(command, target.pull, default_branch):
+                continue
+            for pipeline, right in rights(command, target).items():
+                what = (target.commit, target.pull.base, pipeline)
+                if right.may and what not in known:
+                    known.add(what)
+                    commit, base, _ = what
+                    one = Acceptance(commit=commit, base=base, pipeline=pipeline, by=command.by)
+                    new[one] = command.id
+    return new
+
+
+def announce(
+    repository: str, new: Mapping[Acceptance, str], targets: Iterable[CommandTarget]
+) -> Iterator[Action | Envelope]:
+    """What follows from acceptances on each pull request that has them."""
+    for target in targets:
+        pull = target.pull
+        if pull is None or target.held:
+            continue
+        place = target.place(repository)
+        for one, id_ in new.items():
+            if (one.commit, one.base) != (pull.head, pull.base):
+                continue
+            name, by = one.pipeline, one.by
+            if name in target.everything:
+                yield reports.policy(place, pull, name, by)
+            if name in target.removed:
+                yield reports.removed(place, pull, name, by)
+            if name in target.pipelines:
+                told_by = f"{id_}/{target.branch}"
+                yield reports.rules_accepted(told_by, place, target.branch, pull, name, by)
