@@ -119,7 +119,7 @@ def forecast(
         if key is not None and key not in cache:
             wanted.add(key)
         hit = cache.get(key) if key is not None else None
-        if hit is not None and hit.counts(node.stands, at):
+        if hit is not None and hit.is_reusable(node.stands, at):
             outputs[node.name] = hit.outputs
             why = [Reason(text=f"as in {hit.run}")]
             planned.append(_planned(node, "cached", why, 0.0))

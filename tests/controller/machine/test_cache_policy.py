@@ -69,8 +69,8 @@ def test_a_fresh_run_runs_everything_and_caches_its_results() -> None:
 
 def test_an_undated_result_of_an_older_controller_is_too_old_for_an_age_limit() -> None:
     old = parsed(CachedResult, {"run": "mean-1", "outputs": {}, "verdict": None, "seconds": 2.0})
-    assert old.counts(None, 1e9)
-    assert not old.counts(DAY, 1e9)
+    assert old.is_reusable(None, 1e9)
+    assert not old.is_reusable(DAY, 1e9)
 
 
 def test_reuse_does_not_make_a_result_younger() -> None:
