@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
+from controller.machine.error_text import without_traceback
 from controller.machine.runs.graph import Graph, Node, NodeKind
 from controller.machine.runs.node_names import BASE_MODEL_GATE, MODEL_GATE, is_proposed
 from controller.machine.runs.run import NEW, Progress, Run, why_ended
-from controller.machine.words import fit
 from controller.reports.headline import arranged
 from controller.reports.links import Links
 from validators.render.markdown import code, escape, render
@@ -104,7 +104,7 @@ def completed(run: Run, graph: Graph | None, reports: Mapping[str, Report]) -> t
 
 
 def _substitute(kind: GateKind, name: str, verdict: Verdict, why: str) -> Report:
-    check = Check(name=name, verdict=verdict, message=fit(why))
+    check = Check(name=name, verdict=verdict, message=without_traceback(why))
     return Report(gate=kind, subject=name, checks=(check,))
 
 

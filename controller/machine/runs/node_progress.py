@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
+from controller.machine.error_text import without_traceback
 from controller.machine.runs.attempt import AttemptState, Building, Status
 from controller.machine.runs.dataset_nodes import with_version_read
 from controller.machine.runs.graph import Node, is_of_baseline, key_of, resolve
 from controller.machine.runs.node_names import is_evidence
 from controller.machine.runs.run import NEW, AttemptRecord, ObservedRun, Progress, Run
-from controller.machine.words import fit
 from validators.verdict import Verdict
 
 LOST_TRIES = 3
@@ -59,7 +59,7 @@ def inputs_of(run: Run, node: Node, nodes: Mapping[str, Progress]) -> tuple[Node
     for name, origin in node.inputs.items():
         upstream = nodes.get(origin.node or "")
         if upstream and upstream.outputs is None and is_evidence(origin.node or ""):
-            why = fit(upstream.failed or upstream.skipped or "")[:500]
+            why = without_traceback(upstream.failed or upstream.skipped or "")[:500]
             whose = "baseline" if is_of_baseline(name) else "candidate"
             reason = f"the {whose} could not be evaluated on this data: {why}"
             told: dict[str, object] = {f"no_{name}": reason}
@@ -159,7 +159,7 @@ def _without_running(
         if not upstream.done:
             return progress
         if upstream.outputs is None and not (node.kind == "model_gate" and is_evidence(need)):
-            why = fit(upstream.failed or upstream.skipped or "")
+            why = without_traceback(upstream.failed or upstream.skipped or "")
             return progress.model_copy(
                 update={"skipped": f"{need} did not succeed: {why}"[:500], "ended": now}
             )

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from controller.machine.core import Value
+from controller.machine.error_text import without_traceback
 from controller.machine.runs.attempt import AttemptState, Building, Status
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.node_names import gate_name, is_evidence
-from controller.machine.words import fit
 from specs.model import SPEC_FILE
 from validators.report import Report
 from validators.verdict import Verdict
@@ -243,5 +243,5 @@ def why_ended(run: Run) -> str:
             return f"environment: {building.failed}"[:MOST_SAID]
     for name, node in run.nodes.items():
         if node.failed:
-            return f"{name}: {fit(node.failed)}"[:300]
+            return f"{name}: {without_traceback(node.failed)}"[:300]
     return ""

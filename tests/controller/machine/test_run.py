@@ -11,8 +11,8 @@ from controller.machine.runs.node_progress import LATE
 from controller.machine.runs.run import why_ended
 from tests.controller.machine.kit import baseline, fields
 from tests.controller.machine.lab import lab
+from tests.controller.machine.test_error_text import WORDS
 from tests.controller.machine.test_own_metrics import BOTH
-from tests.controller.machine.test_words import WORDS
 from validators.verdict import Verdict
 
 
