@@ -32,7 +32,7 @@ from controller.machine.runs.plan import (
     took,
     unneeded,
 )
-from controller.machine.runs.reasons import Earlier
+from controller.machine.runs.reasons import EarlierRun
 from controller.machine.runs.run import CachedResult, Run
 from controller.planning.canary_notes import canary_notes
 from controller.store.model_versions import Versions
@@ -49,7 +49,7 @@ class History(NamedTuple):
     """What the store knows about a pipeline."""
 
     state: PipelineState | None = None
-    earlier: Earlier | None = None
+    earlier: EarlierRun | None = None
     """The newest run of the default branch that passed."""
 
 
@@ -98,7 +98,7 @@ def _passed(state: PipelineState, runs: Sequence[Run]) -> str | None:
     return max(good, key=lambda run: run.number).id if good else None
 
 
-async def _earlier(store: StoreReader, name: str | None, runs: Sequence[Run]) -> Earlier | None:
+async def _earlier(store: StoreReader, name: str | None, runs: Sequence[Run]) -> EarlierRun | None:
     if name is None:
         return None
     run, graph = await store.get(Key("run", name)), await store.get(Key("graph", name))
@@ -107,7 +107,7 @@ async def _earlier(store: StoreReader, name: str | None, runs: Sequence[Run]) ->
     seconds: dict[str, float] = {}
     for one in runs:
         seconds |= took(one)
-    return Earlier.of(parsed(Run, run.body), parsed(Graph, graph.body), seconds)
+    return EarlierRun.of(parsed(Run, run.body), parsed(Graph, graph.body), seconds)
 
 
 async def plan_of(
