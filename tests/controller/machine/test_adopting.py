@@ -35,6 +35,7 @@ def test_what_the_branch_says_is_adopted_and_what_serves_is_not_touched() -> Non
     assert models(one.facts) == {"mean/1", "mean/2"}
     assert [n.status for n in one.notified] == ["info"]
     assert "was state.db lost" in one.notified[0].incident.what
+    assert "Quarantined" not in one.notified[0].incident.what
 
 
 def test_a_quarantine_is_read_before_anything_is_released_and_the_committer_is_told() -> None:

@@ -115,6 +115,15 @@ def test_the_step_that_makes_the_test_set_belongs_to_the_exam() -> None:
     assert [part.what for part in parts] == ["split.py"]
 
 
+def test_data_under_the_root_of_the_repository_is_the_exam_by_its_content() -> None:
+    shared = ("datasets.numbers.uri", "//shared/*.csv")
+    at = {text: source("c2", **{"shared/test__csv": text}) for text in ("fair", "easy")}
+    rules = Rules(spec=spec(shared), source=at["fair"], branch="main")
+    assert changed(spec(shared), at["fair"], rules) == ()
+    parts = changed(spec(shared), at["easy"], rules)
+    assert [part.what for part in parts] == ["shared/test.csv"]
+
+
 def test_the_content_of_data_in_the_repository_is_part_of_the_exam() -> None:
     rules = Rules(spec=spec(BY_ITSELF), source=with_data("fair"), branch="main")
     assert changed(spec(BY_ITSELF), with_data("fair"), rules) == ()

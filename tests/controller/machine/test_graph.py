@@ -231,3 +231,15 @@ def test_the_baseline_is_given_the_address_of_the_candidates_data() -> None:
     moved = spec(("datasets.numbers.uri", "file:///elsewhere/*.csv"))
     node = build(moved, source("c2"), baseline(1)).by_name["baseline.evaluate"]
     assert node.attempt.inputs["numbers"].uri == "file:///elsewhere/*.csv"
+
+
+def test_what_a_node_is_given_is_called_as_it_was_where_it_was_written() -> None:
+    graph = build(spec(), source())
+    called = {
+        name: {local: given.name for local, given in graph.by_name[name].attempt.inputs.items()}
+        for name in ("evaluate", "gate.model")
+    }
+    assert called == {
+        "evaluate": {"model": "model.json", "numbers": "numbers"},
+        "gate.model": {"candidate": "rows.csv"},
+    }

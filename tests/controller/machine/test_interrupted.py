@@ -138,6 +138,11 @@ def test_who_is_woken_by_a_server_that_is_down_is_who_the_spec_names() -> None:
     one.run(60)
     (told,) = [each for each in one.notified if each.status == "firing"]
     assert (told.event, told.to) == ("stuck", TOLD)
+    one.never_ready = set()
+    one.run(5)
+    end = one.notified[-1]
+    assert (end.status, end.to) == ("resolved", TOLD)
+    assert "production" in end.incident.title
 
 
 def test_the_end_of_a_rollback_names_what_was_rolled_back() -> None:
@@ -186,6 +191,7 @@ def test_what_cannot_be_brought_up_is_told_with_what_is_known_of_it() -> None:
     background = one.notified[-1].incident.background
     assert background is not None
     assert background.rollout == "mean-production-2"
+    assert background.because == "it passed"
     assert background.beside == str(ref(one, 1))
     assert background.since[0].what == "its server was started"
 
@@ -199,6 +205,26 @@ def test_a_rollout_is_looked_at_as_often_as_its_phase_asks_for() -> None:
     canary(one, 2)
     growing = one.reconcile().requeue_after
     assert (starting, growing) == (STARTING, CANARY)
+
+
+def test_a_first_release_that_takes_its_time_is_deployed_once() -> None:
+    one = site()
+    one.never_ready = {1}
+    one.release(1)
+    one.run(8)
+    assert one.env.rollout is not None
+    assert len(one.deploys) == 1
+
+
+def test_a_version_that_nobody_knows_is_refused_to_those_who_look_after_what_serves() -> None:
+    one = running(site(), 1)
+    one.send("release", version=9, digest="sha256:9", repository="team", why="it passed")
+    one.run(3)
+    assert one.serves == 1
+    assert one.env.rollout is None
+    told = one.notified[-1]
+    assert told.event == "refused"
+    assert "v9 is not known" in told.incident.what
 
 
 def test_what_did_not_start_is_told_with_what_serves_instead() -> None:
