@@ -114,11 +114,11 @@ class Fact(Value):
 
 
 class Blocked(Value):
-    """What an object waits for though it gets on: a store that is away or refuses."""
+    """What an object waits for although its decision succeeded, such as an unreachable store."""
 
     reason: str
     human: bool = False
-    """Whether only a person can mend it."""
+    """Whether only a person can fix it."""
 
 
 State = TypeVar("State", bound=Value)
