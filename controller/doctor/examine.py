@@ -31,7 +31,7 @@ from controller.machine.environments.branch import LONGEST
 from controller.machine.environments.environment import EnvironmentState
 from controller.reconcile.resting import resting
 from controller.store.protocol import Record
-from controller.store.sqlite import SqliteStore
+from controller.store.reading import SqliteReader
 from deployers.confinement import FIX, confinement
 from deployers.windows import SERVING, make_window
 from specs.failures import Failure
@@ -212,7 +212,7 @@ async def state(home: Path) -> Finding:
     if not path.exists():
         return ok("state", "there is none yet; `headgate up` creates it")
     try:
-        store = await SqliteStore.open(path)
+        store = SqliteReader.open(path)
     except Failure as failure:
         return bad("state", str(failure), "see the message")
     try:
@@ -262,7 +262,7 @@ async def unlisted(settings: Settings, home: Path) -> AsyncIterator[Finding]:
     if not path.exists():
         return
     with suppress(Failure):  # an earlier finding says why
-        store = await SqliteStore.open(path)
+        store = SqliteReader.open(path)
         try:
             names = await resting(store, [each.name for each in settings.repositories])
         finally:

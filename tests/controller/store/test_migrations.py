@@ -19,6 +19,7 @@ from controller.machine.core import Key
 from controller.store.migrations import HEAD, config, migrate
 from controller.store.sqlite import SqliteStore
 from controller.store.tables import metadata
+from specs.failures import TryAgain
 
 SEEDS = Path(__file__).parent / "seeds"
 REVISIONS = sorted(seed.stem for seed in SEEDS.glob("*.sql"))
@@ -132,4 +133,18 @@ async def test_an_object_that_cannot_be_rewritten_stays_as_it_is(
     record = await store.get(Key(kind, "a"))
     assert record is not None
     assert record.text == body
+    await store.close()
+
+
+async def test_beside_a_controller_nobody_else_brings_its_file_to_another_schema(
+    path: Path,
+) -> None:
+    written_by("0001", path)
+    with pytest.raises(TryAgain, match="`headgate up` brings it"):
+        await SqliteStore.open(path, upgrade=False)
+    with closing(sqlite3.connect(path)) as raw:
+        assert raw.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+    await (await SqliteStore.open(path)).close()
+    store = await SqliteStore.open(path, upgrade=False)
+    assert await store.get(Key("run", "flights-12")) is not None
     await store.close()
