@@ -185,7 +185,7 @@ async def _played(app: Controller, run: Run, graph: Graph, show: Watcher, stop: 
         return ()
 
     loop = app.runs(tell)
-    tasks = [asyncio.create_task(loop.run()), asyncio.create_task(app.hear_endings(loop))]
+    tasks = [asyncio.create_task(loop.run()), asyncio.create_task(app.wake_ended(loop))]
     cancelled = False
 
     async def turn() -> None:
@@ -303,7 +303,7 @@ async def _asked(app: Controller, name: str, query: Query) -> str:
     """The version that a query's rows have. Raises `NeedsHuman`, also for a database that is away:
     a person waits."""
     try:
-        digest, _ = await app.questions.now(query)
+        digest, _ = await app.query_versions.now(query)
     except Failure as failure:
         raise NeedsHuman(f"datasets.{name}: {failure}") from None
     return digest
