@@ -34,7 +34,7 @@ def update_alerts(
         stays = "what it pointed to before; production is unchanged"
         incident = incident.model_copy(update={"points": True, "now": stays})
     name = f"{kind}{run.id}"
-    _notify(spec.notify, gate, "firing", name, incident, out)
+    _notify(spec.notify, "firing", name, incident, out)
     return (*firing, name)
 
 
@@ -42,9 +42,8 @@ def resolve_alerts(
     firing: Sequence[str], to: Sequence[Notification], incident: Incident, out: DecisionBuilder
 ) -> None:
     """Notify that the firing alerts are resolved."""
-    gates = _gate_prefix(incident.pipeline)
-    for one in firing:
-        _notify(to, one.startswith(gates), "resolved", one, incident, out)
+    for name in firing:
+        _notify(to, "resolved", name, incident, out)
 
 
 def version_of(
@@ -106,12 +105,12 @@ def _stopped_by(run: Run) -> str:
 
 def _notify(
     to: Sequence[Notification],
-    gate: bool,
     status: NotifyStatus,
     name: str,
     incident: Incident,
     out: DecisionBuilder,
 ) -> None:
+    gate = name.startswith(_gate_prefix(incident.pipeline))
     event: NotifyEvent = "gate_failed" if gate else "run_failed"
     asked = (one.to for one in to if event in one.on)
     out.notify(event, status, name, asked, incident)

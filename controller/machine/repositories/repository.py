@@ -307,11 +307,11 @@ class _Heads:
             return
         self.heads[branch] = commit.sha
         named = _names(before, branch, commit)
-        place = ReportPlace(before.name, commit.sha, scope_of(branch, pull, self.default), pull)
+        place = self._place(branch, commit)
         by: Mapping[str, str] = {}
         if pull is not None:
             by = {**acceptance.accepted_by(self.accepted, pull), **commit.accepted}
-            self._beside(place, branch, commit, pull, named, by)
+            self._report_pull(pull, branch, commit, named, by)
         self.pipelines[branch] = {}
         if branch in self.held and pull is not None:
             self.actions += reports.held(place, pull, sorted(set(named.values())))
@@ -324,9 +324,7 @@ class _Heads:
         taken = reports.first_of_each_name(named) if pull is None else reports.unique_names(named)
         self.pipelines[branch] = {spec: named[spec] for spec in taken}
         for spec, pipeline in self.pipelines[branch].items():
-            self.messages.append(
-                _commit_seen(before.name, pipeline, spec, branch, commit, self.default, self.moves)
-            )
+            self.messages.append(self._commit_seen(pipeline, spec, branch, commit))
             if pull is not None and pipeline in by:
                 id_ = f"accepted/{branch}/{commit.sha}/{self.moves}"
                 self.messages.append(
@@ -336,16 +334,35 @@ class _Heads:
             title = "there is no ml-pipeline.yaml here; `headgate init` writes one"
             self.actions.append(reports.report(place, "", "skipped", title))
 
-    def _beside(
+    def _place(self, branch: str, commit: Commit) -> ReportPlace:
+        scope = scope_of(branch, commit.pull, self.default)
+        return ReportPlace(self.before.name, commit.sha, scope, commit.pull)
+
+    def _commit_seen(self, pipeline: str, spec: str, branch: str, commit: Commit) -> Envelope:
+        message = CommitSeen(
+            pipeline=pipeline,
+            repository=self.before.name,
+            spec=spec,
+            branch=branch,
+            commit=commit.sha,
+            default_branch=self.default,
+            subject=commit.subject,
+            author=commit.author,
+            pull=commit.pull,
+        )
+        id_ = f"commit/{branch}/{commit.sha}/{self.moves}"
+        return Envelope(to=Key("pipeline", pipeline), id=id_, message=message)
+
+    def _report_pull(
         self,
-        place: ReportPlace,
+        pull: Pull,
         branch: str,
         commit: Commit,
-        pull: Pull,
         named: Mapping[str, str],
         by: Mapping[str, str],
     ) -> None:
         """Report pipelines that a pull request does not affect or removes, and its rule changes."""
+        place = self._place(branch, commit)
         told = set(named.values())
         untouched = tuple(name for name in commit.untouched if name not in told)
         removed = tuple(name for name in commit.removed if name not in told)
@@ -396,30 +413,6 @@ def _names(before: RepositoryState, branch: str, commit: Commit) -> dict[str, st
         spec: known.get(spec, pipeline) if spec in commit.broken else pipeline
         for spec, pipeline in sorted(commit.pipelines.items(), key=lambda each: spec_order(each[0]))
     }
-
-
-def _commit_seen(
-    name: str,
-    pipeline: str,
-    spec: str,
-    branch: str,
-    commit: Commit,
-    default_branch: str,
-    moves: int,
-) -> Envelope:
-    message = CommitSeen(
-        pipeline=pipeline,
-        repository=name,
-        spec=spec,
-        branch=branch,
-        commit=commit.sha,
-        default_branch=default_branch,
-        subject=commit.subject,
-        author=commit.author,
-        pull=commit.pull,
-    )
-    id_ = f"commit/{branch}/{commit.sha}/{moves}"
-    return Envelope(to=Key("pipeline", pipeline), id=id_, message=message)
 
 
 def _spec_gone(name: str, pipeline: str, branch: str, head: Commit | None, moves: int) -> Envelope:
