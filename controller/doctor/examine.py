@@ -27,8 +27,8 @@ from controller.git import Mirror
 from controller.git.environments import BRANCH
 from controller.machine.branch_incidents import way_on
 from controller.machine.core import parsed
+from controller.machine.environments.branch import LONGEST
 from controller.machine.environments.environment import EnvironmentState
-from controller.machine.environments.losing import LONGEST
 from controller.reconcile.resting import resting
 from controller.store.protocol import Record
 from controller.store.sqlite import SqliteStore
@@ -237,13 +237,13 @@ def _of_branch(record: Record) -> Finding | None:
     env = parsed(EnvironmentState, record.body)
     if env.unknown is not None:
         return bad("state", f"{env.place}: {env.unknown}", way_on(env.place))
-    if env.owed_since is not None and time.time() - env.owed_since > LONGEST:
+    if env.unwritten_since is not None and time.time() - env.unwritten_since > LONGEST:
         said = f"{env.place}: no commit could be pushed to {BRANCH} for {duration(LONGEST)}"
         fix = f"allow Headgate to push {BRANCH}; `headgate status` shows the error"
         return bad("state", said, fix)
-    if env.lost is not None:
+    if env.lost_history is not None:
         fix = f"protect {BRANCH} from force-pushes; the next promotion clears this warning"
-        return warn("state", f"{env.place}: {env.lost}", fix)
+        return warn("state", f"{env.place}: {env.lost_history}", fix)
     return None
 
 

@@ -1,1 +1,1 @@
-"""Applies actions: what machines decided is done to the world here, safe to apply twice."""
+"""Applies actions: carries out what machines decided. Every action is safe to apply twice."""

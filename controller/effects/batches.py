@@ -42,8 +42,8 @@ class BatchApplier:
         return (Envelope(to=owner, id=f"started/{action.job}", message=message),)
 
     async def _datasets(self, version: ModelVersion) -> dict[str, str]:
-        """The version of each dataset that the command reads; what lies in the repository, as it
-        is on the version's branch now. Raises `Failure`."""
+        """The digest of each dataset that the command reads. One in the repository is read at the
+        head of the version's branch. Raises `Failure`."""
         spec, source = version.spec, version.source
         assert spec.release is not None
         assert spec.release.batch is not None
@@ -56,7 +56,7 @@ class BatchApplier:
             folder = base_folder(uri, top, source.folder)
             listing = await self._catalog.list(uri, repository=folder)
             if listing.unsettled:
-                raise TryAgain(f"{uri}, which the batch reads as {name}, is being written")
+                raise TryAgain(f"{uri}, which the batch reads as {name}, is still being written")
             if not len(listing.manifest):
                 raise NeedsHuman(f"there is no object at {uri}, which the batch reads as {name}")
             found[name] = listing.manifest.digest

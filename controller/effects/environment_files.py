@@ -19,10 +19,10 @@ class EnvironmentFileApplier:
         self._branches = branches
 
     async def apply(self, owner: Key, action: WriteEnvironment) -> Sequence[Envelope]:
-        """Commit the file and push it. A file that somebody else changed since it was looked at is
-        left alone, and the owner looks again."""
+        """Commit the file and push it. If somebody else changed it since the decision, it is left
+        alone, and `EnvironmentMoved` tells the owner to look again."""
         file = action.file
-        self._repositories.mirror(action.repository)  # that there is one; its branch is beside it
+        self._repositories.mirror(action.repository)  # raises if the repository is unknown
         branch = self._branches[action.repository]
         place = (file.environment, file.pipeline)
         before = await branch.present(*place, at=action.seen) if action.seen else None
@@ -44,4 +44,4 @@ class EnvironmentFileApplier:
 
 
 class _Moved(Exception):  # noqa: N818 - the name says what happened
-    """Somebody else changed the file since it was looked at."""
+    """Somebody else changed the file since the decision."""

@@ -1,4 +1,4 @@
-"""Applies deployments: from model versions to servers that a deployer can bring up."""
+"""Applies deployments: turns model versions into servers that a deployer can start."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,8 +22,8 @@ from controller.machine.core import Envelope, Key
 from controller.machine.environments.environment import server_name
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.attempt import Build
-from controller.machine.runs.nodes import image_of, serve_params, serve_reads
 from controller.machine.runs.projects import recipe_of
+from controller.machine.runs.step_nodes import image_of, serve_params, serve_reads
 from controller.store.model_versions import Versions
 from deployers.engine import Engine
 from deployers.protocol import Bounds, Deployer, Desired, Server
@@ -32,11 +32,11 @@ from specs.failures import NeedsHuman, TryAgain
 
 PYTHONPATH = "PYTHONPATH"
 SOON = 5.0
-"""Seconds in which an image that is there is found."""
+"""Seconds to wait for an image: enough if it is there already."""
 
 
 class Serving:
-    """Lays out a version's model, code and environment, and hands all of it to the deployer."""
+    """Prepares a version's model, code and environment, and hands them to the deployer."""
 
     def __init__(
         self,
@@ -79,8 +79,8 @@ class Serving:
         return ()
 
     def sweep(self, keep: Iterable[ModelVersion], before: float) -> int:
-        """Delete what was laid out for versions that are not in `keep`, and that nobody asked for
-        since `before` (seconds since the epoch); how many folders went. Blocking."""
+        """Delete the folders of versions that are not in `keep` and were not used since `before`
+        (seconds since the epoch). Returns how many were deleted. Blocking."""
         kept = {name for version in keep for name in (_code_of(version), _model_of(version))}
         return discard_all(self._home, before, kept)
 
@@ -94,7 +94,7 @@ class Serving:
         if serve is None:
             raise NeedsHuman(f"v{number} of {action.pipeline} is no server: its release is a batch")
         checkout = await self._checkouts.folder(version.source.repository, version.source.commit)
-        # The server's own, so that what it writes is in no step's or other server's way.
+        # A folder of its own, so that what the server writes affects no step and no other server.
         place = self._home / _code_of(version)
         use(place)
         files, within = serve_reads(version.spec, version.source), version.source.folder
@@ -102,11 +102,11 @@ class Serving:
         folder = await asyncio.to_thread(copy_files, checkout, within, files, root)
         image = await self._image(version, checkout)
         if image is not None:
-            for one in (folder, *folder.parents):  # the user of the container is another
+            for one in (folder, *folder.parents):  # the container runs as another user
                 if one.is_relative_to(root):
                     one.chmod(mode(0o755))
         plain, filled = _by_form(serve.env)
-        # What git said in there would be of a clone that lies around it.
+        # Git must not find a repository that the folder happens to lie in.
         ours = {**common_variables(), "GIT_CEILING_DIRECTORIES": str(self._home)}
         own = {**ours, **plain, **self._secrets.reveal(serve.secrets)}
         programs: tuple[Path, ...] = ()
@@ -138,8 +138,8 @@ class Serving:
         )
 
     async def _image(self, version: ModelVersion, checkout: Path) -> str | None:
-        """The image that it is served from; None for a process. Pulling and building one anew
-        takes a while: not here."""
+        """The image that it is served from; None for a process. Pulling or building takes a while,
+        so that is done in the background, and `TryAgain` raised until it is finished."""
         image, build = image_of(version.spec, version.source, None)
         if image is None and build is None:
             return None
@@ -163,7 +163,7 @@ class Serving:
         return image
 
     async def _model(self, version: ModelVersion) -> Path:
-        """The model under the name that its step wrote it by."""
+        """The model, under the file name that its step gave it."""
         assert version.spec.model is not None
         step = version.spec.steps[version.spec.model.step]
         name = step.outputs[version.spec.model.output].rpartition("/")[2]
@@ -174,7 +174,8 @@ class Serving:
         return path
 
     async def _environment(self, version: ModelVersion, checkout: Path) -> ReadyEnvironment:
-        """The environment that the run was made in. Building one anew takes a while: not here."""
+        """The Python environment of its steps. Building one takes a while, so that is done in the
+        background, and `TryAgain` raised until it is finished."""
         asked, source = version.spec.environment, version.source
         recipe = recipe_of(version.spec, source)
         wanted = environment_spec(checkout, source.folder, recipe, asked.requirements)
@@ -195,7 +196,7 @@ class Serving:
 
 
 def _by_form(env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """The variables as they are, and those that have to be filled in."""
+    """The variables without placeholders, and those with some."""
     filled = {name: value for name, value in env.items() if "{" in value or "}" in value}
     return {name: value for name, value in env.items() if name not in filled}, filled
 

@@ -1,4 +1,4 @@
-"""Asks a candidate in staging what the spec's smoke requests ask, past the router."""
+"""Sends the spec's smoke requests to a candidate in staging, bypassing the router."""
 
 import asyncio
 import time
@@ -23,16 +23,16 @@ from validators.report import Check, Report
 from validators.verdict import Verdict
 
 LARGEST = 2**20
-"""Bytes of an answer that are read; what comes after them is not looked at."""
+"""Bytes of an answer that are read; the rest is ignored."""
 PROMPT = 5.0
-"""Seconds that an action waits for the answers itself; most come sooner."""
+"""Seconds that applying waits for the answers; most come sooner."""
 
 
 class Smoker:
-    """Applies `RunSmoke`. What it finds is told to the environment as `smoke_done`.
+    """Applies `RunSmoke`. The report is sent to the environment in `SmokeDone`.
 
-    The requests go on in the background for as long as the spec lets them, and the action is
-    tried again until they are answered. Another controller, after a restart, asks anew.
+    The requests run in the background for as long as the spec allows, and the action is tried again
+    until they are answered. After a restart, they are sent again.
     """
 
     def __init__(self, versions: Versions, checkouts: Checkouts) -> None:
@@ -41,7 +41,7 @@ class Smoker:
         self._asking: dict[str, asyncio.Task[Report]] = {}
 
     async def smoke(self, owner: Key, action: RunSmoke) -> Sequence[Envelope]:
-        """Ask all requests, in order, and report on each."""
+        """Send all requests, in order, and report on each."""
         task = self._asking.get(action.rollout)
         if task is None:
             task = asyncio.create_task(self._report(action))
@@ -54,7 +54,7 @@ class Smoker:
         return (Envelope(to=owner, id=f"smoke/{action.rollout}", message=message),)
 
     async def close(self) -> None:
-        """Let go of what is being asked."""
+        """Cancel the requests in progress."""
         for task in self._asking.values():
             task.cancel()
         await asyncio.gather(*self._asking.values(), return_exceptions=True)
@@ -67,7 +67,7 @@ class Smoker:
         async with httpx.AsyncClient(
             base_url=action.address,
             follow_redirects=False,
-            trust_env=False,  # no proxy stands between the controller and a server of its own
+            trust_env=False,  # no proxy between the controller and its own server
             timeout=None,  # noqa: S113 - `_ask` limits each request as the spec says
         ) as client:
             checks = [
@@ -85,19 +85,19 @@ class Smoker:
 
 
 def _other_bodies(version: ModelVersion, baseline: Baseline) -> tuple[str, ...]:
-    """What is posted that the version in production was not asked: a candidate that brings its own
-    questions may answer no others."""
+    """A note for each posted file that the version in production was not tested with: a candidate
+    tested with its own requests may fail the former ones."""
     before, now = (_bodies(one.spec, one.source) for one in (baseline, version))
     return tuple(
-        f"{path} is not what v{baseline.version} in production was asked with: it came with this "
-        "version, and how it answers the former request is not known."
+        f"{path} is not what v{baseline.version} in production was tested with: it came with this "
+        "version, and how this version answers the former request is not known."
         for path, digest in now.items()
         if digest not in before.values()
     )
 
 
 def _bodies(spec: Pipeline, source: SourceTree) -> dict[str, str | None]:
-    """The digest of each file that smoke requests post, by path."""
+    """The digest of each file that the smoke requests post, by path."""
     requests: tuple[Smoke, ...] = spec.release.staging.smoke if spec.release else ()
     return {one.body: source.content(one.body) for one in requests if one.body}
 
@@ -119,7 +119,7 @@ async def _ask(client: httpx.AsyncClient, smoke: Smoke, body: Path | None) -> Ch
     limit = expect.within.total_seconds()
     wanted = f"status {expect.status} within {duration(limit)}"
     if expect.contains:
-        wanted += f", holding {expect.contains!r}"
+        wanted += f", containing {expect.contains!r}"
     began = time.monotonic()
     try:
         async with asyncio.timeout(limit):
@@ -132,7 +132,7 @@ async def _ask(client: httpx.AsyncClient, smoke: Smoke, body: Path | None) -> Ch
     if answer.status != expect.status:
         return _check(name, wanted, observed, f"It answered with {observed}.", passed=False)
     if expect.contains and expect.contains not in answer.text:
-        message = "The answer does not hold the expected text."
+        message = "The answer does not contain the expected text."
         return _check(name, wanted, observed, message, passed=False)
     return _check(name, wanted, observed, f"It answered with {observed}.", passed=True)
 
@@ -153,7 +153,7 @@ async def _answer(client: httpx.AsyncClient, method: str, path: str, body: Path 
         charset = answer.charset_encoding or "utf-8"
     try:
         return _Answer(answer.status_code, read.decode(charset, "replace"))
-    except LookupError:  # a character set that nobody knows
+    except LookupError:  # an unknown character set
         return _Answer(answer.status_code, read.decode("utf-8", "replace"))
 
 
@@ -165,5 +165,7 @@ def _check(name: str, limit: str, observed: str, message: str, *, passed: bool) 
         observed=observed,
         limit=limit,
         n=1,
-        next_step=None if passed else "Start the server by hand with this model and ask it.",
+        next_step=None
+        if passed
+        else "Start the server by hand with this model and send it the request.",
     )

@@ -28,7 +28,7 @@ from controller.executors.virtualenvs import OnBuild, ReadyEnvironment, Virtuale
 from controller.executors.working_copy import OMITTED, copy_files, record_omitted
 from controller.git.single_commit import write_single_commit
 from controller.machine.runs.attempt import Attempt, Recipe
-from controller.machine.runs.taking import TAKEN, VERSION
+from controller.machine.runs.dataset_nodes import DATA_OUTPUT, VERSION
 from controller.queries import ADDRESS
 from controller.queries.database import files_of
 from deployers.confinement import View, interpreter
@@ -145,7 +145,7 @@ class Workspace:
             raise NeedsHuman(f"the secret {secret}: {failure}") from None
         asked = own / REQUEST
         asked.write_text(json.dumps(dict(attempt.request)))
-        rows = own / "outputs" / attempt.outputs[TAKEN]
+        rows = own / "outputs" / attempt.outputs[DATA_OUTPUT]
         version = own / "outputs" / attempt.outputs.get(VERSION, "version.json")
         module = ("-P", "-m", "controller.queries")
         return Prepared(
@@ -177,7 +177,7 @@ class Workspace:
         )
         outputs = {n: str(own / "outputs" / file) for n, file in attempt.outputs.items()}
         values = {
-            **({"output": outputs[TAKEN]} if TAKEN in outputs else {}),
+            **({"output": outputs[DATA_OUTPUT]} if DATA_OUTPUT in outputs else {}),
             **{f"params.{name}": value for name, value in attempt.params.items()},
             **{f"outputs.{name}": path for name, path in outputs.items()},
             **{f"inputs.{n}": str(one.path) for n, one in zip(attempt.inputs, given, strict=True)},

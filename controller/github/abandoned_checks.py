@@ -19,7 +19,7 @@ from controller.machine.actions import ReportCommit
 from controller.machine.core import Key, parsed
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.repositories.repository import RepositoryState
-from controller.machine.runs.ended import report_end
+from controller.machine.runs.end_report import report_end
 from controller.machine.runs.run import Run
 from controller.store.protocol import Store
 from specs.failures import Ignore

@@ -1,4 +1,4 @@
-"""PURE. What on-call is told of a canary that goes on, as values."""
+"""PURE. What on-call is told of a canary in progress, as values."""
 
 from controller.machine.actions import Background, Incident
 from controller.machine.incidents import look_up
@@ -14,12 +14,12 @@ def undecidable(
     why: str,
     background: Background,
 ) -> Incident:
-    """A canary begins that will not be decided by its deadline: told at once, for there is time."""
-    place = f"{pipeline}/{environment}"
+    """A canary begins that is not expected to be decided by its deadline."""
+    place, number = f"{pipeline}/{environment}", version.version
     return Incident(
         pipeline=pipeline,
         environment=environment,
-        title=f"{pipeline}: too little traffic for the canary v{version.version} in {environment}",
+        title=f"{pipeline}: too little traffic for the canary of v{number} in {environment}",
         what=why,
         now=now,
         commands=(
@@ -39,16 +39,16 @@ def unwatched(
     limit: float,
     background: Background,
 ) -> Incident:
-    """The controller is back, and finds that the router had taken a canary's traffic away as
-    nobody saw to it for `limit` seconds."""
+    """The controller is back. Meanwhile the router took the canary's traffic away, as no controller
+    had watched it for `limit` seconds."""
     place = f"{pipeline}/{environment}"
     return Incident(
         pipeline=pipeline,
         environment=environment,
-        title=f"{pipeline}: nobody watched the canary v{version.version} in {environment}",
-        what=f"For {duration(limit)} the router had no word from a controller that can save, so it "
-        f"sent all requests to stable. The controller is back and judges {version} by what it "
-        "answered before; unless that is worse than stable, it gets its share again.",
+        title=f"{pipeline}: nobody watched the canary of v{version.version} in {environment}",
+        what=f"For {duration(limit)} the router heard from no controller that can save its state, "
+        f"so it sent all requests to stable. The controller is back and judges {version} by its "
+        "answers until then: unless they are worse than stable's, it gets its share again.",
         now=now,
         commands=(
             *look_up(place, background.rollout, version),

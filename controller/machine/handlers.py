@@ -5,7 +5,7 @@ from typing import Any
 
 from controller.machine import stall
 from controller.machine.core import Message
-from controller.machine.environments import handling
+from controller.machine.environments import handlers as environment
 from controller.machine.pipelines import triggering
 from controller.machine.repositories import repository
 from controller.machine.runs import execution
@@ -16,7 +16,7 @@ HANDLERS: Mapping[str, Mapping[type[Message], Handler]] = {
     "repository": repository.HANDLERS,
     "pipeline": triggering.HANDLERS,
     "run": execution.HANDLERS,
-    "environment": handling.HANDLERS,
+    "environment": environment.HANDLERS,
     "stall": stall.HANDLERS,
 }
 """By kind of object and class of message. Any other message is set aside."""

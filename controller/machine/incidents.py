@@ -12,13 +12,13 @@ from validators.verdict import Verdict
 __all__ = ["Background", "Incident", "SignalEvidence"]
 
 MOST = 8
-"""Evidence lines in one notification; the report has them all."""
+"""How many lines of evidence a notification has at most; the report has all."""
 _QUARANTINED = "{} is quarantined and will not be released again."
-_NOTHING_BEFORE = "nothing: there was no version before it"
+_NOTHING_BEFORE = "nothing: there is no earlier version"
 
 
 def evidence(reports: Sequence[Report]) -> tuple[SignalEvidence, ...]:
-    """The checks that stopped it, worst first; where none did, those that did not pass."""
+    """The checks that stopped it, worst first; if none did, those that did not pass."""
     checks = [(check, report.gate) for report in reports for check in report.checks]
     stopped = [one for one in checks if one[0].verdict in (Verdict.FAIL, Verdict.ERROR)]
     doubtful = [one for one in checks if one[0].verdict in (Verdict.INCONCLUSIVE, Verdict.WARN)]
@@ -27,7 +27,7 @@ def evidence(reports: Sequence[Report]) -> tuple[SignalEvidence, ...]:
 
 
 def figures(reports: Sequence[Report]) -> tuple[SignalEvidence, ...]:
-    """Every signal of a canary, also those that are well, and what else did not pass."""
+    """Every signal of a canary, whatever its verdict, and other checks that did not pass."""
     return tuple(
         _line(check, canary=True)
         for report in reports
@@ -46,7 +46,7 @@ def rolled_back(
     reports: Sequence[Report],
     background: Background,
 ) -> Incident:
-    """A version was taken out of an environment, or back before any request could reach it."""
+    """A version was taken out of an environment, perhaps before any request reached it."""
     place = f"{pipeline}/{environment}"
     served = bool(background.hurt)
     did = "rolled back" if served else "will not get"
@@ -67,18 +67,18 @@ def rolled_back(
 def restored(
     pipeline: str, environment: str, now: str | None, bad: Ref | None, *, points: bool = False
 ) -> Incident:
-    """After a rollback: the version that was taken out, if it is known, has no traffic any more."""
+    """A rollback is complete: the version that was taken out, if it is known, has no traffic."""
     place = f"{pipeline}/{environment}"
     of, left = (f" of v{bad.version}", str(bad)) if bad else ("", "what was rolled back")
     again = _retry(place, bad) if bad else f"headgate retry {place}"
-    done = f"What serves answers as ready, and no request goes to {left} any more."
+    done = f"The version that serves is ready, and {left} gets no requests any more."
     if points:
-        done = f"{environment} does not point to {left} any more."
+        done = f"{environment} no longer points to {left}."
     return Incident(
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: the rollback{of} in {environment} is done",
-        what=f"{done} It stays quarantined: commit a fix, or try it again with `{again}`.",
+        what=f"{done} It stays quarantined: commit a fix, or retry it with `{again}`.",
         now=now,
         commands=(f"headgate releases {place}", again),
     )
@@ -93,9 +93,9 @@ def did_not_start(
     reports: Sequence[Report],
     background: Background,
 ) -> Incident:
-    """A version never came up in production, so that no request ever reached it."""
+    """A version did not start in production, so no request ever reached it."""
     place = f"{pipeline}/{environment}"
-    left = f"{now} serves on: nothing was rolled back." if now else "Nothing serves there."
+    left = f"{now} keeps serving: nothing was rolled back." if now else "Nothing serves there."
     return Incident(
         pipeline=pipeline,
         environment=environment,
@@ -112,15 +112,15 @@ def did_not_start(
 def not_brought_back(
     pipeline: str, environment: str, wanted: Ref, bad: Ref | None, why: str, rollout: str
 ) -> Incident:
-    """A rollback that could not be carried out: what should have been left serves on."""
+    """A rollback failed: the version that somebody wanted to leave keeps serving."""
     place = f"{pipeline}/{environment}"
     still = f"{bad} is still serving" if bad else "Nothing is serving"
     return Incident(
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: {environment} could not go back to v{wanted.version}",
-        what=f"{still}, because {wanted} could not be brought up. {_sentence(why)} "
-        "Retry it once that is mended, or name another version to go back to by `rollback --to`.",
+        what=f"{still}, because {wanted} could not be started. {_sentence(why)} "
+        "Fix that and retry, or name another version to go back to with `rollback --to`.",
         now=f"{bad}, which was to be rolled back" if bad else "nothing",
         needs_human=True,
         commands=(
@@ -139,13 +139,13 @@ def not_brought_up(
     why: str,
     background: Background,
 ) -> Incident:
-    """Something around a version keeps it from being released; its fault it is not."""
+    """A version cannot be released for a reason outside of the version itself."""
     place = f"{pipeline}/{environment}"
     return Incident(
         pipeline=pipeline,
         environment=environment,
-        title=f"{pipeline}: v{version.version} cannot be brought up in {environment}",
-        what=f"{_sentence(why)} {version} is not quarantined; retry it once that is mended.",
+        title=f"{pipeline}: v{version.version} cannot be started in {environment}",
+        what=f"{_sentence(why)} {version} is not quarantined: fix that and retry it.",
         now=str(now) if now else _NOTHING_BEFORE,
         needs_human=True,
         commands=(
@@ -166,13 +166,13 @@ def failed_before_production(
     reports: Sequence[Report],
     background: Background,
 ) -> Incident:
-    """A version did not start, or failed its smoke requests, where no caller depends on it."""
+    """A version did not start, or failed its smoke requests, before production."""
     place = f"{pipeline}/{environment}"
     return Incident(
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: v{version.version} failed in {environment}",
-        what=f"{_sentence(why)} It does not go on to production, where nothing changed.",
+        what=f"{_sentence(why)} It is not released to production, where nothing changed.",
         now=str(now) if now else None,
         evidence=evidence(reports),
         commands=(*look_up(place, background.rollout, version), _retry(place, version)),
@@ -189,8 +189,8 @@ def promoted(
     *,
     points: bool = False,
 ) -> Incident:
-    """A version went into an environment; `undecided` says that its canary showed nothing."""
-    how = "" if undecided is None else ", undecided"
+    """A version was promoted; `undecided` says that its canary came to no decision."""
+    how = "" if undecided is None else " without a decision"
     does = f"{environment} points to it." if points else "It serves all traffic."
     return Incident(
         pipeline=pipeline,
@@ -214,7 +214,7 @@ def brought_back(
     *,
     points: bool = False,
 ) -> Incident:
-    """A person went back to a version that had served before, and left `was`, if anything."""
+    """A person went back to a former version; `was` is the version that they left, if any."""
     reason = "" if why == f"rolled back by {by}" else f": {why}"
     does = f"{version} serves all traffic again"
     if points:
@@ -235,7 +235,7 @@ def brought_back(
 def not_answering(
     pipeline: str, environment: str, stable: Ref, now: str | None, former: Ref | None, why: str
 ) -> Incident:
-    """What should serve does not answer; `former` is what a person could go back to."""
+    """Stable does not answer; `former` is the version that it can be rolled back to."""
     place = f"{pipeline}/{environment}"
     back = (f"headgate rollback {place} --from {stable.version}",) if former else ()
     return Incident(
@@ -243,7 +243,7 @@ def not_answering(
         environment=environment,
         title=f"{pipeline}: v{stable.version} does not answer in {environment}",
         what=_sentence(why),
-        now=f"{now}; v{stable.version} does not answer as ready",
+        now=f"{now}; v{stable.version} is not ready",
         needs_human=True,
         commands=(
             f"headgate logs {place} --version {stable.version}",
@@ -255,13 +255,13 @@ def not_answering(
 
 
 def unreachable(pipeline: str, environment: str, now: str | None, why: str) -> Incident:
-    """The router does not answer; no version is to blame, and none to go back to helps."""
+    """The router does not answer. No version is to blame, so a rollback would not help."""
     return Incident(
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: {environment} does not answer",
         what=_sentence(why),
-        now=f"{now}; its callers are not answered",
+        now=f"{now}; its callers get no answer",
         needs_human=True,
         commands=("headgate status", "headgate doctor"),
     )
@@ -274,30 +274,30 @@ def stuck(pipeline: str, environment: str, now: Ref | str | None, why: str) -> I
         environment=environment,
         title=f"{pipeline}: {environment} is stuck",
         what=_sentence(why),
-        now=str(now) if now else "nothing: no version was released there yet",
+        now=str(now) if now else "nothing: no version has been released there yet",
         needs_human=True,
         commands=("headgate doctor", "headgate status", f"headgate logs {pipeline}/{environment}"),
     )
 
 
 def recovered(pipeline: str, environment: str, now: Ref) -> Incident:
-    """It works again."""
+    """Stable and its router answer again."""
     return Incident(
         pipeline=pipeline,
         environment=environment,
         title=f"{pipeline}: {environment} serves again",
-        what="Its server answers as ready, and its router answers.",
+        what="Its server is ready, and its router answers.",
         now=str(now),
     )
 
 
 def ended(pipeline: str, environment: str, now: Ref | str | None) -> Incident:
-    """What needed somebody is over."""
+    """What needed attention is resolved."""
     return Incident(
         pipeline=pipeline,
         environment=environment,
-        title=f"{pipeline}: {environment} goes on",
-        what="What needed somebody is over.",
+        title=f"{pipeline}: {environment} no longer needs attention",
+        what="What needed attention is resolved.",
         now=str(now) if now else None,
     )
 
@@ -311,14 +311,14 @@ def held(
     reports: Sequence[Report],
     background: Background,
 ) -> Incident:
-    """A canary that the judge could not decide waits for a person, with its share of the traffic.
+    """A canary that the judge could not decide awaits a person, and keeps its share of the traffic.
 
-    `now` says who has which.
+    `now` says which version has which share.
     """
     place = f"{pipeline}/{environment}"
     keeps = (
-        "It keeps its share until somebody decides: `promote` gives it all requests, `abort` takes "
-        "it out, `rollback` quarantines it too."
+        "It keeps its share until somebody decides: `promote` gives it all requests, `abort` stops "
+        "it, `rollback` stops and quarantines it."
     )
     incident = _waits(pipeline, environment, version, now, f"{_sentence(why)} {keeps}", "promote")
     back = f"headgate rollback {place} --from {version.version}"
@@ -340,12 +340,12 @@ def approval(
     background: Background,
     url: str = "",
 ) -> Incident:
-    """A rollout waits until somebody agrees to it; until then it cannot be promoted.
+    """A rollout awaits approval, and starts only after that.
 
     `url` is its pull request's.
     """
-    merge = f" Merging {url} approves it, closing that declines it." if url else ""
-    why = f"It is brought up once somebody approves.{merge}"
+    merge = f" Merging {url} approves it, and closing that declines it." if url else ""
+    why = f"It starts once somebody approves it.{merge}"
     return _with(background, _waits(pipeline, environment, version, now, why, "approve"))
 
 
@@ -357,8 +357,9 @@ def not_proposed(
     background: Background,
     why: str,
 ) -> Incident:
-    """The pull request for an approval cannot be opened; the command still approves."""
-    why = f"Its pull request cannot be opened: {_sentence(why)} The command approves it as well."
+    """The pull request for an approval cannot be opened; the command approves without it."""
+    instead = f"Approve it with `headgate approve {pipeline}/{environment}`."
+    why = f"Its pull request cannot be opened: {_sentence(why)} {instead}"
     return _with(background, _waits(pipeline, environment, version, now, why, "approve"))
 
 
@@ -371,16 +372,16 @@ def refused(
     needs_human: bool,
     points: bool = False,
 ) -> Incident:
-    """A wish, or a release, that is not carried out.
+    """A request, or a release, that is not carried out.
 
-    A person is needed where somebody wanted to get away from what serves, and it serves on.
+    `needs_human`: somebody wanted to leave the version that serves, and it keeps serving.
     """
     does = "points to" if points else "serves"
-    kept = f"{environment} still {does} what somebody wanted to leave"
+    kept = f"{environment} still {does} the version that somebody wanted to leave"
     return Incident(
         pipeline=pipeline,
         environment=environment,
-        title=f"{pipeline}: {kept if needs_human else f'a change of {environment} was refused'}",
+        title=f"{pipeline}: {kept if needs_human else f'a change to {environment} was refused'}",
         what=_sentence(why),
         now=now,
         needs_human=needs_human,
@@ -389,39 +390,42 @@ def refused(
 
 
 def _waits(
-    pipeline: str, environment: str, version: Ref, now: Ref | str | None, why: str, go_on: str
+    pipeline: str, environment: str, version: Ref, now: Ref | str | None, why: str, command: str
 ) -> Incident:
     place = f"{pipeline}/{environment}"
+    awaits, yours = ("a decision", "decision")
+    if command == "approve":
+        awaits = yours = "approval"
     return Incident(
         pipeline=pipeline,
         environment=environment,
-        title=f"{pipeline}: v{version.version} waits in {environment}",
-        what=f"{version} waits for you. {why}",
+        title=f"{pipeline}: v{version.version} awaits {awaits} in {environment}",
+        what=f"{version} awaits your {yours}. {why}",
         now=str(now) if now else _NOTHING_BEFORE,
         needs_human=True,
-        commands=(f"headgate {go_on} {place}", f"headgate abort {place}"),
+        commands=(f"headgate {command} {place}", f"headgate abort {place}"),
     )
 
 
 def _with(background: Background, incident: Incident) -> Incident:
-    """The incident with what is known of its rollout, and where there is more."""
+    """The incident with the background of its rollout, and the command that shows more."""
     commands = (*incident.commands, f"headgate show {background.rollout}")
     return incident.model_copy(update={"commands": commands, "background": background})
 
 
 def look_up(place: str, rollout: str, version: Ref) -> tuple[str, ...]:
-    """Everything about a rollout on one page, and what its server wrote."""
+    """The commands for everything about a rollout, and for its server's log."""
     return f"headgate show {rollout}", f"headgate logs {place} --version {version.version}"
 
 
 def _retry(place: str, version: Ref) -> str:
-    """It names the version: by the time that it is read another may have been stopped last."""
+    """With the version, as another one may have been stopped by the time that this is read."""
     return f"headgate retry {place} --version {version.version}"
 
 
 def _sentence(text: str) -> str:
-    """What somebody gave as a reason, with its full stop; and its capital, where it begins with a
-    word and not with a version or a file."""
+    """A reason as a sentence: with a full stop, and a capital letter if it begins with a word and
+    not with a version or a file."""
     text = text.strip().rstrip(":")
     first = text.partition(" ")[0]
     text = text[:1].upper() + text[1:] if first.isalpha() else text

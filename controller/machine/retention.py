@@ -12,8 +12,8 @@ from typing import Any
 
 from controller.machine.core import Value
 from controller.machine.pipelines.version import ModelVersion
-from controller.machine.runs.nodes import image_of
 from controller.machine.runs.run import Run
+from controller.machine.runs.step_nodes import image_of
 from specs.digests import canonical_json
 
 MARGIN = 3600.0

@@ -1,4 +1,4 @@
-"""PURE. What is told of runs of the default branch; what is told of releases is in `incidents`."""
+"""PURE. Incidents of runs of the default branch; those of releases are in `incidents`."""
 
 from collections.abc import Sequence
 
@@ -43,7 +43,7 @@ def passed_again(run: Run) -> Incident:
 
 
 def spec_gone(pipeline: str, why: str) -> Incident:
-    """A pipeline that failed will not run again."""
+    """A pipeline whose last run failed is gone."""
     return Incident(
         pipeline=pipeline,
         title=f"{pipeline} is gone",

@@ -1,47 +1,47 @@
-"""PURE. An object that does not get on without a person: somebody is told once, and of its end."""
+"""PURE. An object that makes no progress: somebody is notified once, and again when it does."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from controller.machine.actions import Incident
-from controller.machine.building import DecisionBuilder
 from controller.machine.core import Decision, InboxMessage, Message, Value
+from controller.machine.decision_builder import DecisionBuilder
 from controller.machine.messages import ActionFailed, Recovered, Stalled
 from specs.notifications import Notification
 
 LOOK = 3600.0
-"""Seconds between looks at what goes on; a restart finds it by them."""
+"""Seconds between reconciles of an open stall, by which it is also found after a restart."""
 
 
 class Stall(Value):
-    """What keeps an object from getting on."""
+    """What is stored of an object's stall."""
 
     of: str
-    """The object, as `repository/team`."""
+    """The object's key, as `repository/team`."""
     repository: str = ""
     to: tuple[str, ...] = ()
-    """Who was told, and hears of the end."""
+    """Who was notified, and is notified of the end."""
     reason: str = ""
-    """What is wrong, and the mend."""
+    """What is wrong, and how to fix it."""
     since: float | None = None
     """When it began, in seconds since the epoch."""
     over: bool = True
 
 
 class ObservedStall(Value):
-    """Whom it concerns."""
+    """Whom to notify."""
 
     repository: str = ""
     pipeline: str = ""
     to: tuple[str, ...] = ()
     everyone: tuple[Notification, ...] = ()
-    """The settings' entries."""
+    """The `notify` entries of the settings, for every pipeline."""
 
 
 def decide(
     name: str, state: Stall | None, observed: ObservedStall, inbox: Sequence[InboxMessage]
 ) -> Decision[Stall]:
-    """Tell of the stall once, and of its end; a reason that changes meanwhile is no news."""
+    """Notify of the stall once, and of its end. A reason that changes meanwhile is not notified."""
     stall = state or Stall(of=name)
     out = DecisionBuilder(observed.everyone)
     for each in inbox:
@@ -90,7 +90,7 @@ HANDLERS: Mapping[type[Message], Callable[[Stall, Any, ObservedStall, DecisionBu
     Recovered: _recovered,
     ActionFailed: _action_failed,
 }
-"""Every class of messages that a stall handles."""
+"""Every class of message that a stall handles."""
 
 
 def _notify(
@@ -100,8 +100,8 @@ def _notify(
     incident = Incident(
         pipeline=pipeline,
         title=f"{stall.of} {'makes progress again' if over else 'is stuck'}",
-        what="What kept it from going on is over." if over else stall.reason,
-        now="" if over else "what served before; models that run are not touched",
+        what="What blocked it is resolved." if over else stall.reason,
+        now="" if over else "what served before; running models are not affected",
         needs_human=not over,
         commands=("headgate status",) if over else ("headgate doctor", "headgate status"),
     )

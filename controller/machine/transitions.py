@@ -1,7 +1,8 @@
-"""PURE. Which state may follow which, for everything that has states: the one table.
+"""PURE. Which state may follow which, for everything that has states: one table.
 
 States are derived from stored facts (`Progress.phase`, `Run.outcome`, `Rollout.phase`), so nothing
-sets them; the tests hold every story of a machine to this table, and each line of it to a story.
+sets them. Tests check that every transition of a machine is in this table, and that each line of it
+happens.
 The diagrams in `docs/architecture.md` are drawn from it.
 """
 
@@ -42,24 +43,26 @@ TRANSITIONS: Final[Mapping[Subject, tuple[Transition, ...]]] = {
         Transition("running", "cancelled", "somebody, or a newer commit, cancelled it"),
     ),
     "rollout": (
-        Transition(NEW, "approval", "a person has to agree first"),
+        Transition(NEW, "approval", "a person has to approve it first"),
         Transition(NEW, "starting", "a version passed, or somebody asked for it"),
-        Transition(NEW, "smoke", "there is no server to start, and a command to try"),
+        Transition(NEW, "smoke", "there is no server to start, but a command to try"),
         Transition(NEW, "promoting", "there is nothing to start or to try"),
-        Transition(NEW, "aborted", "somebody aborted it as it came"),
-        Transition(NEW, "superseded", "a newer version came with it"),
-        Transition("approval", "starting", "a person agreed"),
+        Transition(NEW, "aborted", "somebody aborted it at once"),
+        Transition(NEW, "superseded", "a newer version came at the same time"),
+        Transition("approval", "starting", "a person approved it"),
         Transition("approval", "aborted", "somebody aborted it, or closed its pull request"),
         Transition("approval", "superseded", "a newer version came"),
         Transition("starting", "smoke", "its server is ready, in staging"),
         Transition("starting", "canary", "its server is ready, beside stable in production"),
         Transition("starting", "promoting", "its server is ready, and nothing judges it"),
         Transition("starting", "failed", "its server was not ready in time"),
+        Transition("starting", "rolled_back", "somebody rolled it back"),
         Transition("starting", "aborted", "somebody aborted it"),
         Transition("starting", "superseded", "a newer version came"),
-        Transition("smoke", "starting", "its server went away"),
+        Transition("smoke", "starting", "its server went away before it was asked"),
         Transition("smoke", "promoting", "the requests were answered"),
         Transition("smoke", "failed", "they failed, or were not answered in time"),
+        Transition("smoke", "rolled_back", "somebody rolled it back"),
         Transition("smoke", "aborted", "somebody aborted it"),
         Transition("smoke", "superseded", "a newer version came"),
         Transition("canary", "promoting", "the judge, or a person, promotes it"),
@@ -67,21 +70,21 @@ TRANSITIONS: Final[Mapping[Subject, tuple[Transition, ...]]] = {
         Transition("canary", "aborted", "somebody aborted it"),
         Transition("canary", "superseded", "a newer version came"),
         Transition("promoting", "promoted", "the commit is on the environments branch"),
-        Transition("promoting", "rolled_back", "it turned bad before the commit was written"),
-        Transition("promoting", "failed", "its server cannot be deployed any more"),
+        Transition("promoting", "rolled_back", "it turned bad before the commit was made"),
+        Transition("promoting", "failed", "its server can no longer be deployed"),
         Transition("promoting", "aborted", "somebody aborted it"),
         Transition("promoting", "superseded", "a newer version came"),
     ),
     "stall": (
         Transition(NEW, "firing", "an object has made no progress for a while"),
         Transition("firing", "over", "it makes progress again"),
-        Transition("over", "firing", "it has made none for a while again"),
+        Transition("over", "firing", "it has again made no progress for a while"),
     ),
 }
 
 
 def may_follow(subject: Subject, before: str, after: str) -> bool:
-    """Whether the table allows it; what does not change is allowed."""
+    """Whether the table allows it. Staying in a state is always allowed."""
     return before == after or any(
         one.before == before and one.after == after for one in TRANSITIONS[subject]
     )

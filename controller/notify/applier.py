@@ -13,13 +13,13 @@ from specs.base import GITHUB_ISSUE
 from specs.failures import NeedsHuman
 
 Issues = Callable[[Key, Incident, Status, str], Awaitable[None]]
-"""Tells by issue, in the repository of the object that tells."""
+"""Notifies by a GitHub issue in the repository of the object that notifies."""
 
 log = structlog.get_logger("headgate.notify")
 
 
 class NotifyApplier:
-    """Applies `Notify`."""
+    """Applies `Notify`: by a webhook or service, by an issue, or to the log if nobody is named."""
 
     def __init__(
         self,
@@ -28,14 +28,15 @@ class NotifyApplier:
         issues: Issues | None = None,
         controller: str = "",
     ) -> None:
-        """`controller` is what this one is called."""
+        """`controller` is the name of this controller in notifications."""
         self._notifier = notifier
         self._secrets = secrets
         self._issues = issues
         self._controller = controller
 
     async def apply(self, owner: Key, action: Notify) -> Sequence[Envelope]:
-        """Notify it. Raises what `Notifier.send` raises, and `NeedsHuman` for a missing secret."""
+        """Notify the address. Raises what `Notifier.send` raises, and `NeedsHuman` if a secret is
+        missing."""
         incident = self._secrets.redacted(action.incident)
         incident = incident.model_copy(update={"controller": self._controller})
         if action.to is None:
@@ -52,7 +53,7 @@ class NotifyApplier:
         try:
             url = self._secrets.expand(action.to)
         except NeedsHuman as failure:
-            # The scheme only: an address may have other secrets in it, written out.
+            # Only the scheme: the rest of the address may have secrets written out in it.
             scheme = action.to.partition("://")[0] if "://" in action.to else "?"
             raise NeedsHuman(f"cannot notify {scheme}://...: {failure}") from None
         await self._notifier.send(url, incident, action.status, action.alert)
@@ -60,7 +61,7 @@ class NotifyApplier:
 
 
 def _log(incident: Incident, notify: Notify) -> None:
-    """What nobody is told: whoever looks at the controller reads it. Good news is short."""
+    """Log a notification that has no address; without details if nothing is wrong."""
     tell = log.warning if notify.status == "firing" else log.info
     news = (
         {}
@@ -69,6 +70,6 @@ def _log(incident: Incident, notify: Notify) -> None:
     )
     tell(
         render.subject(incident, notify.status),
-        told="nobody, as `notify` in the spec and in the settings names no one",
+        notified="nobody: neither the spec nor the settings has an address under `notify`",
         **news,
     )

@@ -1,4 +1,4 @@
-"""Looks at how the batch commands of releases fare."""
+"""Observes the batch commands of releases."""
 
 from datetime import UTC, datetime
 
@@ -16,8 +16,8 @@ class BatchObserver:
         self._executor = executor
         self._collector = collector
 
-    async def seen(self, job: BatchJob) -> ObservedJob | None:
-        """What is known of a job that goes on; None before it was started."""
+    async def observe(self, job: BatchJob) -> ObservedJob | None:
+        """What is known of a running job; None before it was started."""
         if job.attempt is None:
             return None
         status = await self._executor.poll(job.id)
@@ -30,7 +30,7 @@ class BatchObserver:
 
 
 def due(version: ModelVersion, after: float, now: float) -> float | None:
-    """When the schedule of the version's batch last came after a moment, if it did."""
+    """When the version's batch schedule last came, if that was after `after`."""
     release = version.spec.release
     batch = release.batch if release is not None else None
     if batch is None or batch.schedule is None:

@@ -1,26 +1,26 @@
-"""Reads what the environments branch knows of an environment of which the state knows nothing."""
+"""Reads what the environments branch says of an environment that the state does not know."""
 
 from collections.abc import Mapping
 
 from controller.artifacts import Artifacts
 from controller.git.environments import Environments, FileRevision, is_ours, rollout_of
 from controller.git.repositories import Repositories
-from controller.machine.environments.environment import REMEMBERED, PastReleases, named
+from controller.machine.environments.environment import REMEMBERED, PastReleases, named_version
 from controller.machine.environments.file import NamedModel
 from controller.machine.pipelines.version import ModelVersion, Ref
-from controller.machine.runs.building import build
 from controller.machine.runs.graph import package_of
+from controller.machine.runs.graph_builder import build
 from controller.store.model_versions import Versions
 from specs.failures import NeedsHuman
 
 _OF_ROLLOUT = ("smoke", "canary")
-"""Verdicts that are of a rollout, and not of the version."""
+"""Verdicts that belong to a rollout, and not to the version."""
 
 
-class Pasts:
-    """Makes versions again from what commits of Headgate's own say of them.
+class PastReader:
+    """Rebuilds model versions from Headgate's own commits on the environments branch.
 
-    A version is believed where the commit's spec and the artifact, which is there, make its digest.
+    A version counts only if its spec and its artifact, which has to be there, give its digest.
     """
 
     def __init__(
@@ -35,8 +35,10 @@ class Pasts:
         self._versions = versions
         self._artifacts = artifacts
 
-    async def of(self, repository: str, pipeline: str, name: str, tip: str) -> PastReleases | None:
-        """What is said at the branch's commit `tip`; None where Headgate never wrote the file.
+    async def read(
+        self, repository: str, pipeline: str, name: str, tip: str
+    ) -> PastReleases | None:
+        """What the branch says at its commit `tip`; None if Headgate never wrote the file.
 
         Raises TryAgain while the artifacts are out of reach.
         """
@@ -46,7 +48,7 @@ class Pasts:
             return None
         first: dict[Ref, FileRevision] = {}
         for one in ours:
-            ref = named(one.file)
+            ref = named_version(one.file)
             if ref is not None:
                 first.setdefault(ref, one)
         versions: dict[int, ModelVersion] = {}
@@ -70,24 +72,24 @@ class Pasts:
     async def _version(
         self, repository: str, pipeline: str, ref: Ref, said: FileRevision
     ) -> ModelVersion:
-        """The version, from the state or made again. Raises `NeedsHuman` saying what it lacks."""
+        """The version, from the store or rebuilt. Raises `NeedsHuman` if that is impossible."""
         known = await self._versions.get(pipeline, ref.version)
         if known is not None and known.ref == ref:
             return known
         if known is not None:
-            raise NeedsHuman(f"the state has another v{ref.version}, {known.ref}")
+            raise NeedsHuman(f"the state has a different v{ref.version}, {known.ref}")
         assert said.file is not None
         assert said.file.model is not None
         model, commit = said.file.model, said.file.model.commit[:12]
         if model.artifact is None:
-            raise NeedsHuman("an older Headgate wrote it, and did not say which artifact it is")
+            raise NeedsHuman("an older Headgate wrote it, without the digest of its artifact")
         code = await self._repositories.named(repository, model.commit, pipeline)
         if code is None or code.spec is None or code.spec.release is None:
             raise NeedsHuman(f"commit {commit} has no valid spec of {pipeline}")
         if package_of(build(code.spec, code.source), model.artifact) != ref.digest:
-            raise NeedsHuman(f"commit {commit} does not make its digest; has an image moved?")
+            raise NeedsHuman(f"commit {commit} does not give its digest; has an image tag moved?")
         if not await self._artifacts.has(model.artifact):
-            raise NeedsHuman(f"its artifact {model.artifact} is not there any more")
+            raise NeedsHuman(f"its artifact {model.artifact} is gone")
         verdicts = {g: v for g, v in said.file.verdicts.items() if g not in _OF_ROLLOUT}
         return ModelVersion(
             pipeline=pipeline,

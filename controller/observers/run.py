@@ -1,4 +1,4 @@
-"""Observes runs: their attempts, their gates' reports, and the cache."""
+"""Observes runs: their attempts, the reports of their gates, and the cache."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -8,11 +8,10 @@ from controller.artifacts.cached_results import look_up
 from controller.executors.collector import AttemptCollector
 from controller.executors.protocol import Executor
 from controller.machine.core import InboxMessage, Key, parsed
-from controller.machine.messages import CancelRun
 from controller.machine.runs import execution as machine
-from controller.machine.runs.absorb import absorb, inputs_of, wanted_keys
+from controller.machine.runs import needs
 from controller.machine.runs.attempt import Status
-from controller.machine.runs.graph import Graph, attempt_of
+from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import ObservedRun, Run
 from controller.store.protocol import Store
 from specs.failures import NeedsHuman
@@ -38,14 +37,12 @@ class RunObserver:
     ) -> ObservedRun:
         run = state or machine.begin(inbox)
         graph = await self.graph(key.name)
-        if run.cancelled is not None or any(isinstance(x.message, CancelRun) for x in inbox):
-            # Nothing that may be away is asked: it ends at once, whatever it waits for.
+        if needs.is_cancelled(run, inbox):
+            # Ask nothing that may be unreachable: it ends at once, whatever it waits for.
             self._endings.forget(run.id)
             return ObservedRun(graph=graph)
         observed = await self._attempts(run, ObservedRun(graph=graph))
-        # A hit makes the next keys known, so look until nothing new is asked for.
-        moment = run.created
-        while keys := wanted_keys(absorb(run, observed, moment), observed):
+        while keys := needs.keys_to_look_up(run, observed):
             hits = {key: await look_up(self._store, self._artifacts, key) for key in keys}
             observed = observed.model_copy(update={"cache": {**observed.cache, **hits}})
         return observed
@@ -66,25 +63,18 @@ class RunObserver:
     async def _attempts(self, run: Run, observed: ObservedRun) -> ObservedRun:
         statuses: dict[str, Status] = {}
         outputs, uncollected, reports = {}, {}, {}
-        for name, progress in run.nodes.items():
-            tried = progress.open
-            if progress.done or tried is None:
-                continue
-            status = await self._executor.poll(tried.id)
+        for each in needs.open_attempts(run, observed.graph):
+            status = await self._executor.poll(each.id)
             if status.state.ended:
-                node, digests = inputs_of(run, observed.graph.by_name[name], run.nodes)
-                attempt = attempt_of(node, tried.id, digests)
-                ending = await self._endings.collect(
-                    attempt, status, gate=node.kind.endswith("gate")
-                )
+                ending = await self._endings.collect(each.attempt, status, gate=each.has_report)
                 status = ending.status
                 if ending.outputs is not None:
-                    outputs[tried.id] = ending.outputs
+                    outputs[each.id] = ending.outputs
                 if ending.report is not None:
-                    reports[tried.id] = ending.report
+                    reports[each.id] = ending.report
                 if ending.uncollected is not None:
-                    uncollected[tried.id] = ending.uncollected
-            statuses[tried.id] = status
+                    uncollected[each.id] = ending.uncollected
+            statuses[each.id] = status
         return observed.model_copy(
             update={
                 "statuses": statuses,

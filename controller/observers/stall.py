@@ -1,4 +1,4 @@
-"""Observes troubles: whose they are, and whom that pipeline's or repository's specs name."""
+"""Observes stalls: which pipeline or repository each concerns, and whom its specs notify."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from specs.notifications import Notification
 
 
 class StallObserver:
-    """An `Observer`: the troubles of objects, each by its object's key as text."""
+    """An `Observer` of stalls; a stall is named by its object's key as text."""
 
     def __init__(self, store: Store, everyone: Sequence[Notification]) -> None:
         self._store = store
@@ -19,7 +19,7 @@ class StallObserver:
     async def observe(
         self, key: Key, state: Stall | None, inbox: Sequence[InboxMessage]
     ) -> ObservedStall:
-        """Who is to be told, as far as what is stored can be read."""
+        """Whom to notify, as far as the stored specs can be read."""
         if not inbox or (state is not None and not state.over):
             return ObservedStall(everyone=self._everyone)
         kind, _, name = key.name.partition("/")

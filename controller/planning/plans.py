@@ -23,7 +23,6 @@ from controller.machine.pipelines.version import ModelVersion
 from controller.machine.repositories.pull import Pull
 from controller.machine.runs.graph import Graph, Rules, fingerprint
 from controller.machine.runs.plan import (
-    Earlier,
     Plan,
     baseline_of,
     data_of,
@@ -33,6 +32,7 @@ from controller.machine.runs.plan import (
     took,
     unneeded,
 )
+from controller.machine.runs.reasons import Earlier
 from controller.machine.runs.run import CachedResult, Run
 from controller.planning.canary_notes import canary_notes
 from controller.store.model_versions import Versions

@@ -9,7 +9,8 @@ from controller.config.secrets import Secrets
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Envelope, Key
-from controller.machine.runs.ended import report_end
+from controller.machine.runs.end_report import report_end
+from controller.machine.runs.node_names import MODEL_GATE
 from controller.machine.runs.run import Outcome, Run
 from controller.reports.changes import PreviousRun
 from controller.reports.commit_report import ReportContext, WorseSibling, build, is_worse
@@ -88,7 +89,7 @@ class ReportApplier:
             context=ReportContext(
                 links=self._links.get(action.repository, NOWHERE),
                 base=redact(await self._base(action)),
-                past=await gathering.past(run) if run and "gate.model" in reports else (),
+                past=await gathering.past(run) if run and MODEL_GATE in reports else (),
                 before=await gathering.before(plan) if plan and reports else PreviousRun(),
                 worse=_worst(action, run, siblings),
                 since=await gathering.since(run, graph) if run and run.releases else None,

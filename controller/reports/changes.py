@@ -16,12 +16,6 @@ MOST = 30
 """Lines."""
 LONGEST = 300
 
-_PARAM = re.compile(r"params\.(?P<name>\S+) went from (?P<was>.*) to (?P<now>.*)", re.DOTALL)
-_NO_CHANGE = re.compile(
-    r".* runs? before it|there is no earlier run to compare with|\S+ left no result of it"
-    r"|\S+ made another result"
-)
-"""Reasons for a step to run that follow from other reasons, or are not due to the commit."""
 _ROWS = re.compile(r"(?P<rows>[\d,]+) rows in ")
 """The note with which a data gate's report says how much it has read."""
 
@@ -61,9 +55,9 @@ def _params(plan: Plan) -> Iterator[str]:
     found: dict[str, list[str]] = {}
     for node in plan.nodes:
         for reason in node.why:
-            if said := _PARAM.fullmatch(reason):
-                was, now = (code(clip(said[part], 80)) for part in ("was", "now"))
-                name = code(f"params.{said['name']}")
+            if reason.kind == "parameter":
+                was, now = (code(clip(value, 80)) for value in (reason.was, reason.now))
+                name = code(f"params.{reason.name}")
                 line = f"- {name}: {was} → {now}"
                 found.setdefault(line, []).append(code(node.name))
     yield from (f"{line} ({', '.join(nodes)})" for line, nodes in found.items())
@@ -71,16 +65,14 @@ def _params(plan: Plan) -> Iterator[str]:
 
 def _steps(plan: Plan) -> Iterator[str]:
     """The other reasons why steps ran; data and parameters have lines of their own."""
-    data = tuple(f"{one.name} went from " for one in plan.datasets)
+    data = {one.name for one in plan.datasets}
     for node in plan.nodes:
         if node.what == "cached":
             continue
         own = [
-            reason
+            reason.text
             for reason in node.why
-            if not _PARAM.fullmatch(reason)
-            and not _NO_CHANGE.fullmatch(reason)
-            and not reason.startswith(data)
+            if reason.kind == "node" or (reason.kind == "dataset" and reason.name not in data)
         ]
         if own:
             yield f"- {code(node.name)}: {escape(clip('; '.join(own), LONGEST))}"

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from controller.machine.actions import ReportCommit
+from controller.machine.error_text import without_traceback
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run
-from controller.machine.words import fit
 from controller.reports import headline
 from controller.reports.annotations import of_gates, of_problems
 from controller.reports.changes import PreviousRun, what_changed
@@ -147,7 +147,7 @@ def _title(
         case "stopped":
             return headline.stopped(run, reports) or action.title
         case "failed" if name := failed_step(run):
-            return f"{run.id} failed: {name}: {fit(_reason(run, name))}"
+            return f"{run.id} failed: {name}: {without_traceback(_reason(run, name))}"
         case _:
             return action.title
 
@@ -227,7 +227,7 @@ def _failures(run: Run) -> Iterator[str]:
     nodes = [(name, node) for name, node in run.nodes.items() if not node.unbuilt]
     failed += [(name, node.failed) for name, node in nodes if node.failed]
     for name, said in failed[:MOST_FAILURES]:
-        yield f"{code(name)} failed:\n\n{fenced(fit(said))}"
+        yield f"{code(name)} failed:\n\n{fenced(without_traceback(said))}"
     if len(failed) > MOST_FAILURES:
         yield f"{len(failed) - MOST_FAILURES} more failed: {code(f'headgate show {run.id}')}"
 
@@ -253,7 +253,7 @@ def _tail(
     moved = [*what_changed(plan, reports, context.before, context.links, run.base)] if plan else []
     yield from moved
     nodes = plan.nodes if plan else ()
-    why = {node.name: node.why for node in nodes if node.what == "run"}
+    why = {node.name: node.reasons for node in nodes if node.what == "run"}
     sources = made_from(run, graph, context.links, compared=bool(moved))
     story = [*steps(run, graph, planned=run.live, why=why), *sources]
     if run.outcome in ("passed", "stopped"):

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
+from controller.machine.error_text import without_traceback
 from controller.machine.runs.graph import Graph, Node, NodeKind
-from controller.machine.runs.judging import PROPOSED
+from controller.machine.runs.node_names import BASE_MODEL_GATE, MODEL_GATE, is_proposed
 from controller.machine.runs.run import NEW, Progress, Run, why_ended
-from controller.machine.words import fit
-from controller.reports.headline import BASE_EXAM, arranged
+from controller.reports.headline import arranged
 from controller.reports.links import Links
 from validators.render.markdown import code, escape, render
 from validators.report import Check, Report
@@ -43,11 +43,11 @@ def gates(
 
 def _named(gate: str, report: Report, reports: Mapping[str, Report]) -> Report:
     """The report, labelled so that two gates of one subject can be told apart."""
-    if gate == "gate.model" and BASE_EXAM in reports:
+    if gate == MODEL_GATE and BASE_MODEL_GATE in reports:
         return report.model_copy(update={"exam": "this commit's evaluation"})
-    if gate == BASE_EXAM and not report.exam:
+    if gate == BASE_MODEL_GATE and not report.exam:
         return report.model_copy(update={"exam": "the base branch's evaluation"})
-    if gate.endswith(PROPOSED):
+    if is_proposed(gate):
         subject = f"{report.subject}, by the suite proposed here"
         return report.model_copy(update={"subject": subject})
     return report
@@ -75,8 +75,7 @@ _FINE = (Verdict.PASS, Verdict.SKIPPED)
 
 
 def not_judged(run: Run, graph: Graph | None, reports: Mapping[str, Report]) -> Iterator[str]:
-    """The gates without a verdict, so that no one takes the others for all there are; and the lost
-    reports."""
+    """The gates without a verdict, which a reader would otherwise not miss; and lost reports."""
     for node, progress in _unreported(run, graph, reports):
         gate = node.name
         if progress.verdict is None:
@@ -105,7 +104,7 @@ def completed(run: Run, graph: Graph | None, reports: Mapping[str, Report]) -> t
 
 
 def _substitute(kind: GateKind, name: str, verdict: Verdict, why: str) -> Report:
-    check = Check(name=name, verdict=verdict, message=fit(why))
+    check = Check(name=name, verdict=verdict, message=without_traceback(why))
     return Report(gate=kind, subject=name, checks=(check,))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from controller.machine.runs.node_names import BASE_MODEL_GATE, MODEL_GATE
 from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run
 from specs.figures import clip, signed, significant
@@ -9,8 +10,6 @@ from validators.render.common import limits_of
 from validators.report import Check, MetricComparison, Report
 from validators.verdict import Verdict
 
-BASE_EXAM = "gate.model.base"
-"""The gate that judges the candidate by the base branch's own evaluation."""
 TOO_GOOD = "too good to be true"
 """The model gate's name for a score that real data hardly ever gives."""
 LONGEST_MESSAGE = 140
@@ -37,7 +36,7 @@ def _shown(
     model = trusted(reports)
     if model is not None:
         yield from judged(model, run.baseline, compared=compared)
-        if BASE_EXAM in reports:
+        if BASE_MODEL_GATE in reports:
             yield "the exam changed; this score is by the base branch's exam"
     elif "model" in run.verdicts:
         yield "all gates passed"
@@ -50,7 +49,7 @@ def _shown(
 
 def trusted(reports: Mapping[str, Report]) -> Report | None:
     """The report that counts for the model: that of the base branch's exam if the exam changed."""
-    return reports.get(BASE_EXAM) or reports.get("gate.model")
+    return reports.get(BASE_MODEL_GATE) or reports.get(MODEL_GATE)
 
 
 def judged(report: Report, baseline: int | None, *, compared: bool = True) -> Iterator[str]:
@@ -127,7 +126,7 @@ def stopped(run: Run, reports: Mapping[str, Report]) -> str | None:
         if not bad:
             return f"{_STOPS[report.verdict]}: {name} evaluated no check"
         first = max(bad, key=lambda check: check.verdict.rank)
-        exam = "by the base branch's evaluation, " if name == BASE_EXAM else ""
+        exam = "by the base branch's evaluation, " if name == BASE_MODEL_GATE else ""
         others = sum(not one.verdict.passes for one in _blocking(reports)) - 1
         more = f"; {others} more {'check' if others == 1 else 'checks'} did not pass" * (others > 0)
         return f"{_STOPS[first.verdict]}: {exam}{_missed(first, report, run)}{more}"

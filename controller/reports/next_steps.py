@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from controller.machine.actions import ReportCommit
-from controller.machine.runs.graph import is_evidence
+from controller.machine.runs.node_names import is_evidence
 from controller.machine.runs.run import Run
 from validators.render.markdown import code
 from validators.verdict import Verdict

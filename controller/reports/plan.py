@@ -99,7 +99,7 @@ def _steps(plan: Plan, run: Run | None) -> Iterator[str]:
     rows = [_step(node, run) for node in plan.nodes[:MOST]]
     yield table(["", "Step", "About", "Why"], rows, right=(2,))
     yield from _more(len(plan.nodes), "steps", MOST)
-    yield from in_full([(node.name, node.why) for node in plan.nodes[:MOST]])
+    yield from in_full([(node.name, node.reasons) for node in plan.nodes[:MOST]])
 
 
 _SHOWN_AS: Final = {"cached": ICONS["cached"], "unneeded": ICONS["skipped"]}
@@ -110,7 +110,7 @@ def _step(node: Planned, run: Run | None) -> list[str]:
     icon = ICONS[phase] if node.what == "run" else _SHOWN_AS[node.what]
     about = duration(round(node.seconds, 1)) if node.seconds else ""
     words = {"cached": "cached, ", "run": "runs: ", "unneeded": "runs only if forced: "}
-    what = f"{words[node.what]}{brief(node.why)}"
+    what = f"{words[node.what]}{brief(node.reasons)}"
     return [icon, code(node.name), about, escape(what)]
 
 

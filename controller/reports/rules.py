@@ -18,8 +18,6 @@ LONGEST_NAMES = 110
 MOST = 50
 """Rules that are shown."""
 ADMINISTRATORS = "a repository administrator"
-EXAM = "exam: "
-"""Prefix of the rule name for a change to the evaluation code or the data it evaluates on."""
 
 _CONTENT = re.compile(r"[0-9a-f]{12}(?= |$)")
 """The short digest of a file of the exam, which means nothing to a reader."""
@@ -80,8 +78,8 @@ def rules(
 def _row(change: RuleChange, where: Where | None) -> list[str]:
     mark, bold = ("⚠️", "**") if change.loosens else ("", "")
     was, now = change.was, change.now
-    path = change.rule.removeprefix(EXAM)
-    if path != change.rule and not path.startswith("steps."):
+    path = change.exam_part
+    if path is not None and not path.startswith("steps."):
         sides = (where.base, where.head) if where else (None, None)
         links = where.links if where else NOWHERE
         cells = [

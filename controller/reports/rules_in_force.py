@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
+from controller.machine.runs.node_names import BASE_MODEL_GATE, MODEL_GATE
 from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run
-from controller.reports.headline import BASE_EXAM, checked, limits_on
+from controller.reports.headline import checked, limits_on
 from controller.reports.links import Links
-from controller.reports.rules import EXAM
 from controller.reports.table import table
 from specs.figures import clip, significant
 from validators.render.markdown import code, escape
@@ -47,9 +47,9 @@ def _elsewhere(run: Run, plan: Plan, links: Links) -> str:
 def exam_change(run: Run, plan: Plan | None, reports: Mapping[str, Report]) -> Iterator[str]:
     """Says that the exam changed, what both exams found, and what to do if the base branch's does
     not pass."""
-    rules = [change.rule for change in plan.policy] if plan else []
-    parts = [rule.removeprefix(EXAM) for rule in rules if rule.startswith(EXAM)]
-    twice = BASE_EXAM in run.nodes
+    policy = plan.policy if plan else ()
+    parts = [change.exam_part for change in policy if change.exam_part is not None]
+    twice = BASE_MODEL_GATE in run.nodes
     if not parts and not twice:
         return
     named = ", ".join(code(clip(part, 100)) for part in parts[:MOST]) or "what evaluates"
@@ -59,15 +59,15 @@ def exam_change(run: Run, plan: Plan | None, reports: Mapping[str, Report]) -> I
         yield "**Scores from different exams cannot be compared.**"
         return
     yield "**The candidate is also scored by the base branch's evaluation.**" + (
-        "" if run.nodes[BASE_EXAM].done else " That has not finished yet."
+        "" if run.nodes[BASE_MODEL_GATE].done else " That has not finished yet."
     )
-    if BASE_EXAM in reports:
+    if BASE_MODEL_GATE in reports:
         rows = [
-            _row("this commit's evaluation", reports.get("gate.model"), run, "gate.model"),
-            _row("the base branch's evaluation", reports[BASE_EXAM], run, BASE_EXAM),
+            _row("this commit's evaluation", reports.get(MODEL_GATE), run, MODEL_GATE),
+            _row("the base branch's evaluation", reports[BASE_MODEL_GATE], run, BASE_MODEL_GATE),
         ]
         yield table(["", "Scored by", "Score", "Verdict"], rows)
-    verdict = run.nodes[BASE_EXAM].verdict
+    verdict = run.nodes[BASE_MODEL_GATE].verdict
     if verdict is not None and not verdict.passes and not run.live:
         yield _how_to_proceed()
 

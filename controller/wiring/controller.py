@@ -50,7 +50,7 @@ from controller.notify import AppriseNotifier, NotifyApplier
 from controller.notify.save_monitor import SaveMonitor
 from controller.observers.batches import BatchObserver
 from controller.observers.environment import EnvironmentObserver
-from controller.observers.past import Pasts
+from controller.observers.past import PastReader
 from controller.observers.pipeline import PipelineObserver
 from controller.observers.repository import RepositoryObserver
 from controller.observers.run import RunObserver
@@ -248,7 +248,7 @@ class Controller:
             self.repositories,
             self.branches,
             self.secrets.redact,
-            Pasts(self.repositories, self.branches, self.versions, self.artifacts),
+            PastReader(self.repositories, self.branches, self.versions, self.artifacts),
             self.settings.ports,
             self.policy.clock,
             BatchObserver(self.executor, self.collector),

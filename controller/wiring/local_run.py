@@ -27,13 +27,14 @@ from controller.machine.pipelines.trust import (
     without_denied_addresses,
     without_secrets,
 )
-from controller.machine.runs.building import build, of_model
-from controller.machine.runs.exam import IN_BASE, lacks
+from controller.machine.runs.dataset_nodes import UNASKED
+from controller.machine.runs.exam import lacks
+from controller.machine.runs.gate_nodes import BaselineChoice
 from controller.machine.runs.graph import Baseline, Graph, Rules, SourceTree, fingerprint
-from controller.machine.runs.judging import Held
+from controller.machine.runs.graph_builder import build, build_model_only
+from controller.machine.runs.node_names import of_base
 from controller.machine.runs.run import Run, Trigger, why_ended
-from controller.machine.runs.taking import UNASKED
-from controller.planning.gathering import Checkout, git_folder
+from controller.planning.checkout import Checkout, git_folder
 from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
 from controller.wiring.controller import Controller, only_one
@@ -43,7 +44,7 @@ from specs.gates import PairedCheck
 from specs.model import Pipeline as Spec
 
 REPOSITORY = "here"
-NO_BASELINE: Final = Held(
+NO_BASELINE: Final = BaselineChoice(
     None, "no model in production is known here; `--base` names a commit whose model is compared"
 )
 SETTLING = 60.0
@@ -66,8 +67,8 @@ class RunRequest(NamedTuple):
     why: str
     rules: Rules | None = None
     """The rules that judge it, like those of a pull request's base."""
-    held: Held = NO_BASELINE
-    """The baseline that it is compared with."""
+    baseline: BaselineChoice = NO_BASELINE
+    """What it is compared with."""
     fresh: bool = False
     """Whether to ignore the cache."""
 
@@ -149,9 +150,11 @@ def compares(asked: RunRequest) -> bool:
     return any(isinstance(check, PairedCheck) for gate in gates if gate for check in gate.checks)
 
 
-async def held_of_base(app: Controller, asked: RunRequest, show: Watcher, stop: Stop) -> Held:
-    """The model of the base's commit, trained on the current data if it is not cached; or why there
-    is none, so that comparisons with it are inconclusive."""
+async def baseline_of_base(
+    app: Controller, asked: RunRequest, show: Watcher, stop: Stop
+) -> BaselineChoice:
+    """The model of the base's commit, trained on today's data unless that has been done; or why
+    there is none, so that checks against it are inconclusive."""
     rules = asked.rules
     assert rules is not None, "the caller checks this"
     assert rules.spec.model is not None
@@ -159,21 +162,23 @@ async def held_of_base(app: Controller, asked: RunRequest, show: Watcher, stop: 
     base = asked._replace(
         spec=without_secrets(rules.spec, RunTerms(rules=rules)), source=source, rules=None
     )
-    graph = without_denied_addresses(of_model(base.spec, source), RunTerms(rules=rules))
+    graph = without_denied_addresses(build_model_only(base.spec, source), RunTerms(rules=rules))
     try:
         datasets = await _datasets(app, base)
         why = f"the model of the base, {source.commit[:12]}, to compare with"
         run = await _run_of(app, base, graph, datasets, why)
         played = await _run_to_end(app, run, graph, show, stop)
     except NeedsHuman as failure:
-        return Held(None, f"the model of {source.commit[:12]} cannot be made: {failure}", lost=True)
+        return BaselineChoice(
+            None, f"the model of {source.commit[:12]} cannot be made: {failure}", lost=True
+        )
     node = played.run.nodes.get(rules.spec.model.step)
     model = (node.outputs or {}).get(rules.spec.model.output) if node else None
     if played.run.outcome != "passed" or model is None:
         why = f"the model of {source.commit[:12]} cannot be made: {why_ended(played.run)}"
-        return Held(None, why, lost=True)
+        return BaselineChoice(None, why, lost=True)
     found = Baseline(version=None, digest=model, model=model, spec=rules.spec, source=source)
-    return Held(found, "")
+    return BaselineChoice(found, "")
 
 
 async def _run_to_end(
@@ -227,11 +232,11 @@ async def _begin(app: Controller, asked: RunRequest) -> tuple[Run, Graph]:
         terms = RunTerms(rules=asked.rules.model_copy(update={"lacking": lacking}))
     spec = without_secrets(asked.spec, terms) if asked.rules else asked.spec
     rules = rules_in_force(terms)
-    baseline = asked.held.baseline
+    baseline = asked.baseline.baseline
     if baseline is not None:
         bare = without_secrets(baseline.spec, terms)
         baseline = baseline.model_copy(update={"spec": bare})
-    graph = build(spec, asked.source, baseline, rules, asked.held)
+    graph = build(spec, asked.source, baseline, rules, asked.baseline)
     graph = without_denied_addresses(graph, terms) if asked.rules else graph
     run = await _run_of(app, asked, graph, datasets, asked.why)
     return run.model_copy(update={"base": rules.source.commit if rules else None}), graph
@@ -332,7 +337,7 @@ async def _base_data(
                 uri = dataset.uri or ""
                 folder = base_folder(uri, checkout, rules.source.folder)
                 version = await _version(app, uri, folder, None)
-            found[f"{IN_BASE}{name}"] = version
+            found[of_base(name)] = version
         except NeedsHuman as failure:
             lacking[name] = str(failure)
     return found, lacking

@@ -134,7 +134,7 @@ async def _play(world: World, console: Console) -> bool:
     console.print(show.summary())
     if failure is not None:
         console.print(Text(f"\nExpected: {failure.expected}\nSeen:     {failure.seen}", "red"))
-        console.print(f"Logs:     {world.folder / 'controller.log'}")
+        console.print(f"Logs:     {world.log}")
     return failure is None
 
 
@@ -158,7 +158,7 @@ async def _where(world: World, console: Console, *, keep: bool) -> None:
         "reports": f"git -C {world.remote} log --notes=headgate main",
         "status": f"cd {world.folder} && {HEADGATE} status",
         "on-call": world.oncall.record,
-        "logs": world.folder / "controller.log",
+        "logs": world.log,
     }
     console.print()
     for name, what in lines.items():

@@ -35,6 +35,7 @@ from examples.demo.data import Data
 from examples.demo.delivery import Delivery
 from examples.demo.engine import Containers
 from examples.demo.oncall import OnCall
+from tests.first_screen import first_screen
 
 EXAMPLE = Path(__file__).parents[1] / "flight-delay"
 NOT_COMMITTED = ("variants", "load.py", "bucket.py", "data-requirements.*", "__pycache__", "bucket")
@@ -101,6 +102,8 @@ class World:
         self.repository = folder / "repository"
         self.pipeline = self.repository / PIPELINE
         self.home = folder / "headgate"
+        self.log = folder / "controller.log"
+        self.patience = PATIENCE
         self.controller: subprocess.Popen[bytes] | None = None
         self.callers: subprocess.Popen[bytes] | None = None
         self.store: SqliteStore | None = None
@@ -172,7 +175,7 @@ class World:
 
     async def start_controller(self) -> None:
         """Start `headgate up`, and wait until it is running."""
-        self.controller = self._start([HEADGATE, "up"], "controller.log")
+        self.controller = self._start([HEADGATE, "up"], self.log)
         await self.seen(lambda: controller_pid(self.home) is not None, "a running controller")
         if self.store is None:
             await self.seen((self.home / "state.db").exists, "the controller's state")
@@ -192,13 +195,13 @@ class World:
         options = f"--url {address}/predict --rate {RATE} --seconds 86400".split()
         command: list[str | Path] = [self.data.python, script, *options]
         command += ["--data", flights, "--out", record]
-        self.callers = self._start(command, "callers.log")
+        self.callers = self._start(command, self.folder / "callers.log")
         self.epoch = (await self.router()).epoch
         await self.seen(lambda: self.traffic().total > RATE, "answers from production")
 
-    def _start(self, command: Sequence[str | Path], log: str) -> subprocess.Popen[bytes]:
+    def _start(self, command: Sequence[str | Path], log: Path) -> subprocess.Popen[bytes]:
         """Start a background process that Ctrl-C does not reach; the demo handles that itself."""
-        with (self.folder / log).open("ab") as out:
+        with log.open("ab") as out:
             return subprocess.Popen(
                 command,
                 cwd=self.folder,
@@ -332,7 +335,7 @@ class World:
         return self._traffic.read()
 
     async def seen(self, look: Callable[[], T | None], what: str) -> T:
-        """Wait until `look` sees something. Raises `Unexpected` after `PATIENCE`."""
+        """Wait until `look` sees something. Raises `Unexpected`, with why, after `patience`."""
 
         async def again() -> T | None:
             return look()
@@ -341,17 +344,20 @@ class World:
 
     async def until(self, look: Callable[[], Awaitable[T | None]], what: str) -> T:
         """Like `seen`, for asynchronous observations."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.patience
         while True:
             found = await look()
             if found:
                 return found
             if self.controller is not None and self.controller.poll() not in (None, -9):
                 status = self.controller.returncode
-                raise Unexpected(what, f"that the controller exited with {status}; see its log")
+                raise Unexpected(what, await self._with_why(f"the controller exit with {status}"))
             if time.monotonic() > deadline:
-                raise Unexpected(what, f"nothing within {PATIENCE:.0f} s")
+                raise Unexpected(what, await self._with_why(f"nothing within {self.patience:g} s"))
             await asyncio.sleep(0.1)
+
+    async def _with_why(self, seen: str) -> str:
+        return f"{seen}.\n\n{await first_screen(self.home, self.log)}"
 
     # -- the end -----------------------------------------------------------------------------
 

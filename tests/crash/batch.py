@@ -33,7 +33,7 @@ def prepare(folder: Path) -> None:
 
 
 async def live(folder: Path, boundary: Boundary) -> None:
-    """A controller that runs until production's batch has ended and nothing is owed."""
+    """A controller that runs until production's batch has ended and the outbox is empty."""
 
     async def ended(world: World) -> bool:
         env = await world.environment("production")

@@ -53,7 +53,7 @@ def prepare(folder: Path) -> None:
 
 
 async def live(folder: Path, boundary: Boundary) -> None:
-    """A controller that runs until production serves the second version and nothing is owed."""
+    """A controller that runs until production serves the second version and the outbox is empty."""
     await pipeline.live_until(folder, boundary, version=2)
 
 

@@ -18,6 +18,8 @@ from typing import Any
 
 from controller.machine.core import Key
 from controller.reconcile.outbox import Boundary
+from tests.first_screen import first_screen
+from tests.logs import LOG
 
 LONGEST = 60.0
 """Seconds that one life may take."""
@@ -81,14 +83,18 @@ def survived(story: Story, folder: Path, kill_at: int | None) -> bool:
 
 def lived(story: Story, folder: Path, killer: Boundary) -> bool:
     """Live once in `folder`; False if the life was killed. A life that fails is an error."""
+    __tracebackhide__ = True
     process = _SERVER.Process(target=_live, args=(story.live, folder, killer))
     process.start()
     process.join(LONGEST)
+    if process.exitcode in (0, -signal.SIGKILL):
+        return process.exitcode == 0
+    ended = f"failed with {process.exitcode}"
     if process.exitcode is None:
         process.kill()
-        raise AssertionError(f"a life with {killer} did not end: {folder}")
-    assert process.exitcode in (0, -signal.SIGKILL), f"a life failed with {process.exitcode}"
-    return process.exitcode == 0
+        ended = f"did not end within {LONGEST:g} s"
+    why = asyncio.run(first_screen(folder / "home", folder / LOG))
+    raise AssertionError(f"a life with {killer} {ended}.\n\n{why}")
 
 
 def undisturbed(story: Story, folder: Path) -> object:

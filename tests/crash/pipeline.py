@@ -12,7 +12,6 @@ from typing import Any
 import alembic.command  # noqa: F401 - lives are forked from a server that has imported this
 import httpcore  # noqa: F401 - likewise
 import sqlalchemy.dialects.sqlite  # noqa: F401 - likewise
-import structlog
 
 from controller.config.secrets import Secrets
 from controller.git.environments import BRANCH
@@ -22,6 +21,7 @@ from controller.reconcile.outbox import Boundary, RuntimePolicy
 from controller.store.sqlite import SqliteStore
 from controller.wiring.controller import serve
 from tests.crash.harness import Story
+from tests.logs import LOG, log_to
 from tests.scenarios.world import World
 
 LOOK, QUIET = 0.02, 0.6
@@ -57,7 +57,7 @@ def prepare(folder: Path) -> None:
 
 
 async def live(folder: Path, boundary: Boundary) -> None:
-    """A controller that runs until production serves the commit's model and nothing is owed."""
+    """A controller that runs until production serves the commit's model and the outbox is empty."""
     await live_until(folder, boundary, version=1)
 
 
@@ -71,10 +71,9 @@ async def live_until(
     version: int,
     also: Callable[[World], Awaitable[bool]] = _at_once,
 ) -> None:
-    """A controller that runs until production serves that version, nothing is owed, and what else
-    is waited for is so."""
-    with (folder / "log").open("a") as log:
-        structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=log))
+    """A controller that runs until production serves that version, the outbox is empty, and `also`
+    is true."""
+    with log_to(folder / LOG):
         store = await SqliteStore.open(folder / "home" / "state.db")
         world = World(folder, store)
         controller = asyncio.create_task(

@@ -22,7 +22,7 @@ def test_a_kill_at_any_boundary_changes_nothing_about_the_end(tmp_path: Path, fi
         usual = family.applied(tmp_path / "undisturbed")
         assert (again - usual).total() <= 2, f"killed at boundary {boundary}: {again - usual}"
         boundaries = boundary
-    # Per child two actions, each with six boundaries, and what the other turns save.
+    # Per child two actions, each with six boundaries, and what the other reconciles save.
     assert boundaries > family.CHILDREN * 2 * 6
 
 

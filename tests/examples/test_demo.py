@@ -110,7 +110,7 @@ def test_answers_are_read_along_and_half_a_line_waits(world: World) -> None:
     assert dict(world.traffic().models) == {"abc": 1}
 
 
-def test_an_end_where_nothing_was_started_is_no_fault(tmp_path: Path) -> None:
+def test_an_end_where_nothing_was_started_is_no_failure(tmp_path: Path) -> None:
     asyncio.run(end_all(tmp_path / "headgate"))
     assert list(tmp_path.iterdir()) == []
 
@@ -151,6 +151,20 @@ def test_what_is_expected_is_told_with_what_was_seen() -> None:
     with pytest.raises(Unexpected) as caught:
         expect(False, "v3", {"version": 2})
     assert (caught.value.expected, caught.value.seen) == ("v3", "{'version': 2}")
+
+
+async def test_what_is_waited_for_in_vain_is_told_with_the_last_errors_of_the_log(
+    world: World,
+) -> None:
+    world.patience = 0.0
+    world.log.write_text(
+        "2026-11-30T01:00:00Z [error    ] an action failed   key=run/a reason='full'\n"
+    )
+    with pytest.raises(Unexpected) as caught:
+        await world.seen(lambda: None, "v1 in production")
+    assert caught.value.expected == "v1 in production"
+    assert "nothing within 0 s" in caught.value.seen
+    assert "[error ] an action failed: run/a: full" in caught.value.seen
 
 
 def test_months_land_in_and_leave_the_s3_server_of_the_demo(tmp_path: Path) -> None:

@@ -49,11 +49,11 @@ class Releases(RuleBasedStateMachine):
 
     @rule(verb=st.sampled_from(["approve", "promote", "pause", "resume", "abort", "retry"]))
     def say(self, verb: str) -> None:
-        self.site.say(verb, by="ada")
+        self.site.send(verb, by="ada")
 
     @rule(to=st.none() | st.sampled_from([*NUMBERS, 99]))
     def roll_back(self, to: int | None) -> None:
-        self.site.say("rollback", by="ada", **({"to": to} if to is not None else {}))
+        self.site.send("rollback", by="ada", **({"to": to} if to is not None else {}))
 
     @rule(number=st.none() | st.sampled_from([*NUMBERS, 99]), pinned=st.booleans())
     def edit(self, number: int | None, pinned: bool) -> None:
@@ -92,9 +92,9 @@ class Releases(RuleBasedStateMachine):
         """The controller dies after saving what it owes, before it applies that."""
         self.look(1.0, apply=False)
 
-    @rule(turns=st.integers(1, 3), dt=st.sampled_from([1.0, SLOW]))
-    def wait(self, turns: int, dt: float) -> None:
-        for _ in range(turns):
+    @rule(times=st.integers(1, 3), dt=st.sampled_from([1.0, SLOW]))
+    def wait(self, times: int, dt: float) -> None:
+        for _ in range(times):
             self.look(dt)
 
     @rule()
@@ -114,14 +114,14 @@ class Releases(RuleBasedStateMachine):
 
     @rule()
     def roll_back_and_go_on(self) -> None:
-        self.site.say("rollback", by="ada")
+        self.site.send("rollback", by="ada")
         self.go_on()
 
     def look(self, dt: float, *, apply: bool = True) -> None:
-        """A turn, and what it must not have done."""
+        """Reconcile once, and check what it must not have done."""
         site, before = self.site, self.site.state
         commits = len(site.commits)
-        decision = site.turn(dt, apply=apply)
+        decision = site.reconcile(dt, apply=apply)
         env = decision.state
         assert decision.requeue_after is not None
         deploys = [a for a in decision.actions if isinstance(a, Deploy)]
@@ -144,22 +144,22 @@ class Releases(RuleBasedStateMachine):
         """A commit names it, ours or a person's; a revert's commit follows it."""
         seen = [*self.site.gone, *self.site.commits[:commits]]
         named = {c.file.model.digest for c in seen if c.file and c.file.model}
-        owed = env.write.file.model if env.write else None
-        follows = owed is not None and owed.digest == env.stable.digest
+        writing = env.write.file.model if env.write else None
+        follows = writing is not None and writing.digest == env.stable.digest
         assert env.stable.digest in named or follows
 
     # -- what is always so ---------------------------------------------------------------------
 
     @invariant()
     def alerts_are_resolved_once_and_only_after_they_fired(self) -> None:
-        for notify in self.site.told[self.heard :]:
+        for notify in self.site.notified[self.heard :]:
             if notify.status == "firing":
                 assert notify.alert not in self.fired
                 self.fired.add(notify.alert)
             elif notify.status == "resolved":
                 assert notify.alert in self.fired
                 self.fired.discard(notify.alert)
-        self.heard = len(self.site.told)
+        self.heard = len(self.site.notified)
 
     @invariant()
     def nothing_grows_without_bound(self) -> None:
@@ -190,7 +190,7 @@ class Releases(RuleBasedStateMachine):
         site.writes, site.refuses_deploys = "works", False
         site.faulty, site.fails_smoke, site.never_ready = set(), set(), set()
         for verb in ("resume", "approve", "retry", "approve"):
-            site.say(verb, by="ada")
+            site.send(verb, by="ada")
             for _ in range(8):
                 self.look(1.0)
         for _ in range(12):

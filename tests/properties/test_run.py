@@ -1,4 +1,4 @@
-"""However attempts end and however often things are said: a run runs each node once, in order."""
+"""However attempts end, and even if messages come twice, a run runs each node once and in order."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from controller.machine.actions import StartAttempt
 from controller.machine.core import Action, Decision
 from controller.machine.messages import RunEnded
 from controller.machine.runs.attempt import Attempt, AttemptState, Status
-from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph
+from controller.machine.runs.graph_builder import build
 from controller.machine.runs.run import NEW, Progress, Run
 from specs.digests import digest
 from tests.controller.machine.kit import source, spec
@@ -31,7 +31,7 @@ VERDICTS = st.sampled_from([Verdict.PASS, Verdict.PASS, *Verdict])
 
 @st.composite
 def graphs(draw: st.DrawFn) -> Graph:
-    """Up to five steps, each reading of the datasets and of steps before it; some data gated."""
+    """Up to five steps that read datasets and earlier steps; some datasets have gates."""
     gated = draw(st.sets(st.sampled_from(DATASETS)))
     judged = draw(st.booleans())
     count = draw(st.integers(1, 5))
@@ -65,7 +65,7 @@ def graphs(draw: st.DrawFn) -> Graph:
 
 
 class Execution(RuleBasedStateMachine):
-    """One run, an executor that loses and forgets, and a loop that dies and says things twice."""
+    """One run, an executor that loses attempts, and a loop that dies and repeats messages."""
 
     lab: Lab
 
@@ -130,12 +130,12 @@ class Execution(RuleBasedStateMachine):
         attempt = self.definitions[data.draw(st.sampled_from(sorted(self.definitions)))]
         action = StartAttempt(attempt=attempt).plain()
         for _ in range(times):
-            self.lab.say("action_failed", {"action": action, "reason": "no such image"})
+            self.lab.send("action_failed", {"action": action, "reason": "no such image"})
 
     @rule(times=st.integers(1, 2), really=st.integers(0, 9))
     def cancel(self, times: int, really: int) -> None:
         for _ in range(times if really == 0 else 0):
-            self.lab.say("cancel_run", {"reason": "by ada"})
+            self.lab.send("cancel_run", {"reason": "by ada"})
 
     # -- what must be so -----------------------------------------------------------------------
 

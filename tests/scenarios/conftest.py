@@ -8,9 +8,17 @@ import pytest
 from controller.config.secrets import Secrets
 from controller.config.settings import Settings
 from tests.doubles.github import GitHub, Repository
+from tests.logs import LOG, log_to
 from tests.ports import reserved_port
 from tests.scenarios.team import Team
 from tests.scenarios.world import World
+
+
+@pytest.fixture(autouse=True)
+def log(tmp_path: Path) -> Iterator[None]:
+    """What controllers of the story log is in its folder, and not in the report of a failure."""
+    with log_to(tmp_path / LOG):
+        yield
 
 
 @pytest.fixture

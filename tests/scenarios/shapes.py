@@ -40,12 +40,15 @@ from controller.machine.environments.file import path_of
 from deployers.local import LocalDeployer
 from deployers.processes import Processes
 from specs.model import is_spec_file
+from tests.first_screen import first_screen
 from tests.scenarios.world import git_or_none, run_git
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PATIENCE = 90.0
 """Seconds after which a model should have been in production."""
 MOST_COMMANDS, MOST_LINES = 10, 40
+MOST_PRINTED = 20
+"""Lines shown of what the commands printed, where one of them failed: the last ones."""
 
 T = TypeVar("T")
 _BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -208,15 +211,20 @@ def _until_up(process: "subprocess.Popen[bytes]", log: Path) -> Path:
     def look() -> Path | None:
         line = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
         if any(word.endswith(b"/headgate") for word in line[:2]) and b"up" in line:
-            return Path(f"/proc/{process.pid}/cwd").resolve()
+            return _folder_of(process)
         return None
 
     return _until(look, process, log, "`headgate up`")
 
 
+def _folder_of(process: "subprocess.Popen[bytes]") -> Path:
+    return Path(f"/proc/{process.pid}/cwd").resolve()
+
+
 def _until_released(
     process: "subprocess.Popen[bytes]", log: Path, remote: Path, pipeline: str, patience: float
 ) -> None:
+    __tracebackhide__ = True
     what = f"a model of {pipeline} in production"
     _until(lambda: released(remote, pipeline), process, log, what, patience)
 
@@ -228,11 +236,15 @@ def _until(
     what: str,
     patience: float = PATIENCE,
 ) -> T:
+    __tracebackhide__ = True
     deadline = time.monotonic() + patience
     while (found := look()) is None:
-        said = log.read_text(errors="replace")
-        assert process.poll() is None, f"it ended before {what}:\n{said}"
-        assert time.monotonic() < deadline, f"waited in vain for {what}:\n{said}"
+        if process.poll() is not None:
+            said = "\n".join(log.read_text(errors="replace").splitlines()[-MOST_PRINTED:])
+            raise AssertionError(f"it ended before {what}:\n{said}")
+        if time.monotonic() > deadline:
+            why = asyncio.run(first_screen(_folder_of(process) / ".headgate", log))
+            raise AssertionError(f"waited {patience:g} s in vain for {what}.\n\n{why}")
         time.sleep(0.1)
     return found
 

@@ -164,7 +164,7 @@ async def test_a_batch_that_failed_for_its_data_is_run_again_on_what_was_pushed_
         assert "the table is away" in (env.job.failed or "")
         first = env.job.id
         (world.work / "today" / "rows.csv").write_text("value\n1\n2\n")
-        commit = world.push("Mend the data")
+        commit = world.push("Fix the data")
 
         async def seen() -> bool:
             pipeline = await world.pipeline()

@@ -56,7 +56,7 @@ async def test_a_broken_spec_is_told_with_line_and_mend_and_the_next_commit_goes
             return "ml-pipeline.yaml:" in note and "params" in note
 
         await world.until(told, "the problems of the spec")
-        world.push("Mend it", ml_pipeline__yaml=("parms:", "params:"))
+        world.push("Fix it", ml_pipeline__yaml=("parms:", "params:"))
         mended = world.push("Retrain", ml_pipeline__yaml=("shift: 0.0", "shift: 0.5"))
         run = await world.ended(2)
     assert run.commit == mended

@@ -79,7 +79,7 @@ def test_what_is_wrong_with_the_lock_is_said_before_anything_runs(tmp_path: Path
     )
     done = headgate(work, "validate")
     assert done.returncode == 0, "the lock has it by its path, whatever its version"
-    assert "the secret DB_URL is not set" in done.stdout
+    assert "the secret DB_URL is not known to headgate.yaml" in done.stdout
 
     change(work, "pyproject.toml", '"shared"]', '"shared", "polars"]')
     done = headgate(work, "validate", HEADGATE_SECRET_DB_URL="hush")

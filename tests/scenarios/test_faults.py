@@ -1,4 +1,4 @@
-"""What is broken, gone, full or hostile: named, waited out, and nobody else's trouble."""
+"""What is broken, gone, full or hostile: named, waited out, and harmless to everybody else."""
 
 import asyncio
 import resource
@@ -123,19 +123,19 @@ async def test_a_remote_that_is_gone_is_waited_for_and_nothing_is_lost(world: Wo
         await world.ended(1)
         world.remote.rename(away)
         world.drop("b.csv", [4, 5, 6])
-        await world.ended(2)  # data goes on, and what is to be written is owed
+        await world.ended(2)  # data goes on, and what is to be written waits in the outbox
 
-        async def owed() -> bool:
+        async def failed() -> bool:
             return any(each.attempts > 0 for each in await world.store.outbox())
 
-        await world.until(owed, "something to be tried again")
+        await world.until(failed, "something to be tried again")
         away.rename(world.remote)
         await world.serves(2, "staging")
 
-        async def settled() -> bool:
+        async def empty() -> bool:
             return not await world.store.outbox()
 
-        await world.until(settled, "all that was owed")
+        await world.until(empty, "the outbox to be empty")
     assert world.file("staging") is not None
 
 
@@ -222,7 +222,7 @@ async def test_a_damaged_artifact_is_made_again_and_never_served(world: World) -
     assert stored.read_bytes() == whole
 
 
-# -- people who are told -------------------------------------------------------------------------
+# -- people who are notified -----------------------------------------------------------------------
 
 
 async def test_a_target_that_is_down_is_tried_again_and_holds_up_nothing(world: World) -> None:
@@ -237,13 +237,13 @@ async def test_a_target_that_is_down_is_tried_again_and_holds_up_nothing(world: 
         await world.serves(1)
 
         async def held_up() -> Sequence[OutboxEntry] | None:
-            """All that is owed, once it is notifications and one of them was tried in vain."""
+            """The outbox, once it is notifications only and one of them was tried in vain."""
             left = await world.store.outbox()
-            only = {owed.action["type"] for owed in left} == {"send"}
-            return left if only and any(owed.attempts for owed in left) else None
+            only = {entry.action["type"] for entry in left} == {"notify"}
+            return left if only and any(entry.attempts for entry in left) else None
 
-        left = await world.until(held_up, "nothing but notifications to be owed")
-    assert all(owed.error for owed in left if owed.attempts)
+        left = await world.until(held_up, "nothing but notifications in the outbox")
+    assert all(entry.error for entry in left if entry.attempts)
 
 
 # -- the disk ------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ async def proposed(world: World, github: GitHub, repository: Repository, number:
 
 
 async def ended(world: World) -> EnvironmentState:
-    """Wait until nothing is in progress in production, and nothing is owed."""
+    """Wait until nothing is in progress in production, and the outbox is empty."""
 
     async def look() -> EnvironmentState | None:
         env = await world.environment("production")
@@ -76,11 +76,11 @@ async def test_merging_the_pull_request_releases_and_says_who_approved(
     assert branches(world) == []
     assert len(proposals(github, repository)) == 1
     assert github.comments(repository, pull) == []
-    told = await world.store.get(Key("rollout", "mean-production-1"))
-    assert told is not None
-    assert told.body["outcome"] == "promoted"
-    assert "approved by" in told.body["reason"]
-    assert "grace" in told.body["reason"]
+    rollout = await world.store.get(Key("rollout", "mean-production-1"))
+    assert rollout is not None
+    assert rollout.body["outcome"] == "promoted"
+    assert "approved by" in rollout.body["reason"]
+    assert "grace" in rollout.body["reason"]
 
 
 async def test_closing_the_pull_request_declines_and_a_retry_proposes_again(
@@ -93,10 +93,10 @@ async def test_closing_the_pull_request_declines_and_a_retry_proposes_again(
         env = await ended(world)
         assert env.stable is None
         assert env.quarantine == ()
-        told = await world.store.get(Key("rollout", "mean-production-1"))
-        assert told is not None
-        assert told.body["outcome"] == "aborted"
-        assert told.body["reason"].startswith("declined by grace")
+        rollout = await world.store.get(Key("rollout", "mean-production-1"))
+        assert rollout is not None
+        assert rollout.body["outcome"] == "aborted"
+        assert rollout.body["reason"].startswith("declined by grace")
         assert branches(world) == []
         await world.say(PRODUCTION, Retry(by="ada"))
         again = await proposed(world, github, repository, 1)
@@ -171,9 +171,9 @@ async def test_a_person_who_edits_the_proposal_to_an_unknown_version_is_refused(
         github.merge(repository, pull, "grace")
         env = await ended(world)
     assert env.stable is None
-    told = await world.store.get(Key("rollout", "mean-production-1"))
-    assert told is not None
-    assert told.body["outcome"] == "aborted"
-    assert "the file does not name it" in told.body["reason"]
+    rollout = await world.store.get(Key("rollout", "mean-production-1"))
+    assert rollout is not None
+    assert rollout.body["outcome"] == "aborted"
+    assert "the file does not name it" in rollout.body["reason"]
     assert "mean: refuse a change of production" in world.releases()
     assert branches(world) == []

@@ -24,7 +24,7 @@ async def nodded(team: Team, comment: Comment) -> None:
     await team.world.until(look, f"a thumb on {comment.body!r}")
 
 
-async def test_a_writer_is_heeded_and_a_stranger_is_told_politely_that_nothing_happens(
+async def test_a_writers_command_is_carried_out_and_a_stranger_gets_a_polite_answer(
     team: Team, world: World
 ) -> None:
     world.push("Add the pipeline")
@@ -75,7 +75,7 @@ async def test_what_runs_is_cancelled_on_a_word_and_tried_again_on_another(
         await team.concluded(sha, "cancelled", "cancelled")
 
 
-async def test_a_comment_while_the_controller_was_down_is_heeded_once_when_it_is_back(
+async def test_a_comment_while_the_controller_was_down_is_acted_on_once_when_it_is_back(
     team: Team, world: World
 ) -> None:
     world.push("Add the pipeline")

@@ -55,7 +55,7 @@ async def test_a_first_release_shows_both_environments_active(
         for environment in ("staging", "production"):
             said = await shown(world, github, repository, environment, pushed, "success")
             assert said == [
-                ("in_progress", "v1: is brought up"),
+                ("in_progress", "v1: is starting"),
                 ("success", "v1: serves all traffic"),
             ]
     assert [one.production for one in github.deployments(repository)] == [False, True]
@@ -75,7 +75,7 @@ async def test_a_canary_shows_its_weights_and_what_it_replaces_becomes_inactive(
             second = world.push("Shift", ml_pipeline__yaml=("shift: 0.0", "shift: 1.0"))
             said = await shown(world, github, repository, "production", second, "success")
         assert [text for _, text in said] == [
-            "v2: is brought up",
+            "v2: is starting",
             "v2: canary at 20 %",
             "v2: canary at 50 %",
             "v2: serves all traffic",

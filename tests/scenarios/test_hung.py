@@ -123,4 +123,4 @@ async def test_a_frozen_router_is_replaced_and_on_call_hears_of_it_twice(
     assert [body["status"] for body in here.bodies] == ["firing", "resolved"]
     assert {body["alert"] for body in here.bodies} == {"mean/production/stuck/stable"}
     said = here.bodies[0]["incident"]["what"]
-    assert "The router of production answers nobody and is being started again: " in said
+    assert "The router of production does not answer and is being started again: " in said

@@ -1,4 +1,4 @@
-"""The environments branch is deleted or pushed over, while a controller runs."""
+"""The environments branch is deleted or force-pushed, while a controller runs."""
 
 from controller.git.environments import BRANCH
 from controller.machine.environments.environment import EnvironmentState
@@ -10,7 +10,7 @@ async def told(world: World, words: str, name: str = "production") -> Environmen
 
     async def look() -> EnvironmentState | None:
         env = await world.environment(name)
-        known = env is not None and env.write is None and words in (env.lost or "")
+        known = env is not None and env.write is None and words in (env.lost_history or "")
         return env if known else None
 
     return await world.until(look, f"{words!r} to be told")
@@ -23,10 +23,12 @@ async def test_a_branch_that_is_deleted_is_written_anew_and_a_promotion_goes_thr
     async with world.controller():
         await world.serves(1)
         world.delete_environments()
-        said = [(await told(world, " was ", name)).lost for name in ("staging", "production")]
+        said = [
+            (await told(world, " was ", name)).lost_history for name in ("staging", "production")
+        ]
         assert all("The environments branch was deleted" in (one or "") for one in said)
         assert not any("Lost there" in (one or "") for one in said)
-        assert world.releases() == ["mean: write down anew what production runs"]
+        assert world.releases() == ["mean: restore what production runs"]
         file = world.file()
         assert file is not None
         assert file.changed is not None
@@ -51,12 +53,12 @@ async def test_a_force_push_that_drops_a_persons_revert_is_told_and_the_revert_s
         await world.serves(1)
         was = world.push_environments_over(1)
         now = (git_or_none(world.remote, "rev-parse", BRANCH) or "").strip()
-        env = await told(world, "was pushed over")
-    assert env.lost is not None
-    assert f"it was at {was[:12]}" in env.lost
-    assert f"is at {now[:12]}" in env.lost
-    assert "Revert" in env.lost
-    assert "Ada" in env.lost
+        env = await told(world, "force-pushed the environments branch")
+    assert env.lost_history is not None
+    assert f"it was at {was[:12]}" in env.lost_history
+    assert f"is at {now[:12]}" in env.lost_history
+    assert "Revert" in env.lost_history
+    assert "Ada" in env.lost_history
     assert env.stable is not None
     assert env.stable.version == 1
     file = world.file()

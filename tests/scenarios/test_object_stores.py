@@ -57,16 +57,16 @@ async def test_a_step_that_ends_while_the_store_is_down_waits_and_has_not_failed
     own_moto.stop()
     async with world.controller(RuntimePolicy(bears=0.0)):
 
-        async def told() -> Stall | None:
+        async def stalled() -> Stall | None:
             record = await world.store.get(Key("stall", "run/mean-1"))
             return parsed(Stall, record.body) if record else None
 
-        trouble = await world.until(told, "somebody to be told that the store is down")
+        stall = await world.until(stalled, "somebody to be told that the store is down")
         own_moto.start()
         run = await world.ended(1)
         await world.serves(1)
-    assert trouble.reason.startswith("the store of `artifacts` is unreachable: s3://")
-    assert "cannot be reached" in trouble.reason
+    assert stall.reason.startswith("the store of `artifacts` is unreachable: s3://")
+    assert "cannot be reached" in stall.reason
     assert run.outcome == "passed"
     assert len(run.nodes["train"].attempts) == 1
 

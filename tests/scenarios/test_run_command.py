@@ -96,7 +96,7 @@ def test_a_base_whose_model_cannot_be_made_leaves_its_comparison_undecided(tmp_p
     change(work, "train.py", "import argparse", "raise SystemExit(9)\nimport argparse")
     base = commit(work, "Break the training")
     change(work, "train.py", "raise SystemExit(9)\n", "")
-    commit(work, "Mend it")
+    commit(work, "Fix it")
 
     done = headgate(work, "run", "--base", base)
 

@@ -1,4 +1,4 @@
-"""Settings that change between two lives of a controller are heeded, or somebody is told."""
+"""Settings that change between two lives of a controller take effect, or somebody is notified."""
 
 import socket
 from collections.abc import AsyncIterator

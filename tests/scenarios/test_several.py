@@ -114,11 +114,13 @@ async def test_a_repository_without_commits_is_waited_for_calmly(world: World) -
 def test_a_new_home_is_never_committed_and_one_that_is_in_use_is_left_alone(
     tmp_path: Path,
 ) -> None:
-    run_git(tmp_path, "init", "-q")
-    with only_one(tmp_path / "home"):
-        (tmp_path / "home" / "state.db").write_text("state")
-        assert run_git(tmp_path, "status", "--porcelain") == ""
-    (tmp_path / "used").mkdir()
-    (tmp_path / "used" / "notes.txt").write_text("mine")
-    with only_one(tmp_path / "used"):
-        assert not (tmp_path / "used" / ".gitignore").exists()
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    run_git(folder, "init", "-q")
+    with only_one(folder / "home"):
+        (folder / "home" / "state.db").write_text("state")
+        assert run_git(folder, "status", "--porcelain") == ""
+    (folder / "used").mkdir()
+    (folder / "used" / "notes.txt").write_text("mine")
+    with only_one(folder / "used"):
+        assert not (folder / "used" / ".gitignore").exists()

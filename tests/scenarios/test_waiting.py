@@ -33,17 +33,17 @@ def given_back() -> Iterator[None]:
     take_any_credentials()
 
 
-async def told(world: World, run: str = "mean-1") -> Stall | None:
-    """The trouble of a run that somebody was told of and that is not over."""
+async def stalled(world: World, run: str = "mean-1") -> Stall | None:
+    """The stall of a run that somebody was notified of and that is not over."""
     record = await world.store.get(Key("stall", f"run/{run}"))
-    trouble = parsed(Stall, record.body) if record else None
-    return trouble if trouble and not trouble.over else None
+    stall = parsed(Stall, record.body) if record else None
+    return stall if stall and not stall.over else None
 
 
 async def over(world: World, run: str = "mean-1") -> Stall | None:
     record = await world.store.get(Key("stall", f"run/{run}"))
-    trouble = parsed(Stall, record.body) if record else None
-    return trouble if trouble and trouble.over else None
+    stall = parsed(Stall, record.body) if record else None
+    return stall if stall and stall.over else None
 
 
 async def test_a_run_whose_data_credentials_are_revoked_waits_tells_and_goes_on(
@@ -59,15 +59,15 @@ async def test_a_run_whose_data_credentials_are_revoked_waits_tells_and_goes_on(
 
     proxy.before = revoke
     async with world.controller():
-        trouble = await world.until(lambda: told(world), "somebody to be told of the refusal")
+        stall = await world.until(lambda: stalled(world), "somebody to be notified of the refusal")
         waiting = await world.run(1)
         take_any_credentials()
         run = await world.ended(1)
-        await world.until(lambda: over(world), "somebody to be told of the end")
-    assert trouble.reason.startswith(f"s3://{lake.name}/lake/a.csv rejected the credentials")
-    assert "set AWS_ACCESS_KEY_ID" in trouble.reason
+        await world.until(lambda: over(world), "somebody to be notified of the end")
+    assert stall.reason.startswith(f"s3://{lake.name}/lake/a.csv rejected the credentials")
+    assert "set AWS_ACCESS_KEY_ID" in stall.reason
     assert waiting
-    assert waiting.waits_for == trouble.reason
+    assert waiting.waits_for == stall.reason
     assert run.outcome == "passed"
     assert len(run.nodes["train"].attempts) == 1
 
@@ -83,11 +83,11 @@ async def test_a_run_whose_outputs_are_refused_waits_tells_and_goes_on(
     world.push("Add the pipeline")
     demand_credentials()
     async with world.controller():
-        trouble = await world.until(lambda: told(world), "somebody to be told of the refusal")
+        stall = await world.until(lambda: stalled(world), "somebody to be notified of the refusal")
         take_any_credentials()
         run = await world.ended(1)
-        await world.until(lambda: over(world), "somebody to be told of the end")
-    assert trouble.reason.startswith("the store of `artifacts` refuses access: s3://")
+        await world.until(lambda: over(world), "somebody to be notified of the end")
+    assert stall.reason.startswith("the store of `artifacts` refuses access: s3://")
     assert run.outcome == "passed"
     assert len(run.nodes["train"].attempts) == 1
 
@@ -216,7 +216,7 @@ async def test_an_object_that_only_came_does_not_undo_what_a_step_read_by_addres
     assert run.nodes["train"].phase == "succeeded"
 
 
-async def test_revoked_credentials_are_told_of_though_no_run_needs_them_yet(
+async def test_somebody_is_notified_of_revoked_credentials_though_no_run_needs_them_yet(
     world: World, own_moto: Moto
 ) -> None:
     lake = Lake(world, own_moto, own_moto.url)
@@ -228,7 +228,7 @@ async def test_revoked_credentials_are_told_of_though_no_run_needs_them_yet(
             view = await snapshot(world.store)
             return view.stalls[0] if view.stalls else None
 
-        trouble = await world.until(stands, "status to tell of the refusal")
+        stall = await world.until(stands, "status to show the refusal")
         take_any_credentials()
         lake.put("b.csv", 4, 5, 6)
         run = await world.ended(2)
@@ -236,10 +236,10 @@ async def test_revoked_credentials_are_told_of_though_no_run_needs_them_yet(
         async def none() -> bool:
             return not (await snapshot(world.store)).stalls
 
-        await world.until(none, "status to tell of no trouble")
-    assert trouble.of == "pipeline/mean"
-    assert trouble.reason.startswith(f"s3://{lake.name}/lake rejected the credentials")
-    assert trouble.since is not None
+        await world.until(none, "status to show no stall")
+    assert stall.of == "pipeline/mean"
+    assert stall.reason.startswith(f"s3://{lake.name}/lake rejected the credentials")
+    assert stall.since is not None
     assert (run.trigger.kind, run.outcome) == ("data", "passed")
 
 
@@ -254,7 +254,7 @@ async def test_status_says_that_a_spec_is_invalid_and_where(world: World) -> Non
             return pipelines[0].invalid or "valid"
 
         why = await world.until(lambda: said(valid=False), "status to tell of the spec")
-        world.push("Mend it", ml_pipeline__yaml=("parms: {shift: 0.0", "params: {shift: 0.0"))
+        world.push("Fix it", ml_pipeline__yaml=("parms: {shift: 0.0", "params: {shift: 0.0"))
         await world.until(lambda: said(valid=True), "status to tell of it no more")
     assert why.startswith("ml-pipeline.yaml:11:1: ")
     assert "parms" in why

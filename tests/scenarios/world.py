@@ -1,7 +1,6 @@
 """A whole world for a story: a git remote, a bucket, live traffic, and a real controller."""
 
 import asyncio
-import json
 import os
 import shutil
 import subprocess
@@ -25,6 +24,8 @@ from controller.reconcile.outbox import RuntimePolicy
 from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
 from controller.wiring.controller import serve
+from tests.first_screen import first_screen
+from tests.logs import LOG
 
 PIPELINE = Path(__file__).parent / "pipeline"
 PATIENCE = 60.0
@@ -52,6 +53,7 @@ class World:
             }
         )
         self.secrets = Secrets({})
+        self.patience = PATIENCE
         self._messages = 0
         self._controller: asyncio.Task[None] | None = None
 
@@ -176,6 +178,7 @@ class World:
 
     async def ended(self, number: int) -> Run:
         """Wait for the end of a run."""
+        __tracebackhide__ = True
 
         async def look() -> Run | None:
             run = await self.run(number)
@@ -185,6 +188,7 @@ class World:
 
     async def serves(self, version: int, environment: str = "production") -> EnvironmentState:
         """Wait until that version is what the environment runs, with nothing in progress."""
+        __tracebackhide__ = True
 
         async def look() -> EnvironmentState | None:
             env = await self.environment(environment)
@@ -195,9 +199,10 @@ class World:
         return await self.until(look, f"v{version} in {environment}")
 
     async def until(self, look: Callable[[], Awaitable[T | None]], what: str) -> T:
-        """Wait until `look` finds something."""
+        """Wait until `look` finds something. What waits in vain fails, and says why."""
+        __tracebackhide__ = True
         with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self.patience):
                 while True:
                     found = await look()
                     if found:
@@ -205,15 +210,8 @@ class World:
                     if self._controller is not None and self._controller.done():
                         self._controller.result()  # it says what ended it, now and not later
                     await asyncio.sleep(0.05)
-        raise AssertionError(f"waited {PATIENCE:g} s for {what}; {await self._picture()}")
-
-    async def _picture(self) -> str:
-        lines = []
-        for kind in ("pipeline", "run", "environment"):
-            records = await self.store.list(kind)
-            lines += [f"{record.key}: {json.dumps(record.body)[:3000]}" for record in records]
-        lines += [f"owed: {owed}" for owed in await self.store.outbox()]
-        return "\n".join(lines)
+        why = await first_screen(self.root / "home", self.root / LOG)
+        raise AssertionError(f"waited {self.patience:g} s in vain for {what}.\n\n{why}")
 
     # -- the controller ----------------------------------------------------------------------
 
@@ -233,6 +231,7 @@ class World:
 
     async def address(self, environment: str = "production") -> str:
         """Where the environment answers."""
+        __tracebackhide__ = True
         from deployers.local import LocalDeployer
 
         deployer = LocalDeployer(self.root / "home" / "serving", redact=str)

@@ -10,7 +10,7 @@ from controller.cli.act.trigger import request
 from controller.cli.context import CliContext, not_found, require
 from controller.cli.failures import Failed
 from controller.machine.core import Key, parsed
-from controller.machine.environments.batch import has_ended
+from controller.machine.environments.batch import can_run_again
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.messages import Abort, CancelRun, Retry
 from controller.machine.pipelines.pipeline import PipelineState
@@ -116,7 +116,7 @@ async def _run(store: Store, what: str) -> Run | None:
 def _no_retry(env: EnvironmentState, number: int | None = None) -> str | None:
     if env.write is not None or env.unknown is not None:
         return None
-    if env.rollout is None and has_ended(env, number):
+    if env.rollout is None and can_run_again(env, number):
         return None
     if env.rollout is None and env.job is not None and env.job.open:
         return "its batch command is still running; see `headgate status`."

@@ -180,9 +180,9 @@ def _canary(env: EnvironmentState) -> Ref | None:
 
 async def _is_rolled_back(store: Store, env: EnvironmentState) -> bool:
     """Whether a rollback is the reason for what it serves, and nothing newer is in progress."""
-    if env.brought is None or env.rollout is not None:
+    if env.stable_rollout is None or env.rollout is not None:
         return False
-    record = await store.get(Key("rollout", env.brought))
+    record = await store.get(Key("rollout", env.stable_rollout))
     return record is not None and parsed(EndedRollout, record.body).rollout.kind == "revert"
 
 

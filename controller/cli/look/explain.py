@@ -17,11 +17,11 @@ from controller.cli.context import (
 from controller.cli.terminal.formatting import one_line, short
 from controller.cli.terminal.printing import show
 from controller.machine.core import Key, Value, parsed
+from controller.machine.error_text import without_traceback
 from controller.machine.pipelines.dataset_changes import ObjectChanges, describe_changes
 from controller.machine.runs.graph import Graph, Node
-from controller.machine.runs.plan import Earlier, reasons
+from controller.machine.runs.reasons import Earlier, reasons
 from controller.machine.runs.run import NodePhase, Progress, Run, passed_before
-from controller.machine.words import fit
 from controller.store.protocol import StoreReader
 from validators.verdict import Verdict
 
@@ -136,7 +136,7 @@ def _node(node: Node, run: Run, earlier: Earlier | None) -> ExplainedNode:
     else:
         why = _why_it_ran(node, run, earlier)
     if progress.failed is not None:
-        why.append(f"it failed: {fit(progress.failed)}")
+        why.append(f"it failed: {without_traceback(progress.failed)}")
     if len(progress.attempts) > 1:
         why.append(f"it took {len(progress.attempts)} attempts")
     return ExplainedNode(
@@ -147,7 +147,7 @@ def _node(node: Node, run: Run, earlier: Earlier | None) -> ExplainedNode:
 def _why_it_ran(node: Node, run: Run, earlier: Earlier | None) -> list[str]:
     outputs = {name: done.outputs for name, done in run.nodes.items() if done.outputs}
     remade = earlier.remade(node, outputs) if earlier else ()
-    return list(reasons(node, run.datasets, earlier, remade=remade))
+    return [*map(str, reasons(node, run.datasets, earlier, remade=remade))]
 
 
 def _render(view: Explained) -> "RenderableType":

@@ -9,9 +9,9 @@ from controller.cli.failures import Failed
 from controller.cli.terminal.formatting import one_line
 from controller.cli.terminal.views import RunView, run_view
 from controller.machine.core import Key, Value, parsed
-from controller.machine.environments.differing import differs
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.environments.rollout import EndedRollout, Rollout
+from controller.machine.environments.version_diff import differs
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.machine.runs.attempt import Status
 from controller.machine.runs.graph import Graph

@@ -15,8 +15,8 @@ from controller.cli.terminal.formatting import clean, one_line
 from controller.cli.terminal.printing import console
 from controller.cli.terminal.tree import node_line, render_run
 from controller.cli.terminal.views import NodeView, run_view
+from controller.machine.runs.gate_nodes import BaselineChoice
 from controller.machine.runs.graph import Graph
-from controller.machine.runs.judging import Held
 from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Outcome, Run, why_ended
 from controller.reports.forge import CommitReport
@@ -95,10 +95,10 @@ def begin_base(commit: str) -> None:
     click.echo(f"First the model of the base {commit[:12]}, for comparison:")
 
 
-def finish_base(held: Held) -> None:
+def finish_base(found: BaselineChoice) -> None:
     """Print why there is no model of the base, if there is none; the run continues without."""
-    if held.baseline is None:
-        click.secho(one_line(held.none, 300), fg="yellow")
+    if found.baseline is None:
+        click.secho(one_line(found.none, 300), fg="yellow")
     click.echo()
 
 

@@ -21,10 +21,9 @@ from controller.cli.run.progress import FinishedRun
 from controller.config import logs
 from controller.config.settings import ObjectStore
 from controller.machine.runs.graph import Rules, SourceTree
-from controller.machine.runs.outside import with_outside
 from controller.machine.runs.plan import Plan
-from controller.planning.choosing import SpecArgument, choose, spec_argument, specs_in
-from controller.planning.gathering import (
+from controller.machine.runs.referenced_files import referenced_files
+from controller.planning.checkout import (
     WORK_TREE,
     Checkout,
     about,
@@ -32,8 +31,6 @@ from controller.planning.gathering import (
     commit_of,
     files_at,
     git_folder,
-    policy_of,
-    rules_at,
     source_of,
     spec_at,
     specs_among,
@@ -41,6 +38,8 @@ from controller.planning.gathering import (
     with_project,
     work_tree,
 )
+from controller.planning.choosing import SpecArgument, choose, spec_argument, specs_in
+from controller.planning.gathering import policy_of, rules_at
 from controller.reports.commit_report import build
 from controller.wiring import local_run as here
 from specs.loading.problems import has_errors, render_text
@@ -196,9 +195,9 @@ async def _play(asked: here.RunRequest, home: Path) -> FinishedRun:
         if asked.rules is not None and here.compares(asked):
             running.begin_base(asked.rules.source.commit)
             with running.watching() as watch:
-                held = await here.held_of_base(app, asked, watch, stop)
-            running.finish_base(held)
-            asked = asked._replace(held=held)
+                found = await here.baseline_of_base(app, asked, watch, stop)
+            running.finish_base(found)
+            asked = asked._replace(baseline=found)
         with running.watching() as watch:
             played = await here.play(app, asked, watch, stop)
         nodes = [(node.name, played.run.nodes.get(node.name)) for node in played.graph.nodes]
@@ -273,7 +272,7 @@ def _left_out(asked: here.RunRequest) -> list[str]:
     folder, and outside of it where the spec names them."""
     checkout, spec, source = asked.checkout, asked.spec, asked.source
     here_now = source_of(checkout, source.repository, WORK_TREE, work_tree(checkout))
-    files, now = with_outside(spec, source), with_outside(spec, here_now)
+    files, now = referenced_files(spec, source), referenced_files(spec, here_now)
     return sorted(path for path in {*now, *files} if now.get(path) != files.get(path))
 
 

@@ -42,7 +42,7 @@ PHASES: Final[Mapping[Phase, str]] = {
 }
 KINDS: Final[Mapping[Kind, str]] = {
     "release": "",
-    "wish": "set on the environments branch, ",
+    "edit": "set on the environments branch, ",
     "revert": "rollback, ",
 }
 ROLLOUT_STYLES: Final[Mapping[RolloutOutcome, str]] = {

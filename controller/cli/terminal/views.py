@@ -12,13 +12,13 @@ from controller.machine.environments.rollout import (
     Rollout,
     weights,
 )
+from controller.machine.error_text import without_traceback
 from controller.machine.pipelines.pipeline import PipelineState, queue_of
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
 from controller.machine.runs.attempt import AttemptState, Building
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import NodePhase, Outcome, Progress, Run, why_ended
 from controller.machine.stall import Stall
-from controller.machine.words import fit
 from controller.reconcile.inbox import SET_ASIDE_FIX
 from controller.store.protocol import Delivered, OutboxEntry
 from deployers.protocol import Silence
@@ -294,7 +294,7 @@ def _node_view(run: Run, name: str, needs: Sequence[str]) -> NodeView:
     waits = [n for n in needs if not run.nodes.get(n, Progress()).done]
     lacks = [one.what for one in run.built if name in one.waiting]
     phase: NodePhase = "waiting" if lacks else progress.phase
-    detail = fit(progress.failed or progress.skipped or "")
+    detail = without_traceback(progress.failed or progress.skipped or "")
     if not detail and status is not None and status.state is not AttemptState.SUCCEEDED:
         detail = f"retried: {status.message or status.state.value}"
     return NodeView(
@@ -345,7 +345,7 @@ def environment_view(
         unready_since=env.unready_since,
         unwritten=env.write is not None,
         unknown=env.unknown,
-        lost=env.lost,
+        lost=env.lost_history,
     )
 
 

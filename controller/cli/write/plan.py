@@ -20,8 +20,9 @@ from controller.config.secrets import Secrets
 from controller.config.settings_file import given_secrets, load_secrets
 from controller.machine.pipelines.dataset_changes import describe_changes
 from controller.machine.runs.plan import Plan, Planned, counts
+from controller.planning.checkout import WORK_TREE
 from controller.planning.choosing import spec_argument
-from controller.planning.gathering import WORK_TREE, Gathered, gather
+from controller.planning.gathering import Gathered, gather
 from controller.planning.gathering import plan as make_plan
 from controller.planning.plans import Cache
 from controller.queries.polling import QueryVersions as Questions
@@ -176,14 +177,14 @@ def _node(node: Planned) -> tuple["Text", "Text"]:
 
     if node.what == "cached":
         return Text.assemble(("↺ ", "green"), node.name), Text(
-            f"cached {'; '.join(node.why)}", "dim"
+            f"cached {'; '.join(node.reasons)}", "dim"
         )
     if node.what == "unneeded":
-        forced = "; ".join(one_line(reason) for reason in node.why)
+        forced = "; ".join(one_line(reason) for reason in node.reasons)
         return Text.assemble(("· ", "dim"), node.name), Text(
             f"not needed; if forced: {forced}", "dim"
         )
-    why = Text.assemble(("run  ", "cyan"), "; ".join(one_line(reason) for reason in node.why))
+    why = Text.assemble(("run  ", "cyan"), "; ".join(one_line(reason) for reason in node.reasons))
     if node.seconds is not None:
         why.append(f"  about {duration(node.seconds)}", "dim")
     return Text.assemble(("● ", "cyan"), (node.name, "bold")), why

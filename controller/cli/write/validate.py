@@ -14,8 +14,8 @@ from controller.cli.write.local_checks import Known, known_secrets, unknown_secr
 from controller.config.settings import FILE
 from controller.config.settings_file import load_settings
 from controller.git.commit_info import as_text
+from controller.planning.checkout import check_at, top_of, tracked_from
 from controller.planning.choosing import specs_in
-from controller.planning.gathering import check_at, top_of, tracked_from
 from specs.globs import ROOT, seen_from
 from specs.loading.load import load
 from specs.loading.problems import (

@@ -1,1 +1,1 @@
-"""PURE. Environments: rollouts, from a release or a wish to what serves."""
+"""PURE. Environments: rollouts, from a release or a person's request to what serves."""

@@ -1,29 +1,27 @@
 """PURE. How a rollout ends.
 
 Promotion: first the commit on the environments branch, then the traffic. Rollback: first the
-traffic, then the commit; a caller must not wait for git to be spared a failing server.
+traffic, then the commit, since callers must not wait for git while a server fails.
 """
 
 from typing import Literal
 
 from controller.machine import incidents
 from controller.machine.core import Envelope, Key
-from controller.machine.environments.alerts import over, resolve, tell
-from controller.machine.environments.background import background
-from controller.machine.environments.branch import restore, summary, write
+from controller.machine.environments.alerts import background, notify, resolve, resolve_by_release
+from controller.machine.environments.branch import reject_edit, summary, write
 from controller.machine.environments.environment import (
     REMEMBERED,
     EnvironmentContext,
     EnvironmentState,
     file_of,
-    moved,
-    named,
+    named_version,
+    with_rollout,
 )
-from controller.machine.environments.rollout import EndedRollout, Rollout
-from controller.machine.environments.warm import warm_after
+from controller.machine.environments.rollout import EndedRollout, Rollout, Warm, strategy_of
 from controller.machine.messages import EnvironmentWritten, ReleaseRequested
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
-from validators.canary import evidence
+from validators.canary import evidence, switch
 from validators.report import Report
 from validators.verdict import Verdict
 
@@ -38,15 +36,15 @@ def promote(
     by: str,
     why: str,
 ) -> EnvironmentState:
-    """Say so on the branch first, unless a human's commit there is what asked for it.
+    """Promote: enqueue the commit; once it is made, `finish` follows.
 
-    A revert does not wait: the commit follows the traffic.
+    A person's own commit on the branch needs no other, and a revert does not wait for its commit.
     """
     version = context.observed.versions[rollout.version.version]
-    env = moved(env, rollout, decided=context.now, by=by)
+    env = with_rollout(env, rollout, decided=context.now, by=by)
     assert env.rollout is not None
-    if rollout.kind == "wish":
-        return settle(env, env.rollout, context)
+    if rollout.kind == "edit":
+        return finish(env, env.rollout, context)
     verdicts = {"smoke": rollout.smoke.verdict} if rollout.smoke else {}
     report = report_of(rollout)
     if report is not None:
@@ -66,14 +64,14 @@ def promote(
     subject = f"{verb} v{version.number} in {env.name}"
     env = write(env, f"{rollout.id}/promote", subject, file, context.out)
     if rollout.kind == "revert":
-        return settle(env, rollout, context)
+        return finish(env, rollout, context)
     return env
 
 
-def settle(
+def finish(
     env: EnvironmentState, rollout: Rollout, context: EnvironmentContext
 ) -> EnvironmentState:
-    """The version is what the environment runs: all traffic goes there."""
+    """The rollout's version becomes stable: all traffic goes there."""
     version = context.observed.versions[rollout.version.version]
     was = env.stable
     former = [
@@ -96,23 +94,23 @@ def settle(
         update={
             "stable": rollout.version,
             "points": rollout.points,
-            "brought": rollout.id,
+            "stable_rollout": rollout.id,
             "former": tuple(former[:REMEMBERED]),
             "rollout": None,
             "warm": warm_after(env, rollout, version, context.now),
-            "stopped": None if _is(env.stopped, rollout.version) else env.stopped,
+            "stopped": None if _is_of(env.stopped, rollout.version) else env.stopped,
             "unready_since": None,
-            "stranger": False,
-            "lost": None,
+            "unknown_server": False,
+            "lost_history": None,
         }
     )
     released = rollout.kind == "release"
-    env = resolve(env, version, rollout.version, was, context.out, released=released)
+    env = resolve_by_release(env, version, rollout.version, was, context.out, released=released)
     place = (env.pipeline, env.name, rollout.version, was)
     incident = incidents.promoted(*place, rollout.undecided, points=rollout.points)
     if rollout.kind == "revert":
         incident = incidents.brought_back(*place, rollout.by, rollout.why, points=rollout.points)
-    env = tell(env, version, "promoted", rollout.id, incident, context.out, status="info")
+    env = notify(env, version, "promoted", rollout.id, incident, context.out, status="info")
     if env.name == "staging" and rollout.kind == "release":
         message = ReleaseRequested(
             version=version.number,
@@ -132,26 +130,26 @@ def stop(
 ) -> EnvironmentState:
     """End a rollout without promoting it. Its traffic goes back to stable at once.
 
-    `failed` is the version's own fault: its server, or the smoke requests.
+    `failed`: the version itself failed, as its server did not start or its smoke requests failed.
     """
-    version = context.observed.versions.get(rollout.version.version)
-    env = _leave(env, rollout, outcome, why, version, context)
+    version = context.version(rollout.version)
+    env = _end_rollout(env, rollout, outcome, why, context)
     if outcome in ("aborted", "superseded"):
         return env
     if rollout.kind != "release":
-        return _not_served(env, rollout, why, version, context)
+        return _could_not_serve(env, rollout, why, context)
     reports = [r for r in (rollout.smoke, report_of(rollout)) if r is not None]
     ends = "failed" if outcome == "failed" else "rolled back"
-    about = (why, reports, background(env, rollout, context.observed, context.now, ends))
+    about = (why, reports, background(env, rollout, context, ends))
     place = (env.pipeline, env.name, rollout.version, env.stable)
     if outcome == "failed" and env.name != "production":
         incident = incidents.failed_before_production(*place, *about)
-        return tell(env, version, "gate_failed", rollout.id, incident, context.out)
+        return notify(env, version, "gate_failed", rollout.id, incident, context.out)
     env = quarantine(env, rollout.version, why, context.now)
     file = file_of(
         env,
         env.stable,
-        context.observed.versions.get(env.stable.version) if env.stable else None,
+        context.version(env.stable),
         by="headgate",
         reason=f"v{rollout.version.version}: {why}",
         at=context.now,
@@ -162,40 +160,39 @@ def stop(
         subject = f"quarantine v{number}, which did not start in {env.name}"
         env = write(env, f"{rollout.id}/rollback", subject, file, context.out)
         incident = incidents.did_not_start(*place, *about)
-        return tell(env, version, "gate_failed", rollout.id, incident, context.out)
+        return notify(env, version, "gate_failed", rollout.id, incident, context.out)
     subject = f"roll back v{number} in {env.name}"
     env = write(env, f"{rollout.id}/rollback", subject, file, context.out)
     incident = incidents.rolled_back(*place, *about)
-    return tell(env, version, "rollback", rollout.id, incident, context.out)
+    return notify(env, version, "rollback", rollout.id, incident, context.out)
 
 
 def give_up(
     env: EnvironmentState, rollout: Rollout, why: str, context: EnvironmentContext
 ) -> EnvironmentState:
-    """End a rollout that something around its version stopped: a full disk, a missing secret.
+    """End a rollout that failed for a reason outside its version: a full disk, a missing secret.
 
-    That says nothing of the version, so it is not quarantined: `retry` tries it again.
+    The version is not quarantined; `retry` tries it again.
     """
-    version = context.observed.versions.get(rollout.version.version)
-    env = _leave(env, rollout, "failed", why, version, context)
+    version = context.version(rollout.version)
+    env = _end_rollout(env, rollout, "failed", why, context)
     if rollout.kind != "release":
-        return _not_served(env, rollout, why, version, context)
-    about = background(env, rollout, context.observed, context.now, "given up")
+        return _could_not_serve(env, rollout, why, context)
+    about = background(env, rollout, context, "given up")
     incident = incidents.not_brought_up(
         env.pipeline, env.name, rollout.version, env.stable, why, about
     )
-    return tell(env, version, "stuck", rollout.id, incident, context.out)
+    return notify(env, version, "stuck", rollout.id, incident, context.out)
 
 
-def _leave(
+def _end_rollout(
     env: EnvironmentState,
     rollout: Rollout,
     outcome: Stopped,
     why: str,
-    version: ModelVersion | None,
     context: EnvironmentContext,
 ) -> EnvironmentState:
-    """No rollout is in progress any more, and nothing of its own is owed to the branch."""
+    """Record the end of the rollout, and drop its own pending commit."""
     context.out.end(
         EndedRollout(
             rollout=rollout,
@@ -208,33 +205,28 @@ def _leave(
         ),
     )
     promotes = env.write is not None and env.write.write == f"{rollout.id}/promote"
-    owed = None if promotes else env.write
-    env = env.model_copy(update={"rollout": None, "stopped": rollout, "write": owed})
-    goes_on = incidents.ended(env.pipeline, env.name, env.stable)
-    return over(
-        env, version, rollout.id, goes_on, context.out
-    )  # nothing waits for a person any more
+    pending = None if promotes else env.write
+    env = env.model_copy(update={"rollout": None, "stopped": rollout, "write": pending})
+    done = incidents.ended(env.pipeline, env.name, env.stable)
+    return resolve(env, context.version(rollout.version), rollout.id, done, context.out)
 
 
-def _not_served(
-    env: EnvironmentState,
-    rollout: Rollout,
-    why: str,
-    version: ModelVersion | None,
-    context: EnvironmentContext,
+def _could_not_serve(
+    env: EnvironmentState, rollout: Rollout, why: str, context: EnvironmentContext
 ) -> EnvironmentState:
-    """What a person asked for, or fled to, cannot be brought up.
+    """The version that a person asked for cannot be brought up.
 
-    A former version stays healthy, and what should have been left serves on: wake somebody.
+    It is not quarantined. What the person wanted to leave keeps serving, so somebody is woken.
     """
-    if rollout.kind == "wish":
-        why = f"{rollout.version} could not be brought up: {why}"
-        needed = env.stable is not None  # perhaps somebody fled from it
-        return restore(env, why, version, context, needs_human=needed)
+    version = context.version(rollout.version)
+    if rollout.kind == "edit":
+        why = f"{rollout.version} could not be started: {why}"
+        needed = env.stable is not None  # perhaps somebody wanted to leave it
+        return reject_edit(env, why, version, context, needs_human=needed)
     incident = incidents.not_brought_back(
         env.pipeline, env.name, rollout.version, env.stable, why, rollout.id
     )
-    return tell(env, version, "stuck", rollout.id, incident, context.out)
+    return notify(env, version, "stuck", rollout.id, incident, context.out)
 
 
 def report_of(rollout: Rollout) -> Report | None:
@@ -256,25 +248,49 @@ def quarantine(env: EnvironmentState, bad: Ref, why: str, now: float) -> Environ
     return env.model_copy(update={"quarantine": (*env.quarantine, entry), "former": former})
 
 
-def _is(rollout: Rollout | None, version: Ref) -> bool:
+def _is_of(rollout: Rollout | None, version: Ref) -> bool:
     return rollout is not None and rollout.version == version
 
 
 def written(
     env: EnvironmentState, message: EnvironmentWritten, context: EnvironmentContext
 ) -> EnvironmentState:
-    """The commit that was asked for is on the branch."""
+    """The commit is on the branch."""
     if env.write is None or env.write.write != message.write:
         return env
-    said = named(env.write.file)
+    said = named_version(env.write.file)
     listed = tuple(q.digest for q in env.write.file.quarantine)
     env = env.model_copy(
-        update={"acted_on": message.commit, "says": said, "listed": listed, "write": None}
+        update={"acted_on": message.commit, "named_in_file": said, "listed": listed, "write": None}
     )
-    stable = context.observed.versions.get(env.stable.version) if env.stable else None
-    goes_on = incidents.ended(env.pipeline, env.name, env.stable)
-    env = over(env, stable, "write_environment", goes_on, context.out)
+    stable = context.version(env.stable)
+    done = incidents.ended(env.pipeline, env.name, env.stable)
+    env = resolve(env, stable, "write_environment", done, context.out)
     rollout = env.rollout
     if rollout is not None and message.write == f"{rollout.id}/promote":
-        return settle(env, rollout, context)
+        return finish(env, rollout, context)
     return env
+
+
+def warm_after(
+    env: EnvironmentState, rollout: Rollout, version: ModelVersion, now: float
+) -> Warm | None:
+    """The former stable, whose server a blue-green switch keeps; None if it is not kept."""
+    was, release = env.stable, version.spec.release
+    switches = is_switch(env, rollout, version)
+    if was is None or release is None or not switches or env.quarantined(was.digest):
+        return None
+    keep_for = release.production.blue_green.keep_for.total_seconds()
+    return Warm(
+        version=was,
+        rollout=rollout.id,
+        until=now + keep_for,
+        before=rollout.before or switch.FormerCounts(),
+        cursor=rollout.cursor,
+    )
+
+
+def is_switch(env: EnvironmentState, rollout: Rollout, version: ModelVersion) -> bool:
+    """Whether it takes all traffic at once and keeps the former server: `strategy: blue-green`."""
+    of_release = rollout.kind == "release" and env.name == "production" and env.has_server
+    return of_release and strategy_of(version.spec) == "blue-green"

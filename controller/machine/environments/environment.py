@@ -1,12 +1,12 @@
-"""PURE. An environment of a pipeline: the facts of what runs there and why."""
+"""PURE. An environment of a pipeline: what runs there, and why."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from controller.machine.actions import Deploy, Origin, WriteEnvironment
-from controller.machine.building import DecisionBuilder
 from controller.machine.core import Fact, Key, Value
+from controller.machine.decision_builder import DecisionBuilder
 from controller.machine.environments.file import EnvironmentFile, LastChange, NamedModel
 from controller.machine.environments.file import QuarantineEntry as QuarantinedDigest
 from controller.machine.environments.job import BatchJob, ObservedJob
@@ -19,63 +19,63 @@ from specs.notifications import Notification
 from validators.verdict import Verdict
 
 REMEMBERED = 20
-"""How many former versions are kept as known to be healthy."""
+"""How many former versions are remembered as healthy."""
 
 
 class EnvironmentState(Value):
-    """The facts of one environment of one pipeline."""
+    """What is stored of one environment of one pipeline."""
 
     pipeline: str
     name: str
     repository: str
     stable: Ref | None = None
     points: bool = False
-    """Whether no server answers for stable, as its release is a batch."""
+    """Whether stable has no server, because its release is a batch."""
     job: BatchJob | None = None
-    """The last run of its batch command."""
+    """The latest run of its batch command."""
     jobs: int = 0
-    """How many there were."""
-    brought: str | None = None
-    """The id of the rollout by which the last stable version came."""
+    """How many batch jobs there have been."""
+    stable_rollout: str | None = None
+    """The id of the rollout that promoted the stable version."""
     former: tuple[Ref, ...] = ()
-    """Versions that served here before and were healthy, newest first."""
+    """Healthy versions that served here before, newest first."""
     rollout: Rollout | None = None
     warm: Warm | None = None
-    """What the last switch left, for as long as its server is kept."""
+    """The version that the last blue-green switch replaced, while its server is kept."""
     stopped: Rollout | None = None
-    """The last one that did not end in a promotion: what `retry` tries again."""
+    """The last rollout that was not promoted: what `retry` tries again."""
     quarantine: tuple[Quarantined, ...] = ()
     pinned: str | None = None
-    """By which commit a human keeps what runs; releases are refused meanwhile."""
+    """The commit in which a person pinned what runs. Releases are deferred meanwhile."""
     acted_on: str | None = None
     """The last commit of the environment's file that was acted on."""
-    says: Ref | None = None
-    """What the file names, as of `acted_on`."""
+    named_in_file: Ref | None = None
+    """The version that the file names, as of `acted_on`."""
     listed: tuple[str, ...] = ()
     """The digests that the file lists as quarantined, as of `acted_on`."""
     write: WriteEnvironment | None = None
-    """What the branch does not say yet."""
-    owed_since: float | None = None
-    """Since when the branch does not say what it should."""
+    """The commit that is still to be made on the environments branch."""
+    unwritten_since: float | None = None
+    """Since when that commit has been missing."""
     unknown: str | None = None
-    """Why nothing is released: the branch names what this state does not know."""
-    stranger: bool = False
-    """Whether what runs there is of a state that was lost: it serves on until a release, which
-    takes its place, is ready."""
-    lost: str | None = None
-    """What became of the branch when somebody pushed over it or deleted it, and it was told."""
+    """Why nothing is released: the branch names a version that this state does not know."""
+    unknown_server: bool = False
+    """Whether what runs there was started before the state was lost. It keeps serving until a
+    release is ready to replace it."""
+    lost_history: str | None = None
+    """What was reported when somebody force-pushed or deleted the branch."""
     deferred_release: ReleaseRequested | None = None
-    """The newest release that came while a person's word forbade it."""
+    """The newest release that came while a pin, or a person's rollout, kept it out."""
     deploy: Deploy | None = None
-    """The deployment that was asked for last."""
+    """The last deployment that was asked for."""
     refused: float | None = None
-    """When that deployment failed for good; it is asked for again after a while."""
+    """When that deployment failed for good. It is asked for again after a while."""
     paused: str | None = None
     unready_since: float | None = None
-    """Since when stable does not answer as ready."""
+    """Since when stable has not been ready."""
     alerts: tuple[str, ...] = ()
-    told: Mapping[str, tuple[str, ...]] = {}
-    """By alert, the addresses that the specs named when it fired: they hear of its end."""
+    notified: Mapping[str, tuple[str, ...]] = {}
+    """By alert, the addresses that the spec named when it fired. They are told when it ends."""
     rollouts: int = 0
 
     @property
@@ -85,7 +85,7 @@ class EnvironmentState(Value):
 
     @property
     def has_server(self) -> bool:
-        """Whether a server answers for stable, beside which a canary can be."""
+        """Whether stable has a server, so that a canary can run beside it."""
         return self.stable is not None and not self.points
 
     def quarantined(self, digest: str) -> Quarantined | None:
@@ -101,119 +101,123 @@ class Branch(Value):
     ours: bool
     """Whether the controller made that commit."""
     rollout: int = 0
-    """The number of the rollout that the controller made it for, where it did."""
+    """The number of the rollout that the controller made it for; 0 for other commits."""
     author: str = ""
     subject: str = ""
     file: EnvironmentFile | None = None
-    """None: the file is gone, or cannot be read."""
+    """None if the file is gone or cannot be read."""
     problem: str | None = None
     proposal: str | None = None
-    """The rollout whose proposal that commit was, before somebody merged it."""
+    """The rollout whose pull request was merged as this commit."""
 
 
 class Proposed(Value):
-    """The pull request of a rollout that waits, as it was seen."""
+    """The pull request of a rollout that awaits approval, as last seen."""
 
     pull: int
     state: Literal["open", "closed", "merged"]
     by: str = ""
-    """Who closed or merged it, where that is known."""
+    """Who closed or merged it, if known."""
     landed: bool = False
-    """Whether `Branch`, or a commit that was acted on, comes after the merge."""
+    """Whether the merge is contained in `Branch`, or in what was acted on."""
 
 
 class LostHistory(Value):
-    """The last commit that was acted on is not on the branch any more."""
+    """The last commit that was acted on is no longer on the branch."""
 
     was: str
     now: str | None
-    """Where the branch is; None: it was deleted, though Headgate may have begun it again since."""
+    """Where the branch is. None if it was deleted, even if Headgate has recreated it since."""
     left_out: tuple[str, ...] = ()
-    """The commits of the environment's file that are gone with it: id, author and subject."""
+    """Commits of the environment's file that are gone: id, author and subject."""
     news: bool = False
-    """Whether the file's last commit there is a person's, and was never acted on."""
+    """Whether the file's newest commit is a person's and has not been acted on."""
 
 
 class PastReleases(Value):
-    """What the branch says of an environment that the state knows nothing of."""
+    """What the branch says of an environment that the state does not know."""
 
     commit: str
-    """The last commit of ours that changed its file."""
+    """The last of our own commits that changed its file."""
     file: EnvironmentFile
     """As of that commit."""
     named: tuple[Ref, ...] = ()
-    """The versions that commits of ours named, newest first: they have served there."""
+    """The versions that our own commits named, newest first. All of them served there."""
     versions: Mapping[int, ModelVersion] = {}
-    """Those of them that can be had again."""
+    """Those that can still be served."""
     lacking: Mapping[int, str] = {}
-    """Why the others cannot."""
+    """Why the others cannot, by number."""
     rollouts: int = 0
-    """The highest number of a rollout among their commits."""
+    """The highest rollout number among those commits."""
 
 
 class ObservedEnvironment(Value):
-    """What the world says of an environment."""
+    """What was observed of an environment."""
 
     versions: Mapping[int, ModelVersion] = {}
-    """Every version that the state, a message or the branch names, where it exists."""
+    """The versions that `needs` names, if they exist, by number."""
     deployed: Deployed = Deployed()
     traffic: Traffic | None = None
     branch: Branch | None = None
-    lost: LostHistory | None = None
+    lost_history: LostHistory | None = None
     past: PastReleases | None = None
-    """Looked for only where the state knows nothing of the environment."""
+    """Only read where the state does not know the environment."""
     port: int | None = None
-    """Where it has to answer, if the settings say so."""
+    """The port that the settings give its router, if any."""
     proposes: bool = False
-    """Whether a release can be proposed as a pull request there."""
+    """Whether releases can be proposed as pull requests there."""
     proposal: Proposed | None = None
     job: ObservedJob | None = None
-    """How the job that goes on fares."""
+    """How the running batch job is doing."""
     due: float | None = None
-    """When the schedule of stable's batch last came, if it did since the last job."""
+    """When stable's batch schedule last came, if that was after the last job."""
     origins: Mapping[int, Origin] = {}
-    """The commit of the version that is on its way, where it can be read."""
+    """The commit of the version that is being rolled out, if it could be read."""
     everyone: tuple[Notification, ...] = ()
-    """The settings' entries, who are told of every pipeline."""
+    """The `notify` entries of the settings, for every pipeline."""
 
 
 class RolloutDecisionBuilder(DecisionBuilder):
-    """Gathers also how rollouts ended."""
+    """A `DecisionBuilder` that also collects how rollouts ended."""
 
     def __init__(self, everyone: Sequence[Notification] = ()) -> None:
         super().__init__(everyone)
         self.ended: list[EndedRollout] = []
 
     def end(self, ended: EndedRollout) -> None:
-        """Keep how a rollout ended."""
+        """Record how a rollout ended."""
         self.ended.append(ended)
         body = ended.model_dump(mode="json")
         self.facts.append(Fact(key=Key("rollout", ended.rollout.id), body=body))
 
 
 class EnvironmentContext(NamedTuple):
-    """What one reconcile of an environment carries."""
+    """What every step of one reconcile of an environment is given."""
 
     observed: ObservedEnvironment
     out: RolloutDecisionBuilder
     now: float
     """In seconds since the epoch."""
 
+    def version(self, ref: Ref | None) -> ModelVersion | None:
+        """The model version, if there is one."""
+        return self.observed.versions.get(ref.version) if ref is not None else None
+
 
 def server_name(place: str, version: Ref) -> str:
     """The name of a version's server in an environment: `flight-delay-production-v3-0f5a8c21d9e4`.
 
-    One digest, one server: should a number ever come twice, its two models are two servers.
+    The digest is part of it: if a number is ever used twice, the two models get two servers.
     """
     return f"{place.replace('/', '-')}-v{version.version}-{short(version.digest)}"
 
 
 def desired(env: EnvironmentState, versions: Mapping[int, ModelVersion]) -> Deploy:
-    """What should run there now. Beside a stranger there is no canary, since nobody knows what it
-    is: the new version gets all traffic once it is ready, and until then the stranger keeps it."""
+    """What should run there now. There is no canary beside an unknown server: it keeps all traffic
+    until the new version is ready to take all of it."""
     rollout = env.rollout
     canary = rollout if rollout and rollout.has_server else None
-    if canary is not None and env.stranger and env.stable is None:
+    if canary is not None and env.unknown_server and env.stable is None:
         return Deploy(
             pipeline=env.pipeline,
             environment=env.name,
@@ -244,12 +248,12 @@ def desired(env: EnvironmentState, versions: Mapping[int, ModelVersion]) -> Depl
 
 
 def converge(env: EnvironmentState, observed: ObservedEnvironment) -> Sequence[Deploy]:
-    """The deployment that is owed, if what runs is not what should.
+    """The deployment that is due, if what runs is not what should run.
 
-    Where nothing was ever released by this state, nothing is touched: what runs there may be of a
+    Where this state never released anything, nothing is touched: what runs there may be from a
     state that was lost.
     """
-    if env.stable is None and env.rollout is None and (env.stranger or not env.rollouts):
+    if env.stable is None and env.rollout is None and (env.unknown_server or not env.rollouts):
         return ()
     want, have = desired(env, observed.versions), observed.deployed
     beside = env.rollout if env.rollout and env.rollout.has_server else env.warm
@@ -280,14 +284,14 @@ def _answers_at(address: str | None, port: int | None) -> bool:
     return address is None or port is None or address.endswith(f":{port}")
 
 
-def named(file: EnvironmentFile | None) -> Ref | None:
+def named_version(file: EnvironmentFile | None) -> Ref | None:
     """The version that a file names."""
     model = file.model if file else None
     return Ref(version=model.version, digest=model.digest) if model else None
 
 
-def quarantined(file: EnvironmentFile) -> tuple[Quarantined, ...]:
-    """What a file lists as quarantined; a person may have left out the number."""
+def quarantine_in(file: EnvironmentFile) -> tuple[Quarantined, ...]:
+    """What a file lists as quarantined. An entry that a person wrote may lack the number."""
     return tuple(
         Quarantined(
             version=q.version or 0, digest=q.digest, reason=q.reason, since=q.since.timestamp()
@@ -307,7 +311,7 @@ def file_of(
     verdicts: Mapping[str, Verdict] | None = None,
     evidence: tuple[Mapping[str, Any], ...] = (),
 ) -> EnvironmentFile:
-    """The environment's file, as it should read from now on."""
+    """The environment's file with that version as its model."""
     model = None
     if ref is not None and version is not None:
         model = NamedModel(
@@ -336,10 +340,10 @@ def file_of(
 
 
 def moment(seconds: float) -> datetime:
-    """A time as the file says it, to the millisecond."""
+    """A time as the file has it, to the millisecond."""
     return datetime.fromtimestamp(round(seconds, 3), UTC)
 
 
-def moved(env: EnvironmentState, rollout: Rollout, **facts: Any) -> EnvironmentState:
-    """The environment with new facts of its rollout."""
+def with_rollout(env: EnvironmentState, rollout: Rollout, **facts: Any) -> EnvironmentState:
+    """The environment with its rollout changed."""
     return env.model_copy(update={"rollout": rollout.model_copy(update=facts)})

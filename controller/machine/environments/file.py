@@ -1,4 +1,4 @@
-"""PURE. The value of a file on the environments branch: what one environment runs, and why."""
+"""PURE. A file on the environments branch: what one environment runs, and why."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from specs.base import Name, PipelineName
 from validators.verdict import Verdict
 
-# One line: it stands in a commit's message and in YAML.
+# One line, since it is written to commit messages and YAML.
 Line = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
@@ -26,8 +26,8 @@ class NamedModel(_Part):
     run: str
     commit: str = Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")
     artifact: Digest | None = None
-    """The model artifact: with the commit, what the digest is of. So a state that was lost can be
-    made again from here. None in what an older Headgate wrote."""
+    """The model artifact. The digest is made from it and the commit, so that a lost state can be
+    rebuilt from here. None in files that an older Headgate wrote."""
     datasets: Mapping[Name, Digest] = {}
 
 
@@ -56,26 +56,26 @@ class EnvironmentFile(_Part):
     pipeline: PipelineName
     environment: Name
     model: NamedModel | None = None
-    """None: nothing is released."""
+    """None if nothing is released."""
     pinned: bool = False
-    """Set by people: no release replaces what runs here until it is false again."""
+    """Set by people: no release replaces what runs here while it is true."""
     verdicts: Mapping[str, Verdict] = {}
-    """What the gates said when this version came here: `data.flights`, `model`, `canary`."""
+    """The gates' verdicts as this version was released: `data.flights`, `model`, `canary`."""
     evidence: tuple[Mapping[str, JsonValue], ...] = ()
-    """One mapping per signal or check: `signal`, `value`, `limit`, `n` and what else is known."""
+    """One mapping per signal or check: `signal`, `value`, `limit`, `n` and others."""
     quarantine: tuple[QuarantineEntry, ...] = ()
     changed: LastChange | None = None
 
     @property
     def path(self) -> str:
-        """Where it stands on the branch."""
+        """Its path on the branch."""
         return path_of(self.environment, self.pipeline)
 
     def is_quarantined(self, digest: str) -> bool:
-        """Whether that model may not be released again here."""
+        """Whether that model may not be released here again."""
         return any(entry.digest == digest for entry in self.quarantine)
 
 
 def path_of(environment: str, pipeline: str) -> str:
-    """Where the file of an environment and a pipeline stands on the branch."""
+    """The path of the file of an environment and a pipeline on the branch."""
     return f"{environment}/{pipeline}.yaml"

@@ -5,38 +5,38 @@ from collections.abc import Mapping
 from controller.machine.core import Key, Value
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.machine.runs.attempt import Attempt, Input, Status
-from controller.machine.runs.nodes import image_of, serve_params, serve_reads
 from controller.machine.runs.projects import recipe_of
+from controller.machine.runs.step_nodes import image_of, serve_params, serve_reads
 from specs.model import Pipeline as Spec
 
 BATCH = "batch"
-"""What the step of an attempt is called whose command is the batch."""
+"""The node name of a batch command's attempt."""
 
 
 class BatchJob(Value):
-    """The facts of a job."""
+    """What is stored of a batch job."""
 
     id: str
-    """Of its attempt."""
+    """The id of its attempt."""
     version: Ref
     why: str
     asked: float
     """In seconds since the epoch."""
     rollout: str = ""
-    """In staging: the rollout that waits for it."""
+    """In staging: the rollout that it tests."""
     tries: int = 1
-    """How many attempts it took: one that ended for no fault of its own is made again."""
+    """How many attempts there were. One that was ended from outside is made again."""
     attempt: Attempt | None = None
-    """What was started; None until that is heard."""
+    """What was started; None until `BatchStarted` says so."""
     ended: float | None = None
     failed: str | None = None
-    """Why it is no success; None where it is one, or goes on."""
+    """Why it failed; None if it succeeded or is still running."""
     outputs: Mapping[str, str] = {}
-    """Digests of what it wrote, by output name."""
+    """Digests of its outputs, by name."""
 
     @property
     def open(self) -> bool:
-        """Whether it goes on."""
+        """Whether it has not ended."""
         return self.ended is None
 
 
@@ -46,7 +46,7 @@ class ObservedJob(Value):
     status: Status
     outputs: Mapping[str, str] | None = None
     uncollected: str | None = None
-    """Why there are no outputs though it succeeded."""
+    """Why its outputs could not be stored, although it succeeded."""
 
 
 def is_batch(spec: Spec) -> bool:
@@ -55,12 +55,12 @@ def is_batch(spec: Spec) -> bool:
 
 
 def command_of(spec: Spec) -> str:
-    """The batch command; empty for a server, and for a pointer alone."""
+    """The batch command; empty if the release is a server, or only a pointer."""
     return spec.release.run if spec.release is not None and is_batch(spec) else ""
 
 
 def owner_of(attempt: str) -> Key:
-    """Whose an attempt is, by its id: a run's, or an environment's, whose job it is."""
+    """The owner of an attempt, by its id: a run, or the environment whose batch job it is."""
     owner, _, rest = attempt.partition(".")
     pipeline, _, name = owner.rpartition("-")
     if rest.startswith(f"{BATCH}.") and name in ("staging", "production"):
@@ -71,7 +71,7 @@ def owner_of(attempt: str) -> Key:
 def attempt_of(
     version: ModelVersion, environment: str, job: str, datasets: Mapping[str, str]
 ) -> Attempt:
-    """The attempt at the version's batch, with each dataset that it reads as of a digest."""
+    """The attempt at the version's batch command, with each dataset pinned to a digest."""
     spec, source = version.spec, version.source
     assert spec.release is not None
     assert spec.release.batch is not None
@@ -90,8 +90,8 @@ def attempt_of(
         for local, of in batch.inputs.items()
     }
 
-    # To the executor it is a step; what is given its own name here are inputs and texts there.
-    def told(text: str) -> str:
+    # The executor runs it like a step: `{model}` is an input there, `{environment}` plain text.
+    def filled(text: str) -> str:
         return text.replace("{model}", "{inputs.model}").replace("{environment}", environment)
 
     resources = spec.environment.resources
@@ -102,7 +102,7 @@ def attempt_of(
         pipeline=version.pipeline,
         branch=version.branch,
         trusted=True,
-        command=told(spec.release.run),
+        command=filled(spec.release.run),
         repository=source.repository,
         commit=source.commit,
         folder=source.folder,
@@ -112,7 +112,7 @@ def attempt_of(
         params=serve_params(spec),
         env={
             "HEADGATE_ENVIRONMENT": environment,
-            **{name: told(value) for name, value in batch.env.items()},
+            **{name: filled(value) for name, value in batch.env.items()},
         },
         secrets=batch.secrets,
         requirements=spec.environment.requirements,

@@ -1,38 +1,36 @@
-"""PURE. A rollout that waits for an approval: asked for by a pull request where there can be one.
+"""PURE. A rollout that awaits approval: by a pull request, where the repository has them.
 
-Merging it approves, and only the environments branch says that it was merged: the proposal's
-commit is then a person's word like any other there. Closing it declines. Whatever else ends the
-wait withdraws it.
+Merging the pull request approves the rollout. Whether it was merged is read from the environments
+branch, where its commit counts like any other by a person. Closing it declines. If the rollout is
+approved or ends otherwise, the pull request is withdrawn.
 """
 
 from controller.machine import incidents
 from controller.machine.actions import Propose, WithdrawProposal
-from controller.machine.environments.alerts import tell
-from controller.machine.environments.background import background
+from controller.machine.environments.alerts import background, notify
 from controller.machine.environments.ending import stop
 from controller.machine.environments.environment import (
     Branch,
     EnvironmentContext,
     EnvironmentState,
-    ObservedEnvironment,
     RolloutDecisionBuilder,
     file_of,
-    moved,
+    with_rollout,
 )
 from controller.machine.environments.rollout import ReleaseProposal, Rollout
 from controller.machine.messages import ReleaseProposed
 from controller.machine.pipelines.version import ModelVersion
 
 SLOW = 120.0
-"""Seconds after which people are told of a rollout whose pull request is not open yet."""
+"""Seconds after which people are notified even if the pull request is not open yet."""
 AGAIN = 600.0
-"""Seconds until a pull request that could not be opened is asked for again."""
+"""Seconds until opening a pull request is tried again after it failed."""
 
 
 def ask(
     env: EnvironmentState, rollout: Rollout, version: ModelVersion, context: EnvironmentContext
 ) -> EnvironmentState:
-    """Owe the pull request, again once the file has changed below it; tell who may approve."""
+    """Open the pull request, update it when the file changes, and notify who may approve."""
     if (
         context.observed.proposes
         and env.write is None
@@ -46,11 +44,11 @@ def ask(
     proposal = rollout.proposal
     is_open = proposal is not None and proposal.pull is not None
     if context.observed.proposes and not is_open and context.now - rollout.asked < SLOW:
-        return env  # its address is worth a moment
+        return env  # wait a moment, so that the notification has its address
     url = proposal.url if proposal else ""
-    about = background(env, rollout, context.observed, context.now, "approval asked for")
+    about = background(env, rollout, context, "approval asked for")
     incident = incidents.approval(env.pipeline, env.name, rollout.version, env.stable, about, url)
-    return tell(env, version, "approval_needed", rollout.id, incident, context.out)
+    return notify(env, version, "approval_needed", rollout.id, incident, context.out)
 
 
 def _is_due(env: EnvironmentState, proposal: ReleaseProposal | None, now: float) -> bool:
@@ -79,9 +77,9 @@ def opened(
     """The pull request is there."""
     rollout = env.rollout
     if rollout is None or rollout.id != message.proposal or rollout.proposal is None:
-        return env  # of a rollout that ended meanwhile, and its withdrawal is owed
+        return env  # of a rollout that has ended, and is withdrawn
     found = {"pull": message.pull, "url": message.url, "failed": None}
-    return moved(env, rollout, proposal=rollout.proposal.model_copy(update=found))
+    return with_rollout(env, rollout, proposal=rollout.proposal.model_copy(update=found))
 
 
 def not_opened(
@@ -91,25 +89,24 @@ def not_opened(
     if rollout.proposal is None or not rollout.awaiting_approval:
         return env
     proposal = rollout.proposal.model_copy(update={"failed": context.now})
-    env = moved(env, rollout, proposal=proposal)
-    version = context.observed.versions.get(rollout.version.version)
-    about = background(env, rollout, context.observed, context.now, "approval asked for")
+    env = with_rollout(env, rollout, proposal=proposal)
+    version = context.version(rollout.version)
+    about = background(env, rollout, context, "approval asked for")
     place = (env.pipeline, env.name, rollout.version, env.stable)
     incident = incidents.not_proposed(*place, about, why)
-    return tell(env, version, "approval_needed", rollout.id, incident, context.out)
+    return notify(env, version, "approval_needed", rollout.id, incident, context.out)
 
 
 def approve(
     env: EnvironmentState,
     rollout: Rollout,
     branch: Branch,
-    observed: ObservedEnvironment,
-    now: float,
+    context: EnvironmentContext,
 ) -> EnvironmentState:
-    """A person's commit on the branch names the version."""
+    """Approve the rollout because a person's commit on the branch names its version."""
     if not rollout.awaiting_approval:
-        return moved(env, rollout, approved=rollout.approved or now)
-    seen, proposal = observed.proposal, rollout.proposal
+        return with_rollout(env, rollout, approved=rollout.approved or context.now)
+    seen, proposal = context.observed.proposal, rollout.proposal
     pull = f"pull request #{proposal.pull}" if proposal and proposal.pull else "its proposal"
     if seen is not None and seen.state == "merged":
         by, said = seen.by or f"who merged {pull}", f"merged {pull}"
@@ -118,11 +115,11 @@ def approve(
     else:
         by, said = branch.author or "somebody", f"named by commit {branch.commit[:12]}"
     why = f"{rollout.why}; approved by {by}: {said}"
-    return moved(env, rollout, approved=now, by=by, why=why)
+    return with_rollout(env, rollout, approved=context.now, by=by, why=why)
 
 
-def follow(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
-    """A pull request that was closed declines; so does one whose merge named something else."""
+def follow_pull_request(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
+    """Decline if the pull request was closed, or if what was merged names another version."""
     rollout, seen = env.rollout, context.observed.proposal
     if rollout is None or not rollout.awaiting_approval or rollout.proposal is None or seen is None:
         return env
@@ -141,9 +138,9 @@ def follow(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentSta
 def withdraw(
     before: EnvironmentState, env: EnvironmentState, out: RolloutDecisionBuilder
 ) -> set[str]:
-    """Owe the end of a pull request that nobody has to decide any more.
+    """Withdraw a pull request that needs no decision any more.
 
-    Returns the lanes whose older actions are not wanted any more.
+    Returns the lanes whose older actions are outdated now.
     """
     old, new = before.rollout, env.rollout
     if old is not None and old.proposal is not None and old.awaiting_approval:

@@ -2,15 +2,15 @@
 
     asked -> [approved] -> deployed -> ready -> smoke -> [canary] -> decided -> written
 
-    waiting for approval   `approval: pull-request`, until somebody merges it or approves
-    starting               its server runs beside stable and gets no traffic
-    smoke                  staging: the spec's requests, past the router
-    canary                 production: weights grow while the judge watches; with `strategy: direct`
-                           or `blue-green` there is none
-    promoting              decided; the environments branch has to say so first
+    approval     `approval: pull-request`: until somebody merges it or approves
+    starting     its server starts beside stable, without traffic
+    smoke        staging: the spec's requests, sent directly to the server
+    canary       production: weights grow while it is judged; `strategy: direct` and `blue-green`
+                 have none
+    promoting    decided; the commit on the environments branch comes first
 
-The phase is derived from the facts below. A rollout that brings back a version which served here
-before (`revert`) is judged by nothing: it was healthy, and time matters.
+The phase is derived from the facts below. A rollout that brings back a former version (`revert`) is
+not judged: that version was healthy, and time matters.
 """
 
 from collections.abc import Sequence
@@ -39,11 +39,12 @@ from validators.canary.switch import FormerCounts, SwitchWatch
 from validators.report import Report
 
 DOUBTFUL = 1.5
-"""Odds that a canary is worse from which on a person decides, though it takes more to roll back:
-what one failure of a first request comes to at half of the traffic."""
+"""From these odds on that a canary is worse, it is not promoted undecided; rolling back takes more.
+One failed first request, at half of the traffic, comes to as much."""
 
 Phase = Literal["approval", "starting", "smoke", "canary", "promoting"]
-Kind = Literal["release", "wish", "revert"]
+Kind = Literal["release", "edit", "revert"]
+"""What asked for it: a version that passed, a person's edit of the file, or a rollback."""
 RolloutOutcome = Literal["promoted", "rolled_back", "aborted", "superseded", "failed"]
 
 
@@ -58,16 +59,16 @@ class ReleaseProposal(Value):
     """The pull request that asks for a rollout's approval: merging it approves."""
 
     seen: str | None
-    """The last commit of the environment's file that it was made for."""
+    """The last commit of the environment's file when it was opened or updated."""
     pull: int | None = None
-    """Its number; None while it is asked for and not open yet."""
+    """Its number; None until it is open."""
     url: str = ""
     failed: float | None = None
-    """When it could not be opened; it is asked for again after a while."""
+    """When opening it failed. It is tried again after a while."""
 
 
 class Warm(Value):
-    """The version that a switch of all traffic left: its server runs on, without traffic."""
+    """The version that a blue-green switch replaced: its server keeps running, without traffic."""
 
     version: Ref
     rollout: str
@@ -75,14 +76,14 @@ class Warm(Value):
     until: float
     """When its server may end, in seconds since the epoch."""
     before: FormerCounts = FormerCounts()
-    """What it did before the switch, as far as the router remembers."""
+    """Its record before the switch, as far as the router remembers."""
     cursor: Cursor | None = None
     watched: SwitchWatch | None = None
-    """What came of the version that took its place; None until that has the traffic."""
+    """How the new version is doing; None until it has the traffic."""
 
 
 class Rollout(Value):
-    """The facts of a rollout in progress."""
+    """What is stored of a rollout."""
 
     id: str
     version: Ref
@@ -91,14 +92,14 @@ class Rollout(Value):
     by: str
     asked: float
     run: str = ""
-    """The run that asked for it, and its commit, where one did."""
+    """The run that released the version, if one did, and its commit."""
     commit: str = ""
     approval: bool = False
-    """Whether a human has to agree first."""
+    """Whether a person has to approve it first."""
     approved: float | None = None
     proposal: ReleaseProposal | None = None
     points: bool = False
-    """Whether it brings up no server, as its release is a batch."""
+    """Whether it has no server, because its release is a batch."""
     deployed: float | None = None
     ready: float | None = None
     smoke_asked: float | None = None
@@ -107,42 +108,42 @@ class Rollout(Value):
     """Index of the weight in force; -1 while the canary gets no traffic."""
     step_since: float = 0.0
     step_seq: int = 0
-    """Canary requests before this step."""
+    """How many canary requests there were before this step."""
     cursor: Cursor | None = None
     before: FormerCounts | None = None
-    """With `blue-green`: what stable did before the switch."""
+    """With `blue-green`: the record of stable before the switch."""
     judge: CanaryState | None = None
     judgement: Judgement | None = None
     forecast: str | None = None
-    """As its canary began: why it will not be decided by its deadline, if it will not."""
+    """Why it was expected, when the canary began, not to be decided by its deadline; if it was."""
     first_failed: float | None = None
-    """When the first request came that the canary failed."""
+    """When the first request came that the canary failed to answer."""
     doubted: float | None = None
-    """Since when the evidence speaks against the canary, without a break."""
+    """Since when the evidence has been against the canary, without a break."""
     unwatched: float | None = None
-    """Since when the router last kept its traffic from it, as no controller saw to it."""
+    """When the router last took its traffic away because no controller was watching."""
     held: str | None = None
-    """Why it waits for a person."""
+    """Why a person has to decide."""
     differs: bool = False
-    """Whether its answers were found to differ from stable's; from then on a person promotes it."""
+    """Whether its answers differed from stable's. From then on only a person promotes it."""
     decided: float | None = None
     """When it was decided to promote it."""
     undecided: str | None = None
-    """What is said of it where the judge could not decide, and the spec has it promoted so."""
+    """What to say if it was promoted without a decision, as `on_inconclusive: promote` allows."""
 
     @property
     def has_server(self) -> bool:
-        """Whether its server is up, or on its way."""
+        """Whether its server is running or being started."""
         return self.deployed is not None and not self.points
 
     @property
     def awaiting_approval(self) -> bool:
-        """Whether it waits for an approval."""
+        """Whether a person still has to approve it."""
         return self.approval and self.approved is None
 
     def phase(self, spec: Spec, environment: str, *, has_stable: bool) -> Phase:
-        """Where it is. Only a release into production beside a stable version is a canary, where
-        the spec has not another strategy."""
+        """Its phase. There is a canary only for a release to production beside a stable version,
+        unless the spec has another strategy."""
         if self.decided is not None:
             return "promoting"
         if self.awaiting_approval:
@@ -157,19 +158,19 @@ class Rollout(Value):
         return "promoting"
 
     def not_yet(self) -> str | None:
-        """Why nobody can promote it now, in a sentence; None when somebody can."""
+        """Why it cannot be promoted now, in a sentence; None if it can."""
         if self.awaiting_approval:
             url = self.proposal.url if self.proposal else ""
             merge = f", and so does merging {url}" if url else ""
             number = self.version.version
-            return f"v{number} waits for an approval; `headgate approve` gives it{merge}."
+            return f"v{number} awaits approval; `headgate approve` approves it{merge}."
         if self.ready is None:
             return f"the server of v{self.version.version} is not ready yet; try again when it is."
         return None
 
 
 class EndedRollout(Value):
-    """How a rollout ended; kept as a fact, and the release history beside the branch's."""
+    """How a rollout ended: a fact of the release history."""
 
     rollout: Rollout
     environment: str
@@ -178,21 +179,21 @@ class EndedRollout(Value):
     reason: str
     at: float
     beside: Ref | None = None
-    """What served when it ended, before what it brought."""
+    """What was stable until it ended."""
 
 
 def smoke_of(spec: Spec) -> bool:
-    """Whether the spec asks for smoke requests, or for a command, before a release."""
+    """Whether the spec has smoke requests, or a batch command, to test a release in staging."""
     return bool(spec.release and spec.release.staging.smoke) or bool(command_of(spec))
 
 
 def strategy_of(spec: Spec) -> Strategy:
-    """How the spec's releases get production's traffic."""
+    """How a release gets production's traffic."""
     return spec.release.production.strategy if spec.release else "canary"
 
 
 def weights(version: ModelVersion) -> tuple[float, ...]:
-    """The canary's shares of the traffic, growing."""
+    """The canary's shares of the traffic, in ascending order."""
     assert version.spec.release is not None
     return tuple(version.spec.release.production.canary.steps)
 
@@ -200,7 +201,7 @@ def weights(version: ModelVersion) -> tuple[float, ...]:
 def begin_canary(
     rollout: Rollout, version: ModelVersion, history: Sequence[Exchange], now: float
 ) -> Rollout:
-    """Fix the judge's rule and take the first weight. `history` is stable's traffic before."""
+    """Fix the judge's policy and take the first weight. `history` is the traffic so far."""
     assert version.spec.release is not None
     canary = version.spec.release.production.canary
     state = begin(CanaryPolicy.from_spec(canary), history, now)
@@ -218,17 +219,17 @@ def begin_canary(
     )
 
 
-def is_judged(rollout: Rollout) -> bool:
-    """Whether it has a judge, and not that of an earlier Headgate, which counted less: such a
-    canary is begun anew, as what was not counted cannot be made up."""
+def has_judge(rollout: Rollout) -> bool:
+    """Whether its judge has begun. A judge of an earlier Headgate does not count: it recorded less,
+    so that such a canary has to begin again."""
     return rollout.judge is not None and is_current(rollout.judge)
 
 
 def watch(
     rollout: Rollout, exchanges: Sequence[Exchange], now: float, waiting: Sequence[Waiting] = ()
 ) -> Rollout:
-    """Take in new records and judge, with what waits for its answer. Of a request that came before
-    it began, this canary knows nothing: a late answer may be an earlier canary's.
+    """Judge new records, and the requests still waiting for an answer. Requests from before the
+    canary began are left out: they may be an earlier canary's.
     """
     assert rollout.judge is not None
     began = rollout.judge.began
@@ -250,7 +251,7 @@ def watch(
 
 
 def grow(rollout: Rollout, version: ModelVersion, now: float) -> Rollout:
-    """Take the next weight once this one had its share of the bake, and canary requests."""
+    """Take the next weight once this one has baked."""
     shares = weights(version)
     if not has_baked(rollout, version, now) or rollout.step + 1 >= len(shares):
         return rollout
@@ -264,7 +265,7 @@ def grow(rollout: Rollout, version: ModelVersion, now: float) -> Rollout:
 
 
 def has_baked(rollout: Rollout, version: ModelVersion, now: float) -> bool:
-    """Whether the weight in force had its share of the minimum bake, under real requests."""
+    """Whether the current weight had requests, and its share of the minimum bake time."""
     assert version.spec.release is not None
     canary = version.spec.release.production.canary
     share = canary.minimum_bake.total_seconds() / len(canary.steps)
@@ -272,8 +273,8 @@ def has_baked(rollout: Rollout, version: ModelVersion, now: float) -> bool:
     return seen and now - rollout.step_since >= share
 
 
-def lengthened(rollout: Rollout, seconds: float) -> Rollout:
-    """With so much more time to bake and to decide, as its canary had no traffic for as long."""
+def extended(rollout: Rollout, seconds: float) -> Rollout:
+    """The rollout with more time to bake and to decide: so long had its canary no traffic."""
     assert rollout.judge is not None
     policy = rollout.judge.policy
     longer = policy.model_copy(
@@ -286,7 +287,7 @@ def lengthened(rollout: Rollout, seconds: float) -> Rollout:
 
 
 def may_promote(rollout: Rollout, version: ModelVersion, now: float) -> bool:
-    """Whether the judge says so at the last weight."""
+    """Whether the judge says so, at the last weight."""
     at_last = rollout.step + 1 == len(weights(version)) and has_baked(rollout, version, now)
     return (
         at_last
@@ -295,18 +296,18 @@ def may_promote(rollout: Rollout, version: ModelVersion, now: float) -> bool:
     )
 
 
-def unseen(rollout: Rollout) -> str | None:
-    """Why a canary is not promoted without a decision even where the spec accepts that; None where
-    it is. What nobody has seen, or what looks bad, is no lack of evidence to be waived."""
+def blocks_undecided(rollout: Rollout) -> str | None:
+    """Why a canary is not promoted without a decision although the spec allows that; None if it is.
+    A spec can waive missing evidence, but not evidence against a version, or one never tried."""
     judgement = rollout.judgement
     if judgement is None or not judgement.canary.requests:
-        return "no request has reached it, and what nobody has seen is never promoted"
+        return "no request has reached it, and an untried version is never promoted"
     if judgement.records_lost:
-        return "its records are lost"
+        return "some of its records are lost"
     if rollout.differs:
         return "its answers differ from stable's"
     if judgement.log_worse >= log(DOUBTFUL):
-        return f"the evidence speaks against it, {odds(judgement.log_worse)} to 1"
+        return f"the evidence is against it, {odds(judgement.log_worse)} to 1"
     return None
 
 

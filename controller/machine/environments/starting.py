@@ -1,4 +1,4 @@
-"""PURE. What starts a rollout: a release, a person's verb."""
+"""PURE. What starts a rollout: a release, or a person's command."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from controller.machine.environments.environment import (
     EnvironmentContext,
     EnvironmentState,
     file_of,
-    moved,
+    with_rollout,
 )
 from controller.machine.environments.job import is_batch
 from controller.machine.environments.rollout import Kind, Rollout
@@ -24,14 +24,14 @@ from controller.machine.pipelines.version import Ref
 def release(
     env: EnvironmentState, message: ReleaseRequested, context: EnvironmentContext
 ) -> EnvironmentState:
-    """Begin a rollout of the version that passed, unless something or somebody forbids it."""
+    """Begin a rollout of the version that passed, unless a quarantine, pin or person forbids it."""
     ref = Ref(version=message.version, digest=message.digest)
-    version = context.observed.versions.get(ref.version)
+    version = context.version(ref)
     bad = env.quarantined(ref.digest)
     if bad is not None:
         why = f"{ref} is quarantined: {bad.reason}"
-        context.out.actions += _not_released(env, ref, why, message)
-        said = f"{why.rstrip('.')}. {_mend(env, ref)}"
+        context.out.actions += _report_not_released(env, ref, why, message)
+        said = f"{why.rstrip('.')}. {_fix(env, ref)}"
         return refuse(env, said, version, context, f"release/{ref.version}")
     env = env.model_copy(update={"deferred_release": None})
     if env.unknown is not None:
@@ -43,21 +43,23 @@ def release(
         env = env.model_copy(update={"deferred_release": message})
         return refuse(env, why, version, context, f"release/{ref.version}")
     if env.rollout is not None and env.rollout.kind != "release":
-        return env.model_copy(update={"deferred_release": message})  # a person's word comes first
+        return env.model_copy(
+            update={"deferred_release": message}
+        )  # what a person asked for comes first
     if env.name == "staging" and env.stable == ref:
         context.out.messages.append(_pass_on(env, message))
     if message.again and _was_here(env, ref):
-        return env  # people, or the judge, have had their word on it
+        return env  # a person, or the judge, has decided on it
     if env.stable is not None and env.stable.digest == ref.digest:
-        if env.rollout is not None:  # a revert on the watched branch takes the newer one back
-            why = f"superseded by {ref}, which serves already"
+        if env.rollout is not None:  # a revert in the code brings this version back
+            why = f"superseded by {ref}, which already serves"
             env = stop(env, env.rollout, "superseded", why, context)
         return env
     if env.rollout is not None and env.rollout.version == ref:
         return env
     env = begin_rollout(env, ref, "release", message.why, "headgate", context)
     asked = {"run": message.run, "commit": message.commit}
-    return moved(env, env.rollout, **asked) if env.rollout is not None else env
+    return with_rollout(env, env.rollout, **asked) if env.rollout is not None else env
 
 
 def _was_here(env: EnvironmentState, ref: Ref) -> bool:
@@ -66,8 +68,8 @@ def _was_here(env: EnvironmentState, ref: Ref) -> bool:
 
 
 def _pass_on(env: EnvironmentState, message: ReleaseRequested) -> Envelope:
-    """Staging has it already. Whether production heard of it is not certain: a state that was
-    lost may have taken that with it."""
+    """Send a version that staging already runs on to production, which may not know of it: that
+    message may have been lost with an earlier state."""
     return Envelope(
         to=Key("environment", f"{env.pipeline}/production"),
         id=f"again/{message.run}/{env.rollouts}",
@@ -75,10 +77,10 @@ def _pass_on(env: EnvironmentState, message: ReleaseRequested) -> Envelope:
     )
 
 
-def _not_released(
+def _report_not_released(
     env: EnvironmentState, ref: Ref, why: str, message: ReleaseRequested
 ) -> Sequence[ReportCommit]:
-    """Who looks at the commit sees why what passed there does not come to serve."""
+    """Show on the commit why the version is not released although it passed."""
     if not message.run or not message.commit:
         return ()
     return (
@@ -87,22 +89,24 @@ def _not_released(
             commit=message.commit,
             pipeline=env.pipeline,
             state="held",
-            title=f"passed, and is not released in {env.name}: {why}",
+            title=f"passed, but is not released to {env.name}: {why}",
             run=message.run,
-            text=f"Released it will not be as long as it is quarantined. {_mend(env, ref)}",
+            text=f"It is not released while it is quarantined. {_fix(env, ref)}",
         ),
     )
 
 
-def _mend(env: EnvironmentState, ref: Ref) -> str:
-    return f"`headgate retry {env.place} --version {ref.version}` lifts that and tries it again."
+def _fix(env: EnvironmentState, ref: Ref) -> str:
+    return (
+        f"`headgate retry {env.place} --version {ref.version}` lifts the quarantine and retries it."
+    )
 
 
 def begin_rollout(
     env: EnvironmentState, ref: Ref, kind: Kind, why: str, by: str, context: EnvironmentContext
 ) -> EnvironmentState:
-    """A rollout of that version; it supersedes the one in progress."""
-    version = context.observed.versions.get(ref.version)
+    """Begin a rollout of that version. It supersedes the one in progress."""
+    version = context.version(ref)
     if version is None or version.spec.release is None:
         why = f"v{ref.version} is not known"
         return refuse(env, why, version, context, f"unknown/{ref.version}")
@@ -128,10 +132,10 @@ def begin_rollout(
 def roll_back(
     env: EnvironmentState, message: Rollback, context: EnvironmentContext
 ) -> EnvironmentState:
-    """Leave the canary, or bring back a former version, and quarantine what is left behind.
+    """Roll back the canary, or bring back a former version, and quarantine the one that is left.
 
-    The request names the version that it means to leave, so that of two people who ask for the
-    same at once the second does not leave the good one.
+    The request names the version to leave. So if two people roll back at the same time, the second
+    request does not leave the good version.
     """
     by, reason = message.by, message.reason or f"rolled back by {message.by}"
     rollout, wanted, leave = env.rollout, message.to, message.leave
@@ -142,7 +146,7 @@ def roll_back(
         and rollout.kind == "revert"
         and wanted in (None, rollout.version.version)
     ):
-        return env  # it is on its way back
+        return env  # it is being brought back already
     if (
         rollout is not None
         and rollout.deployed is not None
@@ -160,31 +164,31 @@ def roll_back(
     if to is None or bad is None or to == bad or env.quarantined(to.digest):
         why = "there is no former version to go back to that is not quarantined"
         if to is not None and to == bad:
-            why = f"v{to.version} is what serves here"
+            why = f"v{to.version} already serves here"
         elif to is not None and wanted is not None:
             lift = f"`headgate retry {env.place} --version {to.version}`"
-            why = f"v{to.version} is quarantined: {lift} lifts that, and tries it again"
+            why = f"v{to.version} is quarantined: {lift} lifts the quarantine and retries it"
         return refuse(
             env, why, None, context, f"rollback/{context.now}", needs_human=bad is not None
         )
-    stopped = left(env, bad, reason, by, context.now)
+    stopped = stopped_rollout(env, bad, reason, by, context.now)
     env = begin_rollout(env, to, "revert", reason, by, context)
     return quarantine(env.model_copy(update={"stopped": stopped}), bad, reason, context.now)
 
 
 def not_serving(env: EnvironmentState, leave: int | None) -> str:
-    """Why a version cannot be left, and what to say to leave the one that serves."""
+    """Why a version cannot be rolled back, and the command that rolls back what serves."""
     serves = env.stable
     if serves is None:
         return f"v{leave} does not serve here; nothing does"
     say = f"`headgate rollback {env.place} --from {serves.version}`"
-    return f"v{leave} does not serve any more; v{serves.version} does: say {say} to leave that one"
+    return f"v{leave} no longer serves; v{serves.version} does: {say} rolls that one back"
 
 
-def left(env: EnvironmentState, bad: Ref, why: str, by: str, now: float) -> Rollout:
-    """What served and is left, as a rollout that was stopped: so that it can be tried again."""
+def stopped_rollout(env: EnvironmentState, bad: Ref, why: str, by: str, now: float) -> Rollout:
+    """The version that is left, as a stopped rollout, so that it can be retried."""
     return Rollout(
-        id=env.brought or f"{env.pipeline}-{env.name}-{env.rollouts}",
+        id=env.stable_rollout or f"{env.pipeline}-{env.name}-{env.rollouts}",
         version=bad,
         kind="release",
         why=why,
@@ -194,14 +198,14 @@ def left(env: EnvironmentState, bad: Ref, why: str, by: str, now: float) -> Roll
 
 
 def retry(env: EnvironmentState, message: Retry, context: EnvironmentContext) -> EnvironmentState:
-    """Try the last version that was stopped or left again, or the one that is named, and lift its
-    quarantine; or renew a write; or run a batch once more."""
+    """Retry the version that is named, or else the last that was stopped or left, and lift its
+    quarantine; or retry a commit; or run a batch command again."""
     if env.write is not None:
         context.out.actions.append(env.write)
     if env.unknown is not None:
-        return env  # the branch was looked at anew
-    if env.rollout is None and batch.has_ended(env, message.version):
-        return batch.again(env, who(message), context)
+        return env  # `adopt` has read the branch again
+    if env.rollout is None and batch.can_run_again(env, message.version):
+        return batch.run_again(env, who(message), context)
     stopped, number = env.stopped, message.version
     named = context.observed.versions.get(number) if number is not None else None
     ref = named.ref if named is not None else stopped.version if stopped else None
@@ -211,31 +215,29 @@ def retry(env: EnvironmentState, message: Retry, context: EnvironmentContext) ->
         return env.model_copy(update={"stopped": None})
     if env.pinned is not None:
         why = f"{ref} may not replace what runs: pinned by commit {env.pinned[:12]}"
-        version = context.observed.versions.get(ref.version)
+        version = context.version(ref)
         return refuse(env, why, version, context, f"retry/{ref.version}/{context.now}")
     same = stopped is not None and stopped.version == ref
-    why = (
-        f"{stopped.why if stopped and same else f'v{ref.version}'} (tried again by {who(message)})"
-    )
-    env = lift(env, ref, who(message), message.by, context)
+    why = f"{stopped.why if stopped and same else f'v{ref.version}'} (retried by {who(message)})"
+    env = lift_quarantine(env, ref, who(message), message.by, context)
     env = env.model_copy(update={"stopped": None})
-    # The file no longer asks for what was a wish, so it has to be told.
+    # The file no longer names what a person's commit asked for: this rollout needs its own commit.
     kind: Kind = "revert" if stopped and same and stopped.kind != "release" else "release"
     by = message.by
     return begin_rollout(env, ref, kind, why, by, context)
 
 
-def lift(
+def lift_quarantine(
     env: EnvironmentState, ref: Ref, why: str, by: str, context: EnvironmentContext
 ) -> EnvironmentState:
-    """Let a quarantined version be released again, and say on the branch who wanted it and why."""
+    """Lift the quarantine of a version, and write to the branch who asked for that and why."""
     bad = env.quarantined(ref.digest)
     if bad is None:
         return env
     rest = tuple(q for q in env.quarantine if q.digest != ref.digest)
     env = env.model_copy(update={"quarantine": rest})
-    stable = context.observed.versions.get(env.stable.version) if env.stable else None
-    reason = f"the quarantine of {ref} is lifted by {why}; it was: {bad.reason}"
+    stable = context.version(env.stable)
+    reason = f"the quarantine of {ref} was lifted by {why}; its reason was: {bad.reason}"
     file = file_of(env, env.stable, stable, by=by, reason=reason, at=context.now)
     name = f"{env.place}/lift/{env.rollouts}/{bad.since}"
     return write(
@@ -244,5 +246,5 @@ def lift(
 
 
 def who(verb: Verb) -> str:
-    """The person who asked, with the reason that was given."""
+    """The person who asked, with the reason they gave."""
     return f"{verb.by}: {verb.reason}" if verb.reason else verb.by

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from controller.machine import run_incidents
 from controller.machine.actions import Incident, NotifyStatus
-from controller.machine.building import DecisionBuilder
 from controller.machine.core import Envelope, Fact, Key
+from controller.machine.decision_builder import DecisionBuilder
 from controller.machine.messages import ReleaseRequested, RunEnded
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.graph import SourceTree

@@ -33,10 +33,11 @@ from controller.machine.pipelines.trust import (
 )
 from controller.machine.repositories.pull import scope_of
 from controller.machine.runs import exam
-from controller.machine.runs.building import build
+from controller.machine.runs.dataset_nodes import UNASKED
 from controller.machine.runs.graph import Graph, SourceTree, fingerprint
+from controller.machine.runs.graph_builder import build
+from controller.machine.runs.node_names import of_base
 from controller.machine.runs.run import Run
-from controller.machine.runs.taking import UNASKED
 from specs.model import Pipeline as Spec
 
 PATIENCE = 86_400.0
@@ -232,7 +233,7 @@ def _base_data(
             continue
         listing = observed.listings.get(commit, {}).get(name, DatasetListing())
         if name in known:
-            found[f"{exam.IN_BASE}{name}"] = known[name]
+            found[of_base(name)] = known[name]
         elif listing.problem is not None and listing.waits is None:
             lacking[name] = listing.problem
         else:

@@ -13,8 +13,8 @@ from typing import Any, Literal, NamedTuple
 from pydantic import model_validator
 
 from controller.machine.actions import ReportCommit
-from controller.machine.building import DecisionBuilder
 from controller.machine.core import InboxMessage, Value
+from controller.machine.decision_builder import DecisionBuilder
 from controller.machine.messages import CommitSeen, SpecGone
 from controller.machine.pipelines.code import Code, spec_at
 from controller.machine.pipelines.data import DatasetListing, SeenDataset

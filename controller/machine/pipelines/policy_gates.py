@@ -8,12 +8,12 @@ from typing import get_args
 from controller.machine.pipelines.policy_suites import suite_changes
 from controller.machine.pipelines.rule_change import RuleChange, format_setting, is_limit_raised
 from controller.machine.runs import exam
+from controller.machine.runs.gate_nodes import is_same_place, suites_for
 from controller.machine.runs.graph import Rules
-from controller.machine.runs.judging import is_same_place, suites_for
 from specs.caching import Cache, CacheFor, seconds_reusable
 from specs.gates import AbsoluteCheck, ModelGate, PairedCheck, SmallSlices
 from specs.metrics import is_own
-from specs.model import DATA, Pipeline, place_of
+from specs.model import Pipeline, place_of
 from specs.references import DatasetReference
 from specs.values import format_percent
 
@@ -60,7 +60,7 @@ def gate_changes(before: Rules, after: Rules, suites: Mapping[Pair, Pair]) -> It
         if what in told:
             continue
         # A changed evaluation may be an easier one, so somebody has to look at it.
-        yield RuleChange(rule=f"exam: {what}", was=was, now=now, loosens=True)
+        yield RuleChange(rule=f"exam: {what}", exam_part=what, was=was, now=now, loosens=True)
 
 
 def _suites(before: Pipeline, after: Pipeline, texts: Mapping[Pair, Pair]) -> Iterator[RuleChange]:
@@ -113,7 +113,7 @@ def _quoted(texts: Iterable[str]) -> str:
 def _addresses(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
     """Where data comes from: another source may be easier to pass with."""
     for name in (each for each in before.datasets if each in after.datasets):
-        for what, was, now in exam.moves(name, before, after):
+        for what, was, now in exam.address_changes(name, before, after):
             yield RuleChange(rule=what, was=was, now=now, loosens=True)
 
 
@@ -121,7 +121,7 @@ def _ages(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
     """How long fetched data and evaluations are reused: longer reuse means less checking."""
     examines = _exam_of(before) & _exam_of(after)
     for name in (each for each in before.commands if each in after.commands):
-        if not name.startswith(DATA) and name not in examines:
+        if name in before.steps and name not in examines:
             continue
         was, now = before.commands[name].cache, after.commands[name].cache
         if was != now:

@@ -16,6 +16,8 @@ class RuleChange(Value):
     now: str
     loosens: bool
     """Whether a candidate that would have been stopped could pass now."""
+    exam_part: str | None = None
+    """The part of the exam that changed: a file, or a place in the spec; None for other rules."""
 
 
 def format_setting(value: Any) -> str:

@@ -1,7 +1,7 @@
 """PURE. What a newer commit of a branch means for the run in progress and for waiting requests."""
 
-from controller.machine.building import DecisionBuilder
 from controller.machine.core import Envelope, Key
+from controller.machine.decision_builder import DecisionBuilder
 from controller.machine.messages import CancelRun
 from controller.machine.pipelines.launching import ReadyRun, prepare, report_refusal
 from controller.machine.pipelines.pipeline import (

@@ -7,8 +7,8 @@ from typing import Any
 
 from controller.machine import run_incidents
 from controller.machine.actions import ReportCommit
-from controller.machine.building import DecisionBuilder
 from controller.machine.core import Blocked, Decision, InboxMessage, Message
+from controller.machine.decision_builder import DecisionBuilder
 from controller.machine.messages import (
     ActionFailed,
     CancelRun,

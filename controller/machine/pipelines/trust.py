@@ -5,10 +5,10 @@ from typing import TypeVar
 
 from controller.machine.core import Value
 from controller.machine.pipelines.code import Code
-from controller.machine.runs.building import build
+from controller.machine.runs.dataset_nodes import without_addresses
 from controller.machine.runs.exam import in_repository
 from controller.machine.runs.graph import Baseline, Graph, Rules, SourceTree, fingerprint
-from controller.machine.runs.taking import without_addresses
+from controller.machine.runs.graph_builder import build
 from specs.model import Fetch, Pipeline, Step
 
 C = TypeVar("C", Step, Fetch)

@@ -1,4 +1,4 @@
-"""PURE. One try at one node of a run, and what can be known of it."""
+"""PURE. An attempt at a node of a run, and its status."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -10,22 +10,23 @@ from specs.projects.values import Project
 
 
 class Input(Value):
-    """What one input of an attempt holds: a dataset version or an artifact, by digest."""
+    """An input of an attempt: a dataset version or an artifact, by digest."""
 
     kind: Literal["dataset", "artifact", "taken", "version"]
-    """`taken`: a dataset that another node of the run took, an artifact; `version`: what is asked
-    for of a database, which is nothing that could be read."""
+    """`taken`: the artifact of a node that fetches a dataset; `version`: the version of a query's
+    rows, for its key only."""
     digest: str
     name: str = ""
-    """The dataset's name in the spec, or the file name that the artifact was written under; empty
-    for a dataset that was taken as a folder."""
+    """The dataset's name in the spec, or the file name that the artifact was written as; empty for
+    a dataset that was fetched as a folder."""
     access: Literal["path", "uri"] = "path"
     uri: str = ""
-    """Of a dataset, as the spec has it: two datasets may hold equal objects."""
+    """The dataset's address in the spec; the digest does not tell it, as two datasets may hold
+    equal objects."""
 
 
 class Build(Value):
-    """A folder with a Dockerfile, that an image is built from."""
+    """A folder with a Dockerfile, from which an image is built."""
 
     context: str
     """Its path in the repository."""
@@ -34,39 +35,39 @@ class Build(Value):
 
 
 class Recipe(Value):
-    """What the environment of a project is made of, at the attempt's commit."""
+    """What a project's environment is built from, at the attempt's commit."""
 
     project: Project
     groups: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
     digest: str
-    """Of the lock and what is chosen of it: equal digests, equal environments."""
+    """Of the lock file, groups and extras: equal digests, equal environments."""
     packages: str
-    """Of the packages of the repository that are installed beside that."""
+    """Of the repository's own packages, which are installed on top."""
 
 
 class Building(Value):
-    """An environment that was not there when an attempt needed it."""
+    """The build of an environment that an attempt needed and that did not exist yet."""
 
     name: str
-    """Of its log."""
+    """The name of its log."""
     what: Literal["environment", "packages"] = "environment"
-    """`packages`: those of the repository, which lie beside it."""
+    """`packages`: the repository's own packages, which are installed on top."""
     waiting: tuple[str, ...] = ()
     """The nodes of a run that wait for it."""
     since: float
-    """When its building began, in seconds since the epoch."""
+    """When the build began, in seconds since the epoch."""
     seconds: float | None = None
-    """How long that took; None while it goes on."""
+    """How long it took; None while it runs."""
     failed: str = ""
-    """Why it cannot be built, with the installer's last words."""
+    """Why the build failed, with the end of the installer's output."""
 
 
 class Attempt(Value):
-    """One try at one node of a run, complete: nothing else decides what it does.
+    """An attempt at a node of a run; complete, so that nothing else determines what it does.
 
-    `id` names the process, the container or the job: starting an attempt that was started
-    before starts nothing.
+    `id` names the process, the container or the job, so that starting an attempt again does
+    nothing.
     """
 
     id: str
@@ -75,50 +76,49 @@ class Attempt(Value):
     pipeline: str = ""
     branch: str = ""
     trusted: bool = False
-    """Whether its run may release; what a pull request proposes is kept apart from what may."""
+    """Whether its run may release; others, such as those of pull requests, are kept apart."""
     program: Literal["step", "data_gate", "model_gate", "query"] = "step"
-    """What runs: a command of the spec, or one of Headgate's own programs with `request`."""
+    """A command of the spec, or one of Headgate's own programs, which reads `request`."""
     command: str = ""
-    """The `run` line, with its placeholders."""
+    """The `run` command, with its placeholders."""
     repository: str
     commit: str
     folder: str
     """The spec's folder in the repository; the working directory of the command."""
     file: str = SPEC_FILE
-    """The spec's name in that folder, for a model gate: it says where its checks are written."""
+    """The spec's file name in that folder; a model gate's report says where its checks are."""
     files: tuple[str, ...] = ()
-    """What the command finds there, by path below that folder; nothing else of the commit."""
+    """The files of the commit that the command finds there, by path below that folder."""
     inputs: Mapping[str, Input] = {}
     outputs: Mapping[str, str] = {}
     """File names by output name."""
     folders: tuple[str, ...] = ()
-    """Outputs that are folders, and are there when it begins."""
+    """Outputs that are folders, which exist when it begins."""
     params: Mapping[str, str] = {}
     env: Mapping[str, str] = {}
     secrets: tuple[str, ...] = ()
     requirements: str | None = None
-    """The path of the requirements file at the commit; None for a bare environment, or a
-    project's."""
+    """The path of the requirements file at the commit; None for an environment without one."""
     project: Recipe | None = None
     python: str | None = None
     executor: ExecutorKind = "local"
     image: str | None = None
-    """An immutable reference: `name@sha256:...`, or the id of an image of the engine."""
+    """An immutable reference: `name@sha256:...`, or the id of an image in the engine."""
     build: Build | None = None
-    """Instead of an image, what it is built from."""
+    """What the image is built from, if it is not named."""
     network: bool = False
-    """Whether a container may use the network; a process of this machine always can."""
+    """Whether a container may use the network; a local process always may."""
     cpu: float | None = None
     memory: int | None = None
     """Bytes."""
     timeout: float
     """Seconds."""
     request: Mapping[str, Any] = {}
-    """For a program of Headgate's own: what it is asked, beside its inputs."""
+    """For one of Headgate's own programs: what to do with its inputs."""
 
     @property
     def contained(self) -> bool:
-        """Whether it runs in a container, whose image provides its programs."""
+        """Whether it runs in a container, with the programs of its image."""
         return self.image is not None or self.build is not None
 
 
@@ -126,27 +126,27 @@ class AttemptState(StrEnum):
     """Where an attempt is."""
 
     UNKNOWN = "unknown"
-    """Never started here, or forgotten; start it."""
+    """The executor does not know it: it has to be started."""
     PREPARING = "preparing"
     RUNNING = "running"
     ENDING = "ending"
-    """Ended; its outputs are being stored, or what it read itself is being looked at again."""
+    """Ended; its outputs are being stored, or the data that it read by address is checked again."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     """Ended with an exit code that is not 0, or could not be started."""
     TIMED_OUT = "timed_out"
     OUT_OF_MEMORY = "out_of_memory"
     NO_ENVIRONMENT = "no_environment"
-    """Its environment cannot be built, and not by trying again either."""
+    """Its environment cannot be built; a retry would not help."""
     CANCELLED = "cancelled"
     DATA_CHANGED = "data_changed"
-    """An object of its dataset version was replaced before it was read, or while it was."""
+    """An object of its dataset version was replaced before or while it was read."""
     LOST = "lost"
-    """Ended without a trace: the machine or its supervisor was killed."""
+    """Ended without a record: the machine or the supervisor was killed."""
 
     @property
     def ended(self) -> bool:
-        """Whether it will not change any more."""
+        """Whether the state is final."""
         return self not in (
             AttemptState.UNKNOWN,
             AttemptState.PREPARING,
@@ -156,17 +156,17 @@ class AttemptState(StrEnum):
 
 
 class Status(Value):
-    """What is known of an attempt."""
+    """The status of an attempt."""
 
     state: AttemptState
     exit_code: int | None = None
     started: float | None = None
     ended: float | None = None
     message: str = ""
-    """Why it is not a success, in a sentence, with the last lines of the log; redacted."""
+    """Why it did not succeed: a sentence, and the end of the log; redacted."""
     peak_memory: int | None = None
     """Bytes."""
     waits: Blocked | None = None
-    """What keeps it from being prepared or from ending."""
+    """What its preparation or its end waits for."""
     built: tuple[Building, ...] = ()
-    """What of its environment had to be built first."""
+    """The parts of its environment that had to be built first."""

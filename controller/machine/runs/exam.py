@@ -1,28 +1,25 @@
-"""PURE. What a candidate is examined by: the steps that make its predictions and numbers, and their
-data.
+"""PURE. The exam of a candidate: the steps that make its predictions and metrics, and their data.
 
-The model under examination is not part of its exam; all else that these come from is:
-the steps' commands and environments, the files that they read, and the data. Steps are compared by
-what they do, whatever they are called.
+It is everything that the evidence comes from except the model: the steps' commands and
+environments, the files that they read, and the datasets. Steps are compared by what they do, not by
+their names.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from controller.machine.runs.graph import LINK, From, Rules, SourceTree
-from controller.machine.runs.nodes import origin_of, step_node
+from controller.machine.runs.node_names import is_of_base, of_base
+from controller.machine.runs.step_nodes import origin_of, step_node
 from specs.digests import short
 from specs.gates import Evidence
 from specs.globs import ROOT, matches
 from specs.model import DATA, Pipeline
 from specs.references import StepReference
 
-IN_BASE = "base."
-"""What the names of the base's own steps and data begin with, in the run of a pull request."""
-
 
 class ExamPart(NamedTuple):
-    """A part of the exam that is not what it was."""
+    """A part of the exam that changed."""
 
     what: str
     was: str
@@ -30,10 +27,10 @@ class ExamPart(NamedTuple):
 
 
 def evidence_of(spec: Pipeline, rules: Rules) -> dict[Evidence, StepReference]:
-    """Where a spec makes what the gate of its base judges, as far as it does.
+    """The outputs of a spec that are the evidence for its base's gate; some may be missing.
 
-    Under the base's name for it, else where its own gate says, else the one output of that name
-    whose step is given the model.
+    That is the output which the base names; else the one that the spec's own gate names; else the
+    only output of that name whose step reads the model.
     """
     asked = rules.spec.gates.model
     if asked is None:
@@ -59,8 +56,8 @@ def _made(kind: Evidence, asked: StepReference, spec: Pipeline) -> StepReference
 
 
 def steps_of(spec: Pipeline, *outputs: StepReference) -> tuple[str, ...]:
-    """The steps that outputs come from, each after those that it reads from. That which makes the
-    model is one only if something else of it is read."""
+    """The steps that outputs come from, in dependency order. The step that makes the model counts
+    only if another of its outputs is read."""
     found: list[str] = []
 
     def visit(name: str) -> None:
@@ -77,8 +74,8 @@ def steps_of(spec: Pipeline, *outputs: StepReference) -> tuple[str, ...]:
 
 
 def is_apart(spec: Pipeline) -> bool:
-    """Whether a spec's candidate can be examined by other than itself: what trains the model does
-    not write what it is judged by, too."""
+    """Whether another spec's candidate can sit this exam: the step that trains the model does not
+    make the evidence as well."""
     gate, model = spec.gates.model, spec.model
     if gate is None or model is None:
         return False
@@ -86,8 +83,7 @@ def is_apart(spec: Pipeline) -> bool:
 
 
 def changed(spec: Pipeline, source: SourceTree, rules: Rules) -> tuple[ExamPart, ...]:
-    """How the exam at `source` differs from that of the base; nothing where they are equal, or
-    where the base has none."""
+    """How the exam at `source` differs from that of the base, if the base has one."""
     asked = rules.spec.gates.model
     if asked is None:
         return ()
@@ -103,9 +99,8 @@ def changed(spec: Pipeline, source: SourceTree, rules: Rules) -> tuple[ExamPart,
 
 
 def data_of(spec: Pipeline, source: SourceTree, rules: Rules) -> dict[str, str]:
-    """The datasets that the base's exam reads: what each is called in a run of `spec`, by its name
-    in the base. One whose address or content the spec has changed is a dataset of its own there.
-    """
+    """The datasets that the base's exam reads: their names in a run of `spec`, by their names in
+    the base. If the spec changes a dataset's address or content, the base's own is added."""
     gate = rules.spec.gates.model
     if gate is None:
         return {}
@@ -119,40 +114,40 @@ def data_of(spec: Pipeline, source: SourceTree, rules: Rules) -> dict[str, str]:
 
 
 def lacks(spec: Pipeline, source: SourceTree, rules: Rules) -> tuple[str, ...]:
-    """The base's datasets that have to be had besides the spec's, to examine a candidate as the
-    base does; none while the exam is the same."""
+    """The base's datasets that its exam needs in addition to the spec's; none if the exam has not
+    changed."""
     if not is_apart(rules.spec) or not changed(spec, source, rules):  # nothing could be run on it
         return ()
     used = data_of(spec, source, rules).items()
-    return tuple(name for name, called in used if called.startswith(IN_BASE))
+    return tuple(name for name, called in used if is_of_base(called))
 
 
 def in_repository(source: SourceTree, uri: str) -> dict[str, str] | None:
-    """The files of a dataset that is in the repository, with their digests; None for one that is
-    elsewhere. A folder on its way that is a symbolic link stands for all that it leads to."""
+    """The files of a dataset in the repository, with their digests; None if it is elsewhere. A
+    symbolic link to a folder on the way stands for everything in that folder."""
     rooted = uri.startswith(ROOT)
     if "://" in uri or (uri.startswith("/") and not rooted):
         return None
     parts = [part for part in uri.removeprefix(ROOT).split("/") if part not in ("", ".")]
     path = "/".join(parts)
     globs = (path, f"{path}/**") if parts else ("**",)
-    ways = ["/".join(parts[:end]) for end in range(1, len(parts))]
+    folders = ["/".join(parts[:end]) for end in range(1, len(parts))]
     return {
         name: content
         for name, content in (source.files if rooted else source.below).items()
         if any(matches(glob, name) for glob in globs)
-        or (content.startswith(LINK) and any(matches(way, name) for way in ways))
+        or (content.startswith(LINK) and any(matches(folder, name) for folder in folders))
     }
 
 
 def _same_data(name: str, spec: Pipeline, source: SourceTree, rules: Rules) -> str:
     base = _content(name, rules.spec, rules.source)
     alike = [called for called in spec.datasets if _content(called, spec, source) == base]
-    return name if name in alike else alike[0] if alike else f"{IN_BASE}{name}"
+    return name if name in alike else alike[0] if alike else of_base(name)
 
 
 def _content(name: str, spec: Pipeline, source: SourceTree) -> Any:
-    """What a dataset holds, as far as a spec and its files say it: equal ones are the same data."""
+    """What identifies a dataset in a spec and its files: equal values, equal data."""
     dataset = spec.datasets[name]
     if dataset.query is not None:
         return {"query": dataset.query.model_dump(mode="json", exclude={"timeout"})}
@@ -163,8 +158,8 @@ def _content(name: str, spec: Pipeline, source: SourceTree) -> Any:
     return {"fetch": definition, "file": dataset.fetch and dataset.fetch.file, "reads": node.reads}
 
 
-def moves(name: str, before: Pipeline, after: Pipeline) -> Iterator[ExamPart]:
-    """What a spec says otherwise of where a dataset of that name in both comes from."""
+def address_changes(name: str, before: Pipeline, after: Pipeline) -> Iterator[ExamPart]:
+    """How the source of a dataset differs between two specs."""
     idle = {"query": {"timeout"}, "fetch": {"timeout", "retries", "backoff", "cache"}}
     said = [
         {
@@ -178,7 +173,7 @@ def moves(name: str, before: Pipeline, after: Pipeline) -> Iterator[ExamPart]:
 
 
 class _Comparison:
-    """Of two exams, from what is judged up to the data."""
+    """Compares two exams, from the evidence back to the data."""
 
     def __init__(self, before: Rules, after: Rules) -> None:
         self._before = before
@@ -287,5 +282,5 @@ def _files(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[ExamPart]
 
 
 def _version(content: str | None) -> str:
-    """A few characters that tell one content from another."""
+    """A short digest of a content."""
     return short(content) if content else "not read"

@@ -1,4 +1,4 @@
-"""PURE. Moves a run: starts what can start, tries again, ends, says what the cache learns."""
+"""PURE. Decides a run: starts what is ready, retries, ends, and adds results to the cache."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,17 +15,18 @@ from controller.machine.core import (
     Message,
 )
 from controller.machine.messages import ActionFailed, CancelRun, RunEnded, StartRun
-from controller.machine.runs.absorb import absorb, inputs_of
 from controller.machine.runs.attempt import AttemptState, Status
-from controller.machine.runs.ended import report_end
+from controller.machine.runs.end_report import report_end
 from controller.machine.runs.graph import Graph, Node, attempt_of, key_of, package_of
+from controller.machine.runs.node_names import gate_name
+from controller.machine.runs.node_progress import inputs_of, update_nodes
 from controller.machine.runs.run import (
     NEW,
+    AttemptRecord,
     CachedResult,
     ObservedRun,
     Progress,
     Run,
-    Tried,
     why_ended,
 )
 from specs.failures import Ignore
@@ -33,15 +34,15 @@ from validators.verdict import Verdict, worst
 
 LONGEST_BACKOFF = 600.0
 POLL = 2.0
-"""Seconds between looks at a running attempt, should its end not be announced."""
+"""Seconds between polls of a running attempt, in case its end is not announced."""
 PROGRESS = 5.0
-"""Seconds, at least, between what a pull request is told of how far its run is."""
+"""Least seconds between two progress reports to a pull request."""
 
 
 def decide(
     state: Run | None, observed: ObservedRun, inbox: Sequence[InboxMessage], now: float
 ) -> Decision[Run]:
-    """Move a run: take in what ended, look up what is cached, start what can start."""
+    """Bring the nodes up to date, start those that are ready, and end the run with the last."""
     run = state or begin(inbox)
     if not run.live:
         return Decision(state=run)
@@ -49,7 +50,7 @@ def decide(
     run = _consume(run, inbox)
     before = run
     if run.cancelled is None:
-        run = absorb(run, observed, now)
+        run = update_nodes(run, observed, now)
     facts = _new_facts(before, run, observed.graph)
     if run.cancelled is not None:
         run, actions = _stop_attempts(run)
@@ -80,7 +81,7 @@ def decide(
 
 
 def begin(inbox: Sequence[InboxMessage]) -> Run:
-    """The run that the pipeline asks for. Raises `Ignore` if it asks for none."""
+    """The run that its pipeline asks for. Raises `Ignore` if it has not asked yet."""
     for each in inbox:
         if isinstance(each.message, StartRun):
             return each.message.run
@@ -94,7 +95,7 @@ def _consume(run: Run, inbox: Sequence[InboxMessage]) -> Run:
 
 
 def _begun(run: Run, _message: StartRun) -> Run:
-    """It has begun by these facts, in `begin`."""
+    """`begin` has read it."""
     return run
 
 
@@ -105,7 +106,7 @@ def _cancel(run: Run, message: CancelRun) -> Run:
 
 
 def _action_failed(run: Run, message: ActionFailed) -> Run:
-    """An attempt that the executor refuses for good."""
+    """The executor refuses an attempt for good."""
     if not isinstance(message.action, StartAttempt):
         return run
     attempt = message.action.attempt
@@ -113,7 +114,7 @@ def _action_failed(run: Run, message: ActionFailed) -> Run:
     if progress is None or progress.done or progress.open is None:
         return run
     if progress.open.id != attempt.id:
-        return run  # of a try that ended meanwhile
+        return run  # that attempt has ended meanwhile
     failed = progress.model_copy(update={"failed": message.reason})
     return run.model_copy(update={"nodes": {**run.nodes, attempt.node: failed}})
 
@@ -123,13 +124,13 @@ HANDLERS: Mapping[type[Message], Callable[[Run, Any], Run]] = {
     CancelRun: _cancel,
     ActionFailed: _action_failed,
 }
-"""Every class of messages that a run handles."""
+"""Every message class that a run handles."""
 
 
 def _start_ready(
     run: Run, graph: Graph, observed: ObservedRun, now: float
 ) -> tuple[Run, tuple[Action, ...], float]:
-    """Start what can start, and again what the executor knows nothing of."""
+    """Start the nodes that are ready, and restart attempts that the executor does not know."""
     nodes = dict(run.nodes)
     actions: list[Action] = []
     wait = POLL
@@ -138,21 +139,23 @@ def _start_ready(
         if progress.done or progress.key is None or not _is_ready(node, nodes):
             continue
         actual, digests = inputs_of(run, node, nodes)
-        tried = progress.open
-        if tried is None:
+        record = progress.open
+        if record is None:
             due = _retry_at(node, progress, now)
             if due > now:
                 wait = min(wait, due - now)
                 continue
             number = len(progress.attempts) + 1
-            tried = Tried(id=f"{run.id}.{node.name}.{number}", asked=now)
-            nodes[node.name] = progress.model_copy(update={"attempts": (*progress.attempts, tried)})
+            record = AttemptRecord(id=f"{run.id}.{node.name}.{number}", asked=now)
+            nodes[node.name] = progress.model_copy(
+                update={"attempts": (*progress.attempts, record)}
+            )
         elif (
-            observed.statuses.get(tried.id, Status(state=AttemptState.UNKNOWN)).state
+            observed.statuses.get(record.id, Status(state=AttemptState.UNKNOWN)).state
             is not AttemptState.UNKNOWN
         ):
             continue
-        attempt = attempt_of(actual, tried.id, digests).model_copy(
+        attempt = attempt_of(actual, record.id, digests).model_copy(
             update={
                 "run": run.id,
                 "pipeline": run.pipeline,
@@ -165,7 +168,7 @@ def _start_ready(
 
 
 def _waits(observed: ObservedRun) -> Blocked | None:
-    """What its attempts wait for: first that which only a person can mend."""
+    """What its attempts wait for; first of all, something that only a person can fix."""
     found = [status.waits for status in observed.statuses.values() if status.waits]
     return next((one for one in found if one.human), found[0] if found else None)
 
@@ -180,12 +183,12 @@ def _retry_at(node: Node, progress: Progress, now: float) -> float:
     last = progress.attempts[-1]
     ended = (last.status.ended if last.status else None) or last.asked
     if ended > now or (last.status and last.status.state is AttemptState.LOST):
-        return now  # ended later than now: the clock was set back
+        return now  # an end in the future: the clock was set back
     return ended + min(node.backoff * 2.0 ** (len(progress.attempts) - 1), LONGEST_BACKOFF)
 
 
 def _given_up(before: Run, run: Run, observed: ObservedRun) -> tuple[Action, ...]:
-    """End what was given up as lost and may run all the same, before it is tried again."""
+    """Cancel attempts that count as lost but may still be running, before they are retried."""
     return tuple(
         CancelAttempt(attempt=node.open.id)
         for name, node in before.nodes.items()
@@ -207,8 +210,8 @@ def _stop_attempts(run: Run) -> tuple[Run, tuple[Action, ...]]:
 
 
 def _new_facts(before: Run, run: Run, graph: Graph) -> tuple[Fact, ...]:
-    """What the cache learns. A gate that could not judge is asked again next time; rows that are
-    newer than was asked for are known by their own version."""
+    """The results to cache. Not those of a gate that could not judge, so that it is asked again;
+    and rows that are newer than the run asked for are cached under their own version."""
     facts = []
     for name, progress in run.nodes.items():
         fresh = not before.nodes.get(name, NEW).done
@@ -251,7 +254,7 @@ def _report_begin(run: Run) -> ReportCommit:
 
 
 def _tell_progress(run: Run, graph: Graph, now: float) -> tuple[Run, tuple[Action, ...]]:
-    """Tell a pull request which step runs now; not more often than anybody would look."""
+    """Tell a pull request which step runs now, at most once in `PROGRESS` seconds."""
     step = run.step
     since = max(run.created, run.told_at)
     if run.pull is None or step is None or step == run.told or now - since < PROGRESS:
@@ -263,7 +266,7 @@ def _tell_progress(run: Run, graph: Graph, now: float) -> tuple[Run, tuple[Actio
 
 
 def _stale(run: Run, graph: Graph) -> list[str]:
-    """The datasets of nodes that found objects replaced; none of a run that somebody stopped."""
+    """The datasets of nodes that found objects replaced; none if the run was cancelled."""
     if run.outcome != "failed":
         return []
     nodes = [node for node in graph.nodes if run.nodes.get(node.name, NEW).data_changed]
@@ -272,13 +275,13 @@ def _stale(run: Run, graph: Graph) -> list[str]:
 
 
 def _tell_pipeline(run: Run, graph: Graph) -> Envelope:
-    """The end of the run, with what is needed to make a version of its model."""
+    """The end of the run, with everything that a version of its model is made of."""
     model = None
     if graph.model is not None and run.outcome == "passed":
         node, output = graph.model.node or "", graph.model.output or ""
         model = (run.nodes[node].outputs or {})[output]
     reports = {
-        name.removeprefix("gate."): (node.outputs or {}).get("report", "")
+        gate_name(name): (node.outputs or {}).get("report", "")
         for name, node in run.nodes.items()
         if node.verdict is not None and node.outputs
     }
@@ -300,7 +303,7 @@ def _tell_pipeline(run: Run, graph: Graph) -> Envelope:
 
 
 def _stale_at(run: Run, graph: Graph) -> float | None:
-    """When the first of its results stands no longer; None where all stand for ever."""
+    """When the first of its results may no longer be reused; None if all may be, for ever."""
     ends = [
         (run.nodes.get(node.name, NEW).made or run.created) + node.stands
         for node in graph.nodes

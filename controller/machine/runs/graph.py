@@ -1,14 +1,17 @@
-"""PURE. The nodes of a run, and their cache keys. `building` makes them of a spec.
+"""PURE. The nodes of a run, and their cache keys. `graph_builder` makes them from a spec.
 
-A node's key is the digest of all that can change its result: its definition, the files it reads,
-its parameters, its environment and the digests of its inputs. Equal keys, equal results.
+A node's key is the digest of everything that can change its result: its definition, the files it
+reads, its parameters, its environment and the digests of its inputs. Equal keys, equal results.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
+from pydantic import model_validator
+
 from controller.machine.core import Value
+from controller.machine.runs import node_names
 from controller.machine.runs.attempt import Attempt, Input
 from specs.digests import digest
 from specs.globs import ROOT, admits, admits_link, from_root, seen_from
@@ -17,18 +20,11 @@ from specs.projects.values import Project
 
 NodeKind = Literal["step", "data_gate", "model_gate", "baseline", "data"]
 LINK = "symlink:"
-"""What the digest of a symbolic link begins with; see `controller.git.links`."""
-EVIDENCE = ("baseline.", "base.")
-"""What the names of nodes begin with that only make evidence: for a gate to judge by."""
-
-
-def is_evidence(name: str) -> bool:
-    """Whether a node's failure is for a gate to judge, and not the end of the run."""
-    return name.startswith(EVIDENCE)
+"""The prefix of a symbolic link's digest; see `controller.git.links`."""
 
 
 class From(Value):
-    """Where an input comes from: a dataset, a node's output, or an artifact known beforehand."""
+    """Where an input comes from: a dataset, a node's output, or an artifact known in advance."""
 
     dataset: str | None = None
     node: str | None = None
@@ -40,19 +36,20 @@ class From(Value):
 
 
 class SourceTree(Value):
-    """Code at a commit: where the files are and the digest of each, by path in the repository."""
+    """The code at a commit: the digest of each file, by path in the repository."""
 
     repository: str
     commit: str
     folder: str
-    """The spec's folder, `` for the top of the repository."""
+    """The spec's folder; empty for the root of the repository."""
     files: Mapping[str, str]
     file: str = SPEC_FILE
-    """The name of the spec in that folder, which may have several."""
+    """The spec's file name; a folder may have several specs."""
     images: Mapping[str, str] = {}
-    """What each image that the spec names was when the commit was read: an immutable reference."""
+    """By image that the spec names: the immutable reference that it resolved to when the commit was
+    read."""
     project: Project | None = None
-    """What `environment.project` is at the commit."""
+    """The `environment.project` at the commit."""
 
     @property
     def path(self) -> str:
@@ -60,8 +57,8 @@ class SourceTree(Value):
         return self.within(self.file)
 
     def within(self, path: str) -> str:
-        """The path in the repository of a path below the spec's folder, or of `//path`, which is
-        one from the repository's root."""
+        """A path of the spec as a path in the repository: relative to the spec's folder or, as
+        `//path`, to the repository's root."""
         return from_root(path, self.folder)
 
     def content(self, path: str | None) -> str | None:
@@ -69,8 +66,8 @@ class SourceTree(Value):
         return self.files.get(self.within(path)) if path is not None else None
 
     def admitted(self, globs: Sequence[str]) -> dict[str, str]:
-        """Digests of the files that globs of the spec admit, by path as the spec sees it, in order.
-        A symbolic link that is admitted stands for all that it leads to: its digest covers that."""
+        """Digests of the files that globs of the spec match, by path as the spec writes it, in
+        order. The digest of a symbolic link covers everything that the link leads to."""
         outside = any(glob.removeprefix("!").startswith(ROOT) for glob in globs)
         return {
             path: content
@@ -80,7 +77,7 @@ class SourceTree(Value):
 
     @cached_property
     def seen(self) -> dict[str, str]:
-        """Digests of all files by path as the spec sees it: below its folder, else `//path`."""
+        """Digests of all files by path as the spec writes it: below its folder, or `//path`."""
         return {seen_from(self.folder, path): content for path, content in self.files.items()}
 
     @cached_property
@@ -91,10 +88,10 @@ class SourceTree(Value):
 
 
 class Baseline(Value):
-    """The model that a candidate is compared with, and where its own evaluation is found."""
+    """The model that a candidate is compared with, and the spec that has its own evaluation."""
 
     version: int | None
-    """Of the one in production; None: it is a commit's, which was never released."""
+    """Its number if it is in production; None for the model of a commit, which was not released."""
     digest: str
     model: str
     """The artifact's digest."""
@@ -103,19 +100,19 @@ class Baseline(Value):
 
     @property
     def called(self) -> str:
-        """What reports call it."""
+        """Its name in reports."""
         return f"v{self.version}" if self.version else f"the model of {self.source.commit[:12]}"
 
 
 class Rules(Value):
-    """Where the gates of a pull request come from: its base branch, as its own may ask for less."""
+    """The spec that a pull request is judged by: its base's, as its own could be less strict."""
 
     spec: Pipeline
     source: SourceTree
     branch: str = ""
-    """What the base is called, for reports."""
+    """The name of the base, for reports."""
     lacking: Mapping[str, str] = {}
-    """Why datasets of it cannot be had, by their names there."""
+    """By dataset of this spec that is not available: why."""
 
     def __str__(self) -> str:
         return f"{self.branch} ({self.source.commit[:12]})".strip()
@@ -124,7 +121,7 @@ class Rules(Value):
 class Node(Value):
     """One node: the template of its attempts, where its inputs come from, and what it depends on.
 
-    `definition` holds, as plain JSON, all that its key is made of but the inputs' digests.
+    `definition` is the part of its key that is neither a file nor an input, as plain JSON.
     """
 
     name: str
@@ -134,15 +131,35 @@ class Node(Value):
     """Gates that have to pass first."""
     definition: Mapping[str, Any]
     reads: Mapping[str, str] = {}
-    """Digests of the files it reads, by path; part of the key, and what `plan` compares."""
+    """Digests of the files it reads, by path; part of the key."""
     attempt: Attempt
-    """With empty id and inputs."""
+    """The template: without id and digests."""
     retries: int = 0
     backoff: float = 10.0
-    optional: bool = False
-    """Its failure is evidence for a gate, not the end of the run."""
     stands: float | None = None
-    """Seconds for which a result may be reused by other runs: 0 for never, None for ever."""
+    """Seconds for which other runs may reuse a result: 0 for never, None for ever."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_older_controller(cls, stored: Any) -> Any:
+        """Older controllers also stored `optional`, which was redundant."""
+        if isinstance(stored, Mapping) and "optional" in stored:
+            return {name: value for name, value in stored.items() if name != "optional"}
+        return stored
+
+    @property
+    def is_gate(self) -> bool:
+        return self.kind in ("data_gate", "model_gate")
+
+    @property
+    def is_evidence(self) -> bool:
+        """Whether its failure is for a gate to judge; that of other nodes ends the run."""
+        return node_names.is_evidence(self.name)
+
+    @property
+    def is_proposed(self) -> bool:
+        """Whether it is a data gate with a suite that only the pull request has."""
+        return node_names.is_proposed(self.name)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -158,15 +175,20 @@ class Graph(Value):
     model: From | None = None
     """The output that is the model; None for a spec without one."""
     serve: Mapping[str, Any] | None = None
-    """All of the package's digest but the model; None for a spec that releases nothing."""
+    """What the package's digest covers besides the model; None for a spec without `release`."""
 
     @cached_property
     def by_name(self) -> dict[str, Node]:
         return {node.name: node for node in self.nodes}
 
 
+def is_of_baseline(input_name: str) -> bool:
+    """Whether an input of a model gate is the baseline's evidence."""
+    return input_name.startswith("baseline")
+
+
 def addresses_of(graph: Graph) -> dict[str, str]:
-    """Where the datasets are that its nodes read, by their names in the run."""
+    """The addresses of the datasets that its nodes read, by the datasets' names in the run."""
     found = {}
     for node in graph.nodes:
         for name, origin in node.inputs.items():
@@ -189,10 +211,10 @@ def key_of(node: Node, digests: Mapping[str, str]) -> str:
 
 
 def fingerprint(graph: Graph, datasets: Mapping[str, str]) -> str:
-    """What a run of this graph would depend on, before anything has run.
+    """The digest of everything that a run of this graph depends on, known before it starts.
 
-    Equal fingerprints: nothing that a step, a gate or the server reads has changed. The baseline
-    is left out: a promotion by itself is no reason to run.
+    If two are equal, nothing that a step, a gate or the server reads has changed. The baseline does
+    not count: a promotion alone is no reason to run.
     """
     own = [node for node in graph.nodes if node.kind != "baseline"]
     return digest(
@@ -202,7 +224,7 @@ def fingerprint(graph: Graph, datasets: Mapping[str, str]) -> str:
                     node.name,
                     {**node.definition, "baseline": None},
                     dict(node.reads),
-                    {i: str(of) for i, of in node.inputs.items() if not i.startswith("baseline")},
+                    {i: str(of) for i, of in node.inputs.items() if not is_of_baseline(i)},
                 ]
                 for node in own
             ],
@@ -216,8 +238,8 @@ def fingerprint(graph: Graph, datasets: Mapping[str, str]) -> str:
 def package_of(graph: Graph, model: str) -> str:
     """The digest of a model version: the model with its server and environment.
 
-    What was tested is what ships, and a quarantined digest says nothing of another server of the
-    same model.
+    So what was tested is what ships, and quarantine of a version does not affect the same model
+    with another server.
     """
     return digest({"model": model, **(graph.serve or {})})
 
@@ -227,7 +249,7 @@ def resolve(
 ) -> dict[str, str]:
     """The digests of the node's inputs, by input name.
 
-    `outputs(node, output)` gives a digest; it raises KeyError for one that is not known yet.
+    `outputs(node, output)` returns a digest, or raises KeyError if it is not known yet.
     """
     found: dict[str, str] = {}
     for name, source in node.inputs.items():
@@ -250,6 +272,6 @@ def attempt_of(node: Node, attempt_id: str, digests: Mapping[str, str]) -> Attem
         )
         for name in node.inputs
     }
-    # Exactly what the key covers: else what one run may read would decide what others get.
+    # Exactly the files that the key covers: a result must not depend on any other.
     files = tuple(node.reads)
     return node.attempt.model_copy(update={"id": attempt_id, "inputs": inputs, "files": files})

@@ -1,4 +1,4 @@
-"""PURE. The environment of a project: what its key is made of, and what it is built from."""
+"""PURE. A project's environment: what its key covers, and what it is built from."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from specs.projects.values import Project
 
 
 def project_of(spec: Pipeline, source: SourceTree) -> dict[str, Any]:
-    """What the environment of a project depends on: nothing for a spec without one."""
+    """What a project's environment depends on; empty for a spec without a project."""
     project = source.project
     if spec.environment.project is None or project is None:
         return {}
@@ -19,7 +19,7 @@ def project_of(spec: Pipeline, source: SourceTree) -> dict[str, Any]:
 
 
 def recipe_of(spec: Pipeline, source: SourceTree) -> Recipe | None:
-    """What it is built from; None for a spec without a project."""
+    """What a project's environment is built from; None for a spec without a project."""
     project, environment = source.project, spec.environment
     if environment.project is None or project is None:
         return None

@@ -1,21 +1,17 @@
-"""PURE. A run: one execution of a pipeline for a commit and its dataset versions. Its values.
+"""PURE. The state of a run: one execution of a pipeline for a commit and its dataset versions.
 
-    node      waiting -> running -> succeeded | failed      (failed tries may be retried)
-              waiting -> cached                             (a node of equal key succeeded before)
-              waiting -> skipped                            (something it needs did not succeed)
-    run       running -> passed | failed | stopped | cancelled
-
-A node's phase and a run's outcome are derived from the facts below, so they cannot disagree.
-`execution` moves a run; `absorb` takes in what ended.
+A node's phase and a run's outcome are derived from the facts below, so that they cannot contradict
+them; `controller.machine.transitions` has what may follow what. `execution` decides a run.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from controller.machine.core import Value
+from controller.machine.error_text import without_traceback
 from controller.machine.runs.attempt import AttemptState, Building, Status
-from controller.machine.runs.graph import Graph, is_evidence
-from controller.machine.words import fit
+from controller.machine.runs.graph import Graph
+from controller.machine.runs.node_names import gate_name, is_evidence
 from specs.model import SPEC_FILE
 from validators.report import Report
 from validators.verdict import Verdict
@@ -29,28 +25,28 @@ class Trigger(Value):
 
     kind: Literal["commit", "pull_request", "data", "schedule", "manual", "retry"]
     why: str
-    """In a sentence: which commit, which dataset went from what to what."""
+    """A sentence: which commit, or which dataset changed from which version to which."""
     by: str = ""
 
 
-class Tried(Value):
-    """One attempt at a node."""
+class AttemptRecord(Value):
+    """An attempt at a node, and how it ended."""
 
     id: str
     asked: float
     status: Status | None = None
-    """Its last state; None until it ended."""
+    """Its final status; None until it has ended."""
 
 
 class Progress(Value):
     """What is known of one node."""
 
     key: str | None = None
-    attempts: tuple[Tried, ...] = ()
+    attempts: tuple[AttemptRecord, ...] = ()
     outputs: Mapping[str, str] | None = None
-    """Digests by output name, once it succeeded or was found in the cache."""
+    """Digests by output name, once it has succeeded or was found in the cache."""
     cached_from: str | None = None
-    """The run that this result was made by."""
+    """The run that made this result, if another did."""
     made: float | None = None
     """When this result was made, in seconds since the epoch."""
     verdict: Verdict | None = None
@@ -65,8 +61,8 @@ class Progress(Value):
         return self.outputs is not None or self.failed is not None or self.skipped is not None
 
     @property
-    def open(self) -> Tried | None:
-        """The attempt that has not ended."""
+    def open(self) -> AttemptRecord | None:
+        """The attempt that has not ended, if there is one."""
         last = self.attempts[-1] if self.attempts else None
         return last if last and last.status is None else None
 
@@ -78,7 +74,7 @@ class Progress(Value):
 
     @property
     def unbuilt(self) -> Building | None:
-        """Its environment, if that could not be built."""
+        """The environment build that failed, if that is why it failed."""
         last = self.attempts[-1].status if self.attempts else None
         built = last.built if last and last.state is AttemptState.NO_ENVIRONMENT else ()
         return next((each for each in built if each.failed), None)
@@ -95,7 +91,7 @@ class Progress(Value):
 
 
 NEW = Progress()
-"""Of a node that nothing is known of."""
+"""The progress of a node that has not begun."""
 
 
 class Run(Value):
@@ -114,28 +110,28 @@ class Run(Value):
     datasets: Mapping[str, str]
     fingerprint: str
     baseline: int | None = None
-    """The version that it is held against."""
+    """The version that its candidate is compared with."""
     pull: int | None = None
     """The pull request that it reports to."""
     scope: str = ""
-    """By whose rules it is judged, where they are not those of the default branch: `into easy`."""
+    """Whose rules judge it, if not those of the default branch: `into easy`."""
     accepted: str = ""
-    """Who accepted that a pull request's commit is judged by its own rules."""
+    """Who agreed that a pull request's commit is judged by its own rules."""
     base: str | None = None
     """The commit of a pull request's base branch whose gates and release policy it is judged by."""
     fresh: bool = False
-    """Whether it takes nothing from the cache."""
+    """Whether it ignores the cache."""
     releases: bool = False
     """Whether a passing candidate is released: only from the default branch."""
     created: float
     nodes: Mapping[str, Progress] = {}
     environments: Mapping[str, Building] = {}
-    """What had to be built before steps could start, by name."""
+    """The environments that had to be built before steps could start, by name."""
     told: str | None = None
-    """The steps in progress that its pull request was told of last."""
+    """The steps in progress, as its pull request was last told."""
     told_at: float = 0.0
     waits_for: str | None = None
-    """What its attempts wait for: a store that is away or refuses."""
+    """What its attempts wait for, such as a store that cannot be reached."""
     cancelled: str | None = None
     """By whom and why."""
     finished: float | None = None
@@ -163,7 +159,7 @@ class Run(Value):
 
     @property
     def step(self) -> str | None:
-        """The nodes that are in progress, in a line, and what has to be built before others are."""
+        """The nodes in progress and the environments that others wait for, in one line."""
         building = [each for each in self.built if each.seconds is None]
         waiting = {name for each in building for name in each.waiting}
         open_ = [name for name, node in self.nodes.items() if node.open and not node.done]
@@ -173,57 +169,57 @@ class Run(Value):
 
     @property
     def built(self) -> list[Building]:
-        """What had to be built, in order."""
+        """The environments that had to be built, in order."""
         return sorted(self.environments.values(), key=lambda one: one.since)
 
     @property
     def verdicts(self) -> dict[str, Verdict]:
         """The gates' verdicts, by gate."""
         return {
-            name.removeprefix("gate."): node.verdict
+            gate_name(name): node.verdict
             for name, node in self.nodes.items()
             if node.verdict is not None
         }
 
 
 class CachedResult(Value):
-    """What the cache knows of a key."""
+    """The cached result of a key."""
 
     run: str
     outputs: Mapping[str, str]
     verdict: Verdict | None = None
     seconds: float = 0.0
     made: float = 0.0
-    """When, in seconds since the epoch; 0 where an older controller did not write it down."""
+    """When, in seconds since the epoch; 0 if an older controller did not record it."""
 
     def counts(self, stands: float | None, at: float) -> bool:
-        """Whether the result of a node that stands for so many seconds is one for a run that began
-        `at` that time."""
+        """Whether a run that began at `at` may reuse it, for a node whose results may be reused for
+        `stands` seconds."""
         return stands is None or (stands > 0 and at - self.made < stands)
 
 
 class ObservedRun(Value):
-    """What the world says of a run: of its open attempts, and of the cache."""
+    """What was observed of a run: its open attempts, and the cache."""
 
     graph: Graph
     statuses: Mapping[str, Status] = {}
     outputs: Mapping[str, Mapping[str, str]] = {}
     """Of succeeded attempts, by attempt."""
     uncollected: Mapping[str, str] = {}
-    """Why outputs of a succeeded attempt cannot be taken, by attempt."""
+    """Why the outputs of a succeeded attempt cannot be stored, by attempt."""
     reports: Mapping[str, Report] = {}
     """Gates' reports, by their attempt."""
     cache: Mapping[str, CachedResult | None] = {}
-    """By key; a key that is not in it has not been looked up."""
+    """By key: its result, or None if there is none; other keys have not been looked up."""
 
 
 MOST_SAID = 600
-"""Characters of an installer's words."""
+"""Characters of an installer's output in a report."""
 
 
 def passed_before(run: Run, others: Iterable[Run]) -> Run | None:
-    """The run that one is compared with: of those before it the last of its branch that passed, or
-    else the last of the default branch."""
+    """The earlier run that a run is compared with: the last one that passed on its branch, or else
+    on the default branch."""
     before = [
         one
         for one in others
@@ -236,7 +232,7 @@ def passed_before(run: Run, others: Iterable[Run]) -> Run | None:
 
 
 def why_ended(run: Run) -> str:
-    """In a few words that are fit for a report, what ended a run that did not pass."""
+    """Why a run did not pass, in a few words for a report."""
     if run.cancelled is not None:
         return run.cancelled
     for name, node in run.nodes.items():
@@ -247,5 +243,5 @@ def why_ended(run: Run) -> str:
             return f"environment: {building.failed}"[:MOST_SAID]
     for name, node in run.nodes.items():
         if node.failed:
-            return f"{name}: {fit(node.failed)}"[:300]
+            return f"{name}: {without_traceback(node.failed)}"[:300]
     return ""

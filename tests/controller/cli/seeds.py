@@ -9,9 +9,9 @@ from controller.machine.environments.rollout import EndedRollout, Rollout, begin
 from controller.machine.pipelines.pipeline import Last, PipelineState
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.machine.runs.attempt import AttemptState, Status
-from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph, SourceTree
-from controller.machine.runs.run import Progress, Run, Tried, Trigger
+from controller.machine.runs.graph_builder import build
+from controller.machine.runs.run import AttemptRecord, Progress, Run, Trigger
 from controller.store.protocol import Put, Transaction
 from specs.digests import digest
 from specs.lint.check import check
@@ -74,7 +74,7 @@ def graph(text: str = SPEC, files: Mapping[str, str] = FILES) -> Graph:
 
 def tried(
     run: str, node: str, state: AttemptState = AttemptState.SUCCEEDED, message: str = ""
-) -> Tried:
+) -> AttemptRecord:
     """An attempt that took four seconds."""
     order = ("gate.data.rows", "train", "evaluate", "gate.model")
     status = Status(
@@ -84,7 +84,7 @@ def tried(
         ended=1005.0,
         message=message,
     )
-    return Tried(id=f"{run}.{node}.1", asked=1000.0 + order.index(node), status=status)
+    return AttemptRecord(id=f"{run}.{node}.1", asked=1000.0 + order.index(node), status=status)
 
 
 def passed(run: str, node: str, verdict: Verdict | None = None, **outputs: str) -> Progress:

@@ -143,7 +143,7 @@ def test_a_rollback_names_the_version_that_it_sees(
 def test_what_a_rollback_brought_back_is_left_only_by_name(told: Desk) -> None:
     back = seeds.canary(1).model_copy(update={"kind": "revert"})
     env = seeds.environment(
-        stable=seeds.version(1).ref, brought=back.id, former=(seeds.version(2).ref,)
+        stable=seeds.version(1).ref, stable_rollout=back.id, former=(seeds.version(2).ref,)
     )
     told.keep(seeds.put("environment", "toy/production", env, revision=1))
     told.keep(Transaction(facts=(seeds.ended(back, "promoted", "it smells"),)))
@@ -170,7 +170,7 @@ def test_asking_twice_is_two_requests(told: Desk) -> None:
         (["resume", "toy"], "it is not paused"),
         (["retry", "toy"], "a rollout is in progress"),
         (["rollback", "toy", "--to", "9"], "there is no model version 'toy/9'"),
-        (["rollback", "toy", "--from", "9"], "v9 does not serve any more; v1 does"),
+        (["rollback", "toy", "--from", "9"], "v9 no longer serves; v1 does"),
         (["pause", "toy/prodution"], "Did you mean production?"),
         (["pause", "toy/staging"], "nothing has been released to toy/staging yet"),
         (["abort", "toy-2"], "there is no run or pipeline"),
@@ -189,7 +189,7 @@ def test_a_verb_with_nothing_to_act_on_says_why_and_leaves_nothing(
     ("facts", "why"),
     [
         ({"ready": None, "step": -1}, "the server of v2 is not ready yet"),
-        ({"approval": True, "deployed": None, "ready": None}, "`headgate approve` gives it"),
+        ({"approval": True, "deployed": None, "ready": None}, "`headgate approve` approves it"),
     ],
 )
 def test_a_promotion_that_is_asked_for_too_early_says_why_not(

@@ -151,8 +151,8 @@ def test_github_is_checked_if_the_settings_name_it_and_what_has_no_effect_is_rep
     ("facts", "state", "says"),
     [
         ({"unknown": "v2 runs here. Was it lost?"}, "error", "headgate resume toy/production"),
-        ({"owed_since": 1000.0}, "error", "allow Headgate to push headgate/environments"),
-        ({"lost": "The environments branch was pushed over."}, "warning", "protect"),
+        ({"unwritten_since": 1000.0}, "error", "allow Headgate to push headgate/environments"),
+        ({"lost_history": "Somebody force-pushed the environments branch."}, "warning", "protect"),
     ],
 )
 def test_an_inconsistency_between_an_environment_and_its_branch_is_found(

@@ -107,7 +107,7 @@ def production() -> Any:
         paused="ada",
         pinned="a" * 40,
         unknown="v9 runs here. Was state.db lost?",
-        lost="The environments branch was pushed over.",
+        lost_history="Somebody force-pushed the environments branch.",
         quarantine=(
             Quarantined(version=3, digest=bad.digest, reason="errors went up", since=1050.0),
         ),
@@ -143,7 +143,7 @@ def test_status_shows_environments_rollouts_runs_and_what_fails(told: Desk) -> N
     assert "paused by ada" in shown
     assert "pinned by commit aaaaaaaaaa" in shown
     assert "cannot release: v9 runs here." in shown
-    assert "The environments branch was pushed over." in shown
+    assert "Somebody force-pushed the environments branch." in shown
     assert "↺ gate.data.rows  PASS  from toy-1" in shown
     assert "· evaluate        waiting for train" in shown
     assert "retried: out of luck" in shown
@@ -503,7 +503,7 @@ def test_a_paused_canary_is_not_said_to_be_promoted(told: Desk) -> None:
 def test_show_rollout_says_what_differs_from_what_served_beside_it(told: Desk) -> None:
     shown = text_of(told, "show", "toy-production-2")
     assert "differs from v1" in shown
-    assert "nothing: it was made of the same files, parameters and data" in shown
+    assert "nothing: it was made from the same files, parameters and data" in shown
     assert seeds.version(2).source.commit in shown
 
 

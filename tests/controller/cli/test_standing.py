@@ -14,7 +14,7 @@ STEPS = ("release.production.canary.steps", ["20%", "50%"])
 def waiting(*, paused: bool, name: str = "production") -> Site:
     one = running(Site({n: version(n, STEPS) for n in (1, 2)}, name=name), 1)
     if paused:
-        one.say("pause", by="ada")
+        one.send("pause", by="ada")
     one.release(2)
     return one
 
@@ -37,7 +37,7 @@ def test_a_canary_that_the_judge_lets_pass_and_somebody_paused_is_said_to_be_pau
 def test_a_canary_that_the_judge_lets_pass_at_its_first_weight_says_which_comes_next() -> None:
     one = waiting(paused=True)
     one.run(20)
-    one.say("resume", by="ada")
+    one.send("resume", by="ada")
     env = one.env.model_copy(update={"paused": None})  # as it is before the next look
     view = environment_view(env, one.versions[2]).rollout
     assert view is not None
@@ -50,9 +50,9 @@ def test_a_canary_that_the_judge_lets_pass_at_its_first_weight_says_which_comes_
 def test_only_a_release_is_held_by_a_pause(paused: bool) -> None:
     one = running(Site({n: version(n, STEPS) for n in (1, 2)}), 1, 2)
     if paused:
-        one.say("pause", by="ada")
+        one.send("pause", by="ada")
     one.never_ready = {1}
-    one.say("rollback", by="ada")
+    one.send("rollback", by="ada")
     one.run(3)
     view = environment_view(one.env, one.versions[1]).rollout
     assert view is not None

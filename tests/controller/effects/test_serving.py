@@ -20,7 +20,7 @@ from controller.machine.actions import Deploy
 from controller.machine.core import InboxMessage, Key
 from controller.machine.messages import ReleaseRequested
 from controller.observers.environment import EnvironmentObserver
-from controller.observers.past import Pasts
+from controller.observers.past import PastReader
 from deployers.control import Routing
 from deployers.local import LocalDeployer
 from deployers.place_folder import Site
@@ -85,7 +85,7 @@ async def site(
             Virtualenvs(root / "environments"), secrets, root / "models", {},
         )  # fmt: skip
         branches = {"team": Environments(v1.repositories.mirror("team"))}
-        pasts = Pasts(v1.repositories, branches, v1.versions, v1.artifacts)
+        pasts = PastReader(v1.repositories, branches, v1.versions, v1.artifacts)
         observer = EnvironmentObserver(
             v1.versions, deployer, v1.repositories, branches, secrets.redact, pasts, {}, time.time
         )

@@ -151,14 +151,14 @@ async def test_a_body_that_production_was_not_asked_with_is_told(
             assert isinstance(envelope.message, SmokeDone)
             notes[number] = list(envelope.message.report.notes)
     assert notes[2] == []
-    assert notes[3][0].startswith("smoke.json is not what v1 in production was asked with")
+    assert notes[3][0].startswith("smoke.json is not what v1 in production was tested with")
 
 
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
         ({"get": "/gone"}, "status 404"),
-        ({"get": "/", "expect": {"contains": "nothing"}}, "does not hold"),
+        ({"get": "/", "expect": {"contains": "nothing"}}, "does not contain"),
         ({"get": "/wait", "expect": {"within": "50ms"}}, "no answer in time"),
     ],
 )

@@ -14,10 +14,10 @@ from controller.executors.requirements import Locked, names_of
 from controller.executors.virtualenvs import LOGS, ReadyEnvironment, Virtualenvs
 from controller.executors.workspace import environment_variables
 from controller.machine.runs.attempt import Building
-from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph
-from controller.machine.runs.nodes import environment_of
-from controller.machine.runs.plan import Earlier, reasons
+from controller.machine.runs.graph_builder import build
+from controller.machine.runs.reasons import Earlier, reasons
+from controller.machine.runs.step_nodes import environment_of
 from deployers.confinement import Confinement
 from specs.digests import digest
 from tests.controller.executors.projects import (
@@ -169,7 +169,7 @@ def test_a_plan_names_what_changed_of_an_environment(
 ) -> None:
     was = Earlier(run="mean-1", graph=graph_of(top), datasets={})
     change(top, name, old, new)
-    assert list(reasons(graph_of(top).nodes[0], {}, was)) == [why]
+    assert [*map(str, reasons(graph_of(top).nodes[0], {}, was))] == [why]
 
 
 async def test_whoever_waits_is_told_of_each_build_once_it_begins_and_when_it_is_over(

@@ -9,8 +9,9 @@ import pytest
 from controller.git import Mirror, lfs
 from controller.git.pointers import pointers
 from controller.git.repositories import Repositories
+from controller.planning.checkout import check_at, tracked_from
 from controller.planning.choosing import spec_argument
-from controller.planning.gathering import check_at, gather, tracked_from
+from controller.planning.gathering import gather
 from specs.failures import NeedsHuman, TryAgain
 from specs.loading.problems import has_errors
 from tests.controller.git.git_server import Person, run_git

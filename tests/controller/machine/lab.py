@@ -1,4 +1,4 @@
-"""A model of the world around one run: an executor that is told how attempts end, and a cache."""
+"""A simulated world for one run: an executor whose attempts end as the test says, and a cache."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,10 +7,10 @@ from typing import Any
 from controller.machine.actions import CancelAttempt, StartAttempt
 from controller.machine.core import Action, Decision, Envelope, InboxMessage, Key, parsed
 from controller.machine.runs import execution as machine
-from controller.machine.runs.absorb import absorb, wanted_keys
+from controller.machine.runs import needs
 from controller.machine.runs.attempt import Attempt, AttemptState, Status
-from controller.machine.runs.building import build
 from controller.machine.runs.graph import Baseline, Graph
+from controller.machine.runs.graph_builder import build
 from controller.machine.runs.run import CachedResult, ObservedRun, Run, Trigger
 from specs.digests import digest
 from tests.controller.machine.kit import message, report, sha, source, spec
@@ -22,15 +22,15 @@ GOOD = Status(state=AttemptState.SUCCEEDED)
 
 @dataclass
 class Lab:
-    """One run; `endings` says by node how each of its attempts ends, and a success is the rest."""
+    """One run; `endings` says by node how its attempts end in turn; all others succeed."""
 
     graph: Graph
     endings: dict[str, list[AttemptState]] = field(default_factory=dict)
-    words: dict[str, str] = field(default_factory=dict)
-    """What is said of how a node's attempts ended."""
+    end_messages: dict[str, str] = field(default_factory=dict)
+    """By node: the message with which its attempts end."""
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     uncollectable: set[str] = field(default_factory=set)
-    """Nodes whose outputs cannot be taken."""
+    """Nodes whose outputs cannot be stored."""
     datasets: Mapping[str, str] = field(default_factory=lambda: {"numbers": digest("numbers")})
     cache: dict[str, CachedResult] = field(default_factory=dict)
     contents: Callable[[Attempt, str], str] = lambda a, o: digest(f"{a.node} {o}")
@@ -60,14 +60,14 @@ class Lab:
             releases=True,
             created=self.now,
         )
-        self.say("start_run", {"run": run.model_dump(mode="json")})
+        self.send("start_run", {"run": run.model_dump(mode="json")})
 
     @property
     def run(self) -> Run:
         assert self.state is not None
         return self.state
 
-    def say(self, type_: str, body: Mapping[str, Any]) -> None:
+    def send(self, type_: str, body: Mapping[str, Any]) -> None:
         self.inbox.append(message(len(self.inbox) + 1, Key("run", "mean-1"), type_, body))
 
     def phases(self) -> dict[str, str]:
@@ -76,27 +76,27 @@ class Lab:
     def observe(self) -> ObservedRun:
         run = self.state or machine.begin(self.inbox)
         observed = ObservedRun(graph=self.graph)
-        for name, node in run.nodes.items():
-            if node.done or node.open is None:
-                continue
-            observed = self._look(observed, name, node.open.id)
-        while keys := wanted_keys(absorb(run, observed, run.created), observed):
+        if needs.is_cancelled(run, self.inbox):
+            return observed
+        for each in needs.open_attempts(run, self.graph):
+            observed = self._look(observed, each)
+        while keys := needs.keys_to_look_up(run, observed):
             hits = {key: self.cache.get(key) for key in keys}
             observed = observed.model_copy(update={"cache": {**observed.cache, **hits}})
         return observed
 
-    def _look(self, observed: ObservedRun, name: str, id_: str) -> ObservedRun:
-        status = self.statuses.get(id_, Status(state=AttemptState.UNKNOWN))
-        update: dict[str, Any] = {"statuses": {**observed.statuses, id_: status}}
+    def _look(self, observed: ObservedRun, of: needs.OpenAttempt) -> ObservedRun:
+        status = self.statuses.get(of.id, Status(state=AttemptState.UNKNOWN))
+        name = of.node.name
+        update: dict[str, Any] = {"statuses": {**observed.statuses, of.id: status}}
         if status.state is AttemptState.SUCCEEDED and name in self.uncollectable:
-            update["uncollected"] = {**observed.uncollected, id_: "model.json was not written"}
+            update["uncollected"] = {**observed.uncollected, of.id: "model.json was not written"}
         elif status.state is AttemptState.SUCCEEDED:
-            attempt = self.started[id_]
-            outputs = {o: self.contents(attempt, o) for o in attempt.outputs}
-            update["outputs"] = {**observed.outputs, id_: outputs}
-            if name.startswith("gate."):
+            outputs = {o: self.contents(of.attempt, o) for o in of.attempt.outputs}
+            update["outputs"] = {**observed.outputs, of.id: outputs}
+            if of.has_report:
                 verdict = self.verdicts.get(name, Verdict.PASS)
-                update["reports"] = {**observed.reports, id_: report(verdict)}
+                update["reports"] = {**observed.reports, of.id: report(verdict)}
         return observed.model_copy(update=update)
 
     def decide(self) -> Decision[Run]:
@@ -111,7 +111,7 @@ class Lab:
         for fact in decision.facts:
             self.cache[fact.key.name] = parsed(CachedResult, fact.body)
 
-    def turn(self, dt: float = 1.0) -> Decision[Run]:
+    def reconcile(self, dt: float = 1.0) -> Decision[Run]:
         self.now += dt
         decision = self.decide()
         self.save(decision)
@@ -120,7 +120,7 @@ class Lab:
         return decision
 
     def apply(self, action: Action) -> None:
-        """As an executor does: an attempt that was started before is not started again."""
+        """As an executor does: an attempt that was started already is not started again."""
         if isinstance(action, StartAttempt):
             attempt = action.attempt
             if attempt.id not in self.started:
@@ -131,13 +131,13 @@ class Lab:
             self.cancelled.append(action.attempt)
 
     def end(self, node: str, state: AttemptState = AttemptState.SUCCEEDED) -> None:
-        """The newest attempt at a node ends."""
+        """End the newest attempt at a node."""
         id_ = [x for x, a in self.started.items() if a.node == node][-1]
         self.statuses[id_] = Status(
             state=state,
             started=self.now,
             ended=self.now,
-            message=self.words.get(node, f"it ended {state}"),
+            message=self.end_messages.get(node, f"it ended {state}"),
         )
 
     def end_all(self) -> None:
@@ -148,15 +148,15 @@ class Lab:
                 self.end(node, left.pop(0) if left else AttemptState.SUCCEEDED)
 
     def finish(self, dt: float = 700.0) -> Run:
-        """Turn after turn, each attempt ending in between, until the run ends."""
+        """Reconcile until the run ends, with all attempts ending in between."""
         for _ in range(100):
-            self.turn(dt)
+            self.reconcile(dt)
             if not self.run.live:
                 return self.run
             self.end_all()
         raise AssertionError(f"the run does not end: {self.phases()}")
 
 
-def lab(*changes: tuple[str, Any], held_against: Baseline | None = None, **more: Any) -> Lab:
+def lab(*changes: tuple[str, Any], baseline: Baseline | None = None, **more: Any) -> Lab:
     """A run of `kit.PLAIN` with changes."""
-    return Lab(build(spec(*changes), source(), held_against), **more)
+    return Lab(build(spec(*changes), source(), baseline), **more)

@@ -1,7 +1,6 @@
-"""What a story does to the states of its subjects, held to the table of transitions.
+"""Checks every transition that a test of a machine makes against the table of transitions.
 
-Every story of a machine is watched: a transition that is not in the table fails it. `SEEN` has what
-was seen in this process.
+A transition that the table lacks fails the test. `SEEN` has those made in this process.
 """
 
 from controller.machine.core import Decision
@@ -14,7 +13,7 @@ SEEN: set[tuple[Subject, str, str]] = set()
 
 
 def watch_run(before: Run | None, after: Run) -> None:
-    """Hold what a decision did to a run and its nodes to the table."""
+    """Check what a decision did to a run and its nodes."""
     _saw("run", before.outcome if before else UNKNOWN, after.outcome)
     for name, node in after.nodes.items():
         was = (before.nodes if before else {}).get(name)
@@ -28,7 +27,7 @@ def watch_environment(
     decision: Decision[EnvironmentState],
     observed: ObservedEnvironment,
 ) -> None:
-    """Hold what a decision did to rollouts to the table."""
+    """Check what a decision did to rollouts."""
     phases = _phase(before, observed)
     ended = {
         fact.body["rollout"]["id"]: fact.body["outcome"]

@@ -10,21 +10,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
-from controller.machine.actions import Deploy, Notify, RunSmoke, WriteEnvironment
+from controller.machine.actions import Deploy, Notify, Origin, RunSmoke, WriteEnvironment
 from controller.machine.core import Action, Decision, Envelope, Fact, InboxMessage, Key, parsed
 from controller.machine.environments import promotion
-from controller.machine.environments.adopting import is_behind, is_new
 from controller.machine.environments.environment import (
     Branch,
     EnvironmentState,
     LostHistory,
     ObservedEnvironment,
     PastReleases,
-    named,
+    named_version,
     server_name,
 )
 from controller.machine.environments.file import EnvironmentFile, NamedModel, QuarantineEntry
-from controller.machine.environments.warm import reads_traffic
+from controller.machine.environments.needs import Needs, TrafficNeed, needs
 from controller.machine.messages import (
     MESSAGES,
     ActionFailed,
@@ -35,7 +34,7 @@ from controller.machine.messages import (
 from controller.machine.pipelines.version import ModelVersion, Ref
 from deployers.protocol import Deployed, ServerStatus, Silence, Traffic
 from specs.traffic import Arm, Exchange
-from tests.controller.machine.kit import fields, report, sha
+from tests.controller.machine.kit import report, sha
 from tests.controller.machine.observed_transitions import watch_environment
 from validators.verdict import Verdict
 
@@ -56,7 +55,7 @@ class Commit:
 
 @dataclass
 class Site:
-    """The environment `mean/<name>` and its surroundings. `turn` is a turn of the loop."""
+    """The environment `mean/<name>` and its surroundings, which `reconcile` moves on."""
 
     versions: Mapping[int, ModelVersion]
     name: str = "production"
@@ -76,7 +75,7 @@ class Site:
     """Versions that answer with an HTML page."""
     fails_smoke: set[int] = field(default_factory=set)
     load: int = 20
-    """Requests per turn."""
+    """Requests per reconcile."""
     lacking: dict[int, str] = field(default_factory=dict)
     """Why versions cannot be had again, once the state is lost."""
     fresh: set[str] = field(default_factory=set)
@@ -86,11 +85,11 @@ class Site:
     fetched: int = 0
     """How many of the commits the mirror has: a push does not fetch."""
 
-    owed: dict[str, tuple[int, Action]] = field(default_factory=dict)
+    outbox: dict[str, tuple[int, Action]] = field(default_factory=dict)
     inbox: list[InboxMessage] = field(default_factory=list)
     sent: list[Envelope] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
-    told: list[Notify] = field(default_factory=list)
+    notified: list[Notify] = field(default_factory=list)
     ready: dict[int, bool] = field(default_factory=dict)
     """Versions whose servers are alive, and whether they are ready."""
     deployed: Deploy | None = None
@@ -122,20 +121,20 @@ class Site:
         return [c.action or "by hand" for c in self.commits]
 
     def alerts(self, status: str) -> list[str]:
-        return [n.alert for n in self.told if n.status == status]
+        return [n.alert for n in self.notified if n.status == status]
 
     # -- what people and other machines do -----------------------------------------------------
 
-    def say(self, type_: str, **body: Any) -> None:
-        """Put a letter into the inbox."""
+    def send(self, type_: str, **body: Any) -> None:
+        """Put a message into the inbox."""
         self._numbers += 1
         said = parsed(MESSAGES[type_], body)
-        self._deliver(Envelope(to=self.key, id=f"said/{self._numbers}", message=said))
+        self._deliver(Envelope(to=self.key, id=f"sent/{self._numbers}", message=said))
 
     def release(self, number: int) -> None:
         """Say that a version is to be released here."""
         digest = self.versions[number].digest
-        self.say("release", version=number, digest=digest, repository="team", why="it passed")
+        self.send("release", version=number, digest=digest, repository="team", why="it passed")
 
     def edit(
         self, *, version: int | None, pinned: bool = False, digest: str = "", lifts: bool = False
@@ -175,10 +174,10 @@ class Site:
         self.fetched = keep
 
     def lose_the_state(self) -> None:
-        """What the controller knew and owed is gone; the world is as it was."""
-        self.state, self.owed, self.inbox = None, {}, []
+        """The state, the inbox and the outbox are gone; the world is as it was."""
+        self.state, self.outbox, self.inbox = None, {}, []
         self._delivered.clear()
-        self.say("branch_moved", repository="team")
+        self.send("branch_moved", repository="team")
 
     def garble(self) -> str:
         """A person leaves a file that cannot be read."""
@@ -188,15 +187,15 @@ class Site:
         """A person reverts the newest commit."""
         return self._commit(self.commits[-2].file if len(self.commits) > 1 else None)
 
-    # -- turns ---------------------------------------------------------------------------------
+    # -- reconciling -----------------------------------------------------------------------------
 
-    def run(self, turns: int = 30, dt: float = 1.0) -> None:
-        """Turn after turn, until nothing changes or `turns` are over."""
-        for _ in range(turns):
-            self.turn(dt)
+    def run(self, times: int = 30, dt: float = 1.0) -> None:
+        """Reconcile that many times."""
+        for _ in range(times):
+            self.reconcile(dt)
 
-    def turn(self, dt: float = 1.0, *, apply: bool = True) -> Decision[EnvironmentState]:
-        """Observe, decide, save, and apply what is owed."""
+    def reconcile(self, dt: float = 1.0, *, apply: bool = True) -> Decision[EnvironmentState]:
+        """Observe, decide, save, and apply the outbox."""
         self.now += dt
         self._live()
         observed = self.observe()
@@ -212,12 +211,12 @@ class Site:
         self.last = decision
         self.inbox.clear()
         self.state = parsed(EnvironmentState, decision.state.plain())
-        self.owed = {
-            i: (n, a) for i, (n, a) in self.owed.items() if a.lane not in decision.withdraw
+        self.outbox = {
+            i: (n, a) for i, (n, a) in self.outbox.items() if a.lane not in decision.withdraw
         }
         for action in decision.actions:
             self._numbers += 1
-            self.owed.setdefault(action.id_for(self.key), (self._numbers, action))
+            self.outbox.setdefault(action.id_for(self.key), (self._numbers, action))
         self.facts += decision.facts
         for message in decision.messages:
             if message.to == self.key:
@@ -226,45 +225,42 @@ class Site:
                 self._delivered.add(message.id)
                 self.sent.append(message)
 
+    def needs(self, branch: Branch | None) -> Needs:
+        return needs(self.state, self.inbox, branch)
+
     def observe(self) -> ObservedEnvironment:
+        """What the machine needs to see, and no more."""
         branch, lost = self._branch()
-        numbers = {fields(x).get(k) for x in self.inbox for k in ("version", "to")}
-        if branch and branch.file and branch.file.model:
-            numbers.add(branch.file.model.version)
-        if self.state:
-            some = (self.state.stable, *self.state.former[:1])
-            numbers |= {ref.version for ref in some if ref}
-            others = (self.state.rollout, self.state.stopped, self.state.warm)
-            numbers |= {one.version.version for one in others if one}
-        new = self.state is None or is_new(self.state) or is_behind(self.state, branch)
-        past = self._past() if new else None
-        known = {n: v for n, v in self.versions.items() if n in numbers}
+        need = self.needs(branch)
+        past = self._past() if need.past else None
+        known = {n: v for n, v in self.versions.items() if n in need.versions}
         return ObservedEnvironment(
             versions={**(past.versions if past else {}), **known},
             deployed=self._deployed(),
-            traffic=self._traffic(),
+            traffic=self._traffic(need.traffic) if need.traffic else None,
             branch=branch,
-            lost=lost,
+            lost_history=lost,
             past=past,
+            origins={n: Origin(commit=known[n].source.commit) for n in need.origins if n in known},
         )
 
     def apply(self) -> None:
-        """What is owed, lane by lane in its order; a lane that fails waits."""
+        """Apply the outbox, each lane in order; a lane that fails waits."""
         stuck: set[str] = set()
-        for id_, (number, action) in sorted(self.owed.items(), key=lambda item: item[1][0]):
+        for id_, (number, action) in sorted(self.outbox.items(), key=lambda item: item[1][0]):
             if action.lane in stuck:
                 continue
             outcome = self._effect(action)
             if outcome is None:
                 stuck.add(action.lane)
                 continue
-            del self.owed[id_]
+            del self.outbox[id_]
             for message in outcome:
                 self._deliver(message.model_copy(update={"id": f"{message.id}#{number}"}))
 
     def _effect(self, action: Action) -> list[Envelope] | None:
         if isinstance(action, Notify):
-            self.told.append(action)
+            self.notified.append(action)
         elif isinstance(action, Deploy):
             if self.refuses_deploys:
                 return [self._failed(action, "the model file is gone")]
@@ -341,11 +337,8 @@ class Site:
             return 500
         return 422 if number in self.refusing else 200
 
-    def _traffic(self) -> Traffic | None:
-        read, cursor = reads_traffic(self.state)
-        if not read:
-            return None
-        after = cursor.after if cursor else 0
+    def _traffic(self, need: TrafficNeed) -> Traffic | None:
+        after = need.cursor.after if need.cursor else 0
         return Traffic(
             epoch="one", exchanges=tuple(self.exchanges[after:]), next=len(self.exchanges)
         )
@@ -380,7 +373,7 @@ class Site:
         ours = [c for c in reversed(self.commits) if c.action is not None and c.file is not None]
         if not ours or ours[0].file is None:
             return None
-        refs = dict.fromkeys(r for r in (named(c.file) for c in ours) if r is not None)
+        refs = dict.fromkeys(r for r in (named_version(c.file) for c in ours) if r is not None)
         there = {r.version: self.versions[r.version] for r in refs if r.version not in self.lacking}
         return PastReleases(
             commit=ours[0].sha,
@@ -396,21 +389,21 @@ class Site:
         return int(found[1]) if found else 0
 
     def _branch(self) -> tuple[Branch | None, LostHistory | None]:
-        heeded = self.state.acted_on if self.state else None
+        acted_on = self.state.acted_on if self.state else None
         lost = None
-        if heeded is not None and heeded in {c.sha for c in self.gone}:
+        if acted_on is not None and acted_on in {c.sha for c in self.gone}:
             last = self.commits[-1] if self.commits else None
             lost = LostHistory(
-                was=heeded,
+                was=acted_on,
                 now=last.sha if last else None,
                 left_out=tuple(c.sha[:12] for c in self.gone),
                 news=last is not None and last.action is None and last.sha in self.fresh,
             )
-        return self._last(heeded, lost), lost
+        return self._last(acted_on, lost), lost
 
-    def _last(self, heeded: str | None, lost: LostHistory | None) -> Branch | None:
+    def _last(self, acted_on: str | None, lost: LostHistory | None) -> Branch | None:
         ids = [c.sha for c in self.commits[: self.fetched]]
-        if not ids or (lost is None and heeded is not None and heeded not in ids):
+        if not ids or (lost is None and acted_on is not None and acted_on not in ids):
             return None
         last = self.commits[self.fetched - 1]
         seen = Branch(
@@ -420,7 +413,7 @@ class Site:
             author="ada",
             subject="by hand",
         )
-        if heeded == last.sha:  # some other file was committed since
+        if acted_on == last.sha:  # some other file was committed since
             return seen
         problem = None if last.file else f"{self.name}/mean.yaml: this is not YAML"
         return seen.model_copy(update={"file": last.file, "problem": problem})

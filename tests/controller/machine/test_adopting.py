@@ -12,14 +12,14 @@ def site(**more: object) -> Site:
     return Site({n: version(n) for n in range(1, 8)}, **more)  # type: ignore[arg-type]  # a few fields
 
 
-def lost(one: Site, turns: int = 4) -> Site:
+def lost(one: Site, times: int = 4) -> Site:
     """The state is lost, and the controller looks again."""
     one.run(2)
     one.deploys.clear()
     one.facts.clear()
-    one.told.clear()
+    one.notified.clear()
     one.lose_the_state()
-    one.run(turns)
+    one.run(times)
     return one
 
 
@@ -33,8 +33,9 @@ def test_what_the_branch_says_is_adopted_and_what_serves_is_not_touched() -> Non
     assert one.deploys == []
     assert [r.version for r in one.env.former] == [1]
     assert models(one.facts) == {"mean/1", "mean/2"}
-    assert [n.status for n in one.told] == ["info"]
-    assert "was state.db lost" in one.told[0].incident.what
+    assert [n.status for n in one.notified] == ["info"]
+    assert "was state.db lost" in one.notified[0].incident.what
+    assert "Quarantined" not in one.notified[0].incident.what
 
 
 def test_a_quarantine_is_read_before_anything_is_released_and_the_committer_is_told() -> None:
@@ -45,8 +46,8 @@ def test_a_quarantine_is_read_before_anything_is_released_and_the_committer_is_t
     one.lose_the_state()
     digest = one.versions[2].digest
     asked = {"run": "mean-1", "commit": "c" * 40}
-    one.say("release", version=2, digest=digest, repository="team", why="it passed", **asked)
-    decision = one.turn()
+    one.send("release", version=2, digest=digest, repository="team", why="it passed", **asked)
+    decision = one.reconcile()
     assert [q.version for q in one.env.quarantine] == [2]
     assert one.env.rollout is None
     (said,) = [a for a in decision.actions if a.type == "report_commit"]
@@ -68,7 +69,7 @@ def test_rollouts_are_numbered_on_so_that_no_commit_is_taken_for_an_old_one() ->
 
 def test_a_rollback_may_go_to_what_the_branch_remembers() -> None:
     one = lost(running(site(), 1, 2, 3))
-    one.say("rollback", by="ada", leave=3)
+    one.send("rollback", by="ada", leave=3)
     one.run(10)
     assert one.serves == 2
 
@@ -100,7 +101,7 @@ def test_a_pin_is_adopted_and_keeps_a_push_from_being_released() -> None:
     assert one.serves == 1
 
 
-def test_a_persons_revert_that_was_heeded_stays_heeded() -> None:
+def test_a_persons_revert_that_was_followed_stays_in_force() -> None:
     one = running(site(), 1, 2)
     one.edit(version=1)
     one.run(6)
@@ -137,7 +138,7 @@ def test_what_is_handed_on_again_undoes_no_word_of_a_person(ended: str) -> None:
         one.load = 0
         one.release(2)
         one.run(4)
-        one.say("abort", by="ada")
+        one.send("abort", by="ada")
         one.run(3)
         one.load = 20
     else:
@@ -147,7 +148,7 @@ def test_what_is_handed_on_again_undoes_no_word_of_a_person(ended: str) -> None:
             one.run(6)
     before = one.serves
     digest = one.versions[2].digest
-    one.say("release", version=2, digest=digest, repository="team", why="again", again=True)
+    one.send("release", version=2, digest=digest, repository="team", why="again", again=True)
     one.run(20)
     assert one.serves == before
 
@@ -163,8 +164,8 @@ def test_what_cannot_be_adopted_serves_on_and_a_person_is_told_what_to_do() -> N
     assert one.deploys == []
     assert one.serves is None
     assert one.alerts("firing") == ["mean/production/stuck/unknown-state"]
-    assert one.told[0].incident.needs_human
-    what = one.told[0].incident.what
+    assert one.notified[0].incident.needs_human
+    what = one.notified[0].incident.what
     assert "its artifact is not there any more" in what
     assert "Quarantined" not in what
     assert "headgate resume mean/production" in what
@@ -182,7 +183,7 @@ def test_once_the_artifact_is_back_it_is_adopted_and_what_waited_is_released() -
     one.release(3)
     one.run(5)
     one.lacking = {}
-    one.say("retry", by="ada")
+    one.send("retry", by="ada")
     one.run(20)
     assert one.serves == 3
     assert [r.version for r in one.env.former] == [2, 1]
@@ -192,7 +193,7 @@ def test_once_the_artifact_is_back_it_is_adopted_and_what_waited_is_released() -
 def test_a_person_may_let_the_next_release_take_its_place_without_a_gap() -> None:
     one = unadoptable()
     one.never_ready = {3}
-    one.say("resume", by="ada")
+    one.send("resume", by="ada")
     one.run(3)
     assert one.deploys == []
     one.release(3)
@@ -220,7 +221,7 @@ def test_servers_that_neither_state_nor_branch_know_are_left_alone_and_asked_abo
     one.run(10)
     assert one.deploys == []
     assert one.alerts("firing") == ["mean/production/stuck/unknown-state"]
-    assert "runs in production" in one.told[0].incident.what
+    assert "runs in production" in one.notified[0].incident.what
 
 
 def set_back(one: Site, state: EnvironmentState) -> Site:
@@ -266,10 +267,28 @@ def test_a_state_from_a_backup_of_a_canary_gives_it_up_for_what_came_since() -> 
     one.run(4)
     before = one.env
     assert before.rollout is not None
-    one.say("abort", by="ada")
+    one.send("abort", by="ada")
     one.load = 20
     one.run(3)
     running(one, 3)
     set_back(one, before)
     assert one.serves == 3
+    assert one.env.rollout is None
+
+
+def test_a_state_from_a_backup_forgets_the_release_that_it_deferred() -> None:
+    one = running(site(), 1)
+    one.edit(version=1, pinned=True)
+    one.run(3)
+    one.release(2)
+    one.run(3)
+    before = one.env
+    assert before.deferred_release is not None
+    one.edit(version=1)
+    one.run(20)
+    assert one.serves == 2
+    running(one, 3)
+    set_back(one, before)
+    assert one.serves == 3
+    assert one.env.deferred_release is None
     assert one.env.rollout is None

@@ -33,7 +33,7 @@ def test_a_rollback_fires_once_and_is_over_once_stable_has_all_the_traffic_again
     one.release(2)
     alert = "mean/production/rollback/mean-production-2"
     while not one.alerts("firing"):
-        one.turn(apply=True)
+        one.reconcile(apply=True)
     assert one.alerts("firing") == [alert]
     assert one.alerts("resolved") == []
     one.run(20)
@@ -48,7 +48,7 @@ def test_a_rollback_that_is_not_deployed_stays_open_until_it_is() -> None:
     one.faulty = {2}
     one.release(2)
     while not (one.env.rollout and one.env.rollout.step >= 0):
-        one.turn()
+        one.reconcile()
     one.refuses_deploys = True  # the canary has its weight, and keeps it
     one.run(30)
     assert "mean/production/rollback/mean-production-2" in one.env.alerts
@@ -65,7 +65,7 @@ def test_a_first_release_that_does_not_start_needs_somebody_until_something_serv
     one.run(80)
     alert = "mean/production/gate_failed/mean-production-1"
     assert one.alerts("firing") == [alert]
-    incident = one.told[-1].incident
+    incident = one.notified[-1].incident
     assert incident.needs_human
     assert "Nothing serves there." in incident.what
     running(one, 2)
@@ -80,7 +80,7 @@ def test_whoever_was_told_hears_of_the_end_although_the_next_spec_names_others()
     one.release(2)
     one.run(80)
     running(one, 3)
-    assert [(n.status, n.to) for n in one.told if n.event == "gate_failed"] == [
+    assert [(n.status, n.to) for n in one.notified if n.event == "gate_failed"] == [
         ("firing", "json://theirs"),
         ("resolved", "json://theirs"),
     ]
@@ -89,12 +89,12 @@ def test_whoever_was_told_hears_of_the_end_although_the_next_spec_names_others()
 def test_a_failed_way_back_is_over_once_a_retry_brings_it() -> None:
     one = running(site(), 1, 2)
     one.never_ready = {1}
-    one.say("rollback", by="ada", reason="it smells")
+    one.send("rollback", by="ada", reason="it smells")
     one.run(80)
     alert = "mean/production/stuck/mean-production-3"
     assert one.alerts("firing") == [alert]
     one.never_ready = set()
-    one.say("retry", by="ada")
+    one.send("retry", by="ada")
     one.run(20)
     assert one.serves == 1
     assert one.alerts("resolved") == [alert]
@@ -105,7 +105,7 @@ def test_a_way_back_does_not_end_what_says_that_the_newest_is_not_out() -> None:
     one.never_ready = {3}
     one.release(3)
     one.run(80)
-    one.say("rollback", by="ada")
+    one.send("rollback", by="ada")
     one.run(20)
     assert one.serves == 1
     assert one.env.alerts == ("mean/production/gate_failed/mean-production-3",)
@@ -128,7 +128,7 @@ def test_a_deployment_that_fails_for_good_fires_once_is_not_hammered_and_resolve
     one.ready.clear()  # the machine was restarted
     one.deployed = None
     one.refuses_deploys = True
-    asked = sum(isinstance(a, Deploy) for _ in range(30) for a in one.turn().actions)
+    asked = sum(isinstance(a, Deploy) for _ in range(30) for a in one.reconcile().actions)
     assert asked == 1
     assert one.alerts("firing").count("mean/production/stuck/deploy") == 1
     one.refuses_deploys = False
@@ -145,7 +145,7 @@ def test_a_commit_that_is_refused_wakes_somebody_also_at_the_first_release() -> 
     one.run(10)
     assert one.alerts("firing") == ["mean/production/stuck/write_environment"]
     one.writes = "works"
-    one.say("retry", by="ada")
+    one.send("retry", by="ada")
     one.run(5)
     assert one.serves == 1
     assert one.alerts("resolved") == ["mean/production/stuck/write_environment"]
@@ -168,7 +168,7 @@ def test_who_waits_for_an_approval_is_told_the_command_that_gives_it() -> None:
     one.versions = {**one.versions, 2: version(2, ("release.production.approval", "pull-request"))}
     one.release(2)
     one.run(3)
-    told = next(n for n in one.told if n.event == "approval_needed")
+    told = next(n for n in one.notified if n.event == "approval_needed")
     assert told.incident.commands == (
         "headgate approve mean/production",
         "headgate abort mean/production",
@@ -179,9 +179,9 @@ def test_who_waits_for_an_approval_is_told_the_command_that_gives_it() -> None:
 def test_a_verb_that_is_refused_without_a_version_of_its_own_still_has_an_address() -> None:
     one = Site({n: version(n, ("notify", EVERYTHING)) for n in (1, 2)})
     running(one, 1)
-    one.say("rollback", by="ada")
+    one.send("rollback", by="ada")
     one.run(2)
-    told = [n for n in one.told if n.event == "refused"]
+    told = [n for n in one.notified if n.event == "refused"]
     assert [n.to for n in told] == ["json://on-call"]
 
 
@@ -202,11 +202,11 @@ def test_a_refusal_after_which_all_is_well_is_no_alert_and_needs_nobody(refusal:
             one.never_ready = {3}
             one.release(3)
             one.run(2)
-            one.say("promote", by="ada")
+            one.send("promote", by="ada")
         case _:
             one.edit(version=99)
     one.run(3)
-    (told,) = [n for n in one.told if n.event == "refused"]
+    (told,) = [n for n in one.notified if n.event == "refused"]
     assert told.status == "info"
     assert not told.incident.needs_human
     assert not any("/refused/" in alert for alert in one.env.alerts)
@@ -216,15 +216,15 @@ def test_a_refusal_after_which_all_is_well_is_no_alert_and_needs_nobody(refusal:
 def test_who_wants_away_from_what_serves_and_cannot_needs_somebody(way: str) -> None:
     one = running(site(), 1) if way == "the command" else running(site(), 1, 2)
     if way == "the command":  # nothing served before
-        one.say("rollback", by="ada")
+        one.send("rollback", by="ada")
     else:
         one.never_ready = {1}
         one.edit(version=1)
     one.run(80)
-    (told,) = [n for n in one.told if n.event == "refused"]
+    (told,) = [n for n in one.notified if n.event == "refused"]
     assert told.status == "firing"
     assert told.incident.needs_human
-    assert told.incident.title.endswith("still serves what somebody wanted to leave")
+    assert told.incident.title.endswith("still serves the version that somebody wanted to leave")
     one.never_ready = set()
     running(one, 3)
     assert told.alert in one.alerts("resolved")
@@ -235,7 +235,7 @@ def test_what_is_told_under_a_canary_says_who_has_which_share_of_the_traffic() -
     one.load = 0
     one.release(2)
     one.run(70)
-    held = one.told[-1].incident
+    held = one.notified[-1].incident
     assert (
         held.now
         == f"{one.versions[1].ref} for 50 % of the requests, {one.versions[2].ref} for 50 %"
@@ -244,8 +244,8 @@ def test_what_is_told_under_a_canary_says_who_has_which_share_of_the_traffic() -
     assert "evidence that it is worse" in held.evidence[0].note
     one.edit(version=99)
     one.run(2)
-    assert one.told[-1].event == "refused"
-    assert one.told[-1].incident.now == held.now
+    assert one.notified[-1].event == "refused"
+    assert one.notified[-1].incident.now == held.now
 
 
 def test_what_is_told_of_a_rollback_says_since_when_whom_it_hurt_and_what_differs() -> None:
@@ -254,7 +254,7 @@ def test_what_is_told_of_a_rollback_says_since_when_whom_it_hurt_and_what_differ
     one.faulty = {2}
     one.release(2)
     one.run(20)
-    incident = next(n for n in one.told if n.event == "rollback").incident
+    incident = next(n for n in one.notified if n.event == "rollback").incident
     known = incident.background
     assert known is not None
     assert known.rollout == "mean-production-2"
@@ -274,9 +274,9 @@ def test_what_is_told_of_a_rollback_says_since_when_whom_it_hurt_and_what_differ
 def test_smoke_requests_are_not_lost_when_a_deployment_is_asked_for_meanwhile() -> None:
     one = Site({1: version(1)}, name="staging")
     one.release(1)
-    one.turn()
-    one.turn()
-    one.turn(apply=False)  # the smoke requests are owed
+    one.reconcile()
+    one.reconcile()
+    one.reconcile(apply=False)  # the smoke requests are in the outbox
     one.ready[1] = False
     one.deployed = None
     one.run(10)
@@ -290,7 +290,7 @@ def test_a_smoke_failure_stops_in_staging_and_says_which_check() -> None:
     assert one.serves is None
     assert one.alerts("firing") == ["mean/staging/gate_failed/mean-staging-1"]
     assert one.sent == []
-    incident = one.told[-1].incident
+    incident = one.notified[-1].incident
     assert incident.title == "mean: v1 failed in staging"
     assert "smoke requests ended FAIL" in incident.what
     assert [line.signal for line in incident.evidence] == ["a check"]
@@ -306,9 +306,9 @@ def test_a_server_that_does_not_start_in_staging_stops_there_and_may_be_retried(
     one.release(1)
     one.run(80)
     assert one.alerts("firing") == ["mean/staging/gate_failed/mean-staging-1"]
-    assert "was not ready within" in one.told[-1].incident.what
+    assert "was not ready within" in one.notified[-1].incident.what
     one.never_ready = set()
-    one.say("retry", by="ada")
+    one.send("retry", by="ada")
     one.run(10)
     assert one.serves == 1
     assert one.alerts("resolved") == ["mean/staging/gate_failed/mean-staging-1"]
@@ -323,12 +323,12 @@ def test_a_full_disk_holds_the_release_without_quarantine_and_a_retry_brings_it_
     assert one.env.quarantine == ()
     assert one.alerts("firing") == ["mean/production/stuck/mean-production-2"]
     assert one.subjects == ["mean-production-1/promote"]
-    incident = one.told[-1].incident
+    incident = one.notified[-1].incident
     assert incident.needs_human
     assert "The model file is gone." in incident.what
     assert "headgate retry mean/production --version 2" in incident.commands
     one.refuses_deploys = False
-    one.say("retry", by="ada")
+    one.send("retry", by="ada")
     one.run(20)
     assert one.serves == 2
     assert one.alerts("resolved") == ["mean/production/stuck/mean-production-2"]
@@ -341,9 +341,9 @@ def test_a_candidate_whose_server_never_answers_in_production_was_not_rolled_bac
     one.run(80)
     assert [q.version for q in one.env.quarantine] == [2]
     assert one.alerts("firing") == ["mean/production/gate_failed/mean-production-2"]
-    incident = one.told[-1].incident
+    incident = one.notified[-1].incident
     assert incident.title == "mean: v2 did not start in production"
-    assert f"{one.versions[1].ref} serves on: nothing was rolled back." in incident.what
+    assert f"{one.versions[1].ref} keeps serving: nothing was rolled back." in incident.what
     assert incident.was is None
     assert not incident.needs_human
     assert "rolled back" not in str(one.commits[-1].file.changed if one.commits[-1].file else "")
@@ -356,16 +356,16 @@ def test_a_rollback_that_cannot_be_carried_out_says_which_bad_version_still_serv
     one = running(site(), 1, 2)
     one.never_ready = {1} if fault == "the server" else set()
     one.refuses_deploys = fault == "the disk"
-    one.say("rollback", by="ada", reason="it smells")
+    one.send("rollback", by="ada", reason="it smells")
     one.run(80)
     assert one.serves == 2
     assert one.env.rollout is None
     assert [q.version for q in one.env.quarantine] == [2]  # and not the one that was healthy
-    incident = next(n for n in one.told if n.status == "firing").incident
+    incident = next(n for n in one.notified if n.status == "firing").incident
     assert incident.needs_human
     assert f"{one.versions[2].ref} is still serving" in incident.what
     one.never_ready, one.refuses_deploys = set(), False
-    one.say("retry", by="ada")
+    one.send("retry", by="ada")
     one.run(80)
     assert one.serves == 1
 
@@ -384,7 +384,7 @@ def test_a_canary_that_gets_no_traffic_is_held_at_its_deadline_and_people_decide
     one.run(70)
     assert one.serves == 1
     assert one.alerts("firing") == ["mean/production/stuck/mean-production-2"]
-    one.say("promote", by="ada")
+    one.send("promote", by="ada")
     one.run(4)
     assert one.serves == 2
 
@@ -416,7 +416,7 @@ def test_a_canary_that_answers_with_pages_is_held_at_once_told_once_and_a_person
     one.release(2)
     one.run(30)
     assert (one.serves, one.env.rollout is not None) == (1, True)
-    (told,) = [n for n in one.told if n.status == "firing"]
+    (told,) = [n for n in one.notified if n.status == "firing"]
     assert told.alert == "mean/production/stuck/mean-production-2"
     assert "differ from stable's in content" in told.incident.what
     assert "the canary's answers are text/html" in told.incident.what
@@ -425,7 +425,7 @@ def test_a_canary_that_answers_with_pages_is_held_at_once_told_once_and_a_person
         "headgate rollback mean/production --from 2",
     ):
         assert command in told.incident.commands
-    one.say("promote", by="ada")
+    one.send("promote", by="ada")
     one.run(4)
     assert one.serves == 2
 
@@ -491,7 +491,7 @@ def test_a_quarantined_version_is_refused_until_it_is_retried() -> None:
     assert one.env.rollout is None
     assert "mean/production/refused/release/2" in one.alerts("info")
     one.faulty = set()
-    one.say("retry", by="ada")
+    one.send("retry", by="ada")
     one.run(20)
     assert one.serves == 2
     assert one.env.quarantine == ()
@@ -499,12 +499,12 @@ def test_a_quarantined_version_is_refused_until_it_is_retried() -> None:
 
 def test_a_paused_canary_neither_grows_nor_promotes_until_it_is_resumed() -> None:
     one = running(site(), 1)
-    one.say("pause", by="ada")
+    one.send("pause", by="ada")
     one.release(2)
     one.run(20)
     assert one.serves == 1
     assert one.env.rollout is not None
-    one.say("resume", by="ada")
+    one.send("resume", by="ada")
     one.run(4)
     assert one.serves == 2
 
@@ -513,24 +513,24 @@ def test_a_paused_staging_and_a_paused_first_release_are_not_promoted_until_resu
     for name in ("staging", "production"):
         one = Site({1: version(1)}, name=name)
         one.release(1)
-        one.turn()
-        one.say("pause", by="ada", reason="lunch")
+        one.reconcile()
+        one.send("pause", by="ada", reason="lunch")
         one.run(20)
         assert one.serves is None
         assert one.env.paused == "ada: lunch"
-        one.say("resume", by="ada")
+        one.send("resume", by="ada")
         one.run(4)
         assert one.serves == 1
 
 
 def test_under_a_pause_a_bad_canary_is_rolled_back_and_a_person_may_go_back() -> None:
     one = running(site(), 1, 2)
-    one.say("pause", by="ada")
+    one.send("pause", by="ada")
     one.faulty = {3}
     one.release(3)
     one.run(20)
     assert [q.version for q in one.env.quarantine] == [3]
-    one.say("rollback", by="ada")
+    one.send("rollback", by="ada")
     one.run(5)
     assert one.serves == 1
 
@@ -540,18 +540,18 @@ def test_the_reason_of_an_approval_and_of_a_retry_is_in_the_release_history() ->
     one.versions = {**one.versions, 2: version(2, ("release.production.approval", "pull-request"))}
     one.release(2)
     one.run(3)
-    one.say("approve", by="ada", reason="seen in the review")
+    one.send("approve", by="ada", reason="seen in the review")
     one.run(2)
-    one.say("abort", by="ada")
+    one.send("abort", by="ada")
     one.run(2)
-    one.say("retry", by="bob", reason="traffic is back")
+    one.send("retry", by="bob", reason="traffic is back")
     one.run(2)
-    one.say("approve", by="bob")
+    one.send("approve", by="bob")
     one.run(20)
     assert one.serves == 2
     why = one.facts[-1].body["reason"]
     assert "approved by ada: seen in the review" in why
-    assert "tried again by bob: traffic is back" in why
+    assert "retried by bob: traffic is back" in why
 
 
 def test_a_promotion_that_is_asked_for_too_early_is_refused_aloud() -> None:
@@ -559,17 +559,17 @@ def test_a_promotion_that_is_asked_for_too_early_is_refused_aloud() -> None:
     one.never_ready = {2}
     one.release(2)
     one.run(2)
-    one.say("promote", by="ada")
+    one.send("promote", by="ada")
     one.run(2)
     assert one.serves == 1
-    told = one.told[-1]
+    told = one.notified[-1]
     assert told.event == "refused"
     assert "Not promoted, though ada asked for it: the server of v2 is not" in told.incident.what
 
 
 def test_a_wish_that_may_not_run_is_refused_and_the_file_restored() -> None:
     one = running(site(), 1, 2)
-    one.say("rollback", by="ada", reason="it smells")
+    one.send("rollback", by="ada", reason="it smells")
     one.run(8)
     assert one.serves == 1
     for wish in ("unknown", "another digest", "quarantined", "broken"):
@@ -602,11 +602,15 @@ def test_model_null_stops_serving_and_a_later_wish_serves_again() -> None:
 
 
 WORDS = [
-    (None, None, "does not run, and is being started again."),
-    ({"alive": False, "detail": "it ended"}, None, "does not run, and is being started again: it "),
-    ({"alive": False, "detail": "it ended"}, 1.0, "does not run, and cannot be started as things "),
+    (None, None, "is not running and is being started again."),
+    (
+        {"alive": False, "detail": "it ended"},
+        None,
+        "is not running and is being started again: it ",
+    ),
+    ({"alive": False, "detail": "it ended"}, 1.0, "is not running and cannot be started: it ended"),
     ({"alive": True, "detail": "slow", "hung": True}, None, "hangs and is being restarted: slow"),
-    ({"alive": True, "detail": "503"}, None, "does not answer as ready: 503"),
+    ({"alive": True, "detail": "503"}, None, "is not ready: 503"),
 ]
 
 
@@ -664,7 +668,7 @@ def test_a_router_that_hangs_is_told_once_and_its_end_when_it_answers() -> None:
     fires, over = (action for action in out.actions if isinstance(action, Notify))
     assert (fires.status, over.status) == ("firing", "resolved")
     assert fires.alert == over.alert == "mean/production/stuck/stable"
-    said = "The router of production answers nobody and is being started again: "
+    said = "The router of production does not answer and is being started again: "
     assert fires.incident.what == f"{said}{SILENT}."
     assert "rollback" not in str(fires.incident.commands), "no version is to blame"
     assert since == [0.0, 0.0, 0.0, 0.0, None, None]
@@ -681,7 +685,7 @@ def test_a_router_that_stays_away_is_told_after_a_while_as_a_server_is() -> None
     assert out.actions == []
     watch_stable(env, EnvironmentContext(observed, out, 30.0))
     (told,) = (action for action in out.actions if isinstance(action, Notify))
-    assert told.incident.what == "The router of production answers nobody."
+    assert told.incident.what == "The router of production does not answer."
 
 
 def test_a_canary_that_hangs_is_not_started_again_out_of_its_judges_sight() -> None:

@@ -11,7 +11,7 @@ from controller.machine.environments.environment import EnvironmentState, Observ
 from controller.machine.environments.job import BatchJob, ObservedJob, attempt_of, owner_of
 from controller.machine.messages import BatchStarted
 from controller.machine.runs.attempt import AttemptState, Status
-from controller.machine.runs.nodes import step_node
+from controller.machine.runs.step_nodes import step_node
 from specs.digests import digest
 from specs.projects.values import Project
 from tests.controller.machine.kit import fields, version
@@ -44,9 +44,11 @@ class Batches(Site):
     due: float | None = None
 
     def observe(self) -> ObservedEnvironment:
-        env = self.state
-        seen = self._seen(env.job) if env and env.job and env.job.open else None
-        return super().observe().model_copy(update={"job": seen, "due": self.due})
+        seen = super().observe()
+        need = self.needs(seen.branch)
+        job = self._seen(need.job) if need.job else None
+        due = self.due if need.schedule else None
+        return seen.model_copy(update={"job": job, "due": due})
 
     def _seen(self, job: BatchJob) -> ObservedJob | None:
         end = self.ends.get(job.version.version, AttemptState.SUCCEEDED)
@@ -144,7 +146,7 @@ def test_the_command_runs_where_the_steps_ran(environment: dict[str, Any]) -> No
 @pytest.mark.parametrize("name", ["staging", "production"])
 def test_no_server_is_ever_asked_for(name: str) -> None:
     one = released(site(name=name), 1, 2)
-    one.say("rollback", by="ada")
+    one.send("rollback", by="ada")
     one.run(8)
     assert not any(isinstance(action, Deploy) for action in one.deploys)
     assert one.deployed is None
@@ -159,7 +161,7 @@ def test_in_staging_the_command_has_to_end_well_before_the_release_goes_on() -> 
     assert one.serves == 1
     assert runs(one) == [1, 2]
     assert [fields(m)["version"] for m in one.sent if m.message.type == "release"] == [1]
-    told = next(n for n in one.told if n.event == "gate_failed")
+    told = next(n for n in one.notified if n.event == "gate_failed")
     assert "The batch command failed: exit code 1: the table is away" in told.incident.what
     assert told.incident.points
 
@@ -172,7 +174,7 @@ def test_a_failure_in_production_is_told_takes_nothing_back_and_is_tried_again()
     assert one.serves == 1
     assert one.env.quarantine == ()
     one.ends = {}
-    one.say("retry", by="ada")
+    one.send("retry", by="ada")
     one.run(4)
     assert runs(one) == [1, 1]
     assert alert in one.alerts("resolved")
@@ -180,7 +182,7 @@ def test_a_failure_in_production_is_told_takes_nothing_back_and_is_tried_again()
 
 def test_a_job_that_ended_well_is_run_again_when_somebody_says_so() -> None:
     one = released(site(), 1)
-    one.say("retry", by="ada", reason="other customers")
+    one.send("retry", by="ada", reason="other customers")
     one.run(4)
     assert runs(one) == [1, 1]
     assert one.env.job is not None
@@ -192,21 +194,21 @@ def test_a_job_that_ended_well_is_run_again_when_somebody_says_so() -> None:
 def test_a_job_that_goes_on_is_not_begun_a_second_time() -> None:
     one = site(ends={1: None})
     released(one, 1)
-    one.say("retry", by="ada")
+    one.send("retry", by="ada")
     one.run(4)
     assert runs(one) == [1]
 
 
 def test_what_was_stopped_is_tried_again_rather_than_a_job_that_ended_well() -> None:
     one = released(site(), 1, 2)
-    one.say("rollback", by="ada")
+    one.send("rollback", by="ada")
     one.run(6)
     assert runs(one) == [1, 2, 1]
-    one.say("retry", by="ada", version=1)  # unless it is named
+    one.send("retry", by="ada", version=1)  # unless it is named
     one.run(6)
     assert one.serves == 1
     assert runs(one) == [1, 2, 1, 1]
-    one.say("retry", by="ada")
+    one.send("retry", by="ada")
     one.run(6)
     assert one.serves == 2
     assert runs(one) == [1, 2, 1, 1, 2]
@@ -214,7 +216,7 @@ def test_what_was_stopped_is_tried_again_rather_than_a_job_that_ended_well() -> 
 
 def test_a_rollback_points_back_and_runs_the_command_with_the_former_model() -> None:
     one = released(site(), 1, 2)
-    one.say("rollback", by="ada")
+    one.send("rollback", by="ada")
     one.run(6)
     assert one.serves == 1
     assert runs(one) == [1, 2, 1]
@@ -244,7 +246,7 @@ def test_what_runs_in_staging_for_a_rollout_that_is_stopped_is_ended() -> None:
     one.release(1)
     one.run(4)
     assert one.env.job is not None
-    one.say("abort", by="ada")
+    one.send("abort", by="ada")
     one.run(2)
     assert one.cancelled == [one.env.job.id]
 
@@ -271,7 +273,7 @@ def test_an_attempt_that_is_lost_is_made_again_and_not_for_ever() -> None:
 def test_a_command_that_cannot_be_started_is_told() -> None:
     one = site(cannot_start="there is no object at data/*.csv")
     released(one, 1)
-    told = next(n for n in one.told if n.alert == "mean/production/stuck/batch")
+    told = next(n for n in one.notified if n.alert == "mean/production/stuck/batch")
     assert "there is no object at data/*.csv" in told.incident.what
     assert told.to == "json://on-call"
 
@@ -290,7 +292,7 @@ def test_it_waits_for_its_approval() -> None:
     one.run(4)
     assert one.env.stable is None
     assert runs(one) == []
-    one.say("approve", by="ada")
+    one.send("approve", by="ada")
     one.run(4)
     assert one.serves == 1
     assert runs(one) == [1]
@@ -336,10 +338,10 @@ def test_a_state_of_before_there_were_batches_is_read_as_one_of_servers() -> Non
 
 def test_a_rollback_that_is_refused_says_what_production_still_points_to() -> None:
     one = released(site(), 1)
-    one.say("rollback", by="ada")
+    one.send("rollback", by="ada")
     one.run(2)
-    told = next(n for n in one.told if n.event == "refused")
-    assert told.incident.title.endswith("still points to what somebody wanted to leave")
+    told = next(n for n in one.notified if n.event == "refused")
+    assert told.incident.title.endswith("still points to the version that somebody wanted to leave")
     assert told.incident.points
 
 

@@ -1,4 +1,4 @@
-"""Results that do not stand for ever: what runs again though nothing that it reads has changed."""
+"""Steps whose results may be reused only for a while, or never."""
 
 from typing import Any
 
@@ -6,7 +6,8 @@ import pytest
 
 from controller.machine.core import parsed
 from controller.machine.messages import StartRun
-from controller.machine.runs.plan import Earlier, forecast
+from controller.machine.runs.plan import forecast
+from controller.machine.runs.reasons import Earlier
 from controller.machine.runs.run import CachedResult, Run, Trigger
 from tests.controller.machine.kit import fields, sha
 from tests.controller.machine.lab import Lab, lab
@@ -18,7 +19,7 @@ DAY = 86_400.0
 
 
 def again(first: Lab, *changes: tuple[str, Any], after: float, fresh: bool = False) -> Lab:
-    """A later run with what the first one left in the cache."""
+    """A later run with the cache of the first one."""
     later = lab(*changes, cache=first.cache, now=first.now + after)
     start = later.inbox[0].message
     assert isinstance(start, StartRun)
@@ -36,7 +37,7 @@ def again(first: Lab, *changes: tuple[str, Any], after: float, fresh: bool = Fal
         (("steps.train.cache", "always"), 100 * DAY, []),
     ],
 )
-def test_a_result_is_reused_as_long_as_it_stands(
+def test_a_result_is_reused_for_as_long_as_its_policy_allows(
     policy: tuple[str, Any], after: float, ran: list[str]
 ) -> None:
     first = lab(policy)
@@ -47,7 +48,7 @@ def test_a_result_is_reused_as_long_as_it_stands(
     assert later.run.outcome == "passed"
 
 
-def test_what_reads_a_step_that_always_runs_goes_by_its_content() -> None:
+def test_the_keys_after_a_step_that_always_runs_depend_on_the_content_of_its_result() -> None:
     first = lab(NEVER)
     first.finish(dt=1.0)
     later = again(first, NEVER, after=1.0)
@@ -56,7 +57,7 @@ def test_what_reads_a_step_that_always_runs_goes_by_its_content() -> None:
     assert later.order == ["train", "evaluate", "gate.model"]
 
 
-def test_a_run_without_the_cache_runs_everything_and_leaves_its_results_there() -> None:
+def test_a_fresh_run_runs_everything_and_caches_its_results() -> None:
     first = lab()
     first.finish(dt=1.0)
     made = {hit.made for hit in first.cache.values()}
@@ -66,13 +67,13 @@ def test_a_run_without_the_cache_runs_everything_and_leaves_its_results_there() 
     assert {hit.made for hit in fresh.cache.values()}.isdisjoint(made)
 
 
-def test_a_result_of_an_older_controller_is_too_old_where_age_counts() -> None:
+def test_an_undated_result_of_an_older_controller_is_too_old_for_an_age_limit() -> None:
     old = parsed(CachedResult, {"run": "mean-1", "outputs": {}, "verdict": None, "seconds": 2.0})
     assert old.counts(None, 1e9)
     assert not old.counts(DAY, 1e9)
 
 
-def test_a_cached_result_keeps_the_age_that_it_had() -> None:
+def test_reuse_does_not_make_a_result_younger() -> None:
     first = lab(A_DAY)
     first.finish(dt=1.0)
     made = first.run.nodes["train"].made
@@ -83,7 +84,7 @@ def test_a_cached_result_keeps_the_age_that_it_had() -> None:
 
 
 @pytest.mark.parametrize(("policy", "runs"), [((), 1), ((NEVER,), 2), ((A_DAY,), 1)])
-def test_a_schedule_runs_what_may_end_otherwise_and_nothing_else(
+def test_a_schedule_starts_a_run_only_if_some_result_may_not_be_reused(
     policy: tuple[tuple[str, Any], ...], runs: int
 ) -> None:
     team = scheduled(*policy)
@@ -91,7 +92,7 @@ def test_a_schedule_runs_what_may_end_otherwise_and_nothing_else(
     assert len(team.runs) == runs
 
 
-def test_a_result_that_got_too_old_makes_the_next_schedule_run() -> None:
+def test_the_next_schedule_after_a_result_became_too_old_starts_a_run() -> None:
     team = scheduled(A_DAY)
     due(team)
     assert list(team.runs) == ["mean-1"]
@@ -102,14 +103,14 @@ def test_a_result_that_got_too_old_makes_the_next_schedule_run() -> None:
     )
 
 
-def test_a_commit_that_changes_nothing_still_runs_nothing() -> None:
+def test_a_commit_that_changes_nothing_starts_no_run_even_so() -> None:
     team = scheduled(NEVER)
     team.push("c2", NEVER, README__md="better words")
     team.turn()
     assert list(team.runs) == ["mean-1"]
 
 
-def test_a_schedule_still_counts_where_a_commit_comes_before_its_run_begins() -> None:
+def test_a_commit_before_the_scheduled_run_begins_does_not_cancel_the_schedule() -> None:
     team = scheduled(NEVER)
     team.say("schedule_due", {"at": "2026-01-05T04:00:00+00:00"})
     team.push("c2", NEVER, README__md="better words")
@@ -117,7 +118,7 @@ def test_a_schedule_still_counts_where_a_commit_comes_before_its_run_begins() ->
     assert team.last_run.commit == sha("c2")
 
 
-def test_a_person_may_ask_for_everything_anew() -> None:
+def test_a_person_may_ask_for_a_fresh_run() -> None:
     team = began()
     body = {"kind": "manual", "why": "ada asked", "fresh": True}
     team.say("run_requested", body)
@@ -129,7 +130,7 @@ def test_a_person_may_ask_for_everything_anew() -> None:
     assert not parsed(Run, record).fresh
 
 
-def test_a_plan_says_what_runs_whatever_is_cached() -> None:
+def test_a_plan_says_which_steps_always_run() -> None:
     first = lab(NEVER)
     first.finish(dt=1.0)
     earlier = Earlier(run="mean-1", graph=first.graph, datasets=first.datasets)
@@ -142,11 +143,11 @@ def test_a_plan_says_what_runs_whatever_is_cached() -> None:
             break
         cache |= {key: hits.get(key) for key in wanted}
     train = next(one for one in planned if one.name == "train")
-    assert (train.what, train.why) == ("run", ("it runs in every run",))
+    assert (train.what, train.reasons) == ("run", ("it runs in every run",))
 
 
 def scheduled(*policy: tuple[str, Any]) -> Team:
-    """A team whose run passed, with what it said of how long its results stand."""
+    """A team whose run passed and said until when its results may be reused."""
     team = Team()
     team.push("c1", *policy)
     team.turn()

@@ -1,12 +1,12 @@
-"""What a candidate is examined by when a pull request changes the exam, and what counts as that."""
+"""What counts as the exam of a candidate, and how a pull request that changes it is examined."""
 
 from typing import Any
 
 import pytest
 
-from controller.machine.runs.building import build
 from controller.machine.runs.exam import changed, evidence_of, lacks
 from controller.machine.runs.graph import From, Graph, Rules, SourceTree, key_of
+from controller.machine.runs.graph_builder import build
 from specs.digests import digest
 from specs.projects.values import Package, Project
 from specs.references import StepReference
@@ -29,7 +29,7 @@ SPLIT: tuple[tuple[str, Any], ...] = (
     ),
     ("steps.evaluate.run", "evaluate {inputs.model} {inputs.test} {outputs.rows}"),
 )
-"""The test set is made by a step of its own."""
+"""A separate step makes the test set."""
 
 
 def base(*changes: tuple[str, Any], **files: str) -> Rules:
@@ -43,7 +43,7 @@ def graph(
 
 
 def renamed(**more: Any) -> tuple[tuple[str, Any], ...]:
-    """The evaluating step goes by another name, and its gate is gone."""
+    """The step that evaluates is renamed, and the gate is removed."""
     steps = spec().model_dump(mode="json", exclude_none=True)["steps"]
     return (("steps", {"train": steps["train"], "score": {**steps["evaluate"], **more}}),)
 
@@ -51,7 +51,7 @@ def renamed(**more: Any) -> tuple[tuple[str, Any], ...]:
 GATE = ("gates.model.predictions", "steps.score.rows")
 
 
-# -- what is another exam --------------------------------------------------------------------------
+# -- what changes the exam -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ GATE = ("gates.model.predictions", "steps.score.rows")
         ([*renamed(), ("gates", {})], {}),
     ],
 )
-def test_another_model_or_another_name_for_the_same_steps_is_no_other_exam(
+def test_another_model_or_renamed_steps_do_not_change_the_exam(
     changes: list[tuple[str, Any]], files: dict[str, str]
 ) -> None:
     assert changed(spec(*changes), source("c2", **files), base()) == ()
@@ -85,7 +85,7 @@ def test_another_model_or_another_name_for_the_same_steps_is_no_other_exam(
         ([*renamed(env={"EASY": "1"}), GATE], {}, "steps.score.env.EASY"),
     ],
 )
-def test_whatever_the_predictions_come_from_beside_the_model_is_the_exam(
+def test_everything_that_predictions_come_from_except_the_model_is_the_exam(
     changes: list[tuple[str, Any]], files: dict[str, str], what: str
 ) -> None:
     at = source("c2", **files)
@@ -93,7 +93,7 @@ def test_whatever_the_predictions_come_from_beside_the_model_is_the_exam(
     assert "gate.model.base" in graph(*changes, at=at).by_name
 
 
-def test_a_package_of_the_environment_is_the_exam_by_its_files() -> None:
+def test_the_files_of_an_environments_package_are_part_of_the_exam() -> None:
     def at(features: str) -> SourceTree:
         """A commit of a repository whose top is a project of its own."""
         telco = Package(folder="", name="telco", files=("src/telco/features.py",), about="same")
@@ -115,7 +115,16 @@ def test_the_step_that_makes_the_test_set_belongs_to_the_exam() -> None:
     assert [part.what for part in parts] == ["split.py"]
 
 
-def test_data_in_the_repository_is_the_exam_by_its_content() -> None:
+def test_data_under_the_root_of_the_repository_is_the_exam_by_its_content() -> None:
+    shared = ("datasets.numbers.uri", "//shared/*.csv")
+    at = {text: source("c2", **{"shared/test__csv": text}) for text in ("fair", "easy")}
+    rules = Rules(spec=spec(shared), source=at["fair"], branch="main")
+    assert changed(spec(shared), at["fair"], rules) == ()
+    parts = changed(spec(shared), at["easy"], rules)
+    assert [part.what for part in parts] == ["shared/test.csv"]
+
+
+def test_the_content_of_data_in_the_repository_is_part_of_the_exam() -> None:
     rules = Rules(spec=spec(BY_ITSELF), source=with_data("fair"), branch="main")
     assert changed(spec(BY_ITSELF), with_data("fair"), rules) == ()
     parts = changed(spec(BY_ITSELF), with_data("easy"), rules)
@@ -124,7 +133,7 @@ def test_data_in_the_repository_is_the_exam_by_its_content() -> None:
 
 
 @pytest.mark.parametrize("uri", ["numbers/*.csv", "./numbers/", "numbers/*/test.csv"])
-def test_data_behind_a_linked_folder_is_the_exam_by_what_the_link_leads_to(uri: str) -> None:
+def test_the_content_of_data_behind_a_linked_folder_is_part_of_the_exam(uri: str) -> None:
     by_itself = ("datasets.numbers.uri", uri)
     rules = Rules(spec=spec(by_itself), source=with_link("fair"), branch="main")
     assert changed(spec(by_itself), with_link("fair"), rules) == ()
@@ -134,7 +143,7 @@ def test_data_behind_a_linked_folder_is_the_exam_by_what_the_link_leads_to(uri: 
 
 
 def with_link(leads_to: str) -> SourceTree:
-    """The folder of the data is a link to another, which no address names."""
+    """The folder of the data is a link to a folder that no address names."""
     at = source("c2")
     link = f"symlink:{sha('shared')}:{leads_to}"
     return at.model_copy(update={"files": {**at.files, "numbers": link}})
@@ -145,8 +154,8 @@ def with_data(content: str) -> SourceTree:
     return at.model_copy(update={"files": {**at.files, "numbers/test.csv": digest(content)}})
 
 
-def test_a_model_that_is_not_the_one_that_is_evaluated_is_another_exam() -> None:
-    """It would be judged by the predictions of one model, and ship another."""
+def test_evaluating_another_model_than_the_released_one_changes_the_exam() -> None:
+    """Otherwise one model would be judged and another released."""
     changes = (
         ("steps.other", {"run": "other {outputs.model}", "outputs": {"model": "model.json"}}),
         ("model", "steps.other.model"),
@@ -160,7 +169,7 @@ def test_a_model_that_is_not_the_one_that_is_evaluated_is_another_exam() -> None
 # -- where the predictions are ---------------------------------------------------------------------
 
 
-def test_predictions_are_found_by_the_bases_name_the_gates_own_or_what_they_are() -> None:
+def test_predictions_are_found_by_the_bases_name_the_own_gate_or_the_output() -> None:
     score = StepReference("score", "rows")
     assert evidence_of(spec(), base()) == {"predictions": StepReference("evaluate", "rows")}
     assert evidence_of(spec(*renamed(), GATE), base()) == {"predictions": score}
@@ -169,7 +178,7 @@ def test_predictions_are_found_by_the_bases_name_the_gates_own_or_what_they_are(
     assert evidence_of(spec(*away), base()) == {}
 
 
-def test_a_candidate_without_predictions_cannot_be_judged_and_is_examined_by_the_base() -> None:
+def test_a_candidate_without_predictions_is_examined_only_by_the_base() -> None:
     away = (*renamed(outputs={"others": "rows.csv"}, run="score {outputs.others}"), ("gates", {}))
     made = graph(*away)
     gate = made.by_name["gate.model"]
@@ -178,13 +187,13 @@ def test_a_candidate_without_predictions_cannot_be_judged_and_is_examined_by_the
     assert made.by_name["gate.model.base"].inputs["candidate"].node == "base.evaluate"
 
 
-def test_the_bases_checks_judge_the_predictions_of_a_step_by_another_name() -> None:
+def test_the_bases_checks_judge_the_predictions_of_a_renamed_step() -> None:
     made = graph(*renamed(), ("gates", {})).by_name["gate.model"]
     assert made.inputs["candidate"] == From(node="score", output="rows")
     assert made.attempt.request["gate"]["checks"][0]["at_least"] == 0.6
 
 
-def test_a_pull_request_does_not_choose_which_column_is_the_score() -> None:
+def test_a_pull_request_cannot_choose_the_column_of_the_score() -> None:
     cheat = ("gates.model.columns", {"key": "id", "label": "late", "score": "late"})
     made = graph(*renamed(), GATE, cheat).by_name["gate.model"]
     assert made.attempt.request["gate"]["columns"]["score"] == "p"
@@ -200,21 +209,21 @@ def test_a_candidate_without_a_model_cannot_be_judged() -> None:
 # -- the base's exam -------------------------------------------------------------------------------
 
 
-def test_the_candidate_sits_the_exam_of_the_base_at_its_commit_with_its_checks() -> None:
+def test_the_candidate_is_examined_by_the_bases_steps_and_checks_at_the_bases_commit() -> None:
     changes = (("gates.model.checks", [{"metric": "roc_auc", "at_least": 0.1}]),)
     made = graph(*changes, at=source("c2", evaluate__py="leaks"))
     step, gate = made.by_name["base.evaluate"], made.by_name["gate.model.base"]
     assert step.attempt.commit == source("base").commit
     assert step.inputs["model"] == From(node="train", output="model"), "the candidate's"
-    assert step.optional
+    assert step.is_evidence
     assert [c["at_least"] for c in gate.attempt.request["gate"]["checks"]] == [0.6]
     commit = source("base").commit[:12]
     assert gate.attempt.request["exam"] == f"the evaluation of main ({commit}), on its data"
     assert gate.inputs["baseline"].node == "base.baseline.evaluate"
 
 
-def test_what_the_base_evaluated_already_is_not_evaluated_again() -> None:
-    """Its steps have the keys that they have on the base branch, whatever they are called here."""
+def test_steps_of_the_exam_that_ran_on_the_base_are_cached() -> None:
+    """They have the keys that they have on the base branch, under other names."""
     rules = base(*SPLIT, split__py="fair")
     there = build(rules.spec, rules.source).by_name["split"]
     here = graph(*SPLIT, at=source("c2", split__py="easy"), of=rules).by_name["base.split"]
@@ -222,7 +231,7 @@ def test_what_the_base_evaluated_already_is_not_evaluated_again() -> None:
     assert key_of(there, inputs) == key_of(here, inputs)
 
 
-def test_on_data_that_the_pull_request_replaced_the_exam_reads_the_bases_behind_its_gate() -> None:
+def test_if_a_pull_request_replaces_the_data_the_exam_reads_the_bases_after_its_gate() -> None:
     easy = ("datasets.numbers.uri", "file:///easy/*.csv")
     made = graph(easy)
     step = made.by_name["base.evaluate"]
@@ -232,7 +241,7 @@ def test_on_data_that_the_pull_request_replaced_the_exam_reads_the_bases_behind_
     assert made.by_name["base.baseline.evaluate"].inputs["numbers"] == From(dataset="base.numbers")
 
 
-def test_the_same_data_by_another_name_is_read_once() -> None:
+def test_renamed_data_is_read_once() -> None:
     moved = (
         ("datasets", {"others": {"uri": "file:///bucket/*.csv", "expectations": "numbers.yaml"}}),
         ("triggers.data.datasets", ["others"]),
@@ -246,8 +255,8 @@ def test_the_same_data_by_another_name_is_read_once() -> None:
     assert graph(*moved).by_name["base.evaluate"].inputs["numbers"] == From(dataset="others")
 
 
-def test_a_step_that_trains_and_evaluates_at_once_cannot_be_examined_by_another() -> None:
-    """So a change of it cannot be judged, which is no pass."""
+def test_a_step_that_trains_and_evaluates_cannot_be_examined_by_another() -> None:
+    """So a change of it cannot be judged, and does not pass."""
     both = (("steps.train.outputs", {"model": "model.json", "rows": "rows.csv"}),)
     predicts = ("gates.model.predictions", "steps.train.rows")
     rules = base(*both, predicts)

@@ -1,11 +1,11 @@
-"""What a node's cache key is made of, and what a run's fingerprint leaves out."""
+"""What the cache key of a node, the fingerprint of a run and the digest of a package cover."""
 
 from typing import Any
 
 import pytest
 
-from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph, SourceTree, fingerprint, key_of, package_of
+from controller.machine.runs.graph_builder import build
 from specs.digests import digest
 from tests.controller.machine.kit import baseline, source, spec
 
@@ -36,7 +36,7 @@ def changed(*changes: tuple[str, Any], at: SourceTree | None = None) -> set[str]
         ({"requirements__txt": "new"}, {"train", "evaluate"}),
     ],
 )
-def test_a_file_changes_the_keys_of_those_that_read_it(
+def test_a_file_changes_the_keys_of_the_nodes_that_read_it(
     files: dict[str, str], expected: set[str]
 ) -> None:
     assert changed(at=source("c2", **files)) == expected
@@ -61,19 +61,19 @@ def test_a_file_changes_the_keys_of_those_that_read_it(
         ("metadata.owners", ["@me"], set()),
     ],
 )
-def test_a_part_of_the_spec_changes_the_keys_of_those_it_concerns(
+def test_a_part_of_the_spec_changes_the_keys_of_the_nodes_that_use_it(
     path: str, value: Any, expected: set[str]
 ) -> None:
     assert changed((path, value)) == expected
 
 
-def test_without_reads_a_step_reads_what_commits_admit_but_neither_docs_nor_suites() -> None:
+def test_without_reads_a_step_reads_the_files_that_trigger_runs_except_suites() -> None:
     graph = build(spec(("steps.train.reads", None)), source())
     expected = {"evaluate.py", "requirements.txt", "serve.py", "train.py"}
     assert set(graph.by_name["train"].reads) == expected
 
 
-def test_an_input_of_other_content_changes_the_key() -> None:
+def test_an_input_with_another_content_changes_the_key() -> None:
     node = build(spec(), source()).by_name["train"]
     assert key_of(node, {"numbers": digest("a")}) != key_of(node, {"numbers": digest("b")})
 
@@ -84,7 +84,7 @@ def test_a_step_waits_for_the_gate_of_the_data_that_it_reads() -> None:
     assert graph.by_name["evaluate"].needs == ("train", "gate.data.numbers")
 
 
-def test_steps_stand_in_the_order_of_their_inputs_however_they_are_written() -> None:
+def test_steps_come_after_those_that_they_read_from_whatever_their_order_in_the_spec() -> None:
     plain = spec()
     steps = {"evaluate": plain.steps["evaluate"], "train": plain.steps["train"]}
     graph = build(plain.model_copy(update={"steps": steps}), source())
@@ -95,7 +95,7 @@ def test_steps_stand_in_the_order_of_their_inputs_however_they_are_written() -> 
 def test_the_baseline_is_evaluated_at_its_own_commit_from_its_stored_model() -> None:
     old = baseline(1)
     node = build(spec(), source("c2"), old).by_name["baseline.evaluate"]
-    assert node.optional
+    assert node.is_evidence
     assert node.attempt.commit == old.source.commit
     assert node.inputs["model"].artifact == old.model
     assert node.inputs["numbers"].dataset == "numbers"
@@ -108,7 +108,7 @@ def test_the_baseline_is_evaluated_at_its_own_commit_from_its_stored_model() -> 
         ("datasets.other", {"uri": "file:///other/*.csv"}),
     ],
 )
-def test_a_baseline_that_cannot_run_on_this_data_is_said_to_the_gate(
+def test_the_gate_is_told_that_the_baseline_cannot_run_on_this_data(
     change: tuple[str, Any],
 ) -> None:
     changes = [change]
@@ -122,7 +122,7 @@ def test_a_baseline_that_cannot_run_on_this_data_is_said_to_the_gate(
     assert request["no_baseline"] == "v1 has no evaluation that could run on this data"
 
 
-def test_a_baseline_that_reads_an_output_which_the_candidate_does_not_make_is_left_out() -> None:
+def test_a_baseline_that_reads_an_output_the_candidate_does_not_make_is_not_evaluated() -> None:
     table = {"run": "make {outputs.table}", "outputs": {"table": "table.csv"}}
     reads = {"model": "steps.train.model", "numbers": "steps.prepare.table"}
     old = baseline(1, ("steps.prepare", table), ("steps.evaluate.inputs", reads))
@@ -131,7 +131,7 @@ def test_a_baseline_that_reads_an_output_which_the_candidate_does_not_make_is_le
     assert "baseline.evaluate" not in graph.by_name
 
 
-def test_a_promotion_by_itself_changes_no_fingerprint() -> None:
+def test_a_promotion_alone_does_not_change_the_fingerprint() -> None:
     alone = fingerprint(build(spec(), source()), DATA)
     for number in (1, 2):
         assert fingerprint(build(spec(), source(), baseline(number)), DATA) == alone
@@ -157,7 +157,7 @@ OTHER = {
         ([("release", None)], {}, False),
     ],
 )
-def test_the_fingerprint_of_what_was_already_run(
+def test_the_fingerprint_changes_only_with_what_a_run_reads(
     changes: list[tuple[str, Any]], files: dict[str, str], same: bool
 ) -> None:
     before = fingerprint(build(spec(), source()), DATA)
@@ -173,7 +173,9 @@ def test_the_fingerprint_of_what_was_already_run(
         ("model", "steps.other.model"),
     ],
 )
-def test_another_wire_between_the_same_parts_is_a_change(path: str, value: str) -> None:
+def test_connecting_the_same_steps_differently_changes_the_fingerprint(
+    path: str, value: str
+) -> None:
     more = [("steps.other", OTHER), ("datasets.more", {"uri": "file:///more/*.csv"})]
     data = {**DATA, "more": digest("more")}
     before = fingerprint(build(spec(*more), source()), data)
@@ -197,7 +199,7 @@ def test_a_package_is_the_model_with_its_server_and_environment() -> None:
         ("largest_request", "16Mi", "1Mi"),
     ],
 )
-def test_a_limit_of_requests_makes_another_package_unless_it_is_the_usual_one(
+def test_a_limit_on_requests_changes_the_package_unless_it_is_the_default(
     setting: str, usual: str, other: str
 ) -> None:
     model, where = digest("a model"), f"release.serve.{setting}"
@@ -206,7 +208,7 @@ def test_a_limit_of_requests_makes_another_package_unless_it_is_the_usual_one(
     assert package != package_of(build(spec((where, other)), source()), model)
 
 
-def test_a_parameter_that_the_server_is_given_is_part_of_the_package() -> None:
+def test_a_parameter_that_the_server_uses_is_part_of_the_package() -> None:
     model, run = digest("a model"), "serve {model} {port} {params.depth}"
     given = spec(("release.serve.run", run))
     other = spec(("release.serve.run", run), ("params.depth", 7))
@@ -216,7 +218,7 @@ def test_a_parameter_that_the_server_is_given_is_part_of_the_package() -> None:
     assert package == package_of(build(unused, source()), model)
 
 
-def test_an_address_is_part_of_the_key_of_a_step_that_is_told_it_and_of_no_other() -> None:
+def test_an_address_is_part_of_the_key_only_of_a_step_that_is_given_it() -> None:
     moved = ("datasets.numbers.uri", "file:///elsewhere/*.csv")
     assert changed(moved) == set()
     told = ("steps.train.access", {"numbers": "uri"})
@@ -229,3 +231,15 @@ def test_the_baseline_is_given_the_address_of_the_candidates_data() -> None:
     moved = spec(("datasets.numbers.uri", "file:///elsewhere/*.csv"))
     node = build(moved, source("c2"), baseline(1)).by_name["baseline.evaluate"]
     assert node.attempt.inputs["numbers"].uri == "file:///elsewhere/*.csv"
+
+
+def test_what_a_node_is_given_is_called_as_it_was_where_it_was_written() -> None:
+    graph = build(spec(), source())
+    called = {
+        name: {local: given.name for local, given in graph.by_name[name].attempt.inputs.items()}
+        for name in ("evaluate", "gate.model")
+    }
+    assert called == {
+        "evaluate": {"model": "model.json", "numbers": "numbers"},
+        "gate.model": {"candidate": "rows.csv"},
+    }

@@ -7,6 +7,7 @@ import pytest
 from controller.machine.actions import Background, RunSmoke, WriteEnvironment
 from controller.machine.core import Action, Envelope
 from controller.machine.environments.environment import ObservedEnvironment
+from controller.machine.environments.needs import TrafficNeed
 from controller.machine.environments.promotion import CANARY, SMOKE_DEADLINE, STARTING
 from controller.machine.environments.rollout import Rollout
 from controller.machine.incidents import rolled_back
@@ -50,8 +51,8 @@ class Trouble(Site):
             update={"deployed": seen.deployed.model_copy(update={"servers": servers})}
         )
 
-    def _traffic(self) -> Traffic | None:
-        return super()._traffic() if self.router_is_read else None
+    def _traffic(self, need: TrafficNeed) -> Traffic | None:
+        return super()._traffic(need) if self.router_is_read else None
 
 
 def rollout_of(one: Site) -> Rollout | None:
@@ -63,11 +64,15 @@ def site(name: str = "production") -> Trouble:
     return Trouble({n: version(n) for n in range(1, 4)}, name=name)
 
 
+def is_rolling_out(one: Trouble) -> bool:
+    return one.env.rollout is not None
+
+
 def canary(one: Trouble, number: int) -> Trouble:
     """The site while a canary of that version has its share."""
     one.release(number)
     while not (one.env.rollout and one.env.rollout.step >= 0):
-        one.turn()
+        one.reconcile()
     return one
 
 
@@ -76,22 +81,22 @@ def test_smoke_requests_that_do_not_end_stop_the_release_and_say_so() -> None:
     one.smoke_ends = False
     one.release(1)
     one.run(5)
-    assert one.env.rollout is not None
-    one.turn(SMOKE_DEADLINE - 10)
-    assert one.env.rollout is not None
+    assert is_rolling_out(one)
+    one.reconcile(SMOKE_DEADLINE - 10)
+    assert is_rolling_out(one)
     one.run(2, 10.0)
-    assert rollout_of(one) is None
+    assert not is_rolling_out(one)
     assert one.serves is None
     assert one.alerts("firing") == ["mean/staging/gate_failed/mean-staging-1"]
-    assert "The smoke requests did not end." in one.told[-1].incident.what
+    assert "The smoke requests did not finish." in one.notified[-1].incident.what
 
 
 def test_smoke_requests_wait_for_a_server_that_went_away() -> None:
     one = site("staging")
     one.release(1)
-    one.turn()
+    one.reconcile()
     while one.env.rollout is None or one.env.rollout.ready is None:
-        one.turn()
+        one.reconcile()
     one.moved_away = True
     one.run(10)
     assert (one.asked, one.serves) == (0, None)
@@ -131,8 +136,13 @@ def test_who_is_woken_by_a_server_that_is_down_is_who_the_spec_names() -> None:
     one = running(site(), 1)
     one.never_ready = {1}
     one.run(60)
-    (told,) = [each for each in one.told if each.status == "firing"]
+    (told,) = [each for each in one.notified if each.status == "firing"]
     assert (told.event, told.to) == ("stuck", TOLD)
+    one.never_ready = set()
+    one.run(5)
+    end = one.notified[-1]
+    assert (end.status, end.to) == ("resolved", TOLD)
+    assert "production" in end.incident.title
 
 
 def test_the_end_of_a_rollback_names_what_was_rolled_back() -> None:
@@ -140,7 +150,7 @@ def test_the_end_of_a_rollback_names_what_was_rolled_back() -> None:
     one.faulty = {2}
     one.release(2)
     one.run(40)
-    (end,) = [each for each in one.told if each.status == "resolved"]
+    (end,) = [each for each in one.notified if each.status == "resolved"]
     assert end.incident.title == "mean: the rollback of v2 in production is done"
     assert end.to == TOLD
 
@@ -150,11 +160,11 @@ def test_the_end_of_an_older_rollback_names_nothing_that_it_was_not() -> None:
     one.faulty = {2}
     one.release(2)
     while not one.alerts("firing"):
-        one.turn(apply=True)
+        one.reconcile(apply=True)
     alert = "mean/production/rollback/mean-production-99"
     one.state = one.env.model_copy(update={"alerts": (alert,)})
     one.run(20)
-    (end,) = [each for each in one.told if each.alert == alert]
+    (end,) = [each for each in one.notified if each.alert == alert]
     assert end.incident.title == "mean: the rollback in production is done"
 
 
@@ -177,10 +187,11 @@ def test_what_cannot_be_brought_up_is_told_with_what_is_known_of_it() -> None:
     one.refuses_deploys = True
     one.release(2)
     one.run(5)
-    assert one.told[-1].incident.now == str(ref(one, 1))
-    background = one.told[-1].incident.background
+    assert one.notified[-1].incident.now == str(ref(one, 1))
+    background = one.notified[-1].incident.background
     assert background is not None
     assert background.rollout == "mean-production-2"
+    assert background.because == "it passed"
     assert background.beside == str(ref(one, 1))
     assert background.since[0].what == "its server was started"
 
@@ -189,11 +200,31 @@ def test_a_rollout_is_looked_at_as_often_as_its_phase_asks_for() -> None:
     one = running(site(), 1)
     one.never_ready = {2}
     one.release(2)
-    starting = [one.turn().requeue_after for _ in range(5)][-1]
+    starting = [one.reconcile().requeue_after for _ in range(5)][-1]
     one.never_ready = set()
     canary(one, 2)
-    growing = one.turn().requeue_after
+    growing = one.reconcile().requeue_after
     assert (starting, growing) == (STARTING, CANARY)
+
+
+def test_a_first_release_that_takes_its_time_is_deployed_once() -> None:
+    one = site()
+    one.never_ready = {1}
+    one.release(1)
+    one.run(8)
+    assert one.env.rollout is not None
+    assert len(one.deploys) == 1
+
+
+def test_a_version_that_nobody_knows_is_refused_to_those_who_look_after_what_serves() -> None:
+    one = running(site(), 1)
+    one.send("release", version=9, digest="sha256:9", repository="team", why="it passed")
+    one.run(3)
+    assert one.serves == 1
+    assert one.env.rollout is None
+    told = one.notified[-1]
+    assert told.event == "refused"
+    assert "v9 is not known" in told.incident.what
 
 
 def test_what_did_not_start_is_told_with_what_serves_instead() -> None:
@@ -201,13 +232,13 @@ def test_what_did_not_start_is_told_with_what_serves_instead() -> None:
     one.never_ready = {2}
     one.release(2)
     one.run(80)
-    assert one.told[-1].event == "gate_failed"
-    assert one.told[-1].incident.now == str(ref(one, 1))
+    assert one.notified[-1].event == "gate_failed"
+    assert one.notified[-1].incident.now == str(ref(one, 1))
 
 
 def test_the_history_tells_a_promotion_from_a_way_back() -> None:
     one = running(site(), 1, 2)
-    one.say("rollback", by="ada")
+    one.send("rollback", by="ada")
     one.run(10)
     assert one.serves == 1
     assert one.written[0] == "promote v1 in production"
@@ -218,14 +249,14 @@ def test_who_wants_back_to_what_is_quarantined_is_told_what_lifts_that() -> None
     one = running(site(), 1, 2)
     one.put_on_the_list(1)
     one.run(3)
-    one.say("rollback", by="ada", to=1)
+    one.send("rollback", by="ada", to=1)
     one.run(3)
     assert one.serves == 2
-    incident = one.told[-1].incident
+    incident = one.notified[-1].incident
     assert "v1 is quarantined: `headgate retry mean/production --version 1` lifts" in incident.what
-    one.say("rollback", by="ada", to=2)
+    one.send("rollback", by="ada", to=2)
     one.run(3)
-    assert "v2 is what serves here" in one.told[-1].incident.what
+    assert "v2 already serves here" in one.notified[-1].incident.what
 
 
 def test_a_retry_of_what_serves_is_over_at_once() -> None:
@@ -234,8 +265,8 @@ def test_a_retry_of_what_serves_is_over_at_once() -> None:
     one.release(2)
     one.run(40)
     assert one.env.stopped is not None
-    one.say("retry", by="ada", version=1)
+    one.send("retry", by="ada", version=1)
     one.run(3)
-    assert (rollout_of(one), one.serves) == (None, 1)
+    assert (is_rolling_out(one), one.serves) == (False, 1)
     assert one.state is not None
     assert "stopped" not in one.state.model_dump(exclude_none=True)

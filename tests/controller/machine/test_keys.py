@@ -1,14 +1,14 @@
-"""Keys and digests that were stored stay those that they are: else all is run and released anew."""
+"""Stored keys and digests never change: otherwise everything would run and be released again."""
 
 from typing import Any
 
 import pytest
 
-from controller.machine.runs.building import build
 from controller.machine.runs.graph import fingerprint, key_of, package_of
+from controller.machine.runs.graph_builder import build
 from specs.digests import digest
 from tests.controller.machine.kit import baseline, source, spec
-from tests.controller.machine.test_taken_data import ASKED, FETCHED
+from tests.controller.machine.test_fetched_data import ASKED, FETCHED
 
 PAIRED = ("gates.model.checks", [{"metric": "roc_auc", "not_worse_than_baseline_by": 0.01}])
 SERVE = {
@@ -80,6 +80,6 @@ def test_the_nodes_of_a_run_keep_their_keys() -> None:
     ],
     ids=["a query", "a command"],
 )
-def test_what_takes_data_keeps_its_key(what: tuple[str, Any], key: str) -> None:
+def test_nodes_that_fetch_datasets_keep_their_keys(what: tuple[str, Any], key: str) -> None:
     node = build(spec(what), source()).by_name["data.numbers"]
     assert key_of(node, {name: digest(name) for name in node.inputs}) == f"sha256:{key}"

@@ -16,60 +16,60 @@ def quarantined(one: Site) -> list[int]:
 
 def test_a_rollback_leaves_a_freeze_as_it_is_and_a_push_is_not_promoted() -> None:
     one = running(site(), 1, 2)
-    one.say("pause", by="ada", reason="until Monday")
-    one.say("rollback", by="bob", leave=2)
+    one.send("pause", by="ada", reason="until Monday")
+    one.send("rollback", by="bob", leave=2)
     one.run(8)
     assert (one.serves, one.env.paused) == (1, "ada: until Monday")
     one.release(3)
     one.run(40)
     assert one.serves == 1
-    one.say("resume", by="ada")
+    one.send("resume", by="ada")
     one.run(20)
     assert one.serves == 3
 
 
-@pytest.mark.parametrize("how", ["rollback", "wish", "retry", "promote"])
+@pytest.mark.parametrize("how", ["rollback", "edit", "retry", "promote"])
 def test_only_resume_ends_a_freeze(how: str) -> None:
     one = running(site(), 1, 2)
-    one.say("pause", by="ada")
+    one.send("pause", by="ada")
     one.run(2)
     match how:
-        case "wish":
+        case "edit":
             one.edit(version=1)
         case "retry":
             one.release(3)
             one.run(3)
-            one.say("abort", by="ada")
+            one.send("abort", by="ada")
             one.run(3)
-            one.say("retry", by="ada")
+            one.send("retry", by="ada")
         case "promote":
             one.release(3)
             one.run(4)
-            one.say("promote", by="ada")
+            one.send("promote", by="ada")
         case _:
-            one.say("rollback", by="ada", leave=2)
+            one.send("rollback", by="ada", leave=2)
     one.run(20)
     assert one.env.paused == "ada"
 
 
 def test_of_two_people_who_roll_back_at_once_the_second_leaves_nothing() -> None:
     one = running(site(), 1, 2, 3)
-    one.say("rollback", by="ada", leave=3)
-    one.say("rollback", by="bob", leave=3)
+    one.send("rollback", by="ada", leave=3)
+    one.send("rollback", by="bob", leave=3)
     one.run(8)
     assert (one.serves, quarantined(one)) == (2, [3])
 
 
 def test_a_rollback_of_what_somebody_else_has_left_is_refused_and_says_what_serves() -> None:
     one = running(site(), 1, 2, 3)
-    one.say("rollback", by="ada", leave=3)
+    one.send("rollback", by="ada", leave=3)
     one.run(8)
-    one.say("rollback", by="bob", leave=3)
+    one.send("rollback", by="bob", leave=3)
     one.run(8)
     assert (one.serves, quarantined(one)) == (2, [3])
-    said = one.told[-1]
+    said = one.notified[-1]
     assert said.event == "refused"
-    assert "v3 does not serve any more; v2 does" in said.incident.what
+    assert "v3 no longer serves; v2 does" in said.incident.what
     assert "--from 2" in said.incident.what
 
 
@@ -79,8 +79,8 @@ def test_two_people_who_leave_a_canary_at_once_leave_only_the_canary() -> None:
     one.release(3)
     one.run(4)
     assert one.env.rollout is not None
-    one.say("rollback", by="ada", leave=3)
-    one.say("rollback", by="bob", leave=3)
+    one.send("rollback", by="ada", leave=3)
+    one.send("rollback", by="bob", leave=3)
     one.run(8)
     assert (one.serves, quarantined(one)) == (2, [3])
 
@@ -90,14 +90,14 @@ def test_a_rollback_asked_for_before_a_canary_began_leaves_what_was_seen_to_serv
     one.load = 0
     one.release(3)
     one.run(4)
-    one.say("rollback", by="ada", leave=2)
+    one.send("rollback", by="ada", leave=2)
     one.run(8)
     assert (one.serves, quarantined(one)) == (1, [2])
 
 
 def test_a_rollback_of_a_canary_that_was_promoted_meanwhile_leaves_it_all_the_same() -> None:
     one = running(site(), 1, 2, 3)
-    one.say("rollback", by="ada", leave=3)
+    one.send("rollback", by="ada", leave=3)
     one.run(8)
     assert (one.serves, quarantined(one)) == (2, [3])
 
@@ -105,13 +105,13 @@ def test_a_rollback_of_a_canary_that_was_promoted_meanwhile_leaves_it_all_the_sa
 @pytest.mark.parametrize("named", [True, False])
 def test_what_was_in_production_and_was_left_can_be_tried_again(named: bool) -> None:
     one = running(site(), 1, 2)
-    one.say("rollback", by="ada", leave=2, reason="scores look shifted")
+    one.send("rollback", by="ada", leave=2, reason="scores look shifted")
     one.run(8)
     assert (one.serves, quarantined(one)) == (1, [2])
     which = {"version": 2} if named else {}
-    one.say("retry", by="bob", reason="the feature store was down", **which)
-    one.turn()
-    one.turn()
+    one.send("retry", by="bob", reason="the feature store was down", **which)
+    one.reconcile()
+    one.reconcile()
     lifting = next(c for c in one.commits if c.action and "/lift/" in c.action)
     assert lifting.file is not None
     assert lifting.file.changed is not None
@@ -126,25 +126,25 @@ def test_what_was_in_production_and_was_left_can_be_tried_again(named: bool) -> 
 
 def test_of_several_that_were_left_the_one_that_is_named_is_tried_again() -> None:
     one = running(site(), 1, 2, 3)
-    one.say("rollback", by="ada", leave=3)
+    one.send("rollback", by="ada", leave=3)
     one.run(8)
-    one.say("rollback", by="ada", leave=2)
+    one.send("rollback", by="ada", leave=2)
     one.run(8)
     assert (one.serves, quarantined(one)) == (1, [3, 2])
-    one.say("retry", by="ada", version=3)
+    one.send("retry", by="ada", version=3)
     one.run(20)
     assert (one.serves, quarantined(one)) == (3, [2])
 
 
-def test_a_list_that_a_person_empties_in_git_is_heeded_and_the_branch_says_why() -> None:
+def test_a_list_that_a_person_empties_in_git_is_followed_and_the_branch_says_why() -> None:
     one = running(site(), 1, 2)
-    one.say("rollback", by="ada", leave=2, reason="it smells")
+    one.send("rollback", by="ada", leave=2, reason="it smells")
     one.run(8)
     commit = one.edit(version=1, lifts=True)
     one.run(8)
     assert one.env.quarantine == ()
     assert one.serves == 1
-    said = one.told[-1]
+    said = one.notified[-1]
     assert "v2" in said.incident.title
     assert "quarantine" in said.incident.what
     assert one.file is not None
@@ -158,7 +158,7 @@ def test_a_list_that_a_person_empties_in_git_is_heeded_and_the_branch_says_why()
 
 def test_a_person_may_lift_and_choose_in_one_commit() -> None:
     one = running(site(), 1, 2)
-    one.say("rollback", by="ada", leave=2)
+    one.send("rollback", by="ada", leave=2)
     one.run(8)
     one.edit(version=2, lifts=True)
     one.run(8)
@@ -184,7 +184,7 @@ def test_a_revert_of_the_commit_that_quarantined_lifts_it() -> None:
 def test_what_was_quarantined_and_is_not_on_the_branch_yet_is_not_lifted_by_an_edit() -> None:
     one = running(site(), 1, 2)
     one.writes = "is down"
-    one.say("rollback", by="ada", leave=2)
+    one.send("rollback", by="ada", leave=2)
     one.run(6)
     one.edit(version=1)
     one.writes = "works"

@@ -20,16 +20,16 @@ class Life(NamedTuple):
     end: Callable[[Site], None]
 
 
-def release(site: Site, turns: int) -> None:
+def release(site: Site, times: int) -> None:
     site.release(2)
-    site.run(turns)
+    site.run(times)
 
 
 def rolls_back(site: Site) -> None:
     site.faulty = {2}
     site.release(2)
     while not site.alerts("firing"):
-        site.turn()
+        site.reconcile()
 
 
 def does_not_start(site: Site) -> None:
@@ -47,7 +47,7 @@ def is_held(site: Site) -> None:
 
 
 def is_decided(site: Site) -> None:
-    site.say("promote", by="ada")
+    site.send("promote", by="ada")
     site.run(4)
 
 
@@ -63,7 +63,7 @@ def disk_is_full(site: Site) -> None:
 
 def disk_is_mended(site: Site) -> None:
     site.refuses_deploys = False
-    site.say("retry", by="ada")
+    site.send("retry", by="ada")
     site.run(20)
 
 
@@ -86,7 +86,7 @@ def git_refuses(site: Site) -> None:
 
 def git_is_mended(site: Site) -> None:
     site.writes = "works"
-    site.say("retry", by="ada")
+    site.send("retry", by="ada")
     site.run(5)
 
 
@@ -101,7 +101,7 @@ def stable_answers(site: Site) -> None:
 
 
 def wants_back(site: Site) -> None:
-    site.say("rollback", by="ada")
+    site.send("rollback", by="ada")
     site.now = float(int(site.now))
     site.run(1)
 
@@ -113,16 +113,16 @@ def asks_for_approval(site: Site) -> None:
 
 
 def is_approved(site: Site) -> None:
-    site.say("approve", by="ada")
+    site.send("approve", by="ada")
     site.run(20)
 
 
-def some_turns(site: Site) -> None:
+def wait_a_little(site: Site) -> None:
     site.run(5)
 
 
 LIVES = {
-    "rollback": Life("rollback/mean-production-2", "warning", rolls_back, some_turns),
+    "rollback": Life("rollback/mean-production-2", "warning", rolls_back, wait_a_little),
     "failed to start": Life(
         "gate_failed/mean-production-2", "warning", does_not_start, next_is_good
     ),
@@ -144,16 +144,16 @@ def test_an_alert_is_open_for_as_long_as_what_it_says_is_so(kind: str) -> None:
     site = running(Site({n: version(n) for n in range(1, 6)}), 1)
     life = LIVES[kind]
     life.begin(site)
-    (fired,) = [n for n in site.told if n.status == "firing"]
+    (fired,) = [n for n in site.notified if n.status == "firing"]
     assert fired.alert.startswith(f"mean/production/{life.alert}")
     assert level(fired.incident, "firing") == life.level
     assert list(site.env.alerts) == [fired.alert]
     life.end(site)
-    first, *rest = [n for n in site.told if n.alert == fired.alert]
+    first, *rest = [n for n in site.notified if n.alert == fired.alert]
     assert first == fired
     (resolved,) = rest
     assert resolved.status == "resolved"
     assert resolved.to == fired.to, "to whom was told of its beginning"
     assert not resolved.incident.needs_human
     assert not site.env.alerts
-    assert not site.env.told
+    assert not site.env.notified

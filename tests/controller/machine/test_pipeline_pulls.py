@@ -98,6 +98,8 @@ def test_where_the_base_switches_pull_requests_off_nothing_runs_and_it_says_so()
     ((state, title),) = team.told(commit)
     assert state == "held", "a neutral check would let it be merged unseen"
     assert "triggers.pull_requests is off; `/headgate run` judges it" in title
+    (held,) = [a for a in team.actions if isinstance(a, ReportCommit) and a.commit == commit]
+    assert held.pull == 7, "its comment tells of it"
     assert list(team.runs) == ["mean-1"]
     team.trigger(force=True, branch=pull_branch(7))
     team.turn()
@@ -366,3 +368,16 @@ def test_a_merge_group_stands_by_what_a_pull_request_into_its_base_has_shown() -
     assert shown(outcome="running") is None
     assert shown(base="next") is None
     assert shown(queued=False) is None
+
+
+def test_a_run_says_which_version_it_is_held_against() -> None:
+    team = Reviewed(baseline=baseline(3))
+    team.push("c1")
+    team.turn()
+    team.turn(30.0)
+    assert team.last_run.baseline == 3
+    bare = Reviewed()
+    bare.push("c1")
+    bare.turn()
+    bare.turn(30.0)
+    assert bare.last_run.baseline is None

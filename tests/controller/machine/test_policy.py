@@ -326,6 +326,14 @@ def test_a_smoke_request_whose_body_changes_loosens() -> None:
     assert [(c.rule, c.loosens) for c in found] == [("release.staging.smoke: body.json", True)]
 
 
+def test_a_smoke_request_that_posts_another_body_besides_is_no_change_of_the_first() -> None:
+    posts = FULL.replace("{post: /predict}", "{post: /predict, body: body.json}")
+    more = posts.replace("body: body.json}", "body: body.json}, {post: /more, body: more.json}")
+    assert [(c.rule, c.loosens) for c in rule_changes(spec(posts), spec(more))] == [
+        ("release.staging.smoke", False)
+    ]
+
+
 TOLD = "notify: [{to: 'json://key@on-call', on: [rollback, stuck]}]\n"
 
 

@@ -29,15 +29,13 @@ class Hosted(Site):
 
     def observe(self) -> ObservedEnvironment:
         seen = super().observe()
-        rollout = self.state.rollout if self.state else None
-        waits = rollout is not None and rollout.awaiting_approval
-        branch = seen.branch
+        branch, need = seen.branch, self.needs(seen.branch).proposal
         if branch is not None:
             branch = branch.model_copy(update={"proposal": (self.merged or {}).get(branch.commit)})
         return seen.model_copy(
             update={
                 "proposes": True,
-                "proposal": self.pull if waits else None,
+                "proposal": self.pull if need else None,
                 "branch": branch,
             }
         )
@@ -104,7 +102,7 @@ def test_a_release_that_waits_is_proposed_once_with_the_file_as_it_would_be() ->
 
 def test_who_is_asked_for_an_approval_is_told_the_address_of_the_pull_request() -> None:
     one = waiting(2)
-    told = [n.incident for n in one.told if n.event == "approval_needed"]
+    told = [n.incident for n in one.notified if n.event == "approval_needed"]
     assert len(told) == 1
     assert "https://github.com/octo/models/pull/2" in told[0].what
     assert told[0].commands[0] == "headgate approve mean/production"
@@ -113,7 +111,7 @@ def test_who_is_asked_for_an_approval_is_told_the_address_of_the_pull_request() 
 def test_a_merge_begins_the_canary_and_the_promotion_says_who_approved() -> None:
     one = waiting(2)
     one.merge(by="grace")
-    one.turn()
+    one.reconcile()
     assert one.env.rollout is not None
     assert one.env.rollout.kind == "release"
     one.run(3)
@@ -147,7 +145,7 @@ def test_a_merged_version_that_is_taken_out_again_leaves_a_file_that_says_what_s
     one.merge()
     one.run(3)
     if how == "abort":
-        one.say("abort", by="ada")
+        one.send("abort", by="ada")
     else:
         one.release(3)
     one.run(10)
@@ -167,7 +165,7 @@ def test_a_close_declines_without_quarantine_and_a_retry_proposes_anew() -> None
     assert one.last_end["reason"] == "declined by grace, who closed pull request #2"
     assert one.env.quarantine == ()
     assert one.alerts("resolved") == ["mean/production/approval_needed/mean-production-2"]
-    one.say("retry", by="ada")
+    one.send("retry", by="ada")
     one.run(3)
     assert [action.proposal for action in one.proposed] == [
         "mean-production-2",
@@ -187,7 +185,7 @@ def test_a_newer_release_withdraws_the_older_proposal_and_makes_its_own() -> Non
 
 def test_an_approval_by_command_withdraws_the_proposal_with_the_reason() -> None:
     one = waiting(2)
-    one.say("approve", by="ada", reason="seen")
+    one.send("approve", by="ada", reason="seen")
     one.run(12)
     assert one.serves == 2
     assert [a.text for a in one.withdrawn] == ["Nothing is left to merge: approved by ada: seen."]
@@ -237,10 +235,10 @@ def test_a_merge_that_names_an_unknown_version_is_refused_and_ends_the_wait() ->
 
 def test_a_proposal_that_is_merged_after_its_rollout_ended_is_judged_by_a_canary() -> None:
     one = waiting(2)
-    one.say("abort", by="ada")
+    one.send("abort", by="ada")
     one.run(2)
     one.merge()
-    one.turn()
+    one.reconcile()
     assert one.env.rollout is not None
     assert (one.env.rollout.kind, one.env.rollout.awaiting_approval) == ("release", False)
     one.run(15)
@@ -254,7 +252,7 @@ def test_a_pull_request_that_cannot_be_opened_is_told_and_asked_for_again_later(
     running(one, 1)
     one.release(2)
     one.run(5)
-    told = [n.incident for n in one.told if n.event == "approval_needed"]
+    told = [n.incident for n in one.notified if n.event == "approval_needed"]
     assert len(told) == 1
     assert "GitHub refuses it (403)" in told[0].what
     assert one.env.rollout is not None, "the command still approves"
@@ -280,7 +278,7 @@ def test_without_github_it_waits_for_the_command_as_before() -> None:
     running(one, 1)
     one.release(2)
     one.run(5)
-    assert [n.event for n in one.told if n.status == "firing"] == ["approval_needed"]
+    assert [n.event for n in one.notified if n.status == "firing"] == ["approval_needed"]
     assert one.env.rollout is not None
     assert one.env.rollout.proposal is None
     one.edit(version=2)

@@ -23,7 +23,7 @@ def decided(number: int = 2, after: int = 1) -> Site:
 
 
 def agrees(one: Site) -> None:
-    """The file says what serves, and nothing is owed or on its way."""
+    """The file says what serves, and nothing is left to write or to roll out."""
     one.run(20)
     assert one.env.rollout is None
     assert one.file is not None
@@ -32,13 +32,13 @@ def agrees(one: Site) -> None:
     assert one.deployed is not None
     assert (one.deployed.stable, one.deployed.canary) == (one.serves, None)
     assert one.env.write is None
-    assert not any(isinstance(a, WriteEnvironment) for _, a in one.owed.values())
+    assert not any(isinstance(a, WriteEnvironment) for _, a in one.outbox.values())
 
 
 def test_a_promotion_that_was_superseded_before_its_commit_is_never_committed() -> None:
     one = decided(2)
     one.release(3)
-    one.turn()
+    one.reconcile()
     one.writes = "works"
     agrees(one)
     assert one.serves == 3
@@ -52,7 +52,7 @@ def test_a_release_of_what_serves_already_stops_the_newer_one_in_progress(name: 
     one.release(2)
     one.run(3)
     one.release(1)
-    decision = one.turn()
+    decision = one.reconcile()
     assert decision.state.rollout is None
     one.never_ready = set()
     agrees(one)
@@ -64,7 +64,7 @@ def test_a_release_of_what_serves_already_stops_the_newer_one_in_progress(name: 
 def test_a_release_of_what_serves_already_withdraws_a_promotion_that_waits_for_git() -> None:
     one = decided(2)
     one.release(1)
-    one.turn()
+    one.reconcile()
     one.writes = "works"
     agrees(one)
     assert one.serves == 1
@@ -73,8 +73,8 @@ def test_a_release_of_what_serves_already_withdraws_a_promotion_that_waits_for_g
 
 def test_a_promotion_that_was_aborted_before_its_commit_is_never_committed() -> None:
     one = decided(2)
-    one.say("abort", by="ada")
-    one.turn()
+    one.send("abort", by="ada")
+    one.reconcile()
     one.writes = "works"
     agrees(one)
     assert one.serves == 1
@@ -83,7 +83,7 @@ def test_a_promotion_that_was_aborted_before_its_commit_is_never_committed() -> 
 
 def test_a_commit_that_reached_git_before_the_abort_is_told_first_and_stands() -> None:
     one = decided(2)
-    one.say("abort", by="ada")  # waits in the inbox while the write is applied
+    one.send("abort", by="ada")  # waits in the inbox while the write is applied
     one.writes = "works"
     one.apply()
     agrees(one)
@@ -97,13 +97,13 @@ def test_a_commit_that_reached_git_unnoticed_and_was_withdrawn_is_taken_back(ver
     one.apply()
     one.writes = "is down"
     if verb == "abort":
-        one.say("abort", by="ada")
+        one.send("abort", by="ada")
     else:
         one.never_ready = {3}
         one.release(3)
-    one.turn()
+    one.reconcile()
     one.writes = "works"
-    one.turn()
+    one.reconcile()
     assert one.serves == 1
     assert one.file is not None
     one.run(80)
@@ -155,7 +155,7 @@ def test_a_revert_of_a_promotion_that_nobody_knew_was_written_wins_in_the_end() 
 def test_a_broken_file_while_a_promotion_waits_for_git_does_not_lose_the_promotion() -> None:
     one = decided(2)
     one.garble()
-    one.turn()
+    one.reconcile()
     one.writes = "works"
     agrees(one)
     assert one.serves == 2
@@ -177,11 +177,11 @@ def test_another_refusal_that_waits_for_git_survives_the_end_of_a_rollout() -> N
     one = running(site(), 1)
     one.writes = "is down"
     one.garble()
-    one.turn()
+    one.reconcile()
     one.load = 0
     one.release(2)
     one.run(4)
-    one.say("abort", by="ada")
+    one.send("abort", by="ada")
     one.run(4)
     one.writes = "works"
     agrees(one)
@@ -191,7 +191,7 @@ def test_another_refusal_that_waits_for_git_survives_the_end_of_a_rollout() -> N
 def test_a_write_from_before_does_not_overwrite_a_newer_wish_of_a_person() -> None:
     one = running(site(), 1, 2)
     one.writes = "is down"
-    one.say("rollback", by="ada", reason="it smells")
+    one.send("rollback", by="ada", reason="it smells")
     one.run(6)
     assert one.serves == 1
     assert one.env.write is not None
@@ -210,7 +210,7 @@ def test_an_aborted_rollout_that_a_person_had_merged_is_taken_out_of_the_file() 
     one.run(4)
     one.edit(version=2)
     one.run(2)
-    one.say("abort", by="ada")
+    one.send("abort", by="ada")
     agrees(one)
     assert one.serves == 1
 
@@ -222,7 +222,7 @@ def test_a_wish_that_is_taken_back_while_its_server_starts_is_not_carried_out() 
     one.run(3)
     assert one.env.rollout is not None
     one.edit(version=2)
-    one.turn()
+    one.reconcile()
     one.never_ready = set()
     agrees(one)
     assert one.serves == 2
@@ -242,7 +242,7 @@ def test_a_pin_stops_the_release_in_progress() -> None:
 def test_a_pin_that_comes_with_the_approval_is_kept_by_the_promotion() -> None:
     one = decided(2)
     one.edit(version=2, pinned=True)
-    one.turn()
+    one.reconcile()
     one.writes = "works"
     agrees(one)
     assert one.serves == 2
@@ -253,7 +253,7 @@ def test_a_pin_that_comes_with_the_approval_is_kept_by_the_promotion() -> None:
 def test_what_was_released_while_pinned_is_released_once_unpinned() -> None:
     one = running(site(), 1)
     one.edit(version=1, pinned=True)
-    one.turn()
+    one.reconcile()
     one.release(2)
     one.release(3)
     one.run(5)
@@ -269,11 +269,11 @@ def test_retry_does_not_go_around_a_pin() -> None:
     one.load = 0
     one.release(2)
     one.run(4)
-    one.say("abort", by="ada")
+    one.send("abort", by="ada")
     one.edit(version=1, pinned=True)
     one.run(3)
     one.load = 20
-    one.say("retry", by="ada")
+    one.send("retry", by="ada")
     agrees(one)
     assert one.serves == 1
 
@@ -281,10 +281,10 @@ def test_retry_does_not_go_around_a_pin() -> None:
 def test_a_rollback_said_twice_goes_back_once() -> None:
     one = running(site(), 1, 2, 3)
     one.never_ready = {2}
-    one.say("rollback", by="ada")
-    one.turn()
-    one.say("rollback", by="ada")
-    one.turn()
+    one.send("rollback", by="ada")
+    one.reconcile()
+    one.send("rollback", by="ada")
+    one.reconcile()
     one.never_ready = set()
     agrees(one)
     assert one.serves == 2
@@ -293,10 +293,10 @@ def test_a_rollback_said_twice_goes_back_once() -> None:
 
 def test_a_second_rollback_goes_further_back_past_what_is_quarantined() -> None:
     one = running(site(), 1, 2, 3)
-    one.say("rollback", by="ada")
+    one.send("rollback", by="ada")
     agrees(one)
     assert one.serves == 2
-    one.say("rollback", by="ada")
+    one.send("rollback", by="ada")
     agrees(one)
     assert one.serves == 1
     assert [q.version for q in one.env.quarantine] == [3, 2]
@@ -312,7 +312,7 @@ def test_a_rollback_while_a_release_waits_for_approval_brings_back_the_former_ve
     one.run(3)
     assert one.env.rollout is not None
     assert one.env.rollout.deployed is None
-    one.say("rollback", by="ada")
+    one.send("rollback", by="ada")
     agrees(one)
     assert one.serves == 1
     assert [q.version for q in one.env.quarantine] == [2]
@@ -321,8 +321,8 @@ def test_a_rollback_while_a_release_waits_for_approval_brings_back_the_former_ve
 def test_a_release_waits_until_a_rollback_is_done_and_does_not_undo_it() -> None:
     one = running(site(), 1, 2)
     one.never_ready = {1}
-    one.say("rollback", by="ada")
-    one.turn()
+    one.send("rollback", by="ada")
+    one.reconcile()
     one.release(3)
     one.run(3)
     assert one.env.rollout is not None
@@ -337,7 +337,7 @@ def test_a_release_waits_until_a_rollback_is_done_and_does_not_undo_it() -> None
 def test_a_rollback_to_a_version_that_is_gone_quarantines_nothing() -> None:
     one = running(site(), 1, 2)
     one.versions = {2: one.versions[2]}
-    one.say("rollback", by="ada")
+    one.send("rollback", by="ada")
     agrees(one)
     assert one.serves == 2
     assert one.env.quarantine == ()
@@ -348,12 +348,12 @@ def test_retry_of_a_version_that_serves_by_now_starts_nothing() -> None:
     one.load = 0
     one.release(2)
     one.run(4)
-    one.say("abort", by="ada")
+    one.send("abort", by="ada")
     one.edit(version=2)
     one.run(6)
     assert one.serves == 2
-    one.say("retry", by="ada")
-    one.turn()
+    one.send("retry", by="ada")
+    one.reconcile()
     assert one.env.rollout is None
 
 
@@ -364,6 +364,6 @@ def test_a_retried_wish_is_written_to_the_branch_again() -> None:
     one.run(80)
     assert "refuse" in one.subjects[-1]
     one.never_ready = set()
-    one.say("retry", by="ada")
+    one.send("retry", by="ada")
     agrees(one)
     assert one.serves == 1

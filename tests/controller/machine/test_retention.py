@@ -6,8 +6,8 @@ import pytest
 
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.retention import MARGIN, StoredReferences, runs_of, what_to_keep
-from controller.machine.runs.nodes import image_of
 from controller.machine.runs.run import Progress, Run, Trigger
+from controller.machine.runs.step_nodes import image_of
 from specs.digests import digest
 from specs.model import Pipeline
 

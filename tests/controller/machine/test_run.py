@@ -1,22 +1,22 @@
-"""How a run goes through its nodes."""
+"""A run executes its nodes, retries, uses the cache, and ends."""
 
 import pytest
 
 from controller.machine.actions import ReportCommit, StartAttempt
 from controller.machine.core import Blocked
 from controller.machine.messages import StartRun
-from controller.machine.runs.absorb import LATE
 from controller.machine.runs.attempt import AttemptState, Status
 from controller.machine.runs.execution import PROGRESS
+from controller.machine.runs.node_progress import LATE
 from controller.machine.runs.run import why_ended
 from tests.controller.machine.kit import baseline, fields
 from tests.controller.machine.lab import lab
-from tests.controller.machine.test_own_numbers import BOTH
-from tests.controller.machine.test_words import WORDS
+from tests.controller.machine.test_error_text import WORDS
+from tests.controller.machine.test_own_metrics import BOTH
 from validators.verdict import Verdict
 
 
-def test_a_run_goes_gate_by_gate_and_tells_what_it_made() -> None:
+def test_a_run_executes_its_nodes_in_order_and_reports_its_model() -> None:
     one = lab()
     run = one.finish()
     assert run.outcome == "passed"
@@ -30,18 +30,18 @@ def test_a_run_goes_gate_by_gate_and_tells_what_it_made() -> None:
     assert body["verdicts"] == {"data.numbers": "PASS", "model": "PASS"}
 
 
-def test_a_second_run_of_the_same_is_cached_throughout() -> None:
+def test_a_second_equal_run_is_cached_throughout() -> None:
     first = lab()
     first.finish()
     second = lab(cache=first.cache)
-    second.turn()
+    second.reconcile()
     assert second.run.outcome == "passed"
     assert set(second.phases().values()) == {"cached"}
     assert second.started == {}
     assert {n.cached_from for n in second.run.nodes.values()} == {"mean-1"}
 
 
-def test_a_step_that_changes_and_writes_the_same_cuts_off_what_follows() -> None:
+def test_a_changed_step_with_an_equal_result_leaves_the_nodes_after_it_cached() -> None:
     first = lab()
     first.finish()
     second = lab(("params.depth", 7), cache=first.cache)
@@ -55,30 +55,30 @@ def test_a_step_that_changes_and_writes_the_same_cuts_off_what_follows() -> None
     assert run.outcome == "passed"
 
 
-def test_a_failed_try_is_tried_again_after_a_backoff_that_doubles() -> None:
+def test_a_failed_attempt_is_retried_after_a_backoff_that_doubles() -> None:
     one = lab(("steps.train.retries", 2), ("steps.train.backoff", "10s"))
-    one.turn()
+    one.reconcile()
     one.end("gate.data.numbers")
-    one.turn()
+    one.reconcile()
     starts: list[str] = []
     for wait in (10.0, 20.0):
         one.end("train", AttemptState.FAILED)
-        one.turn(0.0)
+        one.reconcile(0.0)
         assert one.run.nodes["train"].open is None
-        one.turn(wait - 0.1)
+        one.reconcile(wait - 0.1)
         assert one.run.nodes["train"].open is None
-        one.turn(0.2)
+        one.reconcile(0.2)
         starts += [t.id for t in one.run.nodes["train"].attempts[-1:]]
     assert starts == ["mean-1.train.2", "mean-1.train.3"]
     one.end("train", AttemptState.FAILED)
-    one.turn()
+    one.reconcile()
     assert one.run.outcome == "failed"
     assert one.phases()["evaluate"] == "skipped"
     assert one.run.nodes["evaluate"].skipped == "train did not succeed: it ended failed"
 
 
 @pytest.mark.parametrize(("losses", "outcome"), [(3, "passed"), (4, "failed")])
-def test_a_lost_try_is_no_fault_of_the_step_but_not_for_ever(losses: int, outcome: str) -> None:
+def test_lost_attempts_do_not_use_up_retries_but_are_limited(losses: int, outcome: str) -> None:
     one = lab(endings={"train": [AttemptState.LOST] * losses})
     assert one.finish().outcome == outcome
     assert len(one.run.nodes["train"].attempts) == min(losses + 1, 4)
@@ -87,7 +87,9 @@ def test_a_lost_try_is_no_fault_of_the_step_but_not_for_ever(losses: int, outcom
 @pytest.mark.parametrize(
     "verdict", [Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.SKIPPED]
 )
-def test_a_data_gate_that_does_not_pass_stops_all_that_reads_the_data(verdict: Verdict) -> None:
+def test_a_data_gate_that_does_not_pass_stops_everything_that_reads_the_data(
+    verdict: Verdict,
+) -> None:
     one = lab(verdicts={"gate.data.numbers": verdict})
     run = one.finish()
     assert run.outcome == "stopped"
@@ -96,36 +98,36 @@ def test_a_data_gate_that_does_not_pass_stops_all_that_reads_the_data(verdict: V
     assert fields(one.messages[0])["package"] is None
 
 
-def test_a_warning_goes_on() -> None:
+def test_a_warning_does_not_stop_a_run() -> None:
     one = lab(verdicts={"gate.data.numbers": Verdict.WARN, "gate.model": Verdict.WARN})
     assert one.finish().outcome == "passed"
 
 
-def test_a_gate_that_crashes_is_an_error_and_not_a_pass_and_is_asked_again() -> None:
+def test_a_gate_that_crashes_is_an_error_and_is_not_cached() -> None:
     one = lab(endings={"gate.model": [AttemptState.FAILED, AttemptState.OUT_OF_MEMORY]})
     run = one.finish()
     assert run.outcome == "stopped"
     assert run.verdicts["model"] is Verdict.ERROR
     again = lab(cache=one.cache)
-    again.turn()
+    again.reconcile()
     assert again.phases()["gate.model"] == "running"
 
 
-def test_a_gate_that_could_not_judge_is_not_remembered() -> None:
+def test_a_gate_that_could_not_judge_is_not_cached() -> None:
     one = lab(verdicts={"gate.model": Verdict.ERROR})
     one.finish()
     assert one.run.nodes["gate.model"].key not in one.cache
 
 
-def test_outputs_that_cannot_be_taken_are_a_failure_that_says_so() -> None:
+def test_outputs_that_cannot_be_stored_fail_the_node_with_the_reason() -> None:
     one = lab(uncollectable={"train"})
     run = one.finish()
     assert run.outcome == "failed"
     assert run.nodes["train"].failed == "model.json was not written"
 
 
-def test_a_baseline_that_fails_leaves_the_gate_without_it_and_with_the_reason() -> None:
-    one = lab(held_against=baseline(1), endings={"baseline.evaluate": [AttemptState.FAILED]})
+def test_the_gate_is_told_why_the_baseline_could_not_be_evaluated() -> None:
+    one = lab(baseline=baseline(1), endings={"baseline.evaluate": [AttemptState.FAILED]})
     run = one.finish()
     assert run.outcome == "passed"
     gate = next(a for a in one.started.values() if a.node == "gate.model")
@@ -137,14 +139,14 @@ def test_a_baseline_that_fails_leaves_the_gate_without_it_and_with_the_reason() 
     ("kind", "given"),
     [("predictions", "baseline"), ("metrics", "baseline_numbers")],
 )
-def test_why_an_evaluation_failed_is_told_without_its_traceback(kind: str, given: str) -> None:
+def test_the_reason_for_a_failed_evaluation_has_no_traceback(kind: str, given: str) -> None:
     both = BOTH if kind == "metrics" else ()
     rows = "a row of data\n" * 60
     one = lab(
         *both,
-        held_against=baseline(1, *both),
+        baseline=baseline(1, *both),
         endings={"baseline.evaluate": [AttemptState.FAILED]},
-        words={"baseline.evaluate": WORDS.replace("UA 1545 EWR late\n", rows)},
+        end_messages={"baseline.evaluate": WORDS.replace("UA 1545 EWR late\n", rows)},
     )
     one.finish()
     gate = next(a for a in one.started.values() if a.node == "gate.model")
@@ -156,8 +158,8 @@ def test_why_an_evaluation_failed_is_told_without_its_traceback(kind: str, given
     )
 
 
-def test_a_step_s_traceback_reaches_neither_those_after_it_nor_who_is_told() -> None:
-    one = lab(endings={"train": [AttemptState.FAILED]}, words={"train": WORDS})
+def test_a_traceback_reaches_neither_later_steps_nor_reports() -> None:
+    one = lab(endings={"train": [AttemptState.FAILED]}, end_messages={"train": WORDS})
     run = one.finish()
     exception = "it ended with exit code 1: KeyError: 'carrier_rank' (train.py, line 20)"
     assert why_ended(run) == f"train: {exception}"
@@ -165,98 +167,98 @@ def test_a_step_s_traceback_reaches_neither_those_after_it_nor_who_is_told() -> 
     assert run.nodes["train"].failed == WORDS  # whoever may read the log reads all of it
 
 
-def test_a_cancelled_run_ends_at_once_and_cancels_what_is_open() -> None:
+def test_a_cancelled_run_ends_at_once_and_cancels_its_attempts() -> None:
     one = lab()
-    one.turn()
-    one.say("cancel_run", {"reason": "by ada"})
-    one.turn()
+    one.reconcile()
+    one.send("cancel_run", {"reason": "by ada"})
+    one.reconcile()
     assert one.run.outcome == "cancelled"
     assert one.cancelled == ["mean-1.gate.data.numbers.1"]
     assert one.run.nodes["train"].skipped == "cancelled: by ada"
-    one.say("cancel_run", {"reason": "again"})
-    after = one.turn()
+    one.send("cancel_run", {"reason": "again"})
+    after = one.reconcile()
     assert (after.actions, after.messages, after.requeue_after) == ((), (), None)
 
 
-def test_what_the_executor_forgot_is_started_again_under_the_same_id() -> None:
+def test_an_attempt_that_the_executor_does_not_know_is_started_again_under_its_id() -> None:
     one = lab()
-    one.turn()
+    one.reconcile()
     first = one.started["mean-1.gate.data.numbers.1"]
     one.statuses.clear()  # the machine was replaced
-    again = [a for a in one.turn().actions if isinstance(a, StartAttempt)]
+    again = [a for a in one.reconcile().actions if isinstance(a, StartAttempt)]
     assert [a.attempt for a in again] == [first]
 
 
-def test_an_attempt_that_nobody_ends_is_given_up_cancelled_and_tried_again() -> None:
+def test_an_attempt_far_past_its_timeout_is_cancelled_and_retried() -> None:
     one = lab()
-    one.turn()
-    one.turn(3600 + LATE - 1)
+    one.reconcile()
+    one.reconcile(3600 + LATE - 1)
     assert one.run.nodes["gate.data.numbers"].open is not None
-    one.turn(3.0)
+    one.reconcile(3.0)
     assert one.cancelled == ["mean-1.gate.data.numbers.1"]
     assert one.started["mean-1.gate.data.numbers.2"]
 
 
-def test_an_attempt_that_waits_for_a_free_slot_is_not_given_up() -> None:
+def test_no_timeout_applies_while_an_attempt_waits_for_a_free_slot() -> None:
     one = lab()
-    one.turn()
+    one.reconcile()
     id_ = "mean-1.gate.data.numbers.1"
     one.statuses[id_] = Status(state=AttemptState.PREPARING)
-    one.turn(3600 + LATE + 5000)
+    one.reconcile(3600 + LATE + 5000)
     one.statuses[id_] = Status(state=AttemptState.RUNNING, started=one.now)
-    one.turn(3600)
+    one.reconcile(3600)
     assert list(one.started) == [id_]
 
 
-def test_a_refusal_of_a_try_that_ended_meanwhile_fails_nothing() -> None:
+def test_the_refusal_of_an_attempt_that_has_ended_is_ignored() -> None:
     one = lab()
-    one.turn()
+    one.reconcile()
     attempt = one.started["mean-1.gate.data.numbers.1"]
     one.end("gate.data.numbers", AttemptState.LOST)
-    one.turn()
-    one.say(
+    one.reconcile()
+    one.send(
         "action_failed",
         {"action": StartAttempt(attempt=attempt).plain(), "reason": "no such image"},
     )
-    one.turn()
+    one.reconcile()
     assert one.phases()["gate.data.numbers"] == "running"
     assert one.finish().outcome == "passed"
 
 
-def test_a_try_that_the_executor_refuses_ends_the_run() -> None:
+def test_an_attempt_that_the_executor_refuses_ends_the_run() -> None:
     one = lab()
-    one.turn()
+    one.reconcile()
     attempt = one.started["mean-1.gate.data.numbers.1"]
-    one.say(
+    one.send(
         "action_failed",
         {"action": StartAttempt(attempt=attempt).plain(), "reason": "no such image"},
     )
-    one.turn()
+    one.reconcile()
     assert one.run.outcome == "failed"
     assert fields(one.messages[0])["why"] == "gate.data.numbers: no such image"
 
 
-def test_a_run_that_waits_always_wants_to_be_looked_at_again() -> None:
+def test_a_live_run_is_always_requeued() -> None:
     one = lab(("steps.train.retries", 1), endings={"train": [AttemptState.FAILED]})
     for _ in range(50):
-        decision = one.turn()
+        decision = one.reconcile()
         assert (decision.requeue_after is None) is (not decision.state.live)
         if not decision.state.live:
             return
         one.end_all()
 
 
-def test_a_pull_request_is_told_each_step_once_and_no_more_often_than_anybody_looks() -> None:
+def test_a_pull_request_is_told_of_each_step_once_and_not_too_often() -> None:
     one = lab()
     start = one.inbox[0].message
     assert isinstance(start, StartRun)
     begun = StartRun(run=start.run.model_copy(update={"pull": 7}))
     one.inbox[0] = one.inbox[0].model_copy(update={"message": begun})
     for _ in range(12):
-        one.turn()
+        one.reconcile()
     one.end("gate.data.numbers")
-    one.turn(PROGRESS)
-    one.turn(PROGRESS)
+    one.reconcile(PROGRESS)
+    one.reconcile(PROGRESS)
     told = [(a.pull, a.step) for a in one.actions if isinstance(a, ReportCommit)]
     assert told == [(7, None), (7, "gate.data.numbers"), (7, "train")]
 
@@ -267,11 +269,11 @@ def test_a_branch_is_not_told_of_each_step() -> None:
     assert [a.step for a in one.actions if isinstance(a, ReportCommit)] == [None, None]
 
 
-def test_a_run_says_what_it_waits_for_as_long_as_it_does() -> None:
+def test_a_run_says_what_it_waits_for_while_it_waits() -> None:
     one = lab()
-    one.turn()
+    one.reconcile()
     (attempt,) = one.started
     for waits, said in ((Blocked(reason="a GPU is free"), "a GPU is free"), (None, None)):
         one.statuses[attempt] = Status(state=AttemptState.PREPARING, waits=waits)
-        one.turn()
+        one.reconcile()
         assert one.run.waits_for == said

@@ -12,7 +12,7 @@ def canary() -> Site:
     one = running(Site({n: version(n) for n in range(1, 4)}), 1)
     one.release(2)
     while one.env.rollout is None or one.env.rollout.step < 0:
-        one.turn()
+        one.reconcile()
     return one
 
 
@@ -20,7 +20,7 @@ def test_the_next_turn_gives_it_its_weight_again_and_judging_goes_on() -> None:
     one = canary()
     asked = len(one.deploys)
     one.silence = SILENCE
-    one.turn()
+    one.reconcile()
     assert len(one.deploys) == asked + 1
     assert one.deploys[-1] == one.deploys[-2]
     one.run(20)
@@ -32,7 +32,7 @@ def test_what_it_did_before_the_silence_is_judged_before_it_gets_anything_again(
     one.faulty, one.load = {2}, 2000
     one._live()  # while the controller was gone
     one.silence = SILENCE
-    one.turn()
+    one.reconcile()
     assert one.deploys[-1].canary is None
     assert [q.version for q in one.env.quarantine] == [2]
 
@@ -42,9 +42,9 @@ def test_that_it_had_lost_its_traffic_is_told_once_with_since_when_and_whom_it_h
     one._live()  # while the controller was gone
     for _ in range(5):  # the router does not give it back at the first look
         one.silence = SILENCE
-        one.turn()
+        one.reconcile()
     one.run(20)
-    (told,) = [n for n in one.told if n.alert.startswith("mean/production/stuck/unwatched/")]
+    (told,) = [n for n in one.notified if n.alert.startswith("mean/production/stuck/unwatched/")]
     assert told.incident.background is not None
     assert told.incident.background.hurt.startswith("0 of 10 requests to the canary failed")
     moments = {moment.what: moment.at for moment in told.incident.background.since}
@@ -56,10 +56,10 @@ def test_a_second_silence_is_told_of_as_well() -> None:
     one = canary()
     for since in (5.0, 6.0):
         one.silence = Silence(since=since, limit=30.0)
-        one.turn()
+        one.reconcile()
         one.silence = Silence(since=since, limit=30.0)
-        one.turn()
-    assert len([n for n in one.told if "unwatched" in n.alert]) == 2
+        one.reconcile()
+    assert len([n for n in one.notified if "unwatched" in n.alert]) == 2
 
 
 def test_without_traffic_it_does_not_bake() -> None:
@@ -68,7 +68,7 @@ def test_without_traffic_it_does_not_bake() -> None:
     assert rollout is not None
     for _ in range(100):
         one.silence = SILENCE
-        one.turn(apply=False)
+        one.reconcile(apply=False)
     after = one.env.rollout
     assert after is not None
     assert (after.step, after.step_since) == (rollout.step, one.now)
@@ -80,8 +80,8 @@ def test_a_silence_is_no_part_of_the_time_to_decide_and_to_bake() -> None:
     before = one.now
     one.now += 3600.0  # the spec's deadline is a minute
     one.silence = Silence(since=before, limit=30.0)
-    one.turn()
-    one.turn()
+    one.reconcile()
+    one.reconcile()
     rollout = one.env.rollout
     assert rollout is not None
     assert rollout.held is None

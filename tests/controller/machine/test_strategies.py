@@ -23,10 +23,10 @@ def released(one: Site, number: int) -> Site:
     """The site up to where that version serves."""
     one.release(number)
     for _ in range(10):
-        one.turn()
+        one.reconcile()
         if one.serves == number:
             break
-    one.turn()
+    one.reconcile()
     return one
 
 
@@ -58,7 +58,7 @@ def test_direct_waits_for_its_approval_like_any_release() -> None:
     one.release(2)
     one.run(5)
     assert one.serves == 1
-    one.say("approve", by="ada")
+    one.send("approve", by="ada")
     one.run(5)
     assert one.serves == 2
 
@@ -78,7 +78,7 @@ def test_blue_green_keeps_the_former_server_up_for_a_while_without_traffic() -> 
 def test_going_back_to_what_is_kept_starts_no_server() -> None:
     one = released(running(site(BLUE_GREEN), 1), 2)
     one.never_ready = {1}  # were it started anew, it would not come up
-    one.say("rollback", by="ada", leave=2)
+    one.send("rollback", by="ada", leave=2)
     was_ready = dict(one.ready)
     one.never_ready = set()
     one.run(3)
@@ -96,12 +96,15 @@ def test_a_version_that_fails_after_the_switch_is_left_by_itself_and_that_is_tol
     one.run(6)
     assert one.serves == 1
     assert [q.version for q in one.env.quarantine] == [2]
-    told = next(n for n in one.told if n.event == "rollback" and n.status == "firing")
+    told = next(n for n in one.notified if n.event == "rollback" and n.status == "firing")
     assert told.incident.title == "mean: production rolled back v2"
     assert "requests failed" in told.incident.what
     assert "v1" in (told.incident.now or "")
     assert told.incident.background is not None
     assert "requests failed" in told.incident.background.hurt
+    origin = told.incident.background.origin
+    assert origin is not None, "on-call reads who made the version that was left"
+    assert origin.commit == one.versions[2].source.commit
     assert "mean/production/rollback/mean-production-2" in one.alerts("resolved")
     assert one.file is not None
     assert one.file.changed is not None

@@ -11,7 +11,6 @@ from tests.controller.machine.kit import version
 from tests.controller.machine.lab import Lab, lab
 from tests.controller.machine.site import Site, running
 from tests.controller.machine.test_batch import site as batches
-from tests.controller.machine.test_interrupted import site as interrupted
 from validators.verdict import Verdict
 
 APPROVAL = ("release.production.approval", "pull-request")
@@ -27,7 +26,7 @@ def play_runs() -> None:
     """Runs that pass, fail, are stopped, are cancelled, are retried, are all in the cache."""
     first = finished(lab())
     again = lab(cache=first.cache)
-    again.turn()
+    again.reconcile()
     assert again.run.outcome == "passed"
     finished(lab(verdicts={"gate.model": Verdict.FAIL}))
     finished(lab(endings={"train": [AttemptState.FAILED]}))
@@ -38,9 +37,9 @@ def play_runs() -> None:
     )
     later.finish(dt=1.0)
     cancelled = lab()
-    cancelled.turn()
-    cancelled.say("cancel_run", {"reason": "ada"})
-    cancelled.turn()
+    cancelled.reconcile()
+    cancelled.send("cancel_run", {"reason": "ada"})
+    cancelled.reconcile()
     assert cancelled.run.outcome == "cancelled"
 
 
@@ -72,30 +71,33 @@ def play_releases() -> None:
     released(running(production(faulty={2}), 1), 2, 60)
     released(production(never_ready={1}), 1, 130)
     running(staging(), 1)
-    away = interrupted("staging")
-    away.release(1)
-    away.turn()
-    while away.env.rollout is None or away.env.rollout.ready is None:
-        away.turn()
-    away.moved_away = True
-    away.run(3)
+    gone = staging()
+    gone.release(1)
+    while gone.state is None or gone.env.rollout is None or gone.env.rollout.ready is None:
+        gone.reconcile()
+    gone.ready.clear()
+    gone.run(3)
     released(staging(fails_smoke={1}), 1, 12)
 
 
 def play_words() -> None:
-    """People abort, approve, and release something newer, at every point."""
+    """People abort, approve, roll back, and release something newer, at every point."""
     for turns in range(1, 12):
         for make in (production, staging):
-            for word in ("abort", "release"):
+            for word in ("abort", "rollback", "release"):
                 one = make()
                 if make is production:
                     running(one, 1)
                 released(one, 2, turns)
-                one.say("abort", by="ada") if word == "abort" else one.release(3)
+                one.release(3) if word == "release" else one.send(word, by="ada")
                 one.run(3)
+    unready = running(production(), 1)
+    unready.never_ready = {2}
+    released(unready, 2, 3).send("rollback", by="ada")
+    unready.run(3)
     for word in ("approve", "abort", "release"):
         one = asking()
-        one.release(2) if word == "release" else one.say(word, by="ada")
+        one.release(2) if word == "release" else one.send(word, by="ada")
         one.run(3)
 
 
@@ -104,12 +106,12 @@ def play_at_once() -> None:
     for word in ("abort", "release"):
         one = running(production(), 1)
         one.release(2)
-        one.say("abort", by="ada") if word == "abort" else one.release(3)
+        one.send("abort", by="ada") if word == "abort" else one.release(3)
         one.run(3)
         one = running(production(), 1)
         one.writes = "is down"
         released(one, 2, 30)
-        one.say("abort", by="ada") if word == "abort" else one.release(3)
+        one.send("abort", by="ada") if word == "abort" else one.release(3)
         one.run(3)
     bad = running(production(), 1)
     bad.writes = "is down"

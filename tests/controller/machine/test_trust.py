@@ -14,9 +14,9 @@ from controller.machine.pipelines.trust import (
     secrets_for_pulls,
     without_secrets,
 )
-from controller.machine.runs.building import build
+from controller.machine.runs.gate_nodes import judged_by, suites_for
 from controller.machine.runs.graph import Graph, Rules, SourceTree, key_of
-from controller.machine.runs.judging import judged_by, suites_for
+from controller.machine.runs.graph_builder import build
 from specs.digests import digest
 from specs.gates import AbsoluteCheck
 from tests.controller.machine.kit import baseline, source, spec

@@ -33,9 +33,9 @@ def test_it_is_promoted_and_everybody_who_hears_of_it_is_told_in_bold() -> None:
     ended = next(f.body for f in reversed(one.facts) if f.key.kind == "rollout")
     assert ended["outcome"] == "promoted"
     assert "**Promoted without a decision**" in ended["reason"]
-    told = [n for n in one.told if n.event == "promoted"][-1]
+    told = [n for n in one.notified if n.event == "promoted"][-1]
     assert "**Promoted without a decision**" in told.incident.what
-    assert told.incident.title.endswith("undecided")
+    assert told.incident.title.endswith("without a decision")
 
 
 def test_what_no_request_has_reached_is_held_all_the_same() -> None:
@@ -44,7 +44,7 @@ def test_what_no_request_has_reached_is_held_all_the_same() -> None:
     assert one.serves == 1
     assert rollout is not None
     assert rollout.held is not None
-    assert "what nobody has seen is never promoted" in rollout.held
+    assert "an untried version is never promoted" in rollout.held
 
 
 @pytest.mark.parametrize("failing", [4, 5, 6])
@@ -59,19 +59,19 @@ def test_what_the_evidence_speaks_against_is_held_and_not_waved_through(failing:
     assert one.serves == 1
     assert rollout is not None
     assert rollout.held is not None
-    assert "the evidence speaks against it" in rollout.held
+    assert "the evidence is against it" in rollout.held
 
 
 def test_what_is_paused_waits_and_is_promoted_once_it_goes_on() -> None:
     one = running(Site({1: version(1), 2: version(2, ACCEPTS)}), 1)
     one.load = 2
-    one.say("pause", by="ada")
+    one.send("pause", by="ada")
     one.release(2)
     one.run(4)
     one.run(3, dt=30.0)
     assert one.serves == 1
     assert one.env.rollout is not None
     assert one.env.rollout.held is None
-    one.say("resume", by="ada")
+    one.send("resume", by="ada")
     one.run(3)
     assert one.serves == 2

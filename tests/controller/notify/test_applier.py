@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 
 from controller.config.secrets import Secrets
 from controller.machine.actions import Incident, Notify, NotifyStatus
-from controller.machine.building import DecisionBuilder
 from controller.machine.core import Decision, Key, Message, Value
+from controller.machine.decision_builder import DecisionBuilder
 from controller.machine.messages import ActionFailed
 from controller.notify import AppriseNotifier, NotifyApplier
 from controller.reconcile.loop import Loop

@@ -67,7 +67,7 @@ class Told(Site):
         seen = super().observe()
         origins = {
             n: Origin(commit=sha(f"c{n}"), author="Ada Lovelace", subject="Serve by two workers")
-            for n in self.versions
+            for n in self.needs(seen.branch).origins
         }
         servers = tuple(
             one if one.ready else one.model_copy(update={"detail": self.log, "hung": self.hung})
@@ -115,7 +115,7 @@ def slow() -> Told:
         due = [each for each in coming if each.at <= one.now + 10.0]
         coming = coming[len(due) :]
         one.exchanges += [each._replace(seq=len(one.exchanges) + n) for n, each in enumerate(due)]
-        one.turn(10.0)
+        one.reconcile(10.0)
     one.run(3)
     return one
 
@@ -167,14 +167,14 @@ def cannot_go_back() -> Told:
     one = running(told(), 1, 2)
     one.never_ready = {1}
     one.log = "/healthz answered 503"
-    one.say("rollback", by="ada", reason="it smells")
+    one.send("rollback", by="ada", reason="it smells")
     one.run(80)
     return one
 
 
 def back_by_hand() -> Told:
     one = running(told(), 1, 2)
-    one.say("rollback", by="ada", reason="it smells")
+    one.send("rollback", by="ada", reason="it smells")
     one.run(10)
     return one
 
@@ -188,7 +188,7 @@ def refused() -> Told:
 
 def no_way_back() -> Told:
     one = running(told(), 1)
-    one.say("rollback", by="ada")
+    one.send("rollback", by="ada")
     one.run(3)
     return one
 
@@ -198,7 +198,7 @@ def before_any_traffic() -> Told:
     one.never_ready = {2}
     one.release(2)
     one.run(3)
-    one.say("rollback", by="ada", reason="it was pushed by mistake")
+    one.send("rollback", by="ada", reason="it was pushed by mistake")
     one.run(3)
     return one
 
@@ -227,9 +227,9 @@ def declined_to_open() -> Told:
     one.versions = {**one.versions, 2: version(2, ("notify", EVERYTHING), asks)}
     one.proposes = True
     one.release(2)
-    asked = [action for _ in range(2) for action in one.turn().actions]
+    asked = [action for _ in range(2) for action in one.reconcile().actions]
     (proposal,) = (action for action in asked if isinstance(action, Propose))
-    one.say("action_failed", action=proposal.plain(), reason="GitHub answered 403")
+    one.send("action_failed", action=proposal.plain(), reason="GitHub answered 403")
     one.run(2)
     return one
 
@@ -239,12 +239,12 @@ def unwatched() -> Told:
     one = running(told(), 1)
     one.release(2)
     while one.env.rollout is None or one.env.rollout.step < 0:
-        one.turn()
+        one.reconcile()
     one.now += 1
     one._live()
     one.now += 300
     one.silence = Silence(since=one.now - 270, limit=30.0)
-    one.turn()
+    one.reconcile()
     return one
 
 
@@ -253,7 +253,7 @@ def turned_bad_unwatched() -> Told:
     one = running(told(), 1)
     one.release(2)
     while one.env.rollout is None or one.env.rollout.step < 0:
-        one.turn()
+        one.reconcile()
     one.faulty, one.load = {2}, 200
     one.now += 1
     one._live()
@@ -388,7 +388,7 @@ def heard(name: str) -> list[Notify]:
     if name in OTHERS:
         return OTHERS[name]()
     promoted = name == "brought-back-by-hand"
-    return [n for n in STORIES[name]().told if promoted or n.event != "promoted"][-2:]
+    return [n for n in STORIES[name]().notified if promoted or n.event != "promoted"][-2:]
 
 
 EVERY = (*STORIES, *OTHERS)
@@ -421,7 +421,7 @@ def test_what_is_told_reads_as_it_was_approved(name: str) -> None:
 
 def test_a_p99_that_is_within_its_limit_and_rolled_back_names_the_tail() -> None:
     (rollback,) = [
-        n.incident for n in slow().told if n.event == "rollback" and n.status == "firing"
+        n.incident for n in slow().notified if n.event == "rollback" and n.status == "firing"
     ]
     (line,) = rollback.evidence
     assert line.note.startswith("slower beyond p99.9: ")

@@ -1,4 +1,4 @@
-"""What each environment sees of a branch of all of them that somebody deleted or pushed over."""
+"""What each environment sees of an environments branch that was deleted or force-pushed."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from controller.machine.environments.environment import (
 )
 from controller.machine.environments.file import EnvironmentFile, path_of
 from controller.observers.environment import EnvironmentObserver
-from controller.observers.past import Pasts
+from controller.observers.past import PastReader
 from deployers.local import LocalDeployer
 from tests.controller.git.git_server import run_git
 from tests.controller.releases import released
@@ -70,7 +70,7 @@ async def team(root: Path) -> AsyncIterator[Team]:
     deployer = LocalDeployer(root / "serving", redact=str)
     async with released(root, RELEASE, {}) as v1:
         branches = {"team": Environments(v1.repositories.mirror("team"))}
-        pasts = Pasts(v1.repositories, branches, v1.versions, v1.artifacts)
+        pasts = PastReader(v1.repositories, branches, v1.versions, v1.artifacts)
         observer = EnvironmentObserver(
             v1.versions, deployer, v1.repositories, branches, str, pasts, {}, lambda: 0.0
         )
@@ -87,13 +87,13 @@ async def test_a_deleted_branch_is_deleted_for_who_sees_it_after_it_was_written_
         staging = await here.write("staging", "promote")
         production = await here.write("production", "promote")
         here.delete()
-        assert (await here.look("production", production)).lost == LostHistory(
+        assert (await here.look("production", production)).lost_history == LostHistory(
             was=production, now=None
         )
         await here.write("production", "anew")
         await here.write("production", "pin")
         seen = await here.look("staging", staging)
-    assert seen.lost == LostHistory(was=staging, now=None)
+    assert seen.lost_history == LostHistory(was=staging, now=None)
     assert seen.branch is None, "its own file is not there yet"
 
 
@@ -106,7 +106,7 @@ async def test_a_persons_commit_on_a_branch_that_was_made_anew_is_news_all_the_s
         await here.write("production", "anew")
         hers = here.commit("staging")
         seen = await here.look("staging", staging)
-    assert seen.lost == LostHistory(was=staging, now=None, news=True)
+    assert seen.lost_history == LostHistory(was=staging, now=None, news=True)
     assert seen.branch is not None
     assert seen.branch.commit == hers
 
@@ -117,9 +117,9 @@ async def test_a_history_that_a_person_began_is_pushed_over_the_branch(tmp_path:
         here.commit("production", anew=True)
         await here.write("production", "anew")
         seen = await here.look("staging", staging)
-    assert seen.lost is not None
-    assert seen.lost.now is not None
-    assert seen.lost.left_out == (f"{staging[:12]} of Headgate, 'mean: promote'",)
+    assert seen.lost_history is not None
+    assert seen.lost_history.now is not None
+    assert seen.lost_history.left_out == (f"{staging[:12]} by Headgate, 'mean: promote'",)
 
 
 async def test_a_branch_that_is_pushed_back_to_a_commit_of_headgates_own_is_not_deleted(
@@ -130,5 +130,5 @@ async def test_a_branch_that_is_pushed_back_to_a_commit_of_headgates_own_is_not_
         staging = await here.write("staging", "pin")
         run_git(here.remote, "update-ref", f"refs/heads/{BRANCH}", first)
         seen = await here.look("staging", staging)
-    assert seen.lost is not None
-    assert (seen.lost.now, len(seen.lost.left_out)) == (first, 1)
+    assert seen.lost_history is not None
+    assert (seen.lost_history.now, len(seen.lost_history.left_out)) == (first, 1)

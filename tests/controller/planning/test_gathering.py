@@ -21,7 +21,13 @@ from controller.machine.core import Fact, Key, parsed
 from controller.machine.pipelines.pipeline import Last, PipelineState
 from controller.machine.runs.graph import Graph, fingerprint, key_of, resolve
 from controller.machine.runs.run import CachedResult, Progress, Run
-from controller.planning.gathering import WORK_TREE, checkout_of, default_base, files_at, work_tree
+from controller.planning.checkout import (
+    WORK_TREE,
+    checkout_of,
+    default_base,
+    files_at,
+    work_tree,
+)
 from controller.store.protocol import Put, Store, Transaction
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk, desk
@@ -53,7 +59,7 @@ def fates(made: dict[str, Any]) -> dict[str, str]:
 
 
 def remember(at: Desk, made_of: Graph, rows: str) -> None:
-    """Leave in the state what a passing run of that graph leaves."""
+    """Save the state that a passing run of that graph leaves."""
     datasets = {"rows": rows}
     run = seeds.run(1, datasets=datasets, fingerprint=fingerprint(made_of, datasets))
     outputs = asyncio.run(_stored(at.home / "artifacts", run))
@@ -72,7 +78,7 @@ def remember(at: Desk, made_of: Graph, rows: str) -> None:
 
 
 async def _stored(folder: Path, run: Run) -> dict[str, dict[str, str]]:
-    """What each node made, by the digests under which it is stored now."""
+    """The digests of each node's outputs, which are stored now."""
     artifacts = Artifacts(folder)
     return {
         node: {
@@ -85,7 +91,7 @@ async def _stored(folder: Path, run: Run) -> dict[str, dict[str, str]]:
 
 @pytest.fixture
 def told(desk: Desk) -> Desk:
-    """A pushed pipeline that ran once, as the state remembers it."""
+    """A pushed pipeline that ran once, as the state records it."""
     commit = desk.person.push(FILES)
     files = files_at(checkout_of(desk.person.clone), commit)
     rows = plan(desk)["datasets"][0]["version"]
@@ -136,7 +142,7 @@ async def test_links_have_the_same_ids_in_a_work_tree_and_cover_what_they_lead_t
     assert found == await mirror.files(person.push({}))
 
 
-def test_a_suite_behind_a_link_is_compared_by_its_rules(desk: Desk) -> None:
+def test_a_suite_behind_a_link_is_compared_by_its_content(desk: Desk) -> None:
     (desk.person.clone / "suite.yaml").symlink_to("suites/rows.yaml")
     others = {name: text for name, text in FILES.items() if name != "suite.yaml"}
     base = desk.person.push({**others, "suites/rows.yaml": SUITE})
@@ -156,7 +162,7 @@ def test_without_a_state_everything_runs_and_the_plan_says_why(desk: Desk) -> No
     assert made["nodes"][0]["why"] == ["there is no earlier run to compare with"]
 
 
-def test_a_commit_that_only_touches_documents_runs_nothing(told: Desk) -> None:
+def test_a_commit_that_only_changes_documents_runs_nothing(told: Desk) -> None:
     told.person.push({"README.md": "hello\n"})
     made = plan(told)
     assert made["nothing_to_do"]
@@ -167,14 +173,14 @@ def test_a_commit_that_only_touches_documents_runs_nothing(told: Desk) -> None:
     )
 
 
-def test_what_a_sweep_has_taken_is_not_called_cached(told: Desk) -> None:
+def test_results_that_a_sweep_has_deleted_do_not_count_as_cached(told: Desk) -> None:
     shutil.rmtree(told.home / "artifacts")
     assert set(fates(plan(told)).values()) == {"unneeded"}
     (told.person.clone / "train.py").write_text("other\n")
     assert set(fates(plan(told)).values()) == {"run"}
 
 
-def test_a_changed_parameter_runs_what_depends_on_it_and_names_it(told: Desk) -> None:
+def test_a_changed_parameter_runs_the_steps_that_use_it_and_is_named(told: Desk) -> None:
     spec = told.person.clone / "ml-pipeline.yaml"
     spec.write_text(seeds.SPEC.replace("depth: 3", "depth: 9"))
     made = plan(told)
@@ -190,7 +196,7 @@ def test_a_changed_parameter_runs_what_depends_on_it_and_names_it(told: Desk) ->
     assert made["seconds"] == pytest.approx(12.0)
 
 
-def test_a_changed_file_is_named_by_the_steps_that_read_it(told: Desk) -> None:
+def test_a_changed_file_is_named_for_each_step_that_reads_it(told: Desk) -> None:
     (told.person.clone / "evaluate.py").write_text("other\n")
     made = plan(told)
     assert fates(made)["train"] == "cached"
@@ -198,7 +204,7 @@ def test_a_changed_file_is_named_by_the_steps_that_read_it(told: Desk) -> None:
 
 
 def test_a_change_in_the_second_of_the_commit_is_seen(told: Desk) -> None:
-    """git compares sizes and whole seconds, and reads what is no older than its index."""
+    """git compares sizes and whole seconds, and reads files that are not older than its index."""
     run_git(told.person.clone, "config", "core.trustctime", "false")
     file, index = told.person.clone / "evaluate.py", told.person.clone / ".git" / "index"
     before = file.stat().st_mtime_ns
@@ -217,7 +223,7 @@ def test_new_data_is_named_with_both_versions(told: Desk) -> None:
     assert made["nodes"][0]["why"][0].startswith("rows went from ")
 
 
-def test_the_gates_of_the_base_are_planned_and_it_is_said_whose_they_are(told: Desk) -> None:
+def test_the_gates_of_the_base_are_planned_and_marked_as_the_bases(told: Desk) -> None:
     base = run_git(told.person.clone, "rev-parse", "HEAD")[:12]
     (told.person.clone / "suite.yaml").write_text(SUITE.replace("value: 1", "value: 2"))
     made = plan(told)
@@ -233,7 +239,7 @@ def test_the_gates_of_the_base_are_planned_and_it_is_said_whose_they_are(told: D
     assert "| ▶️ | `gate.data.rows.proposed` |" in page
 
 
-def test_a_loosened_gate_is_told_in_the_plan(told: Desk) -> None:
+def test_a_loosened_gate_is_shown_in_the_plan(told: Desk) -> None:
     spec = told.person.clone / "ml-pipeline.yaml"
     spec.write_text(seeds.SPEC.replace("at_least: 0.6", "at_least: 0.1"))
     (change,) = plan(told)["policy"]
@@ -248,14 +254,14 @@ def test_a_loosened_gate_is_told_in_the_plan(told: Desk) -> None:
     assert "! LOOSENED gates.model" in told.do("plan", str(told.person.clone)).stdout
 
 
-def test_the_base_is_where_the_remotes_main_branch_was_left(desk: Desk) -> None:
+def test_the_base_is_the_fork_point_from_the_remotes_main_branch(desk: Desk) -> None:
     first = desk.person.push(FILES)
     desk.person.push({"train.py": "mine\n"}, branch="mine")
     run_git(desk.person.clone, "fetch", "-q", "origin")
     assert default_base(checkout_of(desk.person.clone)) == first
 
 
-def test_data_that_cannot_be_listed_is_said_and_runs(desk: Desk) -> None:
+def test_data_that_cannot_be_listed_is_reported_and_counts_as_changed(desk: Desk) -> None:
     text = seeds.SPEC.replace("data/*.csv", "s3://lake/rows/*.csv")
     desk.person.push(FILES | {"ml-pipeline.yaml": text})
     (rows,) = plan(desk)["datasets"]
@@ -263,7 +269,7 @@ def test_data_that_cannot_be_listed_is_said_and_runs(desk: Desk) -> None:
     assert "s3://lake" in rows["problem"]
 
 
-def test_a_database_is_asked_where_its_secret_is_at_hand_and_else_it_is_said(
+def test_a_database_is_queried_if_its_secret_is_known_and_otherwise_the_plan_says_so(
     desk: Desk, tmp_path: Path
 ) -> None:
     query = '{query: {url: "${SHOP}", sql: "SELECT 1", version: "SELECT count(*) FROM orders"}'
@@ -282,7 +288,7 @@ def test_a_database_is_asked_where_its_secret_is_at_hand_and_else_it_is_said(
     assert fates(made)["data.rows"] == "run"
 
 
-def test_what_cannot_be_planned_is_one_message(desk: Desk, tmp_path: Path) -> None:
+def test_a_plan_that_cannot_be_made_fails_with_one_message(desk: Desk, tmp_path: Path) -> None:
     outside = desk.do("plan", str(tmp_path))
     assert outside.exit_code == 1
     assert "git" in outside.stderr
@@ -304,7 +310,7 @@ def text(at: Desk) -> str:
 
 
 def second(at: Desk, outcome: str) -> None:
-    """A second run of other parameters, the newest of the default branch."""
+    """A second run, with other parameters: the newest of the default branch."""
     stopped = seeds.passed("toy-2", "gate.model", Verdict.FAIL)
     facts: dict[str, dict[str, Any]] = {
         "failed": {"nodes": {"train": Progress(failed="no memory left")}},
@@ -349,10 +355,10 @@ def test_a_plan_is_compared_with_the_last_run_that_passed_and_not_with_the_newes
     assert made["nodes"][1]["why"] == ["train.py changed"], "and no parameter of toy-2"
 
 
-def test_a_step_whose_input_is_cached_from_a_run_that_did_not_pass_says_what_is_new(
+def test_a_step_whose_input_is_cached_from_a_failed_run_says_what_is_new(
     told: Desk,
 ) -> None:
-    """The run that passed did leave a result of it: for another model."""
+    """The run that passed has a result of it, but for another model."""
     spec = seeds.SPEC.replace("depth: 3", "depth: 5")
     clone = told.person.clone
     commit = told.person.push({"ml-pipeline.yaml": spec})
@@ -373,12 +379,12 @@ def test_a_step_whose_input_is_cached_from_a_run_that_did_not_pass_says_what_is_
     assert made["evaluate"]["why"] == ["train made another result"]
 
 
-def test_a_state_that_did_not_remember_what_passed_finds_it_among_its_runs(told: Desk) -> None:
+def test_a_state_that_does_not_record_what_passed_finds_it_among_its_runs(told: Desk) -> None:
     assert plan(told)["compared_with"] == "toy-1", "`remember` leaves no `passed`"
 
 
-def test_nothing_to_run_never_stands_above_steps_that_run(told: Desk) -> None:
-    """After the first release there is a baseline, which no run was held against yet."""
+def test_a_plan_with_steps_to_run_never_says_nothing_to_run(told: Desk) -> None:
+    """After the first release there is a baseline that no run was compared with yet."""
     version = seeds.version(1)
     told.keep(
         seeds.put("environment", "toy/production", seeds.environment(stable=version.ref)),
@@ -396,7 +402,7 @@ def test_nothing_to_run_never_stands_above_steps_that_run(told: Desk) -> None:
     assert "runs:" not in page
 
 
-def test_the_steps_are_counted_and_as_at_most_where_it_depends_on_what_others_make(
+def test_the_count_of_steps_is_an_upper_bound_if_it_depends_on_results(
     told: Desk,
 ) -> None:
     (told.person.clone / "evaluate.py").write_text("other\n")
@@ -408,7 +414,7 @@ def test_the_steps_are_counted_and_as_at_most_where_it_depends_on_what_others_ma
     assert "up to" not in text(told)
 
 
-def test_secrets_that_a_pull_request_is_not_given_are_named_and_not_called_changed(
+def test_secrets_that_a_pull_request_does_not_get_are_named_as_such(
     desk: Desk,
 ) -> None:
     spec = seeds.SPEC.replace(
@@ -429,7 +435,7 @@ def test_secrets_that_a_pull_request_is_not_given_are_named_and_not_called_chang
     assert fates(plan(desk))["train"] == "cached", "the base marks it for pull requests"
 
 
-def test_the_objects_that_came_went_and_changed_are_named_with_their_rows(told: Desk) -> None:
+def test_objects_that_were_added_removed_or_changed_are_named_with_their_rows(told: Desk) -> None:
     clone = told.person.clone
     spec = seeds.SPEC.replace("data/*.csv", "data/*")
     for month, count in ((4, 3), (5, 2)):

@@ -23,7 +23,7 @@ LOOSER = SPEC.replace("at_least: 0.6", "at_least: 0.5")
 
 
 class Team:
-    """Main, and a branch that left it."""
+    """Main, and a branch that forked from it."""
 
     def __init__(self, root: Path) -> None:
         self.person = Person(root / "ada")
@@ -55,7 +55,7 @@ def team(tmp_path: Path) -> Team:
     return Team(tmp_path)
 
 
-async def test_what_main_tightened_meanwhile_is_not_the_doing_of_a_branch_that_is_behind(
+async def test_rules_that_main_tightened_since_the_fork_are_not_the_branchs_change(
     team: Team,
 ) -> None:
     left = team.main
@@ -65,7 +65,7 @@ async def test_what_main_tightened_meanwhile_is_not_the_doing_of_a_branch_that_i
     assert await team.loosened(head) == []
 
 
-async def test_a_rule_that_both_sides_changed_is_the_branchs_doing_too(team: Team) -> None:
+async def test_a_rule_that_both_sides_changed_is_a_change_of_the_branch(team: Team) -> None:
     left = team.main
     team.goes_on(**{"ml-pipeline__yaml": STRICTER})
     head = team.branch(left, **{"ml-pipeline__yaml": LOOSER})
@@ -73,7 +73,7 @@ async def test_a_rule_that_both_sides_changed_is_the_branchs_doing_too(team: Tea
 
 
 async def test_a_branch_that_merged_main_and_kept_its_own_rules_changes_them(team: Team) -> None:
-    """Since it merged main, what it says is what a merge into main would bring."""
+    """As it has merged main, its rules are those that a merge into main would bring."""
     left = team.main
     team.goes_on(**{"ml-pipeline__yaml": STRICTER})
     mine = team.branch(left, README__md="words")
@@ -83,7 +83,7 @@ async def test_a_branch_that_merged_main_and_kept_its_own_rules_changes_them(tea
     assert await team.loosened(head) == ["gates.model: limit of roc_auc"]
 
 
-async def test_a_pipeline_that_only_main_had_when_they_parted_changes_all_that_differs(
+async def test_without_a_pipeline_at_the_fork_point_every_difference_is_a_change(
     team: Team,
 ) -> None:
     gone = team.person.push({"ml-pipeline.yaml": None})

@@ -49,7 +49,7 @@ def outbox(store: SqliteStore, wall: Wall, done: list[str]) -> Outbox:
     return Outbox(store, {Work: work}, lambda _: None, Counter(), policy)
 
 
-async def owing(folder: Path) -> SqliteStore:
+async def with_an_action(folder: Path) -> SqliteStore:
     store = await SqliteStore.open(folder / "state.db")
     action = outbox_entry(WORKER, Work(how="x"))
     put = Put(key=WORKER, revision=0, text="{}", live=True)
@@ -61,7 +61,7 @@ async def owing(folder: Path) -> SqliteStore:
 async def test_a_step_of_the_clock_neither_puts_off_nor_hastens_what_is_tried_again(
     tmp_path: Path, step: float
 ) -> None:
-    store, wall, done = await owing(tmp_path), Wall(), list[str]()
+    store, wall, done = await with_an_action(tmp_path), Wall(), list[str]()
     box = outbox(store, wall, done)
     assert await box.apply(await store.outbox()) == 8.0
     wall.ahead += step
@@ -86,21 +86,21 @@ async def test_a_step_of_the_clock_neither_puts_off_nor_hastens_what_is_tried_ag
 async def test_what_another_life_put_off_waits_no_longer_than_its_failures_ask_for(
     tmp_path: Path, ahead: float, waits: float
 ) -> None:
-    store, wall, done = await owing(tmp_path), Wall(), ["before"]
-    (owed,) = await store.outbox()
-    put_off = Postponed(id=owed.id, not_before=1e9 + ahead, error="out of reach")
+    store, wall, done = await with_an_action(tmp_path), Wall(), ["before"]
+    (entry,) = await store.outbox()
+    put_off = Postponed(id=entry.id, not_before=1e9 + ahead, error="out of reach")
     await store.commit(Transaction(postpone=(put_off,)), 1e9)
     box = outbox(store, wall, done)
 
-    async def all_owed() -> Sequence[OutboxEntry]:
+    async def entries() -> Sequence[OutboxEntry]:
         return await store.outbox()
 
     if waits:
-        assert await box.apply(await all_owed()) == waits
+        assert await box.apply(await entries()) == waits
         wall.passed += waits - 1
-        assert await box.apply(await all_owed()) == pytest.approx(1.0), "it is not put off anew"
+        assert await box.apply(await entries()) == pytest.approx(1.0), "it is not put off anew"
         wall.passed += 2
-    assert await box.apply(await all_owed()) is None
+    assert await box.apply(await entries()) is None
     assert len(done) == 2
     await store.close()
 
@@ -124,14 +124,14 @@ def test_records_of_a_router_that_tells_no_time_are_left_as_they_are() -> None:
     assert by_clock(traffic, 1e9) == traffic
 
 
-@pytest.mark.parametrize(("ahead", "heeded"), [(2 * HOUR, True), (-HOUR, True), (2 * DAY, False)])
+@pytest.mark.parametrize(("ahead", "believed"), [(2 * HOUR, True), (-HOUR, True), (2 * DAY, False)])
 async def test_a_life_begins_no_earlier_than_the_last_one_ended_unless_that_was_wrong(
-    tmp_path: Path, ahead: float, heeded: bool
+    tmp_path: Path, ahead: float, believed: bool
 ) -> None:
     store = await SqliteStore.open(tmp_path / "state.db")
     assert await last_moment(store) == 0.0
     at = time.time() + ahead
     put = Put(key=WORKER, revision=0, text="{}", live=True)
     await store.commit(Transaction(put=put), at)
-    assert await last_moment(store) == (at if heeded else 0.0)
+    assert await last_moment(store) == (at if believed else 0.0)
     await store.close()

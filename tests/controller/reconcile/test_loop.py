@@ -64,8 +64,8 @@ class Effects:
                 raise NeedsHuman("the token may not write: give it the right to")
             case "needless":
                 raise Ignore("it is so already")
-            case "fault once" if self.tries[action.how] == 1:
-                raise KeyError("a fault of ours")
+            case "bug once" if self.tries[action.how] == 1:
+                raise KeyError("a bug of ours")
             case "write" if self.tries[action.how] == 1:
                 FULL.write_text("something")  # noqa: ASYNC240 - it fails at once
             case "slow":
@@ -240,10 +240,10 @@ async def test_the_outbox_says_why_an_action_waits(store: Store, loop: Loop) -> 
     await tell(store, WORKER, DoWork(how="busy forever"))
     async with running(loop):
         await until(lambda: loop.counts["postponed"] >= 3)
-    (owed,) = await store.outbox(WORKER)
-    assert owed.attempts >= 3
-    assert owed.error == "the target is busy"
-    assert owed.not_before > 0
+    (entry,) = await store.outbox(WORKER)
+    assert entry.attempts >= 3
+    assert entry.error == "the target is busy"
+    assert entry.not_before > 0
 
 
 async def test_within_a_lane_the_first_comes_first_and_other_lanes_go_on(
@@ -305,10 +305,10 @@ async def test_an_action_that_is_not_needed_is_acknowledged_without_a_word(
 async def test_an_internal_error_of_an_applier_is_counted_and_tried_again(
     store: Store, loop: Loop
 ) -> None:
-    await tell(store, WORKER, DoWork(how="fault once"))
+    await tell(store, WORKER, DoWork(how="bug once"))
     async with running(loop):
         await until(lambda: log_of(store))
-    assert await log_of(store) == ("done: fault once",)
+    assert await log_of(store) == ("done: bug once",)
     assert loop.counts["internal_errors"] == 1
 
 
@@ -333,8 +333,8 @@ async def test_an_action_that_takes_too_long_is_tried_again(store: Store, effect
     loop = Loop(store, RECONCILERS, effects.appliers(), policy=SOON._replace(patience=0.01))
     async with running(loop):
         await until(lambda: loop.counts["postponed"])
-        (owed,) = await store.outbox()
-        assert owed.error == "The action work took longer than 0.01 s."
+        (entry,) = await store.outbox()
+        assert entry.error == "The action work took longer than 0.01 s."
         effects.gate.set()
         await until(lambda: log_of(store))
 
@@ -477,17 +477,17 @@ async def test_a_new_loop_wakes_what_is_alive_has_an_outbox_or_was_told_and_lets
     def put(name: str, *, live: bool) -> Put:
         return Put(key=Key("counter", name), revision=0, text='{"n": 0}', live=live)
 
-    owed = outbox_entry(Key("counter", "owes"), Work(how="anything"))
-    await store.commit(Transaction(put=put("owes", live=False), enqueue=(owed,)), now=1)
+    entry = outbox_entry(Key("counter", "enqueued"), Work(how="anything"))
+    await store.commit(Transaction(put=put("enqueued", live=False), enqueue=(entry,)), now=1)
     await store.commit(Transaction(put=put("alive", live=True)), now=1)
     await store.commit(Transaction(put=put("ended", live=False)), now=1)
-    await tell(store, Key("counter", "told"), Add(n=1))
+    await tell(store, Key("counter", "addressed"), Add(n=1))
     reconcilers = {"counter": toy(Count, lambda *_: Decision(state=Count()), look)}
     loop = Loop(store, reconcilers, effects.appliers(), policy=SOON)
     async with running(loop):
         await until(lambda: idle(store, loop))
     assert effects.tries["anything"] == 1
-    assert looked == {"alive", "owes", "told"}
+    assert looked == {"alive", "addressed", "enqueued"}
 
 
 async def test_a_cancelled_loop_finishes_what_has_begun(

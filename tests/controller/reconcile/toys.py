@@ -1,4 +1,4 @@
-"""Small machines over real stores: a counter, a family, and a worker that is told what to do."""
+"""Small machines over real stores: a counter, a family, and a worker that does as messages ask."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
@@ -130,10 +130,10 @@ class Count(Value):
 
 
 def counter(_: Key, state: Count | None, inbox: Sequence[Message], __: float) -> Decision[Count]:
-    """Adds up what it is told."""
+    """Adds up the numbers of its messages."""
     state = state or Count()
-    told = sum(message.n for message in inbox if isinstance(message, Add))
-    return Decision(state=Count(n=state.n + told))
+    total = sum(message.n for message in inbox if isinstance(message, Add))
+    return Decision(state=Count(n=state.n + total))
 
 
 class Effect(Action):
@@ -149,7 +149,7 @@ class Parent(Value):
 
 
 def parent(key: Key, state: Parent | None, inbox: Sequence[Message], _: float) -> Decision[Parent]:
-    """Told `begin` with a number, it begins as many children, and waits until all are done."""
+    """Begins as many children as `Begin` asks for, and waits until all are done."""
     state = state or Parent()
     messages: list[Envelope] = []
     facts: list[Fact] = []
@@ -196,7 +196,7 @@ def child(key: Key, state: Child | None, inbox: Sequence[Message], _: float) -> 
 
 
 class Work(Action):
-    """What a worker is told to do, in two lanes."""
+    """What a worker is asked to do, in two lanes."""
 
     type: Literal["work"] = "work"
     how: str
@@ -216,7 +216,7 @@ class Worker(Value):
 
 
 def worker(_: Key, state: Worker | None, inbox: Sequence[Message], __: float) -> Decision[Worker]:
-    """Asks for the work and the rings that it is told to do, and writes down what came of them."""
+    """Asks for the work and the rings of its messages, and writes down what came of them."""
     state = state or Worker()
     actions: list[Action] = []
     withdraw: list[str] = []

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from controller.machine.runs.attempt import AttemptState, Status
-from controller.machine.runs.building import build
 from controller.machine.runs.graph import Baseline, Graph, SourceTree
-from controller.machine.runs.run import Progress, Run, Tried, Trigger
+from controller.machine.runs.graph_builder import build
+from controller.machine.runs.run import AttemptRecord, Progress, Run, Trigger
 from specs.digests import digest
 from specs.loading.load import load
 from validators.report import Check, Location, MetricComparison, Report
@@ -76,7 +76,7 @@ def done(seconds: float, verdict: Verdict | None = None, **outputs: str) -> Prog
     status = Status(
         state=AttemptState.SUCCEEDED, exit_code=0, started=1000.0, ended=1000.0 + seconds
     )
-    tried = Tried(id="a", asked=1000.0, status=status)
+    tried = AttemptRecord(id="a", asked=1000.0, status=status)
     return Progress(
         key="k", attempts=(tried,), outputs=outputs, verdict=verdict, ended=1000.0 + seconds
     )
@@ -92,7 +92,7 @@ def failed_step(message: str, tries: int = 2) -> Progress:
     status = Status(
         state=AttemptState.FAILED, exit_code=1, started=1000.0, ended=1004.0, message=message
     )
-    tried = tuple(Tried(id=str(n), asked=1000.0, status=status) for n in range(tries))
+    tried = tuple(AttemptRecord(id=str(n), asked=1000.0, status=status) for n in range(tries))
     return Progress(key="k", attempts=tried, failed=message, ended=1004.0)
 
 

@@ -8,6 +8,7 @@ from controller.machine.actions import ReportCommit
 from controller.machine.pipelines.dataset_changes import ChangedObject, ObjectChanges
 from controller.machine.pipelines.rule_change import RuleChange
 from controller.machine.runs.plan import Plan, Planned, PlannedData
+from controller.machine.runs.reasons import Reason
 from controller.machine.runs.run import NodePhase, Progress, Trigger
 from controller.reports.changes import PreviousRun
 from controller.reports.commit_report import ReportContext, build
@@ -192,6 +193,15 @@ PULL: Mapping[str, Any] = {
 HUB = Links("https://github.com/octo/flights")
 
 
+FLIGHTS_MOVED = Reason(
+    text="flights went from aaaaaaaaaaaa to bbbbbbbbbbbb", kind="dataset", name="flights"
+)
+DEEPER = Reason(
+    text="params.depth went from 6 to 9", kind="parameter", name="depth", was="6", now="9"
+)
+TRAINS_FIRST = Reason(text="train runs before it", kind="consequence")
+
+
 def plan(*changes: RuleChange, **facts: Any) -> Plan:
     """The plan of a pull request that trains deeper trees on newer data."""
     known: Mapping[str, Any] = {
@@ -200,9 +210,9 @@ def plan(*changes: RuleChange, **facts: Any) -> Plan:
         "compared_with": "flight-delay-11",
         "nothing_to_do": False,
         "nodes": (
-            planned("gate.data.flights", "flights went from aaaaaaaaaaaa to bbbbbbbbbbbb"),
-            planned("train", "params.depth went from 6 to 9", "train.py changed"),
-            planned("evaluate", "train runs before it"),
+            planned("gate.data.flights", FLIGHTS_MOVED),
+            planned("train", DEEPER, "train.py changed"),
+            planned("evaluate", TRAINS_FIRST),
         ),
         "datasets": (
             PlannedData(
@@ -220,8 +230,16 @@ CAME = ObjectChanges(
 )
 
 
-def planned(name: str, *why: str) -> Planned:
-    return Planned(name=name, kind="step", what="run", why=why)
+def exam_change(was: str, now: str, loosens: bool) -> RuleChange:
+    """The pull request changes the evaluation's code."""
+    return RuleChange(
+        rule="exam: evaluate.py", exam_part="evaluate.py", was=was, now=now, loosens=loosens
+    )
+
+
+def planned(name: str, *why: Reason | str) -> Planned:
+    reasons = tuple(Reason(text=one) if isinstance(one, str) else one for one in why)
+    return Planned(name=name, kind="step", what="run", why=reasons)
 
 
 def test_a_reader_sees_parameters_files_by_step_and_rows_that_changed() -> None:
@@ -281,7 +299,7 @@ def test_whose_gates_judged_is_said_and_in_bold_where_they_are_the_commit_s_own(
 
 
 def test_a_changed_exam_is_in_bold_with_what_both_evaluations_say_and_the_way_out() -> None:
-    leaks = RuleChange(rule="exam: evaluate.py", was="aaaa", now="bbbb", loosens=True)
+    leaks = exam_change(was="aaaa", now="bbbb", loosens=True)
     nodes = {**STOPPED.nodes, "gate.model": done(2, Verdict.PASS, report="y")}
     nodes |= {"base.evaluate": done(3, predictions="q")}
     nodes |= {"gate.model.base": done(2, Verdict.FAIL, report="z")}
@@ -341,7 +359,7 @@ def test_a_title_is_one_line_of_at_most_200_characters() -> None:
 
 
 def test_no_table_of_a_report_has_more_than_four_columns() -> None:
-    loose = RuleChange(rule="exam: evaluate.py", was="aaaa", now="bbbb", loosens=True)
+    loose = exam_change(was="aaaa", now="bbbb", loosens=True)
     going = run(SHA, {"train": Progress(key="k")}, finished=None, **PULL)
     over = run(SHA, STOPPED.nodes, **PULL)
     for one in (going, over):

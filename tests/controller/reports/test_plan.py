@@ -13,8 +13,8 @@ from controller.git.repositories import Repositories
 from controller.machine.core import Fact, Key
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.pipelines.pipeline import Last, PipelineState
-from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph, Rules, key_of, resolve
+from controller.machine.runs.graph_builder import build
 from controller.machine.runs.run import CachedResult, Progress, Run
 from controller.planning.plans import Cache, plan_of_run
 from controller.reports.applier import ReportApplier
@@ -158,7 +158,7 @@ async def test_what_changed_is_read_from_the_reasons_that_a_plan_gives(world: Wo
     going, graph = await world.pull(files)
     plan = await plan_of_run(world.cache, world.repositories, going, graph)
     assert plan is not None
-    reasons = [reason for node in plan.nodes for reason in node.why]
+    reasons = [reason for node in plan.nodes for reason in node.reasons]
     assert any("before it" in reason for reason in reasons)
     text = "\n".join(what_changed(plan, {}, PreviousRun(), NOWHERE, None))
     assert "- `params.depth`: `nothing` → `9` (`train`)" in text

@@ -15,6 +15,7 @@ from sqlalchemy.pool import NullPool
 from controller.machine.actions import Notify
 from controller.machine.core import Action, Key, Message, parsed
 from controller.machine.environments.environment import EnvironmentState
+from controller.machine.environments.rollout import EndedRollout
 from controller.machine.handlers import HANDLERS
 from controller.machine.messages import (
     MESSAGES,
@@ -32,6 +33,7 @@ from controller.machine.messages import (
     Stalled,
     StartRun,
 )
+from controller.machine.pipelines.version import Ref
 from controller.machine.repositories.pull import LastComment
 from controller.machine.repositories.repository import RepositoryState
 from controller.machine.stall import Stall
@@ -145,6 +147,13 @@ async def test_environments_keep_what_they_acted_on_and_what_was_deferred(
     assert record is not None
     env = parsed(EnvironmentState, record.body)
     assert (env.acted_on, record.revision, record.live) == ("4f2a", 5, True)
+    assert env.named_in_file == Ref(version=1, digest="sha256:bb")
+    assert env.stable_rollout == "mean-production-3"
+    assert env.notified == {"mean/production/stuck/stable": ("json://on-call",)}
+    assert env.stopped is not None
+    assert env.stopped.kind == "edit"
+    assert env.lost_history == "The environments branch was deleted."
+    assert (env.unknown_server, env.unwritten_since) == (True, 7.0)
     assert env.deferred_release == ReleaseRequested(
         version=2,
         digest="sha256:cc",
@@ -158,6 +167,13 @@ async def test_environments_keep_what_they_acted_on_and_what_was_deferred(
     assert record is not None
     env = parsed(EnvironmentState, record.body)
     assert (env.acted_on, env.deferred_release) == (None, None)
+
+
+async def test_rollouts_that_ended_keep_what_asked_for_them(migrated: SqliteStore) -> None:
+    record = await migrated.get(Key("rollout", "mean-production-2"))
+    assert record is not None
+    ended = parsed(EndedRollout, record.body)
+    assert (ended.rollout.kind, ended.rollout.why) == ("edit", "commit 4f2a")
 
 
 async def test_repositories_keep_their_last_comment_and_the_buttons_that_were_pressed(

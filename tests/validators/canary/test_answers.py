@@ -1,7 +1,7 @@
 """A canary whose answers differ from stable's: refused, empty, another type, another size."""
 
 from collections.abc import Callable, Iterable
-from math import exp
+from math import exp, inf
 from random import Random
 
 import pytest
@@ -25,7 +25,13 @@ from validators.canary.answers import GoodAnswer, learn
 from validators.canary.betting import TOLERATED, ScoreCount
 from validators.canary.evidence import headline
 from validators.canary.record import TOLD
-from validators.canary.signal_bets import counted, next_request, safety, safety_prior
+from validators.canary.signal_bets import (
+    counted,
+    log_safety,
+    next_request,
+    safety,
+    safety_prior,
+)
 from validators.verdict import Verdict
 
 HISTORY = history()
@@ -180,7 +186,10 @@ def test_a_canary_that_fails_and_differs_is_rolled_back_and_not_held() -> None:
 def test_where_stable_gives_no_good_answer_there_is_nothing_to_differ_from() -> None:
     broken = list(requests(1, 100, share=0.5, errors=(1.0, 0.0)))
     policy = ERRORS.model_copy(update={"minimum_bake": 0.0})
-    judgement = judge(update(begin(policy, [], 0.0), broken), 100.0)
+    state = update(begin(policy, [], 0.0), broken)
+    assert log_safety(state, "content") == log_safety(state, "size") == inf
+    assert log_safety(state, "errors") < inf
+    judgement = judge(state, 100.0)
     assert judgement.decision is CanaryDecision.PROMOTE
 
 

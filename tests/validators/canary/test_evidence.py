@@ -130,4 +130,8 @@ def test_whoever_looks_is_told_what_kind_of_requests_to_look_for() -> None:
 @pytest.mark.parametrize(("stale", "fresh"), [(60.0, True), (60.1, False)])
 def test_traffic_is_fresh_for_as_long_as_the_policy_says(stale: float, fresh: bool) -> None:
     state = update(begin(CanaryPolicy(), HISTORY, 0.0), [exchange(at=10.0)])
-    assert judge(state, 10.0 + stale).fresh is fresh
+    judgement = judge(state, 10.0 + stale)
+    assert judgement.fresh is fresh
+    check = report(judgement, "x").checks[-1]
+    assert check.name == "fresh traffic"
+    assert check.observed == pytest.approx(stale)

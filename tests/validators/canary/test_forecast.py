@@ -68,7 +68,7 @@ def test_what_comes_at_the_smaller_shares_counts_too() -> None:
     direct = ahead(10.0, steps=["50%"], minimum_bake="5m", deadline="2h")
     assert ramp.needed is not None
     assert direct.needed is not None
-    assert ramp.needed >= 2 * 100 * 10 + 1  # a third of the bake at each share but the last
+    assert ramp.needed > direct.needed + 500  # 2,000 come before the last share, and say less
     assert ramp.comes == direct.comes == 72_000
     assert ramp.reach < direct.reach == 36_000
 

@@ -125,6 +125,7 @@ def test_bins_are_values() -> None:
 def test_a_quantile_within_the_first_bin_is_below_its_edge() -> None:
     counts = [10, *[0] * (PLACES - 1)]
     assert latency.quantile(BINS, counts, 0.5) == pytest.approx(BINS.edges[0] / 2)
+    assert latency.quantile(BINS, [1, *counts[1:]], 0.5) == pytest.approx(BINS.edges[0] / 2)
 
 
 @pytest.mark.parametrize(("statistic", "level"), [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)])

@@ -190,3 +190,9 @@ def test_every_answer_counts_once_for_the_promotion() -> None:
         total = state.requests(Arm.CANARY) + state.requests(Arm.STABLE)
         assert sum(each.times for each in seen) == total - failed
         assert all(each.times >= 0 for each in seen)
+
+
+def test_a_bet_is_begun_anew_with_each_minute() -> None:
+    state = begin(POLICY, HISTORY, 0.0)
+    minutes = [update(state, [exchange(at=at)]).minutes for at in (59.9, 60.0, 119.9, 120.0, 900.0)]
+    assert minutes == [0, 1, 1, 2, POLICY.restarts]

@@ -92,6 +92,7 @@ def test_the_report_names_both_sides_and_the_limit() -> None:
     assert check.message.endswith(
         ", limit 200."
     )  # half of the chance is spent on the former's rate
+    assert check.subject == "errors"
     assert (check.name, check.observed, check.baseline, check.n) == ("errors", "100 %", "1 %", 20)
     assert bad.level is not None
     assert check.limit == f"<= {percent(bad.level)}"
@@ -110,3 +111,8 @@ def test_before_the_first_request_the_report_knows_only_the_limit() -> None:
 def test_where_failures_are_not_to_be_watched_nothing_is_judged() -> None:
     seen = watched([200] * 1000, [500] * 50, errors=None)
     assert (seen.level, seen.worse, seen.before.requests) == (None, False, 1000)
+
+
+def test_where_the_former_is_not_known_nothing_is_judged_by_it() -> None:
+    unknown = switch.begin(rule(), switch.FormerCounts(), 1000.0)
+    assert (unknown.level, unknown.before.requests, unknown.before.failed) == (None, 0, 0)

@@ -101,7 +101,7 @@ def test_the_metrics_say_what_the_task_can_be() -> None:
     ("gain", "rows"),
     [
         (Gain(0.0, -0.010, 0.010, 0.005, 1000), 3000),  # half as wide, four times the rows
-        (Gain(-0.010, -0.020, 0.000, 0.005, 1000), 3000),  # the same, to be shown worse
+        (Gain(-0.010, -0.050, 0.000, 0.005, 1000), 3000),  # the same, to be shown worse
         (Gain(0.0, -0.050, 0.010, 0.005, 1000), 99_000),  # a tenth as wide: the most worth saying
         (Gain(0.0, -0.051, 0.010, 0.005, 1000), None),
         (Gain(0.0, -0.004, 0.010, 0.005, 1000), None),  # decided

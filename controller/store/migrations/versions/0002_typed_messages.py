@@ -28,6 +28,15 @@ _TYPES = {
     "github_rerun": "button_pressed",
     "github_action": "button_pressed",
 }
+_ENVIRONMENT = {
+    "heeded": "acted_on",
+    "says": "named_in_file",
+    "brought": "stable_rollout",
+    "told": "notified",
+    "lost": "lost_history",
+    "stranger": "unknown_server",
+    "owed_since": "unwritten_since",
+}
 _PRESSED = ("author", "action", "check", "external_id", "sha")
 
 
@@ -56,6 +65,7 @@ def upgrade() -> None:
     )
     run(sa.text("UPDATE outbox SET owner_kind = 'stall' WHERE owner_kind = 'trouble'"))
     _rewrite_objects("environment", _environment)
+    _rewrite_objects("rollout", _ended_rollout)
     _rewrite_objects("repository", _repository)
     _rewrite_messages()
 
@@ -100,9 +110,19 @@ def _rewrite_objects(kind: str, change: Callable[[Body], Body]) -> None:
 
 def _environment(body: Body) -> Body:
     waiting = body.pop("waiting", None)
-    body["acted_on"] = body.pop("heeded", None)
+    body = {_ENVIRONMENT.get(name, name): value for name, value in body.items()}
     body["deferred_release"] = {"type": "release", **waiting} if waiting else None
+    for name in ("rollout", "stopped"):
+        body[name] = _rollout(body.get(name))
     return body
+
+
+def _ended_rollout(body: Body) -> Body:
+    return {**body, "rollout": _rollout(body.get("rollout"))}
+
+
+def _rollout(body: Body | None) -> Body | None:
+    return {**body, "kind": "edit"} if body and body.get("kind") == "wish" else body
 
 
 def _repository(body: Body) -> Body:

@@ -2,11 +2,14 @@
 -- actions whose words have changed since.
 INSERT INTO objects (kind, name, revision, body, updated, live) VALUES
   ('environment', 'mean/production', 5,
-   '{"heeded":"4f2a","name":"production","pipeline":"mean","repository":"team","waiting":{"again":true,"commit":"4f2a","digest":"sha256:cc","repository":"team","run":"mean-2","version":2,"why":"mean-2 passed its gates"}}',
+   '{"brought":"mean-production-3","heeded":"4f2a","lost":"The environments branch was deleted.","name":"production","owed_since":7.0,"pipeline":"mean","repository":"team","says":{"digest":"sha256:bb","version":1},"stopped":{"asked":5.0,"by":"ada","id":"mean-production-2","kind":"wish","version":{"digest":"sha256:bb","version":1},"why":"commit 4f2a"},"stranger":true,"told":{"mean/production/stuck/stable":["json://on-call"]},"waiting":{"again":true,"commit":"4f2a","digest":"sha256:cc","repository":"team","run":"mean-2","version":2,"why":"mean-2 passed its gates"}}',
    1700000000.0, 1),
   ('environment', 'mean/staging', 2,
    '{"heeded":null,"name":"staging","pipeline":"mean","repository":"team","waiting":null}',
    1700000000.0, 1),
+  ('rollout', 'mean-production-2', 1,
+   '{"at":6.0,"environment":"production","outcome":"aborted","pipeline":"mean","reason":"ada aborted it","rollout":{"asked":5.0,"by":"ada","id":"mean-production-2","kind":"wish","version":{"digest":"sha256:bb","version":1},"why":"commit 4f2a"}}',
+   1700000000.0, 0),
   ('repository', 'team', 7,
    '{"heeded":{"at":"2026-03-01T04:00:00Z","comment":17},"name":"team","pressed":[{"action":"retry","author":"ada","check":4,"external_id":"x","kind":"action","repository":"octo/team","sha":"4f2a"},{"author":"grace","kind":"rerun","repository":"octo/team","sha":"31bc"}]}',
    1700000000.0, 0),

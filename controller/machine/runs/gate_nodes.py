@@ -1,8 +1,8 @@
-"""PURE. The gates of a run as nodes: who judges the data and the candidate, on what evidence.
+"""PURE. The gates of a run as nodes: what judges the data and the candidate, and by which evidence.
 
-A pull request is judged by the gates of its base and by what it asks for beyond them. Where it
-changes what a candidate is examined by, the candidate is examined by the base's own steps, too, on
-the base's data: `gate.model.base`.
+A pull request is judged by the gates of its base, and by those of its own that ask for more. If it
+changes the exam (see `exam`), the base's own steps examine the candidate as well, on the base's
+data: `gate.model.base`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,39 +11,47 @@ from urllib.parse import urlsplit
 
 from controller.machine.runs import exam
 from controller.machine.runs.attempt import Attempt, Input
-from controller.machine.runs.challenger import (
-    NOBODY,
-    Challenger,
-    Field,
-    Guarded,
+from controller.machine.runs.baseline_nodes import (
+    NO_EVALUATION,
+    BaselineEvaluation,
+    DataGates,
+    EvaluationInputs,
     as_evidence,
-    challenger_of,
+    evaluate_baseline,
+    not_evaluated,
 )
-from controller.machine.runs.exam import IN_BASE
 from controller.machine.runs.graph import Baseline, From, Node, Rules, SourceTree
-from controller.machine.runs.nodes import file_name, step_node
+from controller.machine.runs.node_names import (
+    BASE_MODEL_GATE,
+    MODEL_GATE,
+    data_gate,
+    further_data_gate,
+    is_of_base,
+    name_in_spec,
+    of_base,
+    proposed_data_gate,
+)
+from controller.machine.runs.step_nodes import file_name, step_node
 from specs.gates import Evidence, ModelGate
 from specs.model import Dataset, Pipeline
 from specs.references import DatasetReference, StepReference
 
 GATES_VERSION = 4
 """Part of a gate's key: raise it when a gate would judge the same evidence differently."""
-PROPOSED = ".proposed"
-"""What the name of a data gate ends with whose suite only the pull request has."""
 
 
-class Held(NamedTuple):
-    """What a candidate is held against."""
+class BaselineChoice(NamedTuple):
+    """What a candidate is compared with, or why it is compared with nothing."""
 
     baseline: Baseline | None
     none: str
     """Why there is no baseline, if there is none."""
     lost: bool = False
-    """Whether there should be one, so that what compares with it cannot be decided."""
+    """Whether there should be one, so that checks against it are inconclusive."""
 
 
 class JudgedSpec(NamedTuple):
-    """A spec at a commit, and whose rules judge it; None: its own."""
+    """A spec at a commit, and the rules that judge it; None: its own."""
 
     spec: Pipeline
     source: SourceTree
@@ -54,22 +62,22 @@ class JudgedSpec(NamedTuple):
 
 
 def data_gates(of: JudgedSpec) -> list[Node]:
-    """The suites of the base that go for each dataset, and the spec's own where it is another; and
-    those of the data that only the base's exam reads."""
-    found = [gate for name in of.spec.datasets for gate in _of_dataset(of, name)]
+    """The gates of each dataset, by the base's suites for it and by the spec's own if that differs;
+    and the gates of datasets that only the base's exam reads."""
+    found = [gate for name in of.spec.datasets for gate in _gates_of_dataset(of, name)]
     rules = of.rules
     for name in exam.lacks(of.spec, of.source, rules) if rules else ():
         assert rules is not None
         dataset = rules.spec.datasets[name]
         if dataset.expectations and name not in rules.lacking:
-            called = f"{IN_BASE}{name}"
-            gate = f"gate.{IN_BASE}data.{name}"
+            called = of_base(name)
+            gate = data_gate(called)
             found.append(_data_gate(gate, called, dataset.uri or "", dataset, rules.source))
     return found
 
 
-def guards(gates: list[Node]) -> Guarded:
-    """The gates by the dataset that they judge."""
+def by_dataset(gates: list[Node]) -> DataGates:
+    """The data gates by the dataset that they judge."""
     found: dict[str | None, tuple[str, ...]] = {}
     for gate in gates:
         dataset = gate.inputs["dataset"].dataset
@@ -78,11 +86,12 @@ def guards(gates: list[Node]) -> Guarded:
 
 
 def suites_for(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
-    """The base's datasets whose suites go for a dataset of a pull request: that of the same name,
-    those of the same address or one within it, and those that the same input of a step read.
+    """The base's datasets whose suites apply to a dataset of a pull request: the one of that name,
+    those at the same address or one inside it, and those that the same input of a step read before.
 
-    A dataset that has none itself is judged by those of what a step reads no more in its place; and
-    by those that would go for none of the datasets: data does not become good by another name.
+    If there are none and the dataset has no suite, the suites of the datasets that it replaces as
+    inputs of a step apply; failing those, all suites that would otherwise apply to no dataset.
+    Renaming a dataset must not free it from its suite.
     """
     found = _related(name, spec, base)
     if found or spec.datasets[name].expectations:
@@ -120,8 +129,7 @@ def _related(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
 
 
 def _replaced(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
-    """The base's datasets with a suite that a step read and does not read any more, now that it
-    reads this one."""
+    """The base's datasets with a suite that a step no longer reads, now that it reads this one."""
     found: set[str] = set()
     for step, now in spec.steps.items():
         before = base.steps.get(step)
@@ -133,51 +141,52 @@ def _replaced(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
 
 
 def is_same_place(one: Dataset, other: Dataset) -> bool:
-    """Whether two datasets come from one place: by address, statement or command."""
+    """Whether two datasets have the same address, query or command."""
     return (one.uri, one.query, one.fetch) == (other.uri, other.query, other.fetch)
 
 
 def _within(one: str, other: str) -> bool:
-    """Whether of the places of two addresses one holds the other."""
+    """Whether one of two addresses is inside the other."""
     places = [_place(uri) for uri in (one, other)]
     shorter, longer = sorted(places, key=len)
     return longer[: len(shorter)] == shorter
 
 
 def _place(uri: str) -> tuple[str, ...]:
-    """Where an address begins: its scheme, its bucket, and its folders before the first glob."""
+    """The fixed start of an address: scheme, bucket, and the folders before the first glob."""
     parts = urlsplit(uri)
     path = [part for part in f"{parts.netloc}/{parts.path}".split("/") if part]
     fixed = next((at for at, part in enumerate(path) if set(part) & set("*?[")), len(path))
     return (parts.scheme if parts.scheme != "file" else "", *path[:fixed])
 
 
-def _of_dataset(of: JudgedSpec, name: str) -> Iterator[Node]:
+def _gates_of_dataset(of: JudgedSpec, name: str) -> Iterator[Node]:
     own = of.spec.datasets[name]
     bases = suites_for(name, of.spec, of.rules.spec) if of.rules else ()
     uri = own.uri or ""
     judged: list[tuple[str | None, Dataset]] = []
-    gate = f"gate.data.{name}"
+    gate = data_gate(name)
     if of.rules:
         for at, base in enumerate(bases):
             theirs = of.rules.spec.datasets[base]
-            called = gate if at == 0 else f"{gate}.of.{base}"
+            called = gate if at == 0 else further_data_gate(name, base)
             yield _data_gate(called, name, uri, theirs, of.rules.source)
             judged.append((of.rules.source.content(theirs.expectations), theirs))
     suite = of.source.content(own.expectations)
     if own.expectations and not any(
         suite == theirs and is_read_alike(own, base) for theirs, base in judged
     ):
-        yield _data_gate(f"{gate}{PROPOSED}" if bases else gate, name, uri, own, of.source)
+        called = proposed_data_gate(name) if bases else gate
+        yield _data_gate(called, name, uri, own, of.source)
 
 
 def is_read_alike(one: Dataset, other: Dataset) -> bool:
-    """Whether the gate reads the same values of the same objects."""
+    """Whether a gate would read the same values from the same objects."""
     return (one.types, one.nulls) == (other.types, other.nulls)
 
 
 def _data_gate(node: str, name: str, uri: str, rules: Dataset, source: SourceTree) -> Node:
-    """The gate for the data at `uri`, read and judged as `rules` says, which is of `source`."""
+    """The gate for the data at `uri`, read and judged as `rules`, a dataset of `source`, says."""
     suite = rules.expectations
     assert suite is not None, "only a dataset with a suite has a gate"
     reading = {"types": dict(rules.types), "nulls": list(rules.nulls)}
@@ -208,11 +217,11 @@ def _data_gate(node: str, name: str, uri: str, rules: Dataset, source: SourceTre
 
 
 def judged_by(spec: Pipeline, rules: Rules | None) -> ModelGate | None:
-    """The model gate in force: that of `rules` with what the spec asks for beyond it; the spec's
-    own without rules, or if they have none.
+    """The model gate in force: that of `rules`, with the checks and slices that the spec adds; the
+    spec's own if there are no rules, or they have no model gate.
 
-    It reads the base's columns of the predictions, wherever the spec makes them: whoever chooses
-    which column is the score chooses the score.
+    It reads the columns that the base names, whichever step makes the predictions: whoever chooses
+    the column of the score chooses the score.
     """
     theirs, own = rules.spec.gates.model if rules else None, spec.gates.model
     if rules is None or theirs is None:
@@ -231,32 +240,32 @@ def judged_by(spec: Pipeline, rules: Rules | None) -> ModelGate | None:
     return asked.model_copy(update=more)
 
 
-def model_gates(of: JudgedSpec, held: Held, guarded: Guarded) -> Iterator[Node]:
-    """The model gate with what it needs: the baseline's evaluation on the candidate's data; and,
-    where a pull request changes the exam, the same by the exam of its base."""
+def model_gates(of: JudgedSpec, choice: BaselineChoice, data_gates: DataGates) -> Iterator[Node]:
+    """The model gate and the nodes that evaluate the baseline for it; and, if a pull request
+    changes the exam, the same by the exam of its base."""
     gate = judged_by(of.spec, of.rules)
     if gate is None:
         return
     if of.spec.model is None:
         none = "its spec names no `model`, which the gate of its base judges"
-        yield _model_gate(of, _Question("gate.model", gate, {}, none), held, NOBODY)
+        yield _model_gate(of, _Question(MODEL_GATE, gate, {}, none), choice, NO_EVALUATION)
         return
     candidate = {kind: From(node=made.step, output=made.output) for kind, made in _made(of, gate)}
-    field = Field(
+    given = EvaluationInputs(
         {name: (name, dataset) for name, dataset in of.spec.datasets.items()},
         {name: (name, tuple(step.outputs)) for name, step in of.spec.steps.items()},
     )
-    challenger = challenger_of("baseline", gate, held.baseline, field, guarded)
-    yield from challenger.nodes.values()
+    evaluation = evaluate_baseline(gate, choice.baseline, given, data_gates)
+    yield from evaluation.nodes.values()
     none = "its spec does not say where the {} are that the gate of its base judges"
-    yield _model_gate(of, _Question("gate.model", gate, candidate, none), held, challenger)
+    yield _model_gate(of, _Question(MODEL_GATE, gate, candidate, none), choice, evaluation)
     rules = of.rules
     if rules and exam.changed(of.spec, of.source, rules):
-        yield from _by_the_base(of, rules, held, guarded)
+        yield from _by_the_base(of, rules, choice, data_gates)
 
 
 def _made(of: JudgedSpec, gate: ModelGate) -> Iterator[tuple[Evidence, StepReference]]:
-    """Where the spec makes what its candidate is judged by, as far as it does."""
+    """The outputs of the spec that are evidence of its candidate; some may be missing."""
     asked = of.rules.spec.gates.model if of.rules else None
     lacks = set[Evidence]()
     if of.rules and asked:
@@ -264,38 +273,41 @@ def _made(of: JudgedSpec, gate: ModelGate) -> Iterator[tuple[Evidence, StepRefer
     yield from ((kind, made) for kind, made in gate.evidence.items() if kind not in lacks)
 
 
-def _by_the_base(of: JudgedSpec, rules: Rules, held: Held, guarded: Guarded) -> Iterator[Node]:
-    """The candidate's examination by the base: its steps, at its commit, on its data."""
+def _by_the_base(
+    of: JudgedSpec, rules: Rules, choice: BaselineChoice, data_gates: DataGates
+) -> Iterator[Node]:
+    """The candidate's evaluation by the base: its steps, at its commit, on its data."""
     gate = rules.spec.gates.model
     assert gate is not None
     data = exam.data_of(of.spec, of.source, rules)
     steps = exam.steps_of(rules.spec, *gate.evidence.values())
     why = _why_not(rules, data)
     made = {
-        kind: From(node=IN_BASE + output.step, output=output.output)
+        kind: From(node=of_base(output.step), output=output.output)
         for kind, output in gate.evidence.items()
     }
     asked = _Question(
-        "gate.model.base",
+        BASE_MODEL_GATE,
         gate,
         {} if why else made,
         why,
         f"the evaluation of {rules}, on its data",
     )
-    challenger = NOBODY
+    evaluation = NO_EVALUATION
     if not why:
-        yield from (_base_step(of, rules, step, data, guarded) for step in steps)
-        field = Field(
+        yield from (_base_step(of, rules, step, data, data_gates) for step in steps)
+        given = EvaluationInputs(
             {name: (called, rules.spec.datasets[name]) for name, called in data.items()},
-            {name: (IN_BASE + name, tuple(rules.spec.steps[name].outputs)) for name in steps},
+            {name: (of_base(name), tuple(rules.spec.steps[name].outputs)) for name in steps},
+            of_base_exam=True,
         )
-        challenger = challenger_of(f"{IN_BASE}baseline", gate, held.baseline, field, guarded)
-        yield from challenger.nodes.values()
-    yield _model_gate(of, asked, held, challenger)
+        evaluation = evaluate_baseline(gate, choice.baseline, given, data_gates)
+        yield from evaluation.nodes.values()
+    yield _model_gate(of, asked, choice, evaluation)
 
 
 def _why_not(rules: Rules, data: Mapping[str, str]) -> str:
-    """Why the base cannot examine a candidate; empty if it can."""
+    """Why the base cannot examine a candidate; empty if it can. Part of the gate's cache key."""
     if not exam.is_apart(rules.spec):
         model, gate = rules.spec.model, rules.spec.gates.model
         step = model.step if model else "none"
@@ -305,15 +317,15 @@ def _why_not(rules: Rules, data: Mapping[str, str]) -> str:
             f"steps.{step} both trains and makes the {what}, so there is no other evaluation "
             "that could examine its model; let a step of its own evaluate it"
         )
-    missing = [name for name, called in data.items() if called.startswith(IN_BASE)]
+    missing = [name for name, called in data.items() if is_of_base(called)]
     gone = [f"{name}: {rules.lacking[name]}" for name in missing if name in rules.lacking]
     return f"the data of the base cannot be had ({'; '.join(gone)})" if gone else ""
 
 
 def _base_step(
-    of: JudgedSpec, rules: Rules, name: str, data: Mapping[str, str], guarded: Guarded
+    of: JudgedSpec, rules: Rules, name: str, data: Mapping[str, str], data_gates: DataGates
 ) -> Node:
-    """A step of the base's exam; where that is given the model, the candidate is."""
+    """A step of the base's exam, given the candidate in place of the base's model."""
     node = step_node(rules.spec, rules.source, name, {})
     inputs: dict[str, From] = {}
     for local, origin in node.inputs.items():
@@ -323,8 +335,8 @@ def _base_step(
             assert of.spec.model is not None
             inputs[local] = From(node=of.spec.model.step, output=of.spec.model.output)
         else:
-            inputs[local] = From(node=f"{IN_BASE}{origin.node}", output=origin.output)
-    return as_evidence(node, IN_BASE + name, inputs, guarded)
+            inputs[local] = From(node=of_base(origin.node or ""), output=origin.output)
+    return as_evidence(node, of_base(name), inputs, data_gates)
 
 
 class _Question(NamedTuple):
@@ -334,12 +346,12 @@ class _Question(NamedTuple):
     gate: ModelGate
     candidate: Mapping[Evidence, From]
     no_candidate: str
-    """Why there is no evidence of the candidate of a kind, which `{}` stands for."""
+    """Why evidence of the candidate is missing; `{}` stands for its kind. Part of the cache key."""
     exam: str = ""
-    """Whose evaluation made it, where it is not the candidate's own."""
+    """Whose evaluation made the evidence, if not the candidate's own."""
 
     def lacks(self, kind: Evidence) -> str:
-        """Why there is none of a kind that the gate asks for; empty if there is."""
+        """Why evidence of a kind that the gate asks for is missing; empty if it is not."""
         missing = kind in self.gate.evidence and kind not in self.candidate
         return self.no_candidate.format(kind) if missing else ""
 
@@ -348,13 +360,13 @@ _INPUTS: Final[Mapping[Evidence, tuple[str, str]]] = {
     "predictions": ("candidate", "baseline"),
     "metrics": ("numbers", "baseline_numbers"),
 }
-"""What a model gate calls them, the candidate's and the baseline's."""
+"""The model gate's inputs by kind of evidence: the candidate's, and the baseline's."""
 
 
-def _given(
-    of: JudgedSpec, asked: _Question, challenger: Challenger
+def _inputs(
+    of: JudgedSpec, asked: _Question, evaluation: BaselineEvaluation
 ) -> tuple[dict[str, From], dict[str, str]]:
-    """What the gate is given by name, and what the files among it are called."""
+    """The gate's inputs by name, and the file names of those that are files."""
     inputs: dict[str, From] = {}
     files: dict[str, str] = {}
     if of.spec.model is not None:
@@ -364,26 +376,27 @@ def _given(
         ours, theirs = _INPUTS[kind]
         if kind in asked.candidate:
             origin = asked.candidate[kind]
-            step = (origin.node or "").removeprefix(IN_BASE if asked.exam else "")
+            step = name_in_spec(origin.node or "")
             inputs[ours] = origin
             files[ours] = file_name(maker, From(node=step, output=origin.output))
-        if kind in challenger.made:
-            inputs[theirs] = challenger.made[kind]
-            files[theirs] = challenger.files[kind]
+        if kind in evaluation.made:
+            inputs[theirs] = evaluation.made[kind]
+            files[theirs] = evaluation.files[kind]
     return inputs, files
 
 
-def _model_gate(of: JudgedSpec, asked: _Question, held: Held, challenger: Challenger) -> Node:
-    baseline, none, lost = held
-    inputs, files = _given(of, asked, challenger)
-    if baseline and "predictions" not in challenger.made:
-        usual = f"{baseline.called} has no evaluation that could run on this data"
-        none, lost = challenger.why_not.get("predictions", usual), True
+def _model_gate(
+    of: JudgedSpec, asked: _Question, choice: BaselineChoice, evaluation: BaselineEvaluation
+) -> Node:
+    baseline, none, lost = choice
+    inputs, files = _inputs(of, asked, evaluation)
+    if baseline and "predictions" not in evaluation.made:
+        none, lost = evaluation.missing.get("predictions", not_evaluated(baseline)), True
     own = of.spec.gates.model.checks if of.spec.gates.model and not asked.exam else ()
     checks = asked.gate.checks
     request = {
         "gate": asked.gate.model_dump(mode="json"),
-        # None: a check of the base branch; `spec` is as its file has it.
+        # None: a check of the base branch, which has no place in this spec.
         "places": [own.index(check) if check in own else None for check in checks],
         "baseline_version": baseline.version if baseline else None,
         "baseline_model": baseline.model if baseline else None,
@@ -392,7 +405,7 @@ def _model_gate(of: JudgedSpec, asked: _Question, held: Held, challenger: Challe
         "no_baseline": none,
         "no_candidate": asked.lacks("predictions"),
         "exam": asked.exam,
-        **_of_numbers(asked, held, challenger),
+        **_metrics_request(asked, choice, evaluation),
     }
     definition = {
         "gate": GATES_VERSION,
@@ -426,14 +439,15 @@ def _model_gate(of: JudgedSpec, asked: _Question, held: Held, challenger: Challe
     )
 
 
-def _of_numbers(asked: _Question, held: Held, challenger: Challenger) -> dict[str, Any]:
-    """The part of the request that is about a team's own numbers; empty where there are none."""
+def _metrics_request(
+    asked: _Question, choice: BaselineChoice, evaluation: BaselineEvaluation
+) -> dict[str, Any]:
+    """The part of the request that is about metrics of the team's own; empty without any."""
     if "metrics" not in asked.gate.evidence:
         return {}
-    none, lost = held.none, held.lost
-    if held.baseline and "metrics" not in challenger.made:
-        usual = f"{held.baseline.called} has no evaluation that could run on this data"
-        none, lost = challenger.why_not.get("metrics", usual), True
+    none, lost = choice.none, choice.lost
+    if choice.baseline and "metrics" not in evaluation.made:
+        none, lost = evaluation.missing.get("metrics", not_evaluated(choice.baseline)), True
     return {
         "no_numbers": asked.lacks("metrics"),
         "no_baseline_numbers": none,

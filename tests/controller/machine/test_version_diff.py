@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from controller.machine.environments.differing import LONGEST, MOST, NAMES, differs
+from controller.machine.environments.version_diff import LONGEST, MOST, NAMES, differs
 from controller.machine.pipelines.version import ModelVersion
 from specs.digests import digest, short
 from tests.controller.machine.kit import source, version
@@ -14,7 +14,7 @@ def other(*changes: tuple[str, Any], **files: str) -> ModelVersion:
 
 def test_versions_of_the_same_differ_in_nothing() -> None:
     assert differs(version(1), other()) == (
-        "nothing: it was made of the same files, parameters and data",
+        "nothing: it was made from the same files, parameters and data",
     )
 
 

@@ -1,4 +1,4 @@
-"""Data that is replaced while a run reads it: the run fails as such, and the next reads the new."""
+"""Data that is replaced while a run reads it fails the run, and the next run reads the new data."""
 
 from controller.machine.runs.attempt import AttemptState
 from tests.controller.machine.kit import fields
@@ -8,12 +8,12 @@ from validators.verdict import Verdict
 
 
 def replaced(team: Team) -> None:
-    """The newest run ends as its data is there no more."""
+    """End the newest run because its data was replaced."""
     team.end("failed", stale=["numbers"])
     team.turn()
 
 
-def test_a_step_whose_data_was_replaced_is_not_tried_again_and_its_run_names_the_dataset() -> None:
+def test_a_step_whose_data_was_replaced_is_not_retried_and_the_run_names_the_dataset() -> None:
     one = lab(("steps.train.retries", 3), endings={"train": [AttemptState.DATA_CHANGED]})
     run = one.finish()
     assert run.outcome == "failed"
@@ -29,7 +29,7 @@ def test_a_data_gate_whose_data_was_replaced_gives_no_verdict() -> None:
     assert fields(one.messages[-1])["stale"] == ["numbers"]
 
 
-def test_a_run_that_fails_for_another_reason_blames_no_data() -> None:
+def test_a_run_that_fails_for_another_reason_names_no_dataset() -> None:
     one = lab(endings={"train": [AttemptState.FAILED]})
     assert one.finish().outcome == "failed"
     assert fields(one.messages[-1])["stale"] == []
@@ -50,7 +50,7 @@ def test_the_next_run_reads_the_new_version_once_it_is_complete() -> None:
     assert team.last_run.trigger.why == "numbers changed while mean-2 read it"
 
 
-def test_a_version_that_is_still_listed_is_believed_again_only_after_a_while() -> None:
+def test_a_replaced_version_that_is_still_listed_is_used_again_only_after_a_while() -> None:
     team = began(QUIET)
     same = team.drop("numbers 2")
     team.turn()
@@ -65,7 +65,7 @@ def test_a_version_that_is_still_listed_is_believed_again_only_after_a_while() -
     assert team.last_run.datasets == {"numbers": same}
 
 
-def test_a_newer_commit_that_waits_is_run_instead() -> None:
+def test_a_newer_waiting_commit_is_run_instead() -> None:
     team = began(QUIET)
     team.drop("numbers 2")
     team.turn()

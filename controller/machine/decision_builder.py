@@ -1,4 +1,4 @@
-"""PURE. What one decision gathers on its way: actions, messages, facts."""
+"""PURE. Collects what one decision consists of: actions, messages, facts."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,7 +8,7 @@ from specs.notifications import Notification, NotifyEvent
 
 
 class DecisionBuilder:
-    """Gathers. `everyone` are the settings' entries, who are told of every pipeline."""
+    """Collects them. `everyone` has the `notify` entries of the settings, for every pipeline."""
 
     def __init__(self, everyone: Sequence[Notification] = ()) -> None:
         self.everyone = everyone
@@ -24,8 +24,8 @@ class DecisionBuilder:
         to: Iterable[str],
         incident: Incident,
     ) -> None:
-        """Tell each address once: those of the spec first, then everyone's. With no address at all
-        it is logged, as somebody may be reading the log."""
+        """Notify each address once: those in `to`, then everyone's. If there is none, the incident
+        is only logged."""
         more = (entry.to for entry in self.everyone if event in entry.on)
         for address in dict.fromkeys((*to, *more)) or [None]:
             self.actions.append(

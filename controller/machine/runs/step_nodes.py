@@ -1,4 +1,4 @@
-"""PURE. Steps as nodes: what a step of a spec at a commit becomes, and what its key is made of."""
+"""PURE. Makes a node of a step of a spec at a commit; and what the digest of a package covers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,8 +22,9 @@ from specs.release import Serve
 
 
 def step_node(
-    spec: Pipeline, source: SourceTree, name: str, guarded: Mapping[str | None, tuple[str, ...]]
+    spec: Pipeline, source: SourceTree, name: str, data_gates: Mapping[str | None, tuple[str, ...]]
 ) -> Node:
+    """The node of a step or `fetch` command; `data_gates` are the gates of each dataset."""
     step = spec.commands[name]
     inputs = {local: origin_of(reference) for local, reference in step.inputs.items()}
     named = (*placeholders(step.run), *placeholders_of(step.env))
@@ -62,7 +63,7 @@ def step_node(
         name=name,
         kind="step",
         inputs=inputs,
-        after=tuple(g for i in inputs.values() if i.dataset for g in guarded.get(i.dataset, ())),
+        after=tuple(g for i in inputs.values() if i.dataset for g in data_gates.get(i.dataset, ())),
         definition={
             **_said(step, attempt),
             "environment": environment_of(spec, source, name),
@@ -77,7 +78,7 @@ def step_node(
 
 
 def _said(step: Step, attempt: Attempt) -> dict[str, Any]:
-    """What of a step's definition stands in the spec."""
+    """The part of a step's definition that is written in the spec."""
     given = attempt.inputs
     return {
         "run": step.run,
@@ -86,13 +87,13 @@ def _said(step: Step, attempt: Attempt) -> dict[str, Any]:
         "env": dict(step.env),
         "secrets": list(step.secrets),  # a pull request's run may be given fewer
         "access": dict(step.access),
-        # Only a step that is told an address can depend on it.
+        # An address matters only to a step that is given it.
         "addresses": {local: i.uri for local, i in given.items() if i.access == "uri"},
     }
 
 
 def _input(spec: Pipeline, step: Step, local: str, origin: From) -> Input:
-    """How the step is handed an input that it calls `local`."""
+    """The attempt's input for the step's input `local`."""
     return Input(
         kind="dataset" if origin.dataset else "artifact",
         digest="",
@@ -102,8 +103,8 @@ def _input(spec: Pipeline, step: Step, local: str, origin: From) -> Input:
     )
 
 
-def in_order(spec: Pipeline) -> list[str]:
-    """The steps so that each comes after those it reads from; the spec's order otherwise."""
+def in_dependency_order(spec: Pipeline) -> list[str]:
+    """The steps, each after those that it reads from, and otherwise in the spec's order."""
     done: list[str] = []
 
     def visit(name: str) -> None:
@@ -126,14 +127,14 @@ def origin_of(reference: DatasetReference | StepReference) -> From:
 
 
 def file_name(spec: Pipeline, origin: From) -> str:
-    """What the output was called where it was written: its ending says what it is."""
+    """The name of the file that the step wrote; its suffix tells the format."""
     step = spec.steps.get(origin.node or "")
     return step.outputs[origin.output or ""].rsplit("/", 1)[-1] if step else ""
 
 
 def reads_of(spec: Pipeline, source: SourceTree, globs: tuple[str, ...] | None) -> dict[str, str]:
-    """Files that a command reads. The specs of the folder are none: their parts are in definitions,
-    and one pipeline's is nothing to another."""
+    """Digests of the files that a command reads. Specs do not count: what matters of one is in the
+    nodes' definitions, and that of another pipeline does not matter."""
     admitted = source.admitted(globs if globs is not None else spec.triggers.commits.paths)
     named = (dataset.expectations for dataset in spec.datasets.values())
     suites = {as_seen(suite, source.folder) for suite in named if suite is not None}
@@ -147,8 +148,8 @@ def reads_of(spec: Pipeline, source: SourceTree, globs: tuple[str, ...] | None) 
 def image_of(
     spec: Pipeline, source: SourceTree, step: str | None
 ) -> tuple[str | None, Build | None]:
-    """The image of a step or, for None, of the model server, or what it is built from; neither
-    for a process."""
+    """The image of a step or, for None, of the model server, or what it is built from; neither for
+    a local process."""
     if spec.executor_of(step) == "local":
         return None, None
     folder = spec.build_of(step)
@@ -176,26 +177,27 @@ def environment_of(spec: Pipeline, source: SourceTree, step: str | None) -> dict
     }
 
 
-def served(spec: Pipeline, source: SourceTree) -> dict[str, Any] | None:
+def package_facts(spec: Pipeline, source: SourceTree) -> dict[str, Any] | None:
+    """What the package's digest covers besides the model; None for a spec without `release`."""
     if spec.release is None:
         return None
     serve, batch = spec.release.serve, spec.release.batch
     if serve is None:
         assert batch is not None
-        return _batched(spec, source, batch)
+        return _batch_facts(spec, source, batch)
     return {
-        "serve": serve.model_dump(mode="json", exclude=_unserved(serve)),
+        "serve": serve.model_dump(mode="json", exclude=_not_in_package(serve)),
         "params": serve_params(spec),
         "reads": serve_reads(spec, source),
         "environment": environment_of(spec, source, None),
     }
 
 
-def _batched(spec: Pipeline, source: SourceTree, batch: Batch) -> dict[str, Any]:
-    """The same of a batch: a pointer alone is to the model and nothing else."""
+def _batch_facts(spec: Pipeline, source: SourceTree, batch: Batch) -> dict[str, Any]:
+    """The facts of a batch command; without a command, the package is the model alone."""
     if batch.run is None:
         return {"batch": {}}
-    times = {"schedule", "timeout"}  # say when, and not what
+    times = {"schedule", "timeout"}  # when it runs, and not what it does
     return {
         "batch": batch.model_dump(mode="json", exclude={"reads", *times}),
         "params": serve_params(spec),
@@ -204,19 +206,17 @@ def _batched(spec: Pipeline, source: SourceTree, batch: Batch) -> dict[str, Any]
     }
 
 
-def _unserved(serve: Serve) -> set[str]:
-    """What of it makes no other model of the one that is served. Limits do, as a release is how
-    they get to the router; not their defaults, which versions of before they were there have, too.
-    """
-    plain = Serve.model_fields
+def _not_in_package(serve: Serve) -> set[str]:
+    """The settings that do not distinguish one package from another. Limits do, as they reach the
+    router by a release; but not at their defaults, which older packages have too."""
+    fields = Serve.model_fields
     limits = ("answer_within", "idle", "largest_request")
-    usual = {name for name in limits if getattr(serve, name) == plain[name].default}
-    return {"startup_deadline", "hung_after", "reads", *usual}
+    at_default = {name for name in limits if getattr(serve, name) == fields[name].default}
+    return {"startup_deadline", "hung_after", "reads", *at_default}
 
 
 def serve_params(spec: Pipeline) -> dict[str, str]:
-    """The parameters that the command and variables of the server, or the batch, name, as it is
-    given them."""
+    """The parameters that the command and variables of the server or the batch use, as text."""
     used = (spec.release.serve or spec.release.batch) if spec.release is not None else None
     if used is None or used.run is None:
         return {}
@@ -226,6 +226,6 @@ def serve_params(spec: Pipeline) -> dict[str, str]:
 
 
 def serve_reads(spec: Pipeline, source: SourceTree) -> dict[str, str]:
-    """The files that the server, or the batch, reads, as its package's digest covers them."""
+    """Digests of the files that the server or the batch reads."""
     used = spec.release is not None and spec.release.run
     return reads_of(spec, source, spec.release.reads) if spec.release and used else {}

@@ -1,14 +1,14 @@
-"""What a spec reads outside of its folder is in its keys, as what it reads inside."""
+"""Files outside the spec's folder count like those inside it."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from controller.machine.runs.building import build
 from controller.machine.runs.graph import Graph, SourceTree, attempt_of, fingerprint, key_of
-from controller.machine.runs.nodes import image_of
-from controller.machine.runs.outside import with_outside
+from controller.machine.runs.graph_builder import build
+from controller.machine.runs.referenced_files import referenced_files
+from controller.machine.runs.step_nodes import image_of
 from specs.model import Pipeline
 from tests.controller.machine.kit import spec
 
@@ -62,7 +62,7 @@ def keys(graph: Graph) -> Mapping[str, str]:
         ({"teams_other_train__py": "new"}, set()),
     ],
 )
-def test_a_change_outside_reaches_those_that_read_it(
+def test_a_file_outside_the_folder_changes_the_keys_of_the_nodes_that_read_it(
     files: dict[str, str], expected: set[str]
 ) -> None:
     before, after = build(churn(), at()), build(churn(), at(**files))
@@ -71,13 +71,13 @@ def test_a_change_outside_reaches_those_that_read_it(
     assert (fingerprint(before, {}) != fingerprint(after, {})) is bool(expected)
 
 
-def test_the_attempt_is_given_what_the_key_covers() -> None:
+def test_an_attempt_gets_the_files_that_its_key_covers() -> None:
     node = build(churn(), at()).by_name["train"]
     assert [*node.reads] == ["//src/features.py", "train.py"]
     assert attempt_of(node, "1", {"numbers": "d"}).files == ("//src/features.py", "train.py")
 
 
-def test_without_reads_the_triggers_decide_outside_too() -> None:
+def test_without_reads_the_triggers_decide_which_outside_files_count() -> None:
     everything = ("steps.train.reads", None)
     paths = ("triggers.commits", {"paths": ["**", "//src/**"]})
     alone = build(churn(everything), at()).by_name["train"].reads
@@ -90,7 +90,7 @@ def test_without_reads_the_triggers_decide_outside_too() -> None:
 
 
 @pytest.mark.parametrize("reads", [["shared"], ["shared/**"], ["shared/features.py"], ["**"]])
-def test_a_link_counts_as_what_it_leads_to(reads: list[str]) -> None:
+def test_a_link_changes_with_the_files_that_it_leads_to(reads: list[str]) -> None:
     step = churn(("steps.train.reads", reads))
     before = build(step, at())
     after = build(step, at(teams_churn_shared="symlink:l:2"))
@@ -98,7 +98,7 @@ def test_a_link_counts_as_what_it_leads_to(reads: list[str]) -> None:
     assert keys(before)["train"] != keys(after)["train"]
 
 
-def test_a_parameter_that_only_a_variable_names_is_in_the_key() -> None:
+def test_a_parameter_used_only_in_a_variable_is_part_of_the_key() -> None:
     env = ("steps.train.env", {"UNUSED": "{params.unused}"})
     before, after = (keys(build(churn(env, ("params.unused", value)), at())) for value in (1, 2))
     assert {name for name in before if before[name] != after[name]} == {"train"}
@@ -108,7 +108,7 @@ def test_a_parameter_that_only_a_variable_names_is_in_the_key() -> None:
 
 
 @pytest.mark.parametrize(("folder", "context"), [("//docker", "docker"), ("//", ""), (".", None)])
-def test_an_image_may_be_built_from_a_folder_at_the_root(folder: str, context: str | None) -> None:
+def test_an_image_may_be_built_from_a_folder_outside(folder: str, context: str | None) -> None:
     built = churn(("environment.build", folder), ("environment.requirements", None))
     _, one = image_of(built, at(), "train")
     _, other = image_of(built, at(docker_Dockerfile="new"), "train")
@@ -118,12 +118,12 @@ def test_an_image_may_be_built_from_a_folder_at_the_root(folder: str, context: s
     assert (one.digest != other.digest) is (context is not None)
 
 
-def test_all_that_is_named_anywhere_counts_as_the_pipelines_own() -> None:
+def test_every_path_in_a_spec_counts_as_a_file_of_the_pipeline() -> None:
     named = churn(
         ("datasets.numbers.uri", "//data/*.csv"),
         ("environment.build", "//docker"),
         ("release.staging.smoke", [{"post": "/predict", "body": "//src/README.md"}]),
     )
-    outside = {path for path in with_outside(named, at()) if path.startswith("//")}
+    outside = {path for path in referenced_files(named, at()) if path.startswith("//")}
     assert outside == {f"//{path}" for path in FILES if not path.startswith("teams/")}
-    assert with_outside(spec(), at()) == at().below
+    assert referenced_files(spec(), at()) == at().below

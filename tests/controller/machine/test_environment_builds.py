@@ -1,5 +1,4 @@
-"""The environment of a run: built before its steps start, seen by who looks, told once if it
-cannot be."""
+"""Environments of a run are built before its steps start; a failed build is reported once."""
 
 import io
 import re
@@ -16,22 +15,22 @@ WORDS = "the requirements cannot be installed. The installer said: error: no suc
 
 
 def two_steps() -> Lab:
-    """A run of two steps that begin at once."""
+    """A run with two steps that start together."""
     again = {"run": "python again.py {outputs.said}", "outputs": {"said": "a"}, "retries": 3}
     return lab(("steps.again", again), ("steps.train.retries", 3))
 
 
 def begin(one: Lab, *names: str) -> None:
-    """Turn until these steps were asked for."""
+    """Reconcile until these steps have started."""
     while not set(names) <= {attempt.node for attempt in one.started.values()}:
-        one.turn()
+        one.reconcile()
         for name in ("gate.data.numbers",):
             if any(a.node == name for a in one.started.values()):
                 one.end(name)
 
 
 def say(one: Lab, node: str, state: AttemptState, *built: Building) -> None:
-    """What the executor says of the newest attempt at a node."""
+    """Set the status of the newest attempt at a node."""
     id_ = [each for each, attempt in one.started.items() if attempt.node == node][-1]
     ended = one.now if state.ended else None
     message = WORDS if state is AttemptState.NO_ENVIRONMENT else ""
@@ -39,20 +38,20 @@ def say(one: Lab, node: str, state: AttemptState, *built: Building) -> None:
 
 
 def shown(run: Run) -> str:
-    """What `status` prints of it."""
+    """The run as `status` prints it."""
     console = Console(width=100, file=io.StringIO())
     with console.capture() as text:
         console.print(render_run(run_view(run), run.created + 30))
     return text.get()
 
 
-def test_while_an_environment_is_built_that_is_what_runs_and_the_steps_wait_for_it() -> None:
+def test_steps_wait_while_their_environment_is_built_and_the_build_is_shown() -> None:
     one = two_steps()
     begin(one, "train", "again")
     building = Building(name="e-python3", since=one.now)
     for name in ("train", "again"):
         say(one, name, AttemptState.PREPARING, building)
-    one.turn()
+    one.reconcile()
     assert one.run.step == "environment"
     view = run_view(one.run)
     assert [(each.name, each.phase, each.detail) for each in view.environments] == [
@@ -67,20 +66,20 @@ def test_while_an_environment_is_built_that_is_what_runs_and_the_steps_wait_for_
     done = building.model_copy(update={"seconds": 12.0})
     for name in ("train", "again"):
         say(one, name, AttemptState.RUNNING, done)
-    one.turn()
+    one.reconcile()
     assert one.run.step == "again, train"
     (environment,) = run_view(one.run).environments
     assert (environment.phase, environment.seconds) == ("succeeded", 12.0)
 
 
-def test_what_cannot_be_built_is_not_tried_again_and_is_told_once() -> None:
+def test_an_environment_that_cannot_be_built_is_not_retried_and_is_reported_once() -> None:
     one = two_steps()
     begin(one, "train", "again")
     failed = Building(name="e-python3", since=one.now, seconds=3.0, failed=WORDS)
     for name in ("train", "again"):
         say(one, name, AttemptState.NO_ENVIRONMENT, failed)
     for _ in range(5):
-        one.turn(700.0)
+        one.reconcile(700.0)
     run = one.run
     assert run.outcome == "failed"
     assert [a.node for a in one.started.values()].count("train") == 1, "it has three retries"
@@ -90,9 +89,9 @@ def test_what_cannot_be_built_is_not_tried_again_and_is_told_once() -> None:
     assert [each.detail for each in run_view(run).environments] == [WORDS]
 
 
-def test_a_run_of_an_older_controller_built_nothing_that_is_known() -> None:
+def test_a_run_of_an_older_controller_has_no_environments() -> None:
     one = lab()
-    one.turn()
+    one.reconcile()
     plain = one.run.plain()
     del plain["environments"]
     assert Run.model_validate(plain).environments == {}

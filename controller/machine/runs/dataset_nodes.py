@@ -1,35 +1,35 @@
-"""PURE. Datasets that no bucket holds: a run takes them itself, by nodes that others read from.
+"""PURE. Datasets that are in no bucket: nodes of the run fetch them, and other nodes read those.
 
-A query's node is keyed by its statement and by the version of its rows, so that these are taken
-once for each. A fetch's node runs in every run unless its spec says otherwise; what reads it is
-keyed by the content.
+A query's key is its statement and the version of its rows, so that each version is fetched once. A
+`fetch` command runs in every run unless the spec says otherwise; the key of whatever reads its
+output covers the content.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from controller.machine.runs.attempt import Attempt, Input
-from controller.machine.runs.exam import IN_BASE
 from controller.machine.runs.graph import From, Node, SourceTree
-from controller.machine.runs.nodes import step_node
+from controller.machine.runs.node_names import dataset_node
+from controller.machine.runs.step_nodes import step_node
 from specs.datasets import Query
 from specs.digests import digest
 from specs.model import DATA, Pipeline
 
-TAKEN = "data"
+DATA_OUTPUT = "data"
 """The output that is the dataset."""
 VERSION = "version"
-"""The input, and the output, of a query that has versions: that which was asked for, and that of
-the rows that were taken."""
+"""Of a query that has versions: the input that is the version asked for, and the output that is the
+version of the rows that were read."""
 QUERY_VERSION = 1
 """Part of a query's key: raise it when equal rows would be written differently."""
 UNASKED = digest("not asked: a pull request's run is not given the secret")
-"""Stands for the version of a query that must not be asked for."""
+"""In place of a version that a pull request's run may not ask the database for."""
 
 
-def data_nodes(spec: Pipeline, source: SourceTree, names: Mapping[str, str]) -> dict[str, Node]:
-    """What takes the datasets of `names` that no bucket holds, by what they are called in the run;
-    `names` has that by their names in the spec."""
+def dataset_nodes(spec: Pipeline, source: SourceTree, names: Mapping[str, str]) -> dict[str, Node]:
+    """The nodes that fetch those datasets of `names` that are in no bucket, by the datasets' names
+    in the run; `names` maps names in the spec to these."""
     found = {}
     for name, called in names.items():
         dataset = spec.datasets[name]
@@ -40,14 +40,14 @@ def data_nodes(spec: Pipeline, source: SourceTree, names: Mapping[str, str]) -> 
     return found
 
 
-def read_from(node: Node, taken: Mapping[str, Node]) -> Node:
-    """The node, reading what was taken in place of the datasets themselves."""
+def reading_from(node: Node, fetched: Mapping[str, Node]) -> Node:
+    """The node, with the outputs of nodes that fetch datasets in place of the datasets."""
     inputs, given = dict(node.inputs), dict(node.attempt.inputs)
     for local, origin in node.inputs.items():
-        maker = taken.get(origin.dataset or "")
+        maker = fetched.get(origin.dataset or "")
         if maker is None or maker.name == node.name:
             continue
-        inputs[local] = From(node=maker.name, output=TAKEN)
+        inputs[local] = From(node=maker.name, output=DATA_OUTPUT)
         given[local] = Input(kind="taken", digest="", name=_file_of(maker))
     if inputs == node.inputs:
         return node
@@ -55,9 +55,11 @@ def read_from(node: Node, taken: Mapping[str, Node]) -> Node:
     return node.model_copy(update={"inputs": inputs, "attempt": attempt})
 
 
-def moved(node: Node, outputs: Mapping[str, str], datasets: Mapping[str, str]) -> dict[str, str]:
-    """The versions of a run's datasets, once a query's node has told which rows it took: newer ones
-    than were there when the run began, if the database moved on meanwhile."""
+def with_version_read(
+    node: Node, outputs: Mapping[str, str], datasets: Mapping[str, str]
+) -> dict[str, str]:
+    """A run's dataset versions, with that which a query's node has read: a newer one than when the
+    run began, if the database has changed since."""
     dataset = node.inputs[VERSION].dataset if VERSION in node.inputs else None
     if node.kind != "data" or dataset is None or VERSION not in outputs:
         return dict(datasets)
@@ -65,8 +67,8 @@ def moved(node: Node, outputs: Mapping[str, str], datasets: Mapping[str, str]) -
 
 
 def without_addresses(node: Node, allowed: frozenset[str]) -> Node:
-    """The node of a pull request's run, which is given no other secrets than the `allowed` ones.
-    Its key is the same: rows that were taken before may be read."""
+    """The node, for a pull request's run, without database addresses that are not `allowed`. Its
+    key is the same: rows that an earlier run has read may be reused."""
     secrets = node.attempt.secrets
     if node.attempt.program != "query" or allowed.issuperset(secrets):
         return node
@@ -85,28 +87,27 @@ def _query(source: SourceTree, name: str, called: str, query: Query) -> Node:
     versioned = query.version is not None
     says: dict[str, Any] = {"url": query.url, "sql": query.sql, "version": query.version}
     return Node(
-        name=node_of(called),
+        name=dataset_node(called),
         kind="data",
         inputs={VERSION: From(dataset=called)} if versioned else {},
         definition={"query": QUERY_VERSION, **says},
         attempt=Attempt(
             id="",
             run="",
-            node=node_of(called),
+            node=dataset_node(called),
             program="query",
             repository=source.repository,
             commit=source.commit,
             folder=source.folder,
             inputs={VERSION: Input(kind="version", digest="", name=called)} if versioned else {},
             outputs={
-                TAKEN: f"{name}.parquet",
+                DATA_OUTPUT: f"{name}.parquet",
                 **({VERSION: "version.json"} if versioned else {}),
             },
             secrets=(query.secret,),
             timeout=query.timeout.total_seconds(),
             request={"dataset": name, **says},
         ),
-        optional=called.startswith(IN_BASE),
         stands=None if versioned else 0.0,
     )
 
@@ -114,25 +115,18 @@ def _query(source: SourceTree, name: str, called: str, query: Query) -> Node:
 def _fetch(spec: Pipeline, source: SourceTree, name: str, called: str) -> Node:
     node = step_node(spec, source, f"{DATA}{name}", {})
     fetch = spec.datasets[name].fetch
-    folders = (TAKEN,) if fetch is None or fetch.file is None else ()
-    update = {"node": node_of(called), "folders": folders}
+    folders = (DATA_OUTPUT,) if fetch is None or fetch.file is None else ()
+    update = {"node": dataset_node(called), "folders": folders}
     return node.model_copy(
         update={
-            "name": node_of(called),
+            "name": dataset_node(called),
             "kind": "data",
             "attempt": node.attempt.model_copy(update=update),
-            "optional": called.startswith(IN_BASE),
         }
     )
 
 
-def node_of(called: str) -> str:
-    """The node that takes a dataset: `data.orders`, `base.data.orders`."""
-    base = IN_BASE if called.startswith(IN_BASE) else ""
-    return f"{base}{DATA}{called.removeprefix(IN_BASE)}"
-
-
 def _file_of(maker: Node) -> str:
-    """The name of the one file that is taken; empty for a folder."""
+    """The name of the dataset's one file; empty for a folder."""
     made = maker.attempt
-    return "" if TAKEN in made.folders else made.outputs[TAKEN].rpartition("/")[2]
+    return "" if DATA_OUTPUT in made.folders else made.outputs[DATA_OUTPUT].rpartition("/")[2]

@@ -7,12 +7,12 @@ from controller.machine import incidents
 from controller.machine.actions import Deploy, Propose, RunSmoke, StartBatch, WriteEnvironment
 from controller.machine.core import Message
 from controller.machine.environments import batch, proposal
-from controller.machine.environments.adopting import go_on
+from controller.machine.environments.adopting import resume_releases
 from controller.machine.environments.alerts import (
+    notify,
     refuse,
-    tell,
+    serving,
 )
-from controller.machine.environments.background import serves
 from controller.machine.environments.ending import (
     give_up,
     promote,
@@ -22,7 +22,7 @@ from controller.machine.environments.ending import (
 from controller.machine.environments.environment import (
     EnvironmentContext,
     EnvironmentState,
-    moved,
+    with_rollout,
 )
 from controller.machine.environments.starting import release, retry, roll_back, who
 from controller.machine.messages import (
@@ -46,7 +46,7 @@ from controller.machine.messages import (
 
 _FAILED = {
     "deploy": "What should run there cannot be deployed",
-    "write_environment": "Git does not take the commit that says what runs there",
+    "write_environment": "Git does not accept the commit that says what runs there",
 }
 
 
@@ -56,7 +56,7 @@ def _smoke_done(
     rollout = env.rollout
     if rollout is None or rollout.id != message.rollout:
         return env
-    return moved(env, rollout, smoke=message.report)
+    return with_rollout(env, rollout, smoke=message.report)
 
 
 def _batch_started(
@@ -70,7 +70,7 @@ def _batch_started(
 def _look(
     env: EnvironmentState, _message: Message, _context: EnvironmentContext
 ) -> EnvironmentState:
-    """The branch is looked at in any case; a write is renewed after that."""
+    """Nothing more: every decision looks at the branch anyway."""
     return env
 
 
@@ -81,7 +81,7 @@ def _approve(
     if rollout is None or not rollout.awaiting_approval:
         return env
     why = f"{rollout.why}; {_said('approved', message)}"
-    return moved(env, rollout, approved=context.now, by=message.by, why=why)
+    return with_rollout(env, rollout, approved=context.now, by=message.by, why=why)
 
 
 def _promote(
@@ -93,8 +93,8 @@ def _promote(
     if rollout.ready is not None:
         said = _said("promoted", message)
         return promote(env, rollout, context, by=message.by, why=said)
-    # The CLI said so, unless it came between.
-    version = context.observed.versions.get(rollout.version.version)
+    # The CLI refuses this; here, the rollout has changed since.
+    version = context.version(rollout.version)
     why = f"not promoted, though {message.by} asked for it: {rollout.not_yet()}"
     return refuse(env, why, version, context, f"promote/{rollout.id}")
 
@@ -106,7 +106,7 @@ def _pause(env: EnvironmentState, message: Pause, _context: EnvironmentContext) 
 def _resume(
     env: EnvironmentState, _message: Resume, context: EnvironmentContext
 ) -> EnvironmentState:
-    return go_on(env, context.out).model_copy(update={"paused": None})
+    return resume_releases(env, context.out).model_copy(update={"paused": None})
 
 
 def _abort(env: EnvironmentState, message: Abort, context: EnvironmentContext) -> EnvironmentState:
@@ -116,14 +116,14 @@ def _abort(env: EnvironmentState, message: Abort, context: EnvironmentContext) -
 
 
 def _said(done: str, verb: Verb) -> str:
-    """What a person did, with the reason that was given."""
+    """What a person did, with the reason they gave."""
     return f"{done} by {who(verb)}"
 
 
 def _action_failed(
     env: EnvironmentState, message: ActionFailed, context: EnvironmentContext
 ) -> EnvironmentState:
-    """An effect that will not succeed by itself."""
+    """An action that cannot succeed without a person."""
     rollout, reason, action = env.rollout, message.reason, message.action
     match action:
         case StartBatch():
@@ -140,7 +140,7 @@ def _action_failed(
         case WriteEnvironment():
             return _tell_of_failure(env, action, reason, context)
         case _:
-            return env  # it is not wanted any more, or nobody depends on it
+            return env  # it is outdated, or nothing depends on it
 
 
 def _tell_of_failure(
@@ -149,12 +149,10 @@ def _tell_of_failure(
     reason: str,
     context: EnvironmentContext,
 ) -> EnvironmentState:
-    rollout, observed = env.rollout, context.observed
-    number = env.stable or (rollout.version if rollout else None)
-    version = observed.versions.get(number.version) if number else None
+    version = context.version(env.stable or (env.rollout.version if env.rollout else None))
     why = f"{_FAILED[action.type]}: {reason}"
-    incident = incidents.stuck(env.pipeline, env.name, serves(env, observed), why)
-    return tell(env, version, "stuck", action.type, incident, context.out)
+    incident = incidents.stuck(env.pipeline, env.name, serving(env, context), why)
+    return notify(env, version, "stuck", action.type, incident, context.out)
 
 
 HANDLERS: Mapping[
@@ -176,4 +174,4 @@ HANDLERS: Mapping[
     Pause: _pause,
     Resume: _resume,
 }
-"""Every class of messages that an environment handles."""
+"""Every class of message that an environment handles."""

@@ -1,4 +1,4 @@
-"""PURE. What is said on the commit of a run that is over."""
+"""PURE. The report on a run's commit when the run ends."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ _TITLES: Mapping[str, str] = {
 
 
 def report_end(run: Run) -> ReportCommit:
-    """Its terminal status; said again, it is the same."""
+    """The run's final status; safe to report again."""
     outcome = run.outcome
     assert outcome != "running", "the caller has looked"
     title = _TITLES[outcome].format(why=why_ended(run))

@@ -1,14 +1,14 @@
-"""A gate of a team's own numbers in the graph of a run: what writes them, for both models."""
+"""A gate of a team's own metrics in the graph of a run: the steps that write them."""
 
 from typing import Any
 
 import pytest
 
 from controller.machine.pipelines.policy import rule_changes
-from controller.machine.runs.building import build
 from controller.machine.runs.exam import changed, evidence_of
+from controller.machine.runs.gate_nodes import judged_by
 from controller.machine.runs.graph import From, Graph, Node, Rules, fingerprint, key_of
-from controller.machine.runs.judging import judged_by
+from controller.machine.runs.graph_builder import build
 from specs.references import StepReference
 from tests.controller.machine.kit import baseline, source, spec
 
@@ -35,7 +35,7 @@ APART: tuple[tuple[str, Any], ...] = (
     ("gates.model.metrics", "steps.rank.metrics"),
     CHECKS,
 )
-"""A step of their own makes the numbers."""
+"""A separate step makes the metrics."""
 MORE: tuple[tuple[str, Any], ...] = (
     ("datasets.more", {"uri": "file:///more/*.csv"}),
     ("steps.evaluate.inputs.extra", "datasets.more"),
@@ -46,7 +46,7 @@ def gate(graph: Graph, name: str = "gate.model") -> Node:
     return graph.by_name[name]
 
 
-def test_one_evaluation_of_the_baseline_writes_both_its_rows_and_its_numbers() -> None:
+def test_one_evaluation_of_the_baseline_writes_its_predictions_and_its_metrics() -> None:
     graph = build(spec(*BOTH), source("c2"), baseline(1, *BOTH))
     assert [node.name for node in graph.nodes if node.kind == "baseline"] == ["baseline.evaluate"]
     assert gate(graph).inputs == {
@@ -58,7 +58,7 @@ def test_one_evaluation_of_the_baseline_writes_both_its_rows_and_its_numbers() -
     }
 
 
-def test_numbers_of_a_step_of_their_own_are_made_anew_by_the_baselines_code() -> None:
+def test_metrics_of_a_separate_step_are_made_by_the_baselines_code() -> None:
     graph = build(spec(*APART), source("c2"), baseline(1, *APART))
     rerun = graph.by_name["baseline.rank"]
     assert rerun.attempt.commit == source("c1").commit
@@ -66,7 +66,7 @@ def test_numbers_of_a_step_of_their_own_are_made_anew_by_the_baselines_code() ->
     assert gate(graph).needs == ("train", "evaluate", "baseline.evaluate", "rank", "baseline.rank")
 
 
-def test_a_gate_may_have_numbers_alone() -> None:
+def test_a_gate_may_have_metrics_without_predictions() -> None:
     graph = build(spec(*ALONE), source("c2"), baseline(1, *ALONE))
     assert gate(graph).inputs.keys() == {"model", "numbers", "baseline_numbers"}
     assert gate(graph).attempt.request["no_candidate"] == ""
@@ -84,7 +84,7 @@ def test_a_gate_may_have_numbers_alone() -> None:
         ),
     ],
 )
-def test_a_baseline_has_numbers_if_its_commit_wrote_them_and_else_a_reason(
+def test_a_baseline_has_metrics_if_its_commit_wrote_them_or_else_a_reason(
     theirs: list[tuple[str, Any]], made: str | None, why: str
 ) -> None:
     graph = build(spec(*BOTH), source("c2"), baseline(1, *theirs))
@@ -102,7 +102,7 @@ def test_a_new_baseline_alone_is_no_reason_to_run() -> None:
     assert fingerprint(one, pinned) == fingerprint(build(spec(*BOTH), source("c2")), pinned)
 
 
-def test_a_gate_without_numbers_is_asked_as_it_was_before_there_were_any() -> None:
+def test_a_gate_without_metrics_keeps_its_request() -> None:
     node = gate(build(spec(), source("c2"), baseline()))
     asked = node.attempt.request
     assert not [name for name in (*asked, *asked["gate"]) if "numbers" in name or "metrics" in name]
@@ -119,7 +119,7 @@ def base(*of: tuple[str, Any], **files: str) -> Rules:
     return Rules(spec=spec(*of), source=source("base", **files), branch="main")
 
 
-def test_what_writes_the_numbers_is_the_exam_as_what_writes_the_rows_is() -> None:
+def test_the_step_that_writes_the_metrics_is_part_of_the_exam() -> None:
     at = source("c2", rank__py="praises itself")
     assert [part.what for part in changed(spec(*APART), at, base(*APART))] == ["rank.py"]
     graph = build(spec(*APART), at, baseline(1, *APART), base(*APART))
@@ -128,7 +128,7 @@ def test_what_writes_the_numbers_is_the_exam_as_what_writes_the_rows_is() -> Non
     assert judge.inputs["baseline_numbers"].node == "base.baseline.rank"
 
 
-def test_numbers_that_a_pull_request_does_not_write_any_more_are_missed() -> None:
+def test_metrics_that_a_pull_request_no_longer_writes_are_reported_as_missing() -> None:
     graph = build(spec(), source("c2"), baseline(1, *APART), base(*APART))
     assert "numbers" not in gate(graph).inputs
     assert (
@@ -138,7 +138,7 @@ def test_numbers_that_a_pull_request_does_not_write_any_more_are_missed() -> Non
     assert evidence_of(spec(), base(*APART)) == {"predictions": StepReference("evaluate", "rows")}
 
 
-def test_a_pull_request_may_ask_for_numbers_that_its_base_does_not() -> None:
+def test_a_pull_request_may_check_metrics_that_its_base_does_not() -> None:
     asked = judged_by(spec(*BOTH), base())
     assert asked is not None
     assert asked.metrics == StepReference("evaluate", "metrics")
@@ -164,14 +164,14 @@ def own(**more: Any) -> tuple[tuple[str, Any], ...]:
         (BOTH[:2], own(), "metrics.map against the baseline", False),
     ],
 )
-def test_looser_checks_of_numbers_are_told_as_others_are(
+def test_loosened_checks_of_metrics_are_reported(
     before: Any, after: Any, rule: str, loosens: bool
 ) -> None:
     found = {change.rule: change for change in rule_changes(base(*before), base(*after))}
     assert found[f"gates.model: {rule}"].loosens is loosens
 
 
-def test_numbers_from_elsewhere_may_be_easier_ones_and_new_ones_are_not() -> None:
+def test_metrics_from_another_step_loosen_the_gate_and_added_ones_do_not() -> None:
     rule = "gates.model.metrics"
     elsewhere = {c.rule: c.loosens for c in rule_changes(base(*BOTH), base(*APART))}
     assert elsewhere[rule] is True

@@ -1,9 +1,9 @@
-"""PURE. What one model version has that another has not: parameters, files, data, images."""
+"""PURE. How two model versions differ: parameters, files, data, images."""
 
 from collections.abc import Iterator, Mapping
 
 from controller.machine.pipelines.version import ModelVersion
-from controller.machine.runs.outside import with_outside
+from controller.machine.runs.referenced_files import referenced_files
 from specs.digests import short
 from specs.figures import clip
 
@@ -15,15 +15,15 @@ LONGEST = 200
 
 
 def differs(old: ModelVersion, new: ModelVersion) -> tuple[str, ...]:
-    """A line each, `MOST` at most; that nothing differs is a line, too."""
+    """One line per difference, at most `MOST`; or one that says that nothing differs."""
     lines = [
         *_values("params.", _params(old), _params(new)),
-        *_files(*(with_outside(one.spec, one.source) for one in (old, new))),
+        *_files(*(referenced_files(one.spec, one.source) for one in (old, new))),
         *_versions("data", old.datasets, new.datasets),
         *_versions("image", old.source.images, new.source.images),
     ]
     if not lines:
-        return ("nothing: it was made of the same files, parameters and data",)
+        return ("nothing: it was made from the same files, parameters and data",)
     if len(lines) > MOST:
         lines = [*lines[: MOST - 1], f"{len(lines) - MOST + 1} more"]
     return tuple(clip(line, LONGEST) for line in lines)

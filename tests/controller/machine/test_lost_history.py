@@ -1,4 +1,4 @@
-"""The environments branch is deleted, pushed over or does not take commits: it is told."""
+"""The environments branch is deleted, force-pushed or takes no commits: somebody is told."""
 
 from controller.machine.actions import WriteEnvironment
 from tests.controller.machine.kit import version
@@ -14,7 +14,7 @@ def says(one: Site) -> int | None:
 
 
 def told_of_loss(one: Site) -> list[str]:
-    return [n.incident.what for n in one.told if "/stuck/lost/" in n.alert]
+    return [n.incident.what for n in one.notified if "/stuck/lost/" in n.alert]
 
 
 def test_a_branch_that_was_deleted_is_written_anew_and_told_once() -> None:
@@ -31,7 +31,7 @@ def test_a_branch_that_was_deleted_is_written_anew_and_told_once() -> None:
     assert one.file is not None
     assert one.file.changed is not None
     assert "was deleted" in one.file.changed.reason
-    assert one.env.lost == what
+    assert one.env.lost_history == what
 
 
 def test_a_branch_that_is_deleted_while_a_promotion_is_owed_does_not_keep_it_for_ever() -> None:
@@ -67,7 +67,7 @@ def test_a_force_push_that_drops_a_persons_revert_is_told_and_the_revert_stands(
     assert (one.serves, says(one)) == (1, 1)
     (what,) = told_of_loss(one)
     assert reverted[:12] in what
-    assert "pushed over" in what
+    assert "force-pushed" in what
     assert one.commits[1].sha[:12] in what, "where it is now"
 
 
@@ -79,7 +79,7 @@ def test_a_force_push_back_to_an_older_commit_of_ours_is_told_and_written_over()
     assert len(told_of_loss(one)) == 1
 
 
-def test_a_force_push_that_brings_a_new_commit_of_a_person_is_told_and_heeded() -> None:
+def test_a_force_push_that_brings_a_new_commit_of_a_person_is_told_and_followed() -> None:
     one = running(site(), 1, 2)
     one.edit(version=2, pinned=True)
     one.run(3)
@@ -88,7 +88,7 @@ def test_a_force_push_that_brings_a_new_commit_of_a_person_is_told_and_heeded() 
     one.run(8)
     assert (one.serves, says(one)) == (1, 1)
     (what,) = told_of_loss(one)
-    assert "of ada, is heeded" in what
+    assert "by ada, is followed" in what
 
 
 def test_a_quarantine_that_a_force_push_drops_stays_and_is_written_again() -> None:
@@ -130,7 +130,7 @@ def test_a_commit_that_the_branch_does_not_take_is_told_of_after_a_while_and_its
     assert one.alerts("firing") == []
     one.run(10, dt=60.0)
     assert one.alerts("firing") == ["mean/production/stuck/write_environment"]
-    assert "has not taken a commit" in one.told[-1].incident.what
+    assert "has not taken a commit" in one.notified[-1].incident.what
     one.writes = "works"
     one.run(10)
     assert one.serves == 2
@@ -141,7 +141,7 @@ def test_a_loss_is_forgotten_by_status_once_something_is_promoted() -> None:
     one = running(site(), 1)
     one.push_over(0)
     one.run(4)
-    assert one.env.model_dump()["lost"]
+    assert one.env.model_dump()["lost_history"]
     running(one, 2)
-    assert one.env.lost is None
-    assert not any(isinstance(a, WriteEnvironment) for _, a in one.owed.values())
+    assert one.env.lost_history is None
+    assert not any(isinstance(a, WriteEnvironment) for _, a in one.outbox.values())

@@ -1,4 +1,4 @@
-"""PURE. What of a failed program's last words is fit for a report that others read."""
+"""PURE. What of a failed program's output may be shown in reports that others read."""
 
 import re
 
@@ -10,16 +10,16 @@ _HOME = re.compile(
     r"/[^\s'\"(]*/(?:attempts/[^\s/'\"]+/(?:code/)?"
     r"|environments/(?:[^\s/'\"]+/)*?(?:lib/python[\d.]+/site-packages|bin)/)"
 )
-"""Folders that Headgate made on the machine: of an attempt, and of an environment's packages."""
+"""Folders that Headgate made: of an attempt, and of an environment's packages."""
 _MARK = re.compile(r"\. Its last words: |; its log ends:\n")
 _ELSEWHERE = re.compile(r"^\s+at \S.*(?::\d+|:line \d+|\))$")
 """A frame of Node, the JVM or .NET."""
 
 
-def fit(message: str) -> str:
-    """The message without a traceback: of one, only the exception stays, with the line of the
-    commit's code that it came through. What was printed before it may be rows of data, and is for
-    who may read the log. Folders of the machine are left out of what stays."""
+def without_traceback(message: str) -> str:
+    """The message without its traceback: only the exception is kept, with the last line of the
+    commit's own code in it. What was printed before may be rows of data, which only readers of the
+    log may see. Paths of the machine are removed."""
     mark = _MARK.search(message)
     words = message[mark.end() :] if mark else message
     shown = _exception(words)
@@ -31,7 +31,7 @@ def fit(message: str) -> str:
 
 
 def _exception(text: str) -> str | None:
-    """What the last traceback in the text ends with; None if there is none."""
+    """The exception at the end of the last traceback in the text; None if there is none."""
     rest: list[str] = []
     place, indent, frames = "", 0, False
     for line in text.splitlines():
@@ -52,7 +52,7 @@ def _exception(text: str) -> str | None:
 
 
 def _thrown(text: str) -> str | None:
-    """What stands right above the last frames of another language; None if there are none."""
+    """The exception above the last stack frames of another language; None if there are none."""
     lines = text.splitlines()
     frames = [at for at, line in enumerate(lines) if _ELSEWHERE.match(line)]
     if not frames:
@@ -67,6 +67,6 @@ def _thrown(text: str) -> str | None:
 
 
 def _place(path: str, line: str) -> str:
-    """The line, if it is one of the commit's own files."""
+    """The file and line, if the file is one of the commit's own."""
     _, ours, name = path.rpartition(_CODE)
     return f"{name}, line {line}" if ours else ""

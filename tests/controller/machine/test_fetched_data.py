@@ -1,4 +1,4 @@
-"""Datasets that a run takes itself: queries, keyed by their version, and what commands fetch."""
+"""Datasets that a run fetches itself: the rows of queries, and the outputs of commands."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from controller.machine.pipelines.data import DatasetListing
 from controller.machine.pipelines.policy import rule_changes
 from controller.machine.pipelines.trust import RunTerms, graph_of
 from controller.machine.runs.attempt import Attempt, AttemptState
-from controller.machine.runs.building import build, of_model
+from controller.machine.runs.dataset_nodes import UNASKED
 from controller.machine.runs.graph import Graph, Rules, fingerprint, key_of
+from controller.machine.runs.graph_builder import build, build_model_only
 from controller.machine.runs.run import CachedResult
-from controller.machine.runs.taking import UNASKED
 from specs.digests import digest
 from tests.controller.machine.kit import baseline, fields, source, spec
 from tests.controller.machine.lab import Lab, lab
@@ -34,7 +34,7 @@ def query(**changed: Any) -> tuple[str, Any]:
 
 
 def run_of(what: tuple[str, Any], taken: str = "rows", version: str = V1, **more: Any) -> Lab:
-    """A run whose data has that content; a query's rows are of that version."""
+    """A run whose data has that content and, for a query, that version."""
     known = {} if what is not ASKED else {"numbers": V1}
     one = lab(what, datasets=known, **more)
 
@@ -52,7 +52,7 @@ def run_of(what: tuple[str, Any], taken: str = "rows", version: str = V1, **more
 
 
 @pytest.mark.parametrize("what", [ASKED, EACH_RUN, FETCHED])
-def test_all_that_reads_the_dataset_reads_what_was_taken(what: tuple[str, Any]) -> None:
+def test_everything_that_reads_the_dataset_reads_what_was_fetched(what: tuple[str, Any]) -> None:
     graph = build(spec(what), source(), baseline(1, what))
     assert graph.nodes[0].name == "data.numbers"
     assert graph.nodes[0].kind == "data"
@@ -63,18 +63,18 @@ def test_all_that_reads_the_dataset_reads_what_was_taken(what: tuple[str, Any]) 
     assert graph.by_name["train"].after == ("gate.data.numbers",)
 
 
-def test_a_baseline_whose_data_was_a_file_is_run_on_the_rows_of_the_query() -> None:
+def test_a_baseline_whose_data_was_a_file_is_evaluated_on_the_rows_of_the_query() -> None:
     graph = build(spec(ASKED), source(), baseline(1))
     given = graph.by_name["baseline.evaluate"].attempt.inputs["numbers"]
     assert (given.kind, given.name) == ("taken", "numbers.parquet")
 
 
-def test_only_the_model_of_a_base_takes_its_data_first() -> None:
-    names = [node.name for node in of_model(spec(FETCHED), source()).nodes]
+def test_making_only_the_model_of_a_base_fetches_its_data_first() -> None:
+    names = [node.name for node in build_model_only(spec(FETCHED), source()).nodes]
     assert names == ["data.numbers", "train"]
 
 
-def test_a_spec_without_such_data_has_the_keys_that_it_had_before_there_was_any() -> None:
+def test_a_spec_without_fetched_data_keeps_its_keys() -> None:
     graph = build(spec(), source())
     assert not [node for node in graph.nodes if node.kind == "data"]
     train = graph.by_name["train"]
@@ -87,7 +87,7 @@ def test_a_spec_without_such_data_has_the_keys_that_it_had_before_there_was_any(
     )
 
 
-def test_what_nothing_reads_is_not_taken() -> None:
+def test_a_dataset_that_nothing_reads_is_not_fetched() -> None:
     other = ("datasets.other", {"query": QUERY})
     names = [node.name for node in build(spec(ASKED, other), source()).nodes]
     assert "data.other" not in names
@@ -98,7 +98,7 @@ def test_a_fetch_may_use_the_network_of_its_container() -> None:
     assert node.nodes[0].attempt.network
 
 
-def test_a_fetch_is_a_step_in_all_else() -> None:
+def test_a_fetch_has_the_settings_of_a_step() -> None:
     node = build(spec(FETCHED), source()).nodes[0]
     assert node.attempt.program == "step"
     assert node.attempt.params == {"depth": "6"}
@@ -113,7 +113,7 @@ def test_a_fetch_is_a_step_in_all_else() -> None:
 # -- runs ------------------------------------------------------------------------------------------
 
 
-def test_rows_are_taken_once_for_each_version() -> None:
+def test_rows_are_fetched_once_for_each_version() -> None:
     first = run_of(ASKED)
     first.finish(dt=1.0)
     assert first.order[:3] == ["data.numbers", "gate.data.numbers", "train"]
@@ -123,7 +123,7 @@ def test_rows_are_taken_once_for_each_version() -> None:
 
 
 @pytest.mark.parametrize("what", [EACH_RUN, FETCHED])
-def test_without_a_version_it_is_taken_in_each_run_and_what_reads_it_goes_by_content(
+def test_without_a_version_data_is_fetched_in_each_run_and_later_keys_depend_on_content(
     what: tuple[str, Any],
 ) -> None:
     first = run_of(what)
@@ -138,7 +138,7 @@ def test_without_a_version_it_is_taken_in_each_run_and_what_reads_it_goes_by_con
     ]  # fmt: skip
 
 
-def test_rows_that_are_newer_than_was_asked_for_are_known_by_their_own_version() -> None:
+def test_rows_newer_than_the_run_asked_for_are_cached_under_their_own_version() -> None:
     first = run_of(ASKED, taken="newer rows", version=V2)
     first.finish(dt=1.0)
     assert first.run.outcome == "passed"
@@ -152,7 +152,7 @@ def test_rows_that_are_newer_than_was_asked_for_are_known_by_their_own_version()
     assert newer.order == []
 
 
-def test_rows_that_change_while_they_are_taken_make_the_run_begin_anew() -> None:
+def test_rows_that_change_while_they_are_fetched_start_the_run_over() -> None:
     one = run_of(ASKED, endings={"data.numbers": [AttemptState.DATA_CHANGED]})
     one.finish(dt=1.0)
     assert one.run.outcome == "failed"
@@ -184,7 +184,7 @@ def test_a_query_with_a_version_starts_a_run_once_it_is_quiet() -> None:
     assert team.last_run.datasets == {"numbers": V2}
 
 
-def test_a_database_that_is_away_is_waited_for_and_told() -> None:
+def test_a_run_waits_for_an_unreachable_database_and_says_so() -> None:
     team = Team()
     why = "datasets.numbers: the database is unreachable: connection refused"
     team.buckets[HERE] = DatasetListing(problem=why)
@@ -199,12 +199,12 @@ def test_a_database_that_is_away_is_waited_for_and_told() -> None:
 
 
 @pytest.mark.parametrize("what", [EACH_RUN, FETCHED])
-def test_what_has_no_version_is_waited_for_by_no_run(what: tuple[str, Any]) -> None:
+def test_no_run_waits_for_data_without_a_version(what: tuple[str, Any]) -> None:
     team = asked(what, NO_TRIGGER)
     assert team.last_run.datasets == {}
 
 
-def test_what_a_run_took_newer_starts_no_further_run() -> None:
+def test_newer_rows_that_a_run_has_fetched_start_no_further_run() -> None:
     team = asked(ASKED)
     team.turn(30.0)
     first = team.last_run
@@ -233,7 +233,7 @@ def proposed(what: tuple[str, Any], on: RunTerms) -> Graph:
     ("on", "given"),
     [(terms("SHOP"), ("SHOP",)), (terms(), ()), (terms("SHOP", fork=True), ())],
 )
-def test_a_pull_request_gets_the_address_only_where_its_base_says_so(
+def test_a_pull_request_gets_the_address_only_if_its_base_allows_it(
     on: RunTerms, given: tuple[str, ...]
 ) -> None:
     node = proposed(ASKED, on).nodes[0]
@@ -245,7 +245,7 @@ def test_a_pull_request_gets_the_address_only_where_its_base_says_so(
     assert key_of(node, {"version": V1}) == key_of(of_branch, {"version": V1})
 
 
-def test_a_pull_request_without_the_address_reads_the_rows_that_were_taken_before() -> None:
+def test_a_pull_request_without_the_address_reads_rows_that_were_fetched_before() -> None:
     before = run_of(ASKED)
     before.finish(dt=1.0)
     known: dict[str, CachedResult] = before.cache
@@ -255,7 +255,7 @@ def test_a_pull_request_without_the_address_reads_the_rows_that_were_taken_befor
     assert "data.numbers" not in one.order
 
 
-def test_another_query_of_a_pull_request_is_asked_of_nobody_and_waited_for_by_nothing() -> None:
+def test_a_pull_requests_new_query_is_neither_run_nor_waited_for() -> None:
     team = asked(ASKED)
     team.turn(30.0)
     team.end()
@@ -297,7 +297,7 @@ def test_another_query_of_a_pull_request_is_asked_of_nobody_and_waited_for_by_no
         ),
     ],
 )  # fmt: skip
-def test_a_change_of_where_data_comes_from_is_told_as_one_that_loosens(
+def test_a_change_of_where_data_comes_from_is_reported_as_loosening(
     before: tuple[str, Any], after: tuple[str, Any], rule: str, was: str, now: str
 ) -> None:
     found = rule_changes(
@@ -308,14 +308,14 @@ def test_a_change_of_where_data_comes_from_is_told_as_one_that_loosens(
     assert not [one for one in found if one.rule == f"exam: {rule}"]
 
 
-def test_another_program_that_fetches_the_exams_data_is_another_exam() -> None:
+def test_another_program_that_fetches_the_exams_data_changes_the_exam() -> None:
     before = Rules(spec=spec(FETCHED), source=source())
     after = Rules(spec=spec(FETCHED), source=source("c2", train__py="easier"))
     rules = [one.rule for one in rule_changes(before, after)]
     assert "exam: train.py" in rules
 
 
-def test_the_base_examines_on_its_own_query_where_a_pull_request_has_another() -> None:
+def test_the_base_examines_on_its_own_query_if_a_pull_request_changes_it() -> None:
     on = terms("SHOP")
     graph = proposed(query(sql="SELECT easy FROM n"), on)
     names = [node.name for node in graph.nodes]
@@ -327,18 +327,18 @@ def test_the_base_examines_on_its_own_query_where_a_pull_request_has_another() -
     assert "base.data.numbers" not in [node.name for node in same.nodes]
 
 
-def test_who_asks_the_database_is_told_the_query_and_its_version() -> None:
+def test_the_program_that_queries_the_database_gets_the_query_and_its_version() -> None:
     asks = build(spec(ASKED), source()).by_name["data.numbers"].attempt.request
     assert {name: asks[name] for name in ("url", "sql", "version")} == QUERY
 
 
 def test_the_model_of_a_base_is_what_its_step_makes() -> None:
-    model = of_model(spec(FETCHED), source()).model
+    model = build_model_only(spec(FETCHED), source()).model
     assert model is not None
     assert (model.node, model.output) == ("train", "model")
 
 
-def test_a_query_without_a_version_is_known_by_its_rows_alone() -> None:
+def test_a_query_without_a_version_is_identified_by_its_rows() -> None:
     outputs = build(spec(EACH_RUN), source()).by_name["data.numbers"].attempt.outputs
     assert list(outputs) == ["data"]
     assert list(build(spec(ASKED), source()).by_name["data.numbers"].attempt.outputs) == [

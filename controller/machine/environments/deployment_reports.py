@@ -1,8 +1,8 @@
-"""PURE. What the code's repository is told of releases: a deployment per rollout, and on the commit
-that brought a model whether production could keep it.
+"""PURE. What is shown in the code's repository: a deployment per rollout, and on the commit that a
+model was made from, whether production could keep it.
 
 The repository shows environments by name. A pipeline at the repository's root has `staging` and
-`production`; one in a folder has `production (flight-delay)`, since its neighbours have theirs.
+`production`; one in a folder has `production (flight-delay)`, as there may be others beside it.
 """
 
 from collections.abc import Mapping
@@ -25,42 +25,44 @@ _ENDS: Mapping[str, DeploymentState] = {
     "rolled_back": "failure",
     "failed": "failure",
 }
-"""The rest (superseded, aborted) says nothing of the version."""
+"""The other outcomes (superseded, aborted) say nothing about the version."""
 
 
 def report(
     before: EnvironmentState, env: EnvironmentState, context: EnvironmentContext
 ) -> set[str]:
-    """Owe what a decision has changed for who looks at the repository.
+    """Report what the decision changed for people who look at the repository.
 
-    Returns the lanes whose older reports it makes unneeded: the last one counts.
+    Returns the lanes whose older reports are outdated now.
     """
     known = context.observed.versions
-    owed: list[Reported | None] = [
+    due: list[Reported | None] = [
         *(_ended(env, ended, known) for ended in context.out.ended),
-        _left(before, env, known),
+        _replaced(before, env, known),
     ]
-    now = _under_way(env, known)
-    if now != _under_way(before, known):
-        owed.append(now)
+    now = _in_progress(env, known)
+    if now != _in_progress(before, known):
+        due.append(now)
     if env.name == "production":
-        owed += _verdicts(before, env, context.out, known)
-    reports = [each for each in owed if each is not None]
+        due += _verdicts(before, env, context.out, known)
+    reports = [each for each in due if each is not None]
     context.out.actions += reports
     return {each.lane for each in reports}
 
 
-def _under_way(env: EnvironmentState, known: Mapping[int, ModelVersion]) -> ReportDeployment | None:
-    """The rollout in progress, as far as who looks at the repository is told."""
+def _in_progress(
+    env: EnvironmentState, known: Mapping[int, ModelVersion]
+) -> ReportDeployment | None:
+    """How the rollout in progress is shown."""
     rollout = env.rollout
     version = known.get(rollout.version.version) if rollout else None
     if rollout is None or version is None:
         return None
     if rollout.approval and rollout.approved is None:
-        return _deployment(env, rollout.id, version, "queued", "waits for an approval")
-    text = _how_far(rollout, version)
+        return _deployment(env, rollout.id, version, "queued", "awaits approval")
+    text = _progress(rollout, version)
     if rollout.held is not None:
-        text += f", waits for a person: {rollout.held}"
+        text += f", awaits a decision: {rollout.held}"
     elif env.paused is not None:
         text += f", paused by {env.paused}"
     elif rollout.forecast is not None and rollout.decided is None:
@@ -68,9 +70,9 @@ def _under_way(env: EnvironmentState, known: Mapping[int, ModelVersion]) -> Repo
     return _deployment(env, rollout.id, version, "in_progress", text)
 
 
-def _how_far(rollout: Rollout, version: ModelVersion) -> str:
+def _progress(rollout: Rollout, version: ModelVersion) -> str:
     if rollout.step < 0:
-        return "is tried out" if rollout.points else "is brought up"
+        return "is being tested" if rollout.points else "is starting"
     return f"canary at {percent(weights(version)[rollout.step])}"
 
 
@@ -82,19 +84,19 @@ def _ended(
     if version is None:
         return None
     state = _ENDS.get(ended.outcome, "inactive")
-    does = f"is what {env.name} points to" if rollout.points else "serves all traffic"
+    does = f"{env.name} points to it" if rollout.points else "serves all traffic"
     text = does if state == "success" else ended.reason
     if state == "success" and rollout.undecided is not None:
         text = f"serves all traffic, promoted without a decision: {ended.reason}"
     return _deployment(env, rollout.id, version, state, text)
 
 
-def _left(
+def _replaced(
     before: EnvironmentState, env: EnvironmentState, known: Mapping[int, ModelVersion]
 ) -> ReportDeployment | None:
-    """What served and does not any more."""
-    was, brought = before.stable, before.brought
-    if was is None or brought is None or (env.stable is not None and env.brought == brought):
+    """How the version that was replaced is shown."""
+    was, brought = before.stable, before.stable_rollout
+    if was is None or brought is None or (env.stable is not None and env.stable_rollout == brought):
         return None
     version = known.get(was.version)
     text = f"replaced by v{env.stable.version}" if env.stable else "nothing serves any more"
@@ -107,7 +109,7 @@ def _verdicts(
     out: RolloutDecisionBuilder,
     known: Mapping[int, ModelVersion],
 ) -> list[ReportRelease]:
-    """A quarantine fails the commit that brought the version; a promotion clears it."""
+    """A quarantine fails the commit that the version was made from; a promotion clears it."""
     bad = [q for q in env.quarantine if not before.quarantined(q.digest)]
     good = [e.rollout.version for e in out.ended if e.outcome == "promoted"]
     said: list[tuple[int, bool, str]] = [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.machine.words import fit
+from controller.machine.error_text import without_traceback
 from controller.reports.commit_report import build
 from tests.controller.reports.stories import failed_step, graph, run
 from tests.controller.reports.test_commit_report import SHA, action
@@ -21,19 +21,24 @@ KeyError: 'carrier_rank'"""
 
 
 def test_of_a_traceback_the_exception_stays_and_the_line_of_the_commit_it_came_through() -> None:
-    assert fit(WORDS) == "it ended with exit code 1: KeyError: 'carrier_rank' (train.py, line 20)"
+    assert (
+        without_traceback(WORDS)
+        == "it ended with exit code 1: KeyError: 'carrier_rank' (train.py, line 20)"
+    )
 
 
 def test_of_a_traceback_in_a_traceback_the_last_exception_stays() -> None:
     again = WORDS.partition("words: ")[2].replace("KeyError: 'carrier_rank'", "ValueError: no")
     between = "\n\nDuring handling of the above exception, another exception occurred:\n\n"
-    assert fit(WORDS + between + again).endswith(": ValueError: no (train.py, line 20)")
+    assert without_traceback(WORDS + between + again).endswith(
+        ": ValueError: no (train.py, line 20)"
+    )
 
 
 def test_a_traceback_whose_beginning_is_cut_off_is_none_of_a_reader_s_business_either() -> None:
     cut = WORDS[WORDS.index('train.py", line 20') :]
     rest = f'    foo()\n  File "{FOLDER}/{cut}'
-    assert fit(rest) == "KeyError: 'carrier_rank' (train.py, line 20)"
+    assert without_traceback(rest) == "KeyError: 'carrier_rank' (train.py, line 20)"
 
 
 @pytest.mark.parametrize(
@@ -59,30 +64,30 @@ def test_a_traceback_whose_beginning_is_cut_off_is_none_of_a_reader_s_business_e
 )
 def test_frames_of_other_languages_are_no_part_of_it_either(said: str, stays: str) -> None:
     ended = "it ended with exit code 1"
-    assert fit(f"{ended}. Its last words: {said}") == f"{ended}: {stays}"
+    assert without_traceback(f"{ended}. Its last words: {said}") == f"{ended}: {stays}"
 
 
 def test_words_that_only_look_like_a_frame_stay() -> None:
     said = "it ended with exit code 1. Its last words: wanted\n    at least 3 rows"
-    assert fit(said) == said
+    assert without_traceback(said) == said
 
 
 def test_a_server_s_last_words_are_held_to_the_same() -> None:
     log = WORDS.partition("words: ")[2]
     said = f"it ended twice; the last time: exit code 1; its log ends:\n{log}"
     exception = "KeyError: 'carrier_rank' (train.py, line 20)"
-    assert fit(said) == f"it ended twice; the last time: exit code 1: {exception}"
+    assert without_traceback(said) == f"it ended twice; the last time: exit code 1: {exception}"
 
 
 def test_the_folders_of_packages_are_the_machine_s_affair() -> None:
     packages = "/srv/home/environments/1a2b/lib/python3.12/site-packages/"
     said = f"it ended with exit code 1. Its last words: {packages}sklearn/base.py:347: a warning"
-    assert fit(said).endswith("words: sklearn/base.py:347: a warning")
+    assert without_traceback(said).endswith("words: sklearn/base.py:347: a warning")
 
 
 def test_other_words_stay_but_for_the_folder_of_the_attempt() -> None:
     said = "it ended with exit code 1. Its last words: no file "
-    assert fit(f"{said}{FOLDER}/data/a.csv") == f"{said}data/a.csv"
+    assert without_traceback(f"{said}{FOLDER}/data/a.csv") == f"{said}data/a.csv"
 
 
 def test_a_report_of_a_failed_step_has_neither_frames_nor_rows_nor_folders() -> None:

@@ -1,0 +1,36 @@
+"""PURE. The files that a pipeline refers to, in its folder and, as `//path`, elsewhere."""
+
+from collections.abc import Iterator
+
+from controller.machine.runs.graph import SourceTree
+from specs.globs import ROOT
+from specs.model import Pipeline
+
+
+def referenced_files(spec: Pipeline, source: SourceTree) -> dict[str, str]:
+    """Digests of the files in the spec's folder and of those elsewhere that it names, by path as
+    the spec writes it."""
+    globs = [glob for glob in _paths_in(spec) if glob.removeprefix("!").startswith(ROOT)]
+    return {**source.below, **source.admitted(globs)}
+
+
+def _paths_in(spec: Pipeline) -> Iterator[str]:
+    yield from spec.triggers.commits.paths
+    for dataset in spec.datasets.values():
+        yield from _with_contents(dataset.expectations, dataset.uri)
+    environment = spec.environment
+    yield from _with_contents(environment.requirements, environment.project, environment.build)
+    for step in spec.commands.values():
+        yield from step.reads or ()
+        yield from _with_contents(step.build)
+    if spec.release is not None:
+        yield from spec.release.reads or ()
+        yield from _with_contents(*(request.body for request in spec.release.staging.smoke))
+
+
+def _with_contents(*paths: str | None) -> Iterator[str]:
+    """Globs for these files or, if they are folders, for all files below them."""
+    for path in paths:
+        if path is not None:
+            yield path
+            yield f"{path}**" if path.endswith("/") else f"{path}/**"
