@@ -63,7 +63,7 @@ async def test_commits_that_were_pushed_together_each_say_which_of_them_runs(wor
         run_git(world.work, "switch", "-q", "-c", "trial")
         beside = [committed(world, "Try")]
         last = world.push("Try more", ml_pipeline__yaml=("shift: 1.0", "shift: 2.0"))
-        await says(world, beside[0], f"not run: {last[:12]} came with it")
+        await says(world, beside[0], f"not run: {last[:12]} was pushed with it")
         assert (await world.ended(3)).commit == last
 
 
