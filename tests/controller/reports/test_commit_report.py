@@ -153,7 +153,7 @@ def test_an_invalid_spec_is_shown_with_its_problems_and_cannot_end_the_block() -
 
 def test_a_skipped_commit_says_why_and_which_run_still_holds() -> None:
     elsewhere = run("f" * 40, STOPPED.nodes)
-    title = "nothing to run: all that it reads is as in flight-delay-12 (passed)"
+    title = "nothing to run: nothing it reads has changed since flight-delay-12 (passed)"
     text = build(action("skipped", title), elsewhere, None, {}).text
     assert title in text
     assert "`headgate show flight-delay-12`" in text
