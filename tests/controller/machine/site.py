@@ -79,7 +79,7 @@ class Site:
     lacking: dict[int, str] = field(default_factory=dict)
     """Why versions cannot be had again, once the state is lost."""
     fresh: set[str] = field(default_factory=set)
-    """Commits that came after something was pushed over."""
+    """Commits that came after somebody force-pushed."""
     silence: Silence | None = None
     """Set it: the router takes the canary's traffic, until a deployment after that."""
     fetched: int = 0

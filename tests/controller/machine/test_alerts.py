@@ -185,7 +185,9 @@ def test_a_verb_that_is_refused_without_a_version_of_its_own_still_has_an_addres
     assert [n.to for n in told] == ["json://on-call"]
 
 
-@pytest.mark.parametrize("refusal", ["quarantined", "pinned", "too early", "a wish for nothing"])
+@pytest.mark.parametrize(
+    "refusal", ["quarantined", "pinned", "too early", "an edit that names nothing"]
+)
 def test_a_refusal_after_which_all_is_well_is_no_alert_and_needs_nobody(refusal: str) -> None:
     one = running(site(), 1, 2)
     match refusal:
@@ -567,13 +569,13 @@ def test_a_promotion_that_is_asked_for_too_early_is_refused_aloud() -> None:
     assert "Not promoted, though ada asked for it: the server of v2 is not" in told.incident.what
 
 
-def test_a_wish_that_may_not_run_is_refused_and_the_file_restored() -> None:
+def test_an_edit_that_may_not_run_is_refused_and_the_file_restored() -> None:
     one = running(site(), 1, 2)
     one.send("rollback", by="ada", reason="it smells")
     one.run(8)
     assert one.serves == 1
-    for wish in ("unknown", "another digest", "quarantined", "broken"):
-        match wish:
+    for edit in ("unknown", "another digest", "quarantined", "broken"):
+        match edit:
             case "unknown":
                 one.edit(version=99)
             case "another digest":
@@ -590,7 +592,7 @@ def test_a_wish_that_may_not_run_is_refused_and_the_file_restored() -> None:
         assert "refuse" in one.subjects[-1]
 
 
-def test_model_null_stops_serving_and_a_later_wish_serves_again() -> None:
+def test_model_null_stops_serving_and_a_later_edit_serves_again() -> None:
     one = running(site(), 1)
     one.edit(version=None)
     one.run(3)
@@ -626,8 +628,8 @@ def test_a_restart_is_only_said_where_there_is_one(
     watch_stable(env, EnvironmentContext(seen, out, 1000.0))
     (told,) = (action for action in out.actions if isinstance(action, Notify))
     assert f"The server of {env.stable} {said}" in told.incident.what
-    restarts = any(isinstance(one, Deploy) for one in converge(env, observed_with(name, servers)))
-    assert restarts is ("start" in said)
+    due = converge(env, observed_with(name, servers))
+    assert (due is not None) is ("start" in said)
 
 
 def observed_with(name: str, servers: tuple[ServerStatus, ...]) -> ObservedEnvironment:
@@ -707,4 +709,4 @@ def test_a_canary_that_hangs_is_not_started_again_out_of_its_judges_sight() -> N
         canary_weight=want.canary_weight,
         address="http://router",
     )
-    assert converge(env, ObservedEnvironment(deployed=seen, versions=one.versions)) == ()
+    assert converge(env, ObservedEnvironment(deployed=seen, versions=one.versions)) is None
