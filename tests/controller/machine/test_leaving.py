@@ -1,4 +1,4 @@
-"""What is left, by whom: rollbacks that name it, freezes that stay, and quarantines that end."""
+"""Leaving a version: rollbacks that name it, pauses that stay, and quarantines that end."""
 
 import pytest
 
