@@ -210,3 +210,11 @@ def test_a_rollback_may_name_a_version_older_than_the_former_one() -> None:
     one.run(8)
     assert one.serves == 1
     assert [q.version for q in one.env.quarantine] == [3]
+
+
+def test_an_edit_may_name_a_version_older_than_the_former_one() -> None:
+    one = running(site(), 1, 2, 3)
+    one.edit(version=1)
+    one.run(8)
+    assert one.serves == 1
+    assert quarantined(one) == []
