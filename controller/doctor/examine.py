@@ -27,7 +27,7 @@ from controller.git import Mirror
 from controller.git.environments import BRANCH
 from controller.machine.branch_incidents import way_on
 from controller.machine.core import parsed
-from controller.machine.environments.branch import LONGEST
+from controller.machine.environments.branch import OVERDUE
 from controller.machine.environments.environment import EnvironmentState
 from controller.reconcile.resting import resting
 from controller.store.protocol import Record
@@ -237,8 +237,8 @@ def _of_branch(record: Record) -> Finding | None:
     env = parsed(EnvironmentState, record.body)
     if env.unknown is not None:
         return bad("state", f"{env.place}: {env.unknown}", way_on(env.place))
-    if env.unwritten_since is not None and time.time() - env.unwritten_since > LONGEST:
-        said = f"{env.place}: no commit could be pushed to {BRANCH} for {duration(LONGEST)}"
+    if env.unwritten_since is not None and time.time() - env.unwritten_since > OVERDUE:
+        said = f"{env.place}: no commit could be pushed to {BRANCH} for {duration(OVERDUE)}"
         fix = f"allow Headgate to push {BRANCH}; `headgate status` shows the error"
         return bad("state", said, fix)
     if env.lost_history is not None:

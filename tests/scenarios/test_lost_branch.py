@@ -40,7 +40,7 @@ async def test_a_branch_that_is_deleted_is_written_anew_and_a_promotion_goes_thr
     assert world.releases()[0] == "mean: promote v2 in production"
 
 
-async def test_a_force_push_that_drops_a_persons_revert_is_told_and_the_revert_stands(
+async def test_a_force_push_that_drops_a_persons_revert_is_reported_and_the_revert_stands(
     world: World,
 ) -> None:
     world.push("Add the pipeline")
@@ -56,7 +56,7 @@ async def test_a_force_push_that_drops_a_persons_revert_is_told_and_the_revert_s
         env = await told(world, "force-pushed the environments branch")
     assert env.lost_history is not None
     assert f"it was at {was[:12]}" in env.lost_history
-    assert f"is at {now[:12]}" in env.lost_history
+    assert f"is now at {now[:12]}" in env.lost_history
     assert "Revert" in env.lost_history
     assert "Ada" in env.lost_history
     assert env.stable is not None
