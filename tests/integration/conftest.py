@@ -39,7 +39,7 @@ def radosgw() -> Iterator[Radosgw]:
 
 @pytest.fixture
 def moto(radosgw: Radosgw) -> Radosgw:
-    """What is told of moto elsewhere is told of radosgw here."""
+    """What other tests check on moto is checked on radosgw here."""
     return radosgw
 
 

@@ -1,4 +1,4 @@
-"""Datasets on Ceph's S3: the contract, all that is told of them on moto, and what only it shows."""
+"""Datasets on Ceph's S3: the contract, every story of moto again, and what only Ceph shows."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ async def test_a_wrong_secret_is_told_with_the_mend(
         await lake.catalog.list(lake.uri)
 
 
-async def test_a_key_that_is_revoked_is_told_and_the_new_one_is_taken_up(
+async def test_a_revoked_key_is_reported_and_the_new_one_is_used(
     lake: Lake, radosgw: Radosgw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake.put("a.csv")

@@ -43,7 +43,7 @@ async def test_a_server_change_releases_without_training_again(world: World) -> 
     assert run.nodes["train"].cached_from == "mean-1"
 
 
-async def test_a_broken_spec_is_told_with_line_and_mend_and_the_next_commit_goes_on(
+async def test_a_broken_spec_is_reported_with_line_and_fix_and_the_next_commit_runs(
     world: World,
 ) -> None:
     world.push("Add the pipeline")

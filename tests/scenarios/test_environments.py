@@ -43,7 +43,7 @@ async def test_a_step_and_the_server_import_the_packages_of_the_repository(world
         await world.serves(2, "staging")
 
 
-def test_on_a_laptop_an_environment_that_cannot_be_built_is_told_once(tmp_path: Path) -> None:
+def test_on_a_laptop_an_environment_that_cannot_be_built_is_reported_once(tmp_path: Path) -> None:
     work = clone(tmp_path, PIPELINE, a=NUMBERS)
     as_project(work)
     commit(work, "Use the package")

@@ -139,7 +139,7 @@ async def test_a_remote_that_is_gone_is_waited_for_and_nothing_is_lost(world: Wo
     assert world.file("staging") is not None
 
 
-async def test_a_hostile_spec_is_told_and_the_pipeline_beside_it_goes_on(world: World) -> None:
+async def test_a_hostile_spec_is_reported_and_the_pipeline_beside_it_goes_on(world: World) -> None:
     bad = world.work / "bad"
     bad.mkdir()
     laughs = ["a: &a [x, x, x, x, x, x, x, x]"]
@@ -184,7 +184,7 @@ async def test_a_bucket_that_is_missing_is_waited_for_and_named(world: World) ->
         assert (await world.ended(1)).outcome == "passed"
 
 
-async def test_of_an_emptied_bucket_the_pinned_version_is_trained_on_until_a_new_one_comes(
+async def test_after_a_bucket_is_emptied_the_pinned_version_is_trained_on_until_a_new_one_comes(
     world: World,
 ) -> None:
     world.push("Add the pipeline")
@@ -266,7 +266,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 given.out.write_text(" " * 4_000_000 + """
 
 
-async def test_a_full_disk_fails_the_step_with_the_mend_and_the_next_run_passes(
+async def test_a_full_disk_fails_the_step_with_the_fix_and_the_next_run_passes(
     world: World,
     small_disk: None,
 ) -> None:

@@ -56,7 +56,7 @@ ACCEPTED = {
 
 @pytest.fixture(autouse=True)
 def untold(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How far a run is, is not told: how often it would be, depends on the machine."""
+    """Without reports of progress, whose number depends on how fast the machine is."""
     monkeypatch.setattr(execution, "PROGRESS", math.inf)
 
 
@@ -69,7 +69,7 @@ class Meter:
         self._read = 0
 
     async def settled(self) -> list[Record]:
-        """Wait until all that happened was told and looked at, and nothing is left to say."""
+        """Wait until everything has been reported and read back, and the outbox is empty."""
         github, store = self.team.github, self.world.store
         await asyncio.to_thread(github.notice)
         await asyncio.to_thread(github.webhooks.settle)

@@ -1,4 +1,4 @@
-"""A server or router in production that freezes is replaced by itself, and somebody is told."""
+"""A server or router in production that freezes is replaced by itself, and on-call is notified."""
 
 import asyncio
 import os

@@ -89,7 +89,7 @@ def test_what_is_not_committed_of_the_package_is_said(work: Path) -> None:
     (work / FEATURES).write_text("FACTOR = 2.0\n")
     (work / "README.md").write_text("of no concern")
 
-    assert "what is committed is run: //src/shared/features.py" in run(work)
+    assert "and only the commit is run: //src/shared/features.py" in run(work)
     plan = headgate(work, "plan", "teams/mean", "--base", "HEAD").stdout
     assert "judged as a pull request" in plan, "the package is part of what the pipeline is"
 

@@ -16,7 +16,7 @@ from tests.scenarios.world import World, run_git
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
 OLD = Path(__file__).parents[1] / "controller" / "store" / "old"
-"""What is there is told in `tests/controller/store/test_old_state.py`."""
+"""`tests/controller/store/test_old_state.py` says what it holds."""
 MODELS = (b'{"mean": 2.0}', b'{"mean": 3.0}')
 
 

@@ -295,7 +295,7 @@ async def test_a_release_that_is_taken_out_or_moves_to_another_folder_is_compare
     assert "at least 0.1" in bold(comment)
 
 
-async def test_looser_rules_go_for_a_commit_once_somebody_with_the_right_accepts_that_very_one(
+async def test_looser_rules_apply_to_a_commit_once_somebody_with_the_right_accepts_that_very_one(
     author: Author, team: Team, world: World
 ) -> None:
     world.push("Add the pipeline")

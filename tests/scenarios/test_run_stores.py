@@ -37,7 +37,7 @@ def test_data_in_a_bucket_is_read_as_the_settings_say(work: Path) -> None:
     assert "✓ train" in run(work)
 
 
-def test_a_refusal_in_the_middle_is_said_and_the_run_goes_on_once_it_is_over(
+def test_a_refusal_during_a_run_is_reported_and_the_run_goes_on_once_it_is_over(
     work: Path, faults: Faults
 ) -> None:
     reads = 0

@@ -60,7 +60,7 @@ async def test_an_object_that_is_replaced_after_the_run_began_begins_it_anew(
     assert run.datasets != stale.datasets
 
 
-async def test_credentials_that_are_refused_are_said_and_mended_without_a_restart(
+async def test_refused_credentials_are_reported_and_can_be_fixed_without_a_restart(
     world: World, moto: Moto, faults: Faults
 ) -> None:
     lake = Lake(world, moto, faults.url)

@@ -104,7 +104,7 @@ async def test_a_repository_that_moved_is_looked_at_where_it_is_now(world: World
         assert "mean" in world.note(commit)
 
 
-async def test_a_port_that_changed_is_moved_to_and_one_that_is_taken_is_told(
+async def test_a_changed_port_is_used_and_one_that_is_taken_is_reported(
     world: World,
 ) -> None:
     world.push("Add the pipeline")
@@ -136,7 +136,7 @@ async def test_a_port_that_changed_is_moved_to_and_one_that_is_taken_is_told(
     assert [body["status"] for body in here.bodies] == ["firing", "resolved"]
 
 
-async def test_the_end_of_an_alert_is_told_to_whom_the_settings_name_by_then(
+async def test_the_end_of_an_alert_goes_to_the_address_that_the_settings_name_by_then(
     world: World,
 ) -> None:
     """An alert that fired when others were named"""

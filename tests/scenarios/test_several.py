@@ -44,7 +44,7 @@ async def said(world: World, commit: str, *texts: str) -> str:
     return await world.until(look, f"a note with {texts}")
 
 
-async def test_a_commit_to_one_folder_runs_only_its_pipeline_and_both_are_told(
+async def test_a_commit_to_one_folder_runs_only_its_pipeline_and_both_report_it(
     world: World,
 ) -> None:
     world.work = world.work.rename(world.root / "mean")

@@ -1,4 +1,4 @@
-"""A canary whose controller cannot see to it: dead, or unable to save what it decides."""
+"""A canary whose controller cannot look after it: dead, or unable to save what it decides."""
 
 import sqlite3
 from collections.abc import Iterator

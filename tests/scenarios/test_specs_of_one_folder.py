@@ -1,4 +1,4 @@
-"""Several specs in one folder: pipelines that share code, each judged and told by its own file."""
+"""Several specs in one folder: pipelines that share code, each judged by its own file."""
 
 from pathlib import Path
 

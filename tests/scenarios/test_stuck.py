@@ -1,4 +1,4 @@
-"""What stands still outside environments is told once, and so is its end."""
+"""A stall outside environments is notified once, and so is its end."""
 
 import pytest
 

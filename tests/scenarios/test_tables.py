@@ -1,4 +1,4 @@
-"""Tables as datasets, and data that only watching can have told of: the poll is an hour away."""
+"""Tables as datasets, and data that only watching can find, as the next poll is an hour away."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

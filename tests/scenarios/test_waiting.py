@@ -128,7 +128,7 @@ async def waits(world: World) -> Run | None:
 
 
 def vanish(proxy: Faults) -> None:
-    """The store has a fault of its own from now on."""
+    """The store fails every request from now on."""
     proxy.always = 500, "InternalError"
 
 
@@ -153,7 +153,7 @@ given.out.write_text(json.dumps({"mean": sum(one["size"] for one in objects)}))
 
 
 class Gate:
-    """Where the step says that it began, and is told to go on."""
+    """Where the step says that it began, and waits for the word to go on."""
 
     def __init__(self) -> None:
         self.began = asyncio.Event()
