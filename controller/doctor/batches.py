@@ -7,7 +7,7 @@ from pathlib import Path
 from controller.doctor.findings import Finding, ok, warn
 from controller.machine.core import parsed
 from controller.machine.environments.environment import EnvironmentState
-from controller.store.sqlite import SqliteStore
+from controller.store.reading import SqliteReader
 from specs.failures import Failure
 
 SHOWN = 300
@@ -20,7 +20,7 @@ async def batches(home: Path) -> list[Finding]:
     if not path.exists():
         return []
     with suppress(Failure):  # another finding says why
-        store = await SqliteStore.open(path)
+        store = SqliteReader.open(path)
         try:
             records = await store.list("environment")
         finally:

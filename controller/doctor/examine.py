@@ -27,11 +27,11 @@ from controller.git import Mirror
 from controller.git.environments import BRANCH
 from controller.machine.branch_incidents import way_on
 from controller.machine.core import parsed
-from controller.machine.environments.branch import LONGEST
+from controller.machine.environments.branch import OVERDUE
 from controller.machine.environments.environment import EnvironmentState
 from controller.reconcile.resting import resting
 from controller.store.protocol import Record
-from controller.store.sqlite import SqliteStore
+from controller.store.reading import SqliteReader
 from deployers.confinement import FIX, confinement
 from deployers.windows import SERVING, make_window
 from specs.failures import Failure
@@ -212,7 +212,7 @@ async def state(home: Path) -> Finding:
     if not path.exists():
         return ok("state", "there is none yet; `headgate up` creates it")
     try:
-        store = await SqliteStore.open(path)
+        store = SqliteReader.open(path)
     except Failure as failure:
         return bad("state", str(failure), "see the message")
     try:
@@ -237,8 +237,8 @@ def _of_branch(record: Record) -> Finding | None:
     env = parsed(EnvironmentState, record.body)
     if env.unknown is not None:
         return bad("state", f"{env.place}: {env.unknown}", way_on(env.place))
-    if env.unwritten_since is not None and time.time() - env.unwritten_since > LONGEST:
-        said = f"{env.place}: no commit could be pushed to {BRANCH} for {duration(LONGEST)}"
+    if env.unwritten_since is not None and time.time() - env.unwritten_since > OVERDUE:
+        said = f"{env.place}: no commit could be pushed to {BRANCH} for {duration(OVERDUE)}"
         fix = f"allow Headgate to push {BRANCH}; `headgate status` shows the error"
         return bad("state", said, fix)
     if env.lost_history is not None:
@@ -262,7 +262,7 @@ async def unlisted(settings: Settings, home: Path) -> AsyncIterator[Finding]:
     if not path.exists():
         return
     with suppress(Failure):  # an earlier finding says why
-        store = await SqliteStore.open(path)
+        store = SqliteReader.open(path)
         try:
             names = await resting(store, [each.name for each in settings.repositories])
         finally:

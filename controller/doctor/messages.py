@@ -7,7 +7,7 @@ from pathlib import Path
 from controller.doctor.findings import Finding, warn
 from controller.reconcile.inbox import SET_ASIDE_FIX
 from controller.store.protocol import Delivered
-from controller.store.sqlite import SqliteStore
+from controller.store.reading import SqliteReader
 from specs.failures import Failure
 
 SHOWN = 20
@@ -20,7 +20,7 @@ async def messages_set_aside(home: Path) -> list[Finding]:
     if not path.exists():
         return []
     with suppress(Failure):  # another finding says why
-        store = await SqliteStore.open(path)
+        store = SqliteReader.open(path)
         try:
             found = await store.set_aside()
         finally:

@@ -1,10 +1,10 @@
-"""Deletes what nobody needs any more from the home folder: the effect of `machine.retention`.
+"""Deletes from the home folder what is no longer needed, by the rules of `machine.retention`.
 
-Why it cannot take what a run begins to use meanwhile: a run that reuses a result asks for it first
-(`Artifacts.has`), and asking renews its last use in the same turn of a lock in which a sweep looks
-at it and deletes it. Asked first, it stays; swept first, the answer is no and the step runs. What
-was asked for is named in the store within a turn, which lasts minutes at most; `keep` is at least
-an hour. And while a run goes on, nothing goes that was used since it was created.
+It cannot delete what a run is about to use. A run that reuses a result first asks for it
+(`Artifacts.has`), which renews its last use under the lock that a sweep holds while it checks and
+deletes. If the run asks first, the result is kept; if the sweep comes first, the step is run. The
+store names the result within one reconcile, which takes minutes at most, and `keep` is at least an
+hour. While a run is in progress, nothing is deleted that was used since it was created.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ from specs.failures import Failure, NeedsHuman
 log = structlog.get_logger("headgate.sweep")
 
 PATIENCE = 30.0
-"""Seconds in which a process that was killed is gone."""
+"""Seconds that a killed process may take to end."""
 
 
 class Sweeper:
@@ -59,7 +59,7 @@ class Sweeper:
         engine: Engine,
         reap: Callable[[], Awaitable[int]],
     ) -> None:
-        """`reap` removes the containers of attempts that nobody owns; how many."""
+        """`reap` removes the containers of attempts without an owner, and returns how many."""
         self._store = store
         self._deployer = deployer
         self._attempts = attempts
@@ -73,10 +73,10 @@ class Sweeper:
         self._reap = reap
 
     async def sweep(self, keep: float, now: float) -> Mapping[str, int]:
-        """Delete what nothing needs and nobody used for `keep` seconds; how much of each kind
-        went. `now` is in seconds since the epoch.
+        """Delete what is not needed and was not used for `keep` seconds; `now` is in seconds since
+        the epoch. Returns how much of each kind was deleted.
 
-        Raises `NeedsHuman`, before anything was deleted, where it cannot be told what is needed.
+        Raises `NeedsHuman`, before anything is deleted, if it cannot be known what is needed.
         """
         stays = what_to_keep(await self._stored(), keep, now)
         await self._refuse_if_strangers_serve(stays)
@@ -96,15 +96,15 @@ class Sweeper:
             "artifact_bytes": await self._artifacts.sweep(digests, before),
         }
         if any(gone.values()):
-            log.info("swept what nobody needs", **gone)
+            log.info("deleted what is no longer needed", **gone)
         return gone
 
     async def forget_strangers(self) -> None:
-        """End and delete the attempts of runs that the store does not know; before any starts.
+        """End and delete attempts of runs that the store does not know. Call it before any starts.
 
-        A run is saved before its first attempt starts, so these are of a state that was lost or
-        set back. Its next runs have the same numbers, and would take these results for their own.
-        Raises `NeedsHuman` if one does not end.
+        A run is saved before its first attempt starts, so the state was lost or restored from a
+        backup. New runs get the same numbers, and would take these results for their own.
+        Raises `NeedsHuman` if an attempt does not end.
         """
         strangers = [
             name for name in self._attempts.names() if await self._store.get(owner_of(name)) is None
@@ -125,18 +125,18 @@ class Sweeper:
             await asyncio.to_thread(self._attempts.remove, name)
 
     async def _reap_containers(self) -> int:
-        """Remove the containers of attempts that nobody knows; how many."""
+        """Remove the containers of unknown attempts; how many."""
         try:
             return await self._reap() + await self._deployer.reap()
-        except Failure as failure:  # no name of theirs is ever taken for another's: it can wait
-            log.warning("containers that nobody owns are not removed yet", reason=str(failure))
+        except Failure as failure:  # their names are never reused, so this can wait
+            log.warning("containers without an owner are not removed yet", reason=str(failure))
             return 0
 
     async def _sweep_images(self, names: Collection[str], before: float) -> int:
         try:
             return await self._engine.sweep(names, before)
         except Failure as failure:
-            log.warning("images that nobody uses are not removed yet", reason=str(failure))
+            log.warning("unused images are not removed yet", reason=str(failure))
             return 0
 
     async def _until_ended(self, attempt: str) -> None:
@@ -152,8 +152,8 @@ class Sweeper:
 
     async def _stored(self) -> StoredReferences:
         runs = {each.key.name: each for each in await self._store.list("run", live=True)}
-        owed, letters = await self._store.outbox(), await self._store.inbox()
-        pending = [each.action for each in owed] + [each.body for each in letters]
+        actions, messages = await self._store.outbox(), await self._store.inbox()
+        pending = [each.action for each in actions] + [each.body for each in messages]
         for name in sorted(runs_of(pending) - runs.keys()):
             record = await self._store.get(Key("run", name))
             runs |= {name: record} if record else {}
@@ -171,7 +171,7 @@ class Sweeper:
         )
 
     async def _refuse_if_strangers_serve(self, stays: Kept) -> None:
-        """A server of a version that the state does not name: the state was lost."""
+        """If a server of an unknown version is running, the state was lost."""
         for place in sorted(await self._places()):
             known = {server_name(place, one.ref) for one in stays.versions}
             seen = await self._deployer.observe(place)
@@ -179,12 +179,12 @@ class Sweeper:
             if strangers:
                 raise NeedsHuman(
                     f"{place} runs {', '.join(sorted(strangers))}, which the state does not "
-                    "know: nothing is swept before that is mended"
+                    "know: nothing is deleted until that is fixed"
                 )
 
     async def _places(self) -> set[str]:
-        """Where something may run: what the state knows, and what only the branches do, as nobody
-        has looked at them since the state was lost."""
+        """Environments in which something may run: those of the state, and those that only the
+        environments branches have, in case the state was lost."""
         places = {record.key.name for record in await self._store.list("environment")}
         for mirror in self._mirrors.values():
             tip = await mirror.resolve(BRANCH)
@@ -205,7 +205,7 @@ class Sweeper:
         return found
 
     async def _requirements(self, version: ModelVersion) -> str:
-        """The text of what a version requires. Raises `NeedsHuman`."""
+        """The requirements file of a version. Raises `NeedsHuman`."""
         path, source = version.spec.environment.requirements, version.source
         if path is None:
             return ""
@@ -217,10 +217,10 @@ class Sweeper:
                 f"{source.repository} still among the `repositories`?"
             )
         with io.TextIOWrapper(io.BytesIO(text), "utf-8", errors="replace") as file:
-            return file.read()  # line ends as `read_requirements` reads them
+            return file.read()  # line ends are translated as in `read_requirements`
 
     async def _sweep_attempts(self, stays: Kept) -> int:
-        """Of runs that ended, what an attempt left: its log, its outputs, its folder."""
+        """Delete what attempts of ended runs left: logs, outputs, folders; how many."""
         gone = 0
         for name in self._attempts.names():
             last_used = self._attempts.log(name).parent.lstat().st_ctime

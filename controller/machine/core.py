@@ -1,8 +1,8 @@
 """What every machine shares: frozen state in, a `Decision` out.
 
 A machine is one pure function: `decide(key, state, observed, inbox, now) -> Decision`. It reads
-no clock and does no I/O; what it wants done it says as actions, and the loop saves those with the
-new state in one transaction before any of them is applied.
+no clock and does no I/O. Its decision has the actions to apply, which the loop saves with the new
+state in one transaction before it applies any of them.
 """
 
 import builtins
@@ -22,7 +22,7 @@ class Value(BaseModel):
     )
 
     def plain(self) -> dict[str, Any]:
-        """Its JSON as dicts and lists; infinity and NaN are text there, as `model_dump` forgets."""
+        """Its JSON as dicts and lists. Infinity and NaN are strings, which `model_dump` ignores."""
         plain: dict[str, Any] = json.loads(self.model_dump_json())
         return plain
 
@@ -38,19 +38,19 @@ class Key(NamedTuple):
 
 
 class Action(Value):
-    """One effect that is owed. Safe to apply twice: its fields say what, never how often.
+    """One effect to apply. Safe to apply twice: its fields say what, never how often.
 
-    Its id is the digest of its owner, its type and its fields, so owing the same thing twice is
-    owing it once.
+    Its id is the digest of its owner, its type and its fields, so the same action is enqueued only
+    once.
     """
 
     type: str
 
     @property
     def lane(self) -> str:
-        """Actions of one object and lane are applied in order; a lane that fails holds up no other.
+        """Actions of one object and lane are applied in order. A failing lane delays no other.
 
-        The same for every action of a type, or made from its fields.
+        It is fixed for the type of action, or made from its fields.
         """
         return "main"
 
@@ -60,12 +60,12 @@ class Action(Value):
         return {each.model_fields["type"].default: each for each in cls.__subclasses__()}
 
     def id_for(self, owner: Key) -> str:
-        """What the outbox knows it by."""
+        """Its id in the outbox."""
         return digest([*owner, self.plain()])
 
 
 class Message(Value):
-    """Base of what one object, a source or a person tells another; `messages.py` has them all."""
+    """Base of all messages, which `messages.py` has."""
 
     addressees: ClassVar[frozenset[str]] = frozenset()
     """The kinds of objects whose machines handle it; empty: every kind."""
@@ -74,10 +74,10 @@ class Message(Value):
 
 
 class Envelope(Value):
-    """A message on its way.
+    """A message to be delivered.
 
     Delivered in the transaction that sends it, consumed in the transaction that saves what
-    followed from it. `id` makes a doubled delivery one: the same id to the same object counts once.
+    followed from it. `id` de-duplicates: the same id counts once for an object.
     """
 
     to: Key
@@ -104,7 +104,7 @@ class InboxMessage(Value):
 
 
 class Fact(Value):
-    """Something that is true from now on and belongs to no machine: a model version, a cache hit.
+    """A record that is no object of a machine: a model version, a cached result.
 
     Saved with the decision; saving it again replaces it.
     """
@@ -114,11 +114,11 @@ class Fact(Value):
 
 
 class Blocked(Value):
-    """What an object waits for though it gets on: a store that is away or refuses."""
+    """What an object waits for, without having failed: a store that is unreachable or refuses."""
 
     reason: str
     human: bool = False
-    """Whether only a person can mend it."""
+    """Whether only a person can fix it."""
 
 
 State = TypeVar("State", bound=Value)
@@ -126,9 +126,9 @@ V = TypeVar("V", bound=BaseModel)
 
 
 def parsed(model: type[V], body: dict[str, Any]) -> V:
-    """A stored body as the value it was. Raises pydantic's ValidationError.
+    """Read a value from a stored body. Raises pydantic's ValidationError.
 
-    By way of JSON, because strict values take a list for a tuple, or text for an enum, only there.
+    Goes through JSON, where strict models accept a list for a tuple and text for an enum.
     """
     return model.model_validate_json(canonical_json(body))
 
@@ -143,13 +143,13 @@ class Decision(BaseModel, Generic[State]):
     messages: tuple[Envelope, ...] = ()
     facts: tuple[Fact, ...] = ()
     withdraw: tuple[str, ...] = ()
-    """Lanes whose actions that are owed still are no longer wanted; `actions` are owed after
-    that. So a newer wish is never stuck behind an older one that keeps failing."""
+    """Lanes whose pending actions are dropped before `actions` are enqueued, so that a newer action
+    is never stuck behind an older one that keeps failing."""
     requeue_after: float | None = None
-    """Seconds until the object wants to be looked at again, whatever happens; None: never.
+    """Seconds until the object is reconciled again, whatever happens; None: never.
 
-    An object that never wants to be looked at sleeps through restarts too, until a message comes:
-    so whatever waits for something that happens outside has a deadline here.
+    With None it is not reconciled until a message comes, not even after a restart, so anything that
+    waits for the outside world needs a deadline here.
     """
     waits: Blocked | None = None
-    """Somebody is told of it if it lasts, as of a turn that fails time and again."""
+    """If it lasts, somebody is notified, as if reconciling failed repeatedly."""

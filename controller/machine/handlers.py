@@ -1,4 +1,4 @@
-"""PURE. Which machine handles which message: the one table of all."""
+"""PURE. The table of all message handlers."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,4 +19,4 @@ HANDLERS: Mapping[str, Mapping[type[Message], Handler]] = {
     "environment": environment.HANDLERS,
     "stall": stall.HANDLERS,
 }
-"""By the kind of object. Anything else that comes to an object of that kind is set aside."""
+"""By kind of object and class of message. Any other message is set aside."""

@@ -1,7 +1,7 @@
-"""PURE. Every message: what one object, a source or a person tells another object.
+"""PURE. Every message that an object, a source or a person can send to an object.
 
-One class per message. `machine/handlers.py` says which machine handles which; a message that
-cannot be read as one of these, or that its machine does not handle, is set aside.
+One class per message. `machine/handlers.py` has the table of handlers; a message that cannot be
+read as one of these classes, or that has no handler, is set aside.
 """
 
 from collections.abc import Mapping
@@ -49,12 +49,12 @@ class SpecGone(Message):
     repository: str
     branch: str
     commit: str | None
-    """The branch's head, to report on; None where there is nothing to say."""
+    """The branch's head, to report on; None if there is nothing to report."""
     why: str
 
 
 class RunRequested(Message):
-    """To a pipeline: somebody asks for a run of a branch's head."""
+    """To a pipeline: somebody requests a run of a branch's head."""
 
     addressees = _PIPELINE
     type: Literal["run_requested"] = "run_requested"
@@ -66,15 +66,15 @@ class RunRequested(Message):
     force: bool = False
     """Run even if nothing changed."""
     fresh: bool = False
-    """Take nothing from the cache."""
+    """Ignore the cache."""
     unless_passed: bool = False
-    """Only if the branch's last run is over and did not pass."""
+    """Only if the branch's last run has ended and did not pass."""
     pull: Pull | None = None
     """The pull request as it is now, as its base may have moved."""
 
 
 class ScheduleDue(Message):
-    """To a pipeline: its schedule came."""
+    """To a pipeline: its schedule is due."""
 
     addressees = _PIPELINE
     type: Literal["schedule_due"] = "schedule_due"
@@ -94,18 +94,18 @@ class RulesAccepted(Message):
 
 
 class CancelRun(Message):
-    """To a run, or to a pipeline for whatever runs and waits on a branch: stop."""
+    """To a run: stop. To a pipeline: stop the run and drop the requests of a branch."""
 
     addressees = _RUN | _PIPELINE
     type: Literal["cancel_run"] = "cancel_run"
     reason: str
     branch: str = ""
-    """Of a pipeline."""
+    """Only in a message to a pipeline."""
     by: str = ""
 
 
 class RunEnded(Message):
-    """To a pipeline: one of its runs ended, with what is needed to make a version of its model."""
+    """To a pipeline: one of its runs ended, with what is needed to make a model version."""
 
     addressees = _PIPELINE
     type: Literal["run_ended"] = "run_ended"
@@ -118,7 +118,7 @@ class RunEnded(Message):
     model: str | None = None
     """The digest of the model, if it passed and has one."""
     package: str | None = None
-    """The digest of all that is released."""
+    """The digest of everything that would be released."""
     verdicts: Mapping[str, Verdict] = {}
     """By gate."""
     reports: Mapping[str, str] = {}
@@ -130,7 +130,7 @@ class RunEnded(Message):
 
 
 class StartRun(Message):
-    """To a run that does not exist yet: begin with these facts."""
+    """To a run that does not exist yet: start with these facts."""
 
     addressees = _RUN
     type: Literal["start_run"] = "start_run"
@@ -138,7 +138,7 @@ class StartRun(Message):
 
 
 class ActionFailed(Message):
-    """To the owner of an action, of any kind: it needs a person, and is not tried again."""
+    """To the owner of an action: it failed, needs a person, and is not tried again."""
 
     type: Literal["action_failed"] = "action_failed"
     action: SerializeAsAny[Action]
@@ -168,7 +168,7 @@ class ReleaseRequested(Message):
     run: str = ""
     commit: str = ""
     again: bool = False
-    """Whether the environment may have heard of it before."""
+    """Whether the environment may have had this request before."""
 
 
 class SmokeDone(Message):
@@ -191,7 +191,7 @@ class EnvironmentWritten(Message):
 
 
 class EnvironmentMoved(Message):
-    """To an environment: its file was not committed, as somebody else changed it first."""
+    """To an environment: its file was not committed, because somebody else changed it first."""
 
     addressees = _ENVIRONMENT
     type: Literal["environment_moved"] = "environment_moved"
@@ -218,7 +218,7 @@ class ReleaseProposed(Message):
 
 
 class BranchMoved(Message):
-    """To an environment: look at the environments branch, or at a rollout's pull request."""
+    """To an environment: the environments branch, or a rollout's pull request, changed."""
 
     addressees = _ENVIRONMENT
     type: Literal["branch_moved"] = "branch_moved"
@@ -226,7 +226,7 @@ class BranchMoved(Message):
 
 
 class Verb(Message):
-    """Base of what people ask of an environment."""
+    """Base of the commands that people give to an environment."""
 
     addressees = _ENVIRONMENT
     by: str = "headgate"
@@ -234,29 +234,29 @@ class Verb(Message):
 
 
 class Approve(Verb):
-    """Agree to the rollout that waits for a person."""
+    """Approve the rollout that is awaiting approval."""
 
     type: Literal["approve"] = "approve"
 
 
 class Promote(Verb):
-    """Bring the version in progress into service now."""
+    """Promote the version that is being rolled out now."""
 
     type: Literal["promote"] = "promote"
 
 
 class Rollback(Verb):
-    """Leave the canary, or bring back a former version."""
+    """Abandon the canary, or bring back an earlier version."""
 
     type: Literal["rollback"] = "rollback"
     to: int | None = None
     """The version to bring back; None: the last that was healthy."""
     leave: int | None = None
-    """The version that the person saw and means to leave."""
+    """The version that the person saw and wants to abandon."""
 
 
 class Retry(Verb):
-    """Try again what was stopped or left last, or a version."""
+    """Release again the version that was stopped or abandoned last, or the given one."""
 
     type: Literal["retry"] = "retry"
     version: int | None = None
@@ -269,19 +269,19 @@ class Abort(Verb):
 
 
 class Pause(Verb):
-    """Keep rollouts from going on by themselves."""
+    """Keep rollouts from advancing by themselves."""
 
     type: Literal["pause"] = "pause"
 
 
 class Resume(Verb):
-    """Let paused rollouts go on."""
+    """Let paused rollouts advance again."""
 
     type: Literal["resume"] = "resume"
 
 
 class ForgeMoved(Message):
-    """To a repository: its forge told of a change there. A hint: the forge and git are asked."""
+    """To a repository: its forge hinted at a change. The forge and git are asked what it is."""
 
     addressees = _REPOSITORY
     type: Literal["forge_moved"] = "forge_moved"
@@ -290,26 +290,26 @@ class ForgeMoved(Message):
 
 
 class ButtonPressed(Message):
-    """To a repository: somebody pressed a button of a check. A forge tells of it only once."""
+    """To a repository: somebody pressed a button of a check, which a forge reports only once."""
 
     addressees = _REPOSITORY
     type: Literal["button_pressed"] = "button_pressed"
     author: str = ""
-    """What that person may do is asked of the forge."""
+    """Who pressed it. The forge is asked what that person may do."""
     rerun: bool = False
     """Whether it is the forge's own button to run a check again."""
     action: str = ""
-    """The identifier of a button of ours."""
+    """The identifier of one of Headgate's own buttons."""
     check: int | None = None
     """The check run; None if a whole suite is to be run again."""
     external_id: str = ""
-    """Of the check run, as Headgate gave it."""
+    """The id that Headgate gave the check run."""
     sha: str = ""
     """The commit that the check is on."""
 
 
 class Stalled(Message):
-    """To a stall: the object that it is of has made no progress for a while."""
+    """To a stall: its object has made no progress for a while."""
 
     addressees = _STALL
     type: Literal["stalled"] = "stalled"
@@ -319,7 +319,7 @@ class Stalled(Message):
 
 
 class Recovered(Message):
-    """To a stall: the object makes progress again."""
+    """To a stall: its object makes progress again."""
 
     addressees = _STALL
     type: Literal["recovered"] = "recovered"

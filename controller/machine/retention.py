@@ -1,9 +1,9 @@
-"""PURE. What of the home folder has to stay, and until when the rest does.
+"""PURE. What has to be kept in the home folder, and until when the rest is.
 
-Everything that is stored is named by a digest, and everything that may need it says the digest, or
-the number of the model version, somewhere in its state. So the state is searched for names, as a
-garbage collector searches a stack: whatever looks like one is kept. What nobody names stays for
-`keep` after its last use, so the steps of a run that ended remain in the cache for that long.
+Everything stored is named by a digest, and every state that may need it has the digest, or the
+number of the model version. So states are searched for names, as a conservative garbage collector
+searches a stack: whatever looks like a name is kept. What is not named is kept for `keep` seconds
+after its last use, so the results of an ended run remain in the cache for that long.
 """
 
 import re
@@ -17,43 +17,43 @@ from controller.machine.runs.step_nodes import image_of
 from specs.digests import canonical_json
 
 MARGIN = 3600.0
-"""Seconds before its creation in which a run may have looked at what it reads."""
+"""Seconds before a run's creation in which its inputs may have been listed."""
 
 _NAME = re.compile(r"(?<![0-9a-z])(?:[0-9a-f]{64}|[0-9a-f]{40})(?![0-9a-z])")
 
 
 class StoredReferences(Value):
-    """What the store says, read in the order in which work travels: what moves on between two
-    reads is met again further on."""
+    """What the store has. It is read in the order in which work moves through it, so that nothing
+    that moves on between two reads is missed."""
 
     runs: tuple[Run, ...]
-    """Those that go on, and those that letters and owed actions are about."""
+    """Live runs, and those that pending messages and actions are about."""
     graphs: tuple[Mapping[str, Any], ...] = ()
     """Of these runs."""
     pending: tuple[Mapping[str, Any], ...] = ()
-    """The bodies of owed actions, and of letters that nobody heeded yet."""
+    """The bodies of pending actions and messages."""
     objects: tuple[Mapping[str, Any], ...] = ()
     """Of environments and pipelines."""
     versions: tuple[ModelVersion, ...] = ()
-    """All there are."""
+    """All model versions."""
 
 
 class Kept(Value):
-    """What stays."""
+    """What is kept."""
 
     before: float
-    """Only what was used last before this moment may go; seconds since the epoch."""
+    """Only what was last used before this moment may be deleted; seconds since the epoch."""
     runs: frozenset[str]
-    """Whose attempts stay, by id."""
+    """Ids of the runs whose attempts are kept."""
     names: frozenset[str]
     """Digests of artifacts, dataset versions and folders that images are built from, and commits;
     hexadecimal."""
     versions: tuple[ModelVersion, ...]
-    """Model versions that serve, may be rolled back to, or are on their way."""
+    """Model versions that serve, may be rolled back to, or are being released."""
 
 
 def what_to_keep(stored: StoredReferences, keep: float, now: float) -> Kept:
-    """What stays; `keep` is in seconds, `now` in seconds since the epoch."""
+    """What is kept; `keep` is in seconds, `now` in seconds since the epoch."""
     began = [run.created - MARGIN for run in stored.runs if run.live]
     runs = [run.plain() for run in stored.runs]
     names = set(_names((*runs, *stored.graphs, *stored.pending, *stored.objects)))
@@ -63,7 +63,7 @@ def what_to_keep(stored: StoredReferences, keep: float, now: float) -> Kept:
         for one in stored.versions
         if one.digest.partition(":")[2] in names or one.number in numbers
     ]
-    for one in versions:  # not its data: nobody trains it again
+    for one in versions:  # without its data, as it is not trained again
         needs = (one.model, *one.reports.values(), one.source.commit)
         names.update(each.rpartition(":")[2] for each in needs)
         _, build = image_of(one.spec, one.source, None)
@@ -77,7 +77,7 @@ def what_to_keep(stored: StoredReferences, keep: float, now: float) -> Kept:
 
 
 def runs_of(pending: Sequence[Mapping[str, Any]]) -> set[str]:
-    """The ids of the runs that letters and owed actions are about."""
+    """The ids of the runs that pending messages and actions are about."""
     found: set[str] = set()
     for body in pending:
         attempt = body.get("attempt")
@@ -93,7 +93,7 @@ def _names(bodies: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _numbers(body: Mapping[str, Any]) -> Iterator[int]:
-    """Numbers of versions, of whatever pipeline: to keep one too many costs a folder."""
+    """Numbers of versions, of any pipeline: keeping one too many only costs a folder."""
     for field in ("version", "to", "stable", "canary"):
         if isinstance(body.get(field), int):
             yield body[field]

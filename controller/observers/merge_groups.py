@@ -1,7 +1,7 @@
-"""Observes the merge groups of GitHub's queues: temporary branches with what would be merged next.
+"""Observes the merge groups of GitHub's merge queues: temporary branches with the next merge.
 
-A group is judged as a pull request into its base is, by the rules of the base as it is now and
-never by those of another group: anybody who may push might make a branch of such a name.
+A group is judged like a pull request into its base, by the current rules of the base and never by
+those of another group, as anybody who can push can create a branch with such a name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,21 +19,21 @@ class Member(NamedTuple):
 
     pull: Pull
     onto: str
-    """The commit that it was put on top of: the base's, or the head of the group ahead."""
+    """The commit that it was put on top of: the base's head, or the head of the group ahead."""
 
 
 class MergeGroup(NamedTuple):
     """A merge group."""
 
     pull: Pull
-    """What it is judged as."""
+    """The pull request as which it is judged."""
     members: tuple[Member, ...]
-    """What its name, and those of the groups ahead, say that is in it; the last one first."""
+    """Its pull requests, by its name and those of the groups ahead; the last one first."""
 
 
 def group_of(branch: str, heads: Mapping[str, str], pulls: Mapping[int, Pull]) -> MergeGroup | None:
-    """The merge group that a branch is; None for any other, without its base, and where its pull
-    request is not open, or not into that base."""
+    """The merge group of a branch; None for any other branch, if the base does not exist, or if the
+    pull request is not open or has another base."""
     members = _members(branch, heads, pulls)
     if not members:
         return None
@@ -55,7 +55,7 @@ def group_of(branch: str, heads: Mapping[str, str], pulls: Mapping[int, Pull]) -
 def _members(
     branch: str, heads: Mapping[str, str], pulls: Mapping[int, Pull]
 ) -> tuple[Member, ...]:
-    """Whose pull request a group is, and those of the groups ahead that it stands on."""
+    """The pull request of a group, and those of the groups ahead that it is on top of."""
     by_head = {sha: name for name, sha in heads.items() if parse_merge_group(name)}
     found: dict[int, Member] = {}
     name: str | None = branch
@@ -76,10 +76,10 @@ async def acceptances_of(
     said: Sequence[Acceptance],
     group: MergeGroup,
 ) -> dict[str, str]:
-    """By pipeline, who accepted all that a merge group does to rules, as its pull requests do it.
+    """By pipeline, who accepted all rule changes of a merge group, in its pull requests.
 
-    Each rule that it loosens must be loosened in the same way by a commit of it that was accepted,
-    and it must hold its pull requests and nothing else: what was accepted is a commit, not a rule.
+    Each rule that the group loosens must be loosened in the same way by an accepted commit in it,
+    and the group must have nothing but its pull requests, since commits are accepted, not rules.
     Raises what `Repositories.rules` raises.
     """
     heads = {one.pull.head for one in group.members}
@@ -102,7 +102,7 @@ async def acceptances_of(
 
 
 async def _is_merge(repositories: Repositories, name: str, group: MergeGroup) -> bool:
-    """Whether a group's files are those of its base with its pull requests merged, one by one."""
+    """Whether a group's files are exactly its base with its pull requests merged one by one."""
     mirror = repositories.mirror(name)
     await mirror.fetch_pulls({one.pull.number: one.pull.head for one in group.members})
     made = group.pull.head

@@ -1,4 +1,4 @@
-"""Observes pipelines: code, datasets, the model in production, and runs that ended."""
+"""Observes pipelines: their code, datasets, model in production and ended runs."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -23,7 +23,7 @@ from controller.machine.pipelines.needs import (
 from controller.machine.pipelines.pipeline import ObservedPipeline, PipelineState, begin
 from controller.machine.repositories.repository import ENVIRONMENTS
 from controller.machine.runs.run import Run
-from controller.queries.polling import QueryVersions as Questions
+from controller.queries.polling import QueryVersions
 from controller.sources.watch import Watcher, WatchRequest
 from controller.store.model_versions import Versions
 from controller.store.protocol import Store
@@ -45,7 +45,7 @@ class PipelineObserver:
         artifacts: Artifacts,
         watch: Watcher,
         branches: Mapping[str, Environments],
-        questions: Questions,
+        query_versions: QueryVersions,
         *,
         confined: bool = True,
         everyone: Sequence[Notification] = (),
@@ -57,7 +57,7 @@ class PipelineObserver:
         self._artifacts = artifacts
         self._watch = watch
         self._branches = branches
-        self._questions = questions
+        self._query_versions = query_versions
         self._confined = confined
         self._everyone = tuple(everyone)
 
@@ -66,7 +66,7 @@ class PipelineObserver:
     ) -> ObservedPipeline:
         pipeline = state or begin(inbox)
         if any(isinstance(x.message, (RunRequested, ScheduleDue)) for x in inbox):
-            self._questions.forget()
+            self._query_versions.forget()
         needs = needs_of(pipeline, inbox)
         await self._require_environments(pipeline, needs)
         ended = await self._ended(needs)
@@ -177,7 +177,7 @@ class PipelineObserver:
     async def _query_version(self, name: str, query: Query) -> DatasetListing:
         """The version of a query's rows."""
         try:
-            digest, at = await self._questions.now(query)
+            digest, at = await self._query_versions.now(query)
         except (NeedsHuman, TryAgain) as failure:
             said = f"datasets.{name}: {failure}"
             waits = Blocked(reason=said, human=isinstance(failure, NeedsHuman))

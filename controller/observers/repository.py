@@ -1,4 +1,4 @@
-"""Observes repositories: the heads of branches and pull requests, and the specs at new ones."""
+"""Observes repositories: the heads of branches and pull requests, and the specs of new heads."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,16 +36,16 @@ from specs.globs import matches
 from specs.model import is_spec_file, misnamed
 
 AT_ONCE = 25
-"""New heads of pull requests that one look reads."""
+"""How many new heads of pull requests one observation reads."""
 BESIDE = 20
-"""Commits that were pushed together with the new head of a branch, and are told so."""
+"""How many commits that were pushed along with a new head get a report."""
 
 log = structlog.get_logger("headgate.repository")
 
 
 class RepositoryObserver:
-    """A `Kind`: asks the remote for its branches and GitHub for pull requests, and what is new on
-    them for its pipelines. `pulls` is None without GitHub."""
+    """An `Observer`: reads branches from the remote and pull requests from GitHub, and the specs of
+    new heads. `pulls` is None without GitHub."""
 
     def __init__(self, repositories: Repositories, pulls: Pulls | None = None) -> None:
         self._repositories = repositories
@@ -59,23 +59,23 @@ class RepositoryObserver:
         heads = await mirror.heads()
         default = await mirror.default_branch()
         if default is None or default not in heads:
-            # Its source hints at the first push.
+            # The first push brings a hint.
             log.info("a repository has no commit on its default branch yet", name=key.name)
             raise Ignore(f"the repository {key.name} has no commit on its default branch")
         await mirror.fetch()
-        talk = await self._talk(before, heads, default, inbox)
-        approved = approvals(before.approved, talk.pulls, talk.asked)
+        view = await self._view_of_github(before, heads, default, inbox)
+        approved = approvals(before.approved, view.pulls, view.asked)
 
         def seen(branch: str, sha: str, pull: Pull | None = None) -> bool:
             return is_seen(state, branch, sha, default, approved, pull)
 
-        reported = {BRANCH, *(pull.branch for pull in talk.pulls.values())}
+        reported = {BRANCH, *(pull.branch for pull in view.pulls.values())}
         commits: dict[str, Commit] = {}
         unwatched: dict[str, str] = {}
         for branch in heads.keys() - reported:
             sha = heads[branch]
             found = None
-            if group := group_of(branch, heads, talk.pulls):
+            if group := group_of(branch, heads, view.pulls):
                 known = seen(branch, sha, group.pull)
                 commits[branch] = await self._merge_group(before, group, approved, known=known)
                 continue
@@ -85,9 +85,9 @@ class RepositoryObserver:
                 commits[branch] = found or Commit(sha=sha)
             elif await self._is_unwatched(before, branch, sha):
                 unwatched[branch] = sha
-        fresh = [n for n, pull in talk.pulls.items() if not seen(pull_branch(n), pull.head, pull)]
-        pulls = await self._look_at_pulls(before, talk.pulls, fresh, commits)
-        asked = await self._with_rights(before, talk, pulls, commits, default)
+        fresh = [n for n, pull in view.pulls.items() if not seen(pull_branch(n), pull.head, pull)]
+        pulls = await self._read_pulls(before, view.pulls, fresh, commits)
+        asked = await self._with_rights(before, view, pulls, commits, default)
         return ObservedRepository(
             default_branch=default,
             heads=commits,
@@ -95,33 +95,33 @@ class RepositoryObserver:
             environments=heads.get(BRANCH),
             pulls=pulls,
             asked=asked,
-            last_comment=talk.last_comment,
-            pressed=talk.pressed,
-            unheard=talk.unheard,
+            last_comment=view.last_comment,
+            pressed=view.pressed,
+            unheard=view.unheard,
             more=len(fresh) > AT_ONCE,
             nudged=any(isinstance(x.message, ForgeMoved) and x.message.pull for x in inbox),
         )
 
-    async def _talk(
+    async def _view_of_github(
         self,
         before: RepositoryState,
         heads: Mapping[str, str],
         default: str,
         inbox: Sequence[InboxMessage],
-    ) -> "_Talk":
-        """What GitHub says. While it says nothing, branches are looked at all the same, and
-        buttons that were pressed are kept, as nobody would tell of them again."""
+    ) -> "_GitHubView":
+        """What GitHub has. While it cannot be reached, branches are still observed, and pressed
+        buttons are kept, as they are not reported again."""
         if self._pulls is None or not self._pulls.on_github(before.name):
-            return _Talk({}, (), None)
+            return _GitHubView({}, (), None)
         told = (x.message for x in inbox if isinstance(x.message, ButtonPressed))
         pressed = (*before.pressed, *told)
         try:
             pulls = await self._pulls.open(before.name)
-            asked, heeded = await self._pulls.asked(before.name, before.last_comment, pressed)
+            asked, last_comment = await self._pulls.asked(before.name, before.last_comment, pressed)
         except (TryAgain, NeedsHuman) as failure:
-            log.warning("pull requests cannot be looked at", reason=str(failure))
-            heeded = before.last_comment or begin(time.time())
-            return _Talk(before.pulls, (), heeded, pressed, unheard=True)
+            log.warning("pull requests cannot be read", reason=str(failure))
+            last_comment = before.last_comment or begin(time.time())
+            return _GitHubView(before.pulls, (), last_comment, pressed, unheard=True)
         ours = {
             number: pull.model_copy(update={"base_commit": heads[pull.base]})
             for number, pull in pulls.items()
@@ -135,22 +135,24 @@ class RepositoryObserver:
             else one
             for one in asked
         )
-        return _Talk(ours, asked, heeded)
+        return _GitHubView(ours, asked, last_comment)
 
     async def _with_rights(
         self,
         before: RepositoryState,
-        talk: "_Talk",
+        view: "_GitHubView",
         pulls: Mapping[int, Pull],
         commits: Mapping[str, Commit],
         default: str,
     ) -> tuple[Command, ...]:
-        """What people ask for, and who of them may accept what. Raises what GitHub's client does:
-        nothing of this look may be kept then, or its comments would be weighed against heads that
-        came after them."""
-        approved = approvals(before.approved, pulls, talk.asked)
+        """The commands, with what their authors may accept.
+
+        Raises what GitHub's client raises. Then nothing of this observation may be kept, or its
+        comments would be applied to heads that were pushed after them.
+        """
+        approved = approvals(before.approved, pulls, view.asked)
         asked = []
-        for command in talk.asked:
+        for command in view.asked:
             found: dict[str, Right] = {}
             for pull in pulls.values():
                 if accepts(command, pull, default) and not is_held(pull, approved):
@@ -163,9 +165,9 @@ class RepositoryObserver:
     async def _rights(
         self, name: str, command: Command, pull: Pull, pipelines: Sequence[str]
     ) -> dict[str, Right]:
-        """What a person may accept of a pull request, by pipeline: its base says whose word
-        counts, whatever the pull request says itself."""
-        assert self._pulls is not None, "else nobody could ask"
+        """What a person may accept of a pull request, by pipeline. The base names the approvers,
+        whatever the pull request's own spec says."""
+        assert self._pulls is not None, "commands come from GitHub"
         found = {}
         for pipeline in pipelines:
             if command.pipeline in ("", pipeline):
@@ -175,25 +177,25 @@ class RepositoryObserver:
         return found
 
     async def _watched(self, name: str, head: str) -> dict[str, tuple[str, ...]]:
-        """Globs of the branches that count, by pipeline: as the default branch says it, since runs
-        of a branch get the secrets that it asks for."""
+        """Globs of the watched branches, by pipeline. Only the default branch's spec counts, since
+        runs of a watched branch get the secrets that its spec asks for."""
         specs = await self._repositories.specs(name, head)
         return {code.name: code.branches for code in specs.values() if code.name}
 
     async def _branch(
         self, before: RepositoryState, branch: str, sha: str, default: str, head: str
     ) -> Commit | None:
-        """The new head of a branch, if commits of it count; `head` is the default branch's."""
+        """The new head of a watched branch, else None; `head` is the default branch's."""
         told = before.pipelines.get(branch, {})
         watched = {} if branch == default else await self._watched(before.name, head)
-        wanting = {
+        specs = {
             spec: code
             for spec, code in (await self._repositories.specs(before.name, sha)).items()
             if branch == default
-            or _admits(watched.get(code.name or "", ()), branch)
-            or (code.spec is None and spec in told)  # broken, it may not say so any more
+            or _matches_any(watched.get(code.name or "", ()), branch)
+            or (code.spec is None and spec in told)  # an invalid spec does not say its name
         }
-        if not wanting and branch != default:
+        if not specs and branch != default:
             return None
         mirror = self._repositories.mirror(before.name)
         info = await mirror.commit_info(sha)
@@ -203,15 +205,15 @@ class RepositoryObserver:
             sha=sha,
             subject=info.subject[:200],
             author=info.author,
-            pipelines=_names(wanting),
-            broken=_broken(wanting),
-            beside=await mirror.between(old, sha, BESIDE) if old and wanting else (),
+            pipelines=_names(specs),
+            broken=_broken(specs),
+            beside=await mirror.between(old, sha, BESIDE) if old and specs else (),
             misnamed=_misnamed(await mirror.files(sha)) if branch == default else {},
         )
 
     async def _is_unwatched(self, before: RepositoryState, branch: str, sha: str) -> bool:
-        """Whether a branch that does not count has specs. Where there are pull requests, they say
-        what becomes of a branch."""
+        """Whether a branch that is not watched has specs. On GitHub this is always False, as pull
+        requests report on such branches."""
         if self._pulls is not None and self._pulls.on_github(before.name):
             return False
         if (before.unwatched or {}).get(branch) == sha:
@@ -219,16 +221,16 @@ class RepositoryObserver:
         files = await self._repositories.mirror(before.name).files(sha)
         return any(is_spec_file(path.rpartition("/")[2]) for path in files)
 
-    async def _look_at_pulls(
+    async def _read_pulls(
         self,
         before: RepositoryState,
         pulls: Mapping[int, Pull],
         fresh: Sequence[int],
         commits: dict[str, Commit],
     ) -> dict[int, Pull]:
-        """Add the heads of pull requests to `commits`: fresh ones as they are, others as they were.
+        """Add the heads of pull requests to `commits`, and read the first `AT_ONCE` fresh ones.
 
-        One whose turn has not come, or whose commit was pushed over meanwhile, stays as it was.
+        A fresh one that is not read yet, or was force-pushed meanwhile, stays as it was.
         """
         mirror = self._repositories.mirror(before.name)
         turn = fresh[:AT_ONCE]
@@ -248,8 +250,8 @@ class RepositoryObserver:
         return known
 
     async def _pull(self, name: str, pull: Pull) -> Commit:
-        """The new head of a pull request, compared with where it left its base. Where it left it
-        more than once, all of them count: what it merged back may undo what the base did since."""
+        """The new head of a pull request, compared with its fork points. There may be several, and
+        all count: merging the base back may undo what the base changed since."""
         mirror = self._repositories.mirror(name)
         after = await self._repositories.specs(name, pull.head)
         points = await mirror.fork_points(pull.base_commit, pull.head)
@@ -260,7 +262,7 @@ class RepositoryObserver:
             for path, code in after.items()
             if changes_pipeline(before.get(path), code)
         }
-        # A second spec of a name that is taken comes with the first, so that this is said.
+        # Specs of one name are reported together, so that the duplicate is noticed.
         touched = {path: code for path, code in after.items() if code.name in changed}
         untouched = {path: code for path, code in after.items() if path not in touched}
         had = {pipeline for before in befores for pipeline in _names(before).values()}
@@ -284,8 +286,8 @@ class RepositoryObserver:
         *,
         known: bool,
     ) -> Commit:
-        """The head of a merge group. One with a fork's commit that nobody approved waits until
-        somebody does, and one that left the queue meanwhile waits to be gone."""
+        """The head of a merge group. It waits while it has a fork's commit that nobody approved,
+        and once it has left the queue."""
         pull = group.pull
         if known:
             return Commit(sha=pull.head, pull=pull)
@@ -302,14 +304,14 @@ class RepositoryObserver:
         return commit.model_copy(update={"accepted": said})
 
 
-class _Talk(NamedTuple):
-    """What GitHub says of a repository."""
+class _GitHubView(NamedTuple):
+    """What GitHub has for a repository."""
 
     pulls: Mapping[int, Pull]
     asked: tuple[Command, ...]
     last_comment: LastComment | None
     pressed: tuple[ButtonPressed, ...] = ()
-    """Buttons that have to be kept, as it could not be asked."""
+    """Buttons that have to be kept, as GitHub could not be reached."""
     unheard: bool = False
 
 
@@ -326,5 +328,5 @@ def _misnamed(files: Iterable[str]) -> dict[str, str]:
     return {path: right for path, right in rights.items() if right is not None}
 
 
-def _admits(globs: Sequence[str], branch: str) -> bool:
+def _matches_any(globs: Sequence[str], branch: str) -> bool:
     return any(matches(glob, branch) for glob in globs)

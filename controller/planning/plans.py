@@ -32,7 +32,7 @@ from controller.machine.runs.plan import (
     took,
     unneeded,
 )
-from controller.machine.runs.reasons import Earlier
+from controller.machine.runs.reasons import EarlierRun
 from controller.machine.runs.run import CachedResult, Run
 from controller.planning.canary_notes import canary_notes
 from controller.store.model_versions import Versions
@@ -49,7 +49,7 @@ class History(NamedTuple):
     """What the store knows about a pipeline."""
 
     state: PipelineState | None = None
-    earlier: Earlier | None = None
+    earlier: EarlierRun | None = None
     """The newest run of the default branch that passed."""
 
 
@@ -76,8 +76,8 @@ class PolicyChange(NamedTuple):
     """The path of the base's spec."""
 
 
-async def history_of(store: StoreReader, pipeline: str, besides: str | None = None) -> History:
-    """What is known about a pipeline, without the durations of the run `besides`."""
+async def history_of(store: StoreReader, pipeline: str, excluding: str | None = None) -> History:
+    """What is known about a pipeline, not counting the durations of the run `excluding`."""
     record = await store.get(Key("pipeline", pipeline))
     if record is None:
         return History()
@@ -85,7 +85,7 @@ async def history_of(store: StoreReader, pipeline: str, besides: str | None = No
     records = reversed(await store.list("run", f"{pipeline}-", HISTORY))
     runs = [run for run in (parsed(Run, one.body) for one in records) if run.pipeline == pipeline]
     name = _passed(state, runs)
-    earlier = await _earlier(store, name, [one for one in runs if one.id != besides])
+    earlier = await _earlier(store, name, [one for one in runs if one.id != excluding])
     return History(state=state, earlier=earlier)
 
 
@@ -98,7 +98,7 @@ def _passed(state: PipelineState, runs: Sequence[Run]) -> str | None:
     return max(good, key=lambda run: run.number).id if good else None
 
 
-async def _earlier(store: StoreReader, name: str | None, runs: Sequence[Run]) -> Earlier | None:
+async def _earlier(store: StoreReader, name: str | None, runs: Sequence[Run]) -> EarlierRun | None:
     if name is None:
         return None
     run, graph = await store.get(Key("run", name)), await store.get(Key("graph", name))
@@ -107,7 +107,7 @@ async def _earlier(store: StoreReader, name: str | None, runs: Sequence[Run]) ->
     seconds: dict[str, float] = {}
     for one in runs:
         seconds |= took(one)
-    return Earlier.of(parsed(Run, run.body), parsed(Graph, graph.body), seconds)
+    return EarlierRun.of(parsed(Run, run.body), parsed(Graph, graph.body), seconds)
 
 
 async def plan_of(
@@ -121,7 +121,7 @@ async def plan_of(
     policy: PolicyChange,
     problems: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
-    besides: str | None = None,
+    excluding: str | None = None,
     moved: Mapping[str, ObjectChanges] = _NOTHING,
     pushed: Graph | None = None,
     at: float,
@@ -129,9 +129,9 @@ async def plan_of(
     """The plan of a run that starts at the time `at`, from its graph and dataset versions.
 
     Without a `cache` every step runs. `problems` says why a dataset's version is unknown, and
-    `moved` how its objects changed. Results that the run `besides` made itself do not count as
-    cached. `pushed` is the graph of this commit on the default branch, where it may not need a run;
-    None if there is a run in any case. Raises what `Artifacts.has` raises.
+    `moved` how its objects changed. Results of the run `excluding` do not count as cached. `pushed`
+    is the graph of this commit on the default branch, where it may not need a run; None if there is
+    a run in any case. Raises what `Artifacts.has` raises.
     """
     earlier = history.earlier
     hits: dict[str, CachedResult | None] = {}
@@ -139,16 +139,17 @@ async def plan_of(
         nodes, wanted = forecast(graph, versions, hits, earlier, at)
         if not wanted:
             break
-        hits |= {key: await _hit(cache, key, besides) for key in wanted}
-    stands = _stands(history.state, pushed, {name: versions.get(name) for name in versioned(spec)})
+        hits |= {key: await _hit(cache, key, excluding) for key in wanted}
+    known = {name: versions.get(name) for name in versioned(spec)}
+    covered_by = _covering_run(history.state, pushed, known)
     number, model = baseline_of(graph)
     return Plan(
         pipeline=spec.metadata.name,
         commit=commit,
         compared_with=earlier.run if earlier else None,
-        nothing_to_do=stands is not None,
-        stands=stands,
-        nodes=unneeded(nodes) if stands else nodes,
+        nothing_to_do=covered_by is not None,
+        stands=covered_by,
+        nodes=unneeded(nodes) if covered_by else nodes,
         datasets=data_of(spec, graph, versions, earlier, problems or {}, moved),
         gates=gates_of(graph, policy.base),
         baseline=number,
@@ -158,7 +159,7 @@ async def plan_of(
         policy_spec=policy.spec,
         approvers=policy.approvers,
         seconds=longest_path(graph, nodes),
-        notes=(*notes, *policy.notes, *(() if stands else await _canary(cache, spec))),
+        notes=(*notes, *policy.notes, *(() if covered_by else await _canary(cache, spec))),
     )
 
 
@@ -170,7 +171,7 @@ async def _canary(cache: Cache | None, spec: Spec) -> tuple[str, ...]:
     return tuple(note.rstrip(".") for note in notes)
 
 
-def _stands(
+def _covering_run(
     state: PipelineState | None, graph: Graph | None, datasets: Mapping[str, str | None]
 ) -> str | None:
     """The earlier run that covers a commit of the default branch, which then needs none."""
@@ -183,9 +184,9 @@ def _stands(
     return run.run if run.outcome == "passed" else f"{run.run} ({run.outcome})"
 
 
-async def _hit(cache: Cache | None, key: str, besides: str | None) -> CachedResult | None:
+async def _hit(cache: Cache | None, key: str, excluding: str | None) -> CachedResult | None:
     hit = await look_up(cache.store, cache.artifacts, key) if cache else None
-    return hit if hit is None or hit.run != besides else None
+    return hit if hit is None or hit.run != excluding else None
 
 
 async def plan_of_run(
@@ -207,7 +208,7 @@ async def plan_of_run(
         commit=run.commit,
         history=await history_of(cache.store, run.pipeline, run.id),
         policy=await compare(repositories, code, base, run.base or ""),
-        besides=run.id,
+        excluding=run.id,
         at=run.created,
     )
 

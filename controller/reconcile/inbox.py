@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from controller.machine.core import Decision, InboxMessage
 from controller.reconcile.reconciler import Reconciler
 from controller.store.protocol import Delivered, SetAside
-from specs.failures import Ignore
+from specs.failures import Failure, Ignore
 
 log = structlog.get_logger("headgate.loop")
 
@@ -79,6 +79,8 @@ def isolate(
             decision = decide((*kept, each))
         except Ignore:
             continue
+        except Failure:
+            raise
         except Exception as error:
             log.exception("a message made its machine fail", message=each.id, to=str(each.to))
             reason = f"it caused an internal error ({type(error).__name__}); the log says where"

@@ -46,7 +46,7 @@ _UNREADABLE = (
 class Loop:
     """Reconciles keys until it is cancelled; then it finishes those that have begun, and returns.
 
-    `workers` keys are turned at a time. `listen` is how often, in seconds, to look for messages
+    `workers` keys are reconciled at a time. `listen` is how often, in seconds, to look for messages
     that another process sent.
     """
 

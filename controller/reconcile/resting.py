@@ -34,7 +34,7 @@ async def resting(store: StoreReader, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(known - set(names)))
 
 
-async def heed_names(
+async def carry_on_renamed(
     store: SqliteStore, addresses: Mapping[str, str], mirrors: Path, now: float
 ) -> None:
     """Carry on under their new names what was renamed, and remember where all are.

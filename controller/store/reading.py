@@ -38,8 +38,8 @@ _ASIDE = "SELECT * FROM messages WHERE set_aside IS NOT NULL ORDER BY number"
 
 
 class SqliteReader:
-    """A `Reading` of one file: `SqliteReader.open(path)`. It changes nothing, and needs the schema
-    of this version. It blocks: for a process that has nothing else to do."""
+    """A `StoreReader` of one file: `SqliteReader.open(path)`. It changes nothing, and needs the
+    schema of this version. It blocks: for a process that has nothing else to do."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path = path

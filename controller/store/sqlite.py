@@ -22,8 +22,8 @@ from sqlalchemy.pool import NullPool
 
 from controller.machine.core import Key
 from controller.store import rows, statements
-from controller.store.faults import explained, newer
-from controller.store.migrations import HEAD, NewerSchema, migrate
+from controller.store.faults import explained, newer, older
+from controller.store.migrations import HEAD, NewerSchema, migrate, version
 from controller.store.protocol import (
     Conflict,
     Delivered,
@@ -49,8 +49,9 @@ class SqliteStore:
     One thread of its own makes every call, in the order in which they were made.
     """
 
-    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
+    def __init__(self, path: Path, patience: float = PATIENCE, *, upgrade: bool = True) -> None:
         self.path = path
+        self._upgrade = upgrade
         self._patience = patience
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._synchronous = ""
@@ -60,9 +61,13 @@ class SqliteStore:
         """Why the latest commit was not saved; None if it was."""
 
     @classmethod
-    async def open(cls, path: Path, patience: float = PATIENCE) -> Self:
-        """Connect, and bring the schema to this version. The folder must exist."""
-        store = cls(path, patience)
+    async def open(cls, path: Path, patience: float = PATIENCE, *, upgrade: bool = True) -> Self:
+        """Connect, and bring the schema to this version. The folder must exist.
+
+        Without `upgrade`, for a process beside a controller that may be of an older version, a file
+        of another schema is a failure: `TryAgain` or `NeedsHuman`.
+        """
+        store = cls(path, patience, upgrade=upgrade)
         try:
             await store._run(store._connect)
         except BaseException:
@@ -191,7 +196,10 @@ class SqliteStore:
         try:
             self._connection.exec_driver_sql("PRAGMA journal_mode = WAL")
             with self._writing(forced=True):
-                migrate(self._connection)
+                if self._upgrade:
+                    migrate(self._connection)
+                else:
+                    _hold_to_schema(version(self._connection), self.path)
             self._changed()
         except BaseException:
             self._connection.close()
@@ -266,6 +274,13 @@ class SqliteStore:
     def _prune(self, before: float) -> int:
         with self._writing(forced=False) as connection:
             return connection.execute(statements.PRUNE, {"p_before": before}).rowcount
+
+
+def _hold_to_schema(found: str | None, path: Path) -> None:
+    if found is None or found < HEAD:
+        raise older(path)
+    if found > HEAD:
+        raise NewerSchema(found)
 
 
 def _put(connection: Connection, put: Put, now: float) -> None:

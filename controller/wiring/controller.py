@@ -1,4 +1,4 @@
-"""The composition root: the only place that makes effects, and says who applies what."""
+"""The composition root: creates all observers and effects, and says who applies which action."""
 
 import asyncio
 import fcntl
@@ -55,11 +55,11 @@ from controller.observers.pipeline import PipelineObserver
 from controller.observers.repository import RepositoryObserver
 from controller.observers.run import RunObserver
 from controller.observers.stall import StallObserver
-from controller.queries.polling import QueryVersions as Questions
+from controller.queries.polling import QueryVersions
 from controller.reconcile.loop import Loop
 from controller.reconcile.outbox import Applier, RuntimePolicy
-from controller.reconcile.resting import heed_names
-from controller.reconcile.stalls import KIND as TROUBLE
+from controller.reconcile.resting import carry_on_renamed
+from controller.reconcile.stalls import KIND as STALL
 from controller.reports.applier import ReportApplier
 from controller.reports.forge import Forge
 from controller.reports.forge_by_repository import ForgeByRepository
@@ -75,7 +75,7 @@ from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
 from controller.web import server
 from controller.wiring import reconcilers
-from controller.wiring.github import NOWHERE, GitHubReads, OnGitHub
+from controller.wiring.github import WITHOUT_GITHUB, GitHubReads, OnGitHub
 from deployers.clock import Steady
 from deployers.confinement import Confinement, confinement
 from deployers.engine import Engine
@@ -90,11 +90,11 @@ log = structlog.get_logger("headgate")
 LOCK = "controller.lock"
 DAY = 86_400.0
 REMEMBERED = 30 * DAY
-"""Seconds for which a letter that was heeded is known, should it be sent again."""
+"""Seconds for which a consumed message is remembered, in case it is sent again."""
 
 
 class Controller:
-    """The effects of one controller, made from its settings."""
+    """Everything that one controller consists of, made from its settings."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Controller:
         *,
         roots: Roots | None = None,
     ) -> None:
-        """`roots` says where datasets of this machine may be, if not the settings do."""
+        """`roots` says where local datasets may be, instead of the settings."""
         home = settings.path(base)
         self.settings = settings
         self.policy = policy
@@ -118,13 +118,13 @@ class Controller:
             for each in settings.repositories
         }
         self.mirrors = mirrors
-        self.engine = Engine(settings.docker.host, home)  # asked when it is first needed
+        self.engine = Engine(settings.docker.host, home)  # it connects when first used
         self.repositories = Repositories(mirrors, home / "checkouts", self.engine)
         bucket_poll = settings.bucket_poll.total_seconds()
         self.stores = Stores(settings.stores)
         self.catalog = self._catalog(home, roots or roots_of(settings, base))
         self.versions = Versions(store)
-        self.questions = Questions(
+        self.query_versions = QueryVersions(
             lambda name: secrets.reveal((name,))[name], longest=bucket_poll, clock=policy.clock
         )
         self.confinement = self._confined(home, settings.private(base))
@@ -149,7 +149,7 @@ class Controller:
         self.environment_files = EnvironmentFileApplier(self.repositories, self.branches)
         self.batches = BatchApplier(self.versions, self.catalog, self.repositories, self.executor)
         self.serving = self._serving(home, virtualenvs)
-        self.notifier, self.save_monitor = self._telling()
+        self.notifier, self.save_monitor = self._notifying()
         self.sweeper = self._sweeper(home, virtualenvs)
 
     def _deployer(self, home: Path) -> Deployer:
@@ -174,7 +174,7 @@ class Controller:
         )
 
     def _confined(self, home: Path, private: tuple[Path, ...]) -> Confinement:
-        """How local steps and servers are kept from what is not theirs. Raises `NeedsHuman`."""
+        """How local steps and servers are confined. Raises `NeedsHuman`."""
         folders = (path.parent for path in private)
         socket = self.engine.address.removeprefix("unix://")
         return confinement(
@@ -214,11 +214,11 @@ class Controller:
         if connection is None:
             return None
         known = (self.store, self.artifacts, self.repositories, self.mirrors, self.secrets)
-        shelves = GitHubReads(*known, self.settings.path(base))
-        return OnGitHub(connection, self.settings.github.url, shelves)
+        reads = GitHubReads(*known, self.settings.path(base))
+        return OnGitHub(connection, self.settings.github.url, reads)
 
-    def _telling(self) -> tuple[NotifyApplier, SaveMonitor]:
-        """What tells people what is owed to them, and what tells them past the store."""
+    def _notifying(self) -> tuple[NotifyApplier, SaveMonitor]:
+        """What notifies people, and what notifies them when the store itself fails."""
         issues = self.github.issues.tell if self.github else None
         name = self.settings.name or socket.gethostname()
         notifier = NotifyApplier(AppriseNotifier(), self.secrets, issues, name)
@@ -240,7 +240,7 @@ class Controller:
         )
 
     def loop(self) -> Loop:
-        """The loop over all kinds of objects."""
+        """The loop that reconciles all kinds of objects."""
         everyone = self.settings.notify
         environments = EnvironmentObserver(
             self.versions,
@@ -264,7 +264,7 @@ class Controller:
             self.artifacts,
             self.watch,
             self.branches,
-            self.questions,
+            self.query_versions,
             confined=self.confinement.works or self.settings.untrusted == "anywhere",
             everyone=everyone,
         )
@@ -279,7 +279,7 @@ class Controller:
         return Loop(self.store, kinds, self._appliers(), policy=self.policy)
 
     def runs(self, report: Applier) -> Loop:
-        """The loop over runs alone, whose reports `report` takes: nothing else is looked at."""
+        """A loop that reconciles only runs; `report` applies their reports."""
         appliers: dict[type[Action], Applier] = {
             StartAttempt: self._start,
             CancelAttempt: self._cancel,
@@ -299,11 +299,11 @@ class Controller:
             ReportCommit: self.reports.apply,
             ReportPolicy: self.policies.apply,
             Notify: self.notifier.apply,
-            **(self.github.appliers() if self.github else NOWHERE),
+            **(self.github.appliers() if self.github else WITHOUT_GITHUB),
         }
 
     def _forge(self) -> Forge:
-        """Notes where nothing else shows reports, and where they are asked for."""
+        """Where reports go: GitHub, and git notes without GitHub or if the settings say so."""
         notes = NotesForge(self.mirrors)
         if self.github is None:
             return notes
@@ -315,7 +315,7 @@ class Controller:
         return ForgeByRepository(forges)
 
     def poll(self, repository: RepositorySettings) -> None:
-        """Look regularly whether something has moved there."""
+        """Check a repository regularly for changes."""
         name, interval = repository.name, repository.poll.total_seconds()
         self.watch.add("git", name, Polling(name, self.mirrors[name].heads, interval))
         if self.github is not None and name in self.github.names:
@@ -323,7 +323,7 @@ class Controller:
             self.watch.add("pulls", name, Polling(name, look, interval))
 
     async def send(self, envelope: Envelope) -> None:
-        """Deliver a message from outside the machines."""
+        """Deliver a message that does not come from a machine."""
         await self.store.commit(Transaction(send=(envelope,)), self.policy.clock())
 
     async def _start(self, _owner: Key, action: StartAttempt) -> tuple[Envelope, ...]:
@@ -334,21 +334,21 @@ class Controller:
         await self.executor.cancel(action.attempt)
         return ()
 
-    async def hear_endings(self, loop: Loop) -> None:
+    async def wake_ended(self, loop: Loop) -> None:
         """Wake a run, or an environment with a batch, as soon as one of its attempts ends."""
         while True:
             attempt = await self.executor.ended()
             loop.wake(owner_of(attempt))
 
-    async def hear_hints(self, loop: Loop) -> None:
-        """Wake what sources hint at."""
+    async def wake_hinted(self, loop: Loop) -> None:
+        """Wake the objects that sources hint at."""
         while True:
             loop.wake(await self.watch.hint())
 
-    async def hear_webhooks(self, loop: Loop) -> None:
-        """Take GitHub's webhooks, if the settings say so, and look where they hint.
+    async def serve_webhooks(self, loop: Loop) -> None:
+        """Serve GitHub's webhooks, if the settings say so, and wake the objects they hint at.
 
-        Raises `NeedsHuman` if the secret or the address is not to be had.
+        Raises `NeedsHuman` if the secret is missing or the address cannot be used.
         """
         webhook = self.settings.github.webhook
         if webhook.secret is None or self.github is None:
@@ -368,22 +368,22 @@ class Controller:
         )
         await server.serve(application, listening)
 
-    async def forget_old(self) -> None:
-        """Forget the letters that nobody can send again."""
+    async def prune_messages(self) -> None:
+        """Forget consumed messages that are too old to be sent again."""
         await self.store.prune(self.policy.clock() - REMEMBERED)
 
     async def sweep(self) -> None:
-        """Delete what nobody needs any more."""
-        # Compared with the times of files, so it is the machine's clock, whatever a story's says.
+        """Delete what is no longer needed."""
+        # Compared with file times, so it must be the machine's clock, not the policy's.
         await self.sweeper.sweep(self.settings.keep.total_seconds(), time.time())
 
     async def sweep_checks(self) -> None:
-        """Conclude the checks on GitHub that nobody else will."""
+        """Conclude checks on GitHub that would stay in progress for ever."""
         if self.github is not None:
             await self.github.checks(self.reports.apply).sweep(time.time())
 
     async def close(self) -> None:
-        """Let go; steps, servers and routers go on."""
+        """Close everything; steps, servers and routers keep running."""
         if self.github is not None:
             await self.github.close()
         await self.watch.close()
@@ -396,7 +396,7 @@ class Controller:
 
 
 def roots_of(settings: Settings, base: Path) -> Roots:
-    """Where datasets of this machine may be."""
+    """Where local datasets may be."""
     allowed = (base / root for root in settings.data_roots)
     return Roots.of(allowed, settings.path(base), settings.private(base))
 
@@ -418,58 +418,58 @@ async def serve(
         addresses = {
             each.name: Mirror(each.address(base), home).url for each in settings.repositories
         }
-        await heed_names(store, addresses, home / "mirrors", policy.clock())
+        await carry_on_renamed(store, addresses, home / "mirrors", policy.clock())
         app = Controller(settings, base, secrets, store, policy)
         loop = app.loop()
         stack.push_async_callback(app.close)
         await app.sweeper.forget_strangers()
-        app.watch.restore(one.key for one in await store.list(TROUBLE, live=True))
+        app.watch.restore(one.key for one in await store.list(STALL, live=True))
         for each in settings.repositories:
             app.poll(each)
         await app.queues.listen(loop.wake)
         log.info("the controller runs", home=str(home), pid=os.getpid())
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(app.hear_endings(loop))
-            tasks.create_task(app.hear_hints(loop))
-            tasks.create_task(app.hear_webhooks(loop))
+            tasks.create_task(app.wake_ended(loop))
+            tasks.create_task(app.wake_hinted(loop))
+            tasks.create_task(app.serve_webhooks(loop))
             tasks.create_task(app.save_monitor.watch())
-            tasks.create_task(_every(DAY, app.forget_old))
+            tasks.create_task(_every(DAY, app.prune_messages))
             tasks.create_task(_every(DAY, app.sweep))
             tasks.create_task(_every(HOUR, app.sweep_checks))
             tasks.create_task(loop.run())
 
 
 async def last_moment(store: SqliteStore) -> float:
-    """When the life before this one saved last, so that this one begins no earlier; unless that is
-    a day or more in the future, as then its clock was wrong and not this one."""
+    """When the previous process saved last, so that this one's clock does not start earlier. A time
+    of a day or more in the future is ignored: then the previous clock was wrong."""
     last = await store.latest()
     return last if last < time.time() + DAY else 0.0
 
 
-async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
-    """Do a chore now and then every so many seconds; what it fails with, the next may mend."""
+async def _every(seconds: float, task: Callable[[], Awaitable[None]]) -> None:
+    """Do a task now and then every so many seconds. A failure is logged, and the task repeated."""
     while True:
         try:
-            await chore()
+            await task()
         except Failure as failure:
-            log.warning("a chore is put off", chore=chore.__name__, reason=str(failure))
+            log.warning("a periodic task is postponed", task=task.__name__, reason=str(failure))
         except Exception:
-            log.exception("a chore failed with an internal error", chore=chore.__name__)
+            log.exception("a periodic task failed with an internal error", task=task.__name__)
         await asyncio.sleep(seconds)
 
 
 @contextmanager
 def only_one(home: Path) -> Iterator[None]:
-    """Hold the home folder's lock."""
+    """Hold the lock of the home folder, which one controller may have. Raises `NeedsHuman`."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        home.chmod(0o700)  # one that an older controller made, or somebody by hand
-        if not any(home.iterdir()):  # it may lie in a checkout, and is not to be committed there
+        home.chmod(0o700)  # it may have been created by hand, or by an older controller
+        if not any(home.iterdir()):  # it may be in a working copy, and must not be committed
             (home / ".gitignore").write_text("*\n")
         lock = os.open(home / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise NeedsHuman(
-            f"the home folder {home} cannot be used ({error.strerror}); mend it, or set `home` "
+            f"the home folder {home} cannot be used ({error.strerror}); fix it, or set `home` "
             "in the settings to another"
         ) from None
     try:

@@ -1,4 +1,4 @@
-"""All that a controller does on GitHub, made from its connection."""
+"""Everything that a controller does on GitHub, made from its connection."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,11 +43,11 @@ class GitHubReads(NamedTuple):
 
 
 class OnGitHub:
-    """The effects; `url` is the GitHub's address in a browser."""
+    """What works on GitHub; `url` is its address in a browser."""
 
-    def __init__(self, connection: Connection, url: str, shelves: GitHubReads) -> None:
+    def __init__(self, connection: Connection, url: str, reads: GitHubReads) -> None:
         client, names = connection.client, connection.names
-        store, artifacts, repositories, mirrors, secrets, home = shelves
+        store, artifacts, repositories, mirrors, secrets, home = reads
         cache = Cache(store, artifacts, home)
         self.names = names
         self.forge = GitHubForge(client, names)
@@ -60,7 +60,7 @@ class OnGitHub:
         self._store = store
 
     def appliers(self) -> dict[type[Action], Applier]:
-        """Who applies what only GitHub shows."""
+        """Who applies the actions that need GitHub."""
         return {
             AnswerCommand: self._replies.apply,
             Propose: self.proposals.propose,
@@ -70,7 +70,7 @@ class OnGitHub:
         }
 
     def checks(self, report: Report) -> ChecksSweep:
-        """The sweep of checks; `report` tells again how a run ended."""
+        """The sweep of checks; `report` reports again how a run ended."""
         return ChecksSweep(self._connection.client, self.names, self._store, report)
 
     def concerns(self, hint: Hint) -> list[Key]:
@@ -82,11 +82,11 @@ class OnGitHub:
         await self._connection.transport.close()
 
 
-async def _nothing(_owner: Key, _action: Action) -> tuple[Envelope, ...]:
+async def _do_nothing(_owner: Key, _action: Action) -> tuple[Envelope, ...]:
     return ()
 
 
-NOWHERE: Mapping[type[Action], Applier] = dict.fromkeys(
-    (AnswerCommand, Propose, ReportDeployment, ReportRelease, WithdrawProposal), _nothing
+WITHOUT_GITHUB: Mapping[type[Action], Applier] = dict.fromkeys(
+    (AnswerCommand, Propose, ReportDeployment, ReportRelease, WithdrawProposal), _do_nothing
 )
-"""Without GitHub, nobody is there to be shown; the environments branch says it all."""
+"""Without GitHub these actions do nothing: the environments branch has the same facts."""

@@ -1,7 +1,7 @@
-"""One run of a commit in somebody's clone, here and now, as a pull request's run would be.
+"""Runs a commit of a local clone once, as a pull request's run would be.
 
-The loop, the run machine, the store and the executor are the controller's own. What is left out is
-all around a run: sources, environments, servers, and the forge.
+It uses the controller's loop, run machine, store and executor, without sources, environments,
+servers and a forge.
 """
 
 import asyncio
@@ -48,59 +48,60 @@ NO_BASELINE: Final = BaselineChoice(
     None, "no model in production is known here; `--base` names a commit whose model is compared"
 )
 SETTLING = 60.0
-"""Seconds for which data that is being written is waited for."""
+"""Seconds to wait for data that is still being written."""
 LOOK = 0.1
-"""Seconds between looks at how far a run is."""
+"""Seconds between checks of the progress of a run."""
 GRACE, HURRIED = 10.0, 0.1
-"""Seconds between SIGTERM and SIGKILL for what is ended, and once somebody is in a hurry."""
+"""Seconds between SIGTERM and SIGKILL for what is ended: normally, and after a second request."""
 
 
 class RunRequest(NamedTuple):
-    """What is to be run."""
+    """What to run."""
 
     checkout: Checkout
     spec: Spec
     source: SourceTree
     branch: str
     subject: str
-    """Of the commit."""
+    """The commit's."""
     why: str
     rules: Rules | None = None
-    """Whose gates judge it, as those of a pull request's base do."""
+    """The rules that judge it, like those of a pull request's base."""
     baseline: BaselineChoice = NO_BASELINE
     """What it is compared with."""
     fresh: bool = False
-    """Whether everything runs anew, whatever the cache has."""
+    """Whether to ignore the cache."""
 
 
-class Played(NamedTuple):
-    """A run that ended."""
+class EndedRun(NamedTuple):
+    """An ended run."""
 
     run: Run
     graph: Graph
     end: ReportCommit
-    """What its machine says of its end."""
+    """Its last report."""
 
 
 class Stop(NamedTuple):
-    """How a person ends it: once asks for it, twice leaves what runs no time to clean up."""
+    """How a person stops it: the second request leaves processes no time to clean up."""
 
     asked: asyncio.Event
     hurried: asyncio.Event
 
 
 Watcher = Callable[[Run, Graph], None]
-"""Shown how far the run is, whenever that may have changed."""
+"""Called with the run whenever its progress may have changed."""
 
 
 @asynccontextmanager
 async def at_home(
     home: Path, checkout: Checkout, stop: Stop, stores: Sequence[ObjectStore] = ()
 ) -> AsyncIterator[Controller]:
-    """The effects of a controller whose only repository is the clone, and whose state is `home`.
-    `stores` says how object stores are reached.
+    """A controller whose only repository is the clone, and whose state is in `home`. `stores` says
+    how object stores are reached.
 
-    When it is left, no process runs that was started. Raises `NeedsHuman` if another has `home`.
+    On exit, every process that it started has ended. Raises `NeedsHuman` if another controller
+    uses `home`.
     """
     settings = Settings(
         home=str(home),
@@ -108,7 +109,7 @@ async def at_home(
         stores=tuple(stores),
     )
     with only_one(home):
-        _borrow(git_folder(checkout) / "objects", home / "mirrors" / REPOSITORY)
+        _link_objects(git_folder(checkout) / "objects", home / "mirrors" / REPOSITORY)
         store = await SqliteStore.open(home / "state.db")
         try:
             app = Controller(
@@ -116,14 +117,14 @@ async def at_home(
                 home,
                 load_secrets(settings, home, os.environ),
                 store,
-                # Who runs it reads with their own rights, wherever the spec says.
+                # It runs with the rights of its user, who may read any folder that the spec names.
                 roots=Roots(sealed=(home,)),
             )
             try:
                 await app.sweeper.forget_strangers()
                 yield app
             finally:
-                await _leave_nothing(app, stop)
+                await _cancel_until_none(app, stop)
                 with suppress(Failure):
                     await app.sweeper.sweep(settings.keep.total_seconds(), time.time())
                 await app.close()
@@ -131,17 +132,17 @@ async def at_home(
             await store.close()
 
 
-async def play(app: Controller, asked: RunRequest, show: Watcher, stop: Stop) -> Played:
+async def play(app: Controller, asked: RunRequest, show: Watcher, stop: Stop) -> EndedRun:
     """Run it to its end.
 
     Raises `NeedsHuman` for data that is not there.
     """
     run, graph = await _begin(app, asked)
-    return await _played(app, run, graph, show, stop)
+    return await _run_to_end(app, run, graph, show, stop)
 
 
 def compares(asked: RunRequest) -> bool:
-    """Whether a check of the base, or of its own, wants the base's model to compare with."""
+    """Whether a check, of the base or its own, compares with the base's model."""
     rules = asked.rules
     if rules is None or rules.spec.model is None:
         return False
@@ -155,7 +156,7 @@ async def baseline_of_base(
     """The model of the base's commit, trained on today's data unless that has been done; or why
     there is none, so that checks against it are inconclusive."""
     rules = asked.rules
-    assert rules is not None, "the caller has looked"
+    assert rules is not None, "the caller checks this"
     assert rules.spec.model is not None
     source = rules.source
     base = asked._replace(
@@ -166,7 +167,7 @@ async def baseline_of_base(
         datasets = await _datasets(app, base)
         why = f"the model of the base, {source.commit[:12]}, to compare with"
         run = await _run_of(app, base, graph, datasets, why)
-        played = await _played(app, run, graph, show, stop)
+        played = await _run_to_end(app, run, graph, show, stop)
     except NeedsHuman as failure:
         return BaselineChoice(
             None, f"the model of {source.commit[:12]} cannot be made: {failure}", lost=True
@@ -180,7 +181,9 @@ async def baseline_of_base(
     return BaselineChoice(found, "")
 
 
-async def _played(app: Controller, run: Run, graph: Graph, show: Watcher, stop: Stop) -> Played:
+async def _run_to_end(
+    app: Controller, run: Run, graph: Graph, show: Watcher, stop: Stop
+) -> EndedRun:
     """Run it to its end, or until a person stops it."""
     told: asyncio.Future[ReportCommit] = asyncio.get_running_loop().create_future()
 
@@ -190,10 +193,10 @@ async def _played(app: Controller, run: Run, graph: Graph, show: Watcher, stop: 
         return ()
 
     loop = app.runs(tell)
-    tasks = [asyncio.create_task(loop.run()), asyncio.create_task(app.hear_endings(loop))]
+    tasks = [asyncio.create_task(loop.run()), asyncio.create_task(app.wake_ended(loop))]
     cancelled = False
 
-    async def turn() -> None:
+    async def check() -> None:
         nonlocal cancelled
         record = await app.store.get(Key("run", run.id))
         if record is not None:
@@ -208,19 +211,19 @@ async def _played(app: Controller, run: Run, graph: Graph, show: Watcher, stop: 
     try:
         await app.store.commit(_start(run, graph), run.created)
         loop.wake(Key("run", run.id))
-        await _until(told, tasks, turn)
-        await turn()
+        await _until(told, tasks, check)
+        await check()
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     record = await app.store.get(Key("run", run.id))
-    assert record is not None, "it was told to have ended"
-    return Played(parsed(Run, record.body), graph, told.result())
+    assert record is not None, "it has reported its end"
+    return EndedRun(parsed(Run, record.body), graph, told.result())
 
 
 async def _begin(app: Controller, asked: RunRequest) -> tuple[Run, Graph]:
-    """What is to be run, on the data that is there now."""
+    """The run and its graph, on the current data."""
     datasets = await _datasets(app, asked)
     terms = RunTerms(rules=asked.rules)
     if asked.rules:
@@ -242,7 +245,7 @@ async def _begin(app: Controller, asked: RunRequest) -> tuple[Run, Graph]:
 async def _run_of(
     app: Controller, asked: RunRequest, graph: Graph, datasets: Mapping[str, str], why: str
 ) -> Run:
-    number = await _tidy(app, asked.spec.metadata.name) + 1
+    number = await _clean_up(app, asked.spec.metadata.name) + 1
     return Run(
         id=f"{asked.spec.metadata.name}-{number}",
         number=number,
@@ -261,7 +264,7 @@ async def _run_of(
 
 
 def _start(run: Run, graph: Graph) -> Transaction:
-    """As the machine of a pipeline starts a run."""
+    """Starts a run as the machine of pipelines does."""
     start = Envelope(to=Key("run", run.id), id=f"start/{run.id}", message=StartRun(run=run))
     fact = Fact(key=Key("graph", run.id), body=graph.model_dump(mode="json"))
     return Transaction(facts=(fact,), send=(start,))
@@ -275,27 +278,29 @@ def _cancel(run: str, reason: str) -> Envelope:
 async def _until(
     told: asyncio.Future[ReportCommit],
     tasks: Sequence[asyncio.Task[None]],
-    turn: Callable[[], Awaitable[None]],
+    check: Callable[[], Awaitable[None]],
 ) -> None:
-    """Take turns until its end was told."""
+    """Call `check` regularly until the run has reported its end."""
     while not told.done():
         for task in tasks:
             if task.done():
-                task.result()  # a fault of the loop ends this, too
-        await turn()
+                task.result()  # an error of the loop ends this as well
+        await check()
         await asyncio.wait([told], timeout=LOOK)
 
 
 async def _datasets(app: Controller, asked: RunRequest) -> dict[str, str]:
-    """The version of each dataset that is there now."""
+    """The current version of each dataset."""
     checkout = await app.repositories.folder(REPOSITORY, asked.source.commit)
     trigger = asked.spec.triggers.data
     found = {}
-    barred = denied_queries(asked.spec, RunTerms(rules=asked.rules)) if asked.rules else frozenset()
+    denied = denied_queries(asked.spec, RunTerms(rules=asked.rules)) if asked.rules else frozenset()
     for name in versioned(asked.spec):
         dataset = asked.spec.datasets[name]
         if dataset.query is not None:
-            found[name] = UNASKED if name in barred else await _asked(app, name, dataset.query)
+            found[name] = (
+                UNASKED if name in denied else await _query_version(app, name, dataset.query)
+            )
             continue
         marker = trigger.marker if trigger and name in trigger.datasets else None
         uri = dataset.uri or ""
@@ -304,11 +309,11 @@ async def _datasets(app: Controller, asked: RunRequest) -> dict[str, str]:
     return found
 
 
-async def _asked(app: Controller, name: str, query: Query) -> str:
-    """The version that a query's rows have. Raises `NeedsHuman`, also for a database that is away:
-    a person waits."""
+async def _query_version(app: Controller, name: str, query: Query) -> str:
+    """The version of a query's rows. Raises `NeedsHuman` even if a retry may help, as a person is
+    waiting."""
     try:
-        digest, _ = await app.questions.now(query)
+        digest, _ = await app.query_versions.now(query)
     except Failure as failure:
         raise NeedsHuman(f"datasets.{name}: {failure}") from None
     return digest
@@ -317,8 +322,8 @@ async def _asked(app: Controller, name: str, query: Query) -> str:
 async def _base_data(
     app: Controller, asked: RunRequest, rules: Rules
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """The versions of the data that only the base's exam reads, by their names in the run, and why
-    others cannot be had."""
+    """The versions of the data that only the base's evaluation reads, by name in the run, and
+    why others are unavailable."""
     checkout = await app.repositories.folder(REPOSITORY, rules.source.commit)
     found, lacking = {}, {}
     for name in lacks(asked.spec, asked.source, rules):
@@ -327,7 +332,7 @@ async def _base_data(
             continue
         try:
             if dataset.query is not None:
-                version = await _asked(app, name, dataset.query)
+                version = await _query_version(app, name, dataset.query)
             else:
                 uri = dataset.uri or ""
                 folder = base_folder(uri, checkout, rules.source.folder)
@@ -356,9 +361,9 @@ async def _version(app: Controller, uri: str, folder: Path, marker: str | None) 
     return listing.manifest.digest
 
 
-async def _tidy(app: Controller, pipeline: str) -> int:
-    """Cancel what an earlier command that was killed left going on, and drop letters that nobody
-    here reads; the number of the last run."""
+async def _clean_up(app: Controller, pipeline: str) -> int:
+    """Cancel what a killed earlier command left running, and drop messages to anything but runs.
+    Returns the number of the last run."""
     for record in await app.store.list("run", live=True):
         await app.send(_cancel(record.key.name, "its command was killed"))
     unread = [one.number for one in await app.store.inbox() if one.to.kind != "run"]
@@ -370,22 +375,22 @@ async def _tidy(app: Controller, pipeline: str) -> int:
 
 
 async def _cancel_all(app: Controller, grace: float) -> bool:
-    """Cancel every attempt, each with so many seconds to end; whether there were any."""
+    """Cancel every attempt, with `grace` seconds to end; whether there were any."""
     attempts = app.executor.unfinished()
     for attempt in attempts:
         await app.executor.cancel(attempt, grace)
     return bool(attempts)
 
 
-async def _leave_nothing(app: Controller, stop: Stop) -> None:
+async def _cancel_until_none(app: Controller, stop: Stop) -> None:
     """Cancel every attempt and wait until none is left."""
     while await _cancel_all(app, HURRIED if stop.hurried.is_set() else GRACE):  # noqa: ASYNC110 - ends are polled
         await asyncio.sleep(LOOK)
 
 
-def _borrow(objects: Path, mirror: Path) -> None:
-    """An empty repository that finds the clone's objects where they are: nothing is copied, and
-    no command that writes ever touches the clone. See gitrepository-layout(5), alternates."""
+def _link_objects(objects: Path, mirror: Path) -> None:
+    """Create an empty repository that uses the clone's objects in place: nothing is copied, and no
+    command that writes ever touches the clone. See gitrepository-layout(5), alternates."""
     for folder in ("objects/info", "refs/heads"):
         (mirror / folder).mkdir(parents=True, exist_ok=True)
     (mirror / "HEAD").write_text("ref: refs/heads/none\n")

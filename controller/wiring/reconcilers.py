@@ -1,4 +1,4 @@
-"""Each kind of object: its machine, with the observer that looks at the world for it."""
+"""The reconcilers: for each kind of object its state, observer, machine and message handlers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -55,7 +55,7 @@ def environments(
 
 
 def stalls(observer: Observer[Stall, ObservedStall]) -> Reconciler[Stall, ObservedStall]:
-    """What somebody is told of that makes no progress."""
+    """Stalls: objects that make no progress."""
     return Reconciler(
         Stall,
         observer,
@@ -74,7 +74,7 @@ def everything(
     stall: Observer[Stall, ObservedStall],
     watched: Sequence[str],
 ) -> Mapping[str, Reconciler[Any, Any]]:
-    """All kinds of objects. Those of repositories that are not `watched` rest."""
+    """All kinds of objects. Those of repositories that are not `watched` are not reconciled."""
     return {
         "repository": repositories(WatchedOnly(repository, watched)),
         "pipeline": Reconciler(

@@ -56,7 +56,7 @@ async def test_a_force_push_that_drops_a_persons_revert_is_reported_and_the_reve
         env = await told(world, "force-pushed the environments branch")
     assert env.lost_history is not None
     assert f"it was at {was[:12]}" in env.lost_history
-    assert f"is at {now[:12]}" in env.lost_history
+    assert f"is now at {now[:12]}" in env.lost_history
     assert "Revert" in env.lost_history
     assert "Ada" in env.lost_history
     assert env.stable is not None

@@ -74,7 +74,7 @@ async def test_a_lost_state_releases_no_quarantined_model_and_what_serves_serves
         assert [(q.version, q.digest) for q in env.quarantine] == [(2, bad.digest)]
 
         async def told() -> bool:
-            return "not released in production" in world.note(head)
+            return "not released to production" in world.note(head)
 
         await world.until(told, "the committer to be told")
         env = await world.serves(1)

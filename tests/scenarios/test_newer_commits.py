@@ -37,7 +37,7 @@ async def test_a_commit_that_changes_what_runs_ends_it_and_one_of_the_docs_does_
         await trains(world, 1)
         (world.work / "README.md").write_text("# Mean\n")
         docs = world.push("Say what it is")
-        await says(world, docs, "mean-1 runs and stands for it")
+        await says(world, docs, "mean-1 is running and covers it")
         run = await world.run(1)
         assert run is not None
         assert run.live, "words end nothing"
@@ -58,12 +58,12 @@ async def test_commits_that_were_pushed_together_each_say_which_of_them_runs(wor
         beside = [committed(world, subject) for subject in ("Say what it is", "Say it better")]
         last = world.push("Shift", ml_pipeline__yaml=("shift: 0.0", "shift: 1.0"))
         for commit in beside:
-            await says(world, commit, f"not run: {last[:12]} came with it, or right after it")
+            await says(world, commit, f"not run: {last[:12]} was pushed with it, or right after it")
         assert (await world.ended(2)).commit == last
         run_git(world.work, "switch", "-q", "-c", "trial")
         beside = [committed(world, "Try")]
         last = world.push("Try more", ml_pipeline__yaml=("shift: 1.0", "shift: 2.0"))
-        await says(world, beside[0], f"not run: {last[:12]} came with it")
+        await says(world, beside[0], f"not run: {last[:12]} was pushed with it")
         assert (await world.ended(3)).commit == last
 
 

@@ -32,7 +32,7 @@ def with_store(ctx: click.Context, act: Callable[[Store, CliContext], Awaitable[
 
     async def run() -> T:
         try:
-            store = await SqliteStore.open(state_in(here.home))
+            store = await SqliteStore.open(state_in(here.home), upgrade=False)
         except Failure as failure:
             raise Unreachable(str(failure)) from None
         try:

@@ -20,7 +20,7 @@ from controller.machine.core import Key, Value, parsed
 from controller.machine.error_text import without_traceback
 from controller.machine.pipelines.dataset_changes import ObjectChanges, describe_changes
 from controller.machine.runs.graph import Graph, Node
-from controller.machine.runs.reasons import Earlier, reasons
+from controller.machine.runs.reasons import EarlierRun, reasons
 from controller.machine.runs.run import NodePhase, Progress, Run, passed_before
 from controller.store.protocol import StoreReader
 from validators.verdict import Verdict
@@ -110,11 +110,11 @@ async def explained(store: StoreReader, run: Run, catalog: Catalog) -> Explained
     )
 
 
-async def _earlier(store: StoreReader, before: Run) -> Earlier | None:
+async def _earlier(store: StoreReader, before: Run) -> EarlierRun | None:
     record = await store.get(Key("graph", before.id))
     if record is None:
         return None
-    return Earlier.of(before, parsed(Graph, record.body))
+    return EarlierRun.of(before, parsed(Graph, record.body))
 
 
 def _data(name: str, was: str | None, now: str, moved: ObjectChanges | None) -> str:
@@ -124,7 +124,7 @@ def _data(name: str, was: str | None, now: str, moved: ObjectChanges | None) -> 
     return "; ".join([said, *describe_changes(moved)]) if moved else said
 
 
-def _node(node: Node, run: Run, earlier: Earlier | None) -> ExplainedNode:
+def _node(node: Node, run: Run, earlier: EarlierRun | None) -> ExplainedNode:
     progress = run.nodes.get(node.name, Progress())
     if progress.phase == "cached":
         why = [f"everything it depends on is the same as in {progress.cached_from}"]
@@ -144,7 +144,7 @@ def _node(node: Node, run: Run, earlier: Earlier | None) -> ExplainedNode:
     )
 
 
-def _why_it_ran(node: Node, run: Run, earlier: Earlier | None) -> list[str]:
+def _why_it_ran(node: Node, run: Run, earlier: EarlierRun | None) -> list[str]:
     outputs = {name: done.outputs for name, done in run.nodes.items() if done.outputs}
     remade = earlier.remade(node, outputs) if earlier else ()
     return [*map(str, reasons(node, run.datasets, earlier, remade=remade))]

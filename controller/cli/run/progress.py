@@ -22,7 +22,7 @@ from controller.machine.runs.run import Outcome, Run, why_ended
 from controller.reports.forge import CommitReport
 from controller.reports.github_job import annotation_commands, job_summary
 from controller.reports.headline import arranged
-from controller.wiring.local_run import Played, Watcher
+from controller.wiring.local_run import EndedRun, Watcher
 from specs.figures import duration
 from validators.render import terminal
 from validators.report import Report
@@ -39,7 +39,7 @@ LINES = 30
 class FinishedRun(NamedTuple):
     """A run that has ended, with everything that is shown about it."""
 
-    played: Played
+    played: EndedRun
     reports: Mapping[str, Report]
     """By gate."""
     lost: Sequence[str]

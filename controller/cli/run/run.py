@@ -214,7 +214,7 @@ async def _play(asked: here.RunRequest, home: Path) -> FinishedRun:
         }
         hide = app.secrets.redacted
         return FinishedRun(
-            here.Played(hide(played.run), hide(played.graph), hide(played.end)),
+            here.EndedRun(hide(played.run), hide(played.graph), hide(played.end)),
             {name: hide(each) for name, each in reports.items()},
             lost,
             words,

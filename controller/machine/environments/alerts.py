@@ -96,25 +96,20 @@ def refuse(
 
 
 def resolve_by_release(
-    env: EnvironmentState,
-    version: ModelVersion,
-    ref: Ref,
-    was: Ref | None,
-    out: RolloutDecisionBuilder,
-    *,
-    released: bool,
+    env: EnvironmentState, rollout: Rollout, was: Ref | None, context: EnvironmentContext
 ) -> EnvironmentState:
-    """Resolve the alerts that end once another version serves all traffic; `was` served before.
+    """Resolve the alerts that end once a rollout's version serves; `was` served before.
 
     A release ends every alert. Going back to a former version does not: what failed to start is
     still not released, and the commit that names the former version is yet to be made.
     """
-    incident = incidents.promoted(env.pipeline, env.name, ref, was, points=env.points)
+    place = (env.pipeline, env.name, rollout.version, was)
+    incident = incidents.promoted(*place, points=env.points)
     for alert in env.alerts:
         event, _, name = alert.removeprefix(f"{env.place}/").partition("/")
         lasts = event == "gate_failed" or name in ("write_environment", "deploy", "stable")
-        if released or not lasts:
-            env = _end(env, alert, version, incident, out)
+        if rollout.kind == "release" or not lasts:
+            env = _end(env, alert, context.version(rollout.version), incident, context.out)
     return env
 
 

@@ -18,6 +18,9 @@ from controller.machine.environments.file import EnvironmentFile
 from controller.machine.pipelines.version import ModelVersion
 from validators.report import Report
 
+OVERDUE = 300.0
+"""Seconds for which a commit may be missing from the branch before somebody is notified."""
+
 
 def write(
     env: EnvironmentState,
@@ -100,16 +103,12 @@ def summary(report: Report | None) -> tuple[Mapping[str, Any], ...]:
     )
 
 
-LONGEST = 300.0
-"""Seconds for which a commit may be missing from the branch before somebody is notified."""
-
-
 def handle_lost_history(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
     """Keep what runs, and write it to the branch again; a new commit of a person is followed."""
     lost, branch = context.observed.lost_history, context.observed.branch
     if lost is None or lost.was != env.acted_on:
         return env
-    what = _said(env, lost, branch.author if branch and lost.news else None)
+    what = _what_was_lost(env, lost, branch.author if branch and lost.news else None)
     env = env.model_copy(update={"lost_history": what, "listed": ()})
     stable = context.version(env.stable)
     incident = branch_incidents.overwritten(env.pipeline, env.name, env.stable, what)
@@ -128,14 +127,14 @@ def handle_lost_history(env: EnvironmentState, context: EnvironmentContext) -> E
     )
 
 
-def _said(env: EnvironmentState, lost: LostHistory, by: str | None) -> str:
+def _what_was_lost(env: EnvironmentState, lost: LostHistory, by: str | None) -> str:
     """What was lost, and what Headgate does about it."""
     was = f"it was at {lost.was[:12]} for {env.place}"
     if lost.now is None:
         happened = f"The environments branch was deleted: {was}."
     else:
         happened = (
-            f"Somebody force-pushed the environments branch: {was}, and is at {lost.now[:12]}."
+            f"Somebody force-pushed the environments branch: {was}, and is now at {lost.now[:12]}."
         )
     gone = f" Lost there: {'; '.join(lost.left_out)}." if lost.left_out else ""
     if by is not None:
@@ -153,10 +152,10 @@ def watch_write(env: EnvironmentState, context: EnvironmentContext) -> Environme
         return resolve(env, stable, "write_environment", done, context.out)
     if env.unwritten_since is None:
         return env.model_copy(update={"unwritten_since": context.now})
-    if context.now - env.unwritten_since < LONGEST:
+    if context.now - env.unwritten_since < OVERDUE:
         return env
     why = (
-        f"The environments branch has not taken a commit for {LONGEST / 60:g} minutes: "
+        f"The environments branch has not taken a commit for {OVERDUE / 60:g} minutes: "
         f"{env.write.subject!r}. What serves is not affected; `headgate status` says what fails."
     )
     incident = incidents.stuck(env.pipeline, env.name, env.stable, why)

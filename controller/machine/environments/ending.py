@@ -104,8 +104,7 @@ def finish(
             "lost_history": None,
         }
     )
-    released = rollout.kind == "release"
-    env = resolve_by_release(env, version, rollout.version, was, context.out, released=released)
+    env = resolve_by_release(env, rollout, was, context)
     place = (env.pipeline, env.name, rollout.version, was)
     incident = incidents.promoted(*place, rollout.undecided, points=rollout.points)
     if rollout.kind == "revert":

@@ -247,14 +247,14 @@ def desired(env: EnvironmentState, versions: Mapping[int, ModelVersion]) -> Depl
     )
 
 
-def converge(env: EnvironmentState, observed: ObservedEnvironment) -> Sequence[Deploy]:
+def converge(env: EnvironmentState, observed: ObservedEnvironment) -> Deploy | None:
     """The deployment that is due, if what runs is not what should run.
 
     Where this state never released anything, nothing is touched: what runs there may be from a
     state that was lost.
     """
     if env.stable is None and env.rollout is None and (env.unknown_server or not env.rollouts):
-        return ()
+        return None
     want, have = desired(env, observed.versions), observed.deployed
     beside = env.rollout if env.rollout and env.rollout.has_server else env.warm
     canary_of = beside.version if beside and want.canary is not None else None
@@ -277,7 +277,7 @@ def converge(env: EnvironmentState, observed: ObservedEnvironment) -> Sequence[D
         and _answers_at(have.address, observed.port)
         and servers.keys() <= set(wanted)
     )
-    return () if as_wanted else (want,)
+    return None if as_wanted else want
 
 
 def _answers_at(address: str | None, port: int | None) -> bool:

@@ -97,22 +97,10 @@ def decide(
     env = _resend_deferred(env, out)
     env = watch_stable(env, context)
     env = watch_write(env, context)
-    outdated = {action.lane for action in out.actions if isinstance(action, WriteEnvironment)}
-    outdated |= deployment_reports.report(before, env, context)
+    outdated = deployment_reports.report(before, env, context)
     outdated |= proposal.withdraw(before, env, out)
-    if before.write is not None and env.write is None:
-        outdated.add(before.write.lane)
-    if before.rollout is not None and (env.rollout is None or env.rollout.id != before.rollout.id):
-        outdated.add(RunSmoke.lane)
-    due = converge(env, observed)
-    if not due:
-        env = _has_converged(env, context)
-    for deploy in due:
-        if deploy != env.deploy:  # an unchanged one stays in the outbox, with its back-off
-            outdated.add(deploy.lane)
-            env = env.model_copy(update={"deploy": deploy, "refused": None})
-        if env.refused is None or now - env.refused >= REFUSED:
-            out.actions.append(deploy)
+    env = _deploy(env, context)
+    outdated |= _outdated_lanes(before, env, out)
     return Decision(
         state=env,
         actions=tuple(out.actions),
@@ -148,12 +136,34 @@ def _resend_deferred(env: EnvironmentState, out: RolloutDecisionBuilder) -> Envi
     return env.model_copy(update={"deferred_release": None})
 
 
-def _has_converged(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
-    stable = context.version(env.stable)
-    done = incidents.ended(env.pipeline, env.name, serving(env, context))
-    env = resolve(env, stable, "deploy", done, context.out)
-    env = resolve_rollbacks(env, context)
-    return env.model_copy(update={"refused": None})
+def _deploy(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
+    """Ask for the deployment that is due; where none is, what should run does."""
+    due = converge(env, context.observed)
+    if due is None:
+        done = incidents.ended(env.pipeline, env.name, serving(env, context))
+        env = resolve(env, context.version(env.stable), "deploy", done, context.out)
+        env = resolve_rollbacks(env, context)
+        return env.model_copy(update={"refused": None})
+    if due != env.deploy:
+        env = env.model_copy(update={"deploy": due, "refused": None})
+    if env.refused is None or context.now - env.refused >= REFUSED:
+        context.out.actions.append(due)
+    return env
+
+
+def _outdated_lanes(
+    before: EnvironmentState, env: EnvironmentState, out: RolloutDecisionBuilder
+) -> set[str]:
+    """The lanes whose older actions are replaced by this decision's. An action that is asked for
+    again without a change is not: it stays in the outbox, with its back-off."""
+    lanes = {action.lane for action in out.actions if isinstance(action, WriteEnvironment)}
+    if before.write is not None and env.write is None:
+        lanes.add(before.write.lane)
+    if before.rollout is not None and (env.rollout is None or env.rollout.id != before.rollout.id):
+        lanes.add(RunSmoke.lane)
+    if env.deploy is not None and env.deploy != before.deploy:
+        lanes.add(env.deploy.lane)
+    return lanes
 
 
 def _cadence(env: EnvironmentState, now: float) -> float:

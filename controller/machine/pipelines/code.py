@@ -1,4 +1,4 @@
-"""PURE. A commit as the machines see it: its files, and a spec of it."""
+"""PURE. A commit as the machines see it: its files, and one of its specs."""
 
 from controller.machine.core import Value
 from controller.machine.runs.graph import SourceTree
@@ -8,24 +8,23 @@ from specs.model import Pipeline as Spec
 
 
 def spec_at(place: str) -> str:
-    """The path of the spec that a state names. One of a controller that knew one spec of a folder
-    has the folder."""
+    """The path of a spec in a stored state; states of older controllers have its folder instead."""
     if is_spec_file(place.rpartition("/")[2]):
         return place
     return f"{place}/{SPEC_FILE}" if place else SPEC_FILE
 
 
 class Code(Value):
-    """A commit as a pipeline sees it: its spec, or what is wrong with it."""
+    """A commit as one pipeline sees it: its spec, or what is wrong with that."""
 
     source: SourceTree
     name: str | None = None
-    """What the pipeline is called: by its spec, or after its place while that says nothing."""
+    """The pipeline's name: from its spec or, if that cannot be read, from its path."""
     branches: tuple[str, ...] = ()
-    """Globs of the branches that it watches beside the default one."""
+    """Globs of the branches that it watches besides the default branch."""
     spec: Spec | None = None
     problems: str = ""
-    """All problems, rendered as a compiler does."""
+    """All problems, as text."""
     problem_count: int = 0
     found: tuple[Problem, ...] = ()
-    """The first of them, each with its line."""
+    """The first problems, each with its line."""

@@ -1,4 +1,4 @@
-"""PURE. What is seen of datasets: which version is there, and whether it is complete."""
+"""PURE. Which version of each dataset is there, and whether it is complete."""
 
 from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
@@ -11,9 +11,9 @@ from specs.model import Dataset
 from specs.model import Pipeline as Spec
 
 LISTING_INTERVAL = 60.0
-"""Seconds after which a pipeline looks at its datasets, should no source have hinted."""
+"""Seconds between listings of a pipeline's datasets, if no source hints."""
 UNSETTLED_INTERVAL = 1.0
-"""Seconds between looks at a dataset that is still being written."""
+"""Seconds between listings of a dataset that is still being written."""
 
 
 class DatasetListing(Value):
@@ -25,34 +25,34 @@ class DatasetListing(Value):
     marked: bool = False
     """Whether the marker file is there, and no object is newer."""
     unmarked: str = ""
-    """Why it does not count, as a clause that names it and the newer object."""
+    """Why the marker does not count, as a clause that names it and the newer object."""
     problem: str | None = None
     waits: Blocked | None = None
-    """The object store that is away or refuses, if that is the problem."""
+    """The store that cannot be reached or refuses, if that is the problem."""
     at: float | None = None
-    """When it was begun, in seconds since the epoch; None: just now."""
+    """When the listing began, in seconds since the epoch; None: just now."""
     whole: bool = False
-    """Whether it is a commit of a table: no part of it is to come."""
+    """Whether it is complete in itself: a commit of a table, or a query's version."""
 
 
 class SeenDataset(Value):
-    """What was seen of a dataset."""
+    """What is known of a dataset, from all listings so far."""
 
     current: str
     """The newest version listed."""
     since: float
-    """When that version was first listed."""
+    """When that version was first listed, in seconds since the epoch."""
     ready: str | None = None
-    """The newest version that was complete: quiet for long enough, or marked."""
+    """The newest version that is complete: quiet for long enough, or marked."""
     doubted: float | None = None
-    """When a run found objects of the current version replaced."""
+    """When a run found that objects of the current version were replaced."""
 
 
 def place(spec: Spec, name: str, commit: str) -> str:
-    """What a dataset is known by: its name, where it is, and what makes it complete.
+    """Identifies a dataset across commits: its name, its location, and what makes it complete.
 
-    So a branch that reads elsewhere, or is content with less, decides nothing for the others.
-    Data in the repository is another at each commit.
+    So a branch with another location or completeness rule does not affect the other branches. Data
+    in the repository has a place of its own at each commit.
     """
     uri = _where(spec.datasets[name])
     if _in_repository(spec.datasets[name]):
@@ -71,8 +71,10 @@ def update_seen(
     listings: Mapping[str, Mapping[str, DatasetListing]],
     now: float,
 ) -> tuple[dict[str, SeenDataset], float]:
-    """What is seen by now, by place, of the datasets of the specs, and in how many seconds there
-    can be more to see. Specs by commit, listings by commit and dataset."""
+    """What is known after these listings, by place, and the seconds until the next listing is due.
+
+    `specs` are by commit, `listings` by commit and dataset.
+    """
     found: dict[str, SeenDataset] = {}
     wait = LISTING_INTERVAL
     for commit, spec in specs.items():
@@ -95,7 +97,7 @@ def update_seen(
                     wait = min(wait, soon if remaining else LISTING_INTERVAL)
                     if remaining <= 0:
                         seen = seen.model_copy(update={"ready": seen.current, "doubted": None})
-            if not listing.settled:  # what is being written is in no version yet
+            if not listing.settled:  # what is still being written is not part of a version
                 wait = min(wait, UNSETTLED_INTERVAL)
             if seen is not None:
                 found[here] = seen
@@ -105,10 +107,10 @@ def update_seen(
 def without_replaced(
     data: Mapping[str, SeenDataset], spec: Spec, commit: str, read: Mapping[str, str], now: float
 ) -> dict[str, SeenDataset]:
-    """What is seen once a run found that the versions it read, by dataset, are there no more.
+    """What is known after a run found that objects of the versions it read were replaced.
 
-    None of them is complete any more. One that is still listed counts again if a listing says so
-    that was begun `UNSETTLED_INTERVAL` later, so that runs do not fail over it time and again.
+    `read` has these versions by dataset; they are no longer complete. If a version is still listed,
+    it counts again after `LISTING_INTERVAL`, so that runs do not fail over it in quick succession.
     """
     found = dict(data)
     for name, version in read.items():
@@ -123,7 +125,7 @@ def without_replaced(
 def with_newer(
     data: Mapping[str, SeenDataset], spec: Spec, commit: str, read: Mapping[str, str]
 ) -> dict[str, SeenDataset]:
-    """What is seen once a run took newer versions, by dataset, than those it began with."""
+    """What is known after a run took newer versions, by dataset, than those it was started with."""
     found = dict(data)
     for name, version in read.items():
         here = place(spec, name, commit)
@@ -145,8 +147,8 @@ def missing(
     listings: Mapping[str, DatasetListing],
     besides: Collection[str] = (),
 ) -> str | None:
-    """What a run of this spec still waits for, in a sentence. For the datasets `besides` nobody
-    looks."""
+    """What a run of this spec waits for, as a phrase; None if all datasets are complete. The
+    datasets `besides` are not needed."""
     complete = complete_versions(data, spec, commit)
     for name in versioned(spec):
         if name not in complete and name not in besides:
@@ -159,7 +161,7 @@ def missing(
 def describe_unmarked(
     data: Mapping[str, SeenDataset], spec: Spec, commit: str, listings: Mapping[str, DatasetListing]
 ) -> str | None:
-    """What was delivered and counts for nothing yet, for want of a marker: in a sentence."""
+    """Which datasets have newer data that is not used because a marker is missing; None: none."""
     found = []
     for name in versioned(spec):
         seen, listing = data.get(place(spec, name, commit)), listings.get(name, DatasetListing())
@@ -171,8 +173,7 @@ def describe_unmarked(
 def _incomplete_for(
     spec: Spec, name: str, listing: DatasetListing, seen: SeenDataset, at: float
 ) -> float:
-    """Seconds from the listing, begun `at`, until the version can count as complete; 0 when it
-    does."""
+    """Seconds from the listing, which began `at`, until the version can be complete; 0 if it is."""
     if seen.doubted is not None and at < seen.doubted + LISTING_INTERVAL:
         return seen.doubted + LISTING_INTERVAL - at
     if not listing.settled:
@@ -184,12 +185,12 @@ def _incomplete_for(
     if trigger.marker is not None and dataset.query is None:
         return 0.0 if listing.marked else LISTING_INTERVAL
     if listing.whole and "quiet" not in trigger.model_fields_set:
-        return 0.0  # who says `quiet` wants to wait for several commits
+        return 0.0  # an explicit `quiet` means to wait for several commits
     return max(0.0, seen.since + trigger.quiet.total_seconds() - at)
 
 
 def versioned(spec: Spec) -> tuple[str, ...]:
-    """The datasets whose version is known before a run begins."""
+    """The datasets whose version is known before a run starts."""
     return tuple(name for name, dataset in spec.datasets.items() if dataset.is_versioned)
 
 

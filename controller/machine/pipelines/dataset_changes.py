@@ -1,4 +1,4 @@
-"""PURE. How the objects of a dataset differ between two of its versions."""
+"""PURE. The objects of a dataset that were added, replaced or removed between two versions."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -9,27 +9,27 @@ from specs.digests import ManifestEntry
 from specs.snapshot import SNAPSHOT_KEYS
 
 MOST_NAMED = 3
-"""Objects of each kind that are named: the last by their keys, which often hold dates."""
+"""How many objects of each kind are named: the last ones by key, as keys often have dates."""
 
 ChangeKind = Literal["added", "replaced", "gone"]
 
 
 class ChangedObject(Value):
-    """One object that is not what it was."""
+    """One changed object."""
 
     key: str
     happened: ChangeKind
     size: int = 0
-    """Bytes; of one that is gone, those it had."""
+    """In bytes; of a removed object, its former size."""
     rows: int | None = None
-    """Where its own footer says so."""
+    """If the file's own metadata has it."""
 
 
 class ObjectChanges(Value):
-    """What came, went and was replaced."""
+    """The objects that were added, replaced and removed."""
 
     objects: int
-    """How many there are now."""
+    """How many objects there are now."""
     added: int = 0
     replaced: int = 0
     gone: int = 0
@@ -37,8 +37,8 @@ class ObjectChanges(Value):
 
 
 def compare_objects(was: Iterable[ManifestEntry], now: Iterable[ManifestEntry]) -> ObjectChanges:
-    """Both in the order of their keys; in bounded memory. The log of a table is none of its
-    objects."""
+    """Compare two manifests, each in the order of its keys, in bounded memory. The log of a table
+    does not count as an object."""
     before = (entry for entry in was if entry.key not in SNAPSHOT_KEYS)
     old = next(before, None)
     objects = 0
@@ -72,8 +72,8 @@ def compare_objects(was: Iterable[ManifestEntry], now: Iterable[ManifestEntry]) 
 
 
 def describe_changes(what: ObjectChanges, shown: Callable[[str], str] = str) -> Iterator[str]:
-    """`2013-05.parquet added, 27,128 rows`, and how many there are beside those that are named;
-    `shown` makes of a key what a reader sees."""
+    """`2013-05.parquet added, 27,128 rows` for each named object, then how many more there are.
+    `shown` renders a key."""
     for happened, count in (
         ("added", what.added),
         ("replaced", what.replaced),

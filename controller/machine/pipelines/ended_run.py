@@ -1,4 +1,4 @@
-"""PURE. What becomes of a run of the default branch that ended: whom it concerns, and a version."""
+"""PURE. What follows when a run of the default branch ends: alerts, and a model version."""
 
 from collections.abc import Sequence
 
@@ -18,8 +18,8 @@ from validators.report import Report
 def update_alerts(
     firing: Sequence[str], run: Run, spec: Spec, reports: Sequence[Report], out: DecisionBuilder
 ) -> tuple[str, ...]:
-    """The alerts that fire now. On-call is told once for each gate that stops the default branch,
-    once that its runs fail, and that they pass again."""
+    """The alerts that fire after the run. People are notified once for each gate that stops the
+    default branch, once when its runs fail, and when they pass again."""
     if run.outcome == "passed":
         resolve_alerts(firing, spec.notify, run_incidents.passed_again(run), out)
         return ()
@@ -28,29 +28,28 @@ def update_alerts(
     gate = run.outcome == "stopped"
     kind = _gate_prefix(run.pipeline) + f"{_stopped_by(run)}/" if gate else f"{run.pipeline}/run/"
     if any(one.startswith(kind) for one in firing):
-        return tuple(firing)  # they know, and the commit has this run's report
+        return tuple(firing)  # people were notified, and the commit has this run's report
     incident = run_incidents.gate_failed(run, reports) if gate else run_incidents.run_failed(run)
     if spec.release is not None and spec.release.batch is not None:
         stays = "what it pointed to before; production is unchanged"
         incident = incident.model_copy(update={"points": True, "now": stays})
     name = f"{kind}{run.id}"
-    _notify(spec.notify, gate, "firing", name, incident, out)
+    _notify(spec.notify, "firing", name, incident, out)
     return (*firing, name)
 
 
 def resolve_alerts(
     firing: Sequence[str], to: Sequence[Notification], incident: Incident, out: DecisionBuilder
 ) -> None:
-    """The end of alerts that fire."""
-    gates = _gate_prefix(incident.pipeline)
-    for one in firing:
-        _notify(to, one.startswith(gates), "resolved", one, incident, out)
+    """Notify that the firing alerts are resolved."""
+    for name in firing:
+        _notify(to, "resolved", name, incident, out)
 
 
 def version_of(
     run: Run, spec: Spec, source: SourceTree, ended: RunEnded, number: int, now: float
 ) -> ModelVersion:
-    """The model version that a run made; `ended` is what it said at its end."""
+    """The model version that a run produced; `ended` is its last message."""
     return ModelVersion(
         pipeline=run.pipeline,
         number=number,
@@ -68,7 +67,7 @@ def version_of(
 
 
 def facts_of(version: ModelVersion) -> list[Fact]:
-    """What makes a version known, by its number and by its package."""
+    """Records a version, by its number and by its package digest."""
     name = f"{version.pipeline}/{version.number}"
     return [
         Fact(key=Key("model", name), body=version.model_dump(mode="json")),
@@ -80,7 +79,7 @@ def facts_of(version: ModelVersion) -> list[Fact]:
 
 
 def request_release(run: Run, number: int, package: str) -> Envelope:
-    """Asks staging for a rollout of the version."""
+    """Asks staging to roll out the version."""
     message = ReleaseRequested(
         version=number,
         digest=package,
@@ -94,24 +93,24 @@ def request_release(run: Run, number: int, package: str) -> Envelope:
 
 
 def _gate_prefix(pipeline: str) -> str:
-    """What the names of alerts about gates begin with."""
+    """The prefix of the names of alerts about gates."""
     return f"{pipeline}/gate/"
 
 
 def _stopped_by(run: Run) -> str:
-    """The gate that stopped the run: bad data is another story than a worse model."""
+    """The gate that stopped the run. Each gate has an alert of its own."""
     verdicts = run.verdicts.items()
     return next(gate for gate, verdict in verdicts if not verdict.passes)
 
 
 def _notify(
     to: Sequence[Notification],
-    gate: bool,
     status: NotifyStatus,
     name: str,
     incident: Incident,
     out: DecisionBuilder,
 ) -> None:
+    gate = name.startswith(_gate_prefix(incident.pipeline))
     event: NotifyEvent = "gate_failed" if gate else "run_failed"
     asked = (one.to for one in to if event in one.on)
     out.notify(event, status, name, asked, incident)

@@ -1,4 +1,4 @@
-"""PURE. Starts the runs that a pipeline wants, or says on their commits why there is none."""
+"""PURE. Starts the requested runs of a pipeline, or reports on their commits why not."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -41,20 +41,22 @@ from controller.machine.runs.run import Run
 from specs.model import Pipeline as Spec
 
 PATIENCE = 86_400.0
-"""Seconds after which a run that waits for its data is given up."""
+"""Seconds after which a run that waits for its data is abandoned."""
 SETTLED = ("running", "passed", "stopped")
-"""Outcomes that stand for all commits that read the same; a step that failed is tried again."""
+"""Outcomes that count for later commits that read the same. A failed run is tried again."""
 
 
 def start(
     pipeline: PipelineState, branch: str, context: PipelineContext
 ) -> tuple[PipelineState, str | None]:
-    """Start the wanted run of a branch, or say on its commit why there is none; or what it
-    waits for."""
+    """Start the first requested run of a branch, or report on its commit why there is none.
+
+    The second value is what the run waits for, if it could not be started yet.
+    """
     wanted = pipeline.wanted[branch]
     code = context.observed.code.get(wanted.commit)
     if code is None:
-        return pipeline, None  # the next observation has its code
+        return pipeline, None  # it is observed in the next reconcile
     none = report_refusal(pipeline, branch, code, context.observed)
     if none is not None or code.spec is None:
         context.out.actions += [none] if none else []
@@ -66,7 +68,9 @@ def start(
     again = last is not None and _is_stale(wanted, ready.graph, last, context.now)
     if last is not None and not wanted.force and not again:
         if last.commit != wanted.commit:
-            title = f"nothing to run: all that it reads is as in {last.run} ({last.outcome})"
+            title = (
+                f"nothing to run: nothing it reads has changed since {last.run} ({last.outcome})"
+            )
             context.out.actions.append(
                 report(pipeline, branch, wanted.commit, "skipped", title, last.run)
             )
@@ -75,7 +79,7 @@ def start(
 
 
 class ReadyRun(NamedTuple):
-    """What a run of a commit would be, once it waits for nothing."""
+    """A run of a commit as it would be started now; `waits_for` says what keeps it from that."""
 
     graph: Graph
     datasets: Mapping[str, str]
@@ -91,7 +95,7 @@ class ReadyRun(NamedTuple):
 def report_refusal(
     pipeline: PipelineState, branch: str, code: Code, observed: ObservedPipeline
 ) -> Action | None:
-    """What is said of the wanted commit if it is not run at all, whatever it reads."""
+    """The report on a requested commit that may not run at all; None if it may."""
     if code.spec is None:
         return _report_invalid(pipeline, branch, pipeline.wanted[branch], code)
     terms = terms_of(pipeline, branch, observed)
@@ -101,7 +105,7 @@ def report_refusal(
 def prepare(
     pipeline: PipelineState, branch: str, spec: Spec, source: SourceTree, observed: ObservedPipeline
 ) -> ReadyRun:
-    """The run of a commit on the data that is complete now."""
+    """The run of a commit on the newest complete data."""
     commit = source.commit
     terms = terms_of(pipeline, branch, observed)
     barred = denied_queries(spec, terms)
@@ -120,9 +124,10 @@ def prepare(
 
 
 def equivalent_run(pipeline: PipelineState, branch: str, print_: str) -> Last | None:
-    """The run that stands for one of that fingerprint: the branch's last, or its last that passed;
-    for a merge group also the last of a pull request into the same base, once it is over."""
-    # What fires is resolved by a run that passes, if all of it is from the cache.
+    """A run with that fingerprint whose result counts for the new commit as well: the branch's
+    last, or its last that passed; for a merge group also the last run of a pull request into the
+    same base, once that has ended."""
+    # A firing alert is resolved only by a new run that passes, even if all of it is cached.
     passed = None if pipeline.alerts else pipeline.passed.get(branch)
     for one in (pipeline.last.get(branch), passed):
         if one and one.fingerprint == print_ and one.outcome in SETTLED:
@@ -140,15 +145,15 @@ def equivalent_run(pipeline: PipelineState, branch: str, print_: str) -> Last | 
 
 
 def _is_stale(wanted: Wanted, graph: Graph, last: Last, now: float) -> bool:
-    """Whether a run that more than a commit asks for could end otherwise although nothing that it
-    reads has changed: some of the last one's results stand no longer."""
+    """Whether results of the last run have expired, so that an explicitly requested run could end
+    differently although nothing it reads has changed."""
     if not wanted.asked or all(node.stands is None for node in graph.nodes):
         return False
     return last.stale_at is None or now >= last.stale_at
 
 
 def terms_of(pipeline: PipelineState, branch: str, observed: ObservedPipeline) -> RunTerms | None:
-    """The terms of a pull request's run; None for a branch, which has its own rules."""
+    """The terms of a pull request's run; None for a branch, which is judged by its own rules."""
     pull = pipeline.pulls.get(branch)
     if pull is None:
         return None
@@ -162,7 +167,7 @@ def terms_of(pipeline: PipelineState, branch: str, observed: ObservedPipeline) -
 
 
 def _accepted_by(pipeline: PipelineState, branch: str) -> str:
-    """Who accepted that the head is judged by its own rules; nobody for another commit."""
+    """Who accepted that the head is judged by its own rules; empty if nobody did."""
     accepted = pipeline.accepted.get(branch)
     return accepted.by if accepted and accepted.commit == pipeline.heads.get(branch) else ""
 
@@ -174,7 +179,7 @@ def _refusal(
     terms: RunTerms | None,
     observed: ObservedPipeline,
 ) -> Action | None:
-    """What is said of a commit that is not run at all."""
+    """The report on a commit with a valid spec that may not run; None if it may."""
     wanted = pipeline.wanted[branch]
     if terms is None:
         if wanted.asked or spec.triggers.commits.enabled:
@@ -183,23 +188,25 @@ def _refusal(
         return report(pipeline, branch, wanted.commit, "skipped", title)
     if terms.fork and not observed.confined and any(_on_this_machine(spec)):
         steps = ", ".join(_on_this_machine(spec))
-        title = "not run: nothing confines a fork's steps on the controller's machine"
+        title = "not run: steps of a fork would not be confined on the controller's machine"
         text = (
-            f"These would run as the controller itself, beside its secrets: {steps}. Install "
-            "bubblewrap there, give them an `image`, or allow it by `untrusted: anywhere` in the "
-            "controller's settings."
+            f"These steps would run as the controller's user, who can read its secrets: {steps}. "
+            "Install bubblewrap there, give the steps an `image`, or allow it with `untrusted: "
+            "anywhere` in the controller's settings."
         )
         return report(pipeline, branch, wanted.commit, "held", title, text=text)
-    says = terms.rules.spec if terms.rules else spec  # none can switch its own judge off
+    says = (
+        terms.rules.spec if terms.rules else spec
+    )  # a pull request cannot switch off its own check
     if wanted.asked or terms.accepted or says.triggers.pull_requests.enabled:
         return None
     title = "not judged: triggers.pull_requests is off; `/headgate run` judges it"
-    text = "A check that says nothing must not let a model through, so this one waits."
+    text = "A check that judged nothing must not let a model through, so this one stays open."
     return report(pipeline, branch, wanted.commit, "held", title, text=text)
 
 
 def _on_this_machine(spec: Spec) -> list[str]:
-    """The steps that are processes and no containers."""
+    """The steps that run as local processes, not in containers."""
     return [name for name in spec.commands if spec.executor_of(name) == "local"]
 
 
@@ -210,8 +217,11 @@ def _base_data(
     terms: RunTerms,
     observed: ObservedPipeline,
 ) -> tuple[RunTerms, dict[str, str], str | None]:
-    """The versions of the base's data that the spec has replaced and the base's exam reads, by
-    their names in the run; the terms, which say what cannot be had; or what is waited for."""
+    """The data that the base's evaluation reads and the pull request's spec no longer has.
+
+    Returns the terms, with what is unavailable; the versions, by their names in the run; and what
+    the run waits for, if anything.
+    """
     rules = rules_in_force(terms)
     if rules is None or terms.rules is None:
         return terms, {}, None
@@ -235,10 +245,10 @@ def _base_data(
 def _wait(
     pipeline: PipelineState, branch: str, waits_for: str, context: PipelineContext
 ) -> tuple[PipelineState, str | None]:
-    """Say once on the commit what its run waits for, and give up after a day."""
+    """Report once on the commit what its run waits for; give up after `PATIENCE`."""
     wanted = pipeline.wanted[branch]
     if context.now - wanted.at > PATIENCE:
-        title = f"gave up after a day without this: {waits_for}; `headgate trigger` asks again"
+        title = f"gave up after a day (waited for: {waits_for}); `headgate trigger` tries again"
         context.out.actions.append(report(pipeline, branch, wanted.commit, "cancelled", title))
         return drop_first(pipeline, branch), None
     return report_waiting(pipeline, branch, waits_for, context.out), waits_for

@@ -1,10 +1,10 @@
-"""PURE. A pipeline: what was seen of its code and data, and which runs that asks for. Its values.
+"""PURE. A pipeline: its state, what is observed of it, and changes to its queues of runs.
 
-One run per branch at a time. What is asked for meanwhile waits, and the newest of it wins: nobody
-wants the model of the commit before last. With `supersede: queue` commits wait in line.
+A branch has one run at a time. Requests that come meanwhile wait, and the newest replaces the
+others, unless the spec says `supersede: queue`.
 
-`triggering` moves a pipeline; `launching` starts the runs that it wants, and `superseding` says
-what a newer commit means for those before it.
+`triggering` has the machine; `launching` starts the requested runs, and `superseding` decides what
+a newer commit means for older ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,95 +28,96 @@ from validators.report import Report
 
 
 class Wanted(Value):
-    """A run that is asked for."""
+    """A requested run."""
 
     trigger: Trigger
     commit: str
     spec: str = ""
-    """The path of its spec; empty in a state of before commits could wait in line: as the branch
-    has it."""
+    """The path of its spec; empty in a state of an older controller, which means the branch's."""
     at: float
     force: bool = False
     """Run even if nothing changed."""
     fresh: bool = False
-    """Run everything anew, whatever the cache has."""
+    """Run everything again, ignoring the cache."""
     asked: bool = False
-    """By more than a commit: it runs where commits start no runs, too."""
+    """Requested by more than a commit, so that it runs even where commits start no runs."""
     told: str | None = None
-    """What its commit was told that it waits for."""
+    """What the last report on its commit said that it waits for."""
 
 
 class Last(Value):
-    """A run of a branch: the newest, or the newest that passed."""
+    """A past or current run of a branch, as later commits are compared with it."""
 
     run: str
     commit: str
     fingerprint: str
     outcome: str = "running"
     datasets: Mapping[str, str] = {}
-    """The versions that it reads."""
+    """The dataset versions that it reads, by name."""
     places: Mapping[str, str] = {}
     """By dataset, its `data.place`."""
     superseded: bool = False
-    """Whether it was cancelled for what waits now."""
+    """Whether it was cancelled in favour of a newer commit."""
     stale_at: float | None = None
-    """When the first of its results stands no longer, once it ended; None: all stand for ever."""
+    """When the first of its results expires, in seconds since the epoch; None: never."""
 
 
 class Accepted(Value):
-    """A commit that somebody with the right lets be judged by its own rules."""
+    """A commit that an approver lets be judged by its own rules."""
 
     commit: str
     by: str
 
 
 class PipelineState(Value):
-    """The facts of a pipeline."""
+    """The stored facts of a pipeline. What is by branch is by pull request, too."""
 
     name: str
     repository: str
     default_branch: str
     heads: Mapping[str, str] = {}
-    """Of the branches with its spec."""
+    """The last commit seen of each branch that has its spec."""
     specs: Mapping[str, str] = {}
-    """The path of its spec, on each of them."""
+    """The path of its spec on each branch."""
     pulls: Mapping[str, Pull] = {}
-    """Those of them that are pull requests."""
+    """The pull requests among the branches."""
     accepted: Mapping[str, Accepted] = {}
-    """By pull request among the branches, the head whose changed rules were accepted."""
+    """By pull request, the head whose changed rules were accepted."""
     gone: str | None = None
-    """Why it wants nothing: its spec is not on the default branch any more."""
+    """Why its spec is no longer on the default branch; None while it is there."""
     wanted: Mapping[str, Wanted] = {}
+    """By branch, the first of the requested runs."""
     behind: Mapping[str, tuple[Wanted, ...]] = {}
-    """By branch, the newer commits that wait behind what is wanted, the newest last."""
+    """By branch, the requests behind the first, newest last."""
     active: Mapping[str, str] = {}
-    """The run that goes on, by branch."""
+    """The run in progress, by branch."""
     last: Mapping[str, Last] = {}
+    """By branch, the newest run."""
     passed: Mapping[str, Last] = {}
     """By branch, the newest run that passed."""
     data: Mapping[str, SeenDataset] = {}
     """By `data.place`."""
     taken: Mapping[str, str] = {}
-    """Per dataset, the version that the newest run of the default branch reads."""
+    """By dataset, the version that the newest run of the default branch reads."""
     scheduled: float | None = None
-    """When the schedule was last due, or since when there is one; in seconds since the epoch."""
+    """When the schedule was last due or, before that, first seen; in seconds since the epoch."""
     schedule: ScheduleTrigger | None = None
-    """That of the default branch."""
+    """The schedule in the default branch's spec."""
     runs: int = 0
     versions: int = 0
     alerts: tuple[str, ...] = ()
-    """Alerts that fire, to be resolved: at most one of each gate, and one of runs that failed."""
+    """Firing alerts: at most one for each gate, and one for failed runs."""
     waits_for: str | None = None
-    """What keeps a wanted run from starting."""
+    """What keeps requested runs from starting."""
     invalid: str | None = None
     """What is wrong with the spec at the head of the default branch."""
     held_back: str | None = None
-    """What data of the default branch counts for nothing yet, and why."""
+    """Which data of the default branch is not used yet, and why."""
 
     @model_validator(mode="before")
     @classmethod
     def _by_folders(cls, body: Any) -> Any:
-        """Older controllers knew a spec by its folder."""
+        """Older controllers stored the folders of specs."""
         if isinstance(body, dict) and "folders" in body:
             specs = {branch: spec_at(folder) for branch, folder in body["folders"].items()}
             body = {**{k: v for k, v in body.items() if k != "folders"}, "specs": specs}
@@ -124,32 +125,31 @@ class PipelineState(Value):
 
 
 class ObservedPipeline(Value):
-    """What the world says of a pipeline."""
+    """What was observed for a pipeline: see `needs`."""
 
     code: Mapping[str, Code] = {}
-    """By commit: of wanted commits and of the head of the default branch."""
+    """By commit."""
     rules: Mapping[str, Code] = {}
-    """By pull request among the branches that want a run: whose gates judge it."""
+    """By pull request, the base's version of the pipeline, whose gates judge it."""
     confined: bool = True
-    """Whether what a step of this machine can reach is bounded, or need not be."""
+    """Whether local steps are confined, or the settings say that they need not be."""
     listings: Mapping[str, Mapping[str, DatasetListing]] = {}
-    """Of the datasets that the spec of each of those commits names, by commit and dataset; and of
-    those of the rules, by their commit."""
+    """By commit and dataset."""
     baseline: Baseline | None = None
     ended: Mapping[str, Run] = {}
-    """The runs that messages say have ended, by id."""
+    """The runs that ended according to the inbox, by id."""
     reports: Mapping[str, tuple[Report, ...]] = {}
-    """The gates' reports of those runs."""
+    """The gates' reports of those runs, by run."""
     known: Mapping[str, int] = {}
-    """Numbers of versions that exist already, by package digest."""
+    """Numbers of existing model versions, by package digest."""
     numbered: int = 0
-    """The highest number of a version that the environments branch ever named."""
+    """The highest version number that the environments branch ever had."""
     everyone: tuple[Notification, ...] = ()
-    """The settings' entries, who are told of every pipeline."""
+    """The settings' `notify` entries, which are notified of every pipeline."""
 
 
 class PipelineContext(NamedTuple):
-    """What one reconcile of a pipeline carries."""
+    """What one reconcile of a pipeline passes to every step of its decision."""
 
     observed: ObservedPipeline
     out: DecisionBuilder
@@ -158,7 +158,7 @@ class PipelineContext(NamedTuple):
 
 
 def begin(inbox: Sequence[InboxMessage]) -> PipelineState:
-    """A pipeline that was seen for the first time. Raises `Ignore` if it was not."""
+    """The state of a new pipeline. Raises `Ignore` if no commit has its spec yet."""
     first = next((x.message for x in inbox if isinstance(x.message, CommitSeen)), None)
     if first is None:
         raise Ignore("no commit with its spec was seen yet")
@@ -230,7 +230,7 @@ def request_run(
     force: bool = False,
     fresh: bool = False,
 ) -> PipelineState:
-    """Ask for a run of the branch's head, last in line; what already waits for it is replaced."""
+    """Request a run of the branch's head, last in its queue, replacing an earlier such request."""
     commit = pipeline.heads.get(branch)
     if commit is None:
         return pipeline
@@ -249,13 +249,13 @@ def request_run(
 
 
 def queue_of(pipeline: PipelineState, branch: str) -> tuple[Wanted, ...]:
-    """All that waits there, the newest last."""
+    """All requested runs of a branch, newest last."""
     first = pipeline.wanted.get(branch)
     return (first, *pipeline.behind.get(branch, ())) if first else ()
 
 
 def with_queue(pipeline: PipelineState, branch: str, line: Sequence[Wanted]) -> PipelineState:
-    """With that waiting on the branch, and nothing else."""
+    """With exactly these requests on the branch."""
     wanted = {name: one for name, one in pipeline.wanted.items() if name != branch}
     behind = {name: rest for name, rest in pipeline.behind.items() if name != branch}
     if line:
@@ -266,14 +266,14 @@ def with_queue(pipeline: PipelineState, branch: str, line: Sequence[Wanted]) -> 
 
 
 def drop_first(pipeline: PipelineState, branch: str) -> PipelineState:
-    """Without the run that the branch wants; the next in line has its turn."""
+    """Without the first requested run of a branch; the next one takes its place."""
     return with_queue(pipeline, branch, queue_of(pipeline, branch)[1:])
 
 
 def report_waiting(
     pipeline: PipelineState, branch: str, waits_for: str, out: DecisionBuilder
 ) -> PipelineState:
-    """Say once on the wanted commit what its run waits for."""
+    """Report once, on the commit of the first request, what its run waits for."""
     wanted = pipeline.wanted[branch]
     if wanted.told == waits_for:
         return pipeline
@@ -291,7 +291,7 @@ def report(
     run: str | None = None,
     text: str = "",
 ) -> ReportCommit:
-    """What is said on a commit of the branch beside what its run says itself."""
+    """A report on a commit of the branch, other than those of its run."""
     pull = pipeline.pulls.get(branch)
     return ReportCommit(
         repository=pipeline.repository,

@@ -1,7 +1,7 @@
 """PURE. How the rules of a pipeline changed between two commits, and which changes loosen them.
 
-A rule is loosened if a candidate could pass now that was stopped before, or if less of it can be
-known: of what is examined, by what, on which data, by whom it is released, and who is told.
+A rule is loosened if a candidate that would have been stopped could pass, or if less is checked or
+known: what is evaluated, by which code, on which data, who approves the release, who is notified.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,8 +16,8 @@ from specs.model import Pipeline
 def rule_changes(
     before: Rules, after: Rules, suites: Mapping[Pair, Pair] | None = None
 ) -> tuple[RuleChange, ...]:
-    """What changed in gates, evaluation, release, triggers and who is asked and told; what loosens
-    first.
+    """What changed in gates, evaluation, release, triggers, approvers and notifications; loosened
+    rules first.
 
     `suites` has the texts of suites that differ; see `policy_gates.suites_to_compare`.
     """
@@ -34,8 +34,8 @@ def rule_changes(
 def made_since(
     found: Sequence[RuleChange], since: Sequence[Sequence[RuleChange]]
 ) -> tuple[RuleChange, ...]:
-    """What a commit itself changes of its base's rules: `since` has how it differs from each place
-    where the two parted. What only the base changed is left out, as a merge keeps it."""
+    """The changes that a commit itself makes to its base's rules: `since` has those since each fork
+    point. What only the base changed is left out, as a merge keeps it."""
     own = {change.rule for changes_ in since for change in changes_}
     return tuple(change for change in found if not since or change.rule in own)
 
@@ -52,8 +52,8 @@ def _triggers(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
     }
     for name, (old, new) in pairs.items():
         if old != new:
-            # Without runs of pull requests, nobody is told what is merged; and runs of more
-            # branches get the secrets that those ask for.
+            # Without runs of pull requests nothing is checked before a merge, and the runs of
+            # additional branches get the secrets that they ask for.
             looser = name == "pull_requests.enabled" and not new
             if name == "commits.branches":
                 looser = not set(now.commits.branches) <= set(was.commits.branches)
@@ -66,7 +66,7 @@ def _triggers(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
 
 
 def _secrets(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
-    """Code that nobody has read yet may be given these."""
+    """Secrets that unreviewed code may be given."""
     was, now = (set(one.triggers.pull_requests.secrets) for one in (before, after))
     if was != now:
         yield RuleChange(
@@ -78,7 +78,7 @@ def _secrets(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
 
 
 def _people(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
-    """Who decides, and who is told."""
+    """Who approves, owns, and is notified."""
     was, now = before.policy.approvers, after.policy.approvers
     if was != now:
         yield RuleChange(
@@ -106,6 +106,6 @@ def _people(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
 
 
 def _describe_notify(spec: Pipeline) -> str:
-    """Without the addresses: they may hold a key."""
+    """The `notify` entries without their addresses, which may contain keys."""
     lines = (f"{one.to.partition(':')[0]} of {', '.join(one.on)}" for one in spec.notify)
     return "; ".join(lines) or "nobody"

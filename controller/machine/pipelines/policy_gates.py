@@ -1,4 +1,4 @@
-"""PURE. How what judges data and candidates changed between two specs."""
+"""PURE. How the gates on data and candidates changed between two specs."""
 
 import json
 import math
@@ -22,7 +22,7 @@ Pair = tuple[str, str]
 
 
 def rules_of(gate: ModelGate) -> tuple[str, ...]:
-    """The checks of a gate in words, and what else it looks at."""
+    """The checks and slices of a gate, as text."""
     rules = [
         f"{check.metric} {_describe_check(check)}"
         + (f" for each {check.slice}" if check.slice else "")
@@ -34,8 +34,8 @@ def rules_of(gate: ModelGate) -> tuple[str, ...]:
 
 
 def suites_to_compare(before: Pipeline, after: Pipeline) -> dict[Pair, Pair]:
-    """The paths of the suites below the spec's folders, before and after, by the datasets that they
-    belong to, which may have another name or address now."""
+    """The paths of the suites, before and after, by the datasets that they belong to, which may
+    have been renamed or moved."""
     found: dict[Pair, Pair] = {}
     for name, dataset in after.datasets.items():
         for base in suites_for(name, after, before):
@@ -46,8 +46,8 @@ def suites_to_compare(before: Pipeline, after: Pipeline) -> dict[Pair, Pair]:
 
 
 def gate_changes(before: Rules, after: Rules, suites: Mapping[Pair, Pair]) -> Iterator[RuleChange]:
-    """All that changed in who judges, by what and on what; `suites` has the texts of suites that
-    differ, as `suites_to_compare` names them."""
+    """All changes of gates and of the data and code that they judge by. `suites` has the texts of
+    suites that differ, by the keys of `suites_to_compare`."""
     yield from _suites(before.spec, after.spec, suites)
     yield from _parsing(before.spec, after.spec)
     addresses = tuple(_addresses(before.spec, after.spec))
@@ -59,7 +59,7 @@ def gate_changes(before: Rules, after: Rules, suites: Mapping[Pair, Pair]) -> It
     for what, was, now in exam.changed(after.spec, after.source, before):
         if what in told:
             continue
-        # Another exam may be an easier one; that it is as hard has to be looked at.
+        # A changed evaluation may be an easier one, so somebody has to look at it.
         yield RuleChange(rule=f"exam: {what}", exam_part=what, was=was, now=now, loosens=True)
 
 
@@ -76,7 +76,7 @@ def _suites(before: Pipeline, after: Pipeline, texts: Mapping[Pair, Pair]) -> It
             elif now is None:
                 yield RuleChange(rule=rule, was=was, now="no suite", loosens=True)
             elif was != now:
-                # The same by another name, or one that cannot be compared.
+                # A renamed suite, or one whose text cannot be compared.
                 yield RuleChange(rule=rule, was=was, now=now, loosens=True)
         known = before.datasets.get(name)
         was = (known.expectations or "no suite") if known else "no such dataset"
@@ -89,7 +89,7 @@ def _suites(before: Pipeline, after: Pipeline, texts: Mapping[Pair, Pair]) -> It
 
 
 def _parsing(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
-    """How the values are read that a suite judges: what is null, or text, meets other limits."""
+    """How values are parsed before a suite checks them: nulls and types affect what passes."""
     for name, now in after.datasets.items():
         bases = suites_for(name, after, before) or ((name,) if name in before.datasets else ())
         for was in (before.datasets[base] for base in bases):
@@ -111,14 +111,14 @@ def _quoted(texts: Iterable[str]) -> str:
 
 
 def _addresses(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
-    """Data from elsewhere may be easier to get right."""
+    """Where data comes from: another source may be easier to pass with."""
     for name in (each for each in before.datasets if each in after.datasets):
         for what, was, now in exam.address_changes(name, before, after):
             yield RuleChange(rule=what, was=was, now=now, loosens=True)
 
 
 def _ages(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
-    """How old what is fetched, and what examines, may be: what stands longer is not looked at."""
+    """How long fetched data and evaluations are reused: longer reuse means less checking."""
     examines = _exam_of(before) & _exam_of(after)
     for name in (each for each in before.commands if each in after.commands):
         if name in before.steps and name not in examines:
@@ -135,7 +135,7 @@ def _ages(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
 
 
 def _exam_of(spec: Pipeline) -> set[str]:
-    """The steps that the evidence comes from, but by way of the model."""
+    """The steps that the gate's evidence comes from, without those that make the model."""
     gate = spec.gates.model
     return set(exam.steps_of(spec, *gate.evidence.values())) if gate else set()
 
@@ -150,7 +150,7 @@ def _age(cache: Cache) -> str:
 
 
 def _training(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
-    """What the model is made of: data that a suite looked at, and not the data of its exam."""
+    """Which data trains the model: it should be checked by a suite, and not be evaluation data."""
     was, now = _trains_on(before), _trains_on(after)
     suited = {name for name in was if before.datasets[name].expectations}
     for name in sorted(now - was):
@@ -171,18 +171,18 @@ def _training(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
 
 
 def _was_trained_on(name: str, after: Pipeline, before: Pipeline) -> bool:
-    """Whether the base trains on data without a suite from that very place."""
+    """Whether the base already trains on data from the same location."""
     own = after.datasets[name]
     return any(is_same_place(before.datasets[each], own) for each in _trains_on(before))
 
 
 def _trains_on(spec: Pipeline) -> set[str]:
-    """The datasets that the model comes from."""
+    """The datasets that the model is trained on."""
     return _datasets_of(spec, exam.steps_of(spec, spec.model)) if spec.model else set()
 
 
 def _examines(spec: Pipeline) -> set[str]:
-    """The datasets that the predictions come from, but by way of the model."""
+    """The datasets that the predictions come from, without those that only train the model."""
     return _datasets_of(spec, _exam_of(spec))
 
 
@@ -217,7 +217,7 @@ def _model_gate(before: ModelGate | None, after: ModelGate | None) -> Iterator[R
 
 
 def _gate_settings(before: ModelGate, after: ModelGate) -> Iterator[RuleChange]:
-    """What a gate looks at, beside its checks."""
+    """Settings of a gate other than its checks."""
     strict = get_args(SmallSlices)
     for name in (
         "predictions",
@@ -233,13 +233,13 @@ def _gate_settings(before: ModelGate, after: ModelGate) -> Iterator[RuleChange]:
         was, now = getattr(before, name), getattr(after, name)
         if was == now:
             continue
-        # Other predictions, columns or classes are another exam, which may be an easier one.
+        # Other predictions, columns or classes are a different, perhaps easier, evaluation.
         looser = {
             "slices": not set(before.slices) <= set(after.slices),
             "minimum_slice_rows": after.minimum_slice_rows > before.minimum_slice_rows,
             "small_slices": strict.index(after.small_slices) < strict.index(before.small_slices),
         }.get(name, was is not None or name not in ("predictions", "columns", "metrics"))
-        if name == "positive":  # a label, no setting: 1.0 is no percentage, and true not "on"
+        if name == "positive":  # a label: 1.0 must not be printed as a percentage, nor true as "on"
             was, now = (None if each is None else str(each) for each in (was, now))
         yield RuleChange(
             rule=f"gates.model.{name}",
@@ -250,7 +250,7 @@ def _gate_settings(before: ModelGate, after: ModelGate) -> Iterator[RuleChange]:
 
 
 def _checks(gate: ModelGate | None) -> dict[str, Check]:
-    """Checks by what they are about; a second one of the same kind gets a number."""
+    """Checks by a description; a second one of the same kind gets a number."""
     found: dict[str, Check] = {}
     for check in gate.checks if gate else ():
         paired = isinstance(check, PairedCheck)

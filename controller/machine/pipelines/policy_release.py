@@ -1,4 +1,4 @@
-"""PURE. How the way into production changed between two specs."""
+"""PURE. How the rules of releases changed between two specs."""
 
 from collections.abc import Iterator, Mapping
 
@@ -20,14 +20,14 @@ ROLLOUT = "release.production.canary"
 
 
 def release_changes(before: Rules, after: Rules) -> Iterator[RuleChange]:
-    """All that changed between a passing candidate and production."""
+    """All changes of what happens between a passing candidate and production."""
     was, now = before.spec.release, after.spec.release
     if was is None and now is not None:
         how = f"releases, approval {now.production.approval}"
         looser = now.production.approval == "automatic"
         yield RuleChange(rule="release", was="releases nothing", now=how, loosens=looser)
     elif was is not None and now is None:
-        # What comes back later would be compared with nothing.
+        # If it is added again later, there would be nothing to compare it with.
         how = f"releases, approval {was.production.approval}"
         yield RuleChange(rule="release", was=how, now="releases nothing", loosens=True)
     elif was is not None and now is not None:
@@ -39,16 +39,16 @@ def release_changes(before: Rules, after: Rules) -> Iterator[RuleChange]:
 
 
 def _serving(before: Release, after: Release) -> Iterator[RuleChange]:
-    """By a server or in batches."""
+    """Serving: by a server, or in batches."""
     if before.where != after.where:
-        # What a server has to show, a batch has not; and it is another command in any case.
+        # A batch is not checked as a server is, and its command is another one in any case.
         yield RuleChange(rule="release", was=before.where, now=after.where, loosens=True)
         return
     old, new = before.serve or before.batch, after.serve or after.batch
     for name in type(old).model_fields if old is not None else ():
         was, now = getattr(old, name), getattr(new, name)
         if was != now:
-            # Another command may use another model than the one that was examined.
+            # Another command may serve another model than the one that was evaluated.
             looser = name in ("run", "env", "reads", "inputs")
             rule = f"release.{before.where}.{name}"
             yield RuleChange(
@@ -63,13 +63,13 @@ def _smoke(before: Release, after: Release) -> Iterator[RuleChange]:
             rule="release.staging.smoke",
             was=f"{len(was)} requests",
             now=f"{len(now)} requests",
-            # Whether another request asks for less cannot be told from here.
+            # A changed request may check less, which cannot be known here.
             loosens=not set(was) <= set(now),
         )
 
 
 def _bodies(before: Rules, after: Rules) -> Iterator[RuleChange]:
-    """What is posted, where the request itself is the same."""
+    """The bodies of smoke requests that are otherwise the same."""
     was, now = (_posted(rules) for rules in (before, after))
     for path in sorted(was.keys() & now.keys()):
         if was[path] != now[path]:
@@ -98,17 +98,17 @@ def _approval(before: Release, after: Release) -> Iterator[RuleChange]:
 
 
 _CAUTION = ("direct", "blue-green", "canary")
-"""The strategies, the most careful last."""
+"""The strategies, least careful first."""
 
 
 def _strategy(before: Production, after: Production) -> Iterator[RuleChange]:
-    """How the traffic is got. What another strategy asks for counts for nothing before or after."""
+    """The rollout strategy. Only the settings of the strategy in use count."""
     was, now = before.strategy, after.strategy
     if was != now:
         looser = _CAUTION.index(now) < _CAUTION.index(was)
         yield RuleChange(rule="release.production.strategy", was=was, now=now, loosens=looser)
         if now == "canary" and after.canary.on_inconclusive == "promote":
-            # Without a decision it ends as `direct` does, whatever went before it.
+            # An undecided canary would be promoted, as `direct` always does.
             yield RuleChange(
                 rule=f"{ROLLOUT}.on_inconclusive",
                 was="no canary",
@@ -152,7 +152,7 @@ def _lets_more_fail(before: ErrorSignal | None, after: ErrorSignal | None) -> bo
 def _canary(before: Canary, after: Canary) -> Iterator[RuleChange]:
     was, now = _watched(before.signals), _watched(after.signals)
     both = _as_errors(before.signals) & _as_errors(after.signals)
-    for name in sorted((was.keys() | now.keys()) - both):  # theirs is told as that of errors
+    for name in sorted((was.keys() | now.keys()) - both):  # it is reported as a change of errors
         old, new = was.get(name, {}), now.get(name, {})
         if old == new:
             continue
@@ -199,22 +199,22 @@ def _canary(before: Canary, after: Canary) -> Iterator[RuleChange]:
 
 
 _PATIENCE = ("rollback", "hold", "promote")
-"""What becomes of a canary that is not decided, the most careful first."""
+"""What happens to an undecided canary, most careful first."""
 
 
 def _is_steeper(before: Canary, after: Canary) -> bool:
-    """Whether more of the traffic meets the candidate sooner."""
+    """Whether the candidate gets more of the traffic sooner."""
     pairs = zip(before.steps, after.steps, strict=False)
     return len(after.steps) < len(before.steps) or any(now > was for was, now in pairs)
 
 
 def _is_hastier(before: Canary, after: Canary) -> bool:
-    """Whether the end of the time promotes, and comes sooner."""
+    """Whether an undecided canary is promoted sooner."""
     return after.on_inconclusive == "promote" and after.deadline < before.deadline
 
 
 def _counts(before: Signals, after: Signals) -> Iterator[RuleChange]:
-    """What counts as an error, where they are watched before and after."""
+    """What counts as an error, if errors are watched before and after."""
     if before.errors is None or after.errors is None:
         return
     was, now = before.errors.counts, after.errors.counts
@@ -227,7 +227,7 @@ def _counts(before: Signals, after: Signals) -> Iterator[RuleChange]:
 
 
 def _watched(signals: Signals) -> dict[str, dict[str, float]]:
-    """The limits of each signal that is watched, by name."""
+    """The limits of each watched signal, by name."""
     named = {
         signal: {
             limit: value
@@ -240,7 +240,7 @@ def _watched(signals: Signals) -> dict[str, dict[str, float]]:
 
 
 def _as_errors(signals: Signals) -> set[str]:
-    """The signals whose limit is that of errors, as none of their own is said."""
+    """The signals that use the limit of errors, as they have none of their own."""
     limits = {name: getattr(signals, name) for name in signals.unasked()}
     return {name for name, one in limits.items() if getattr(one, limit_of(name)) is None}
 

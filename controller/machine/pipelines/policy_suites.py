@@ -17,8 +17,7 @@ def suite_changes(was_path: str, path: str, before: str, after: str) -> Iterator
     """What changed from one suite to another, each read as its path's ending says; `path` names
     the suite as it is now.
 
-    Expectations are the same one if they are of one type and about the same column; of several,
-    those that are equal are.
+    Expectations are matched by their type and column; of several such, equal ones are matched.
     """
     texts = ((before, was_path), (after, path))
     was, now = (_by_subject(read_suite(*text).expectations) for text in texts)
@@ -58,7 +57,7 @@ def _by_subject(
 
 
 def _compared_fields(one: Expectation) -> tuple[str, bool, Mapping[str, Any]]:
-    """All but its place and its notes."""
+    """All of an expectation but its position and its notes."""
     return one.severity, one.may_be_empty, one.kwargs
 
 
@@ -69,7 +68,7 @@ def _describe_expectation(one: Expectation) -> str:
 
 
 def _is_looser(was: Expectation, now: Expectation) -> bool:
-    """Whether what did not meet the one could meet the other; taken for so in case of doubt."""
+    """Whether data that failed the old expectation could meet the new one; true if in doubt."""
     if _SEVERITIES.index(now.severity) < _SEVERITIES.index(was.severity):
         return True
     if now.may_be_empty and not was.may_be_empty:
@@ -86,5 +85,5 @@ def _is_wider(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> bool
     if old == new or old is None:
         return False
     if not isinstance(old, int | float) or not isinstance(new, int | float):
-        return True  # no limit any more, or no number: days, text
+        return True  # the limit was removed, or is not a number, such as a date
     return new < old if name in _WIDER_IF_LOWER else new > old

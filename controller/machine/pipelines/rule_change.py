@@ -1,4 +1,4 @@
-"""PURE. One rule that changed."""
+"""PURE. A changed rule, and helpers to compare and print settings."""
 
 from typing import Any
 
@@ -8,20 +8,20 @@ from specs.values import format_duration, format_percent
 
 
 class RuleChange(Value):
-    """One rule that is not what it was."""
+    """One changed rule."""
 
     rule: str
-    """Where the spec has it: `gates.model.checks: roc_auc at least 0.6`."""
+    """Where it is in the spec: `gates.model.checks: roc_auc at least 0.6`."""
     was: str
     now: str
     loosens: bool
-    """Whether a candidate that was stopped before could pass now."""
+    """Whether a candidate that would have been stopped could pass now."""
     exam_part: str | None = None
     """The part of the exam that changed: a file, or a place in the spec; None for other rules."""
 
 
 def format_setting(value: Any) -> str:
-    """A setting as a person reads it."""
+    """A setting as text for people."""
     if hasattr(value, "total_seconds"):
         return format_duration(value)
     if isinstance(value, bool):
@@ -40,5 +40,5 @@ def format_setting(value: Any) -> str:
 
 
 def is_limit_raised(was: float | None, now: float | None) -> bool:
-    """Whether an upper limit lets more through, or is gone."""
+    """Whether an upper limit was raised or removed."""
     return was is not None and (now is None or now > was)

@@ -1,4 +1,4 @@
-"""PURE. What a newer commit of a branch means for the one that runs, and for those that wait."""
+"""PURE. What a newer commit of a branch means for the run in progress and for waiting requests."""
 
 from controller.machine.core import Envelope, Key
 from controller.machine.decision_builder import DecisionBuilder
@@ -19,8 +19,8 @@ from specs.model import Pipeline as Spec
 
 
 def trim_queue(pipeline: PipelineState, branch: str, context: PipelineContext) -> PipelineState:
-    """Of what waits on a branch only the newest stays, unless its spec lets commits wait in line;
-    the others say so on their commits."""
+    """Keep only the newest request of a branch, unless its spec says `supersede: queue`. The others
+    are reported as superseded."""
     line = queue_of(pipeline, branch)
     if len(line) < 2:
         return pipeline
@@ -43,12 +43,12 @@ def _queues(spec: Spec) -> bool:
 
 
 def _report_queue(pipeline: PipelineState, branch: str, out: DecisionBuilder) -> PipelineState:
-    """Say once on each commit in line what it waits for."""
+    """Report once on each queued commit that it waits."""
     first, *behind = queue_of(pipeline, branch)
     knows = []
     for one in behind:
         if one.told is None:
-            waits_for = "its turn, as `triggers.commits.supersede` is `queue`"
+            waits_for = "its turn: `triggers.commits.supersede` is `queue`"
             title = f"waits: {waits_for}"
             out.actions.append(report(pipeline, branch, one.commit, "running", title))
             one = one.model_copy(update={"told": waits_for})  # noqa: PLW2901
@@ -59,8 +59,8 @@ def _report_queue(pipeline: PipelineState, branch: str, out: DecisionBuilder) ->
 def supersede_active(
     pipeline: PipelineState, branch: str, context: PipelineContext
 ) -> PipelineState:
-    """What waits while a run of its branch goes on: a commit that changes what that runs ends it,
-    and one that does not is told that the run stands for it."""
+    """Compare the first request of a branch with the run in progress: a commit that changes what it
+    reads cancels it, and one that does not is reported as covered by it."""
     wanted, last = pipeline.wanted[branch], pipeline.last.get(branch)
     code = context.observed.code.get(wanted.commit)
     if code is None or last is None or last.run != pipeline.active[branch] or last.superseded:
@@ -71,14 +71,14 @@ def supersede_active(
     if none is not None or code.spec is None:
         context.out.actions += [none] if none else []
         if code.spec is None and branch != pipeline.default_branch:
-            # What it ran is no head any more; of the default branch it is the last that is valid.
+            # On the default branch, the run is of the last valid spec and continues.
             pipeline = cancel_active(
                 pipeline, branch, f"superseded by commit {wanted.commit[:12]}", context.out
             )
         return drop_first(pipeline, branch)
     ready = prepare(pipeline, branch, code.spec, code.source, context.observed)
     if not wanted.force and _is_equivalent(ready, last):
-        said = f"{last.run} runs and stands for it, as nothing that it reads has changed"
+        said = f"{last.run} is running and covers it, as nothing it reads has changed"
         return report_waiting(pipeline, branch, said, context.out)
     pull = branch in pipeline.pulls
     if (pull or code.spec.triggers.commits.enabled) and (pull or not _queues(code.spec)):
@@ -89,8 +89,8 @@ def supersede_active(
 
 
 def _is_equivalent(ready: ReadyRun, last: Last) -> bool:
-    """Whether a commit leaves all as it is in a run. Data that only grew meanwhile is not the
-    commit's doing."""
+    """Whether a run of the commit would read the same as the last run. New versions of its datasets
+    do not count, as the commit did not cause them."""
     if ready.waits_for:
         return False
     as_read = {
@@ -105,7 +105,7 @@ def _is_equivalent(ready: ReadyRun, last: Last) -> bool:
 def cancel_active(
     pipeline: PipelineState, branch: str, reason: str, out: DecisionBuilder
 ) -> PipelineState:
-    """End the run of a branch for what waits there now."""
+    """Cancel the run in progress on a branch in favour of the first request."""
     run, commit = pipeline.active[branch], pipeline.heads.get(branch, "")
     out.messages.append(cancel_message(run, reason, f"superseded/{commit}/{pipeline.runs}"))
     last = pipeline.last.get(branch)
@@ -116,6 +116,6 @@ def cancel_active(
 
 
 def cancel_message(run: str, reason: str, id_: str) -> Envelope:
-    """Asks a run to end."""
+    """Asks a run to stop."""
     message = CancelRun(reason=reason)
     return Envelope(to=Key("run", run), id=f"cancel/{run}/{id_}", message=message)

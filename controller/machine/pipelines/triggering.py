@@ -1,5 +1,5 @@
-"""PURE. Moves a pipeline: takes in commits, data and what people ask for, and what becomes of a
-candidate that passed."""
+"""PURE. The machine of pipelines: handles commits, new data, requests and ended runs, and asks for
+the release of candidates that passed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -63,7 +63,7 @@ def decide(
     inbox: Sequence[InboxMessage],
     now: float,
 ) -> Decision[PipelineState]:
-    """Take in commits, data and ended runs; start the runs that follow."""
+    """Handle the inbox, note new data and schedules, and start the runs that follow."""
     pipeline = state or begin(inbox)
     out = DecisionBuilder(observed.everyone)
     context = PipelineContext(observed, out, now)
@@ -99,7 +99,7 @@ def decide(
 
 
 def _describe_invalid(pipeline: PipelineState, observed: ObservedPipeline) -> str | None:
-    """What is wrong with the spec of the default branch, the first thing and how many more."""
+    """The first problem of the default branch's spec, and how many more there are."""
     code = observed.code.get(pipeline.heads.get(pipeline.default_branch, ""))
     if code is None or code.spec is not None or pipeline.gone is not None:
         return None
@@ -119,7 +119,7 @@ def _describe_unmarked(pipeline: PipelineState, observed: ObservedPipeline) -> s
 
 
 def _unavailable_store(observed: ObservedPipeline) -> Blocked | None:
-    """The store that datasets are in and that is away; first one that a person must mend."""
+    """A dataset's store that cannot be reached; preferably one that needs a person."""
     every = [one for found in observed.listings.values() for one in found.values()]
     away = [one.waits for one in every if one.waits]
     return next((one for one in away if one.human), away[0] if away else None)
@@ -144,7 +144,7 @@ def _commit_seen(
     if rebased and pull is not None and branch in pipeline.active:
         last = pipeline.last.get(branch)
         known = last is not None and last.commit == commit
-        by = f", as it is for {pull.base} now" if known else f" by commit {commit[:12]}"
+        by = f": its base is {pull.base} now" if known else f" by commit {commit[:12]}"
         pipeline = cancel_active(pipeline, branch, f"superseded{by}", context.out)
     return request_run(pipeline, branch, _trigger_of(message), context.now)
 
@@ -195,7 +195,7 @@ def _schedule_due(
 def _rules_accepted(
     pipeline: PipelineState, message: RulesAccepted, context: PipelineContext
 ) -> PipelineState:
-    """Judge a pull request's commit anew, by its own rules."""
+    """Judge a pull request's commit again, by its own rules."""
     branch = message.branch
     if pipeline.heads.get(branch) != message.commit or branch not in pipeline.pulls:
         return pipeline
@@ -204,7 +204,7 @@ def _rules_accepted(
     pipeline = pipeline.model_copy(update={"accepted": {**pipeline.accepted, branch: accepted}})
     why = f"{message.by} accepted the rules of {message.commit[:12]}"
     trigger = Trigger(kind="manual", why=why, by=message.by)
-    # Of a merge group, what the pull request's run said by the same rules counts.
+    # For a merge group, the result of the pull request's run by the same rules counts.
     force = not pipeline.pulls[branch].queued
     return request_run(pipeline, branch, trigger, context.now, force=force)
 
@@ -241,7 +241,7 @@ def _spec_gone(
 def _cancel_run(
     pipeline: PipelineState, message: CancelRun, context: PipelineContext
 ) -> PipelineState:
-    """Stop whatever a branch runs and waits for."""
+    """Cancel the run in progress on a branch and all requested ones."""
     branch = message.branch
     run = pipeline.active.get(branch)
     if run is not None:
@@ -256,10 +256,10 @@ def _cancel_run(
 def _update_schedule(
     pipeline: PipelineState, observed: ObservedPipeline, now: float
 ) -> PipelineState:
-    """Note since when there is a schedule: its first time may be missed before it ever came."""
+    """Note when a schedule was first seen, so that even its first due time can be found missed."""
     code = observed.code.get(pipeline.heads.get(pipeline.default_branch, ""))
     if code is None or code.spec is None:
-        return pipeline  # as the spec was before it was broken
+        return pipeline  # the schedule of the last valid spec holds
     since, schedule = None, code.spec.triggers.schedule
     if schedule is not None:
         since = now if pipeline.scheduled is None else pipeline.scheduled
@@ -269,7 +269,8 @@ def _update_schedule(
 def _update_data(
     pipeline: PipelineState, observed: ObservedPipeline, now: float
 ) -> tuple[PipelineState, float]:
-    """Note new dataset versions, and want a run for those that trigger one once complete."""
+    """Note new dataset versions, and request a run for complete ones that trigger one. Also returns
+    the seconds until datasets have to be listed again."""
     head = pipeline.heads.get(pipeline.default_branch)
     commits = ([head] if head else []) + [wanted.commit for wanted in pipeline.wanted.values()]
     codes = {commit: observed.code[commit] for commit in commits if commit in observed.code}
@@ -278,7 +279,7 @@ def _update_data(
     data, wait = update_seen(pipeline.data, specs, observed.listings, now)
     spec = specs.get(head or "")
     if head is not None and spec is None:
-        data = {**pipeline.data, **data}  # of the spec as it was before it was broken
+        data = {**pipeline.data, **data}  # the datasets of the last valid spec are kept
     pipeline = pipeline.model_copy(update={"data": data})
     if head is None or spec is None:
         return pipeline, wait
@@ -292,7 +293,7 @@ def _request_for_new_data(
     if trigger is None:
         return pipeline
     watched = {name: complete[name] for name in trigger.datasets if name in complete}
-    if not spec.triggers.commits.enabled:  # no commit's run comes first: begin with what is there
+    if not spec.triggers.commits.enabled:  # the data that is there first triggers nothing
         pipeline = pipeline.model_copy(update={"taken": {**watched, **pipeline.taken}})
     changed = [
         f"{name} went from {short(pipeline.taken[name])} to {short(version)}"
@@ -309,18 +310,18 @@ def _request_for_new_data(
 def _request_after_change(
     pipeline: PipelineState, run: Run, stale: Mapping[str, str], code: Code | None, now: float
 ) -> PipelineState:
-    """Want a run with the data that is there now; it waits until that is complete."""
+    """Request a run with the data that replaced what a run read, once that is complete."""
     if code is not None and code.spec is not None:
         data = without_replaced(pipeline.data, code.spec, run.commit, stale, now)
         pipeline = pipeline.model_copy(update={"data": data})
     if run.branch in pipeline.wanted:
-        return pipeline  # a newer commit, say, that reads the same data
+        return pipeline  # that run will read the new data
     why = f"{', '.join(stale)} changed while {run.id} read it"
     return request_run(pipeline, run.branch, Trigger(kind="data", why=why), now)
 
 
 def _note_newer_data(pipeline: PipelineState, run: Run, spec: Spec) -> PipelineState:
-    """A database may have moved on until a run took its rows: what it took was there."""
+    """Note the rows that a run took: the database may have changed since the run was started."""
     if not run.releases:
         return pipeline
     newer = {n: v for n, v in run.datasets.items() if pipeline.taken.get(n, v) != v}
@@ -333,7 +334,7 @@ def _run_ended(
 ) -> PipelineState:
     branch, observed = message.branch, context.observed
     if pipeline.active.get(branch) != message.run:
-        return pipeline  # told before
+        return pipeline  # it was handled before
     active = {name: run for name, run in pipeline.active.items() if name != branch}
     pipeline = pipeline.model_copy(update={"active": active})
     last = pipeline.last.get(branch)
@@ -371,7 +372,7 @@ def _run_ended(
 def _action_failed(
     pipeline: PipelineState, _message: ActionFailed, _context: PipelineContext
 ) -> PipelineState:
-    """A report or a notification that nobody gets: the log has said why, and nothing changes."""
+    """A report or a notification failed for good. It was logged, and changes nothing here."""
     return pipeline
 
 

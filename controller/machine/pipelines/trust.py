@@ -1,4 +1,4 @@
-"""PURE. What of a pull request is not its own to say: its gates, and the secrets it gets."""
+"""PURE. What a pull request may not decide for itself: its gates, and the secrets it gets."""
 
 from collections.abc import Collection
 from typing import TypeVar
@@ -15,29 +15,29 @@ C = TypeVar("C", Step, Fetch)
 
 
 class RunTerms(Value):
-    """On which terms a pull request's run is made."""
+    """The terms of a pull request's run."""
 
     rules: Rules | None = None
-    """Those of its base; None where that never had such a pipeline."""
+    """The base's rules; None if the base never had this pipeline."""
     fork: bool = False
     accepted: bool = False
-    """Whether somebody with the right lets the commit be judged by its own rules."""
+    """Whether an approver lets the commit be judged by its own rules."""
     marked: frozenset[str] | None = None
-    """The secrets that the default branch lets pull requests have; None where its word is the
-    base's own."""
+    """The secrets that the default branch allows pull requests; None if that is the base."""
 
 
 def rules_of(base: Code | None, branch: str = "") -> Rules | None:
-    """The gates of the base branch, which is called so; None where it has no such pipeline, or a
-    broken one."""
+    """The rules of the base `branch`; None if its pipeline is missing or invalid."""
     if base is None or base.spec is None:
         return None
     return Rules(spec=base.spec, source=base.source, branch=branch)
 
 
 def secrets_for_pulls(base: str, default_branch: str, head: Code | None) -> frozenset[str] | None:
-    """`Terms.marked` of a pull request into the branch `base`; `head` is the default branch's.
-    Whoever may push can make a base, so that its word alone would hand out every secret."""
+    """`RunTerms.marked` of a pull request into the branch `base`; `head` is the default branch's.
+
+    Whoever can push can create a base branch, so its spec alone must not grant secrets.
+    """
     if base == default_branch:
         return None
     if head is None or head.spec is None:
@@ -46,8 +46,8 @@ def secrets_for_pulls(base: str, default_branch: str, head: Code | None) -> froz
 
 
 def without_secrets(spec: Pipeline, terms: RunTerms) -> Pipeline:
-    """The spec as a pull request may run it: with the secrets that its base and the default branch
-    mark for pull requests, and none for a fork."""
+    """The spec as a pull request may run it: only with secrets that both its base and the default
+    branch allow pull requests, and without any for a fork."""
     given = allowed_secrets(terms)
     steps = {name: _without(step, given) for name, step in spec.steps.items()}
     fetched = {name: of.fetch for name, of in spec.datasets.items() if of.fetch is not None}
@@ -65,7 +65,7 @@ def _without(command: C, given: Collection[str]) -> C:
 
 
 def allowed_secrets(terms: RunTerms) -> frozenset[str]:
-    """The secrets that a pull request's run may be given."""
+    """The secrets that a pull request's run may have."""
     if terms.rules is None or terms.fork:
         return frozenset()
     named = frozenset(terms.rules.spec.triggers.pull_requests.secrets)
@@ -73,7 +73,7 @@ def allowed_secrets(terms: RunTerms) -> frozenset[str]:
 
 
 def denied_queries(spec: Pipeline, terms: RunTerms | None) -> frozenset[str]:
-    """The datasets that a pull request's run must not ask a database for."""
+    """The datasets whose database must not be queried for a pull request's run."""
     if terms is None:
         return frozenset()
     return frozenset(
@@ -84,7 +84,7 @@ def denied_queries(spec: Pipeline, terms: RunTerms | None) -> frozenset[str]:
 
 
 def without_denied_addresses(graph: Graph, terms: RunTerms) -> Graph:
-    """The graph, whose queries are given no address that a pull request's run must not have."""
+    """The graph without the database addresses that a pull request's run may not have."""
     known = allowed_secrets(terms)
     nodes = tuple(without_addresses(node, known) for node in graph.nodes)
     return graph.model_copy(update={"nodes": nodes})
@@ -93,9 +93,9 @@ def without_denied_addresses(graph: Graph, terms: RunTerms) -> Graph:
 def graph_of(
     spec: Pipeline, source: SourceTree, baseline: Baseline | None, terms: RunTerms
 ) -> Graph:
-    """The graph of a pull request's run: judged by the rules of its base, given few secrets.
+    """The graph of a pull request's run: judged by its base's rules, with only allowed secrets.
 
-    What evaluates is trusted, be it the base's or the baseline's, but not what it is given to read.
+    The evaluation code of the base or the baseline is trusted, its inputs are not.
     """
     if baseline is not None:
         bare = without_secrets(baseline.spec, terms)
@@ -105,14 +105,14 @@ def graph_of(
 
 
 def rules_in_force(terms: RunTerms) -> Rules | None:
-    """The rules in force, without secrets; None where its own are."""
+    """The base's rules without denied secrets; None if the pull request's own rules apply."""
     if terms.rules is None or terms.accepted:
         return None
     return terms.rules.model_copy(update={"spec": without_secrets(terms.rules.spec, terms)})
 
 
 def changes_pipeline(before: Code | None, after: Code) -> bool:
-    """Whether a pull request changes what a pipeline says or reads; `before` is where it began."""
+    """Whether a pull request changes a pipeline's spec or inputs; `before` is its fork point."""
     if before is None or before.spec is None or after.spec is None:
         return before is None or before.source.below != after.source.below
     if before.spec != after.spec:

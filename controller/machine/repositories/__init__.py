@@ -1,1 +1,1 @@
-"""PURE. Repositories: branches, pull requests, and what people ask for there."""
+"""PURE. Repositories: branches, pull requests, and the commands that people give there."""

@@ -1,7 +1,7 @@
-"""PURE. Who accepted that a commit changes the rules it is judged by, and for how long that counts.
+"""PURE. Who accepted that a commit changes the rules it is judged by, and how long that holds.
 
-An acceptance is of one commit for one branch: a new push, another base, or a close ends it. What
-cannot be told apart, pull requests with one head and one base, is accepted together.
+An acceptance is for one commit and one base branch. A new push, another base or closing the pull
+request ends it. Pull requests with the same head and base share it.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,12 +14,12 @@ from controller.machine.repositories.reports import ReportPlace
 
 
 class CommandTarget(NamedTuple):
-    """The head of a branch or pull request, and what runs for it."""
+    """The head of a branch or pull request, which commands can be about."""
 
     branch: str
     commit: str
     pipelines: Sequence[str]
-    """Those that were told of it."""
+    """Those that run for it."""
     held: bool = False
     scope: str = ""
     """See `pull.scope_of`."""
@@ -29,7 +29,7 @@ class CommandTarget(NamedTuple):
 
     @property
     def everything(self) -> tuple[str, ...]:
-        """Every pipeline that it has rules of, or had."""
+        """Every pipeline that has rules there, or had."""
         return tuple(sorted({*self.pipelines, *self.untouched, *self.removed}))
 
     def place(self, repository: str) -> ReportPlace:
@@ -38,20 +38,20 @@ class CommandTarget(NamedTuple):
 
 
 def still_open(before: Iterable[Acceptance], pulls: Mapping[int, Pull]) -> tuple[Acceptance, ...]:
-    """Those that an open pull request still has."""
+    """The acceptances that an open pull request still has."""
     is_open = {(pull.head, pull.base) for pull in pulls.values()}
     return tuple(one for one in before if (one.commit, one.base) in is_open)
 
 
 def accepted_by(accepted: Iterable[Acceptance], pull: Pull) -> dict[str, str]:
-    """Who accepted what a pull request does to the rules, by pipeline."""
+    """Who accepted the changed rules of a pull request, by pipeline."""
     of_it = (one for one in accepted if (one.commit, one.base) == (pull.head, pull.base))
     return {one.pipeline: one.by for one in of_it}
 
 
 def targets_of(command: Command, targets: Collection[CommandTarget]) -> list[CommandTarget]:
-    """The pull request of a comment; of a button, all that its check is about, as long as they
-    are at that commit: the button of one that was left long ago does nothing."""
+    """What a command is about: the pull request of a comment or, for a button, every head that its
+    check is on. The button of a commit that is no longer a head does nothing."""
     if command.pull is not None:
         return [one for one in targets if one.pull and one.pull.number == command.pull]
     return [
@@ -62,7 +62,7 @@ def targets_of(command: Command, targets: Collection[CommandTarget]) -> list[Com
 
 
 def rights(command: Command, target: CommandTarget) -> dict[str, Right]:
-    """What a person may accept, of what is spoken of; nobody was found to have other rights."""
+    """What a person may accept there, by pipeline: only pipelines that the command is about."""
     return {
         pipeline: command.rights.get(pipeline, Right())
         for pipeline in target.everything
@@ -76,7 +76,7 @@ def accept(
     before: Sequence[Acceptance],
     default_branch: str,
 ) -> dict[Acceptance, str]:
-    """What was accepted now, and the id of the command. Of a fork that is held, nothing."""
+    """New acceptances, with the id of the command. Nothing is accepted of a held fork."""
     known = {(one.commit, one.base, one.pipeline) for one in before}
     new: dict[Acceptance, str] = {}
     for command in commands:
@@ -98,7 +98,7 @@ def accept(
 def announce(
     repository: str, new: Mapping[Acceptance, str], targets: Iterable[CommandTarget]
 ) -> Iterator[Action | Envelope]:
-    """What follows from acceptances on each pull request that has them."""
+    """The reports and messages that follow from new acceptances."""
     for target in targets:
         pull = target.pull
         if pull is None or target.held:

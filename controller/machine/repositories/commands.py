@@ -1,4 +1,4 @@
-"""PURE. What becomes of what people ask for in comments and by the buttons of checks."""
+"""PURE. Handles the commands that people give in comments and with the buttons of checks."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -14,15 +14,15 @@ _SAYS = {
     "plan": "what a run would do, and why",
     "run": "run its pipelines again; what has not changed comes from the cache, unless "
     "`--no-cache` is added",
-    "retry": "run those again that did not pass",
-    "cancel": "stop what runs",
-    "approve": "let the commit that is named run, of a fork",
-    "accept": "let the commit that is named change its pipelines' rules",
+    "retry": "run the pipelines again that did not pass",
+    "cancel": "stop its runs",
+    "approve": "let the named commit of a fork run",
+    "accept": "let the named commit change its pipelines' rules",
 }
 NO_CACHE = "--no-cache"
-"""Of `/headgate run`: run everything anew."""
+"""An option of `/headgate run`: ignore the cache."""
 MOST_NAMED = 20
-"""Approvers that a refusal names."""
+"""How many approvers a refusal names."""
 
 
 class CommandEffects(NamedTuple):
@@ -30,9 +30,9 @@ class CommandEffects(NamedTuple):
 
     answers: list[AnswerCommand]
     messages: list[Envelope]
-    """What pipelines are asked for."""
+    """Requests to pipelines."""
     policies: list[ReportPolicy]
-    """Rules that are compared once more: the base may have other rules by now."""
+    """Rules to compare again: the base may have changed its own by now."""
 
 
 def handle_commands(
@@ -41,8 +41,8 @@ def handle_commands(
     targets: Collection[CommandTarget],
     accepted: Mapping[str, Mapping[str, str]],
 ) -> CommandEffects:
-    """What commands bring about, but for what is approved and accepted, which is state;
-    `accepted` has who accepted, by branch and pipeline."""
+    """Answer commands and send the requests that follow. Approvals and acceptances are part of the
+    state, and handled apart. `accepted` says who accepted, by branch and pipeline."""
     heard = CommandEffects([], [], [])
     for command in commands:
         found = targets_of(command, targets)
@@ -64,17 +64,17 @@ def handle_commands(
 
 
 def _refusal(command: Command, found: Sequence[CommandTarget]) -> str:
-    """Why nothing is done, whatever is asked of what is spoken of."""
+    """Why the command is not carried out for any target; empty if it may be."""
     if not command.may and command.verb != "accept":
         return f"Sorry @{command.by}, only people who may write to this repository can ask."
     if command.verb is None:
         return _help()
     if not found:
-        return "This pull request is closed, or not one that Headgate looks at."
+        return "This pull request is closed, or Headgate does not watch it."
     if command.edited and command.verb in ("approve", "accept"):
         return (
-            "That comment was edited after it was written, and others may edit it, too. Say it in "
-            f"a new one: `/headgate {command.verb} {found[0].commit[:12]}`"
+            "That comment was edited after it was written, perhaps by somebody else. Write a new "
+            f"one: `/headgate {command.verb} {found[0].commit[:12]}`"
         )
     return ""
 
@@ -86,12 +86,12 @@ def _handle(
     heard: CommandEffects,
     accepted: Mapping[str, Mapping[str, str]],
 ) -> str:
-    """What to answer, nothing where it is simply done."""
+    """The answer; empty if the command was simply carried out."""
     if command.verb == "approve":
         return _approve(command, target.pull)
     if target.held:
         asked = f"`/headgate approve {target.commit[:12]}`"
-        return f"It comes from a fork: read it, and approve that very commit first: {asked}"
+        return f"This comes from a fork: read it, then approve that very commit first: {asked}"
     if command.verb == "accept":
         return _accept(command, target)
     if command.verb == "plan":
@@ -129,7 +129,7 @@ def _accept(command: Command, target: CommandTarget) -> str:
 
 
 def _who_may(command: Command, pipeline: str, right: Right) -> str:
-    """Without calling for anybody: a stranger may have asked."""
+    """Who may accept, without notifying them: a stranger may have asked."""
     who = ", ".join(f"`{each}`" for each in right.who[:MOST_NAMED])
     if len(right.who) > MOST_NAMED:
         who += f" and {len(right.who) - MOST_NAMED} more"
@@ -139,7 +139,7 @@ def _who_may(command: Command, pipeline: str, right: Right) -> str:
 
 
 def _ask_for_commit(command: Command, pull: Pull) -> str:
-    """What to say where not the very head is named; nothing where it is."""
+    """The answer to a command that does not name the head; empty if it does."""
     if names_head(command, pull):
         return ""
     asked = f"`/headgate {command.verb} {pull.head[:12]}`"
@@ -166,7 +166,7 @@ def _compare_rules(
 def _requests(
     command: Command, target: CommandTarget, pipelines: Sequence[str]
 ) -> Iterator[Envelope]:
-    """A pull request comes with it as it is now: the base that judges may have moved."""
+    """Requests to pipelines. Each has the pull request as it is now, as its base may have moved."""
     by_comment = command.comment is not None
     how = f"`/headgate {command.verb}`" if by_comment else "GitHub's button"
     id_ = command.id if by_comment else f"{command.id}/{target.branch}"
@@ -193,4 +193,4 @@ def _requests(
 
 def _help() -> str:
     lines = [f"- `/headgate {verb}`: {_SAYS[verb]}" for verb in VERBS]
-    return "\n".join(["That is no command of Headgate. These are:", "", *lines])
+    return "\n".join(["That is not a Headgate command. The commands are:", "", *lines])

@@ -1,4 +1,4 @@
-"""PURE. What is said on the head of a branch or pull request beside what its pipelines say."""
+"""PURE. Reports on heads of branches and pull requests, other than those of their pipelines."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
@@ -10,7 +10,7 @@ from controller.machine.repositories.pull import Pull
 
 
 class ReportPlace(NamedTuple):
-    """The commit that something is said on, and what for."""
+    """The commit that is reported on, and in which scope."""
 
     repository: str
     commit: str
@@ -43,8 +43,8 @@ def report(
 
 
 def untouched(place: ReportPlace, pull: Pull, pipelines: Iterable[str]) -> Iterator[ReportCommit]:
-    """Pipelines that a pull request does not concern get their terminal status, too: a branch may
-    be protected by all of them."""
+    """Pipelines that a pull request does not affect get a final status too, since a protected
+    branch may require all of them."""
     what = f"this merge group of #{pull.number}" if pull.queued else f"#{pull.number}"
     for pipeline in pipelines:
         title = f"nothing to run: {what} changes nothing that {pipeline} reads"
@@ -52,31 +52,31 @@ def untouched(place: ReportPlace, pull: Pull, pipelines: Iterable[str]) -> Itera
 
 
 def removed(place: ReportPlace, pull: Pull, pipeline: str, by: str) -> ReportCommit:
-    """Without its spec nothing judges a pipeline, so that is for people with the right to accept;
-    `by` is who did."""
+    """Without its spec nothing judges a pipeline, so an approver has to accept the removal; `by` is
+    who did, or empty."""
     if by:
         title = f"#{pull.number} removes {pipeline}, as {by} accepted"
         return report(place, pipeline, "accepted", f"{title}; its environments keep what runs")
     if pull.queued:
-        title = f"this merge group removes {pipeline}, which no open pull request has accepted"
-        text = "Accept it in the pull request that removes it, and queue that one again."
+        title = f"this merge group removes {pipeline}, which was accepted in no open pull request"
+        text = "Accept it in the pull request that removes it, then queue that one again."
         return report(place, pipeline, "held", title, text=text)
-    title = f"#{pull.number} removes {pipeline}: somebody with the right has to accept that"
+    title = f"#{pull.number} removes {pipeline}: an approver has to accept that"
     text = (
-        f"With its spec go the rules that judge `{pipeline}`; its environments keep what runs. "
-        f"Whom `policy.approvers` of its spec on `{pull.base}` names or, without any, who "
-        "administers the repository accepts that for this very commit, by a comment or the button "
-        "of this check. A new push needs a new word."
+        f"This removes the rules that judge `{pipeline}`; its environments keep what they run. "
+        f"Those named by `policy.approvers` of its spec on `{pull.base}` (by default, those who "
+        "administer the repository) can accept it for this very commit, by a comment or the "
+        "button of this check. A new push has to be accepted again."
     )
     return report(place, pipeline, "held", title, text=text, asks="accept")
 
 
 def held(place: ReportPlace, pull: Pull, pipelines: Iterable[str]) -> Iterator[ReportCommit]:
-    """A fork's commit waits; its spec may not even claim a pipeline's name."""
+    """A fork's commit waits for approval; until then its spec cannot claim a pipeline's name."""
     short = place.commit[:12]
     text = (
-        "This comes from a fork, so nothing of it runs until somebody who may write here has read "
-        "it and approves this very commit, by a comment or the button of this check. A new push "
+        "This comes from a fork, so nothing of it runs until somebody with write access has read "
+        "it and approved this very commit, by a comment or the button of this check. A new push "
         "needs a new approval.\n\n"
         f"Its run gets no secrets, and is judged by the gates of `{pull.base}`."
     )
@@ -86,8 +86,8 @@ def held(place: ReportPlace, pull: Pull, pipelines: Iterable[str]) -> Iterator[R
 
 
 def duplicate_names(place: ReportPlace, named: Mapping[str, str]) -> Iterator[ReportCommit]:
-    """Says so where a spec has the name of another. Of a branch the first of them runs, so that is
-    said apart from what it says."""
+    """Specs whose name another spec has. On a branch the first one runs and reports under that
+    name, so this is a report without a pipeline."""
     of_name = {named[spec]: spec for spec in first_of_each_name(named)}
     for spec, pipeline in named.items():
         one = of_name[pipeline]
@@ -100,24 +100,24 @@ def duplicate_names(place: ReportPlace, named: Mapping[str, str]) -> Iterator[Re
 
 
 def misnamed(place: ReportPlace, names: Mapping[str, str]) -> list[ReportCommit]:
-    """Files that somebody may take for specs, and nothing reads."""
+    """Files that look like specs but are not read, because of their names."""
     if not names:
         return []
     path, right = next(iter(names.items()))
     more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-    title = f"{path} is not read, as specs are called: rename it to {right}{more}"
+    title = f"{path} is not read: rename it to {right}{more}"
     return [report(place, "", "skipped", title)]
 
 
 def pushed_together(head: ReportPlace, commits: Iterable[str]) -> Iterator[ReportCommit]:
-    """Commits that were pushed together with the head of their branch, or just before it."""
+    """Commits that were pushed with the head of their branch, or just before it."""
     for commit in commits:
-        title = f"not run: {head.commit[:12]} came with it, or right after it, and stands for it"
+        title = f"not run: {head.commit[:12]} was pushed with it, or right after it, and covers it"
         yield report(head._replace(commit=commit), "", "skipped", title)
 
 
 def unwatched(place: ReportPlace, default_branch: str) -> ReportCommit:
-    """Nothing looks at a branch, and somebody who pushed to it may look for what it says."""
+    """Tells whoever pushed to a branch that is not watched why nothing runs."""
     title = (
         f"not run: this branch is not watched; name it in `triggers.commits.branches` of "
         f"{default_branch}'s spec, or merge it"
@@ -126,19 +126,19 @@ def unwatched(place: ReportPlace, default_branch: str) -> ReportCommit:
 
 
 def first_of_each_name(named: Mapping[str, str]) -> list[str]:
-    """The specs that are the first of their name."""
+    """The first spec of each name."""
     names = list(named.values())
     return [spec for at, spec in enumerate(named) if named[spec] not in names[:at]]
 
 
 def unique_names(named: Mapping[str, str]) -> list[str]:
-    """The specs that are the only ones of their name."""
+    """The specs whose name no other has."""
     names = list(named.values())
     return [spec for spec, name in named.items() if names.count(name) == 1]
 
 
 def policy(place: ReportPlace, pull: Pull, pipeline: str, by: str) -> ReportPolicy:
-    """How a pull request changes the rules of a pipeline; `by` is who accepted that."""
+    """Reports how a pull request changes a pipeline's rules; `by` is who accepted that, if any."""
     return ReportPolicy(
         repository=place.repository,
         commit=place.commit,

@@ -1,7 +1,7 @@
-"""PURE. A git repository: which commits were seen on its branches and open pull requests, and whom
-that concerns.
+"""PURE. The machine of git repositories: notices new heads of branches and pull requests, tells the
+pipelines concerned, and handles commands.
 
-A pull request is told to its pipelines as one more branch, `pull request 12`.
+For pipelines, a pull request is one more branch: `pull request 12`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -40,11 +40,11 @@ from specs.model import spec_order
 ENVIRONMENTS = ("staging", "production")
 
 POLL_INTERVAL = 300.0
-"""Seconds after which it is looked at, should its source have gone silent."""
+"""Seconds between reconciles, if no source hints."""
 RETRY_INTERVAL = 10.0
-"""The same while the forge could not be asked."""
+"""Seconds until the next reconcile while the forge cannot be reached."""
 MOST_PRESSED = 100
-"""Buttons that are remembered until the forge can be asked who pressed them."""
+"""How many pressed buttons are kept until the forge can say who pressed them."""
 
 
 class Commit(Value):
@@ -54,68 +54,66 @@ class Commit(Value):
     subject: str = ""
     author: str = ""
     pipelines: Mapping[str, str] = {}
-    """Names by the paths of their specs: the pipelines for which commits of this branch count. Not
-    looked up for a head that was seen before."""
+    """Names by the paths of their specs: the pipelines that run for this branch. Empty for a head
+    that was seen before."""
     broken: tuple[str, ...] = ()
-    """Specs that are invalid; such a spec cannot rename its pipeline."""
+    """Invalid specs. Such a spec cannot rename its pipeline."""
     misnamed: Mapping[str, str] = {}
-    """Of the default branch: files that are no specs for the letter of their names, with the names
-    that specs have."""
+    """On the default branch: files that are almost named like specs, with the correct names."""
     beside: tuple[str, ...] = ()
-    """Of a branch: commits that came to it since the head that was seen before, and are none; of a
-    new one, since the default branch."""
+    """On a branch: commits between the head that was seen last and this one; on a new branch, since
+    the default branch."""
     untouched: tuple[str, ...] = ()
-    """Of a pull request: pipelines of its base for which it changes nothing."""
+    """On a pull request: pipelines that it does not affect."""
     removed: tuple[str, ...] = ()
-    """Of a pull request: pipelines of its base whose spec is not in it."""
+    """On a pull request: pipelines of its base whose spec it removes."""
     pull: Pull | None = None
     accepted: Mapping[str, str] = {}
-    """Of a merge group: by pipeline, who accepted all that it does to rules, in pull requests."""
+    """On a merge group: by pipeline, who accepted its changed rules, in its pull requests."""
     waits: bool = False
-    """Whether it could not be read yet, so that nothing is said of it in this look."""
+    """Whether it could not be read yet, so that it is left for the next reconcile."""
 
 
 class Untold(Value):
-    """The pipelines that a pull request has, or had, and that were not told of its head."""
+    """The pipelines of a pull request that do not run for its head."""
 
     untouched: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
 
 
 class RepositoryState(Value):
-    """The facts of a repository."""
+    """The stored facts of a repository."""
 
     name: str
     default_branch: str | None = None
     heads: Mapping[str, str] = {}
-    """The last commit seen of each branch that counts."""
+    """The last commit seen of each watched branch and open pull request."""
     environments: str | None = None
     """The last commit seen of the environments branch."""
     pipelines: Mapping[str, Mapping[str, str]] = {}
-    """Names by the paths of their specs, by branch: the pipelines that were told of its head."""
+    """By branch and spec path, the names of the pipelines that were told of the head."""
     unwatched: Mapping[str, str] | None = None
-    """The last commit seen of each branch that has specs and is not watched; None: not looked for
-    yet."""
+    """The last commit seen of each unwatched branch that has specs; None: not known yet."""
     untold: Mapping[str, Untold] = {}
-    """By branch, of pull requests."""
+    """By pull request."""
     pulls: Mapping[int, Pull] = {}
     """The open pull requests, by number."""
     approved: Mapping[int, str] = {}
-    """The commit of a fork's pull request that a maintainer approved."""
+    """By number, the commit of a fork's pull request that a maintainer approved."""
     held: tuple[str, ...] = ()
-    """Pull requests whose head waits for that."""
+    """The pull requests whose head waits for such an approval."""
     accepted: tuple[Acceptance, ...] = ()
-    """What open pull requests do to rules with the word of somebody who has the right."""
+    """The accepted rule changes of open pull requests."""
     last_comment: LastComment | None = None
     pressed: tuple[ButtonPressed, ...] = ()
-    """Buttons, as the webhook told of them once, that wait for the forge to say who may."""
+    """Pressed buttons that wait until the forge can say what their users may do."""
     moves: int = 0
-    """How often something was seen to move; a branch may come back to a commit it left."""
+    """Counts changes. Part of message ids, as a branch may return to an earlier commit."""
 
     @field_validator("pipelines")
     @classmethod
     def _by_folders(cls, known: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
-        """Older controllers knew a spec by its folder."""
+        """Older controllers stored the folders of specs."""
         return {
             branch: {spec_at(place): name for place, name in names.items()}
             for branch, names in known.items()
@@ -123,27 +121,27 @@ class RepositoryState(Value):
 
 
 class ObservedRepository(Value):
-    """The branches as they are now."""
+    """The branches and pull requests as they are now."""
 
     default_branch: str
     heads: Mapping[str, Commit] = {}
-    """Of the branches that count: the default one, and what a spec there names."""
+    """The heads of watched branches, merge groups and pull requests."""
     unwatched: Mapping[str, str] = {}
-    """The heads of branches that have specs and do not count, if nothing else tells of them."""
+    """The heads of unwatched branches that have specs, if nothing else reports on them."""
     environments: str | None = None
     pulls: Mapping[int, Pull] = {}
-    """The open ones that count, by number; each has its head above."""
+    """The open ones, by number; `heads` has the head of each."""
     asked: tuple[Command, ...] = ()
-    """What people asked for since the last look."""
+    """Commands that were given since the last reconcile."""
     last_comment: LastComment | None = None
     pressed: tuple[ButtonPressed, ...] = ()
-    """Buttons that could not be heeded, as the forge could not be asked."""
+    """Buttons that could not be handled, as the forge could not be reached."""
     unheard: bool = False
-    """Whether the forge could not be asked; pull requests are as they were then."""
+    """Whether the forge could not be reached; pull requests are then as they were before."""
     more: bool = False
-    """Whether there are pull requests that were not looked at yet."""
+    """Whether some pull requests were left for the next reconcile."""
     nudged: bool = False
-    """Whether something happened to a pull request that may be a release's."""
+    """Whether a pull request changed that may be a release's."""
 
 
 def is_seen(
@@ -154,16 +152,18 @@ def is_seen(
     approved: Mapping[int, str],
     pull: Pull | None = None,
 ) -> bool:
-    """Whether pipelines were told of that head, and by whose rules it is judged; or that it has to
-    be approved, and it still has. A pull request into another base is news, as that one's gates
-    judge it, and so is a branch that is (or is not) the default one now."""
+    """Whether that head was handled before, so that nothing about it is new.
+
+    A pull request with another base is new, as other gates judge it. So is a held one that was
+    approved, and a branch that became the default one or ceased to be.
+    """
     if repository is None or repository.heads.get(branch) != sha:
         return False
     before = repository.pulls.get(pull.number) if pull and not pull.queued else None
     if pull is not None and before is not None and before.base != pull.base:
         return False
     if pull is not None and branch not in repository.untold:
-        return False  # it was told by a Headgate that compared no rules
+        return False  # an older controller, which compared no rules, handled it
     if branch in repository.held and any(pull_branch(n) == branch for n in approved):
         return False
     was = repository.default_branch or ""
@@ -173,8 +173,8 @@ def is_seen(
 def decide(
     name: str, state: RepositoryState | None, observed: ObservedRepository
 ) -> Decision[RepositoryState]:
-    """Tell each pipeline of the commits that are new and of branches that have no spec of it any
-    more, and environments of a moved branch; do as people ask in pull requests."""
+    """Tell pipelines of new commits and of branches that no longer have their spec, tell
+    environments that their branch moved, and handle commands."""
     before = state or RepositoryState(name=name)
     approved = approvals(before.approved, observed.pulls, observed.asked)
     held = [pull_branch(n) for n, pull in observed.pulls.items() if is_held(pull, approved)]
@@ -226,12 +226,12 @@ def decide(
 
 
 def _observe_again(state: RepositoryState, _hint: ForgeMoved | ButtonPressed) -> RepositoryState:
-    """A hint: its observer asks git and the forge."""
+    """A hint: the observer has asked git and the forge."""
     return state
 
 
 def _action_failed(state: RepositoryState, _message: ActionFailed) -> RepositoryState:
-    """A report or an answer that nobody gets: the log has said why, and nothing changes."""
+    """A report or an answer failed for good. It was logged, and changes nothing here."""
     return state
 
 
@@ -246,8 +246,8 @@ HANDLERS: Mapping[type[Message], Callable[[RepositoryState, Any], RepositoryStat
 def _report_unwatched(
     before: RepositoryState, observed: ObservedRepository
 ) -> Iterator[ReportCommit]:
-    """Says on new heads of branches that are not watched that nothing runs. What was there before
-    anybody looked is nobody's news."""
+    """Reports on new heads of branches that are not watched that nothing runs. Heads that were
+    there when the repository was first seen get no report."""
     if before.unwatched is None:
         return
     told = {*before.heads.values(), *(commit.sha for commit in observed.heads.values())}
@@ -258,13 +258,12 @@ def _report_unwatched(
 
 
 def _outdated_lanes(actions: Iterable[Action]) -> tuple[str, ...]:
-    """Lanes whose older words on rules are not wanted any more: an acceptance comes and goes."""
+    """Lanes of policy reports that are replaced by newer ones, as an acceptance may come and go."""
     return tuple(sorted({one.lane for one in actions if isinstance(one, ReportPolicy)}))
 
 
 def pipelines_of(before: RepositoryState, branch: str, commit: Commit) -> tuple[str, ...]:
-    """The pipelines that may have rules at the head of a pull request, or had: as it was told
-    before, and as it is now."""
+    """The pipelines that have rules at the head of a pull request, now or when last seen."""
     untold = before.untold.get(branch, Untold())
     told = (*before.pipelines.get(branch, {}).values(), *_names(before, branch, commit).values())
     beside = (*untold.untouched, *untold.removed, *commit.untouched, *commit.removed)
@@ -272,7 +271,7 @@ def pipelines_of(before: RepositoryState, branch: str, commit: Commit) -> tuple[
 
 
 class _Heads:
-    """What one look at the heads gathers."""
+    """Goes through the observed heads, and gathers what follows."""
 
     def __init__(
         self,
@@ -295,22 +294,24 @@ class _Heads:
         self.untold: dict[str, Untold] = {}
 
     def at(self, branch: str, commit: Commit) -> None:
-        """Tell pipelines of the head of a branch, if it is news."""
+        """Tell pipelines of the head of a branch, if it is new."""
         before, pull = self.before, commit.pull
         seen = is_seen(before, branch, commit.sha, self.default, self.approved, pull)
         if seen or commit.waits:
-            self.heads |= {branch: commit.sha} if seen else {}  # else it is still news next time
+            self.heads |= (
+                {branch: commit.sha} if seen else {}
+            )  # otherwise it is still new next time
             self.pipelines[branch] = before.pipelines.get(branch, {})
             if branch in before.untold:
                 self.untold[branch] = before.untold[branch]
             return
         self.heads[branch] = commit.sha
         named = _names(before, branch, commit)
-        place = ReportPlace(before.name, commit.sha, scope_of(branch, pull, self.default), pull)
+        place = self._place(branch, commit)
         by: Mapping[str, str] = {}
         if pull is not None:
             by = {**acceptance.accepted_by(self.accepted, pull), **commit.accepted}
-            self._beside(place, branch, commit, pull, named, by)
+            self._report_pull(pull, branch, commit, named, by)
         self.pipelines[branch] = {}
         if branch in self.held and pull is not None:
             self.actions += reports.held(place, pull, sorted(set(named.values())))
@@ -319,13 +320,11 @@ class _Heads:
         self.actions += [*reports.duplicate_names(place, named)] or reports.misnamed(
             place, commit.misnamed
         )
-        # Of a pull request neither: it could choose by a file's name whose rules are its own.
+        # A pull request could choose by file name which spec is first, so it gets neither.
         taken = reports.first_of_each_name(named) if pull is None else reports.unique_names(named)
         self.pipelines[branch] = {spec: named[spec] for spec in taken}
         for spec, pipeline in self.pipelines[branch].items():
-            self.messages.append(
-                _commit_seen(before.name, pipeline, spec, branch, commit, self.default, self.moves)
-            )
+            self.messages.append(self._commit_seen(pipeline, spec, branch, commit))
             if pull is not None and pipeline in by:
                 id_ = f"accepted/{branch}/{commit.sha}/{self.moves}"
                 self.messages.append(
@@ -335,16 +334,35 @@ class _Heads:
             title = "there is no ml-pipeline.yaml here; `headgate init` writes one"
             self.actions.append(reports.report(place, "", "skipped", title))
 
-    def _beside(
+    def _place(self, branch: str, commit: Commit) -> ReportPlace:
+        scope = scope_of(branch, commit.pull, self.default)
+        return ReportPlace(self.before.name, commit.sha, scope, commit.pull)
+
+    def _commit_seen(self, pipeline: str, spec: str, branch: str, commit: Commit) -> Envelope:
+        message = CommitSeen(
+            pipeline=pipeline,
+            repository=self.before.name,
+            spec=spec,
+            branch=branch,
+            commit=commit.sha,
+            default_branch=self.default,
+            subject=commit.subject,
+            author=commit.author,
+            pull=commit.pull,
+        )
+        id_ = f"commit/{branch}/{commit.sha}/{self.moves}"
+        return Envelope(to=Key("pipeline", pipeline), id=id_, message=message)
+
+    def _report_pull(
         self,
-        place: ReportPlace,
+        pull: Pull,
         branch: str,
         commit: Commit,
-        pull: Pull,
         named: Mapping[str, str],
         by: Mapping[str, str],
     ) -> None:
-        """What is said of a pull request whether anything of it runs or not."""
+        """Report pipelines that a pull request does not affect or removes, and its rule changes."""
+        place = self._place(branch, commit)
         told = set(named.values())
         untouched = tuple(name for name in commit.untouched if name not in told)
         removed = tuple(name for name in commit.removed if name not in told)
@@ -359,12 +377,12 @@ class _Heads:
 
 
 def is_held(pull: Pull, approved: Mapping[int, str]) -> bool:
-    """Whether nothing of it may run: it is a fork's, and this commit was not approved."""
+    """Whether nothing of it may run: it comes from a fork, and this commit was not approved."""
     return pull.fork and approved.get(pull.number) != pull.head
 
 
 def _targets(observed: ObservedRepository, look: _Heads) -> list[CommandTarget]:
-    """What can be asked for."""
+    """The heads that commands can be about."""
     targets = []
     pulls = {pull_branch(n): pull for n, pull in observed.pulls.items()}
     for branch, commit in observed.heads.items():
@@ -386,7 +404,7 @@ def _targets(observed: ObservedRepository, look: _Heads) -> list[CommandTarget]:
 
 
 def _names(before: RepositoryState, branch: str, commit: Commit) -> dict[str, str]:
-    """Names by spec; those of invalid specs as they were, here or on the default branch."""
+    """Names by spec. An invalid spec keeps its last name, here or on the default branch."""
     known = {
         **before.pipelines.get(before.default_branch or "", {}),
         **before.pipelines.get(branch, {}),
@@ -397,32 +415,8 @@ def _names(before: RepositoryState, branch: str, commit: Commit) -> dict[str, st
     }
 
 
-def _commit_seen(
-    name: str,
-    pipeline: str,
-    spec: str,
-    branch: str,
-    commit: Commit,
-    default_branch: str,
-    moves: int,
-) -> Envelope:
-    message = CommitSeen(
-        pipeline=pipeline,
-        repository=name,
-        spec=spec,
-        branch=branch,
-        commit=commit.sha,
-        default_branch=default_branch,
-        subject=commit.subject,
-        author=commit.author,
-        pull=commit.pull,
-    )
-    id_ = f"commit/{branch}/{commit.sha}/{moves}"
-    return Envelope(to=Key("pipeline", pipeline), id=id_, message=message)
-
-
 def _spec_gone(name: str, pipeline: str, branch: str, head: Commit | None, moves: int) -> Envelope:
-    """`head` is the branch's, which has no such spec; None for a branch that is gone."""
+    """`head` is the branch's, which no longer has the spec; None if the branch is gone."""
     why, commit = f"its spec is not on {branch} any more", head.sha if head else None
     if head is not None and head.pull is not None:
         why, commit = f"superseded by commit {head.sha[:12]}", None  # which has its report
@@ -440,7 +434,7 @@ def _spec_gone_messages(
     pipelines: Mapping[str, Mapping[str, str]],
     moves: int,
 ) -> Iterator[Envelope]:
-    """Tell pipelines that were told of a branch before, and are not any more."""
+    """Tell the pipelines whose spec is no longer on a branch."""
     for branch, names in before.pipelines.items():
         left = set(names.values()) - set(pipelines.get(branch, {}).values())
         for pipeline in sorted(left):
@@ -453,8 +447,8 @@ def _branch_moved_messages(
     pipelines: Mapping[str, Mapping[str, str]],
     moves: int,
 ) -> Iterator[Envelope]:
-    """Let environments look at their files, or at the pull requests of their releases; those of a
-    pipeline that is new there in any case, as the branch may know more of it than the state."""
+    """Tell environments that their branch, or a release's pull request, changed. Those of a new
+    pipeline are told in any case, as the branch may already have their files."""
     commit = observed.environments
     if commit is None:
         return

@@ -173,7 +173,7 @@ def _without_running(
     key = key_of(actual, digests)
     progress = progress.model_copy(update={"key": key})
     hit = observed.cache.get(key)
-    if hit is None or run.fresh or not hit.counts(node.stands, run.created):
+    if hit is None or run.fresh or not hit.is_reusable(node.stands, run.created):
         return progress
     return progress.model_copy(
         update={

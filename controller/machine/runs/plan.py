@@ -10,7 +10,7 @@ from controller.machine.pipelines.policy_gates import rules_of
 from controller.machine.pipelines.rule_change import RuleChange
 from controller.machine.runs.graph import Graph, Node, NodeKind, key_of, resolve
 from controller.machine.runs.node_names import in_force
-from controller.machine.runs.reasons import Earlier, Reason, reasons
+from controller.machine.runs.reasons import EarlierRun, RunReason, reasons
 from controller.machine.runs.run import CachedResult, Run
 from specs.gates import ModelGate
 from specs.model import SPEC_FILE, Pipeline
@@ -24,7 +24,7 @@ class Planned(Value):
     kind: NodeKind
     what: Literal["run", "cached", "unneeded"]
     """`unneeded`: only a forced run would run it."""
-    why: tuple[Reason, ...]
+    why: tuple[RunReason, ...]
     """What changed since the earlier run, or whose result is reused."""
     sure: bool = True
     """Whether it certainly runs; False while an input has not been made, as that may turn out equal
@@ -102,7 +102,7 @@ def forecast(
     graph: Graph,
     datasets: Mapping[str, str],
     cache: Mapping[str, CachedResult | None],
-    earlier: Earlier | None = None,
+    earlier: EarlierRun | None = None,
     at: float = 0.0,
 ) -> tuple[tuple[Planned, ...], frozenset[str]]:
     """What a run that begins at the time `at` would do with each node; and the cache keys that have
@@ -119,9 +119,9 @@ def forecast(
         if key is not None and key not in cache:
             wanted.add(key)
         hit = cache.get(key) if key is not None else None
-        if hit is not None and hit.counts(node.stands, at):
+        if hit is not None and hit.is_reusable(node.stands, at):
             outputs[node.name] = hit.outputs
-            why = [Reason(text=f"as in {hit.run}")]
+            why = [RunReason(text=f"as in {hit.run}")]
             planned.append(_planned(node, "cached", why, 0.0))
             continue
         # An unknown input comes from a node that runs.
@@ -132,7 +132,7 @@ def forecast(
         seconds = earlier.seconds.get(node.name, earlier.seconds.get(like)) if earlier else None
         old = _too_old(node, hit)
         remade = earlier.remade(node, outputs) if earlier else ()
-        why = [Reason(text=old)] if old else [*reasons(node, datasets, earlier, running, remade)]
+        why = [RunReason(text=old)] if old else [*reasons(node, datasets, earlier, running, remade)]
         planned.append(_planned(node, "run", why, seconds, sure=key is not None))
     return tuple(planned), frozenset(wanted)
 
@@ -149,7 +149,7 @@ def _too_old(node: Node, hit: CachedResult | None) -> str:
 def _planned(
     node: Node,
     what: Literal["run", "cached"],
-    why: Iterable[Reason],
+    why: Iterable[RunReason],
     seconds: float | None,
     *,
     sure: bool = True,
@@ -189,7 +189,7 @@ def data_of(
     spec: Pipeline,
     graph: Graph,
     versions: Mapping[str, str],
-    earlier: Earlier | None,
+    earlier: EarlierRun | None,
     problems: Mapping[str, str],
     changed: Mapping[str, ObjectChanges],
 ) -> tuple[PlannedData, ...]:

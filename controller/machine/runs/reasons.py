@@ -16,7 +16,7 @@ MOST_FILES = 5
 """Files that are named; the others are counted."""
 
 
-class Reason(Value):
+class RunReason(Value):
     """Why a node runs, or whose result it reuses. In JSON it is its text."""
 
     text: str
@@ -36,7 +36,7 @@ class Reason(Value):
         return self.text
 
 
-class Earlier(Value):
+class EarlierRun(Value):
     """The run that a plan is compared with: the newest of the default branch that passed."""
 
     run: str
@@ -48,7 +48,7 @@ class Earlier(Value):
     """The digests of each node's outputs."""
 
     @classmethod
-    def of(cls, run: Run, graph: Graph, seconds: Mapping[str, float] | None = None) -> "Earlier":
+    def of(cls, run: Run, graph: Graph, seconds: Mapping[str, float] | None = None) -> "EarlierRun":
         """The run, for later ones to be compared with."""
         outputs = {name: node.outputs for name, node in run.nodes.items() if node.outputs}
         return cls(
@@ -72,22 +72,22 @@ class Earlier(Value):
 def reasons(
     node: Node,
     datasets: Mapping[str, str],
-    earlier: Earlier | None,
+    earlier: EarlierRun | None,
     running: Sequence[str] = (),
     remade: Sequence[str] = (),
-) -> Iterator[Reason]:
+) -> Iterator[RunReason]:
     """Why a node is different from the earlier run; at least one reason.
 
     `running` are the nodes that run before it and make its inputs, and `remade` those that made
     another result than in the earlier run.
     """
     if earlier is None:
-        yield Reason(text="there is no earlier run to compare with", kind="consequence")
+        yield RunReason(text="there is no earlier run to compare with", kind="consequence")
         return
     before = earlier.graph.by_name.get(node.name)
     if before is None:
         proposed = "the suite is proposed here"
-        yield Reason(text=proposed if node.is_proposed else f"{earlier.run} had no {node.name}")
+        yield RunReason(text=proposed if node.is_proposed else f"{earlier.run} had no {node.name}")
         return
     found = [
         *_definition(before.definition, node.definition, earlier.run),
@@ -95,23 +95,23 @@ def reasons(
         *_inputs(before, node, earlier.datasets, datasets),
         *_upstream(running, remade),
     ]
-    nothing = Reason(text=f"{earlier.run} left no result of it", kind="consequence")
+    nothing = RunReason(text=f"{earlier.run} left no result of it", kind="consequence")
     yield from found or [nothing]
 
 
-def _of_node(text: str) -> Reason:
-    return Reason(text=text)
+def _of_node(text: str) -> RunReason:
+    return RunReason(text=text)
 
 
-def _upstream(running: Sequence[str], remade: Sequence[str]) -> Iterator[Reason]:
+def _upstream(running: Sequence[str], remade: Sequence[str]) -> Iterator[RunReason]:
     if running:
         verb = "runs" if len(running) == 1 else "run"
-        yield Reason(text=f"{', '.join(running)} {verb} before it", kind="consequence")
+        yield RunReason(text=f"{', '.join(running)} {verb} before it", kind="consequence")
     for name in remade:
-        yield Reason(text=f"{name} made another result", kind="consequence")
+        yield RunReason(text=f"{name} made another result", kind="consequence")
 
 
-def _definition(was: Mapping[str, Any], now: Mapping[str, Any], run: str) -> Iterator[Reason]:
+def _definition(was: Mapping[str, Any], now: Mapping[str, Any], run: str) -> Iterator[RunReason]:
     describe: Mapping[str, Callable[[Any, Any], Iterator[str]]] = {
         "secrets": partial(_secrets, run=run),
         "environment": _environment,
@@ -155,7 +155,7 @@ def _named(secrets: Iterable[str]) -> str:
     return f"the secret{'s' * (len(names) != 1)} {', '.join(names)}"
 
 
-def _params(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Reason]:
+def _params(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[RunReason]:
     for name in dict.fromkeys([*was, *now]):
         if was.get(name) == now.get(name):
             continue
@@ -164,7 +164,7 @@ def _params(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Reason]:
             for each in (was, now)
         )
         text = f"params.{name} went from {old} to {new}"
-        yield Reason(text=text, kind="parameter", name=name, was=old, now=new)
+        yield RunReason(text=text, kind="parameter", name=name, was=old, now=new)
 
 
 def _environment(was: Any, now: Any) -> Iterator[str]:
@@ -225,23 +225,23 @@ def _files(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
 
 def _inputs(
     before: Node, node: Node, was: Mapping[str, str], now: Mapping[str, str]
-) -> Iterator[Reason]:
+) -> Iterator[RunReason]:
     for name, origin in node.inputs.items():
         old = before.inputs.get(name)
         if old is None:
-            yield Reason(text=f"the input {name} is new")
+            yield RunReason(text=f"the input {name} is new")
         elif (old.dataset, old.node, old.output) != (origin.dataset, origin.node, origin.output):
-            yield Reason(text=f"the input {name} is {origin} and was {old}")
+            yield RunReason(text=f"the input {name} is {origin} and was {old}")
         elif origin.dataset is not None and was.get(origin.dataset) != now.get(origin.dataset):
             yield _dataset(origin.dataset, was.get(origin.dataset), now.get(origin.dataset))
         elif origin.artifact != old.artifact:
-            yield Reason(text=f"the input {name} is another model")
+            yield RunReason(text=f"the input {name} is another model")
     for name in before.inputs.keys() - node.inputs.keys():
-        yield Reason(text=f"the input {name} is gone")
+        yield RunReason(text=f"the input {name} is gone")
 
 
-def _dataset(name: str, was: str | None, now: str | None) -> Reason:
+def _dataset(name: str, was: str | None, now: str | None) -> RunReason:
     old = short(was or "none")
     new = short(now) if now else "a version that is not known here"
     text = f"{name} went from {old} to {new}"
-    return Reason(text=text, kind="dataset", name=name, was=old, now=new)
+    return RunReason(text=text, kind="dataset", name=name, was=old, now=new)

@@ -192,7 +192,7 @@ class CachedResult(Value):
     made: float = 0.0
     """When, in seconds since the epoch; 0 if an older controller did not record it."""
 
-    def counts(self, stands: float | None, at: float) -> bool:
+    def is_reusable(self, stands: float | None, at: float) -> bool:
         """Whether a run that began at `at` may reuse it, for a node whose results may be reused for
         `stands` seconds."""
         return stands is None or (stands > 0 and at - self.made < stands)

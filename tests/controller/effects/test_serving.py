@@ -202,13 +202,13 @@ async def test_what_a_dying_server_says_reaches_the_machine_without_secrets(
     assert SECRET not in observed.model_dump_json()
 
 
-async def test_a_secret_that_is_not_known_needs_a_human(tmp_path: Path) -> None:
+async def test_an_unknown_secret_needs_a_human(tmp_path: Path) -> None:
     async with site(tmp_path, Secrets({}), greeting="hi") as (serving, _, _):
         with pytest.raises(NeedsHuman, match="HEADGATE_SECRET_TOKEN"):
             await deploy(serving)
 
 
-async def test_a_version_that_nobody_knows_needs_a_human(tmp_path: Path) -> None:
+async def test_an_unknown_version_needs_a_human(tmp_path: Path) -> None:
     async with site(tmp_path, greeting="hi") as (serving, _, _):
         with pytest.raises(NeedsHuman, match="v7 of mean is not in the store"):
             await serving.deploy(KEY, DEPLOY.model_copy(update={"stable": 7}))

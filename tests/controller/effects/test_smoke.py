@@ -124,7 +124,7 @@ async def test_all_requests_are_asked_in_order_and_each_is_a_check(
     assert found.verdict is Verdict.PASS
 
 
-async def test_a_body_that_production_was_not_asked_with_is_told(
+async def test_a_body_that_production_was_not_tested_with_is_noted(
     tmp_path: Path, candidate: Running
 ) -> None:
     asks = {"post": "/predict", "body": "smoke.json"}
@@ -220,9 +220,7 @@ async def test_a_slow_answer_is_waited_for_in_the_background_and_asked_for_once(
     assert candidate.asked == ["GET /wait "]
 
 
-async def test_a_version_that_nobody_knows_needs_a_human(
-    tmp_path: Path, candidate: Running
-) -> None:
+async def test_an_unknown_version_needs_a_human(tmp_path: Path, candidate: Running) -> None:
     unknown = candidate.action.model_copy(update={"version": 9})
     async with released(tmp_path, release({"get": "/healthz"}), FILES) as v1:
         with pytest.raises(NeedsHuman, match="v9 of mean is not in the store"):

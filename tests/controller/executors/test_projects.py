@@ -16,7 +16,7 @@ from controller.executors.workspace import environment_variables
 from controller.machine.runs.attempt import Building
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.graph_builder import build
-from controller.machine.runs.reasons import Earlier, reasons
+from controller.machine.runs.reasons import EarlierRun, reasons
 from controller.machine.runs.step_nodes import environment_of
 from deployers.confinement import Confinement
 from specs.digests import digest
@@ -167,7 +167,7 @@ def test_what_a_step_can_import_is_what_its_key_covers(
 def test_a_plan_names_what_changed_of_an_environment(
     top: Path, name: str, old: str, new: str, why: str
 ) -> None:
-    was = Earlier(run="mean-1", graph=graph_of(top), datasets={})
+    was = EarlierRun(run="mean-1", graph=graph_of(top), datasets={})
     change(top, name, old, new)
     assert [*map(str, reasons(graph_of(top).nodes[0], {}, was))] == [why]
 

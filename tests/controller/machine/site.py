@@ -63,7 +63,7 @@ class Site:
     state: EnvironmentState | None = None
     commits: list[Commit] = field(default_factory=list)
     gone: list[Commit] = field(default_factory=list)
-    """What was on the branch and is not any more."""
+    """Commits that are no longer on the branch."""
     writes: WriteMode = "works"
     refuses_deploys: bool = False
     never_ready: set[int] = field(default_factory=set)
@@ -77,9 +77,9 @@ class Site:
     load: int = 20
     """Requests per reconcile."""
     lacking: dict[int, str] = field(default_factory=dict)
-    """Why versions cannot be had again, once the state is lost."""
+    """Why versions cannot be restored, once the state is lost."""
     fresh: set[str] = field(default_factory=set)
-    """Commits that came after something was pushed over."""
+    """Commits that came after somebody force-pushed."""
     silence: Silence | None = None
     """Set it: the router takes the canary's traffic, until a deployment after that."""
     fetched: int = 0
@@ -132,7 +132,7 @@ class Site:
         self._deliver(Envelope(to=self.key, id=f"sent/{self._numbers}", message=said))
 
     def release(self, number: int) -> None:
-        """Say that a version is to be released here."""
+        """Send a release of a version."""
         digest = self.versions[number].digest
         self.send("release", version=number, digest=digest, repository="team", why="it passed")
 
@@ -168,7 +168,7 @@ class Site:
         return self._commit(self.file.model_copy(update={"quarantine": listed}))
 
     def push_over(self, keep: int) -> None:
-        """A person pushes over the branch; only its first commits stay."""
+        """A person force-pushes the branch: only its first commits stay."""
         self.gone += self.commits[keep:]
         self.commits = self.commits[:keep]
         self.fetched = keep
@@ -369,7 +369,7 @@ class Site:
         )
 
     def _past(self) -> PastReleases | None:
-        """What is read of the branch where the state knows nothing."""
+        """What is read from the branch if the state does not know the environment."""
         ours = [c for c in reversed(self.commits) if c.action is not None and c.file is not None]
         if not ours or ours[0].file is None:
             return None
@@ -440,7 +440,7 @@ class Site:
 
 
 def running(site: S, *numbers: int) -> S:
-    """The site once these versions were released one after another."""
+    """The site after these versions were released one after another."""
     for number in numbers:
         site.release(number)
         site.run(12)

@@ -1,4 +1,4 @@
-"""A state that was lost: what runs serves on, and what the branch says holds."""
+"""A state that was lost: what runs keeps serving, and the branch decides."""
 
 import pytest
 
@@ -111,7 +111,7 @@ def test_a_persons_revert_that_was_followed_stays_in_force() -> None:
     assert one.deploys == []
 
 
-def test_a_persons_wish_that_came_meanwhile_is_obeyed_or_refused_as_ever() -> None:
+def test_a_persons_edit_that_came_meanwhile_is_followed_or_refused() -> None:
     one = running(site(), 1, 2)
     one.edit(version=9)
     one.lose_the_state()
@@ -120,7 +120,7 @@ def test_a_persons_wish_that_came_meanwhile_is_obeyed_or_refused_as_ever() -> No
     assert "refuse" in one.subjects[-1]
 
 
-def test_staging_is_adopted_and_hands_on_what_production_never_heard_of() -> None:
+def test_staging_is_adopted_and_sends_on_what_production_does_not_know() -> None:
     one = lost(running(site(name="staging"), 1, 2))
     assert one.serves == 2
     one.sent.clear()
@@ -132,7 +132,7 @@ def test_staging_is_adopted_and_hands_on_what_production_never_heard_of() -> Non
 
 
 @pytest.mark.parametrize("ended", ["aborted", "reverted", "served"])
-def test_what_is_handed_on_again_undoes_no_word_of_a_person(ended: str) -> None:
+def test_a_release_that_is_sent_on_again_undoes_no_decision_of_a_person(ended: str) -> None:
     one = running(site(), 1)
     if ended == "aborted":
         one.load = 0
@@ -159,7 +159,7 @@ def unadoptable() -> Site:
     return lost(one)
 
 
-def test_what_cannot_be_adopted_serves_on_and_a_person_is_told_what_to_do() -> None:
+def test_a_version_that_cannot_be_adopted_keeps_serving_and_a_person_is_asked() -> None:
     one = unadoptable()
     assert one.deploys == []
     assert one.serves is None
@@ -178,7 +178,7 @@ def test_what_cannot_be_adopted_serves_on_and_a_person_is_told_what_to_do() -> N
     assert len(one.commits) == before + 1, "nothing is written over what is not known"
 
 
-def test_once_the_artifact_is_back_it_is_adopted_and_what_waited_is_released() -> None:
+def test_once_the_artifact_is_back_it_is_adopted_and_what_was_deferred_is_released() -> None:
     one = unadoptable()
     one.release(3)
     one.run(5)
@@ -204,7 +204,7 @@ def test_a_person_may_let_the_next_release_take_its_place_without_a_gap() -> Non
     assert one.serves == 3
 
 
-def test_model_null_by_a_person_ends_what_nobody_knows() -> None:
+def test_model_null_by_a_person_ends_unknown_servers() -> None:
     one = unadoptable()
     one.edit(version=None)
     one.run(6)
@@ -234,7 +234,7 @@ def set_back(one: Site, state: EnvironmentState) -> Site:
     return one
 
 
-def test_a_state_from_a_backup_goes_on_from_what_the_branch_says_since() -> None:
+def test_a_state_from_a_backup_continues_from_the_branch() -> None:
     one = running(site(), 1)
     before = one.env
     running(one, 2)
@@ -260,7 +260,7 @@ def test_a_state_from_a_backup_releases_nothing_that_was_quarantined_since() -> 
     assert one.env.rollout is None
 
 
-def test_a_state_from_a_backup_of_a_canary_gives_it_up_for_what_came_since() -> None:
+def test_a_state_from_a_backup_drops_its_canary_for_what_came_since() -> None:
     one = running(site(), 1)
     one.load = 0
     one.release(2)

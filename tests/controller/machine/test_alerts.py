@@ -1,4 +1,4 @@
-"""Who is woken, how often, and when it is over."""
+"""Who is woken, how often, and when it is resolved."""
 
 from typing import Any
 
@@ -72,7 +72,7 @@ def test_a_first_release_that_does_not_start_needs_somebody_until_something_serv
     assert one.alerts("resolved") == [alert]
 
 
-def test_whoever_was_told_hears_of_the_end_although_the_next_spec_names_others() -> None:
+def test_whoever_was_notified_is_notified_of_the_end_though_the_next_spec_names_others() -> None:
     one = running(site(), 1)
     theirs = [{"to": "json://theirs", "on": ["gate_failed"]}]
     one.versions = {**one.versions, 2: version(2, ("notify", theirs))}
@@ -86,7 +86,7 @@ def test_whoever_was_told_hears_of_the_end_although_the_next_spec_names_others()
     ]
 
 
-def test_a_failed_way_back_is_over_once_a_retry_brings_it() -> None:
+def test_a_failed_rollback_is_resolved_once_a_retry_succeeds() -> None:
     one = running(site(), 1, 2)
     one.never_ready = {1}
     one.send("rollback", by="ada", reason="it smells")
@@ -100,7 +100,7 @@ def test_a_failed_way_back_is_over_once_a_retry_brings_it() -> None:
     assert one.alerts("resolved") == [alert]
 
 
-def test_a_way_back_does_not_end_what_says_that_the_newest_is_not_out() -> None:
+def test_a_rollback_does_not_resolve_that_the_newest_failed_to_start() -> None:
     one = running(site(), 1, 2)
     one.never_ready = {3}
     one.release(3)
@@ -151,7 +151,7 @@ def test_a_commit_that_is_refused_wakes_somebody_also_at_the_first_release() -> 
     assert one.alerts("resolved") == ["mean/production/stuck/write_environment"]
 
 
-def test_what_waited_for_a_person_is_resolved_when_the_rollout_ends() -> None:
+def test_an_alert_of_a_rollout_is_resolved_when_the_rollout_ends() -> None:
     one = running(site(), 1)
     one.versions = {**one.versions, 2: version(2, ("release.production.approval", "pull-request"))}
     one.release(2)
@@ -163,7 +163,7 @@ def test_what_waited_for_a_person_is_resolved_when_the_rollout_ends() -> None:
     assert one.alerts("resolved") == [alert]
 
 
-def test_who_waits_for_an_approval_is_told_the_command_that_gives_it() -> None:
+def test_a_request_for_approval_has_the_command_that_approves() -> None:
     one = running(site(), 1)
     one.versions = {**one.versions, 2: version(2, ("release.production.approval", "pull-request"))}
     one.release(2)
@@ -176,7 +176,7 @@ def test_who_waits_for_an_approval_is_told_the_command_that_gives_it() -> None:
     )
 
 
-def test_a_verb_that_is_refused_without_a_version_of_its_own_still_has_an_address() -> None:
+def test_a_refused_command_without_a_version_is_still_reported_to_somebody() -> None:
     one = Site({n: version(n, ("notify", EVERYTHING)) for n in (1, 2)})
     running(one, 1)
     one.send("rollback", by="ada")
@@ -185,7 +185,9 @@ def test_a_verb_that_is_refused_without_a_version_of_its_own_still_has_an_addres
     assert [n.to for n in told] == ["json://on-call"]
 
 
-@pytest.mark.parametrize("refusal", ["quarantined", "pinned", "too early", "a wish for nothing"])
+@pytest.mark.parametrize(
+    "refusal", ["quarantined", "pinned", "too early", "an edit that names nothing"]
+)
 def test_a_refusal_after_which_all_is_well_is_no_alert_and_needs_nobody(refusal: str) -> None:
     one = running(site(), 1, 2)
     match refusal:
@@ -213,7 +215,7 @@ def test_a_refusal_after_which_all_is_well_is_no_alert_and_needs_nobody(refusal:
 
 
 @pytest.mark.parametrize("way", ["the command", "the branch"])
-def test_who_wants_away_from_what_serves_and_cannot_needs_somebody(way: str) -> None:
+def test_a_rollback_that_is_refused_needs_somebody(way: str) -> None:
     one = running(site(), 1) if way == "the command" else running(site(), 1, 2)
     if way == "the command":  # nothing served before
         one.send("rollback", by="ada")
@@ -230,7 +232,7 @@ def test_who_wants_away_from_what_serves_and_cannot_needs_somebody(way: str) -> 
     assert told.alert in one.alerts("resolved")
 
 
-def test_what_is_told_under_a_canary_says_who_has_which_share_of_the_traffic() -> None:
+def test_a_notification_during_a_canary_says_who_has_which_share() -> None:
     one = running(site(), 1)
     one.load = 0
     one.release(2)
@@ -248,7 +250,7 @@ def test_what_is_told_under_a_canary_says_who_has_which_share_of_the_traffic() -
     assert one.notified[-1].incident.now == held.now
 
 
-def test_what_is_told_of_a_rollback_says_since_when_whom_it_hurt_and_what_differs() -> None:
+def test_a_rollback_is_reported_with_times_harm_and_differences() -> None:
     one = running(site(), 1)
     one.versions = {**one.versions, 2: version(2, ("params", {"depth": 7, "unused": 1}))}
     one.faulty = {2}
@@ -410,7 +412,7 @@ def test_a_canary_that_refuses_everything_is_rolled_back_though_only_errors_are_
     assert "worse than stable in refusals" in quarantined.reason
 
 
-def test_a_canary_that_answers_with_pages_is_held_at_once_told_once_and_a_person_decides() -> None:
+def test_a_canary_that_answers_with_pages_is_held_at_once_and_a_person_decides() -> None:
     one = running(site(), 1)
     one.pages = {2}
     one.release(2)
@@ -459,7 +461,7 @@ def test_a_held_canary_is_rolled_back_at_the_deadline_where_the_spec_says_so() -
     assert [q.version for q in one.env.quarantine] == [2]
 
 
-def test_a_canary_that_an_earlier_headgate_judged_is_begun_anew() -> None:
+def test_a_canary_that_an_earlier_headgate_judged_begins_again() -> None:
     one = running(site(), 1)
     one.release(2)
     one.run(3)
@@ -554,7 +556,7 @@ def test_the_reason_of_an_approval_and_of_a_retry_is_in_the_release_history() ->
     assert "retried by bob: traffic is back" in why
 
 
-def test_a_promotion_that_is_asked_for_too_early_is_refused_aloud() -> None:
+def test_a_promotion_that_is_requested_too_early_is_refused_with_a_notification() -> None:
     one = running(site(), 1)
     one.never_ready = {2}
     one.release(2)
@@ -567,13 +569,13 @@ def test_a_promotion_that_is_asked_for_too_early_is_refused_aloud() -> None:
     assert "Not promoted, though ada asked for it: the server of v2 is not" in told.incident.what
 
 
-def test_a_wish_that_may_not_run_is_refused_and_the_file_restored() -> None:
+def test_an_edit_that_may_not_run_is_refused_and_the_file_restored() -> None:
     one = running(site(), 1, 2)
     one.send("rollback", by="ada", reason="it smells")
     one.run(8)
     assert one.serves == 1
-    for wish in ("unknown", "another digest", "quarantined", "broken"):
-        match wish:
+    for edit in ("unknown", "another digest", "quarantined", "broken"):
+        match edit:
             case "unknown":
                 one.edit(version=99)
             case "another digest":
@@ -590,7 +592,7 @@ def test_a_wish_that_may_not_run_is_refused_and_the_file_restored() -> None:
         assert "refuse" in one.subjects[-1]
 
 
-def test_model_null_stops_serving_and_a_later_wish_serves_again() -> None:
+def test_model_null_stops_serving_and_a_later_edit_serves_again() -> None:
     one = running(site(), 1)
     one.edit(version=None)
     one.run(3)
@@ -615,7 +617,7 @@ WORDS = [
 
 
 @pytest.mark.parametrize(("server", "refused", "said"), WORDS)
-def test_a_restart_is_only_said_where_there_is_one(
+def test_a_restart_is_only_reported_if_there_is_one(
     server: dict[str, Any] | None, refused: float | None, said: str
 ) -> None:
     env = running(site(), 1).env.model_copy(update={"unready_since": 0.0, "refused": refused})
@@ -626,8 +628,8 @@ def test_a_restart_is_only_said_where_there_is_one(
     watch_stable(env, EnvironmentContext(seen, out, 1000.0))
     (told,) = (action for action in out.actions if isinstance(action, Notify))
     assert f"The server of {env.stable} {said}" in told.incident.what
-    restarts = any(isinstance(one, Deploy) for one in converge(env, observed_with(name, servers)))
-    assert restarts is ("start" in said)
+    due = converge(env, observed_with(name, servers))
+    assert (due is not None) is ("start" in said)
 
 
 def observed_with(name: str, servers: tuple[ServerStatus, ...]) -> ObservedEnvironment:
@@ -636,7 +638,7 @@ def observed_with(name: str, servers: tuple[ServerStatus, ...]) -> ObservedEnvir
     )
 
 
-def test_a_stable_server_that_hangs_is_told_at_once_however_soon_it_is_back() -> None:
+def test_a_stable_server_that_hangs_is_reported_at_once() -> None:
     env = running(site(), 1).env
     name = server_name(env.place, version(1).ref)
     hung = ServerStatus(name=name, alive=True, ready=False, hung=True)
@@ -652,7 +654,7 @@ def test_a_stable_server_that_hangs_is_told_at_once_however_soon_it_is_back() ->
 SILENT = "nothing was answered for 16 s; it is restarted after 15 s"
 
 
-def test_a_router_that_hangs_is_told_once_and_its_end_when_it_answers() -> None:
+def test_a_router_that_hangs_is_reported_once_and_resolved_when_it_answers() -> None:
     env = running(site(), 1).env
     name = server_name(env.place, version(1).ref)
     servers = (ServerStatus(name=name, alive=True, ready=True),)
@@ -674,7 +676,7 @@ def test_a_router_that_hangs_is_told_once_and_its_end_when_it_answers() -> None:
     assert since == [0.0, 0.0, 0.0, 0.0, None, None]
 
 
-def test_a_router_that_stays_away_is_told_after_a_while_as_a_server_is() -> None:
+def test_a_router_that_stays_away_is_reported_after_a_while() -> None:
     env = running(site(), 1).env
     name = server_name(env.place, version(1).ref)
     seen = Deployed(servers=(ServerStatus(name=name, alive=True, ready=True),))
@@ -688,7 +690,7 @@ def test_a_router_that_stays_away_is_told_after_a_while_as_a_server_is() -> None
     assert told.incident.what == "The router of production does not answer."
 
 
-def test_a_canary_that_hangs_is_not_started_again_out_of_its_judges_sight() -> None:
+def test_a_canary_that_hangs_is_left_to_its_judge() -> None:
     one = running(site(), 1)
     one.release(2)
     one.run(2)
@@ -707,4 +709,4 @@ def test_a_canary_that_hangs_is_not_started_again_out_of_its_judges_sight() -> N
         canary_weight=want.canary_weight,
         address="http://router",
     )
-    assert converge(env, ObservedEnvironment(deployed=seen, versions=one.versions)) == ()
+    assert converge(env, ObservedEnvironment(deployed=seen, versions=one.versions)) is None

@@ -1,4 +1,4 @@
-"""Batch releases: what is run when, what becomes of its end, and who hears of it."""
+"""Batch releases: what runs when, how it ends, and who is notified."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,7 +37,7 @@ class Batches(Site):
     """A site whose releases are batches."""
 
     ends: dict[int, AttemptState | None] = field(default_factory=dict)
-    """How the command ends, by version; None: it goes on. It succeeds where nothing is said."""
+    """How the command ends, by version; None: it keeps running. By default it succeeds."""
     cannot_start: str = ""
     started: list[StartBatch] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
@@ -153,7 +153,7 @@ def test_no_server_is_ever_asked_for(name: str) -> None:
     assert one.env.points
 
 
-def test_in_staging_the_command_has_to_end_well_before_the_release_goes_on() -> None:
+def test_in_staging_the_command_has_to_succeed_before_the_release_continues() -> None:
     one = site(name="staging", ends={2: AttemptState.FAILED})
     released(one, 1)
     one.release(2)
@@ -166,7 +166,7 @@ def test_in_staging_the_command_has_to_end_well_before_the_release_goes_on() -> 
     assert told.incident.points
 
 
-def test_a_failure_in_production_is_told_takes_nothing_back_and_is_tried_again() -> None:
+def test_a_failure_in_production_is_reported_and_rolls_nothing_back() -> None:
     one = site(ends={1: AttemptState.FAILED})
     released(one, 1)
     alert = "mean/production/stuck/batch"
@@ -180,7 +180,7 @@ def test_a_failure_in_production_is_told_takes_nothing_back_and_is_tried_again()
     assert alert in one.alerts("resolved")
 
 
-def test_a_job_that_ended_well_is_run_again_when_somebody_says_so() -> None:
+def test_a_job_that_succeeded_is_run_again_when_somebody_asks() -> None:
     one = released(site(), 1)
     one.send("retry", by="ada", reason="other customers")
     one.run(4)
@@ -191,7 +191,7 @@ def test_a_job_that_ended_well_is_run_again_when_somebody_says_so() -> None:
     assert one.env.quarantine == ()
 
 
-def test_a_job_that_goes_on_is_not_begun_a_second_time() -> None:
+def test_a_running_job_is_not_started_a_second_time() -> None:
     one = site(ends={1: None})
     released(one, 1)
     one.send("retry", by="ada")
@@ -199,7 +199,7 @@ def test_a_job_that_goes_on_is_not_begun_a_second_time() -> None:
     assert runs(one) == [1]
 
 
-def test_what_was_stopped_is_tried_again_rather_than_a_job_that_ended_well() -> None:
+def test_a_stopped_rollout_is_retried_rather_than_a_job_that_succeeded() -> None:
     one = released(site(), 1, 2)
     one.send("rollback", by="ada")
     one.run(6)
@@ -231,7 +231,7 @@ def test_a_revert_in_git_runs_the_command_with_the_former_model() -> None:
     assert runs(one) == [1, 2, 1]
 
 
-def test_what_runs_for_a_version_that_is_left_is_ended() -> None:
+def test_the_job_of_a_version_that_is_left_is_cancelled() -> None:
     one = site(ends={1: None})
     released(one, 1)
     assert one.env.job is not None
@@ -241,7 +241,7 @@ def test_what_runs_for_a_version_that_is_left_is_ended() -> None:
     assert runs(one) == [1, 2]
 
 
-def test_what_runs_in_staging_for_a_rollout_that_is_stopped_is_ended() -> None:
+def test_the_job_of_a_rollout_that_is_stopped_is_cancelled() -> None:
     one = site(name="staging", ends={1: None})
     one.release(1)
     one.run(4)
@@ -261,7 +261,7 @@ def test_the_schedule_runs_it_again_once_each_time() -> None:
     assert runs(one) == [1, 1, 1]
 
 
-def test_an_attempt_that_is_lost_is_made_again_and_not_for_ever() -> None:
+def test_a_lost_attempt_is_repeated_a_few_times() -> None:
     one = site(ends={1: AttemptState.LOST})
     released(one, 1)
     one.run(10)
@@ -270,7 +270,7 @@ def test_an_attempt_that_is_lost_is_made_again_and_not_for_ever() -> None:
     assert one.env.job.failed is not None
 
 
-def test_a_command_that_cannot_be_started_is_told() -> None:
+def test_a_command_that_cannot_be_started_is_reported() -> None:
     one = site(cannot_start="there is no object at data/*.csv")
     released(one, 1)
     told = next(n for n in one.notified if n.alert == "mean/production/stuck/batch")
@@ -326,7 +326,7 @@ def test_a_lost_state_points_to_what_the_branch_says_and_starts_no_server() -> N
     assert one.deployed is None
 
 
-def test_a_state_of_before_there_were_batches_is_read_as_one_of_servers() -> None:
+def test_a_state_from_before_batches_existed_is_read() -> None:
     one = released(site(how=()), 1)
     before = one.env.plain()
     for name in ("points", "job", "jobs", "warm"):

@@ -7,7 +7,7 @@ import pytest
 from controller.machine.core import parsed
 from controller.machine.messages import StartRun
 from controller.machine.runs.plan import forecast
-from controller.machine.runs.reasons import Earlier
+from controller.machine.runs.reasons import EarlierRun
 from controller.machine.runs.run import CachedResult, Run, Trigger
 from tests.controller.machine.kit import fields, sha
 from tests.controller.machine.lab import Lab, lab
@@ -69,8 +69,8 @@ def test_a_fresh_run_runs_everything_and_caches_its_results() -> None:
 
 def test_an_undated_result_of_an_older_controller_is_too_old_for_an_age_limit() -> None:
     old = parsed(CachedResult, {"run": "mean-1", "outputs": {}, "verdict": None, "seconds": 2.0})
-    assert old.counts(None, 1e9)
-    assert not old.counts(DAY, 1e9)
+    assert old.is_reusable(None, 1e9)
+    assert not old.is_reusable(DAY, 1e9)
 
 
 def test_reuse_does_not_make_a_result_younger() -> None:
@@ -133,7 +133,7 @@ def test_a_person_may_ask_for_a_fresh_run() -> None:
 def test_a_plan_says_which_steps_always_run() -> None:
     first = lab(NEVER)
     first.finish(dt=1.0)
-    earlier = Earlier(run="mean-1", graph=first.graph, datasets=first.datasets)
+    earlier = EarlierRun(run="mean-1", graph=first.graph, datasets=first.datasets)
     hits = first.cache
     wanted: frozenset[str] = frozenset()
     cache: dict[str, CachedResult | None] = {}

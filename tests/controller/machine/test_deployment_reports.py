@@ -1,4 +1,4 @@
-"""What the code's repository is told of rollouts, and what holds it up: nothing."""
+"""What is shown of rollouts in the code's repository; it never blocks them."""
 
 from controller.machine.actions import ReportDeployment, ReportRelease
 from controller.machine.core import Action, Decision
@@ -26,7 +26,7 @@ def verdicts(actions: list[Action]) -> list[tuple[str, bool]]:
     return [(a.commit, a.healthy) for a in actions if isinstance(a, ReportRelease)]
 
 
-def test_a_canary_is_told_once_for_each_weight_and_replaces_what_served() -> None:
+def test_a_canary_is_reported_once_for_each_weight_and_replaces_what_served() -> None:
     one = running(site(), 1)
     one.release(2)
     actions = actions_of(one, 20)

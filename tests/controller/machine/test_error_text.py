@@ -1,4 +1,4 @@
-"""What of a step's last words is fit for a report."""
+"""What of a step's output may be shown in a report."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def test_of_a_traceback_in_a_traceback_the_last_exception_stays() -> None:
     )
 
 
-def test_a_traceback_whose_beginning_is_cut_off_is_none_of_a_reader_s_business_either() -> None:
+def test_a_traceback_whose_beginning_is_cut_off_is_left_out_as_well() -> None:
     cut = WORDS[WORDS.index('train.py", line 20') :]
     rest = f'    foo()\n  File "{FOLDER}/{cut}'
     assert without_traceback(rest) == "KeyError: 'carrier_rank' (train.py, line 20)"
@@ -62,30 +62,30 @@ def test_a_traceback_whose_beginning_is_cut_off_is_none_of_a_reader_s_business_e
         ("    at Rank.Main() in /src/Rank.cs:line 12", "it ended with an exception"),
     ],
 )
-def test_frames_of_other_languages_are_no_part_of_it_either(said: str, stays: str) -> None:
+def test_frames_of_other_languages_are_left_out_as_well(said: str, stays: str) -> None:
     ended = "it ended with exit code 1"
     assert without_traceback(f"{ended}. Its last words: {said}") == f"{ended}: {stays}"
 
 
-def test_words_that_only_look_like_a_frame_stay() -> None:
+def test_text_that_only_looks_like_a_frame_stays() -> None:
     said = "it ended with exit code 1. Its last words: wanted\n    at least 3 rows"
     assert without_traceback(said) == said
 
 
-def test_a_server_s_last_words_are_held_to_the_same() -> None:
+def test_the_output_of_a_server_is_treated_in_the_same_way() -> None:
     log = WORDS.partition("words: ")[2]
     said = f"it ended twice; the last time: exit code 1; its log ends:\n{log}"
     exception = "KeyError: 'carrier_rank' (train.py, line 20)"
     assert without_traceback(said) == f"it ended twice; the last time: exit code 1: {exception}"
 
 
-def test_the_folders_of_packages_are_the_machine_s_affair() -> None:
+def test_the_folders_of_packages_are_left_out() -> None:
     packages = "/srv/home/environments/1a2b/lib/python3.12/site-packages/"
     said = f"it ended with exit code 1. Its last words: {packages}sklearn/base.py:347: a warning"
     assert without_traceback(said).endswith("words: sklearn/base.py:347: a warning")
 
 
-def test_other_words_stay_but_for_the_folder_of_the_attempt() -> None:
+def test_other_text_stays_except_for_the_folder_of_the_attempt() -> None:
     said = "it ended with exit code 1. Its last words: no file "
     assert without_traceback(f"{said}{FOLDER}/data/a.csv") == f"{said}data/a.csv"
 

@@ -1,4 +1,4 @@
-"""What comes between a rollout and its end, and what is told of it."""
+"""What can interrupt a rollout, and what is reported of it."""
 
 from dataclasses import dataclass, field
 
@@ -132,7 +132,7 @@ def test_a_canary_whose_router_cannot_be_read_is_held_at_its_deadline() -> None:
     assert one.env.rollout.judgement.window > 60
 
 
-def test_who_is_woken_by_a_server_that_is_down_is_who_the_spec_names() -> None:
+def test_a_server_that_is_down_wakes_whom_the_spec_names() -> None:
     one = running(site(), 1)
     one.never_ready = {1}
     one.run(60)
@@ -155,7 +155,7 @@ def test_the_end_of_a_rollback_names_what_was_rolled_back() -> None:
     assert end.to == TOLD
 
 
-def test_the_end_of_an_older_rollback_names_nothing_that_it_was_not() -> None:
+def test_the_end_of_an_older_rollback_names_no_other_version() -> None:
     one = running(site(), 1)
     one.faulty = {2}
     one.release(2)
@@ -172,7 +172,9 @@ def test_the_end_of_an_older_rollback_names_nothing_that_it_was_not() -> None:
     ("hurt", "did", "was"),
     [("14 of 412 requests failed", "rolled back", True), ("", "will not get", False)],
 )
-def test_what_no_request_has_reached_was_not_rolled_back(hurt: str, did: str, was: bool) -> None:
+def test_a_canary_that_got_no_request_is_not_called_rolled_back(
+    hurt: str, did: str, was: bool
+) -> None:
     background = Background(rollout="mean-production-2", because="it passed", since=(), hurt=hurt)
     bad, now = version(2).ref, version(1).ref
     told = rolled_back("mean", "production", bad, now, "it fails", (), background)
@@ -182,7 +184,7 @@ def test_what_no_request_has_reached_was_not_rolled_back(hurt: str, did: str, wa
     assert told.background == background
 
 
-def test_what_cannot_be_brought_up_is_told_with_what_is_known_of_it() -> None:
+def test_a_version_that_cannot_be_started_is_reported_with_its_background() -> None:
     one = running(site(), 1)
     one.refuses_deploys = True
     one.release(2)
@@ -227,7 +229,7 @@ def test_a_version_that_nobody_knows_is_refused_to_those_who_look_after_what_ser
     assert "v9 is not known" in told.incident.what
 
 
-def test_what_did_not_start_is_told_with_what_serves_instead() -> None:
+def test_a_version_that_did_not_start_is_reported_with_what_serves_instead() -> None:
     one = running(site(), 1)
     one.never_ready = {2}
     one.release(2)

@@ -1,4 +1,4 @@
-"""What is left, by whom: rollbacks that name it, freezes that stay, and quarantines that end."""
+"""Leaving a version: rollbacks that name it, pauses that stay, and quarantines that end."""
 
 import pytest
 
@@ -202,3 +202,19 @@ def test_a_digest_that_a_person_puts_on_the_list_is_not_released() -> None:
     one.release(2)
     one.run(12)
     assert one.serves == 1
+
+
+def test_a_rollback_may_name_a_version_older_than_the_former_one() -> None:
+    one = running(site(), 1, 2, 3)
+    one.send("rollback", by="ada", to=1, leave=3)
+    one.run(8)
+    assert one.serves == 1
+    assert [q.version for q in one.env.quarantine] == [3]
+
+
+def test_an_edit_may_name_a_version_older_than_the_former_one() -> None:
+    one = running(site(), 1, 2, 3)
+    one.edit(version=1)
+    one.run(8)
+    assert one.serves == 1
+    assert quarantined(one) == []

@@ -1,4 +1,4 @@
-"""The table of alerts: what each says, how loud it is, and by what it ends."""
+"""The table of alerts: what each says, how urgent it is, and how it ends."""
 
 from collections.abc import Callable
 from typing import NamedTuple

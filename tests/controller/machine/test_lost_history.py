@@ -17,7 +17,7 @@ def told_of_loss(one: Site) -> list[str]:
     return [n.incident.what for n in one.notified if "/stuck/lost/" in n.alert]
 
 
-def test_a_branch_that_was_deleted_is_written_anew_and_told_once() -> None:
+def test_a_deleted_branch_is_restored_and_reported_once() -> None:
     one = running(site(), 1, 2)
     deploys = len(one.deploys)
     one.push_over(0)
@@ -34,7 +34,7 @@ def test_a_branch_that_was_deleted_is_written_anew_and_told_once() -> None:
     assert one.env.lost_history == what
 
 
-def test_a_branch_that_is_deleted_while_a_promotion_is_owed_does_not_keep_it_for_ever() -> None:
+def test_a_branch_that_is_deleted_before_the_promotion_is_committed_still_gets_it() -> None:
     one = running(site(), 1)
     one.writes = "is down"
     one.release(2)
@@ -48,7 +48,7 @@ def test_a_branch_that_is_deleted_while_a_promotion_is_owed_does_not_keep_it_for
     assert len(told_of_loss(one)) == 1
 
 
-def test_a_branch_that_is_deleted_again_and_again_is_written_again_and_told_each_time() -> None:
+def test_a_branch_that_is_deleted_repeatedly_is_restored_and_reported_each_time() -> None:
     one = running(site(), 1)
     for _ in range(3):
         one.push_over(0)
@@ -71,7 +71,7 @@ def test_a_force_push_that_drops_a_persons_revert_is_reported_and_the_revert_sta
     assert one.commits[1].sha[:12] in what, "where it is now"
 
 
-def test_a_force_push_back_to_an_older_commit_of_ours_is_told_and_written_over() -> None:
+def test_a_force_push_back_to_our_older_commit_is_reported_and_written_over() -> None:
     one = running(site(), 1, 2, 3)
     one.push_over(1)
     one.run(6)
@@ -79,7 +79,7 @@ def test_a_force_push_back_to_an_older_commit_of_ours_is_told_and_written_over()
     assert len(told_of_loss(one)) == 1
 
 
-def test_a_force_push_that_brings_a_new_commit_of_a_person_is_told_and_followed() -> None:
+def test_a_force_push_with_a_persons_new_commit_is_reported_and_followed() -> None:
     one = running(site(), 1, 2)
     one.edit(version=2, pinned=True)
     one.run(3)
@@ -122,7 +122,7 @@ def test_a_file_that_a_person_removed_is_written_again_with_the_reason() -> None
     assert "refuse" in one.subjects[-1]
 
 
-def test_a_commit_that_the_branch_does_not_take_is_told_of_after_a_while_and_its_end() -> None:
+def test_a_commit_that_the_branch_does_not_take_is_reported_after_a_while_and_resolved() -> None:
     one = running(site(), 1)
     one.writes = "is down"
     one.release(2)

@@ -34,7 +34,7 @@ def test_a_commit_of_the_docs_runs_nothing_and_gets_a_terminal_status() -> None:
     docs = team.push("c2", README__md="better words")
     team.turn()
     assert list(team.runs) == ["mean-1"]
-    title = "nothing to run: all that it reads is as in mean-1 (passed)"
+    title = "nothing to run: nothing it reads has changed since mean-1 (passed)"
     assert team.told(docs) == [("skipped", title)]
 
 

@@ -149,7 +149,7 @@ def test_a_newer_commit_that_changes_nothing_waits_for_the_run_and_none_waits_in
     second = team.propose("p2", ("params.depth", 7), queue)
     team.turn()
     assert team.cancelled() == []
-    assert f"{run} runs and stands for it" in team.told(second)[-1][1]
+    assert f"{run} is running and covers it" in team.told(second)[-1][1]
     team.propose("p3", ("params.depth", 8), queue)
     team.turn()
     assert team.cancelled() == [run]
@@ -310,7 +310,7 @@ def test_a_fork_runs_on_this_machine_only_where_its_steps_are_confined() -> None
     team.turn()
     ((state, title),) = team.told(commit)
     assert (state, list(team.runs)) == ("held", ["mean-1"])
-    assert "nothing confines" in title
+    assert "would not be confined" in title
     team.propose("p2", ("params.depth", 8), ("environment.image", "python:3.11"), fork=True)
     team.turn()
     assert list(team.runs) == ["mean-1", "mean-2"], "a container is confined"

@@ -1,4 +1,4 @@
-"""A release that waits for a pull request: asked for, merged, closed, overtaken, edited."""
+"""A release that awaits its pull request: opened, merged, closed, superseded, edited."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -90,7 +90,7 @@ def waiting(number: int = 2) -> Hosted:
     return one
 
 
-def test_a_release_that_waits_is_proposed_once_with_the_file_as_it_would_be() -> None:
+def test_a_release_that_awaits_approval_is_proposed_once_with_its_file() -> None:
     one = waiting(2)
     one.run(20)
     assert [action.proposal for action in one.proposed] == ["mean-production-2"]
@@ -100,7 +100,7 @@ def test_a_release_that_waits_is_proposed_once_with_the_file_as_it_would_be() ->
     assert one.serves == 1
 
 
-def test_who_is_asked_for_an_approval_is_told_the_address_of_the_pull_request() -> None:
+def test_a_request_for_approval_has_the_address_of_the_pull_request() -> None:
     one = waiting(2)
     told = [n.incident for n in one.notified if n.event == "approval_needed"]
     assert len(told) == 1
@@ -156,7 +156,7 @@ def test_a_merged_version_that_is_taken_out_again_leaves_a_file_that_says_what_s
     assert one.env.quarantine == ()
 
 
-def test_a_close_declines_without_quarantine_and_a_retry_proposes_anew() -> None:
+def test_a_close_declines_without_quarantine_and_a_retry_proposes_again() -> None:
     one = waiting(2)
     one.close(by="grace")
     one.run(3)
@@ -191,7 +191,7 @@ def test_an_approval_by_command_withdraws_the_proposal_with_the_reason() -> None
     assert [a.text for a in one.withdrawn] == ["Nothing is left to merge: approved by ada: seen."]
 
 
-def test_a_file_that_changes_below_the_proposal_has_it_made_anew() -> None:
+def test_a_change_of_the_file_updates_the_proposal() -> None:
     one = waiting(2)
     one.edit(version=1)  # says nothing new, and would conflict
     one.run(4)
@@ -204,7 +204,7 @@ def test_a_file_that_changes_below_the_proposal_has_it_made_anew() -> None:
     assert one.serves == 2
 
 
-def test_a_merge_that_names_another_good_version_is_a_wish_and_ends_the_wait() -> None:
+def test_a_merge_that_names_another_good_version_releases_that_one() -> None:
     one = waiting(2)
     assert one.offered is not None
     third = one.versions[3]
@@ -247,7 +247,7 @@ def test_a_proposal_that_is_merged_after_its_rollout_ended_is_judged_by_a_canary
     assert len(one.proposed) == 1
 
 
-def test_a_pull_request_that_cannot_be_opened_is_told_and_asked_for_again_later() -> None:
+def test_a_pull_request_that_cannot_be_opened_is_reported_and_tried_again() -> None:
     one = Hosted({1: version(1), 2: version(2, APPROVAL)}, opens=False)
     running(one, 1)
     one.release(2)
@@ -264,7 +264,7 @@ def test_a_pull_request_that_cannot_be_opened_is_told_and_asked_for_again_later(
     assert one.serves == 2
 
 
-def test_a_merge_that_is_seen_on_the_branch_before_github_tells_of_it_approves() -> None:
+def test_a_merge_that_is_on_the_branch_before_github_reports_it_approves() -> None:
     one = waiting(2)
     one.merge()
     one.pull = None

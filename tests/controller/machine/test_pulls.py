@@ -363,7 +363,7 @@ def test_a_pipeline_that_is_removed_is_held_until_that_is_accepted_and_then_pass
     (held,) = [a for a in remote.actions if isinstance(a, ReportCommit)]
     assert (held.state, held.asks) == ("held", "accept")
     assert "removes mean" in held.title
-    assert "accepts that for this very commit" in held.text
+    assert "accept it for this very commit" in held.text
     remote.press("accept", "p1", check="gates")
     remote.look()
     assert remote.policies() == [(7, "mean", "", "maya")]
@@ -503,4 +503,4 @@ def test_a_merge_group_that_removes_a_pipeline_is_held_under_that_pipelines_name
     group = Pull(number=7, head=sha("g1"), base="main", queued=True)
     told = removed(place, group, "mean", "")
     assert (told.pipeline, told.state, told.asks) == ("mean", "held", "")
-    assert "no open pull request has accepted" in told.title
+    assert "accepted in no open pull request" in told.title

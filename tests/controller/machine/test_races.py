@@ -1,4 +1,4 @@
-"""Between a decision, its commit and what comes in between: the file and what runs agree again."""
+"""Whatever comes between a decision and its commit: the file and what runs agree in the end."""
 
 import pytest
 
@@ -132,7 +132,7 @@ def test_a_canary_that_turns_bad_while_git_is_down_is_rolled_back(reached_git: b
     assert one.file.is_quarantined(one.versions[2].digest)
 
 
-def test_a_crash_between_the_push_and_settling_promotes_once() -> None:
+def test_a_crash_between_the_push_and_its_acknowledgement_promotes_once() -> None:
     one = decided(2)
     one.writes = "pushes and dies"
     one.apply()
@@ -188,7 +188,7 @@ def test_another_refusal_that_waits_for_git_survives_the_end_of_a_rollout() -> N
     assert "refuse" in one.subjects[-1]
 
 
-def test_a_write_from_before_does_not_overwrite_a_newer_wish_of_a_person() -> None:
+def test_a_pending_commit_does_not_overwrite_a_persons_newer_edit() -> None:
     one = running(site(), 1, 2)
     one.writes = "is down"
     one.send("rollback", by="ada", reason="it smells")
@@ -215,7 +215,7 @@ def test_an_aborted_rollout_that_a_person_had_merged_is_taken_out_of_the_file() 
     assert one.serves == 1
 
 
-def test_a_wish_that_is_taken_back_while_its_server_starts_is_not_carried_out() -> None:
+def test_an_edit_that_is_taken_back_while_its_server_starts_is_not_carried_out() -> None:
     one = running(site(), 1, 2)
     one.never_ready = {1}
     one.edit(version=1)
@@ -278,7 +278,7 @@ def test_retry_does_not_go_around_a_pin() -> None:
     assert one.serves == 1
 
 
-def test_a_rollback_said_twice_goes_back_once() -> None:
+def test_a_rollback_that_is_requested_twice_happens_once() -> None:
     one = running(site(), 1, 2, 3)
     one.never_ready = {2}
     one.send("rollback", by="ada")
@@ -357,7 +357,7 @@ def test_retry_of_a_version_that_serves_by_now_starts_nothing() -> None:
     assert one.env.rollout is None
 
 
-def test_a_retried_wish_is_written_to_the_branch_again() -> None:
+def test_a_retried_edit_is_written_to_the_branch_again() -> None:
     one = running(site(), 1, 2)
     one.never_ready = {1}
     one.edit(version=1)

@@ -105,7 +105,7 @@ def test_what_was_pushed_together_with_the_head_is_told_which_commit_stands_for_
     remote.push("c4", beside=(sha("c3"), sha("c2")))
     decision = remote.look()
     told = [a for a in decision.actions if isinstance(a, ReportCommit)]
-    title = f"not run: {sha('c4')[:12]} came with it, or right after it, and stands for it"
+    title = f"not run: {sha('c4')[:12]} was pushed with it, or right after it, and covers it"
     assert [(one.commit, one.state, one.title) for one in told] == [
         (sha("c3"), "skipped", title),
         (sha("c2"), "skipped", title),
@@ -292,7 +292,7 @@ def test_of_two_specs_of_one_name_in_a_folder_the_plain_one_is_the_first() -> No
 def test_a_file_that_is_no_spec_for_the_letter_of_its_name_is_told() -> None:
     remote = Remote()
     remote.heads["main"] = Commit(sha=sha("c1"), misnamed={"a/ml-pipeline.yml": "ml-pipeline.yaml"})
-    title = "a/ml-pipeline.yml is not read, as specs are called: rename it to ml-pipeline.yaml"
+    title = "a/ml-pipeline.yml is not read: rename it to ml-pipeline.yaml"
     assert reports(remote.look()) == [("skipped", "", title)]
 
 

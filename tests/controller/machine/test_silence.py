@@ -1,4 +1,4 @@
-"""A canary that lost its traffic because nobody watched it, seen by the controller that is back."""
+"""A canary that lost its traffic while no controller watched it, and the controller is back."""
 
 from deployers.protocol import Silence
 from tests.controller.machine.kit import version
@@ -16,7 +16,7 @@ def canary() -> Site:
     return one
 
 
-def test_the_next_turn_gives_it_its_weight_again_and_judging_goes_on() -> None:
+def test_the_next_reconcile_restores_its_weight_and_judging_continues() -> None:
     one = canary()
     asked = len(one.deploys)
     one.silence = SILENCE
@@ -27,7 +27,7 @@ def test_the_next_turn_gives_it_its_weight_again_and_judging_goes_on() -> None:
     assert one.serves == 2
 
 
-def test_what_it_did_before_the_silence_is_judged_before_it_gets_anything_again() -> None:
+def test_its_records_before_the_silence_are_judged_before_it_gets_traffic_again() -> None:
     one = canary()
     one.faulty, one.load = {2}, 2000
     one._live()  # while the controller was gone
@@ -37,7 +37,7 @@ def test_what_it_did_before_the_silence_is_judged_before_it_gets_anything_again(
     assert [q.version for q in one.env.quarantine] == [2]
 
 
-def test_that_it_had_lost_its_traffic_is_told_once_with_since_when_and_whom_it_hurt() -> None:
+def test_the_loss_of_its_traffic_is_reported_once_with_times_and_harm() -> None:
     one = canary()
     one._live()  # while the controller was gone
     for _ in range(5):  # the router does not give it back at the first look
@@ -52,7 +52,7 @@ def test_that_it_had_lost_its_traffic_is_told_once_with_since_when_and_whom_it_h
     assert not told.incident.needs_human
 
 
-def test_a_second_silence_is_told_of_as_well() -> None:
+def test_a_second_silence_is_reported_as_well() -> None:
     one = canary()
     for since in (5.0, 6.0):
         one.silence = Silence(since=since, limit=30.0)
@@ -74,7 +74,7 @@ def test_without_traffic_it_does_not_bake() -> None:
     assert (after.step, after.step_since) == (rollout.step, one.now)
 
 
-def test_a_silence_is_no_part_of_the_time_to_decide_and_to_bake() -> None:
+def test_a_silence_does_not_count_as_time_to_decide_or_to_bake() -> None:
     one = canary()
     one.load = 0
     before = one.now

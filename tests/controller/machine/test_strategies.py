@@ -1,4 +1,4 @@
-"""Other ways into production than a canary: all traffic at once, with and without a way back."""
+"""Strategies other than a canary: all traffic at once, with and without a former server."""
 
 from typing import Any
 
@@ -89,7 +89,7 @@ def test_going_back_to_what_is_kept_starts_no_server() -> None:
     assert [q.version for q in one.env.quarantine] == [2]
 
 
-def test_a_version_that_fails_after_the_switch_is_left_by_itself_and_that_is_told() -> None:
+def test_a_version_that_fails_after_the_switch_is_switched_back_and_reported() -> None:
     one = running(site(BLUE_GREEN), 1)
     one.faulty = {2}
     released(one, 2)
@@ -121,7 +121,7 @@ def test_one_that_fails_as_the_former_did_is_kept() -> None:
     assert one.env.quarantine == ()
 
 
-def test_what_failed_before_the_switch_is_not_held_against_what_came() -> None:
+def test_failures_before_the_switch_do_not_count_against_the_new_version() -> None:
     one = running(site(BLUE_GREEN), 1)
     one.faulty = {1}
     released(one, 2)
@@ -144,7 +144,7 @@ def test_nothing_is_watched_where_the_spec_says_so() -> None:
     assert one.serves == 2
 
 
-def test_the_next_release_takes_the_place_of_what_is_kept() -> None:
+def test_the_next_release_ends_the_former_server() -> None:
     one = released(running(site(BLUE_GREEN), 1), 2)
     released(one, 3)
     assert one.serves == 3
@@ -154,7 +154,7 @@ def test_the_next_release_takes_the_place_of_what_is_kept() -> None:
 
 
 @pytest.mark.parametrize("verb", ["null", "quarantine"])
-def test_nothing_is_kept_of_what_a_person_did_away_with(verb: str) -> None:
+def test_no_server_is_kept_of_a_version_that_a_person_left(verb: str) -> None:
     one = released(running(site(BLUE_GREEN), 1), 2)
     if verb == "null":
         one.edit(version=None)
@@ -166,7 +166,7 @@ def test_nothing_is_kept_of_what_a_person_did_away_with(verb: str) -> None:
     assert one.deployed.canary is None
 
 
-def test_a_lost_state_goes_on_without_what_was_kept() -> None:
+def test_a_lost_state_continues_without_the_former_server() -> None:
     one = released(running(site(BLUE_GREEN), 1), 2)
     one.lose_the_state()
     one.release(2)
@@ -176,7 +176,7 @@ def test_a_lost_state_goes_on_without_what_was_kept() -> None:
     assert one.deployed.canary is None
 
 
-def test_a_first_release_has_nothing_to_keep() -> None:
+def test_a_first_release_keeps_no_former_server() -> None:
     one = running(site(BLUE_GREEN), 1)
     assert one.env.warm is None
 

@@ -56,12 +56,12 @@ def test_a_commit_that_changes_nothing_of_it_lets_it_go_on_and_says_which_run_st
     for _ in range(3):
         team.turn()
     assert team.cancelled() == []
-    stands = "waits: mean-2 runs and stands for it, as nothing that it reads has changed"
+    stands = "waits: mean-2 is running and covers it, as nothing it reads has changed"
     assert said(team, "c3") == [f"running: {stands}"]
     team.end()
     team.turn()
     assert said(team, "c3")[1:] == [
-        "skipped: nothing to run: all that it reads is as in mean-2 (passed)"
+        "skipped: nothing to run: nothing it reads has changed since mean-2 (passed)"
     ]
     assert list(team.runs) == ["mean-1", "mean-2"]
 
@@ -168,7 +168,7 @@ def test_a_commit_that_takes_back_what_failed_has_nothing_to_run() -> None:
     team.push("c3")
     team.turn()
     assert said(team, "c3") == [
-        "skipped: nothing to run: all that it reads is as in mean-1 (passed)"
+        "skipped: nothing to run: nothing it reads has changed since mean-1 (passed)"
     ]
 
 
@@ -211,7 +211,7 @@ def test_in_a_queue_no_commit_is_dropped_and_each_is_released_in_its_turn() -> N
     team = queued("c3", "c4", "c5")
     assert team.cancelled() == []
     assert said(team, "c3") == ["running: waits: mean-2 to end"]
-    waits = "running: waits: its turn, as `triggers.commits.supersede` is `queue`"
+    waits = "running: waits: its turn: `triggers.commits.supersede` is `queue`"
     assert (said(team, "c4"), said(team, "c5")) == ([waits], [waits])
     assert finish(team) == [sha(f"c{n}") for n in range(1, 6)]
     assert team.releases() == [1, 2, 3, 4, 5]
@@ -232,7 +232,7 @@ def test_in_a_queue_what_has_nothing_to_run_says_so_in_its_turn() -> None:
     team.turn()
     team.push("c6", QUEUE, deep(6))
     assert finish(team) == [sha(name) for name in ("c1", "c2", "c3", "c6")]
-    assert "all that it reads is as in mean-3 (passed)" in said(team, "c4")[-1]
+    assert "nothing it reads has changed since mean-3 (passed)" in said(team, "c4")[-1]
     assert said(team, "c5")[-1] == "invalid: the spec is invalid: 1 problem"
 
 

@@ -1,4 +1,4 @@
-"""Each line of the table of transitions happens in a story, and there is no other."""
+"""Each line of the table of transitions happens, and no other transition."""
 
 from typing import get_args
 
@@ -102,7 +102,7 @@ def play_words() -> None:
 
 
 def play_at_once() -> None:
-    """What comes together, and what comes while git does not take the promotion's commit."""
+    """Messages that come together, or while git does not accept the promotion's commit."""
     for word in ("abort", "release"):
         one = running(production(), 1)
         one.release(2)

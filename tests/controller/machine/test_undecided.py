@@ -22,7 +22,7 @@ def late(**more: Any) -> Site:
     return one
 
 
-def test_it_is_promoted_and_everybody_who_hears_of_it_is_told_in_bold() -> None:
+def test_it_is_promoted_and_every_notification_says_so_in_bold() -> None:
     one = late()
     one.run(3)
     assert one.serves == 2
@@ -38,7 +38,7 @@ def test_it_is_promoted_and_everybody_who_hears_of_it_is_told_in_bold() -> None:
     assert told.incident.title.endswith("without a decision")
 
 
-def test_what_no_request_has_reached_is_held_all_the_same() -> None:
+def test_a_canary_without_requests_is_held_all_the_same() -> None:
     one = late(load=0)
     rollout = one.env.rollout
     assert one.serves == 1
@@ -48,7 +48,7 @@ def test_what_no_request_has_reached_is_held_all_the_same() -> None:
 
 
 @pytest.mark.parametrize("failing", [4, 5, 6])
-def test_what_the_evidence_speaks_against_is_held_and_not_waved_through(failing: int) -> None:
+def test_a_canary_with_evidence_against_it_is_held_and_not_promoted(failing: int) -> None:
     one = running(Site({1: version(1), 2: version(2, ACCEPTS)}), 1)
     one.load, one.faulty = 2, {2}
     one.release(2)
@@ -62,7 +62,7 @@ def test_what_the_evidence_speaks_against_is_held_and_not_waved_through(failing:
     assert "the evidence is against it" in rollout.held
 
 
-def test_what_is_paused_waits_and_is_promoted_once_it_goes_on() -> None:
+def test_a_paused_canary_is_promoted_once_it_is_resumed() -> None:
     one = running(Site({1: version(1), 2: version(2, ACCEPTS)}), 1)
     one.load = 2
     one.send("pause", by="ada")

@@ -1,4 +1,4 @@
-"""What one version has that another has not, as whoever is woken reads it."""
+"""How two versions differ, as on-call reads it."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ def other(*changes: tuple[str, Any], **files: str) -> ModelVersion:
     return version(2, *changes).model_copy(update={"source": source("c2", **files)})
 
 
-def test_versions_of_the_same_differ_in_nothing() -> None:
+def test_equal_versions_have_no_difference() -> None:
     assert differs(version(1), other()) == (
         "nothing: it was made from the same files, parameters and data",
     )
 
 
-def test_a_parameter_is_told_with_what_it_was_and_what_it_is() -> None:
+def test_a_changed_parameter_is_shown_with_both_values() -> None:
     assert differs(version(1), other(("params.depth", 7))) == ("params.depth: 6 → 7",)
     assert differs(version(1), other(("params.seed", 1))) == ("params.seed: none → 1",)
     assert differs(version(1), other(("params.unused", None))) == ("params.unused: 1 → none",)
@@ -26,7 +26,7 @@ def test_a_parameter_is_told_with_what_it_was_and_what_it_is() -> None:
     assert differs(version(1), of_step) == ("params.train.rate: none → 0.1",)
 
 
-def test_files_are_told_by_what_became_of_them_the_first_by_name() -> None:
+def test_files_are_grouped_by_change_and_the_first_are_named() -> None:
     assert differs(version(1), other(train__py="new")) == ("files changed: train.py",)
     more = {f"features/f{i}__py": "new" for i in range(NAMES + 2)}
     shown = ", ".join(f"features/f{i}.py" for i in range(NAMES))
@@ -36,13 +36,13 @@ def test_files_are_told_by_what_became_of_them_the_first_by_name() -> None:
     assert differs(version(1), other(**six)) == (f"files new: {shown}",)
 
 
-def test_data_is_told_by_the_short_digests_of_both() -> None:
+def test_changed_data_is_shown_by_both_short_digests() -> None:
     new = other().model_copy(update={"datasets": {"numbers": digest("newer")}})
     was, now = short(digest("numbers")), short(digest("newer"))
     assert differs(version(1), new) == (f"data numbers: {was} → {now}",)
 
 
-def test_of_many_differences_the_first_are_told_and_the_rest_are_counted() -> None:
+def test_of_many_differences_the_first_are_shown_and_the_rest_are_counted() -> None:
     lines = differs(version(1), other(("params", {f"p{i}": i for i in range(MOST + 1)})))
     assert len(lines) == MOST
     assert lines[-1] == "4 more"  # of eleven: nine that are new, and two that are gone

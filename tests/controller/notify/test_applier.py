@@ -138,7 +138,7 @@ async def test_without_any_address_the_incident_is_in_the_log() -> None:
     assert logs[0]["log_level"] == "warning"
     assert logs[0]["event"] == "flight-delay: production rolled back v5"
     assert "Serves now: v4 (cdcdcdcdcdcd)" in logs[0]["text"]
-    assert "`notify`" in logs[0]["told"]
+    assert "`notify`" in logs[0]["notified"]
 
 
 async def test_good_news_that_nobody_is_told_is_one_line_in_the_log() -> None:

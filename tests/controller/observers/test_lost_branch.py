@@ -80,7 +80,7 @@ async def team(root: Path) -> AsyncIterator[Team]:
             await deployer.close()
 
 
-async def test_a_deleted_branch_is_deleted_for_who_sees_it_after_it_was_written_anew(
+async def test_a_deleted_branch_counts_as_deleted_after_it_was_recreated(
     tmp_path: Path,
 ) -> None:
     async with team(tmp_path) as here:
@@ -97,7 +97,7 @@ async def test_a_deleted_branch_is_deleted_for_who_sees_it_after_it_was_written_
     assert seen.branch is None, "its own file is not there yet"
 
 
-async def test_a_persons_commit_on_a_branch_that_was_made_anew_is_news_all_the_same(
+async def test_a_persons_commit_on_a_recreated_branch_is_new_all_the_same(
     tmp_path: Path,
 ) -> None:
     async with team(tmp_path) as here:
@@ -111,7 +111,7 @@ async def test_a_persons_commit_on_a_branch_that_was_made_anew_is_news_all_the_s
     assert seen.branch.commit == hers
 
 
-async def test_a_history_that_a_person_began_is_pushed_over_the_branch(tmp_path: Path) -> None:
+async def test_a_history_that_a_person_began_counts_as_a_force_push(tmp_path: Path) -> None:
     async with team(tmp_path) as here:
         staging = await here.write("staging", "promote")
         here.commit("production", anew=True)

@@ -16,7 +16,6 @@ import pytest
 
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
-from controller.git import Mirror
 from controller.machine.core import Fact, Key, parsed
 from controller.machine.pipelines.pipeline import Last, PipelineState
 from controller.machine.runs.graph import Graph, fingerprint, key_of, resolve
@@ -26,12 +25,11 @@ from controller.planning.checkout import (
     checkout_of,
     default_base,
     files_at,
-    work_tree,
 )
 from controller.store.protocol import Put, Store, Transaction
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk, desk
-from tests.controller.git.git_server import Person, run_git
+from tests.controller.git.git_server import run_git
 from validators.verdict import Verdict
 
 __all__ = ["desk"]
@@ -97,49 +95,6 @@ def told(desk: Desk) -> Desk:
     rows = plan(desk)["datasets"][0]["version"]
     remember(desk, seeds.graph(files=files), rows)
     return desk
-
-
-async def test_a_clean_work_tree_has_the_ids_that_the_mirror_reports(tmp_path: Path) -> None:
-    person = Person(tmp_path)
-    commit = person.push({**FILES, "sub/\u00fc \t.txt": "x", "run.sh": "#!/bin/sh\n"})
-    (person.clone / "run.sh").chmod(0o755)
-    (person.clone / "link").symlink_to("train.py")
-    commit = person.push({})
-    mirror = Mirror(str(person.remote), tmp_path / "mirror")
-    theirs = await mirror.files(commit)
-    checkout = checkout_of(person.clone)
-    assert work_tree(checkout) == files_at(checkout, commit) == theirs
-
-
-async def test_a_changed_work_tree_has_the_ids_that_committing_it_would_give(
-    tmp_path: Path,
-) -> None:
-    person = Person(tmp_path)
-    person.push({**FILES, ".gitignore": "*.log\n", ".gitattributes": "*.txt text eol=lf\n"})
-    (person.clone / "train.py").write_text("changed\n")
-    (person.clone / "new.txt").write_bytes(b"crlf\r\n")
-    (person.clone / "noise.log").write_text("ignored")
-    (person.clone / "serve.py").unlink()
-    status = run_git(person.clone, "status", "--porcelain")
-    objects = run_git(person.clone, "count-objects")
-    found = work_tree(checkout_of(person.clone))
-    assert run_git(person.clone, "status", "--porcelain") == status
-    assert run_git(person.clone, "count-objects") == objects
-    mirror = Mirror(str(person.remote), tmp_path / "mirror")
-    assert found == await mirror.files(person.push({}))
-
-
-async def test_links_have_the_same_ids_in_a_work_tree_and_cover_what_they_lead_to(
-    tmp_path: Path,
-) -> None:
-    person = Person(tmp_path)
-    (person.clone / "requirements.txt").symlink_to("conf/req.txt")
-    before = files_at(checkout_of(person.clone), person.push({**FILES, "conf/req.txt": "one\n"}))
-    (person.clone / "conf/req.txt").write_text("two\n")
-    found = work_tree(checkout_of(person.clone))
-    assert found["requirements.txt"] != before["requirements.txt"]
-    mirror = Mirror(str(person.remote), tmp_path / "mirror")
-    assert found == await mirror.files(person.push({}))
 
 
 def test_a_suite_behind_a_link_is_compared_by_its_content(desk: Desk) -> None:
@@ -396,9 +351,10 @@ def test_a_plan_with_steps_to_run_never_says_nothing_to_run(told: Desk) -> None:
     shown = text(told)
     assert "nothing to run: nothing it reads has changed since toy-1" in shown
     assert "run  " not in shown
-    assert "runs only if forced: there is a baseline now" in shown
+    assert "not needed; if forced: there is a baseline now" in " ".join(shown.split())
     page = told.do("plan", str(told.person.clone), "--format", "markdown").stdout
     assert "**Nothing to run**" in page
+    assert "runs only if forced: there is a baseline now" in page
     assert "runs:" not in page
 
 

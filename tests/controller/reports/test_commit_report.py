@@ -8,7 +8,7 @@ from controller.machine.actions import ReportCommit
 from controller.machine.pipelines.dataset_changes import ChangedObject, ObjectChanges
 from controller.machine.pipelines.rule_change import RuleChange
 from controller.machine.runs.plan import Plan, Planned, PlannedData
-from controller.machine.runs.reasons import Reason
+from controller.machine.runs.reasons import RunReason
 from controller.machine.runs.run import NodePhase, Progress, Trigger
 from controller.reports.changes import PreviousRun
 from controller.reports.commit_report import ReportContext, build
@@ -153,7 +153,7 @@ def test_an_invalid_spec_is_shown_with_its_problems_and_cannot_end_the_block() -
 
 def test_a_skipped_commit_says_why_and_which_run_still_holds() -> None:
     elsewhere = run("f" * 40, STOPPED.nodes)
-    title = "nothing to run: all that it reads is as in flight-delay-12 (passed)"
+    title = "nothing to run: nothing it reads has changed since flight-delay-12 (passed)"
     text = build(action("skipped", title), elsewhere, None, {}).text
     assert title in text
     assert "`headgate show flight-delay-12`" in text
@@ -193,13 +193,13 @@ PULL: Mapping[str, Any] = {
 HUB = Links("https://github.com/octo/flights")
 
 
-FLIGHTS_MOVED = Reason(
+FLIGHTS_MOVED = RunReason(
     text="flights went from aaaaaaaaaaaa to bbbbbbbbbbbb", kind="dataset", name="flights"
 )
-DEEPER = Reason(
+DEEPER = RunReason(
     text="params.depth went from 6 to 9", kind="parameter", name="depth", was="6", now="9"
 )
-TRAINS_FIRST = Reason(text="train runs before it", kind="consequence")
+TRAINS_FIRST = RunReason(text="train runs before it", kind="consequence")
 
 
 def plan(*changes: RuleChange, **facts: Any) -> Plan:
@@ -237,8 +237,8 @@ def exam_change(was: str, now: str, loosens: bool) -> RuleChange:
     )
 
 
-def planned(name: str, *why: Reason | str) -> Planned:
-    reasons = tuple(Reason(text=one) if isinstance(one, str) else one for one in why)
+def planned(name: str, *why: RunReason | str) -> Planned:
+    reasons = tuple(RunReason(text=one) if isinstance(one, str) else one for one in why)
     return Planned(name=name, kind="step", what="run", why=reasons)
 
 

@@ -19,6 +19,7 @@ from controller.machine.core import Key
 from controller.store.migrations import HEAD, config, migrate
 from controller.store.sqlite import SqliteStore
 from controller.store.tables import metadata
+from specs.failures import TryAgain
 
 SEEDS = Path(__file__).parent / "seeds"
 REVISIONS = sorted(seed.stem for seed in SEEDS.glob("*.sql"))
@@ -82,3 +83,68 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(path: Path) -> None:
     with closing(sqlite3.connect(path)) as raw:
         tables = raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     assert tables == [("letters",)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "type_", "body"),
+    [
+        ("environment", "release", "{"),
+        ("environment", "release", "[]"),
+        ("environment", "action_failed", "{}"),
+        ("environment", "action_failed", '{"action":"send"}'),
+        ("repository", "github_action", "[]"),
+        ("pipeline", "trigger", "[1]"),
+        ("pipeline", "commit_seen", "null"),
+    ],
+)
+async def test_a_malformed_message_does_not_keep_a_file_from_being_migrated(
+    kind: str, type_: str, body: str, path: Path
+) -> None:
+    written_by("0001", path)
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute(
+            "INSERT INTO letters (to_kind, to_name, id, type, body, at) "
+            "VALUES (?, 'a', 'b', ?, ?, 9)",
+            (kind, type_, body),
+        )
+    store = await SqliteStore.open(path)
+    (message,) = await store.inbox(Key(kind, "a"))
+    assert message.text == body, "it is set aside by whoever reads it"
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("environment", "{"),
+        ("environment", "[]"),
+        ("environment", '{"waiting":"x"}'),
+        ("repository", '{"pressed":[1]}'),
+        ("repository", '{"pressed":null}'),
+    ],
+)
+async def test_an_object_that_cannot_be_rewritten_stays_as_it_is(
+    kind: str, body: str, path: Path
+) -> None:
+    written_by("0001", path)
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("INSERT INTO objects VALUES (?, 'a', 1, ?, 9, 1)", (kind, body))
+    store = await SqliteStore.open(path)
+    record = await store.get(Key(kind, "a"))
+    assert record is not None
+    assert record.text == body
+    await store.close()
+
+
+async def test_beside_a_controller_nobody_else_brings_its_file_to_another_schema(
+    path: Path,
+) -> None:
+    written_by("0001", path)
+    with pytest.raises(TryAgain, match="`headgate up` brings it"):
+        await SqliteStore.open(path, upgrade=False)
+    with closing(sqlite3.connect(path)) as raw:
+        assert raw.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+    await (await SqliteStore.open(path)).close()
+    store = await SqliteStore.open(path, upgrade=False)
+    assert await store.get(Key("run", "flights-12")) is not None
+    await store.close()

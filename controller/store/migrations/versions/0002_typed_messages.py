@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,7 +42,7 @@ _PRESSED = ("author", "action", "check", "external_id", "sha")
 
 
 def upgrade() -> None:
-    """Rename the table and its columns, then the words in what is stored."""
+    """Copy the table to its new name and columns, then rewrite the words in what is stored."""
     op.drop_index("letters_unheeded", "letters")
     op.drop_index("letters_heeded", "letters")
     _copy_messages()
@@ -102,10 +103,21 @@ def _rewrite_objects(kind: str, change: Callable[[Body], Body]) -> None:
         sa.text("SELECT name, body FROM objects WHERE kind = :kind"), {"kind": kind}
     ).all()
     for name, body in rows:
-        connection.execute(
-            sa.text("UPDATE objects SET body = :body WHERE kind = :kind AND name = :name"),
-            {"kind": kind, "name": name, "body": _text(change(json.loads(body)))},
-        )
+        rewritten = _rewritten(body, change)
+        if rewritten is not None:
+            connection.execute(
+                sa.text("UPDATE objects SET body = :body WHERE kind = :kind AND name = :name"),
+                {"kind": kind, "name": name, "body": rewritten},
+            )
+
+
+def _rewritten(text: str, change: Callable[[Body], Body]) -> str | None:
+    """The new text, or None for one that is malformed: it stays as it is, and its reader says what
+    is wrong with it. To fail here would keep the controller from ever starting."""
+    try:
+        return _text(change(json.loads(text)))
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return None
 
 
 def _environment(body: Body) -> Body:
@@ -139,14 +151,15 @@ def _rewrite_messages() -> None:
     ).all()
     for number, type_, body in rows:
         name = _TYPES.get(type_, type_)
+        rewritten = _rewritten(body, partial(_typed, type_, name))
         connection.execute(
             sa.text("UPDATE messages SET type = :type, body = :body WHERE number = :number"),
-            {
-                "number": number,
-                "type": name,
-                "body": _text({**_message(type_, json.loads(body)), "type": name}),
-            },
+            {"number": number, "type": name, "body": body if rewritten is None else rewritten},
         )
+
+
+def _typed(type_: str, name: str, body: Body) -> Body:
+    return {**_message(type_, body), "type": name}
 
 
 def _message(type_: str, body: Body) -> Body:
