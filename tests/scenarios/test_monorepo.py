@@ -91,7 +91,7 @@ def test_what_is_not_committed_of_the_package_is_said(work: Path) -> None:
 
     assert "and only the commit is run: //src/shared/features.py" in run(work)
     plan = headgate(work, "plan", "teams/mean", "--base", "HEAD").stdout
-    assert "judged as a pull request" in plan, "the package is part of what the pipeline is"
+    assert "judged like a pull request" in plan, "the package is part of what the pipeline is"
 
 
 def test_all_specs_of_the_repository_are_checked_from_its_top(work: Path) -> None:
