@@ -13,6 +13,7 @@ import pytest
 from deployers.liveness import Patience
 from deployers.local import LocalDeployer
 from deployers.place_folder import Site
+from deployers.protocol import ServerStatus
 from specs.notifications import Notification
 from tests.controller.notify.receivers import webhook
 from tests.deployers.world import living
@@ -25,12 +26,15 @@ pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:Deprecati
 async def server(world: World) -> int:
     """The process of the server in production."""
     deployer = LocalDeployer(world.root / "home" / "serving", redact=str)
-    try:
+
+    async def look() -> ServerStatus | None:
         observed = await deployer.observe("mean/production")
-        seen = observed.server(observed.stable or "")
+        return observed.server(observed.stable or "")
+
+    try:
+        seen = await world.until(look, "stable's server in production")
     finally:
         await deployer.close()
-    assert seen is not None
     port = str(urlsplit(seen.address).port)
     (line,) = (x for x in living(world.root) if "serve.py" in x and port in x and "bwrap" not in x)
     return int(line.partition(":")[0])

@@ -110,7 +110,7 @@ def put(moto: Moto, bucket: str, name: str, *values: float) -> None:
 async def test_a_message_at_the_queue_starts_a_run_that_polling_would_start_in_an_hour(
     world: World, moto: Moto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "LOOK", 3600.0)
+    monkeypatch.setattr(data, "LISTING_INTERVAL", 3600.0)
     bucket = moto.bucket()
     put(moto, bucket, "a.csv", 1, 2, 3)
     queue = moto.queue(bucket)

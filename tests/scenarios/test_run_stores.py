@@ -51,5 +51,5 @@ def test_a_refusal_during_a_run_is_reported_and_the_run_goes_on_once_it_is_over(
     faults.before = refuse_two
     said = run(work)
     assert "/lake/a.csv rejected the credentials (403 InvalidAccessKeyId)" in said
-    assert "waits: s3://" in said
+    assert "waiting: s3://" in said
     assert "✓ train" in said
