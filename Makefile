@@ -41,7 +41,7 @@ docs: $(VENV)/.ready
 	$(BIN)/python -m tests.docs.architecture
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-# What a bare machine may lack is named with its mend; all that is installed is checked by hash.
+# What a bare machine may lack is named with its fix; all that is installed is checked by hash.
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Headgate needs Python 3.11 or later. If it has another name: make PYTHON=python3.12"; exit 1; } >&2

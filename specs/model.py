@@ -58,6 +58,13 @@ def is_spec_file(name: str) -> bool:
     return _SPEC_FILE.fullmatch(name) is not None
 
 
+def spec_path(place: str) -> str:
+    """The path of a spec in a stored state; states of older controllers have its folder instead."""
+    if is_spec_file(place.rpartition("/")[2]):
+        return place
+    return f"{place}/{SPEC_FILE}" if place else SPEC_FILE
+
+
 def misnamed(name: str) -> str | None:
     """The right name for a file whose name is almost that of a spec; None for a spec and for any
     other file."""

@@ -30,7 +30,7 @@ from controller.machine.pipelines.version import ModelVersion
 from controller.machine.retention import Kept, StoredReferences, runs_of, what_to_keep
 from controller.machine.runs.projects import recipe_of
 from controller.machine.runs.run import Run
-from controller.store.protocol import Store
+from controller.store.protocol import Delivered, Store
 from deployers.engine import Engine
 from deployers.processes import Processes, ProcessState
 from deployers.protocol import Deployer
@@ -153,7 +153,9 @@ class Sweeper:
     async def _stored(self) -> StoredReferences:
         runs = {each.key.name: each for each in await self._store.list("run", live=True)}
         actions, messages = await self._store.outbox(), await self._store.inbox()
-        pending = [each.action for each in actions] + [each.body for each in messages]
+        pending = [each.action for each in actions] + [
+            body for each in messages if (body := _body(each))
+        ]
         for name in sorted(runs_of(pending) - runs.keys()):
             record = await self._store.get(Key("run", name))
             runs |= {name: record} if record else {}
@@ -238,3 +240,11 @@ class Sweeper:
 
     def _sweep_lfs(self, before: float) -> int:
         return sum(mirror.sweep(before) for mirror in self._mirrors.values())
+
+
+def _body(message: Delivered) -> dict[str, Any]:
+    """What a message says; nothing where it cannot be read, as its object sets it aside."""
+    try:
+        return message.body
+    except ValueError:
+        return {}

@@ -121,7 +121,7 @@ class ReportDeployment(Action):
     shown: str
     """What the environment is called there."""
     mark: str
-    """The rollout's id. Not called so, as a report that fails must never end a rollout."""
+    """The id of the rollout."""
     version: int
     state: DeploymentState
     text: str
@@ -282,8 +282,7 @@ class StartBatch(Action):
     environment: str
     version: int
     job: str
-    """The attempt's id. Not called so, as a command that does not start never ends a rollout by
-    that alone."""
+    """The id of the attempt."""
 
 
 class WriteEnvironment(Action):
@@ -301,7 +300,7 @@ class WriteEnvironment(Action):
     subject: str
     file: EnvironmentFile
     seen: str | None
-    """The last commit of the file that was heeded; None before the first."""
+    """The last commit of the file that was acted on; None before the first."""
 
 
 class Propose(Action):
@@ -313,14 +312,14 @@ class Propose(Action):
     type: Literal["propose"] = "propose"
     repository: str
     proposal: str
-    """The rollout's id. Not called so, as a proposal that fails must never end a rollout."""
+    """The id of the rollout."""
     file: EnvironmentFile
     """What merging it makes of the environment's file."""
     version: int
     baseline: int | None
     """What serves now."""
     seen: str | None
-    """The last commit of the file that was heeded."""
+    """The last commit of the file that was acted on."""
 
     @property
     def lane(self) -> str:

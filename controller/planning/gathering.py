@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from controller.buckets.stores import Stores
 from controller.machine.pipelines.dataset_changes import ObjectChanges
+from controller.machine.pipelines.plan import Plan
 from controller.machine.pipelines.policy import made_since, rule_changes
 from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
 from controller.machine.pipelines.rule_change import RuleChange
@@ -15,7 +16,6 @@ from controller.machine.runs.exam import in_repository, lacks
 from controller.machine.runs.graph import Rules, SourceTree
 from controller.machine.runs.graph_builder import build
 from controller.machine.runs.node_names import of_base
-from controller.machine.runs.plan import Plan
 from controller.machine.runs.referenced_files import referenced_files
 from controller.planning.checkout import (
     WORK_TREE,

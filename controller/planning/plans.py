@@ -15,14 +15,7 @@ from controller.machine.pipelines.data import complete_versions, versioned
 from controller.machine.pipelines.dataset_changes import ObjectChanges
 from controller.machine.pipelines.launching import equivalent_run
 from controller.machine.pipelines.pipeline import PipelineState
-from controller.machine.pipelines.policy import made_since, rule_changes
-from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
-from controller.machine.pipelines.rule_change import RuleChange
-from controller.machine.pipelines.trust import RunTerms, graph_of, rules_of
-from controller.machine.pipelines.version import ModelVersion
-from controller.machine.repositories.pull import Pull
-from controller.machine.runs.graph import Graph, Rules, fingerprint
-from controller.machine.runs.plan import (
+from controller.machine.pipelines.plan import (
     Plan,
     baseline_of,
     data_of,
@@ -32,6 +25,13 @@ from controller.machine.runs.plan import (
     took,
     unneeded,
 )
+from controller.machine.pipelines.policy import made_since, rule_changes
+from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
+from controller.machine.pipelines.rule_change import RuleChange
+from controller.machine.pipelines.trust import RunTerms, graph_of, rules_of
+from controller.machine.pipelines.version import ModelVersion
+from controller.machine.repositories.pull import Pull
+from controller.machine.runs.graph import Graph, Rules, fingerprint
 from controller.machine.runs.reasons import EarlierRun
 from controller.machine.runs.run import CachedResult, Run
 from controller.planning.canary_notes import canary_notes

@@ -119,21 +119,21 @@ class Outbox:
             if outcome is None:
                 outcome = await self._effect(entry)
         except Ignore as reason:
-            _log().debug("an action was not needed", action=entry.action, reason=str(reason))
+            _log().debug("an action was not needed", action=_type(entry), reason=str(reason))
             outcome = ()
         except NeedsHuman as failure:
             self._counts["failed"] += 1
-            _log().error("an action needs a human", action=entry.action, reason=str(failure))
+            _log().error("an action needs a human", action=_type(entry), reason=str(failure))
             outcome = (_failed(entry, str(failure)),)
         except TryAgain as failure:
-            _log().warning("an action is tried again", action=entry.action, reason=str(failure))
+            _log().warning("an action is tried again", action=_type(entry), reason=str(failure))
             self._waits.pop(entry.id, None)
             if failure.human:
                 self._waits[entry.id] = Blocked(reason=str(failure), human=True)
             return await self._postpone(entry, str(failure), failure.after or 0.0)
         except Exception as error:
             self._counts["internal_errors"] += 1
-            _log().exception("an action failed with an internal error", action=entry.action)
+            _log().exception("an action failed with an internal error", action=_type(entry))
             return await self._postpone(entry, f"{type(error).__name__}: {error}", 0.0)
         await self._acknowledge(entry, outcome)
         return None
@@ -217,6 +217,11 @@ def _failed(entry: OutboxEntry, reason: str) -> Envelope:
     known = Action.by_type()[entry.action["type"]]
     message = ActionFailed(action=parsed(known, entry.action), reason=reason)
     return Envelope(to=entry.owner, id=f"{message.type}:{entry.id}", message=message)
+
+
+def _type(entry: OutboxEntry) -> str:
+    """What the entry is, for the log: its fields may be long."""
+    return str(entry.action.get("type"))
 
 
 def _type_of(action: type[Action]) -> str:

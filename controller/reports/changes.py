@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from controller.machine.pipelines.dataset_changes import ObjectChanges, describe_changes
-from controller.machine.runs.plan import Plan, PlannedData
+from controller.machine.pipelines.plan import Plan, PlannedData
 from controller.reports.links import Links
 from specs.digests import short
 from specs.figures import clip

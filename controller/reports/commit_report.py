@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from controller.machine.actions import ReportCommit
 from controller.machine.error_text import without_traceback
+from controller.machine.pipelines.plan import Plan
 from controller.machine.runs.graph import Graph
-from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run
 from controller.reports import headline
 from controller.reports.annotations import of_gates, of_problems

@@ -10,10 +10,10 @@ from controller.machine.actions import ReportCommit
 from controller.machine.core import Key, parsed
 from controller.machine.pipelines.dataset_changes import ObjectChanges
 from controller.machine.pipelines.pipeline import PipelineState
+from controller.machine.pipelines.plan import Plan, PlannedData
 from controller.machine.repositories.pull import pull_branch, scope_of
 from controller.machine.repositories.repository import RepositoryState
 from controller.machine.runs.graph import Graph
-from controller.machine.runs.plan import Plan, PlannedData
 from controller.machine.runs.run import Run, passed_before
 from controller.planning.plans import Cache, plan_of_pull, plan_of_run
 from controller.reports.changes import PreviousRun, rows_read

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
+from controller.machine.pipelines.plan import Plan
 from controller.machine.runs.node_names import BASE_MODEL_GATE, MODEL_GATE
-from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run
 from specs.figures import clip, signed, significant
 from validators.render.common import limits_of

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from controller.machine.pipelines.dataset_changes import describe_changes
-from controller.machine.runs.plan import Plan, Planned, counts
+from controller.machine.pipelines.plan import Plan, Planned, counts
 from controller.machine.runs.run import NEW, Run
 from controller.reports.forge import name_of
 from controller.reports.links import NOWHERE, Links

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
+from controller.machine.pipelines.plan import Plan
 from controller.machine.runs.node_names import BASE_MODEL_GATE, MODEL_GATE
-from controller.machine.runs.plan import Plan
 from controller.machine.runs.run import Run
 from controller.reports.headline import checked, limits_on
 from controller.reports.links import Links

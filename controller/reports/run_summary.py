@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from controller.machine.pipelines.dataset_changes import ObjectChanges, describe_changes
+from controller.machine.pipelines.plan import baseline_of
 from controller.machine.runs.graph import Graph
-from controller.machine.runs.plan import baseline_of
 from controller.machine.runs.run import Run, why_ended
 from controller.reports.links import Links
 from specs.digests import short

@@ -96,3 +96,8 @@ def test_a_limit_beyond_the_range_of_a_metric_is_an_error(
 )
 def test_a_report_shows_the_usual_metrics_of_a_task_unasked(task: Task, shown: str) -> None:
     assert usual_metrics(task) == tuple(shown.split())
+
+
+def test_classes_count_equally_in_these_metrics_and_in_no_other() -> None:
+    named = {metric.name for metric in METRICS.values() if metric.by_class}
+    assert named == {"f1_macro", "precision_macro", "recall_macro", "roc_auc_ovr"}

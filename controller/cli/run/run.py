@@ -20,8 +20,8 @@ from controller.cli.run import progress as running
 from controller.cli.run.progress import FinishedRun
 from controller.config import logs
 from controller.config.settings import ObjectStore
+from controller.machine.pipelines.plan import Plan
 from controller.machine.runs.graph import Rules, SourceTree
-from controller.machine.runs.plan import Plan
 from controller.machine.runs.referenced_files import referenced_files
 from controller.planning.checkout import (
     WORK_TREE,

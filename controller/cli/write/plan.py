@@ -5,7 +5,7 @@ import json
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,7 +19,7 @@ from controller.cli.terminal.printing import show
 from controller.config.secrets import Secrets
 from controller.config.settings_file import given_secrets, load_secrets
 from controller.machine.pipelines.dataset_changes import describe_changes
-from controller.machine.runs.plan import Plan, Planned, counts
+from controller.machine.pipelines.plan import Plan, Planned, counts
 from controller.planning.checkout import WORK_TREE
 from controller.planning.choosing import spec_argument
 from controller.planning.gathering import Gathered, gather
@@ -82,7 +82,7 @@ def plan(
         raise Failed("the spec is invalid, so there is nothing to plan; see above.")
     made = asyncio.run(_plan(ctx, gathered, loaded.pipeline))
     if form == "json":
-        click.echo(json.dumps(made.plain(), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(_for_programs(made), indent=2, ensure_ascii=False))
     elif form == "markdown":
         click.echo(render_plan(made))
     else:
@@ -170,6 +170,14 @@ def _head(view: Plan) -> "Text":
     if view.compared_with:
         head.append(f"  compared with {view.compared_with}", "dim")
     return head
+
+
+def _for_programs(made: Plan) -> dict[str, Any]:
+    """The plan as JSON; a reason is its text."""
+    plain = made.plain()
+    for node in plain["nodes"]:
+        node["why"] = [reason["text"] for reason in node["why"]]
+    return plain
 
 
 def _node(node: Planned) -> tuple["Text", "Text"]:

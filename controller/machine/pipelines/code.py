@@ -3,15 +3,7 @@
 from controller.machine.core import Value
 from controller.machine.runs.graph import SourceTree
 from specs.loading.problems import Problem
-from specs.model import SPEC_FILE, is_spec_file
 from specs.model import Pipeline as Spec
-
-
-def spec_at(place: str) -> str:
-    """The path of a spec in a stored state; states of older controllers have its folder instead."""
-    if is_spec_file(place.rpartition("/")[2]):
-        return place
-    return f"{place}/{SPEC_FILE}" if place else SPEC_FILE
 
 
 class Code(Value):

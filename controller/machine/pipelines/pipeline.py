@@ -16,12 +16,13 @@ from controller.machine.actions import ReportCommit
 from controller.machine.core import InboxMessage, Value
 from controller.machine.decision_builder import DecisionBuilder
 from controller.machine.messages import CommitSeen, SpecGone
-from controller.machine.pipelines.code import Code, spec_at
+from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import DatasetListing, SeenDataset
 from controller.machine.repositories.pull import Pull, scope_of
 from controller.machine.runs.graph import Baseline
 from controller.machine.runs.run import Run, Trigger
 from specs.failures import Ignore
+from specs.model import spec_path
 from specs.notifications import Notification
 from specs.schedule import ScheduleTrigger
 from validators.report import Report
@@ -119,7 +120,7 @@ class PipelineState(Value):
     def _by_folders(cls, body: Any) -> Any:
         """Older controllers stored the folders of specs."""
         if isinstance(body, dict) and "folders" in body:
-            specs = {branch: spec_at(folder) for branch, folder in body["folders"].items()}
+            specs = {branch: spec_path(folder) for branch, folder in body["folders"].items()}
             body = {**{k: v for k, v in body.items() if k != "folders"}, "specs": specs}
         return body
 

@@ -19,7 +19,6 @@ from controller.machine.messages import (
     ForgeMoved,
     SpecGone,
 )
-from controller.machine.pipelines.code import spec_at
 from controller.machine.repositories import acceptance, reports
 from controller.machine.repositories.acceptance import CommandTarget
 from controller.machine.repositories.commands import handle_commands
@@ -35,7 +34,7 @@ from controller.machine.repositories.pull import (
     scope_of,
 )
 from controller.machine.repositories.reports import ReportPlace
-from specs.model import spec_order
+from specs.model import spec_order, spec_path
 
 ENVIRONMENTS = ("staging", "production")
 
@@ -115,7 +114,7 @@ class RepositoryState(Value):
     def _by_folders(cls, known: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
         """Older controllers stored the folders of specs."""
         return {
-            branch: {spec_at(place): name for place, name in names.items()}
+            branch: {spec_path(place): name for place, name in names.items()}
             for branch, names in known.items()
         }
 

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
-from pydantic import model_serializer
-
 from controller.machine.core import Value
 from controller.machine.runs.graph import Graph, Node
 from controller.machine.runs.run import Run
@@ -17,7 +15,7 @@ MOST_FILES = 5
 
 
 class RunReason(Value):
-    """Why a node runs, or whose result it reuses. In JSON it is its text."""
+    """Why a node runs, or whose result it reuses."""
 
     text: str
     kind: Literal["node", "parameter", "dataset", "consequence"] = "node"
@@ -29,10 +27,6 @@ class RunReason(Value):
     now: str = ""
 
     def __str__(self) -> str:
-        return self.text
-
-    @model_serializer
-    def _as_text(self) -> str:
         return self.text
 
 

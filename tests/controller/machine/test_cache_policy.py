@@ -6,7 +6,7 @@ import pytest
 
 from controller.machine.core import parsed
 from controller.machine.messages import StartRun
-from controller.machine.runs.plan import forecast
+from controller.machine.pipelines.plan import forecast
 from controller.machine.runs.reasons import EarlierRun
 from controller.machine.runs.run import CachedResult, Run, Trigger
 from tests.controller.machine.kit import fields, sha

@@ -6,8 +6,8 @@ from typing import Any, get_args
 
 from controller.machine.actions import ReportCommit
 from controller.machine.pipelines.dataset_changes import ChangedObject, ObjectChanges
+from controller.machine.pipelines.plan import Plan, Planned, PlannedData
 from controller.machine.pipelines.rule_change import RuleChange
-from controller.machine.runs.plan import Plan, Planned, PlannedData
 from controller.machine.runs.reasons import RunReason
 from controller.machine.runs.run import NodePhase, Progress, Trigger
 from controller.reports.changes import PreviousRun

@@ -1,7 +1,7 @@
 """The verdict in one line: the deciding number, warnings, and loosened rules."""
 
+from controller.machine.pipelines.plan import Plan
 from controller.machine.pipelines.rule_change import RuleChange
-from controller.machine.runs.plan import Plan
 from controller.reports import headline
 from controller.reports.trend import PastMeasurement, trend
 from tests.controller.reports.stories import data_report, done, model_report, run

@@ -2,10 +2,10 @@
 
 import pytest
 
+from controller.machine.pipelines.plan import Plan
 from controller.machine.pipelines.rule_change import RuleChange
 from controller.machine.repositories import reports
 from controller.machine.repositories.pull import Pull
-from controller.machine.runs.plan import Plan
 from controller.reports.commit_report import ReportContext, build
 from controller.reports.rules import title_of
 from tests.controller.reports.stories import done, graph, model_report, run
