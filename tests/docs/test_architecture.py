@@ -9,7 +9,8 @@ from tests.docs.architecture import PAGE, ROOT, render
 
 TEXT = PAGE.read_text(encoding="utf-8")
 HOPS = re.findall(r"^\| \d+ \| [^|]+ \| `([^`]+)` \| `([^`]+)` \|$", TEXT, re.MULTILINE)
-PATHS = re.findall(r"`((?:controller|specs|validators|deployers|tests)/[\w/]+\.py)`", TEXT)
+PAGES = TEXT + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PATHS = re.findall(r"`((?:controller|specs|validators|deployers|tests)/[\w/]+\.py)`", PAGES)
 
 
 def test_what_is_made_from_the_code_is_up_to_date() -> None:
