@@ -38,7 +38,7 @@ async def test_a_writers_command_is_carried_out_and_a_stranger_gets_a_polite_ans
         say(team, pull, "/headgatefoo run")
         say(team, pull, "I think /headgate run helps", "stranger")
         say(team, pull, "/headgate deploy now")
-        helped = await team.commented(pull, "That is no command")
+        helped = await team.commented(pull, "That is not a Headgate command")
         assert "`/headgate retry`" in helped
         say(team, pull, "/headgate plan")
         planned = await team.commented(pull, "answer to")

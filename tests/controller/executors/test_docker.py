@@ -112,7 +112,7 @@ async def test_an_image_that_was_removed_is_a_clear_failure(docker_site: DockerS
     async with docker_site.open() as executor:
         status = await run(executor, gone)
     assert status.state is AttemptState.FAILED
-    assert "not on the Docker Engine any more" in status.message
+    assert "no longer on the Docker Engine" in status.message
 
 
 async def test_an_image_is_built_once_and_a_build_that_fails_says_why(
