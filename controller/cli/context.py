@@ -27,6 +27,9 @@ T = TypeVar("T")
 V = TypeVar("V", bound=Value)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+limit_option = click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(1), help="Maximum number."
+)
 
 
 class CliContext(NamedTuple):

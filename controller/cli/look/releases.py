@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli.context import CliContext, json_option, parse_all, print_json, with_state
+from controller.cli.context import (
+    CliContext,
+    json_option,
+    limit_option,
+    parse_all,
+    print_json,
+    with_state,
+)
 from controller.cli.environment_argument import find_environment
 from controller.cli.terminal.formatting import ago, one_line
 from controller.cli.terminal.printing import show
@@ -37,13 +44,7 @@ class ReleaseView(Value):
 
 @click.command(short_help="Show past releases and their evidence.")
 @click.argument("place", metavar="PIPELINE[/ENVIRONMENT]")
-@click.option(
-    "--limit",
-    default=20,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Maximum number.",
-)
+@limit_option
 @json_option
 @click.pass_context
 def releases(ctx: click.Context, place: str, limit: int, as_json: bool) -> None:

@@ -8,6 +8,7 @@ import click
 from controller.cli.context import (
     CliContext,
     json_option,
+    limit_option,
     parse_all,
     print_json,
     require,
@@ -28,13 +29,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="List runs.")
 @click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
-@click.option(
-    "--limit",
-    default=20,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Maximum number.",
-)
+@limit_option
 @json_option
 @click.pass_context
 def runs(ctx: click.Context, pipeline: str | None, limit: int, as_json: bool) -> None:

@@ -6,6 +6,7 @@ A transition that the table lacks fails the test. `SEEN` has those made in this 
 from controller.machine.core import Decision
 from controller.machine.environments.environment import EnvironmentState, ObservedEnvironment
 from controller.machine.runs.run import NEW, Run
+from controller.machine.stall import Stall
 from controller.machine.transitions import NEW as UNKNOWN
 from controller.machine.transitions import Subject, may_follow
 
@@ -38,6 +39,16 @@ def watch_environment(
         _saw("rollout", phases.get(id_, UNKNOWN), outcome)
     for id_, phase in _phase(decision.state, observed).items():
         _saw("rollout", phases.get(id_, UNKNOWN), phase)
+
+
+def watch_stall(before: Stall | None, after: Stall) -> None:
+    """Hold what a decision did to a stall to the table."""
+    was = UNKNOWN if before is None else _stall_state(before)
+    _saw("stall", was, _stall_state(after))
+
+
+def _stall_state(stall: Stall) -> str:
+    return "over" if stall.over else "firing"
 
 
 def _phase(env: EnvironmentState | None, observed: ObservedEnvironment) -> dict[str, str]:
