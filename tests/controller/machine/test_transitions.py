@@ -143,6 +143,7 @@ def play_stalls() -> None:
     """An object that stalls, recovers, and stalls again."""
     state: Stall | None = None
     firing: dict[str, Any] = {"reason": "no answer", "since": 1.0}
+    told: tuple[tuple[str, dict[str, Any]], ...]
     told = (("stalled", firing), ("recovered", {}), ("stalled", firing))
     for number, (type_, body) in enumerate(told):
         inbox = (message(number, Key("stall", "run/mean-1"), type_, body),)
