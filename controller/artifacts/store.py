@@ -102,6 +102,10 @@ class Artifacts:
         does not delete it."""
         return await self._run(lambda: self._has(digest), once=("has", digest))
 
+    async def lacking(self, digests: Collection[str]) -> set[str]:
+        """Those for which `has` is false."""
+        return await self._run(lambda: {each for each in digests if not self._has(each)})
+
     async def verify(self, digest: str) -> bool:
         """Whether all of it is there and matches its digests; files that do not are deleted.
 

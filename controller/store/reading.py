@@ -4,8 +4,9 @@ A command runs for a moment and asks two or three questions; SQLAlchemy, with wh
 keeps the state, takes longer to import than they take to answer. So they are asked of sqlite3.
 """
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
@@ -22,6 +23,7 @@ PATIENCE = 5.0
 
 
 _GET = "SELECT * FROM objects WHERE kind = ? AND name = ?"
+_NAMED = "SELECT * FROM objects WHERE kind = ? AND name IN (SELECT value FROM json_each(?))"
 _ALL = """
 SELECT * FROM objects WHERE kind = ?1 AND substr(name, 1, length(?2)) = ?2
 ORDER BY updated DESC, name DESC LIMIT ?3"""
@@ -71,6 +73,11 @@ class SqliteReader:
         """The object, or None."""
         found = self._ask(_GET, key.kind, key.name)
         return rows.record(found[0]) if found else None
+
+    async def get_all(self, kind: str, names: Collection[str]) -> Mapping[str, Record]:
+        """The objects and facts of a kind that have one of these names, by name."""
+        found = self._ask(_NAMED, kind, json.dumps([*names]))
+        return {row.name: rows.record(row) for row in found}
 
     async def list(
         self, kind: str, prefix: str = "", limit: int | None = None, *, live: bool = False

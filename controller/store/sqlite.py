@@ -10,7 +10,7 @@ state that once was.
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -86,6 +86,11 @@ class SqliteStore:
         """The object, or None."""
         found = await self._select(statements.GET, rows.which(key))
         return rows.record(found[0]) if found else None
+
+    async def get_all(self, kind: str, names: Collection[str]) -> Mapping[str, Record]:
+        """The objects and facts of a kind that have one of these names, by name."""
+        found = await self._select(statements.NAMED, {"p_kind": kind, "p_names": [*names]})
+        return {row.name: rows.record(row) for row in found}
 
     async def load(self, key: Key) -> StoredObject:
         """The object, its inbox and its outbox."""

@@ -11,6 +11,9 @@ from controller.store.tables import messages, objects, outbox
 _this = (objects.c.kind == bindparam("p_kind"), objects.c.name == bindparam("p_name"))
 
 GET = select(objects).where(*_this)
+NAMED = select(objects).where(
+    objects.c.kind == bindparam("p_kind"), objects.c.name.in_(bindparam("p_names", expanding=True))
+)
 CREATE = insert(objects).on_conflict_do_nothing()
 REPLACE = (
     update(objects)
