@@ -9,9 +9,10 @@ state that once was.
 """
 
 import asyncio
+import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -83,6 +84,12 @@ class SqliteStore:
         """The object, or None."""
         found = await self._select(statements.GET, *key)
         return rows.record(found[0]) if found else None
+
+    async def get_all(self, kind: str, names: Collection[str]) -> Mapping[str, Record]:
+        """The objects and facts of a kind that have one of these names, by name."""
+        found = await self._select(statements.NAMED, kind, json.dumps([*names]))
+        records = (rows.record(row) for row in found)
+        return {record.key.name: record for record in records}
 
     async def load(self, key: Key) -> StoredObject:
         """The object, its inbox and its outbox."""
