@@ -47,9 +47,7 @@ class FolderHasher:
     def digest(self, row: FileRow) -> bytes | None:
         """The SHA-256 of a file; None if it was changed or deleted since it was scanned."""
         try:
-            handle = (
-                self._careful(self._below + row[0]) if self._always_careful else self._open(row)
-            )
+            handle = self._open(row)
         except FileNotFoundError:
             return None
         try:
@@ -58,6 +56,8 @@ class FolderHasher:
             os.close(handle)
 
     def _open(self, row: FileRow) -> int:
+        if self._always_careful:
+            return self._careful(self._below + row[0])
         try:
             if self._handle is None:
                 self._handle = self._stack.enter_context(opened(self._root, self._below))
@@ -71,12 +71,11 @@ class FolderHasher:
 
 def _digest(handle: int, row: FileRow) -> bytes | None:
     """The SHA-256 of an open file; None if it is not as it was scanned."""
-    identity = row[1:]
-    if identity_of(os.fstat(handle)) != identity:
-        return None
     left = row[3]
-    whole = hashlib.sha256()
-    while left and (chunk := os.read(handle, min(left, _CHUNK))):
-        whole.update(chunk)
-        left -= len(chunk)
-    return whole.digest() if identity_of(os.fstat(handle)) == identity else None
+    content = os.read(handle, min(left, _CHUNK))
+    whole = hashlib.sha256(content)
+    left -= len(content)
+    while left and (content := os.read(handle, min(left, _CHUNK))):
+        whole.update(content)
+        left -= len(content)
+    return whole.digest() if identity_of(os.fstat(handle)) == row[1:] else None

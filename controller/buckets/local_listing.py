@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from itertools import compress
 from os import fsencode
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from controller.buckets.folder_scan import FileRow, Scan, ScannedFolder
 from controller.buckets.hashing import CarefulOpen, FolderHasher
 from controller.buckets.known_files import KnownFiles
 from controller.buckets.manifest import ManifestWriter, Row, Sorter, StoredManifest
-from controller.buckets.places import DatasetPlace, is_excluded
+from controller.buckets.places import DatasetPlace, is_temporary, is_uncommitted, markers_in
 from controller.buckets.table_formats import may_hold_log, table_below
 from specs.failures import NeedsHuman
 from specs.globs import names_in
@@ -30,13 +31,12 @@ class FolderObjects(NamedTuple):
     """The objects of a dataset directly in one folder."""
 
     folder: ScannedFolder
-    places: Sequence[int]
-    """Which of the folder's files they are."""
+    mask: bytearray
+    """1 for each of the folder's files that is one, and 0 for the others."""
 
     def object_keys(self) -> Iterator[str]:
         """Their keys."""
-        rows = list(self.folder.rows())
-        return (self.folder.below + rows[at][0] for at in self.places)
+        return (self.folder.below + row[0] for row in compress(self.folder.rows(), self.mask))
 
 
 class FoundObjects(NamedTuple):
@@ -59,33 +59,32 @@ def find_objects(place: DatasetPlace, scanned: Scan, marker: str | None) -> Foun
                     raise NeedsHuman(why)
     folders, newest = [], (0, "")
     for folder in scanned.folders:
-        places, latest = _objects_in(folder, place, marker)
-        if places:
-            folders.append(FolderObjects(folder, places))
+        mask, latest = _objects_in(folder, place, marker)
+        if any(mask):
+            folders.append(FolderObjects(folder, mask))
         newest = max(newest, latest)
     return FoundObjects(folders, *newest)
 
 
 def _objects_in(
     folder: ScannedFolder, place: DatasetPlace, marker: str | None
-) -> tuple[list[int], tuple[int, str]]:
-    """The places of a folder's objects, and when the newest was written, with its key."""
-    found: list[int] = []
+) -> tuple[bytearray, tuple[int, str]]:
+    """The mask of a folder's objects, and when the newest was written, with its key."""
+    found = bytearray(folder.files)
     newest = (0, "")
     below, names = folder.below, names_in(folder.below, place.glob)
-    if names is None:
+    if names is None or is_uncommitted(below):
         return found, newest
+    markers = markers_in(below, marker)
     for at, (name, _, _, _, written, _) in enumerate(folder.rows()):
-        if names.match(name) is None:
+        if names.match(name) is None or is_temporary(name) or name in markers:
             continue
         key = below + name
-        if is_excluded(key, marker):
-            continue
         if not key.isascii():
             _refuse_odd(place.folder, key)
         if written >= newest[0]:
             newest = max(newest, (written, key))
-        found.append(at)
+        found[at] = 1
     return found, newest
 
 
@@ -107,6 +106,7 @@ class LocalLister:
     ) -> None:
         self._known = known
         self._now = now
+        self._recent = int((now - EMPTY_SETTLED_AFTER) * 1e9)
         self._careful = careful
         self._always_careful = always_careful
         self._complete = complete
@@ -132,19 +132,19 @@ class LocalLister:
         """The objects of one folder."""
         folder = objects.folder
         digests, is_stored = self._known.digests(root, folder)
-        rows, entries = list(folder.rows()), []
+        entries = []
         with FolderHasher(
             root, folder.below, self._careful, always_careful=self._always_careful
         ) as hasher:
-            for at in objects.places:
-                row = rows[at]
+            for at, row in compress(enumerate(folder.rows()), objects.mask):
                 digest = digests[at]
                 if digest is None:
-                    digest = None if self._is_being_written(row) else hasher.digest(row)
+                    is_new = max(row[4], row[5]) > self._recent
+                    digest = None if is_new and self._is_being_written(row) else hasher.digest(row)
                     if digest is None:
                         self.unsettled.append(folder.below + row[0])
                         continue
-                    if abs(self._now - row[5] / 1e9) < GRANULARITY:
+                    if is_new and abs(self._now - row[5] / 1e9) < GRANULARITY:
                         self.is_final = False
                     else:
                         digests[at], is_stored = digest, False

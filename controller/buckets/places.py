@@ -67,13 +67,25 @@ def explain_unmarked(marker: str | None, newest: str | None, is_marked: bool) ->
 
 
 def is_excluded(key: str, marker: str | None) -> bool:
-    """Whether it is a marker, or a temporary file by its name: Hadoop and Spark keep uncommitted
-    files in `_temporary`, and `~$book.xlsx` is a lock file of Excel."""
-    *folders, name = key.split("/")
-    return (
-        name in ("_SUCCESS", marker)
-        or key == marker
-        or name.lower().endswith(_TEMPORARY)
-        or name.startswith("~$")
-        or "_temporary" in folders
-    )
+    """Whether it is a marker or a temporary file."""
+    folder = key[: key.rfind("/") + 1]
+    name = key[len(folder) :]
+    return is_uncommitted(folder) or name in markers_in(folder, marker) or is_temporary(name)
+
+
+def is_uncommitted(folder: str) -> bool:
+    """Whether all in a folder is temporary: Hadoop and Spark write to `_temporary` first."""
+    return folder.startswith("_temporary/") or "/_temporary/" in folder
+
+
+def markers_in(folder: str, marker: str | None) -> frozenset[str]:
+    """The names of markers in a folder, whose path is empty or ends with a slash."""
+    if marker is None:
+        return frozenset({"_SUCCESS"})
+    own = marker.removeprefix(folder)
+    return frozenset({"_SUCCESS", marker, own})
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file is temporary, by its name: `~$book.xlsx` is a lock file of Excel."""
+    return name.lower().endswith(_TEMPORARY) or name.startswith("~$")
