@@ -392,6 +392,8 @@ class Controller:
         await self.engine.close()
         self.processes.close()
         await self.deployer.close()
+        for mirror in self.mirrors.values():
+            await mirror.close()
 
 
 def roots_of(settings: Settings, base: Path) -> Roots:
