@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import signal
 import socket
 import struct
 from collections.abc import Sequence
@@ -16,7 +17,13 @@ from typing import NamedTuple
 
 from deployers.warm_client import NAMESPACES
 
-_PR_SET_PDEATHSIG, _PR_SET_KEEPCAPS, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 8, 24, 38
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = (
+    1,
+    4,
+    8,
+    24,
+    38,
+)
 _CAPABILITY_VERSION_3 = 0x20080522
 _CAPABILITIES = 64
 _ENTRY = (6, 7, 18, 21)
@@ -60,7 +67,12 @@ def gain_nothing_by_programs() -> None:
 
 def end_with_parent() -> None:
     """Be killed as soon as the parent ends."""
-    _must(_libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0))
+    _must(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+
+
+def own_again() -> None:
+    """Be, for the kernel, this user's own process again, who may read what is below /proc/self."""
+    _must(_libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0))
 
 
 def enter(namespaces: Sequence[int], user: Peer) -> None:

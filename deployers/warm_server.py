@@ -34,6 +34,7 @@ from deployers.entering import (
     enter,
     gain_nothing_by_programs,
     keep_only_entry,
+    own_again,
     peer_of,
 )
 from deployers.warm_client import NAMESPACES, STARTED
@@ -95,6 +96,7 @@ def _wait(connection: socket.socket, child: int) -> None:
 def _run(module: ModuleType, asked: dict[str, object], output: list[int]) -> int:
     """Call `main` of the module, with all as a fresh interpreter would have it."""
     end_with_parent()
+    own_again()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, fd in enumerate(output, start=1):
         os.dup2(fd, number)
