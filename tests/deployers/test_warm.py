@@ -199,8 +199,8 @@ def test_without_a_warm_process_the_command_itself_is_run(bench: Bench) -> None:
 def test_a_warm_process_that_cannot_start_is_not_started_for_every_command(bench: Bench) -> None:
     broken = bench.another("tests.deployers.no_such_program")
     assert broken.start()
-    until(lambda: not any("no_such_program" in each for each in living(bench.root)))
-    assert not broken.start()
+    until(lambda: not broken.start())
+    assert not any("no_such_program" in each for each in living(bench.root))
     broken.close()
 
 
