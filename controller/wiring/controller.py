@@ -269,7 +269,7 @@ class Controller:
             everyone=everyone,
         )
         kinds = reconcilers.everything(
-            RepositoryObserver(self.repositories, pulls),
+            RepositoryObserver(self.repositories, self.branches, pulls),
             pipelines,
             RunObserver(self.store, self.executor, self.artifacts, self.collector),
             environments,
