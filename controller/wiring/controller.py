@@ -271,7 +271,7 @@ class Controller:
             everyone=everyone,
         )
         kinds = reconcilers.everything(
-            RepositoryObserver(self.repositories, self.store, pulls),
+            RepositoryObserver(self.repositories, self.branches, self.store, pulls),
             pipelines,
             RunObserver(self.store, self.executor, self.artifacts, self.collector),
             environments,
