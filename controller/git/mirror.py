@@ -283,6 +283,18 @@ class Mirror:
 
         return await self._with_commit(new, ask)
 
+    async def touched(self, old: str, new: str) -> tuple[str, ...]:
+        """The paths that the commits after `old` and up to `new` change, each once; those of a
+        merge against each of its parents."""
+        walk = ("log", "-z", "-m", "--no-renames", "--format=", "--name-only")
+        arguments = (*walk, checked_sha(new), f"^{checked_sha(old)}", "--")
+
+        async def ask() -> tuple[str, ...]:
+            out = (await self._git(*arguments)).decode("utf-8", "surrogateescape")
+            return tuple(dict.fromkeys(path for path in out.split("\0") if path))
+
+        return await self._with_commit(new, ask)
+
     async def parent(self, commit: str) -> str | None:
         """The first parent of a commit; None for a root commit."""
         return next(iter(parents_in(await self.commit_object(commit))), None)
