@@ -9,7 +9,9 @@ from benchmarks.common import Row, table
 BENCHMARKS: dict[str, tuple[object, ...]] = {
     "cold_start": (),
     "push_to_step": (),
+    "scale": (),
     "noticing": (),
+    "commits": (),
     "planning": (),
     "step_overhead": (),
     "router": (),

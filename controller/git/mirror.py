@@ -11,33 +11,23 @@ from controller.blobs.last_use import use
 from controller.git import export, lfs
 from controller.git.command import Corrupt, MissingObject, Remote, git
 from controller.git.commit_info import (
+    CHANGES_FORMAT,
     LOG_FORMAT,
     Author,
     CommitInfo,
+    FileChanges,
     checked_path,
     checked_ref,
     checked_sha,
     is_sha,
-    parse_batch,
+    parents_in,
+    parse_changes,
     parse_log,
-    parse_tree,
 )
-from controller.git.links import (
-    MAX_LINK,
-    parse_texts,
-    short_enough,
-    texts_wanted,
-    with_link_targets,
-)
-from controller.git.pointers import (
-    MAX_ATTRIBUTES,
-    MAX_POINTER,
-    attributes_wanted,
-    blobs_wanted,
-    mark_pointers,
-    pointers,
-    uses_lfs,
-)
+from controller.git.commit_lists import CommitLists
+from controller.git.object_reader import GitObject, ObjectReader
+from controller.git.pointers import pointers
+from controller.machine.runs.commit_files import CommitFiles
 from specs.failures import NeedsHuman
 
 T = TypeVar("T")
@@ -66,6 +56,12 @@ class Mirror:
         self._remote = Remote(url)
         self._folder = folder
         self._lock = asyncio.Lock()
+        self._objects = ObjectReader(self._remote, folder)
+        self._lists = CommitLists(self._objects, self._list_tree)
+
+    async def close(self) -> None:
+        """End the process that reads objects; a later reading starts it again."""
+        await self._objects.close()
 
     @property
     def url(self) -> str:
@@ -164,69 +160,79 @@ class Mirror:
     async def read(self, commit: str, path: str) -> bytes | None:
         """The file at `path`, following symbolic links inside the repository; None if there is
         none."""
-        wanted = f"{checked_sha(commit)}:{checked_path(path)}\n".encode()
+        name = f"{checked_sha(commit)}:{checked_path(path)}"
 
         async def read() -> bytes | None:
-            await self._git("cat-file", "-e", f"{commit}^{{commit}}")
-            about = await self._git("cat-file", "--batch-check", "--follow-symlinks", stdin=wanted)
-            sha, _, rest = about.decode("utf-8", "replace").partition("\n")[0].partition(" ")
-            kind, _, size = rest.partition(" ")
-            if kind != "blob" or not is_sha(sha):
-                return None
-            if int(size) > MAX_READ:
-                raise NeedsHuman(
-                    f"{path} at {commit[:10]} of {self.url} has {int(size):,} bytes, but at most "
-                    f"{MAX_READ:,} are read: check that it is the right file"
-                )
-            return await self._git("cat-file", "blob", sha)
+            there, found = await self._objects.ask((f"{commit}^{{commit}}", name), MAX_READ)
+            if there is None:
+                raise MissingObject(commit)
+            return self._whole(found, path, commit)
 
         return await self._with_commit(commit, read)
 
     async def read_each(self, commits: Sequence[str], path: str) -> dict[str, bytes]:
-        """The file at `path` in several commits of one history, by commit, with one command."""
-        wanted = "\n".join(f"{checked_sha(one)}:{checked_path(path)}" for one in commits)
+        """The file at `path` in several commits of one history, by commit."""
+        names = [f"{checked_sha(one)}:{checked_path(path)}" for one in commits]
         if not commits:
             return {}
 
         async def read() -> dict[str, bytes]:
-            out = await self._git("cat-file", "--batch", stdin=f"{wanted}\n".encode())
-            return dict(parse_batch(out, commits))
+            found = await self._objects.ask(names, MAX_READ)
+            contents = zip(commits, found, strict=True)
+            whole = ((commit, self._whole(one, path, commit)) for commit, one in contents)
+            return {commit: content for commit, content in whole if content is not None}
 
         return await self._with_commit(commits[0], read)
 
-    async def files(self, commit: str) -> dict[str, str]:
-        """Every path in the commit's tree and its entry: see `parse_tree` and, for symbolic links
-        and Git LFS, `with_link_targets` and `mark_pointers`."""
-        arguments = ("ls-tree", "-r", "-z", "--full-tree", checked_sha(commit))
+    async def read_blobs(
+        self, commit: str, blobs: Mapping[str, str], most: int
+    ) -> dict[str, bytes]:
+        """The contents of files of a commit, by path, without those larger than `most` bytes;
+        `blobs` are their ids by path."""
 
-        async def read() -> dict[str, str]:
-            files = await self._parsed(parse_tree, arguments)
-            attributes = await self._texts(attributes_wanted(files), MAX_ATTRIBUTES)
-            if uses_lfs(attributes.values()):
-                files = mark_pointers(files, await self._texts(blobs_wanted(files), MAX_POINTER))
-            texts = await self._texts(texts_wanted(files), MAX_LINK)
-            if not texts:
-                return files
-            # In a thread, as a hostile tree may take seconds.
-            return await asyncio.to_thread(with_link_targets, files, texts)
+        async def read() -> dict[str, bytes]:
+            found = await self._objects.ask(tuple(blobs.values()), most)
+            if None in found:
+                raise MissingObject(commit)
+            each = zip(blobs, found, strict=True)
+            return {path: one.content for path, one in each if one and one.content is not None}
 
         return await self._with_commit(commit, read)
 
-    async def _texts(self, wanted: Sequence[str], most: int) -> dict[str, str]:
-        """The texts of blobs by their ids, without those longer than `most` bytes."""
-        if not wanted:
-            return {}
-        about = await self._git("cat-file", "--batch-check", stdin="\n".join(wanted).encode())
-        small = "\n".join(short_enough(about, most)).encode()
-        return parse_texts(await self._git("cat-file", "--batch", stdin=small))
+    def _whole(self, found: GitObject | None, path: str, commit: str) -> bytes | None:
+        """The content of a file; None if the object is not one."""
+        if found is None or found.kind != "blob":
+            return None
+        if found.content is None:
+            raise NeedsHuman(
+                f"{path} at {commit[:10]} of {self.url} has {found.size:,} bytes, but at most "
+                f"{MAX_READ:,} are read: check that it is the right file"
+            )
+        return found.content
+
+    async def files(self, commit: str) -> CommitFiles:
+        """Every path in the commit's tree and its entry: see `parse_tree` and, for symbolic links
+        and Git LFS, `with_link_targets` and `mark_pointers`. Shared: never change it."""
+        checked_sha(commit)
+        return await self._with_commit(commit, lambda: self._lists.of(commit))
+
+    async def _list_tree(self, commit: str) -> bytes:
+        return await self._git("ls-tree", "-r", "-z", "--full-tree", commit)
+
+    async def _object(self, commit: str, name: str) -> GitObject:
+        """An object that `commit` has, with its content."""
+
+        async def read() -> GitObject:
+            (found,) = await self._objects.ask((name,), MAX_READ)
+            if found is None:
+                raise MissingObject(commit)
+            return found
+
+        return await self._with_commit(commit, read)
 
     async def commit_object(self, commit: str) -> bytes:
         """The raw commit object as git stores it, without its tree and parents."""
-
-        async def read() -> bytes:
-            return await self._git("cat-file", "commit", checked_sha(commit))
-
-        return await self._with_commit(commit, read)
+        return (await self._object(commit, f"{checked_sha(commit)}^{{commit}}")).content or b""
 
     async def commit_info(self, commit: str) -> CommitInfo:
         """Author, time, message and trailers of one commit."""
@@ -253,28 +259,16 @@ class Mirror:
         )
         return await self._with_commit(start, lambda: self._parsed(parse_log, arguments))
 
-    async def touching(
+    async def changes(
         self, commit: str, names: Sequence[str], limit: int = 200
-    ) -> tuple[str, ...]:
-        """The commits along the first parents of `commit`, including itself, that changed a file
+    ) -> tuple[FileChanges, ...]:
+        """What the commits along the first parents of `commit`, including itself, changed in files
         with one of these names (or globs) in any folder; latest first, at most `limit`."""
-        walk = (
-            "log",
-            "-z",
-            f"-{int(limit)}",
-            "--first-parent",
-            "-m",
-            "--no-renames",
-            "--format=%H",
-        )
+        walk = ("log", "-z", f"-{int(limit)}", "--first-parent", "-m", "--no-renames")
+        form = ("--raw", "--no-abbrev", f"--format={CHANGES_FORMAT}", checked_sha(commit))
         patterns = (f":(top,glob)**/{checked_path(name)}" for name in names)
-        arguments = (*walk, checked_sha(commit), "--", *patterns)
-
-        async def ask() -> tuple[str, ...]:
-            out = (await self._git(*arguments)).decode()
-            return tuple(dict.fromkeys(sha for sha in out.split("\0") if sha))
-
-        return await self._with_commit(commit, ask)
+        arguments = (*walk, *form, "--", *patterns)
+        return await self._with_commit(commit, lambda: self._parsed(parse_changes, arguments))
 
     async def between(self, old: str, new: str, limit: int) -> tuple[str, ...]:
         """The commits strictly between `old` and `new` along the first parents, latest first, at
@@ -289,9 +283,21 @@ class Mirror:
 
         return await self._with_commit(new, ask)
 
+    async def touched(self, old: str, new: str) -> tuple[str, ...]:
+        """The paths that the commits after `old` and up to `new` change, each once; those of a
+        merge against each of its parents."""
+        walk = ("log", "-z", "-m", "--no-renames", "--format=", "--name-only")
+        arguments = (*walk, checked_sha(new), f"^{checked_sha(old)}", "--")
+
+        async def ask() -> tuple[str, ...]:
+            out = (await self._git(*arguments)).decode("utf-8", "surrogateescape")
+            return tuple(dict.fromkeys(path for path in out.split("\0") if path))
+
+        return await self._with_commit(new, ask)
+
     async def parent(self, commit: str) -> str | None:
         """The first parent of a commit; None for a root commit."""
-        return next(iter((await self.commit_info(commit)).parents), None)
+        return next(iter(parents_in(await self.commit_object(commit))), None)
 
     async def fork_points(self, one: str, other: str) -> tuple[str, ...]:
         """The merge bases of two commits: several after criss-cross merges, none for unrelated
@@ -316,8 +322,7 @@ class Mirror:
 
     async def tree(self, commit: str) -> str:
         """The id of a commit's tree."""
-        arguments = ("rev-parse", "--verify", f"{checked_sha(commit)}^{{tree}}")
-        return (await self._with_commit(commit, lambda: self._git(*arguments))).decode().strip()
+        return (await self._object(commit, f"{checked_sha(commit)}^{{tree}}")).sha
 
     async def merged(self, one: str, other: str) -> str | None:
         """The id of the tree that merging two commits gives; None if they conflict or one is
@@ -455,12 +460,8 @@ class Mirror:
 
     async def has(self, commit: str) -> bool:
         """Whether the mirror has that commit."""
-        arguments = ("cat-file", "-e", f"{checked_sha(commit)}^{{commit}}")
-        try:
-            await self._recovering(lambda: self._git(*arguments))
-        except MissingObject:
-            return False
-        return True
+        name = f"{checked_sha(commit)}^{{commit}}"
+        return (await self._recovering(lambda: self._objects.ask((name,))))[0] is not None
 
     async def _is_intact(self) -> bool:
         if not (self._folder / "HEAD").is_file():
@@ -481,7 +482,7 @@ class Mirror:
             await git(self._remote, ("init", "--quiet", "--bare", str(scratch)))
             fetch = ("fetch", "--quiet", "--no-tags", "origin", *_FETCHED)
             await git(self._remote, fetch, folder=scratch)
-            await asyncio.to_thread(_replace, self._folder, scratch)
+            await self._objects.replacing(lambda: _replace(self._folder, scratch))
         except Corrupt as error:
             raise NeedsHuman(f"{self.url} sends damaged objects: {error}") from None
         finally:

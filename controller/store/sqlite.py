@@ -9,21 +9,19 @@ state that once was.
 """
 
 import asyncio
+import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import URL, Connection, Select, create_engine
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
-
 from controller.machine.core import Key
 from controller.store import rows, statements
 from controller.store.faults import explained, newer, older
-from controller.store.migrations import HEAD, NewerSchema, migrate, version
+from controller.store.migrations import HEAD, NewerSchema, migrate_database, version
 from controller.store.protocol import (
     Conflict,
     Delivered,
@@ -33,6 +31,7 @@ from controller.store.protocol import (
     StoredObject,
     Transaction,
 )
+from controller.store.remembered import Remembered
 from controller.store.repository_renaming import rename
 from specs.failures import Failure
 
@@ -56,7 +55,10 @@ class SqliteStore:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._synchronous = ""
         self._seen: int | None = None
-        self._connection: Connection
+        self._remembered = Remembered()
+        self._connection: sqlite3.Connection
+        self.calls = 0
+        """How often its thread was asked, for those who measure."""
         self.unsaved: Failure | None = None
         """Why the latest commit was not saved; None if it was."""
 
@@ -84,23 +86,27 @@ class SqliteStore:
 
     async def get(self, key: Key) -> Record | None:
         """The object, or None."""
-        found = await self._select(statements.GET, rows.which(key))
+        found = await self._select(statements.GET, *key)
         return rows.record(found[0]) if found else None
 
+    async def get_all(self, kind: str, names: Collection[str]) -> Mapping[str, Record]:
+        """The objects and facts of a kind that have one of these names, by name."""
+        found = await self._select(statements.NAMED, kind, json.dumps([*names]))
+        records = (rows.record(row) for row in found)
+        return {record.key.name: record for record in records}
+
     async def load(self, key: Key) -> StoredObject:
-        """The object, its inbox and its outbox."""
-        return await self._run(self._look, key)
+        """The object, its inbox and its outbox. What is remembered is not read again; a commit of
+        another process since then counts once `changed` has seen it."""
+        known = self._remembered.get(key)
+        return await self._run(self._look, key) if known is None else known
 
     async def list(
         self, kind: str, prefix: str = "", limit: int | None = None, *, live: bool = False
     ) -> Sequence[Record]:
         """Objects and facts of a kind, latest change first."""
-        query = statements.LATEST.limit(limit)
-        if prefix:
-            query = query.where(statements.STARTS)
-        if live:
-            query = query.where(statements.LIVE)
-        found = await self._select(query, {"p_kind": kind, "p_prefix": prefix})
+        query = statements.LIVE if live else statements.LATEST
+        found = await self._select(query, kind, prefix, -1 if limit is None else limit)
         return [rows.record(row) for row in found]
 
     async def commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
@@ -113,23 +119,18 @@ class SqliteStore:
 
     async def outbox(self, owner: Key | None = None) -> Sequence[OutboxEntry]:
         """The outbox, oldest first; of one object, or of all."""
-        if owner is None:
-            found = await self._select(statements.OUTBOX, {})
-        else:
-            found = await self._select(statements.OUTBOX_OF, rows.which(owner))
+        query = statements.OUTBOX_OF if owner else statements.OUTBOX
+        found = await self._select(query, *(owner or ()))
         return [rows.outbox_entry(row) for row in found]
 
     async def inbox(self, to: Key | None = None) -> Sequence[Delivered]:
         """Messages that nobody consumed yet, oldest first; of one object, or of all."""
-        if to is None:
-            found = await self._select(statements.INBOX, {})
-        else:
-            found = await self._select(statements.INBOX_OF, rows.which(to))
+        found = await self._select(statements.INBOX_OF if to else statements.INBOX, *(to or ()))
         return [rows.delivered(row) for row in found]
 
     async def set_aside(self) -> Sequence[Delivered]:
         """The messages that were set aside, oldest first."""
-        return [rows.delivered(row) for row in await self._select(statements.ASIDE, {})]
+        return [rows.delivered(row) for row in await self._select(statements.ASIDE)]
 
     async def changed(self) -> bool:
         """True if another process has committed since the last call; cheap enough to poll."""
@@ -137,8 +138,8 @@ class SqliteStore:
 
     async def latest(self) -> float:
         """When an object was saved last, in seconds since the epoch; 0 if none ever was."""
-        (found,) = await self._select(statements.NEWEST, {})
-        return float(found[0] or 0.0)
+        ((found,),) = await self._select(statements.NEWEST)
+        return float(found or 0.0)
 
     async def prune(self, before: float) -> int:
         """Forget messages consumed or set aside before that time; how many they were.
@@ -152,10 +153,8 @@ class SqliteStore:
         """Call a repository otherwise in all that is stored. For a controller before its loop."""
         await self._save(self._rename, old, new)
 
-    async def _select(
-        self, query: Select[*tuple[Any, ...]], parameters: rows.Parameters
-    ) -> Sequence[rows.AnyRow]:
-        return await self._run(lambda: self._connection.execute(query, parameters).all())
+    async def _select(self, query: str, *values: Any) -> Sequence[rows.Row]:
+        return await self._run(lambda: self._connection.execute(query, values).fetchall())
 
     async def _save(self, call: Callable[..., T], *arguments: Any) -> T:
         try:
@@ -167,6 +166,7 @@ class SqliteStore:
         return saved
 
     async def _run(self, call: Callable[..., T], *arguments: Any) -> T:
+        self.calls += 1
         return await asyncio.get_running_loop().run_in_executor(
             self._thread, self._explaining, call, arguments
         )
@@ -176,8 +176,8 @@ class SqliteStore:
     def _explaining(self, call: Callable[..., T], arguments: Sequence[Any]) -> T:
         try:
             return call(*arguments)
-        except DBAPIError as error:
-            raise explained(error.orig, self.path) from error
+        except sqlite3.Error as error:
+            raise explained(error, self.path) from error
         except NewerSchema as error:
             raise newer(str(error), HEAD, self.path) from error
 
@@ -186,34 +186,30 @@ class SqliteStore:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             for end in ("", "-wal", "-shm"):  # those that it makes have the mode of the first
                 Path(f"{self.path}{end}").chmod(0o600)
-        engine = create_engine(
-            URL.create("sqlite", database=str(self.path)),
-            poolclass=NullPool,
-            # No transactions but those that `_writing` begins.
-            connect_args={"timeout": self._patience, "isolation_level": None},
-        )
-        self._connection = engine.connect()
+        # No transactions but those that `_writing` begins.
+        database = sqlite3.connect(self.path, timeout=self._patience, isolation_level=None)
+        self._connection = database
         try:
-            self._connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-            with self._writing(forced=True):
-                if self._upgrade:
-                    migrate(self._connection)
-                else:
-                    _hold_to_schema(version(self._connection), self.path)
+            database.execute("PRAGMA journal_mode = WAL")
+            if version(database) != HEAD:
+                if not self._upgrade:
+                    _hold_to_schema(version(database), self.path)
+                with self._writing(forced=True):
+                    migrate_database(database)
             self._changed()
         except BaseException:
-            self._connection.close()
+            database.close()
             raise
 
     @contextmanager
-    def _writing(self, *, forced: bool) -> Iterator[Connection]:
+    def _writing(self, *, forced: bool) -> Iterator[sqlite3.Connection]:
         """One transaction, forced to the disk or left to the write-ahead log."""
         synchronous = "FULL" if forced else "NORMAL"
         if synchronous != self._synchronous:
-            self._connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
+            self._connection.execute(f"PRAGMA synchronous = {synchronous}")
             self._synchronous = synchronous
         # The write lock comes first: taken later, it could be refused without any waiting.
-        self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+        self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield self._connection
             self._connection.commit()
@@ -223,57 +219,71 @@ class SqliteStore:
 
     def _changed(self) -> bool:
         before = self._seen
-        self._seen = self._connection.exec_driver_sql("PRAGMA data_version").scalar_one()
+        (self._seen,) = self._connection.execute("PRAGMA data_version").fetchone()
+        if self._seen != before:
+            self._remembered.forget()
         return self._seen != before
 
     def _look(self, key: Key) -> StoredObject:
-        which, ask = rows.which(key), self._connection.execute
-        self._connection.exec_driver_sql("BEGIN")  # so that all are of one moment
+        ask = self._connection.execute
+        ask("BEGIN")  # so that all are of one moment
         try:
-            record = ask(statements.GET, which).first()
-            messages = ask(statements.INBOX_OF, which).all()
-            outbox = ask(statements.OUTBOX_OF, which).all()
+            record = ask(statements.GET, key).fetchone()
+            messages = ask(statements.INBOX_OF, key).fetchall()
+            outbox = ask(statements.OUTBOX_OF, key).fetchall()
         finally:
             self._connection.rollback()
-        return StoredObject(
+        found = StoredObject(
             record=rows.record(record) if record else None,
-            inbox=tuple(rows.delivered(row) for row in messages),
-            outbox=tuple(rows.outbox_entry(row) for row in outbox),
+            inbox=tuple(map(rows.delivered, messages)),
+            outbox=tuple(map(rows.outbox_entry, outbox)),
         )
+        self._remembered.loaded(key, found)
+        return found
 
     def _commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
+        try:
+            outbox = self._written(change, now)
+        except BaseException:
+            self._remembered.forget()  # of the object that was put, somebody else knew more
+            raise
+        self._remembered.committed(change, outbox, now)
+        return outbox
+
+    def _written(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
         outcome_only = change.put is None and bool(change.acknowledge or change.postpone)
         with self._writing(forced=not outcome_only) as connection:
             if change.put is not None:
                 _put(connection, change.put, now)
             # Acknowledged before enqueued: what is withdrawn and wanted again is enqueued anew.
             for statement, parameters in (
-                (statements.ACKNOWLEDGE, [{"p_id": id_} for id_ in change.acknowledge]),
+                (statements.ACKNOWLEDGE, [(id_,) for id_ in change.acknowledge]),
                 (statements.POSTPONE, [rows.postponed(each) for each in change.postpone]),
                 (statements.FACT, [rows.fact_row(fact, now) for fact in change.facts]),
                 (statements.ENQUEUE, [rows.outbox_row(entry) for entry in change.enqueue]),
                 (statements.SEND, [rows.message_row(each, now) for each in change.send]),
-                (statements.CONSUME, [{"p_number": n, "p_now": now} for n in change.consume]),
+                (statements.CONSUME, [(number, now) for number in change.consume]),
                 (statements.SET_ASIDE, [rows.set_aside(one, now) for one in change.set_aside]),
             ):
                 if parameters:
-                    connection.execute(statement, parameters)
+                    connection.executemany(statement, parameters)
             if change.put is None:
                 return ()
-            outbox = connection.execute(statements.OUTBOX_OF, rows.which(change.put.key)).all()
-        return tuple(rows.outbox_entry(row) for row in outbox)
+            found = connection.execute(statements.OUTBOX_OF, change.put.key).fetchall()
+        return rows.outbox_after(found, change.enqueue)
 
     def _touch(self) -> None:
         with self._writing(forced=False) as connection:
-            connection.exec_driver_sql("PRAGMA user_version = 0")  # of no meaning; it is a write
+            connection.execute("PRAGMA user_version = 0")  # of no meaning; it is a write
 
     def _rename(self, old: str, new: str) -> None:
         with self._writing(forced=True) as connection:
             rename(connection, old, new)
+        self._remembered.forget()
 
     def _prune(self, before: float) -> int:
         with self._writing(forced=False) as connection:
-            return connection.execute(statements.PRUNE, {"p_before": before}).rowcount
+            return connection.execute(statements.PRUNE, (before,)).rowcount
 
 
 def _hold_to_schema(found: str | None, path: Path) -> None:
@@ -283,7 +293,7 @@ def _hold_to_schema(found: str | None, path: Path) -> None:
         raise NewerSchema(found)
 
 
-def _put(connection: Connection, put: Put, now: float) -> None:
+def _put(connection: sqlite3.Connection, put: Put, now: float) -> None:
     if put.revision == 0:
         done = connection.execute(statements.CREATE, rows.created(put, now))
     else:

@@ -1,78 +1,58 @@
-"""What the store asks its database, built once: SQLAlchemy compiles each a single time.
+"""What the store asks its database, in plain SQL: sqlite3 prepares each text once.
 
-Only `insert` is SQLite's own, for ON CONFLICT; PostgreSQL's is spelt the same.
+Columns are named, and in the order in which `rows` reads them.
 """
 
-from sqlalchemy import bindparam, delete, func, select, update
-from sqlalchemy.dialects.sqlite import insert
-
-from controller.store.tables import messages, objects, outbox
-
-_this = (objects.c.kind == bindparam("p_kind"), objects.c.name == bindparam("p_name"))
-
-GET = select(objects).where(*_this)
-CREATE = insert(objects).on_conflict_do_nothing()
-REPLACE = (
-    update(objects)
-    .where(*_this, objects.c.revision == bindparam("p_revision"))
-    .values(
-        revision=objects.c.revision + 1,
-        body=bindparam("p_body"),
-        updated=bindparam("p_updated"),
-        live=bindparam("p_live"),
-    )
-)
-
-_fact = insert(objects)
-FACT = _fact.on_conflict_do_update(
-    index_elements=[objects.c.kind, objects.c.name],
-    set_={
-        "revision": objects.c.revision + 1,
-        "body": _fact.excluded.body,
-        "updated": _fact.excluded.updated,
-    },
-    where=objects.c.body != _fact.excluded.body,
-)
-
-NEWEST = select(func.max(objects.c.updated))
-
-OUTBOX = select(outbox).order_by(outbox.c.number)
-OUTBOX_OF = OUTBOX.where(
-    outbox.c.owner_kind == bindparam("p_kind"), outbox.c.owner_name == bindparam("p_name")
-)
-ENQUEUE = insert(outbox).on_conflict_do_nothing(index_elements=[outbox.c.id])
-ACKNOWLEDGE = delete(outbox).where(outbox.c.id == bindparam("p_id"))
-POSTPONE = (
-    update(outbox)
-    .where(outbox.c.id == bindparam("p_id"))
-    .values(
-        attempts=outbox.c.attempts + 1,
-        not_before=bindparam("p_not_before"),
-        error=bindparam("p_error"),
-    )
-)
-
-_waiting = (messages.c.consumed.is_(None), messages.c.set_aside.is_(None))
-INBOX = select(messages).where(*_waiting).order_by(messages.c.number)
-INBOX_OF = INBOX.where(
-    messages.c.to_kind == bindparam("p_kind"), messages.c.to_name == bindparam("p_name")
-)
-ASIDE = select(messages).where(messages.c.set_aside.is_not(None)).order_by(messages.c.number)
-SEND = insert(messages).on_conflict_do_nothing(
-    index_elements=[messages.c.to_kind, messages.c.to_name, messages.c.id]
-)
-_numbered = update(messages).where(messages.c.number == bindparam("p_number"))
-CONSUME = _numbered.values(consumed=bindparam("p_now"))
-SET_ASIDE = _numbered.values(set_aside=bindparam("p_now"), reason=bindparam("p_reason"))
-PRUNE = delete(messages).where(
-    (messages.c.consumed < bindparam("p_before")) | (messages.c.set_aside < bindparam("p_before"))
-)
-
-LATEST = (
-    select(objects)
-    .where(objects.c.kind == bindparam("p_kind"))
-    .order_by(objects.c.updated.desc(), objects.c.name.desc())
-)
+GET = "SELECT kind, name, revision, body, updated, live FROM objects WHERE kind = ? AND name = ?"
+NAMED = """
+SELECT kind, name, revision, body, updated, live FROM objects
+WHERE kind = ? AND name IN (SELECT value FROM json_each(?))"""
+LATEST = """
+SELECT kind, name, revision, body, updated, live FROM objects
+WHERE kind = ?1 AND substr(name, 1, length(?2)) = ?2
+ORDER BY updated DESC, name DESC LIMIT ?3"""
 # Not LIKE: SQLite's takes upper case for lower case.
-STARTS = func.substr(objects.c.name, 1, func.length(bindparam("p_prefix"))) == bindparam("p_prefix")
-LIVE = objects.c.live
+LIVE = """
+SELECT kind, name, revision, body, updated, live FROM objects
+WHERE kind = ?1 AND substr(name, 1, length(?2)) = ?2 AND live = 1
+ORDER BY updated DESC, name DESC LIMIT ?3"""
+NEWEST = "SELECT max(updated) FROM objects"
+CREATE = """
+INSERT INTO objects (kind, name, revision, body, updated, live) VALUES (?, ?, 1, ?, ?, ?)
+ON CONFLICT DO NOTHING"""
+REPLACE = """
+UPDATE objects SET revision = revision + 1, body = ?3, updated = ?4, live = ?5
+WHERE kind = ?1 AND name = ?2 AND revision = ?6"""
+FACT = """
+INSERT INTO objects (kind, name, revision, body, updated, live) VALUES (?, ?, 1, ?, ?, 0)
+ON CONFLICT (kind, name) DO UPDATE
+SET revision = revision + 1, body = excluded.body, updated = excluded.updated
+WHERE body != excluded.body"""
+
+OUTBOX = """
+SELECT number, id, owner_kind, owner_name, lane, action, attempts, not_before, error FROM outbox
+ORDER BY number"""
+OUTBOX_OF = """
+SELECT number, id, owner_kind, owner_name, lane, action, attempts, not_before, error FROM outbox
+WHERE owner_kind = ? AND owner_name = ? ORDER BY number"""
+ENQUEUE = """
+INSERT INTO outbox (id, owner_kind, owner_name, lane, action, attempts, not_before, error)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"""
+ACKNOWLEDGE = "DELETE FROM outbox WHERE id = ?"
+POSTPONE = "UPDATE outbox SET attempts = attempts + 1, not_before = ?2, error = ?3 WHERE id = ?1"
+
+INBOX = """
+SELECT number, to_kind, to_name, id, type, body, at, set_aside, reason FROM messages
+WHERE consumed IS NULL AND set_aside IS NULL ORDER BY number"""
+INBOX_OF = """
+SELECT number, to_kind, to_name, id, type, body, at, set_aside, reason FROM messages
+WHERE consumed IS NULL AND set_aside IS NULL AND to_kind = ? AND to_name = ? ORDER BY number"""
+ASIDE = """
+SELECT number, to_kind, to_name, id, type, body, at, set_aside, reason FROM messages
+WHERE set_aside IS NOT NULL ORDER BY number"""
+SEND = """
+INSERT INTO messages (to_kind, to_name, id, type, body, at) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (to_kind, to_name, id) DO NOTHING"""
+CONSUME = "UPDATE messages SET consumed = ?2 WHERE number = ?1"
+SET_ASIDE = "UPDATE messages SET set_aside = ?2, reason = ?3 WHERE number = ?1"
+PRUNE = "DELETE FROM messages WHERE consumed < ?1 OR set_aside < ?1"
