@@ -12,6 +12,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "scale": (),
     "noticing": (),
     "planning": (),
+    "peers": (),
     "step_overhead": (),
     "router": (),
     "docker": (),
