@@ -37,6 +37,10 @@ from specs.failures import Failure, Ignore, NeedsHuman, TryAgain
 
 log = structlog.get_logger("headgate.loop")
 
+BEHIND = 10_000
+"""How many keys that come later go before a patient one, after a restart: what there is to do must
+not wait until everything was looked at."""
+
 _UNREADABLE = (
     "Its stored state cannot be read, so it stands still while the others go on. Perhaps a newer "
     "version of Headgate wrote it; `headgate doctor` names the fix."
@@ -104,9 +108,9 @@ class Loop:
             await asyncio.gather(listener, *tasks, return_exceptions=True)
 
     async def _wake_stored(self) -> None:
-        for kind in self._reconcilers:
+        for kind, reconciler in self._reconcilers.items():
             for record in await self._store.list(kind, live=True):
-                self.wake(record.key)
+                self._queue.add(record.key, BEHIND if reconciler.patient else 0)
                 if kind == KIND:
                     self._stalls.restore(record.key)
         for entry in await self._store.outbox():
