@@ -38,6 +38,7 @@ from controller.machine.actions import (
     Notify,
     ReportCommit,
     ReportPolicy,
+    ReportUntouched,
     RunSmoke,
     StartAttempt,
     StartBatch,
@@ -65,6 +66,7 @@ from controller.reports.forge_by_repository import ForgeByRepository
 from controller.reports.links import on_github
 from controller.reports.notes_forge import NotesForge
 from controller.reports.policy_applier import PolicyApplier
+from controller.reports.untouched import UntouchedApplier
 from controller.sources.polling import Polling
 from controller.sources.queues import Queues
 from controller.sources.sqs import queues_of
@@ -140,6 +142,7 @@ class Controller:
             store, self.artifacts, self.repositories, forge, secrets, links, self.catalog, home
         )
         self.policies = PolicyApplier(self.repositories, forge, secrets, links)
+        self.untouched = UntouchedApplier(forge)
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
         self.watch = Watcher(self.send, bucket_poll, policy)
         self.queues = Queues(
@@ -268,7 +271,7 @@ class Controller:
             everyone=everyone,
         )
         kinds = reconcilers.everything(
-            RepositoryObserver(self.repositories, self.branches, pulls),
+            RepositoryObserver(self.repositories, self.branches, self.store, pulls),
             pipelines,
             RunObserver(self.store, self.executor, self.artifacts, self.collector),
             environments,
@@ -297,6 +300,7 @@ class Controller:
             WriteEnvironment: self.environment_files.apply,
             ReportCommit: self.reports.apply,
             ReportPolicy: self.policies.apply,
+            ReportUntouched: self.untouched.apply,
             Notify: self.notifier.apply,
             **(self.github.appliers() if self.github else WITHOUT_GITHUB),
         }
