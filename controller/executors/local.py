@@ -23,6 +23,7 @@ from controller.executors.attempt_folder import (
 from controller.executors.installer import CannotBuild
 from controller.executors.ownership import hand_over
 from controller.executors.protocol import GRACE
+from controller.executors.warm_gates import WarmGates, peak_memory
 from controller.executors.workspace import Prepared, Workspace
 from controller.machine.core import Blocked
 from controller.machine.runs.attempt import Attempt, AttemptState, Building, Status
@@ -72,6 +73,7 @@ class LocalExecutor:
         self._processes = processes
         self._slots = slots
         self._redact = redact
+        self._gates = WarmGates(workspace.home, confinement)
         self._preparing: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[str, asyncio.Event] = {}
         self._waits: dict[str, Blocked] = {}
@@ -175,6 +177,7 @@ class LocalExecutor:
             task.cancel()
         self._tidy_alone()
         await asyncio.gather(*tasks, *self._tidying, return_exceptions=True)
+        self._gates.close()
 
     def _tidy_alone(self) -> None:
         """Tidy up in a thread of its own."""
@@ -232,7 +235,7 @@ class LocalExecutor:
         def on_build(building: Building) -> None:
             self._builds.setdefault(attempt.id, {})[building.name] = building
 
-        prepared = await self._workspace.prepare(attempt, on_build)
+        prepared = self._gates.warmed(attempt, await self._workspace.prepare(attempt, on_build))
         self._waits.pop(attempt.id, None)
         self._waiting[attempt.id] = asyncio.Event()
         built = tuple(self._builds.get(attempt.id, {}).values())
@@ -311,7 +314,7 @@ class LocalExecutor:
             started=exit_.started,
             ended=exit_.finished,
             message="" if exit_.succeeded else self._why(attempt_id, exit_),
-            peak_memory=exit_.peak_bytes,
+            peak_memory=max(exit_.peak_bytes, peak_memory(self._folder(attempt_id))),
             built=self._built(attempt_id),
         )
 

@@ -143,7 +143,7 @@ class Workspace:
         argv = (sys.executable, "-P", "-m", module[attempt.program], str(asked), str(report))
         # Gates are part of Headgate: they run in its environment and are given no secrets.
         return Prepared(
-            argv, own, _own_environment(own), data=_read_by(request), programs=_headgate()
+            argv, own, own_environment(own), data=_read_by(request), programs=headgate_programs()
         )
 
     def _query(self, attempt: Attempt, own: Path) -> Prepared:
@@ -164,9 +164,9 @@ class Workspace:
         return Prepared(
             (sys.executable, *module, str(asked), str(rows), str(version)),
             own,
-            {**_own_environment(own), ADDRESS: address},
+            {**own_environment(own), ADDRESS: address},
             data=database_files,
-            programs=(*_headgate(), _ROOT / "controller"),
+            programs=(*headgate_programs(), _ROOT / "controller"),
         )
 
     async def _step(
@@ -355,7 +355,7 @@ def _below(folder: Path) -> list[tuple[str, Path]]:
     )
 
 
-def _own_environment(own: Path) -> dict[str, str]:
+def own_environment(own: Path) -> dict[str, str]:
     """The environment variables of Headgate's own programs."""
     scratch = str(own / "scratch")
     environment = {"PATH": os.environ.get("PATH", ""), "HOME": scratch, "TMPDIR": scratch}
@@ -423,7 +423,7 @@ def _read_by(request: Mapping[str, Any]) -> tuple[Path, ...]:
     return (Path(request["suite"]["path"]), *pinned)
 
 
-def _headgate() -> tuple[Path, ...]:
+def headgate_programs() -> tuple[Path, ...]:
     """The files and folders that Headgate's own gates consist of."""
     paths = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     own = (_ROOT / package for package in ("validators", "specs"))
