@@ -253,7 +253,7 @@ def with_project(
         except OSError:
             return None
 
-    loaded, found = surveyed(loaded, source.folder, source.files, read)
+    loaded, found = surveyed(loaded, source.folder, source.commit_files.paths, read)
     return loaded, source.model_copy(update={"project": found.project})
 
 
