@@ -32,6 +32,16 @@ _LARGEST = 200
 """Bytes of what a judgement used, as JSON."""
 
 
+def warm_environment() -> dict[str, str]:
+    """The variables of a warm process, which has no folder of its own."""
+    return own_environment(Path("/nonexistent"))
+
+
+def warm_programs() -> tuple[Path, ...]:
+    """The files and folders that a warm process consists of."""
+    return (*headgate_programs(), CLIENT.parent)
+
+
 class WarmGates:
     """The warm processes of one controller."""
 
@@ -41,8 +51,8 @@ class WarmGates:
             program: WarmProcess(
                 (home / FOLDER / program).absolute(),
                 module,
-                own_environment(Path("/nonexistent")),  # it has no place of its own
-                (*headgate_programs(), Path(CLIENT).parent),
+                warm_environment(),
+                warm_programs(),
                 confinement,
             )
             for program, module in MODULES.items()
