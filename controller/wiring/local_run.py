@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from controller.buckets.local import base_folder
+from controller.buckets.places import base_folder
 from controller.buckets.roots import Roots
 from controller.config.settings import ObjectStore, RepositorySettings, Settings
 from controller.config.settings_file import load_secrets
@@ -370,9 +370,8 @@ async def _clean_up(app: Controller, pipeline: str) -> int:
     unread = [one.number for one in await app.store.inbox() if one.to.kind != "run"]
     await app.store.commit(Transaction(consume=tuple(unread)), time.time())
     records = await app.store.list("run", f"{pipeline}-")
-    return max(
-        (int(r.body["number"]) for r in records if r.body["pipeline"] == pipeline), default=0
-    )
+    names = (record.key.name.rpartition("-") for record in records)
+    return max((int(number) for of, _, number in names if of == pipeline), default=0)
 
 
 async def _cancel_all(app: Controller, grace: float) -> bool:

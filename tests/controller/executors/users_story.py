@@ -36,7 +36,6 @@ async def tell(given: dict[str, Any]) -> list[dict[str, Any]]:
             attempt = Attempt.model_validate(each)
             status = await run(executor, attempt)
             own = site.workspace.folder(attempt.id)
-            outputs = owners(own / "outputs")
             warm = (own / "scratch" / USAGE).exists()
             stored = {}
             if status.state is AttemptState.SUCCEEDED and attempt.outputs:
@@ -44,6 +43,7 @@ async def tell(given: dict[str, Any]) -> list[dict[str, Any]]:
                     name: await site.stored(digest)
                     for name, digest in (await executor.collect(attempt)).items()
                 }
+            outputs = owners(own / "outputs")
             said = await printed(executor, attempt)
             told = {"state": status.state, "said": said, "owners": outputs, "warm": warm}
             found.append({**told, "stored": stored})
