@@ -14,11 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from controller.executors.workspace import Prepared, headgate_programs, own_environment
 from controller.machine.runs.attempt import Attempt
 from deployers.confinement import Confinement
 from deployers.warm import CLIENT, WarmProcess
 from deployers.warm_client import USAGE
+
+log = structlog.get_logger("headgate.executor")
 
 MODULES: Final[Mapping[str, str]] = {
     "data_gate": "validators.data.__main__",
@@ -68,6 +72,7 @@ class WarmGates:
         if warm is None or attempt.memory is not None or attempt.cpu is not None:
             return prepared
         if not warm.start():
+            log.warning("a gate has no warm process; `headgate doctor` says why", id=attempt.id)
             return prepared
         programs = (*prepared.programs, CLIENT, warm.address)
         return replace(prepared, argv=warm.command(prepared.argv), programs=programs)
