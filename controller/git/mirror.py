@@ -25,6 +25,7 @@ from controller.git.commit_info import (
     parse_log,
 )
 from controller.git.commit_lists import CommitLists
+from controller.git.known_refs import KnownRefs
 from controller.git.object_reader import GitObject, ObjectReader
 from controller.git.pointers import pointers
 from controller.machine.runs.commit_files import CommitFiles
@@ -41,6 +42,7 @@ WITH_POINTERS = ".pointers"
 _UNMERGED = (1, 129)
 """Exit codes of `git merge-tree` for a conflict, and from a git that is too old for it."""
 
+_REFS_FORMAT = "--format=%(refname) %(objectname)"
 _FETCHED = ("+refs/heads/*:refs/heads/*", "+refs/notes/*:refs/notes/*")
 
 
@@ -58,6 +60,9 @@ class Mirror:
         self._lock = asyncio.Lock()
         self._objects = ObjectReader(self._remote, folder)
         self._lists = CommitLists(self._objects, self._list_tree)
+        self._refs = KnownRefs(
+            lambda: self._git("for-each-ref", "--format=%(refname) %(objectname)")
+        )
 
     async def close(self) -> None:
         """End the process that reads objects; a later reading starts it again."""
@@ -103,25 +108,25 @@ class Mirror:
 
     async def fetch(self) -> None:
         """Update the mirror's branches and notes to the remote's."""
-
-        async def fetch() -> None:
-            async with self._lock:
-                await self._git("fetch", "--quiet", "--prune", "--no-tags", "origin", *_FETCHED)
-
-        await self._recovering(fetch)
+        await self._fetch("--prune", "origin", *_FETCHED)
 
     async def fetch_pulls(self, heads: Mapping[int, str]) -> None:
         """Fetch the commits of pull requests, by number, from the refs that GitHub keeps for them;
         also those from forks."""
         lacking = [number for number, sha in heads.items() if not await self.has(sha)]
         refs = [f"+refs/pull/{number:d}/head:refs/pull/{number:d}/head" for number in lacking]
+        if refs:
+            await self._fetch("origin", *refs)
 
+    async def _fetch(self, *arguments: str) -> None:
         async def fetch() -> None:
             async with self._lock:
-                await self._git("fetch", "--quiet", "--no-tags", "origin", *refs)
+                try:
+                    await self._git("fetch", "--quiet", "--no-tags", *arguments)
+                finally:
+                    self._refs.forget()
 
-        if refs:
-            await self._recovering(fetch)
+        await self._recovering(fetch)
 
     async def push(self, ref: str, sha: str, expected: str | None) -> None:
         """Move `ref` (a branch, or a full `refs/...`) of the remote from `expected` to `sha`.
@@ -147,15 +152,8 @@ class Mirror:
 
     async def resolve(self, ref: str) -> str | None:
         """The commit of `ref` (a branch, or `refs/...`) as last fetched."""
-
-        async def resolve() -> str | None:
-            name = _full(ref)
-            arguments = ("for-each-ref", "--format=%(refname) %(objectname)", "--", name)
-            lines = (await self._git(*arguments)).decode().splitlines()
-            found = dict(line.split(" ", 1) for line in lines)
-            return found.get(name)
-
-        return await self._recovering(resolve)
+        name = _full(ref)
+        return await self._recovering(lambda: self._refs.commit_of(name))
 
     async def read(self, commit: str, path: str) -> bytes | None:
         """The file at `path`, following symbolic links inside the repository; None if there is
@@ -483,6 +481,7 @@ class Mirror:
             fetch = ("fetch", "--quiet", "--no-tags", "origin", *_FETCHED)
             await git(self._remote, fetch, folder=scratch)
             await self._objects.replacing(lambda: _replace(self._folder, scratch))
+            self._refs.forget()
         except Corrupt as error:
             raise NeedsHuman(f"{self.url} sends damaged objects: {error}") from None
         finally:

@@ -10,6 +10,7 @@ import pytest
 from controller.git import Author, Mirror, Rejected, redact
 from specs.digests import digest
 from specs.failures import Failure, NeedsHuman, TryAgain
+from tests.controller.git.counting import git_processes
 from tests.controller.git.git_server import Person, run_git, serve_git
 
 HEADGATE = Author("Headgate", "headgate@example.org")
@@ -311,3 +312,22 @@ async def test_paths_out_of_the_repository_are_refused(mirror: Mirror, path: str
 def test_credentials_are_struck_out_of_text() -> None:
     said = "fatal: unable to access 'https://bot:s3cret@host/x.git/': and ssh://me@h/y"
     assert redact(said) == "fatal: unable to access 'https://***@host/x.git/': and ssh://***@h/y"
+
+
+async def test_however_many_ask_where_a_branch_is_the_refs_are_listed_once_after_a_fetch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = Person(tmp_path / "ada")
+    first = ada.push({"README": "one"})
+    mirror = Mirror(str(ada.remote), tmp_path / "mirror.git")
+    await mirror.fetch()
+    with git_processes(monkeypatch) as started:
+        found = await asyncio.gather(*(mirror.resolve("main") for _ in range(2000)))
+        assert set(found) == {first}
+        assert await mirror.resolve("elsewhere") is None
+        assert started == {"for-each-ref": 1}
+        second = ada.push({"README": "two"})
+        assert await mirror.resolve("main") == first, "as last fetched"
+        await mirror.fetch()
+        assert await mirror.resolve("main") == second
+        assert started["for-each-ref"] == 2
