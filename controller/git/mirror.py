@@ -3,9 +3,11 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from controller.blobs.last_use import use
 from controller.git import export, lfs
@@ -25,7 +27,7 @@ from controller.git.commit_info import (
     parse_log,
 )
 from controller.git.commit_lists import CommitLists
-from controller.git.known_refs import KnownRefs
+from controller.git.commit_writing import NewCommit, write_commit
 from controller.git.object_reader import GitObject, ObjectReader
 from controller.git.pointers import pointers
 from controller.machine.runs.commit_files import CommitFiles
@@ -42,8 +44,9 @@ WITH_POINTERS = ".pointers"
 _UNMERGED = (1, 129)
 """Exit codes of `git merge-tree` for a conflict, and from a git that is too old for it."""
 
-_REFS_FORMAT = "--format=%(refname) %(objectname)"
 _FETCHED = ("+refs/heads/*:refs/heads/*", "+refs/notes/*:refs/notes/*")
+_TRACKED = tuple(part for refs in _FETCHED for part in ("-c", f"remote.origin.fetch={refs}"))
+"""Options of a push that moves the mirror's ref as well, so that no fetch has to."""
 
 
 class Mirror:
@@ -58,11 +61,13 @@ class Mirror:
         self._remote = Remote(url)
         self._folder = folder
         self._lock = asyncio.Lock()
+        self._exports: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+        self._refs: dict[str, str] | None = None
+        """The commits of the refs as last fetched; None if they have to be read again."""
+        self._moves = 0
+        """How often refs were moved."""
         self._objects = ObjectReader(self._remote, folder)
         self._lists = CommitLists(self._objects, self._list_tree)
-        self._refs = KnownRefs(
-            lambda: self._git("for-each-ref", "--format=%(refname) %(objectname)")
-        )
 
     async def close(self) -> None:
         """End the process that reads objects; a later reading starts it again."""
@@ -108,25 +113,27 @@ class Mirror:
 
     async def fetch(self) -> None:
         """Update the mirror's branches and notes to the remote's."""
-        await self._fetch("--prune", "origin", *_FETCHED)
+
+        async def fetch() -> None:
+            async with self._lock:
+                with self._moving():
+                    await self._git("fetch", "--quiet", "--prune", "--no-tags", "origin", *_FETCHED)
+
+        await self._recovering(fetch)
 
     async def fetch_pulls(self, heads: Mapping[int, str]) -> None:
         """Fetch the commits of pull requests, by number, from the refs that GitHub keeps for them;
         also those from forks."""
         lacking = [number for number, sha in heads.items() if not await self.has(sha)]
         refs = [f"+refs/pull/{number:d}/head:refs/pull/{number:d}/head" for number in lacking]
-        if refs:
-            await self._fetch("origin", *refs)
 
-    async def _fetch(self, *arguments: str) -> None:
         async def fetch() -> None:
             async with self._lock:
-                try:
-                    await self._git("fetch", "--quiet", "--no-tags", *arguments)
-                finally:
-                    self._refs.forget()
+                with self._moving():
+                    await self._git("fetch", "--quiet", "--no-tags", "origin", *refs)
 
-        await self._recovering(fetch)
+        if refs:
+            await self._recovering(fetch)
 
     async def push(self, ref: str, sha: str, expected: str | None) -> None:
         """Move `ref` (a branch, or a full `refs/...`) of the remote from `expected` to `sha`.
@@ -136,8 +143,9 @@ class Mirror:
         name = _full(ref)
         lease = f"--force-with-lease={name}:{checked_sha(expected) if expected else ''}"
         target = f"{checked_sha(sha)}:{name}"
-        arguments = ("push", "--quiet", "--no-verify", lease, "origin", target)
-        await self._with_commit(sha, lambda: self._git(*arguments))
+        arguments = (*_TRACKED, "push", "--quiet", "--no-verify", lease, "origin", target)
+        with self._moving():
+            await self._with_commit(sha, lambda: self._git(*arguments))
 
     async def delete(self, branch: str) -> None:
         """Delete a branch of the remote, if it exists."""
@@ -152,8 +160,29 @@ class Mirror:
 
     async def resolve(self, ref: str) -> str | None:
         """The commit of `ref` (a branch, or `refs/...`) as last fetched."""
+
         name = _full(ref)
-        return await self._recovering(lambda: self._refs.commit_of(name))
+        return (await self._recovering(self._refs_now)).get(name)
+
+    async def _refs_now(self) -> Mapping[str, str]:
+        if self._refs is not None:
+            return self._refs
+        moves = self._moves
+        out = await self._git("for-each-ref", "--format=%(objectname) %(refname)")
+        lines = (line.partition(" ") for line in out.decode("utf-8", "replace").splitlines())
+        found = {name: sha for sha, _, name in lines}
+        if moves == self._moves:
+            self._refs = found
+        return found
+
+    @contextmanager
+    def _moving(self) -> Iterator[None]:
+        """Around what moves refs of the mirror."""
+        try:
+            yield
+        finally:
+            self._moves += 1
+            self._refs = None
 
     async def read(self, commit: str, path: str) -> bytes | None:
         """The file at `path`, following symbolic links inside the repository; None if there is
@@ -349,10 +378,12 @@ class Mirror:
         tree = await self.files(commit)
         if pointers(tree) and not lfs.is_installed():
             target = folder / f"{commit}{WITH_POINTERS}"
-        if not use(target):
-            await self._with_commit(
-                commit, lambda: export.export(self._remote, self._folder, commit, tree, target)
-            )
+        # One of those who wait for it exports it.
+        async with self._exports.setdefault(target, asyncio.Lock()):
+            if not use(target):
+                await self._with_commit(
+                    commit, lambda: export.export(self._remote, self._folder, commit, tree, target)
+                )
         return target
 
     def sweep(self, before: float) -> int:
@@ -374,37 +405,12 @@ class Mirror:
         """
         for path in files:
             checked_path(path)
+        commit = NewCommit(base, files, message, author)
 
         async def write() -> str:
-            with tempfile.TemporaryDirectory(prefix="headgate-index-") as scratch:
-                index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
-                if base is not None:
-                    await self._git("read-tree", checked_sha(base), extra=index)
-                lines = [await self._index_line(path, data) for path, data in files.items()]
-                await self._git(
-                    "update-index", "-z", "--index-info", stdin=b"".join(lines), extra=index
-                )
-                tree = (await self._git("write-tree", extra=index)).decode().strip()
-            return await self._commit_tree(tree, base, message, author)
+            return await write_commit(self._git, commit)
 
         return await (self._with_commit(base, write) if base else self._recovering(write))
-
-    async def _index_line(self, path: str, data: bytes | None) -> bytes:
-        if data is None:
-            return f"0 {'0' * 40}\t{path}\0".encode()
-        sha = (await self._git("hash-object", "-w", "--stdin", stdin=data)).decode().strip()
-        return f"100644 {sha}\t{path}\0".encode()
-
-    async def _commit_tree(self, tree: str, base: str | None, message: str, author: Author) -> str:
-        who = {
-            f"GIT_{role}_{part}": value
-            for role in ("AUTHOR", "COMMITTER")
-            for part, value in (("NAME", author.name), ("EMAIL", author.email))
-        }
-        parent = ("-p", base) if base else ()
-        arguments = ("commit-tree", tree, *parent, "-F", "-")
-        out = await self._git(*arguments, stdin=message.encode(), extra=who)
-        return out.decode().strip()
 
     # -- the mirror itself --------------------------------------------------------------------
 
@@ -480,8 +486,8 @@ class Mirror:
             await git(self._remote, ("init", "--quiet", "--bare", str(scratch)))
             fetch = ("fetch", "--quiet", "--no-tags", "origin", *_FETCHED)
             await git(self._remote, fetch, folder=scratch)
-            await self._objects.replacing(lambda: _replace(self._folder, scratch))
-            self._refs.forget()
+            with self._moving():
+                await self._objects.replacing(lambda: _replace(self._folder, scratch))
         except Corrupt as error:
             raise NeedsHuman(f"{self.url} sends damaged objects: {error}") from None
         finally:

@@ -314,20 +314,43 @@ def test_credentials_are_struck_out_of_text() -> None:
     assert redact(said) == "fatal: unable to access 'https://***@host/x.git/': and ssh://***@h/y"
 
 
-async def test_however_many_ask_where_a_branch_is_the_refs_are_listed_once_after_a_fetch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_commit_that_several_need_is_exported_once(
+    ada: Person, mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ada = Person(tmp_path / "ada")
-    first = ada.push({"README": "one"})
-    mirror = Mirror(str(ada.remote), tmp_path / "mirror.git")
+    sha = ada.push({"a": "1"})
+    await mirror.files(sha)
+    with git_processes(monkeypatch) as started:
+        trees = tmp_path / "trees"
+        await asyncio.gather(*(mirror.materialise(sha, trees) for _ in range(8)))
+    assert started == {"read-tree": 1, "--work-tree": 1}
+
+
+async def test_the_refs_are_read_once_after_they_moved(
+    ada: Person, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ada.push({"a": "1"})
     await mirror.fetch()
     with git_processes(monkeypatch) as started:
-        found = await asyncio.gather(*(mirror.resolve("main") for _ in range(2000)))
-        assert set(found) == {first}
-        assert await mirror.resolve("elsewhere") is None
-        assert started == {"for-each-ref": 1}
-        second = ada.push({"README": "two"})
-        assert await mirror.resolve("main") == first, "as last fetched"
-        await mirror.fetch()
-        assert await mirror.resolve("main") == second
-        assert started["for-each-ref"] == 2
+        for _ in range(3):
+            assert await mirror.resolve("main") == first
+            assert await mirror.resolve("headgate/environments") is None
+    assert started == {"for-each-ref": 1}
+    second = ada.push({"a": "2"})
+    await mirror.fetch()
+    assert await mirror.resolve("main") == second
+
+
+async def test_what_was_pushed_needs_no_fetch_to_be_seen(
+    ada: Person, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = ada.push({"a": "1"})
+    files = {f"f{number}": b"x" for number in range(20)}
+    sha = await mirror.write_commit(base, files, "Write", HEADGATE)
+    with git_processes(monkeypatch) as started:
+        for ref in ("refs/notes/headgate", "headgate/environments"):
+            await mirror.push(ref, sha, None)
+            assert await mirror.tip(ref) == await mirror.resolve(ref) == sha
+    assert started["fetch"] == 0
+    with git_processes(monkeypatch) as started:
+        await mirror.write_commit(sha, files, "Write again", HEADGATE)
+    assert sum(started.values()) == 5, "however many files it writes"
