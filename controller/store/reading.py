@@ -22,19 +22,14 @@ PATIENCE = 5.0
 
 
 _GET = "SELECT * FROM objects WHERE kind = ? AND name = ?"
-_ALL = """
-SELECT * FROM objects WHERE kind = ?1 AND substr(name, 1, length(?2)) = ?2
-ORDER BY updated DESC, name DESC LIMIT ?3"""
-_LIVE = """
-SELECT * FROM objects WHERE kind = ?1 AND substr(name, 1, length(?2)) = ?2 AND live = 1
-ORDER BY updated DESC, name DESC LIMIT ?3"""
-_OUTBOX = """
-SELECT * FROM outbox WHERE ?1 IS NULL OR (owner_kind = ?1 AND owner_name = ?2) ORDER BY number"""
-_INBOX = """
-SELECT * FROM messages WHERE consumed IS NULL AND set_aside IS NULL
-AND (?1 IS NULL OR (to_kind = ?1 AND to_name = ?2)) ORDER BY number"""
-
-_ASIDE = "SELECT * FROM messages WHERE set_aside IS NOT NULL ORDER BY number"
+_LATEST = "SELECT * FROM objects WHERE kind = ?1"
+_OF_SERIES = " AND series = ?2"
+_LIVE = " AND live = 1"
+_ORDER = " ORDER BY updated DESC, name DESC LIMIT ?3"
+_OUTBOX = "SELECT * FROM outbox"
+_INBOX = "SELECT * FROM messages WHERE consumed IS NULL AND set_aside IS NULL"
+_ASIDE = "SELECT * FROM messages WHERE consumed IS NULL AND set_aside IS NOT NULL"
+_BY_NUMBER = " ORDER BY number"
 
 
 class SqliteReader:
@@ -73,26 +68,28 @@ class SqliteReader:
         return rows.record(found[0]) if found else None
 
     async def list(
-        self, kind: str, prefix: str = "", limit: int | None = None, *, live: bool = False
+        self, kind: str, series: str = "", limit: int | None = None, *, live: bool = False
     ) -> Sequence[Record]:
         """Objects and facts of a kind, latest change first."""
-        most = -1 if limit is None else limit
-        found = self._ask(_LIVE if live else _ALL, kind, prefix, most)
+        query = _LATEST + _OF_SERIES * bool(series) + _LIVE * live + _ORDER
+        found = self._ask(query, kind, series, -1 if limit is None else limit)
         return [rows.record(row) for row in found]
 
     async def outbox(self, owner: Key | None = None) -> Sequence[OutboxEntry]:
         """The outbox, oldest first; of one object, or of all."""
-        found = self._ask(_OUTBOX, *_named(owner))
+        of = " WHERE owner_kind = ? AND owner_name = ?" if owner else ""
+        found = self._ask(_OUTBOX + of + _BY_NUMBER, *(owner or ()))
         return [rows.outbox_entry(row) for row in found]
 
     async def inbox(self, to: Key | None = None) -> Sequence[Delivered]:
         """Messages that nobody consumed yet, oldest first; of one object, or of all."""
-        found = self._ask(_INBOX, *_named(to))
+        of = " AND to_kind = ? AND to_name = ?" if to else ""
+        found = self._ask(_INBOX + of + _BY_NUMBER, *(to or ()))
         return [rows.delivered(row) for row in found]
 
     async def set_aside(self) -> Sequence[Delivered]:
         """The messages that were set aside, oldest first."""
-        return [rows.delivered(row) for row in self._ask(_ASIDE)]
+        return [rows.delivered(row) for row in self._ask(_ASIDE + _BY_NUMBER)]
 
     async def changed(self) -> bool:
         """True if another process has committed since the last call."""
@@ -116,10 +113,6 @@ class SqliteReader:
             return self._connection.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise explained(error, self._path) from error
-
-
-def _named(key: Key | None) -> tuple[str | None, ...]:
-    return (None, None) if key is None else (key.kind, key.name)
 
 
 def _row(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> SimpleNamespace:

@@ -10,7 +10,7 @@ state that once was.
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from controller.machine.core import Key
-from controller.store import rows, statements
+from controller.store import pruning, rows, statements
 from controller.store.faults import explained, newer, older
 from controller.store.migrations import HEAD, NewerSchema, migrate, version
 from controller.store.protocol import (
@@ -33,6 +33,7 @@ from controller.store.protocol import (
     StoredObject,
     Transaction,
 )
+from controller.store.pruning import Batch
 from controller.store.repository_renaming import rename
 from specs.failures import Failure
 
@@ -92,15 +93,15 @@ class SqliteStore:
         return await self._run(self._look, key)
 
     async def list(
-        self, kind: str, prefix: str = "", limit: int | None = None, *, live: bool = False
+        self, kind: str, series: str = "", limit: int | None = None, *, live: bool = False
     ) -> Sequence[Record]:
         """Objects and facts of a kind, latest change first."""
         query = statements.LATEST.limit(limit)
-        if prefix:
-            query = query.where(statements.STARTS)
+        if series:
+            query = query.where(statements.OF_SERIES)
         if live:
             query = query.where(statements.LIVE)
-        found = await self._select(query, {"p_kind": kind, "p_prefix": prefix})
+        found = await self._select(query, {"p_kind": kind, "p_series": series})
         return [rows.record(row) for row in found]
 
     async def commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
@@ -137,20 +138,37 @@ class SqliteStore:
 
     async def latest(self) -> float:
         """When an object was saved last, in seconds since the epoch; 0 if none ever was."""
-        (found,) = await self._select(statements.NEWEST, {})
-        return float(found[0] or 0.0)
+        return await self._run(self._latest)
 
-    async def prune(self, before: float) -> int:
-        """Forget messages consumed or set aside before that time; how many they were.
+    async def prune(self, kind: str, before: float, spared: Collection[str] = ()) -> int:
+        """Delete facts and resting objects of a kind that changed last before that time, and whose
+        names are not `spared`; how many. The last run of each pipeline and the graphs of runs stay.
+        """
+        return await self._each_batch(
+            lambda connection, last: pruning.prune(connection, kind, before, spared, last)
+        )
+
+    async def prune_messages(self, consumed: float, set_aside: float) -> int:
+        """Forget messages consumed or set aside before these times; how many they were.
 
         With a message goes the memory that its id was delivered: keep them for as long as a
         sender may repeat itself.
         """
-        return await self._run(self._prune, before)
+        return await self._each_batch(
+            lambda connection, _: pruning.prune_messages(connection, consumed, set_aside)
+        )
 
     async def rename_repository(self, old: str, new: str) -> None:
         """Call a repository otherwise in all that is stored. For a controller before its loop."""
         await self._save(self._rename, old, new)
+
+    async def _each_batch(self, prune: Callable[[Connection, Batch], Batch]) -> int:
+        """Repeat until it is done; what others ask of the store meanwhile comes in between."""
+        deleted, batch = 0, Batch()
+        while not batch.done:
+            batch = await self._run(self._prune, prune, batch)
+            deleted += batch.deleted
+        return deleted
 
     async def _select(
         self, query: Select[*tuple[Any, ...]], parameters: rows.Parameters
@@ -226,6 +244,13 @@ class SqliteStore:
         self._seen = self._connection.exec_driver_sql("PRAGMA data_version").scalar_one()
         return self._seen != before
 
+    def _latest(self) -> float:
+        ask, newest, kind = self._connection.execute, 0.0, ""
+        # Kind by kind, each at the end of its part of an index.
+        while (kind := ask(statements.NEXT_KIND, {"p_kind": kind}).scalar() or "") != "":
+            newest = max(newest, ask(statements.NEWEST, {"p_kind": kind}).scalar_one())
+        return newest
+
     def _look(self, key: Key) -> StoredObject:
         which, ask = rows.which(key), self._connection.execute
         self._connection.exec_driver_sql("BEGIN")  # so that all are of one moment
@@ -271,9 +296,9 @@ class SqliteStore:
         with self._writing(forced=True) as connection:
             rename(connection, old, new)
 
-    def _prune(self, before: float) -> int:
+    def _prune(self, prune: Callable[[Connection, Batch], Batch], last: Batch) -> Batch:
         with self._writing(forced=False) as connection:
-            return connection.execute(statements.PRUNE, {"p_before": before}).rowcount
+            return prune(connection, last)
 
 
 def _hold_to_schema(found: str | None, path: Path) -> None:

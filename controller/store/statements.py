@@ -34,7 +34,8 @@ FACT = _fact.on_conflict_do_update(
     where=objects.c.body != _fact.excluded.body,
 )
 
-NEWEST = select(func.max(objects.c.updated))
+NEXT_KIND = select(func.min(objects.c.kind)).where(objects.c.kind > bindparam("p_kind"))
+NEWEST = select(func.max(objects.c.updated)).where(objects.c.kind == bindparam("p_kind"))
 
 OUTBOX = select(outbox).order_by(outbox.c.number)
 OUTBOX_OF = OUTBOX.where(
@@ -57,22 +58,23 @@ INBOX = select(messages).where(*_waiting).order_by(messages.c.number)
 INBOX_OF = INBOX.where(
     messages.c.to_kind == bindparam("p_kind"), messages.c.to_name == bindparam("p_name")
 )
-ASIDE = select(messages).where(messages.c.set_aside.is_not(None)).order_by(messages.c.number)
+ASIDE = (
+    select(messages)
+    # None was consumed, which is said for the index that it gives.
+    .where(messages.c.consumed.is_(None), messages.c.set_aside.is_not(None))
+    .order_by(messages.c.number)
+)
 SEND = insert(messages).on_conflict_do_nothing(
     index_elements=[messages.c.to_kind, messages.c.to_name, messages.c.id]
 )
 _numbered = update(messages).where(messages.c.number == bindparam("p_number"))
 CONSUME = _numbered.values(consumed=bindparam("p_now"))
 SET_ASIDE = _numbered.values(set_aside=bindparam("p_now"), reason=bindparam("p_reason"))
-PRUNE = delete(messages).where(
-    (messages.c.consumed < bindparam("p_before")) | (messages.c.set_aside < bindparam("p_before"))
-)
 
 LATEST = (
     select(objects)
     .where(objects.c.kind == bindparam("p_kind"))
     .order_by(objects.c.updated.desc(), objects.c.name.desc())
 )
-# Not LIKE: SQLite's takes upper case for lower case.
-STARTS = func.substr(objects.c.name, 1, func.length(bindparam("p_prefix"))) == bindparam("p_prefix")
+OF_SERIES = objects.c.series == bindparam("p_series")
 LIVE = objects.c.live

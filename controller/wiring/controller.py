@@ -89,8 +89,6 @@ log = structlog.get_logger("headgate")
 
 LOCK = "controller.lock"
 DAY = 86_400.0
-REMEMBERED = 30 * DAY
-"""Seconds for which a consumed message is remembered, in case it is sent again."""
 
 
 class Controller:
@@ -369,8 +367,9 @@ class Controller:
         await server.serve(application, listening)
 
     async def prune_messages(self) -> None:
-        """Forget consumed messages that are too old to be sent again."""
-        await self.store.prune(self.policy.clock() - REMEMBERED)
+        """Forget messages that are too old to be sent again."""
+        keep = self.settings.keep.total_seconds()
+        await self.sweeper.forget_messages(keep, self.policy.clock())
 
     async def sweep(self) -> None:
         """Delete what is no longer needed."""
