@@ -40,7 +40,7 @@ from controller.machine.retention import (
     what_to_keep,
 )
 from controller.machine.runs.projects import recipe_of
-from controller.machine.runs.run import Run
+from controller.machine.runs.run import RENEWED, Run
 from controller.reconcile.stalls import KIND as STALL
 from controller.store.protocol import Delivered
 from controller.store.rows import text
@@ -119,7 +119,7 @@ class Sweeper:
         return {
             "stored_runs": await self._store.prune("run", before, history),
             "stored_graphs": await self._store.prune("graph", before, history),
-            "stored_results": await self._store.prune("cache", before),
+            "stored_results": await self._store.prune("cache", before - RENEWED),
             "stored_stalls": await self._store.prune(STALL, before),
         }
 
