@@ -368,10 +368,9 @@ async def _clean_up(app: Controller, pipeline: str) -> int:
         await app.send(_cancel(record.key.name, "its command was killed"))
     unread = [one.number for one in await app.store.inbox() if one.to.kind != "run"]
     await app.store.commit(Transaction(consume=tuple(unread)), time.time())
-    records = await app.store.list("run", f"{pipeline}-")
-    return max(
-        (int(r.body["number"]) for r in records if r.body["pipeline"] == pipeline), default=0
-    )
+    # The last to change are enough, as there is one run at a time.
+    records = await app.store.list("run", f"{pipeline}-", limit=20)
+    return max((int(record.body["number"]) for record in records), default=0)
 
 
 async def _cancel_all(app: Controller, grace: float) -> bool:
