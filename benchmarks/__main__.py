@@ -9,6 +9,7 @@ from benchmarks.common import Row, table
 BENCHMARKS: dict[str, tuple[object, ...]] = {
     "cold_start": (),
     "push_to_step": (),
+    "scale": (),
     "noticing": (),
     "planning": (),
     "step_overhead": (),

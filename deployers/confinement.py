@@ -13,6 +13,7 @@ systemd's UIDS-GIDS for user ids that are not assigned to anybody.
 import hashlib
 import os
 import pwd
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +31,7 @@ FREE = range(65_536, 100_000)
 """User ids that neither distributions, systemd nor subuid(5) assign."""
 SHARED = tuple(map(Path, ("/tmp", "/var/tmp", "/run", "/root")))  # noqa: S108 - hidden, not used
 """Shared folders, which hold sockets and other users' files, and root's home."""
-DEVICES = ("nvidia*", "dri", "kfd")
+DEVICES = re.compile("nvidia.*|dri|kfd")
 """GPU devices below /dev."""
 FIX = "install bubblewrap 0.5 or later (apt install bubblewrap), and allow user namespaces"
 NEEDED = tuple(
@@ -78,16 +79,18 @@ class Confinement:
     kind: Kind = "none"
     why: str = ""
     """Why they are not confined, or do not run as other users."""
-    _folders: frozenset[Path] = field(init=False, repr=False)
+    _folders: frozenset[str] = field(init=False, repr=False)
     """Folders that are empty inside, apart from the paths given."""
-    _files: frozenset[Path] = field(init=False, repr=False)
+    _files: frozenset[str] = field(init=False, repr=False)
     """Files that cannot be read inside."""
 
     def __post_init__(self) -> None:
         there = {path.resolve() for path in (*SHARED, *self.private) if path.exists()}
         folders = (path for path in there if path.is_dir() and not _is_needed(path))
-        object.__setattr__(self, "_folders", frozenset(folders))
-        object.__setattr__(self, "_files", frozenset(path for path in there if not path.is_dir()))
+        files = (path for path in there if not path.is_dir())
+        # As text, for speed: every step waits for the mounts of its process.
+        object.__setattr__(self, "_folders", frozenset(map(str, folders)))
+        object.__setattr__(self, "_files", frozenset(map(str, files)))
 
     @property
     def works(self) -> bool:
@@ -134,34 +137,31 @@ class Confinement:
 
     def hides(self, path: Path) -> bool:
         """Whether a path does not exist or is empty inside, unless it is given."""
-        return any(each in self._folders for each in (path, *path.parents)) or path in self._files
+        return self._hides(str(path))
+
+    def _hides(self, path: str) -> bool:
+        hidden = path in self._folders or not self._folders.isdisjoint(_parents(path))
+        return hidden or path in self._files
 
     def _mounts(self, view: View) -> Iterator[str]:
         """Mounts for hidden and given paths, outermost first: the innermost takes effect."""
-        given: dict[Path, tuple[str, ...]] = {}
         own = self._folders | self._files
-        resolver = Path("/etc/resolv.conf").resolve()  # systemd's is below /run
-        writes = ((path, "--bind") for path in view.writes)
-        for path, how in (*((path, "--ro-bind") for path in (*view.reads, resolver)), *writes):
-            real = path.resolve()
-            for place in {path, real}:  # a path through a link is available by both names
-                wanted = self.hides(place) or (how == "--bind" and place == real)
-                if wanted and place not in own and real.exists():
-                    given[place] = (how, str(real), str(place))
+        given = self._given(view)
         steps = {
-            each: ("--dir", str(each))
-            for place in (*given, view.folder / "here")
-            for each in place.parents
-            if self.hides(each)
+            each: ("--dir", each)
+            for place in (*given, f"{view.folder}/here")
+            for each in _parents(place)
+            if self._hides(each)
         }
         hidden = {
-            each: ("--perms", _OPEN if each.name == "tmp" else "0755", "--tmpfs", str(each))
+            each: ("--perms", _OPEN if Path(each).name == "tmp" else "0755", "--tmpfs", each)
             for each in self._folders
         }
-        masked = {each: ("--ro-bind", os.devnull, str(each)) for each in self._files}
-        last: dict[Path, bool] = {}  # by place: whether the innermost mount so far hides it
-        for place, words in sorted({**steps, **masked, **hidden, **given}.items()):
-            above = next((last[each] for each in place.parents if each in last), False)
+        masked = {each: ("--ro-bind", os.devnull, each) for each in self._files}
+        mounts = {**steps, **masked, **hidden, **given}
+        last: dict[str, bool] = {}  # by place: whether the innermost mount so far hides it
+        for place in sorted(mounts, key=lambda path: path.split("/")):
+            above = next((last[each] for each in _parents(place) if each in last), False)
             if place in given:
                 last[place] = False
             elif place in own:
@@ -170,7 +170,23 @@ class Confinement:
                 last[place] = True
             elif not above:
                 continue  # a parent folder that exists already
-            yield from words
+            yield from mounts[place]
+
+    def _given(self, view: View) -> dict[str, tuple[str, ...]]:
+        """The mounts of the paths that the process is given, by place."""
+        found: dict[str, tuple[str, ...]] = {}
+        folders: dict[str, str] = {}
+        own = self._folders | self._files
+        resolver = os.path.realpath("/etc/resolv.conf")  # systemd's is below /run
+        reads = ((str(path), "--ro-bind") for path in (*view.reads, resolver))
+        writes = ((str(path), "--bind") for path in view.writes)
+        for path, how in (*reads, *writes):
+            real = _resolved(path, folders)
+            for place in {path, real}:  # a path through a link is available by both names
+                wanted = self._hides(place) or (how == "--bind" and place == real)
+                if wanted and place not in own and os.path.exists(real):  # noqa: PTH110 - text
+                    found[place] = (how, real, place)
+        return found
 
 
 def confinement(private: Iterable[Path], account: str | None = None) -> Confinement:
@@ -291,7 +307,28 @@ def _is_unassigned(uid: int) -> bool:
 
 
 def _devices() -> list[str]:
-    return sorted(str(each) for name in DEVICES for each in Path("/dev").glob(name))
+    """Asked anew each time: a driver may make its devices when it is first used."""
+    there = os.listdir("/dev")  # noqa: PTH208 - names are all that is needed
+    return sorted(f"/dev/{name}" for name in filter(DEVICES.fullmatch, there))
+
+
+def _parents(path: str) -> Iterator[str]:
+    """The folders that a path is in, innermost first."""
+    end = path.rfind("/")
+    while end > 0:
+        yield path[:end]
+        end = path.rfind("/", 0, end)
+    if path != "/":
+        yield "/"
+
+
+def _resolved(path: str, folders: dict[str, str]) -> str:
+    """The path without symbolic links; `folders` remembers where those before it are."""
+    folder, _, name = path.rpartition("/")
+    if folder not in folders:
+        folders[folder] = os.path.realpath(folder or "/")
+    place = f"{folders[folder].rstrip('/')}/{name}"
+    return os.path.realpath(place) if os.path.islink(place) else place  # noqa: PTH114 - text
 
 
 @cache

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -40,6 +40,13 @@ class Artifact(BaseModel):
     digest: str
     size: int
     kind: Literal["file", "folder"]
+
+
+class StoredBlobs(NamedTuple):
+    """The digests of the files and of the folders' listings that artifacts consist of."""
+
+    files: set[str]
+    folders: set[str]
 
 
 class _Entry(BaseModel):
@@ -102,6 +109,14 @@ class Artifacts:
         does not delete it."""
         return await self._run(lambda: self._has(digest), once=("has", digest))
 
+    async def lacking(self, digests: Collection[str]) -> set[str]:
+        """Those for which `has` is false."""
+        return await self._run(lambda: {each for each in digests if not self._has(each)})
+
+    async def blobs(self, digests: Collection[str]) -> StoredBlobs:
+        """What artifacts that are there consist of."""
+        return await self._run(lambda: self._blobs(digests))
+
     async def verify(self, digest: str) -> bool:
         """Whether all of it is there and matches its digests; files that do not are deleted.
 
@@ -124,6 +139,10 @@ class Artifacts:
         except Damaged:
             return False
         return parts is not None
+
+    def _blobs(self, digests: Collection[str]) -> StoredBlobs:
+        folders = {each for each in digests if self._folders.is_intact(each)}
+        return StoredBlobs({part for each in digests for part in self._parts(each)}, folders)
 
     def _verify(self, digest: str) -> bool:
         parts = self._parts(digest)

@@ -11,7 +11,7 @@ hour. While a run is in progress, nothing is deleted that was used since it was 
 import asyncio
 import io
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from controller.executors.requirements import name_of_text, names_of
 from controller.executors.virtualenvs import Virtualenvs
 from controller.git import Mirror
 from controller.git.environments import BRANCH
-from controller.machine.core import Key, parsed
+from controller.machine.core import parsed
 from controller.machine.environments.environment import server_name
 from controller.machine.environments.job import owner_of
 from controller.machine.pipelines.version import ModelVersion
@@ -185,14 +185,11 @@ class Sweeper:
         pending = [each.action for each in actions] + [
             body for each in messages if (body := _body(each))
         ]
-        for name in sorted(runs_of(pending) - runs.keys()):
-            record = await self._store.get(Key("run", name))
-            runs |= {name: record} if record else {}
+        runs |= await self._store.get_all("run", runs_of(pending) - runs.keys())
         stated = [Stated(pipeline_of(each.owner), text(each.action)) for each in actions]
         stated += [Stated(pipeline_of(each.to), each.text) for each in messages]
-        for name in runs:
-            graph = await self._store.get(Key("graph", name))
-            stated += [Stated(pipeline_of(Key("run", name)), graph.text)] if graph else []
+        graphs = await self._store.get_all("graph", runs)
+        stated += [Stated(pipeline_of(each.key), each.text) for each in graphs.values()]
         for kind in ("pipeline", "environment"):
             objects = await self._store.list(kind)
             stated += [Stated(pipeline_of(each.key), each.text) for each in objects]
@@ -202,9 +199,9 @@ class Sweeper:
             versions=tuple(await self._versions(versions_of(stated))),
         )
 
-    async def _versions(self, names: Iterable[str]) -> list[ModelVersion]:
-        found = [await self._store.get(Key("model", name)) for name in sorted(names)]
-        return [parsed(ModelVersion, each.body) for each in found if each is not None]
+    async def _versions(self, names: Collection[str]) -> list[ModelVersion]:
+        found = await self._store.get_all("model", names)
+        return [parsed(ModelVersion, each.body) for each in found.values()]
 
     async def _refuse_if_strangers_serve(self, stays: Kept) -> None:
         """If a server of an unknown version is running, the state was lost."""

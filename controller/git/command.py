@@ -16,10 +16,12 @@ from specs.figures import duration
 TIMEOUT = 300.0
 """Seconds after which a git command counts as hung."""
 
+NO_GIT = "git is not installed, or not on PATH: install git 2.36 or newer"
+
 _CREDENTIALS = re.compile(r"([a-z][a-z0-9+.-]*://)[^/@\s]+@", re.IGNORECASE)
 # The caller's GIT_ variables that are passed on: those about connections and authentication.
 _KEPT = ("GIT_ASKPASS", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_CONFIG_GLOBAL", "GIT_SSL_CAINFO")
-_OPTIONS = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false",
+OPTIONS = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false",
             "-c", "gc.autoDetach=false", "-c", "core.quotePath=false",
             "-c", "protocol.ext.allow=never", "-c", "protocol.version=2",
             "-c", "advice.detachedHead=false")  # fmt: skip
@@ -117,7 +119,7 @@ async def git(
     try:
         process = await asyncio.create_subprocess_exec(
             "git",
-            *_OPTIONS,
+            *OPTIONS,
             *where,
             *arguments,
             stdin=asyncio.subprocess.PIPE,
@@ -128,9 +130,7 @@ async def git(
             start_new_session=True,
         )
     except FileNotFoundError:
-        raise NeedsHuman(
-            "git is not installed, or not on PATH: install git 2.36 or newer"
-        ) from None
+        raise NeedsHuman(NO_GIT) from None
     try:
         async with asyncio.timeout(limit):
             out, err = await process.communicate(stdin)
@@ -152,9 +152,10 @@ async def git(
 
 # Patterns in git's output. `failure` decides in which order they count.
 _CORRUPT = re.compile(
-    r"loose object .* is corrupt|object file .* is empty|unable to read tree|inflate: data stream"
-    r"|packfile .* (?:cannot be|is) |garbage at end|not a git repository: '/|bad object refs/"
-    r"|pack has bad object|did not send all necessary objects|unable to unpack|missing blob",
+    r"(?:loose|packed) object .* is corrupt|object file .* is empty|unable to read tree"
+    r"|inflate: data stream|packfile .* (?:cannot be|is|does not match index)\b|garbage at end"
+    r"|not a git repository: '/|bad object refs/|pack has bad object"
+    r"|did not send all necessary objects|unable to unpack|missing blob",
     re.IGNORECASE,
 )
 _MISSING = re.compile(
@@ -185,6 +186,11 @@ _TELLING = re.compile(r"fatal:|error:|!|remote: |ssh:|error transferring|batch r
 _FULL = re.compile(r"no space left|disk quota exceeded", re.IGNORECASE)
 
 
+def is_damage(said: str) -> bool:
+    """Whether git's output tells of damaged files of the mirror."""
+    return _CORRUPT.search(said) is not None
+
+
 def failure(remote: Remote, said: str) -> Exception:
     """The error that git's output means: something to wait for, or something to fix."""
     last = _telling_line(redact(said))
@@ -201,7 +207,7 @@ def failure(remote: Remote, said: str) -> Exception:
         )
     if _DECLINED.search(said):
         return NeedsHuman(f"{where} declined a push ({last}): allow Headgate to push that ref")
-    if _CORRUPT.search(said):
+    if is_damage(said):
         return Corrupt(last)
     if _NO_REPOSITORY.search(said):
         return NeedsHuman(

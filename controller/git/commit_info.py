@@ -86,20 +86,12 @@ def as_text(name: bytes) -> str:
     return name.decode("utf-8", "backslashreplace")
 
 
-def parse_batch(output: bytes, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Parse the output of `git cat-file --batch`: the content of each existing blob, with the name
-    at its position in `names`."""
-    at = 0
-    for name in names:
-        end = output.index(b"\n", at)
-        about = output[at:end].split(b" ")
-        at = end + 1
-        if about[-1] in (b"missing", b"ambiguous"):
-            continue
-        size = int(about[2])
-        if about[1] == b"blob":
-            yield name, output[at : at + size]
-        at += size + 1
+def parents_in(commit: bytes) -> Iterator[str]:
+    """The parents that a raw commit object names, the first one first."""
+    for line in commit.partition(b"\n\n")[0].splitlines():
+        word, _, sha = line.partition(b" ")
+        if word == b"parent":
+            yield sha.decode("ascii")
 
 
 def is_sha(text: str) -> bool:

@@ -18,26 +18,13 @@ from controller.git.commit_info import (
     checked_ref,
     checked_sha,
     is_sha,
-    parse_batch,
+    parents_in,
     parse_log,
-    parse_tree,
 )
-from controller.git.links import (
-    MAX_LINK,
-    parse_texts,
-    short_enough,
-    texts_wanted,
-    with_link_targets,
-)
-from controller.git.pointers import (
-    MAX_ATTRIBUTES,
-    MAX_POINTER,
-    attributes_wanted,
-    blobs_wanted,
-    mark_pointers,
-    pointers,
-    uses_lfs,
-)
+from controller.git.commit_lists import CommitLists
+from controller.git.object_reader import GitObject, ObjectReader
+from controller.git.pointers import pointers
+from controller.machine.runs.commit_files import CommitFiles
 from specs.failures import NeedsHuman
 
 T = TypeVar("T")
@@ -66,6 +53,12 @@ class Mirror:
         self._remote = Remote(url)
         self._folder = folder
         self._lock = asyncio.Lock()
+        self._objects = ObjectReader(self._remote, folder)
+        self._lists = CommitLists(self._objects, self._list_tree)
+
+    async def close(self) -> None:
+        """End the process that reads objects; a later reading starts it again."""
+        await self._objects.close()
 
     @property
     def url(self) -> str:
@@ -164,69 +157,77 @@ class Mirror:
     async def read(self, commit: str, path: str) -> bytes | None:
         """The file at `path`, following symbolic links inside the repository; None if there is
         none."""
-        wanted = f"{checked_sha(commit)}:{checked_path(path)}\n".encode()
+        name = f"{checked_sha(commit)}:{checked_path(path)}"
 
         async def read() -> bytes | None:
-            await self._git("cat-file", "-e", f"{commit}^{{commit}}")
-            about = await self._git("cat-file", "--batch-check", "--follow-symlinks", stdin=wanted)
-            sha, _, rest = about.decode("utf-8", "replace").partition("\n")[0].partition(" ")
-            kind, _, size = rest.partition(" ")
-            if kind != "blob" or not is_sha(sha):
-                return None
-            if int(size) > MAX_READ:
-                raise NeedsHuman(
-                    f"{path} at {commit[:10]} of {self.url} has {int(size):,} bytes, but at most "
-                    f"{MAX_READ:,} are read: check that it is the right file"
-                )
-            return await self._git("cat-file", "blob", sha)
+            there, found = await self._objects.ask((f"{commit}^{{commit}}", name), MAX_READ)
+            if there is None:
+                raise MissingObject(commit)
+            return self._whole(found, path, commit)
 
         return await self._with_commit(commit, read)
 
     async def read_each(self, commits: Sequence[str], path: str) -> dict[str, bytes]:
-        """The file at `path` in several commits of one history, by commit, with one command."""
-        wanted = "\n".join(f"{checked_sha(one)}:{checked_path(path)}" for one in commits)
+        """The file at `path` in several commits of one history, by commit."""
+        names = [f"{checked_sha(one)}:{checked_path(path)}" for one in commits]
         if not commits:
             return {}
 
         async def read() -> dict[str, bytes]:
-            out = await self._git("cat-file", "--batch", stdin=f"{wanted}\n".encode())
-            return dict(parse_batch(out, commits))
+            found = await self._objects.ask(names, MAX_READ)
+            contents = zip(commits, found, strict=True)
+            whole = ((commit, self._whole(one, path, commit)) for commit, one in contents)
+            return {commit: content for commit, content in whole if content is not None}
 
         return await self._with_commit(commits[0], read)
 
-    async def files(self, commit: str) -> dict[str, str]:
-        """Every path in the commit's tree and its entry: see `parse_tree` and, for symbolic links
-        and Git LFS, `with_link_targets` and `mark_pointers`."""
-        arguments = ("ls-tree", "-r", "-z", "--full-tree", checked_sha(commit))
+    async def read_blobs(self, commit: str, blobs: Mapping[str, str]) -> dict[str, bytes]:
+        """The contents of files of a commit, by path; `blobs` are their ids by path. Raises
+        `NeedsHuman` for one that is too large."""
 
-        async def read() -> dict[str, str]:
-            files = await self._parsed(parse_tree, arguments)
-            attributes = await self._texts(attributes_wanted(files), MAX_ATTRIBUTES)
-            if uses_lfs(attributes.values()):
-                files = mark_pointers(files, await self._texts(blobs_wanted(files), MAX_POINTER))
-            texts = await self._texts(texts_wanted(files), MAX_LINK)
-            if not texts:
-                return files
-            # In a thread, as a hostile tree may take seconds.
-            return await asyncio.to_thread(with_link_targets, files, texts)
+        async def read() -> dict[str, bytes]:
+            found = await self._objects.ask(tuple(blobs.values()), MAX_READ)
+            if None in found:
+                raise MissingObject(commit)
+            each = zip(blobs, found, strict=True)
+            return {path: self._whole(one, path, commit) or b"" for path, one in each}
 
         return await self._with_commit(commit, read)
 
-    async def _texts(self, wanted: Sequence[str], most: int) -> dict[str, str]:
-        """The texts of blobs by their ids, without those longer than `most` bytes."""
-        if not wanted:
-            return {}
-        about = await self._git("cat-file", "--batch-check", stdin="\n".join(wanted).encode())
-        small = "\n".join(short_enough(about, most)).encode()
-        return parse_texts(await self._git("cat-file", "--batch", stdin=small))
+    def _whole(self, found: GitObject | None, path: str, commit: str) -> bytes | None:
+        """The content of a file; None if the object is not one."""
+        if found is None or found.kind != "blob":
+            return None
+        if found.content is None:
+            raise NeedsHuman(
+                f"{path} at {commit[:10]} of {self.url} has {found.size:,} bytes, but at most "
+                f"{MAX_READ:,} are read: check that it is the right file"
+            )
+        return found.content
+
+    async def files(self, commit: str) -> CommitFiles:
+        """Every path in the commit's tree and its entry: see `parse_tree` and, for symbolic links
+        and Git LFS, `with_link_targets` and `mark_pointers`. Shared: never change it."""
+        checked_sha(commit)
+        return await self._with_commit(commit, lambda: self._lists.of(commit))
+
+    async def _list_tree(self, commit: str) -> bytes:
+        return await self._git("ls-tree", "-r", "-z", "--full-tree", commit)
+
+    async def _object(self, commit: str, name: str) -> GitObject:
+        """An object that `commit` has, with its content."""
+
+        async def read() -> GitObject:
+            (found,) = await self._objects.ask((name,), MAX_READ)
+            if found is None:
+                raise MissingObject(commit)
+            return found
+
+        return await self._with_commit(commit, read)
 
     async def commit_object(self, commit: str) -> bytes:
         """The raw commit object as git stores it, without its tree and parents."""
-
-        async def read() -> bytes:
-            return await self._git("cat-file", "commit", checked_sha(commit))
-
-        return await self._with_commit(commit, read)
+        return (await self._object(commit, f"{checked_sha(commit)}^{{commit}}")).content or b""
 
     async def commit_info(self, commit: str) -> CommitInfo:
         """Author, time, message and trailers of one commit."""
@@ -291,7 +292,7 @@ class Mirror:
 
     async def parent(self, commit: str) -> str | None:
         """The first parent of a commit; None for a root commit."""
-        return next(iter((await self.commit_info(commit)).parents), None)
+        return next(iter(parents_in(await self.commit_object(commit))), None)
 
     async def fork_points(self, one: str, other: str) -> tuple[str, ...]:
         """The merge bases of two commits: several after criss-cross merges, none for unrelated
@@ -316,8 +317,7 @@ class Mirror:
 
     async def tree(self, commit: str) -> str:
         """The id of a commit's tree."""
-        arguments = ("rev-parse", "--verify", f"{checked_sha(commit)}^{{tree}}")
-        return (await self._with_commit(commit, lambda: self._git(*arguments))).decode().strip()
+        return (await self._object(commit, f"{checked_sha(commit)}^{{tree}}")).sha
 
     async def merged(self, one: str, other: str) -> str | None:
         """The id of the tree that merging two commits gives; None if they conflict or one is
@@ -455,12 +455,8 @@ class Mirror:
 
     async def has(self, commit: str) -> bool:
         """Whether the mirror has that commit."""
-        arguments = ("cat-file", "-e", f"{checked_sha(commit)}^{{commit}}")
-        try:
-            await self._recovering(lambda: self._git(*arguments))
-        except MissingObject:
-            return False
-        return True
+        name = f"{checked_sha(commit)}^{{commit}}"
+        return (await self._recovering(lambda: self._objects.ask((name,))))[0] is not None
 
     async def _is_intact(self) -> bool:
         if not (self._folder / "HEAD").is_file():
@@ -481,7 +477,7 @@ class Mirror:
             await git(self._remote, ("init", "--quiet", "--bare", str(scratch)))
             fetch = ("fetch", "--quiet", "--no-tags", "origin", *_FETCHED)
             await git(self._remote, fetch, folder=scratch)
-            await asyncio.to_thread(_replace, self._folder, scratch)
+            await self._objects.replacing(lambda: _replace(self._folder, scratch))
         except Corrupt as error:
             raise NeedsHuman(f"{self.url} sends damaged objects: {error}") from None
         finally:

@@ -106,7 +106,7 @@ def versions_of(stated: Iterable[Stated]) -> set[str]:
 
 def pipeline_of(key: Key) -> str:
     """The name of the pipeline that an object is of; empty if it is of none."""
-    if key.kind == "run":
+    if key.kind in ("run", "graph"):
         return key.name.rpartition("-")[0]
     return key.name.partition("/")[0] if key.kind in ("pipeline", "environment") else ""
 

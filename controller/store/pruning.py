@@ -4,58 +4,34 @@ Deleted rows leave free pages, which the next rows take: the file stays as large
 grows no further. Only `VACUUM`, while no process has the file open, makes it smaller.
 """
 
+import sqlite3
 from collections.abc import Collection
 from typing import NamedTuple
-
-from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, or_, select
-
-from controller.store.tables import messages, objects
 
 BATCH = 200
 """Rows that one transaction looks at, at most: a few milliseconds."""
 
-_newer, _run = objects.alias(), objects.alias()
+_OLD = """
+SELECT updated, name FROM objects WHERE kind = :kind AND updated < :before
+AND updated >= :since AND (updated > :since OR name > :after) AND NOT live"""
+_IN_ORDER = " ORDER BY updated, name LIMIT :most"
+# The last run of each pipeline stays, as the next one is numbered by it.
+_IS_NOT_LAST = """
+AND EXISTS (
+  SELECT 1 FROM objects newer
+  WHERE newer.kind = objects.kind AND newer.series = objects.series
+  AND newer.updated >= objects.updated
+  AND (newer.updated > objects.updated OR newer.name > objects.name)
+)"""
+_HAS_NO_RUN = """
+AND NOT EXISTS (SELECT 1 FROM objects run WHERE run.kind = 'run' AND run.name = objects.name)"""
+OLD_OF = {"run": _OLD + _IS_NOT_LAST + _IN_ORDER, "graph": _OLD + _HAS_NO_RUN + _IN_ORDER}
+OLD_OTHERS = _OLD + _IN_ORDER
+FORGET = "DELETE FROM objects WHERE kind = ? AND name = ?"
 
-OLD = (
-    select(objects.c.updated, objects.c.name)
-    .where(
-        objects.c.kind == bindparam("p_kind"),
-        objects.c.updated < bindparam("p_before"),
-        objects.c.updated >= bindparam("p_since"),
-        or_(objects.c.updated > bindparam("p_since"), objects.c.name > bindparam("p_after")),
-        ~objects.c.live,
-    )
-    .order_by(objects.c.updated, objects.c.name)
-    .limit(BATCH)
-)
-OF_KIND: dict[str, Select[float, str]] = {
-    # The last run of each pipeline stays, as the next one is numbered by it.
-    "run": OLD.where(
-        exists().where(
-            _newer.c.kind == objects.c.kind,
-            _newer.c.series == objects.c.series,
-            _newer.c.updated >= objects.c.updated,
-            or_(
-                _newer.c.updated > objects.c.updated,
-                and_(_newer.c.updated == objects.c.updated, _newer.c.name > objects.c.name),
-            ),
-        )
-    ),
-    # A graph stays as long as its run.
-    "graph": OLD.where(~exists().where(_run.c.kind == "run", _run.c.name == objects.c.name)),
-}
-FORGET = delete(objects).where(
-    objects.c.kind == bindparam("p_kind"), objects.c.name == bindparam("p_name")
-)
-
-CONSUMED = select(messages.c.number).where(messages.c.consumed < bindparam("p_before")).limit(BATCH)
-SET_ASIDE = (
-    select(messages.c.number)
-    # None was consumed, which is said for the index that it gives.
-    .where(messages.c.consumed.is_(None), messages.c.set_aside < bindparam("p_before"))
-    .limit(BATCH)
-)
-FORGET_MESSAGE = delete(messages).where(messages.c.number == bindparam("p_number"))
+CONSUMED = "SELECT number FROM messages WHERE consumed < ? LIMIT ?"
+SET_ASIDE = "SELECT number FROM messages WHERE consumed IS NULL AND set_aside < ? LIMIT ?"
+FORGET_MESSAGE = "DELETE FROM messages WHERE number = ?"
 
 
 class Batch(NamedTuple):
@@ -69,28 +45,26 @@ class Batch(NamedTuple):
 
 
 def prune(
-    connection: Connection, kind: str, before: float, spared: Collection[str], last: Batch
+    database: sqlite3.Connection, kind: str, before: float, spared: Collection[str], last: Batch
 ) -> Batch:
     """Delete facts and resting objects of a kind that changed last before that time, and whose
     names are not `spared`. Begins where the batch `last` ended."""
-    place = {"p_since": last.updated, "p_after": last.name}
-    query = OF_KIND.get(kind, OLD)
-    found = connection.execute(query, {"p_kind": kind, "p_before": before, **place}).all()
-    names = [{"p_kind": kind, "p_name": row.name} for row in found if row.name not in spared]
-    if names:
-        connection.execute(FORGET, names)
+    query = OLD_OF.get(kind, OLD_OTHERS)
+    place = {"since": last.updated, "after": last.name, "most": BATCH}
+    found = database.execute(query, {"kind": kind, "before": before, **place}).fetchall()
+    names = [(kind, name) for _, name in found if name not in spared]
+    database.executemany(FORGET, names)
     if len(found) < BATCH:
         return Batch(len(names), done=True)
-    return Batch(len(names), found[-1].updated, found[-1].name)
+    return Batch(len(names), *found[-1])
 
 
-def prune_messages(connection: Connection, consumed: float, set_aside: float) -> Batch:
+def prune_messages(database: sqlite3.Connection, consumed: float, set_aside: float) -> Batch:
     """Delete messages that were consumed, or set aside, before these times. With a message goes the
     memory that its id was delivered."""
     deleted, done = 0, True
     for query, before in ((CONSUMED, consumed), (SET_ASIDE, set_aside)):
-        found = connection.execute(query, {"p_before": before}).scalars().all()
-        if found:
-            connection.execute(FORGET_MESSAGE, [{"p_number": number} for number in found])
+        found = database.execute(query, (before, BATCH)).fetchall()
+        database.executemany(FORGET_MESSAGE, found)
         deleted, done = deleted + len(found), done and len(found) < BATCH
     return Batch(deleted, done=done)

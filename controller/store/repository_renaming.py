@@ -5,9 +5,8 @@ keys of objects, owners and addressees of that kind. Messages that were consumed
 """
 
 import json
+from sqlite3 import Connection
 from typing import Any
-
-from sqlalchemy import Connection
 
 from controller.store.rows import text
 from specs.digests import digest
@@ -16,12 +15,12 @@ from specs.digests import digest
 def rename(connection: Connection, old: str, new: str) -> None:
     """Rename it within a transaction. What was known under the new name gives way: it was seen
     while the old one still had the pipelines."""
-    run, about = connection.exec_driver_sql, f'%"repository":%"{old}"%'
+    run, about = connection.execute, f'%"repository":%"{old}"%'
     run("DELETE FROM objects WHERE kind = 'repository' AND name = ?", (new,))
     for kind, name, body in run(
         "SELECT kind, name, body FROM objects WHERE body LIKE ? OR (kind, name) = (?, ?)",
         (about, "repository", old),
-    ).all():
+    ).fetchall():
         renamed = _renamed(json.loads(body), old, new)
         own = kind == "repository" and name == old
         run(
@@ -34,7 +33,7 @@ def rename(connection: Connection, old: str, new: str) -> None:
     _rename_outbox(connection, old, new)
     for number, body in run(
         "SELECT number, body FROM messages WHERE consumed IS NULL AND body LIKE ?", (about,)
-    ).all():
+    ).fetchall():
         renamed = text(_renamed(json.loads(body), old, new))
         run("UPDATE messages SET body = ? WHERE number = ?", (renamed, number))
     run(
@@ -44,10 +43,10 @@ def rename(connection: Connection, old: str, new: str) -> None:
 
 
 def _rename_outbox(connection: Connection, old: str, new: str) -> None:
-    run = connection.exec_driver_sql
+    run = connection.execute
     for number, kind, name, action in run(
         "SELECT number, owner_kind, owner_name, action FROM outbox"
-    ).all():
+    ).fetchall():
         owner = (kind, new if (kind, name) == ("repository", old) else name)
         plain = _renamed(json.loads(action), old, new)
         run(

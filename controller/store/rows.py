@@ -1,17 +1,13 @@
-"""Values of the store as rows of its tables, and back."""
+"""Values of the store as rows of its tables, and back; columns are in the order of `statements`."""
 
 import json
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 from controller.machine.core import Envelope, Fact, Key
 from controller.store.protocol import Delivered, OutboxEntry, Postponed, Put, Record, SetAside
 from specs.digests import canonical_json
 
-if TYPE_CHECKING:
-    from sqlalchemy import Row
-
-Parameters = dict[str, Any]
-AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
+Row = tuple[Any, ...]
 
 
 def text(body: dict[str, Any]) -> str:
@@ -19,109 +15,83 @@ def text(body: dict[str, Any]) -> str:
     return canonical_json(body).decode()
 
 
-def which(key: Key) -> Parameters:
-    """The parameters that name an object, an owner or an addressee."""
-    return {"p_kind": key.kind, "p_name": key.name}
+def created(put: Put, now: float) -> Row:
+    """A new object."""
+    return (*put.key, put.text, now, put.live)
 
 
-def created(put: Put, now: float) -> Parameters:
-    """A new object's row."""
-    return {
-        "kind": put.key.kind,
-        "name": put.key.name,
-        "revision": 1,
-        "body": put.text,
-        "updated": now,
-        "live": put.live,
-    }
-
-
-def replaced(put: Put, now: float) -> Parameters:
+def replaced(put: Put, now: float) -> Row:
     """The parameters of the compare-and-swap."""
-    return {
-        **which(put.key),
-        "p_revision": put.revision,
-        "p_body": put.text,
-        "p_updated": now,
-        "p_live": put.live,
-    }
+    return (*put.key, put.text, now, put.live, put.revision)
 
 
-def fact_row(fact: Fact, now: float) -> Parameters:
-    """A fact's row, as if it were new."""
-    return created(Put(key=fact.key, revision=0, text=text(fact.body), live=False), now)
+def fact_row(fact: Fact, now: float) -> Row:
+    """A fact, as if it were new."""
+    return (*fact.key, text(fact.body), now)
 
 
-def outbox_row(entry: OutboxEntry) -> Parameters:
-    """The row of an action that is enqueued; the database gives the number."""
-    return {
-        "id": entry.id,
-        "owner_kind": entry.owner.kind,
-        "owner_name": entry.owner.name,
-        "lane": entry.lane,
-        "action": text(entry.action),
-        "attempts": entry.attempts,
-        "not_before": entry.not_before,
-        "error": entry.error,
-    }
+def outbox_row(entry: OutboxEntry) -> Row:
+    """An action that is enqueued; the database gives the number."""
+    return (
+        entry.id,
+        *entry.owner,
+        entry.lane,
+        text(entry.action),
+        entry.attempts,
+        entry.not_before,
+        entry.error,
+    )
 
 
-def postponed(each: Postponed) -> Parameters:
+def postponed(each: Postponed) -> Row:
     """The parameters that put an action off."""
-    return {"p_id": each.id, "p_not_before": each.not_before, "p_error": each.error}
+    return (each.id, each.not_before, each.error)
 
 
-def set_aside(each: SetAside, now: float) -> Parameters:
+def set_aside(each: SetAside, now: float) -> Row:
     """The parameters that set a message aside."""
-    return {"p_number": each.number, "p_reason": each.reason, "p_now": now}
+    return (each.number, now, each.reason)
 
 
-def message_row(envelope: Envelope, now: float) -> Parameters:
-    """The row of a message that nobody consumed yet; the database gives the number."""
-    return {
-        "to_kind": envelope.to.kind,
-        "to_name": envelope.to.name,
-        "id": envelope.id,
-        "type": envelope.message.type,
-        "body": text(envelope.message.plain()),
-        "at": now,
-    }
+def message_row(envelope: Envelope, now: float) -> Row:
+    """A message that nobody consumed yet; the database gives the number."""
+    message = envelope.message
+    return (*envelope.to, envelope.id, message.type, text(message.plain()), now)
 
 
-def record(row: AnyRow) -> Record:
+def record(row: Row) -> Record:
     """An object or a fact."""
+    kind, name, revision, body, updated, live = row
     return Record(
-        key=Key(row.kind, row.name),
-        revision=row.revision,
-        text=row.body,
-        updated=row.updated,
-        live=bool(row.live),
+        key=Key(kind, name), revision=revision, text=body, updated=updated, live=bool(live)
     )
 
 
-def outbox_entry(row: AnyRow) -> OutboxEntry:
+def outbox_entry(row: Row) -> OutboxEntry:
     """An action in the outbox."""
+    number, id_, kind, name, lane, action, attempts, not_before, error = row
     return OutboxEntry(
-        number=row.number,
-        id=row.id,
-        owner=Key(row.owner_kind, row.owner_name),
-        lane=row.lane,
-        action=json.loads(row.action),
-        attempts=row.attempts,
-        not_before=row.not_before,
-        error=row.error,
+        number=number,
+        id=id_,
+        owner=Key(kind, name),
+        lane=lane,
+        action=json.loads(action),
+        attempts=attempts,
+        not_before=not_before,
+        error=error,
     )
 
 
-def delivered(row: AnyRow) -> Delivered:
+def delivered(row: Row) -> Delivered:
     """A message in an inbox, or one that was set aside."""
+    number, kind, name, id_, type_, body, at, since, reason = row
     return Delivered(
-        number=row.number,
-        to=Key(row.to_kind, row.to_name),
-        id=row.id,
-        type=row.type,
-        text=row.body,
-        at=row.at,
-        set_aside=row.set_aside,
-        reason=row.reason,
+        number=number,
+        to=Key(kind, name),
+        id=id_,
+        type=type_,
+        text=body,
+        at=at,
+        set_aside=since,
+        reason=reason,
     )

@@ -9,21 +9,19 @@ state that once was.
 """
 
 import asyncio
+import json
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import URL, Connection, Select, create_engine
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
-
 from controller.machine.core import Key
 from controller.store import pruning, rows, statements
 from controller.store.faults import explained, newer, older
-from controller.store.migrations import HEAD, NewerSchema, migrate, version
+from controller.store.migrations import HEAD, NewerSchema, migrate_database, version
 from controller.store.protocol import (
     Conflict,
     Delivered,
@@ -57,7 +55,7 @@ class SqliteStore:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._synchronous = ""
         self._seen: int | None = None
-        self._connection: Connection
+        self._connection: sqlite3.Connection
         self.unsaved: Failure | None = None
         """Why the latest commit was not saved; None if it was."""
 
@@ -85,8 +83,14 @@ class SqliteStore:
 
     async def get(self, key: Key) -> Record | None:
         """The object, or None."""
-        found = await self._select(statements.GET, rows.which(key))
+        found = await self._select(statements.GET, *key)
         return rows.record(found[0]) if found else None
+
+    async def get_all(self, kind: str, names: Collection[str]) -> Mapping[str, Record]:
+        """The objects and facts of a kind that have one of these names, by name."""
+        found = await self._select(statements.NAMED, kind, json.dumps([*names]))
+        records = (rows.record(row) for row in found)
+        return {record.key.name: record for record in records}
 
     async def load(self, key: Key) -> StoredObject:
         """The object, its inbox and its outbox."""
@@ -96,12 +100,8 @@ class SqliteStore:
         self, kind: str, series: str = "", limit: int | None = None, *, live: bool = False
     ) -> Sequence[Record]:
         """Objects and facts of a kind, latest change first."""
-        query = statements.LATEST.limit(limit)
-        if series:
-            query = query.where(statements.OF_SERIES)
-        if live:
-            query = query.where(statements.LIVE)
-        found = await self._select(query, {"p_kind": kind, "p_series": series})
+        query = statements.LATEST[bool(series), live]
+        found = await self._select(query, kind, series, -1 if limit is None else limit)
         return [rows.record(row) for row in found]
 
     async def commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
@@ -114,23 +114,18 @@ class SqliteStore:
 
     async def outbox(self, owner: Key | None = None) -> Sequence[OutboxEntry]:
         """The outbox, oldest first; of one object, or of all."""
-        if owner is None:
-            found = await self._select(statements.OUTBOX, {})
-        else:
-            found = await self._select(statements.OUTBOX_OF, rows.which(owner))
+        query = statements.OUTBOX_OF if owner else statements.OUTBOX
+        found = await self._select(query, *(owner or ()))
         return [rows.outbox_entry(row) for row in found]
 
     async def inbox(self, to: Key | None = None) -> Sequence[Delivered]:
         """Messages that nobody consumed yet, oldest first; of one object, or of all."""
-        if to is None:
-            found = await self._select(statements.INBOX, {})
-        else:
-            found = await self._select(statements.INBOX_OF, rows.which(to))
+        found = await self._select(statements.INBOX_OF if to else statements.INBOX, *(to or ()))
         return [rows.delivered(row) for row in found]
 
     async def set_aside(self) -> Sequence[Delivered]:
         """The messages that were set aside, oldest first."""
-        return [rows.delivered(row) for row in await self._select(statements.ASIDE, {})]
+        return [rows.delivered(row) for row in await self._select(statements.ASIDE)]
 
     async def changed(self) -> bool:
         """True if another process has committed since the last call; cheap enough to poll."""
@@ -145,7 +140,7 @@ class SqliteStore:
         names are not `spared`; how many. The last run of each pipeline and the graphs of runs stay.
         """
         return await self._each_batch(
-            lambda connection, last: pruning.prune(connection, kind, before, spared, last)
+            lambda database, last: pruning.prune(database, kind, before, spared, last)
         )
 
     async def prune_messages(self, consumed: float, set_aside: float) -> int:
@@ -155,14 +150,14 @@ class SqliteStore:
         sender may repeat itself.
         """
         return await self._each_batch(
-            lambda connection, _: pruning.prune_messages(connection, consumed, set_aside)
+            lambda database, _: pruning.prune_messages(database, consumed, set_aside)
         )
 
     async def rename_repository(self, old: str, new: str) -> None:
         """Call a repository otherwise in all that is stored. For a controller before its loop."""
         await self._save(self._rename, old, new)
 
-    async def _each_batch(self, prune: Callable[[Connection, Batch], Batch]) -> int:
+    async def _each_batch(self, prune: Callable[[sqlite3.Connection, Batch], Batch]) -> int:
         """Repeat until it is done; what others ask of the store meanwhile comes in between."""
         deleted, batch = 0, Batch()
         while not batch.done:
@@ -170,10 +165,8 @@ class SqliteStore:
             deleted += batch.deleted
         return deleted
 
-    async def _select(
-        self, query: Select[*tuple[Any, ...]], parameters: rows.Parameters
-    ) -> Sequence[rows.AnyRow]:
-        return await self._run(lambda: self._connection.execute(query, parameters).all())
+    async def _select(self, query: str, *values: Any) -> Sequence[rows.Row]:
+        return await self._run(lambda: self._connection.execute(query, values).fetchall())
 
     async def _save(self, call: Callable[..., T], *arguments: Any) -> T:
         try:
@@ -194,8 +187,8 @@ class SqliteStore:
     def _explaining(self, call: Callable[..., T], arguments: Sequence[Any]) -> T:
         try:
             return call(*arguments)
-        except DBAPIError as error:
-            raise explained(error.orig, self.path) from error
+        except sqlite3.Error as error:
+            raise explained(error, self.path) from error
         except NewerSchema as error:
             raise newer(str(error), HEAD, self.path) from error
 
@@ -204,34 +197,30 @@ class SqliteStore:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             for end in ("", "-wal", "-shm"):  # those that it makes have the mode of the first
                 Path(f"{self.path}{end}").chmod(0o600)
-        engine = create_engine(
-            URL.create("sqlite", database=str(self.path)),
-            poolclass=NullPool,
-            # No transactions but those that `_writing` begins.
-            connect_args={"timeout": self._patience, "isolation_level": None},
-        )
-        self._connection = engine.connect()
+        # No transactions but those that `_writing` begins.
+        database = sqlite3.connect(self.path, timeout=self._patience, isolation_level=None)
+        self._connection = database
         try:
-            self._connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-            with self._writing(forced=True):
-                if self._upgrade:
-                    migrate(self._connection)
-                else:
-                    _hold_to_schema(version(self._connection), self.path)
+            database.execute("PRAGMA journal_mode = WAL")
+            if version(database) != HEAD:
+                if not self._upgrade:
+                    _hold_to_schema(version(database), self.path)
+                with self._writing(forced=True):
+                    migrate_database(database)
             self._changed()
         except BaseException:
-            self._connection.close()
+            database.close()
             raise
 
     @contextmanager
-    def _writing(self, *, forced: bool) -> Iterator[Connection]:
+    def _writing(self, *, forced: bool) -> Iterator[sqlite3.Connection]:
         """One transaction, forced to the disk or left to the write-ahead log."""
         synchronous = "FULL" if forced else "NORMAL"
         if synchronous != self._synchronous:
-            self._connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
+            self._connection.execute(f"PRAGMA synchronous = {synchronous}")
             self._synchronous = synchronous
         # The write lock comes first: taken later, it could be refused without any waiting.
-        self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+        self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield self._connection
             self._connection.commit()
@@ -241,29 +230,30 @@ class SqliteStore:
 
     def _changed(self) -> bool:
         before = self._seen
-        self._seen = self._connection.exec_driver_sql("PRAGMA data_version").scalar_one()
+        (self._seen,) = self._connection.execute("PRAGMA data_version").fetchone()
         return self._seen != before
 
     def _latest(self) -> float:
         ask, newest, kind = self._connection.execute, 0.0, ""
         # Kind by kind, each at the end of its part of an index.
-        while (kind := ask(statements.NEXT_KIND, {"p_kind": kind}).scalar() or "") != "":
-            newest = max(newest, ask(statements.NEWEST, {"p_kind": kind}).scalar_one())
+        while (kind := ask(statements.NEXT_KIND, (kind,)).fetchone()[0]) is not None:
+            (found,) = ask(statements.NEWEST, (kind,)).fetchone()
+            newest = max(newest, found)
         return newest
 
     def _look(self, key: Key) -> StoredObject:
-        which, ask = rows.which(key), self._connection.execute
-        self._connection.exec_driver_sql("BEGIN")  # so that all are of one moment
+        ask = self._connection.execute
+        ask("BEGIN")  # so that all are of one moment
         try:
-            record = ask(statements.GET, which).first()
-            messages = ask(statements.INBOX_OF, which).all()
-            outbox = ask(statements.OUTBOX_OF, which).all()
+            record = ask(statements.GET, key).fetchone()
+            messages = ask(statements.INBOX_OF, key).fetchall()
+            outbox = ask(statements.OUTBOX_OF, key).fetchall()
         finally:
             self._connection.rollback()
         return StoredObject(
             record=rows.record(record) if record else None,
-            inbox=tuple(rows.delivered(row) for row in messages),
-            outbox=tuple(rows.outbox_entry(row) for row in outbox),
+            inbox=tuple(map(rows.delivered, messages)),
+            outbox=tuple(map(rows.outbox_entry, outbox)),
         )
 
     def _commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
@@ -273,30 +263,30 @@ class SqliteStore:
                 _put(connection, change.put, now)
             # Acknowledged before enqueued: what is withdrawn and wanted again is enqueued anew.
             for statement, parameters in (
-                (statements.ACKNOWLEDGE, [{"p_id": id_} for id_ in change.acknowledge]),
+                (statements.ACKNOWLEDGE, [(id_,) for id_ in change.acknowledge]),
                 (statements.POSTPONE, [rows.postponed(each) for each in change.postpone]),
                 (statements.FACT, [rows.fact_row(fact, now) for fact in change.facts]),
                 (statements.ENQUEUE, [rows.outbox_row(entry) for entry in change.enqueue]),
                 (statements.SEND, [rows.message_row(each, now) for each in change.send]),
-                (statements.CONSUME, [{"p_number": n, "p_now": now} for n in change.consume]),
+                (statements.CONSUME, [(number, now) for number in change.consume]),
                 (statements.SET_ASIDE, [rows.set_aside(one, now) for one in change.set_aside]),
             ):
                 if parameters:
-                    connection.execute(statement, parameters)
+                    connection.executemany(statement, parameters)
             if change.put is None:
                 return ()
-            outbox = connection.execute(statements.OUTBOX_OF, rows.which(change.put.key)).all()
-        return tuple(rows.outbox_entry(row) for row in outbox)
+            outbox = connection.execute(statements.OUTBOX_OF, change.put.key).fetchall()
+        return tuple(map(rows.outbox_entry, outbox))
 
     def _touch(self) -> None:
         with self._writing(forced=False) as connection:
-            connection.exec_driver_sql("PRAGMA user_version = 0")  # of no meaning; it is a write
+            connection.execute("PRAGMA user_version = 0")  # of no meaning; it is a write
 
     def _rename(self, old: str, new: str) -> None:
         with self._writing(forced=True) as connection:
             rename(connection, old, new)
 
-    def _prune(self, prune: Callable[[Connection, Batch], Batch], last: Batch) -> Batch:
+    def _prune(self, prune: Callable[[sqlite3.Connection, Batch], Batch], last: Batch) -> Batch:
         with self._writing(forced=False) as connection:
             return prune(connection, last)
 
@@ -308,7 +298,7 @@ def _hold_to_schema(found: str | None, path: Path) -> None:
         raise NewerSchema(found)
 
 
-def _put(connection: Connection, put: Put, now: float) -> None:
+def _put(connection: sqlite3.Connection, put: Put, now: float) -> None:
     if put.revision == 0:
         done = connection.execute(statements.CREATE, rows.created(put, now))
     else:

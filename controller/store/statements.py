@@ -1,80 +1,58 @@
-"""What the store asks its database, built once: SQLAlchemy compiles each a single time.
+"""What the store asks its database, in plain SQL: sqlite3 prepares each text once.
 
-Only `insert` is SQLite's own, for ON CONFLICT; PostgreSQL's is spelt the same.
+Columns are named, and in the order in which `rows` reads them.
 """
 
-from sqlalchemy import bindparam, delete, func, select, update
-from sqlalchemy.dialects.sqlite import insert
+GET = "SELECT kind, name, revision, body, updated, live FROM objects WHERE kind = ? AND name = ?"
+NAMED = """
+SELECT kind, name, revision, body, updated, live FROM objects
+WHERE kind = ? AND name IN (SELECT value FROM json_each(?))"""
+_OF_KIND = "SELECT kind, name, revision, body, updated, live FROM objects WHERE kind = ?1"
+_LATEST_FIRST = " ORDER BY updated DESC, name DESC LIMIT ?3"
+LATEST = {
+    (series, live): _OF_KIND + " AND series = ?2" * series + " AND live = 1" * live + _LATEST_FIRST
+    for series in (False, True)
+    for live in (False, True)
+}
+"""By whether they are of one series, and whether they are live."""
+NEXT_KIND = "SELECT min(kind) FROM objects WHERE kind > ?"
+NEWEST = "SELECT max(updated) FROM objects WHERE kind = ?"
+CREATE = """
+INSERT INTO objects (kind, name, revision, body, updated, live) VALUES (?, ?, 1, ?, ?, ?)
+ON CONFLICT DO NOTHING"""
+REPLACE = """
+UPDATE objects SET revision = revision + 1, body = ?3, updated = ?4, live = ?5
+WHERE kind = ?1 AND name = ?2 AND revision = ?6"""
+FACT = """
+INSERT INTO objects (kind, name, revision, body, updated, live) VALUES (?, ?, 1, ?, ?, 0)
+ON CONFLICT (kind, name) DO UPDATE
+SET revision = revision + 1, body = excluded.body, updated = excluded.updated
+WHERE body != excluded.body"""
 
-from controller.store.tables import messages, objects, outbox
+OUTBOX = """
+SELECT number, id, owner_kind, owner_name, lane, action, attempts, not_before, error FROM outbox
+ORDER BY number"""
+OUTBOX_OF = """
+SELECT number, id, owner_kind, owner_name, lane, action, attempts, not_before, error FROM outbox
+WHERE owner_kind = ? AND owner_name = ? ORDER BY number"""
+ENQUEUE = """
+INSERT INTO outbox (id, owner_kind, owner_name, lane, action, attempts, not_before, error)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"""
+ACKNOWLEDGE = "DELETE FROM outbox WHERE id = ?"
+POSTPONE = "UPDATE outbox SET attempts = attempts + 1, not_before = ?2, error = ?3 WHERE id = ?1"
 
-_this = (objects.c.kind == bindparam("p_kind"), objects.c.name == bindparam("p_name"))
-
-GET = select(objects).where(*_this)
-CREATE = insert(objects).on_conflict_do_nothing()
-REPLACE = (
-    update(objects)
-    .where(*_this, objects.c.revision == bindparam("p_revision"))
-    .values(
-        revision=objects.c.revision + 1,
-        body=bindparam("p_body"),
-        updated=bindparam("p_updated"),
-        live=bindparam("p_live"),
-    )
-)
-
-_fact = insert(objects)
-FACT = _fact.on_conflict_do_update(
-    index_elements=[objects.c.kind, objects.c.name],
-    set_={
-        "revision": objects.c.revision + 1,
-        "body": _fact.excluded.body,
-        "updated": _fact.excluded.updated,
-    },
-    where=objects.c.body != _fact.excluded.body,
-)
-
-NEXT_KIND = select(func.min(objects.c.kind)).where(objects.c.kind > bindparam("p_kind"))
-NEWEST = select(func.max(objects.c.updated)).where(objects.c.kind == bindparam("p_kind"))
-
-OUTBOX = select(outbox).order_by(outbox.c.number)
-OUTBOX_OF = OUTBOX.where(
-    outbox.c.owner_kind == bindparam("p_kind"), outbox.c.owner_name == bindparam("p_name")
-)
-ENQUEUE = insert(outbox).on_conflict_do_nothing(index_elements=[outbox.c.id])
-ACKNOWLEDGE = delete(outbox).where(outbox.c.id == bindparam("p_id"))
-POSTPONE = (
-    update(outbox)
-    .where(outbox.c.id == bindparam("p_id"))
-    .values(
-        attempts=outbox.c.attempts + 1,
-        not_before=bindparam("p_not_before"),
-        error=bindparam("p_error"),
-    )
-)
-
-_waiting = (messages.c.consumed.is_(None), messages.c.set_aside.is_(None))
-INBOX = select(messages).where(*_waiting).order_by(messages.c.number)
-INBOX_OF = INBOX.where(
-    messages.c.to_kind == bindparam("p_kind"), messages.c.to_name == bindparam("p_name")
-)
-ASIDE = (
-    select(messages)
-    # None was consumed, which is said for the index that it gives.
-    .where(messages.c.consumed.is_(None), messages.c.set_aside.is_not(None))
-    .order_by(messages.c.number)
-)
-SEND = insert(messages).on_conflict_do_nothing(
-    index_elements=[messages.c.to_kind, messages.c.to_name, messages.c.id]
-)
-_numbered = update(messages).where(messages.c.number == bindparam("p_number"))
-CONSUME = _numbered.values(consumed=bindparam("p_now"))
-SET_ASIDE = _numbered.values(set_aside=bindparam("p_now"), reason=bindparam("p_reason"))
-
-LATEST = (
-    select(objects)
-    .where(objects.c.kind == bindparam("p_kind"))
-    .order_by(objects.c.updated.desc(), objects.c.name.desc())
-)
-OF_SERIES = objects.c.series == bindparam("p_series")
-LIVE = objects.c.live
+INBOX = """
+SELECT number, to_kind, to_name, id, type, body, at, set_aside, reason FROM messages
+WHERE consumed IS NULL AND set_aside IS NULL ORDER BY number"""
+INBOX_OF = """
+SELECT number, to_kind, to_name, id, type, body, at, set_aside, reason FROM messages
+WHERE consumed IS NULL AND set_aside IS NULL AND to_kind = ? AND to_name = ? ORDER BY number"""
+# None of these was consumed, which is said for the index that it gives.
+ASIDE = """
+SELECT number, to_kind, to_name, id, type, body, at, set_aside, reason FROM messages
+WHERE consumed IS NULL AND set_aside IS NOT NULL ORDER BY number"""
+SEND = """
+INSERT INTO messages (to_kind, to_name, id, type, body, at) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (to_kind, to_name, id) DO NOTHING"""
+CONSUME = "UPDATE messages SET consumed = ?2 WHERE number = ?1"
+SET_ASIDE = "UPDATE messages SET set_aside = ?2, reason = ?3 WHERE number = ?1"

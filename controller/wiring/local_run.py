@@ -37,7 +37,8 @@ from controller.machine.runs.run import Run, Trigger, why_ended
 from controller.planning.checkout import Checkout, git_folder
 from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
-from controller.wiring.controller import Controller, only_one
+from controller.wiring.controller import Controller
+from controller.wiring.home_lock import only_one
 from specs.datasets import Query
 from specs.failures import Failure, NeedsHuman
 from specs.gates import PairedCheck

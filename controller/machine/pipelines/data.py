@@ -55,7 +55,7 @@ def place(spec: Spec, name: str, commit: str) -> str:
     in the repository has a place of its own at each commit.
     """
     uri = _where(spec.datasets[name])
-    if _in_repository(spec.datasets[name]):
+    if is_committed(spec.datasets[name]):
         return f"{name} at {commit}:{uri}"
     trigger = spec.triggers.data
     if trigger is None or name not in trigger.datasets:
@@ -180,7 +180,7 @@ def _incomplete_for(
         return UNSETTLED_INTERVAL
     trigger = spec.triggers.data
     dataset = spec.datasets[name]
-    if trigger is None or name not in trigger.datasets or _in_repository(dataset):
+    if trigger is None or name not in trigger.datasets or is_committed(dataset):
         return 0.0
     if trigger.marker is not None and dataset.query is None:
         return 0.0 if listing.marked else LISTING_INTERVAL
@@ -201,7 +201,8 @@ def _where(dataset: Dataset) -> str:
     return f"{query.url}, {short(digest([query.sql, query.version]))}"
 
 
-def _in_repository(dataset: Dataset) -> bool:
+def is_committed(dataset: Dataset) -> bool:
+    """Whether its data is part of the commit."""
     uri = dataset.uri
     if uri is None or urlsplit(uri).scheme:
         return False

@@ -15,6 +15,7 @@ from specs.digests import short
 from specs.gates import Evidence
 from specs.globs import ROOT, matches
 from specs.model import DATA, Pipeline
+from specs.path_index import near
 from specs.references import StepReference
 
 
@@ -132,11 +133,14 @@ def in_repository(source: SourceTree, uri: str) -> dict[str, str] | None:
     path = "/".join(parts)
     globs = (path, f"{path}/**") if parts else ("**",)
     folders = ["/".join(parts[:end]) for end in range(1, len(parts))]
+    files = source.files if rooted else source.below
+    paths = source.commit_files.paths
+    asked = near(paths, "/".join([*parts, "**"])) if rooted else files
     return {
-        name: content
-        for name, content in (source.files if rooted else source.below).items()
+        name: files[name]
+        for name in asked
         if any(matches(glob, name) for glob in globs)
-        or (content.startswith(LINK) and any(matches(folder, name) for folder in folders))
+        or (files[name].startswith(LINK) and any(matches(folder, name) for folder in folders))
     }
 
 

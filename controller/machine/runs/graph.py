@@ -8,14 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import ValidatorFunctionWrapHandler, field_validator, model_validator
 
 from controller.machine.core import Value
 from controller.machine.runs import node_names
 from controller.machine.runs.attempt import Attempt, Input
+from controller.machine.runs.commit_files import CommitFiles
 from specs.digests import digest
 from specs.globs import ROOT, admits, admits_link, from_root, seen_from
 from specs.model import SPEC_FILE, Pipeline
+from specs.path_index import near
 from specs.projects.values import Project
 
 NodeKind = Literal["step", "data_gate", "model_gate", "baseline", "data"]
@@ -51,6 +53,12 @@ class SourceTree(Value):
     project: Project | None = None
     """The `environment.project` at the commit."""
 
+    @field_validator("files", mode="wrap")
+    @classmethod
+    def _shared(cls, files: Any, validate: ValidatorFunctionWrapHandler) -> CommitFiles:
+        """Kept as it is: all pipelines of a commit have the same."""
+        return files if isinstance(files, CommitFiles) else CommitFiles(validate(files))
+
     @property
     def path(self) -> str:
         """Where the spec is in the repository."""
@@ -68,23 +76,34 @@ class SourceTree(Value):
     def admitted(self, globs: Sequence[str]) -> dict[str, str]:
         """Digests of the files that globs of the spec match, by path as the spec writes it, in
         order. The digest of a symbolic link covers everything that the link leads to."""
-        outside = any(glob.removeprefix("!").startswith(ROOT) for glob in globs)
         return {
             path: content
-            for path, content in sorted((self.seen if outside else self.below).items())
+            for path, content in sorted({**self.below, **self._outside(globs)}.items())
             if (admits_link if content.startswith(LINK) else admits)(globs, path, self.folder)
         }
 
-    @cached_property
-    def seen(self) -> dict[str, str]:
-        """Digests of all files by path as the spec writes it: below its folder, or `//path`."""
-        return {seen_from(self.folder, path): content for path, content in self.files.items()}
+    def _outside(self, globs: Sequence[str]) -> dict[str, str]:
+        """The files elsewhere that these globs could match, by path as the spec writes it."""
+        rooted = [glob.removeprefix(ROOT) for glob in globs if glob.startswith(ROOT)]
+        found = {path for glob in rooted for path in near(self.commit_files.paths, glob)}
+        seen = ((seen_from(self.folder, path), path) for path in found)
+        return {name: self.files[path] for name, path in seen if name.startswith(ROOT)}
 
     @cached_property
-    def below(self) -> dict[str, str]:
+    def commit_files(self) -> CommitFiles:
+        """`files`, with an index."""
+        return self.files if isinstance(self.files, CommitFiles) else CommitFiles(self.files)
+
+    @property
+    def seen(self) -> dict[str, str]:
+        """Digests of all files by path as the spec writes it: below its folder, or `//path`. Made
+        anew each time, as it is as large as the repository."""
+        return {seen_from(self.folder, path): content for path, content in self.files.items()}
+
+    @property
+    def below(self) -> Mapping[str, str]:
         """Digests by path below the spec's folder."""
-        prefix = f"{self.folder}/" if self.folder else ""
-        return {p[len(prefix) :]: d for p, d in self.files.items() if p.startswith(prefix)}
+        return self.commit_files.below(self.folder)
 
 
 class Baseline(Value):

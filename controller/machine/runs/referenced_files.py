@@ -14,6 +14,12 @@ def referenced_files(spec: Pipeline, source: SourceTree) -> dict[str, str]:
     return {**source.below, **source.admitted(globs)}
 
 
+def paths_elsewhere(spec: Pipeline) -> tuple[str, ...]:
+    """The globs, from the repository's root, of all that the spec names as `//path`."""
+    rooted = (path for path in _paths_in(spec) if path.startswith(ROOT))
+    return tuple(dict.fromkeys(path.removeprefix(ROOT) for path in rooted))
+
+
 def _paths_in(spec: Pipeline) -> Iterator[str]:
     yield from spec.triggers.commits.paths
     for dataset in spec.datasets.values():

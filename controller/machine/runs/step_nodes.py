@@ -9,7 +9,7 @@ from controller.machine.runs.projects import project_of, recipe_of
 from specs.batch import Batch
 from specs.caching import seconds_reusable
 from specs.digests import digest
-from specs.globs import ROOT, as_seen
+from specs.globs import as_seen, seen_from
 from specs.model import Pipeline, Step, is_spec_file
 from specs.references import (
     DatasetReference,
@@ -157,9 +157,8 @@ def image_of(
         name = spec.image_of(step)
         return source.images.get(name or "", name), None
     context = source.within("" if folder == "." else folder).removesuffix("/")
-    prefix = f"{context}/" if context else ""
-    paths = source.seen if folder.startswith(ROOT) else source.below
-    files = {path: of for path, of in paths.items() if source.within(path).startswith(prefix)}
+    paths = source.commit_files.paths.below(context)
+    files = {seen_from(source.folder, path): source.files[path] for path in paths}
     return None, Build(context=context, digest=digest(files))
 
 

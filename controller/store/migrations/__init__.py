@@ -1,5 +1,6 @@
 """Brings a database to the schema of this version, whatever older version wrote it."""
 
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,21 +16,36 @@ class NewerSchema(Exception):  # noqa: N818 - the name says what is in the way
     """A newer version of Headgate wrote the database; `str()` is its schema's revision."""
 
 
-def version(connection: "Connection") -> str | None:
+def version(database: sqlite3.Connection) -> str | None:
     """The revision of the database's schema; None for an empty one."""
-    from sqlalchemy import inspect, text
-
-    if not inspect(connection).has_table("alembic_version"):
+    known = database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'alembic_version'")
+    if known.fetchone() is None:
         return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    found = database.execute("SELECT version_num FROM alembic_version").fetchone()
+    return str(found[0]) if found else None
+
+
+def migrate_database(database: sqlite3.Connection) -> None:
+    """Upgrade within the transaction that `database` is in, and commit it. Raises `NewerSchema`."""
+    if version(database) == HEAD:
+        return
+    # Only a database that is not up to date pays for the imports: half a second.
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import StaticPool
+
+    engine = create_engine("sqlite://", creator=lambda: database, poolclass=StaticPool)
+    with engine.connect() as connection:
+        migrate(connection)
+        connection.commit()
 
 
 def migrate(connection: "Connection", to: str = HEAD) -> None:
     """Upgrade within the transaction that `connection` is in. Raises `NewerSchema`."""
-    found = version(connection)
+    database = connection.connection.driver_connection
+    assert isinstance(database, sqlite3.Connection)
+    found = version(database)
     if found == to:
         return
-    # Only a database that is not up to date pays for the import: half a second.
     from alembic import command
     from alembic.script import ScriptDirectory
 

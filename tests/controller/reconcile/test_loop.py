@@ -168,6 +168,7 @@ async def test_a_machine_that_asks_to_be_looked_at_again_is(store: Store) -> Non
 async def test_a_key_is_reconciled_by_one_at_a_time_and_many_keys_by_many(store: Store) -> None:
     now: Counter[Key] = Counter()
     most: Counter[str] = Counter()
+    all_at_work = asyncio.Event()
 
     loop: Loop
 
@@ -175,6 +176,9 @@ async def test_a_key_is_reconciled_by_one_at_a_time_and_many_keys_by_many(store:
         now[key] += 1
         most["of a key"] = max(most["of a key"], now[key])
         most["in all"] = max(most["in all"], now.total())
+        if most["in all"] == 3:
+            all_at_work.set()
+        await all_at_work.wait()
         for _ in range(5):
             await asyncio.sleep(0)
             loop.wake(key)
