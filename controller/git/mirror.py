@@ -290,6 +290,11 @@ class Mirror:
 
         return await self._with_commit(new, ask)
 
+    async def count(self, commit: str) -> int:
+        """How many commits `commit` and its ancestors are."""
+        arguments = ("rev-list", "--count", checked_sha(commit))
+        return int(await self._with_commit(commit, lambda: self._git(*arguments)))
+
     async def parent(self, commit: str) -> str | None:
         """The first parent of a commit; None for a root commit."""
         return next(iter(parents_in(await self.commit_object(commit))), None)
@@ -364,10 +369,13 @@ class Mirror:
         files: Mapping[str, bytes | None],
         message: str,
         author: Author,
+        *,
+        history: bool = True,
     ) -> str:
         """Create a commit on top of `base` that writes `files`, or deletes those that are None.
 
-        It is only in the mirror, on no branch, until it is pushed. `base` None: without a parent.
+        It is only in the mirror, on no branch, until it is pushed. `base` None: without a parent;
+        not `history`: with the files of `base`, but without a parent.
         """
         for path in files:
             checked_path(path)
@@ -382,7 +390,8 @@ class Mirror:
                     "update-index", "-z", "--index-info", stdin=b"".join(lines), extra=index
                 )
                 tree = (await self._git("write-tree", extra=index)).decode().strip()
-            return await self._commit_tree(tree, base, message, author)
+            parent = base if history else None
+            return await self._commit_tree(tree, parent, message, author)
 
         return await (self._with_commit(base, write) if base else self._recovering(write))
 
