@@ -19,6 +19,7 @@ from controller.config.settings_file import LoadedSettings, load_settings
 from controller.machine.core import Key, Value, parsed
 from controller.store.protocol import Record, StoreReader
 from controller.store.reading import SqliteReader
+from controller.store.run_numbers import last_number, split
 from specs.failures import Failure
 from specs.loading.explain import nearest, one_of
 from specs.loading.problems import render_text
@@ -134,13 +135,8 @@ async def missing(store: StoreReader, what: str, name: str, kinds: Sequence[str]
 
 async def _was_deleted(store: StoreReader, name: str) -> bool:
     """Whether a run that is not in the store was: later ones of its pipeline are or were."""
-    pipeline, _, number = name.rpartition("-")
-    if not (pipeline and number.isdecimal() and int(number)):
-        return False
-    record = await store.get(Key("pipeline", pipeline))
-    latest = await store.list("run", f"{pipeline}-", limit=1)
-    numbers = [record.body.get("runs", 0)] if record else []
-    return int(number) <= max(numbers + [one.body["number"] for one in latest], default=0)
+    pipeline, number = split(name)
+    return 0 < number <= await last_number(store, pipeline)
 
 
 def not_found(what: str, name: str, names: Sequence[str]) -> Failed:

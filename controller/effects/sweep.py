@@ -44,6 +44,7 @@ from controller.machine.runs.run import RENEWED, Run
 from controller.reconcile.stalls import KIND as STALL
 from controller.store.protocol import Delivered
 from controller.store.rows import text
+from controller.store.run_numbers import last_number, split
 from controller.store.sqlite import SqliteStore
 from deployers.engine import Engine
 from deployers.processes import Processes, ProcessState
@@ -132,12 +133,18 @@ class Sweeper:
         """End and delete attempts of runs that the store does not know. Call it before any starts.
 
         A run is saved before its first attempt starts, so the state was lost or restored from a
-        backup. New runs get the same numbers, and would take these results for their own.
+        backup. New runs get the same numbers, and would take these results for their own. Runs
+        whose numbers were given are known, even if they are not stored any more.
         Raises `NeedsHuman` if an attempt does not end.
         """
-        strangers = [
-            name for name in self._attempts.names() if await self._store.get(owner_of(name)) is None
-        ]
+        names = self._attempts.names()
+        owners = {owner_of(name) for name in names}
+        known = {key for key in owners if key.kind != "run" and await self._store.get(key)}
+        ids = {key: split(key.name) for key in owners if key.kind == "run"}
+        pipelines = {pipeline for pipeline, _ in ids.values()}
+        last = {pipeline: await last_number(self._store, pipeline) for pipeline in pipelines}
+        known |= {key for key, (pipeline, number) in ids.items() if 0 < number <= last[pipeline]}
+        strangers = [name for name in names if owner_of(name) not in known]
         if strangers:
             await self._forget(strangers)
         await self._reap_containers()
