@@ -25,7 +25,7 @@ from controller.executors.requirements import name_of_text, names_of
 from controller.executors.virtualenvs import Virtualenvs
 from controller.git import Mirror
 from controller.git.environments import BRANCH
-from controller.machine.core import parsed
+from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import server_name
 from controller.machine.environments.job import owner_of
 from controller.machine.pipelines.version import ModelVersion
@@ -138,16 +138,21 @@ class Sweeper:
         Raises `NeedsHuman` if an attempt does not end.
         """
         names = self._attempts.names()
-        owners = {owner_of(name) for name in names}
-        known = {key for key in owners if key.kind != "run" and await self._store.get(key)}
-        ids = {key: split(key.name) for key in owners if key.kind == "run"}
-        pipelines = {pipeline for pipeline, _ in ids.values()}
-        last = {pipeline: await last_number(self._store, pipeline) for pipeline in pipelines}
-        known |= {key for key, (pipeline, number) in ids.items() if 0 < number <= last[pipeline]}
+        known = await self._known({owner_of(name) for name in names})
         strangers = [name for name in names if owner_of(name) not in known]
         if strangers:
             await self._forget(strangers)
         await self._reap_containers()
+
+    async def _known(self, owners: Collection[Key]) -> set[Key]:
+        """Those of them that the store has, or has had."""
+        places = [key.name for key in owners if key.kind == "environment"]
+        found = await self._store.get_all("environment", places)
+        known = {record.key for record in found.values()}
+        runs = {key: split(key.name) for key in owners if key.kind == "run"}
+        pipelines = {pipeline for pipeline, _ in runs.values()}
+        last = {pipeline: await last_number(self._store, pipeline) for pipeline in pipelines}
+        return known | {key for key, (of, number) in runs.items() if 0 < number <= last[of]}
 
     async def _forget(self, strangers: Sequence[str]) -> None:
         log.warning(

@@ -3,25 +3,31 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from controller.blobs.last_use import use
 from controller.git import export, lfs
 from controller.git.command import Corrupt, MissingObject, Remote, git
 from controller.git.commit_info import (
+    CHANGES_FORMAT,
     LOG_FORMAT,
     Author,
     CommitInfo,
+    FileChanges,
     checked_path,
     checked_ref,
     checked_sha,
     is_sha,
     parents_in,
+    parse_changes,
     parse_log,
 )
 from controller.git.commit_lists import CommitLists
+from controller.git.commit_writing import NewCommit, write_commit
 from controller.git.object_reader import GitObject, ObjectReader
 from controller.git.pointers import pointers
 from controller.machine.runs.commit_files import CommitFiles
@@ -39,6 +45,8 @@ _UNMERGED = (1, 129)
 """Exit codes of `git merge-tree` for a conflict, and from a git that is too old for it."""
 
 _FETCHED = ("+refs/heads/*:refs/heads/*", "+refs/notes/*:refs/notes/*")
+_TRACKED = tuple(part for refs in _FETCHED for part in ("-c", f"remote.origin.fetch={refs}"))
+"""Options of a push that moves the mirror's ref as well, so that no fetch has to."""
 
 
 class Mirror:
@@ -53,6 +61,11 @@ class Mirror:
         self._remote = Remote(url)
         self._folder = folder
         self._lock = asyncio.Lock()
+        self._exports: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+        self._refs: dict[str, str] | None = None
+        """The commits of the refs as last fetched; None if they have to be read again."""
+        self._moves = 0
+        """How often refs were moved."""
         self._objects = ObjectReader(self._remote, folder)
         self._lists = CommitLists(self._objects, self._list_tree)
 
@@ -103,7 +116,8 @@ class Mirror:
 
         async def fetch() -> None:
             async with self._lock:
-                await self._git("fetch", "--quiet", "--prune", "--no-tags", "origin", *_FETCHED)
+                with self._moving():
+                    await self._git("fetch", "--quiet", "--prune", "--no-tags", "origin", *_FETCHED)
 
         await self._recovering(fetch)
 
@@ -115,7 +129,8 @@ class Mirror:
 
         async def fetch() -> None:
             async with self._lock:
-                await self._git("fetch", "--quiet", "--no-tags", "origin", *refs)
+                with self._moving():
+                    await self._git("fetch", "--quiet", "--no-tags", "origin", *refs)
 
         if refs:
             await self._recovering(fetch)
@@ -128,8 +143,9 @@ class Mirror:
         name = _full(ref)
         lease = f"--force-with-lease={name}:{checked_sha(expected) if expected else ''}"
         target = f"{checked_sha(sha)}:{name}"
-        arguments = ("push", "--quiet", "--no-verify", lease, "origin", target)
-        await self._with_commit(sha, lambda: self._git(*arguments))
+        arguments = (*_TRACKED, "push", "--quiet", "--no-verify", lease, "origin", target)
+        with self._moving():
+            await self._with_commit(sha, lambda: self._git(*arguments))
 
     async def delete(self, branch: str) -> None:
         """Delete a branch of the remote, if it exists."""
@@ -145,14 +161,28 @@ class Mirror:
     async def resolve(self, ref: str) -> str | None:
         """The commit of `ref` (a branch, or `refs/...`) as last fetched."""
 
-        async def resolve() -> str | None:
-            name = _full(ref)
-            arguments = ("for-each-ref", "--format=%(refname) %(objectname)", "--", name)
-            lines = (await self._git(*arguments)).decode().splitlines()
-            found = dict(line.split(" ", 1) for line in lines)
-            return found.get(name)
+        name = _full(ref)
+        return (await self._recovering(self._refs_now)).get(name)
 
-        return await self._recovering(resolve)
+    async def _refs_now(self) -> Mapping[str, str]:
+        if self._refs is not None:
+            return self._refs
+        moves = self._moves
+        out = await self._git("for-each-ref", "--format=%(objectname) %(refname)")
+        lines = (line.partition(" ") for line in out.decode("utf-8", "replace").splitlines())
+        found = {name: sha for sha, _, name in lines}
+        if moves == self._moves:
+            self._refs = found
+        return found
+
+    @contextmanager
+    def _moving(self) -> Iterator[None]:
+        """Around what moves refs of the mirror."""
+        try:
+            yield
+        finally:
+            self._moves += 1
+            self._refs = None
 
     async def read(self, commit: str, path: str) -> bytes | None:
         """The file at `path`, following symbolic links inside the repository; None if there is
@@ -181,16 +211,18 @@ class Mirror:
 
         return await self._with_commit(commits[0], read)
 
-    async def read_blobs(self, commit: str, blobs: Mapping[str, str]) -> dict[str, bytes]:
-        """The contents of files of a commit, by path; `blobs` are their ids by path. Raises
-        `NeedsHuman` for one that is too large."""
+    async def read_blobs(
+        self, commit: str, blobs: Mapping[str, str], most: int
+    ) -> dict[str, bytes]:
+        """The contents of files of a commit, by path, without those larger than `most` bytes;
+        `blobs` are their ids by path."""
 
         async def read() -> dict[str, bytes]:
-            found = await self._objects.ask(tuple(blobs.values()), MAX_READ)
+            found = await self._objects.ask(tuple(blobs.values()), most)
             if None in found:
                 raise MissingObject(commit)
             each = zip(blobs, found, strict=True)
-            return {path: self._whole(one, path, commit) or b"" for path, one in each}
+            return {path: one.content for path, one in each if one and one.content is not None}
 
         return await self._with_commit(commit, read)
 
@@ -254,28 +286,16 @@ class Mirror:
         )
         return await self._with_commit(start, lambda: self._parsed(parse_log, arguments))
 
-    async def touching(
+    async def changes(
         self, commit: str, names: Sequence[str], limit: int = 200
-    ) -> tuple[str, ...]:
-        """The commits along the first parents of `commit`, including itself, that changed a file
+    ) -> tuple[FileChanges, ...]:
+        """What the commits along the first parents of `commit`, including itself, changed in files
         with one of these names (or globs) in any folder; latest first, at most `limit`."""
-        walk = (
-            "log",
-            "-z",
-            f"-{int(limit)}",
-            "--first-parent",
-            "-m",
-            "--no-renames",
-            "--format=%H",
-        )
+        walk = ("log", "-z", f"-{int(limit)}", "--first-parent", "-m", "--no-renames")
+        form = ("--raw", "--no-abbrev", f"--format={CHANGES_FORMAT}", checked_sha(commit))
         patterns = (f":(top,glob)**/{checked_path(name)}" for name in names)
-        arguments = (*walk, checked_sha(commit), "--", *patterns)
-
-        async def ask() -> tuple[str, ...]:
-            out = (await self._git(*arguments)).decode()
-            return tuple(dict.fromkeys(sha for sha in out.split("\0") if sha))
-
-        return await self._with_commit(commit, ask)
+        arguments = (*walk, *form, "--", *patterns)
+        return await self._with_commit(commit, lambda: self._parsed(parse_changes, arguments))
 
     async def between(self, old: str, new: str, limit: int) -> tuple[str, ...]:
         """The commits strictly between `old` and `new` along the first parents, latest first, at
@@ -294,6 +314,18 @@ class Mirror:
         """How many commits `commit` and its ancestors are."""
         arguments = ("rev-list", "--count", checked_sha(commit))
         return int(await self._with_commit(commit, lambda: self._git(*arguments)))
+
+    async def touched(self, old: str, new: str) -> tuple[str, ...]:
+        """The paths that the commits after `old` and up to `new` change, each once; those of a
+        merge against each of its parents."""
+        walk = ("log", "-z", "-m", "--no-renames", "--format=", "--name-only")
+        arguments = (*walk, checked_sha(new), f"^{checked_sha(old)}", "--")
+
+        async def ask() -> tuple[str, ...]:
+            out = (await self._git(*arguments)).decode("utf-8", "surrogateescape")
+            return tuple(dict.fromkeys(path for path in out.split("\0") if path))
+
+        return await self._with_commit(new, ask)
 
     async def parent(self, commit: str) -> str | None:
         """The first parent of a commit; None for a root commit."""
@@ -351,10 +383,12 @@ class Mirror:
         tree = await self.files(commit)
         if pointers(tree) and not lfs.is_installed():
             target = folder / f"{commit}{WITH_POINTERS}"
-        if not use(target):
-            await self._with_commit(
-                commit, lambda: export.export(self._remote, self._folder, commit, tree, target)
-            )
+        # One of those who wait for it exports it.
+        async with self._exports.setdefault(target, asyncio.Lock()):
+            if not use(target):
+                await self._with_commit(
+                    commit, lambda: export.export(self._remote, self._folder, commit, tree, target)
+                )
         return target
 
     def sweep(self, before: float) -> int:
@@ -379,38 +413,12 @@ class Mirror:
         """
         for path in files:
             checked_path(path)
+        commit = NewCommit(base, files, message, author, history)
 
         async def write() -> str:
-            with tempfile.TemporaryDirectory(prefix="headgate-index-") as scratch:
-                index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
-                if base is not None:
-                    await self._git("read-tree", checked_sha(base), extra=index)
-                lines = [await self._index_line(path, data) for path, data in files.items()]
-                await self._git(
-                    "update-index", "-z", "--index-info", stdin=b"".join(lines), extra=index
-                )
-                tree = (await self._git("write-tree", extra=index)).decode().strip()
-            parent = base if history else None
-            return await self._commit_tree(tree, parent, message, author)
+            return await write_commit(self._git, commit)
 
         return await (self._with_commit(base, write) if base else self._recovering(write))
-
-    async def _index_line(self, path: str, data: bytes | None) -> bytes:
-        if data is None:
-            return f"0 {'0' * 40}\t{path}\0".encode()
-        sha = (await self._git("hash-object", "-w", "--stdin", stdin=data)).decode().strip()
-        return f"100644 {sha}\t{path}\0".encode()
-
-    async def _commit_tree(self, tree: str, base: str | None, message: str, author: Author) -> str:
-        who = {
-            f"GIT_{role}_{part}": value
-            for role in ("AUTHOR", "COMMITTER")
-            for part, value in (("NAME", author.name), ("EMAIL", author.email))
-        }
-        parent = ("-p", base) if base else ()
-        arguments = ("commit-tree", tree, *parent, "-F", "-")
-        out = await self._git(*arguments, stdin=message.encode(), extra=who)
-        return out.decode().strip()
 
     # -- the mirror itself --------------------------------------------------------------------
 
@@ -486,7 +494,8 @@ class Mirror:
             await git(self._remote, ("init", "--quiet", "--bare", str(scratch)))
             fetch = ("fetch", "--quiet", "--no-tags", "origin", *_FETCHED)
             await git(self._remote, fetch, folder=scratch)
-            await self._objects.replacing(lambda: _replace(self._folder, scratch))
+            with self._moving():
+                await self._objects.replacing(lambda: _replace(self._folder, scratch))
         except Corrupt as error:
             raise NeedsHuman(f"{self.url} sends damaged objects: {error}") from None
         finally:

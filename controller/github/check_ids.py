@@ -6,13 +6,13 @@ from urllib.parse import quote, unquote
 from controller.reports.forge import CommitReport, Kind
 from specs.digests import digest, short
 
-_POLICY = "policy:"
+_KINDS: tuple[Kind, ...] = ("policy", "untouched")
 
 
 class Mark(NamedTuple):
     """`COMMIT/PIPELINE/RUN`. The pipeline may be followed by `@SCOPE`, percent-encoded since branch
-    names may contain slashes, and is preceded by `policy:` for a policy check. Pipeline names
-    contain neither `@` nor `:`."""
+    names may contain slashes, and is preceded by its kind and `:` unless that is `gates`. Pipeline
+    names contain neither `@` nor `:`."""
 
     commit: str
     pipeline: str
@@ -29,7 +29,7 @@ class Mark(NamedTuple):
     @property
     def prefix(self) -> str:
         """The common prefix of all ids of the same commit, pipeline, kind and scope."""
-        name = (_POLICY if self.kind == "policy" else "") + self.pipeline
+        name = ("" if self.kind == "gates" else f"{self.kind}:") + self.pipeline
         return f"{self.commit}/{name}{'@' + quote(self.scope, safe='') if self.scope else ''}/"
 
 
@@ -46,5 +46,7 @@ def parse(text: str) -> Mark:
     commit, _, rest = text.partition("/")
     name, _, run = rest.partition("/")
     name, _, scope = name.partition("@")
-    pipeline = name.removeprefix(_POLICY)
-    return Mark(commit, pipeline, "gates" if pipeline == name else "policy", unquote(scope), run)
+    for kind in _KINDS:
+        if name.startswith(f"{kind}:"):
+            return Mark(commit, name.removeprefix(f"{kind}:"), kind, unquote(scope), run)
+    return Mark(commit, name, "gates", unquote(scope), run)

@@ -23,6 +23,8 @@ from controller.github.calls import Calls, commit, created, repo
 from controller.github.responses import Budget, GitHubRefused, NotFound
 from controller.github.transport import Transport
 from controller.github.values import (
+    Branch,
+    BranchRule,
     CheckRun,
     Closed,
     Comment,
@@ -105,6 +107,17 @@ class Client:
         except NotFound:
             return False
         return isinstance(reply.data, dict) and reply.data.get("state") == "active"
+
+    async def required_checks(
+        self, repository: str, branch: str, *, reserve: int = 0
+    ) -> frozenset[str]:
+        """The names of the checks that a merge into a branch requires, by its protection and by
+        rulesets, which whoever may read the repository may read."""
+        at, name = repo(repository), quote(branch, safe="")
+        shown = await self._calls.ask(repository, "GET", f"{at}/branches/{name}", reserve=reserve)
+        found = set(read(Branch, shown.data).required)
+        rules = await self._calls.pages(repository, f"{at}/rules/branches/{name}", reserve=reserve)
+        return frozenset(found.union(*(read(BranchRule, rule).required for rule in rules)))
 
     # Pull requests
 

@@ -20,6 +20,7 @@ from controller.machine.repositories.pull import (
     is_command,
     parse_command,
 )
+from specs.failures import NeedsHuman, TryAgain
 
 RESERVE = 500
 """Requests per hour that polls leave for reports."""
@@ -73,6 +74,16 @@ class Pulls:
             *(one for each in pressed if (one := _pressed(each, may.get(each.author, False)))),
         )
         return commands, seen
+
+    async def required(self, repository: str, branch: str) -> frozenset[str] | None:
+        """The names of the checks that a merge into a branch requires; None if they cannot be
+        read."""
+        at = self._names[repository]
+        try:
+            return await self._client.required_checks(at, branch, reserve=RESERVE)
+        except (TryAgain, NeedsHuman) as failure:
+            log.warning("the required checks cannot be read", branch=branch, reason=str(failure))
+            return None
 
     async def right(self, repository: str, who: str, approvers: Sequence[str]) -> Right:
         """Whether a person is one of `approvers` (`@person` or `@organisation/team`) or, without

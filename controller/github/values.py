@@ -155,6 +155,50 @@ class Access(Payload):
     push: bool = Field(default=False, validation_alias=AliasPath("permissions", "push"))
 
 
+class RequiredCheck(Payload):
+    """A check or status that has to pass before a merge."""
+
+    context: str
+    """Its name."""
+
+
+class Protection(Payload):
+    """How a branch is protected, in the part that anybody may see."""
+
+    checks: tuple[RequiredCheck, ...] = Field(
+        default=(), validation_alias=AliasPath("required_status_checks", "checks")
+    )
+    contexts: tuple[str, ...] = Field(
+        default=(), validation_alias=AliasPath("required_status_checks", "contexts")
+    )
+    """The same as names, by which older servers say them."""
+
+
+class Branch(Payload):
+    """A branch."""
+
+    protection: Protection
+
+    @property
+    def required(self) -> frozenset[str]:
+        """The names of the checks that its protection requires."""
+        named = (one.context for one in self.protection.checks)
+        return frozenset((*named, *self.protection.contexts))
+
+
+class BranchRule(Payload):
+    """A rule of a ruleset that holds for a branch. Most types of rules require no checks."""
+
+    checks: tuple[RequiredCheck, ...] = Field(
+        default=(), validation_alias=AliasPath("parameters", "required_status_checks")
+    )
+
+    @property
+    def required(self) -> frozenset[str]:
+        """The names of the checks that it requires."""
+        return frozenset(one.context for one in self.checks)
+
+
 class Deployment(Payload):
     """One deployment of a commit to an environment."""
 

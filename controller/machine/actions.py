@@ -1,5 +1,6 @@
 """PURE. Every action that a machine can ask for; `wiring/controller.py` says who applies which."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from controller.machine.core import Action, Value
@@ -13,6 +14,7 @@ from specs.notifications import NotifyEvent
 class StartAttempt(Action):
     """Start an attempt at a step or a gate, unless it was started before."""
 
+    lasting: ClassVar[bool] = True
     type: Literal["start_attempt"] = "start_attempt"
     lane: ClassVar[str] = "attempts"
     attempt: Attempt
@@ -21,6 +23,7 @@ class StartAttempt(Action):
 class CancelAttempt(Action):
     """End an attempt and all its processes."""
 
+    lasting: ClassVar[bool] = True
     type: Literal["cancel_attempt"] = "cancel_attempt"
     lane: ClassVar[str] = "attempts"
     attempt: str
@@ -59,6 +62,26 @@ class ReportCommit(Action):
     """The pull request whose head the commit is, where it is reported for one."""
     step: str | None = None
     """Only tells how far the run is: the step that runs now."""
+
+
+class ReportUntouched(Action):
+    """Say on a commit, once for all these pipelines, that it changes nothing that they read.
+
+    That is their terminal status there.
+    """
+
+    type: Literal["report_untouched"] = "report_untouched"
+    lane: ClassVar[str] = "report"
+    repository: str
+    commit: str
+    title: str
+    """The verdict in a line."""
+    named: Mapping[str, str]
+    """The first of the pipelines, each with the run whose result stands; empty: none."""
+    others: int = 0
+    """How many more there are."""
+    scope: str = ""
+    """See `ReportCommit.scope`."""
 
 
 class ReportPolicy(Action):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import structlog
 
-from controller.git.environments import BRANCH
+from controller.git.environments import BRANCH, Environments
 from controller.git.repositories import Repositories
 from controller.github.pulls import Pulls, begin
 from controller.machine.core import InboxMessage, Key
@@ -31,6 +31,9 @@ from controller.machine.repositories.repository import (
     pipelines_of,
 )
 from controller.observers.merge_groups import MergeGroup, acceptances_of, group_of
+from controller.observers.untouched import covered_at
+from controller.reports.forge import Kind, name_of
+from controller.store.protocol import StoreReader
 from specs.failures import Ignore, NeedsHuman, TryAgain
 from specs.globs import matches
 from specs.model import is_spec_file, misnamed
@@ -47,8 +50,16 @@ class RepositoryObserver:
     """An `Observer`: reads branches from the remote and pull requests from GitHub, and the specs of
     new heads. `pulls` is None without GitHub."""
 
-    def __init__(self, repositories: Repositories, pulls: Pulls | None = None) -> None:
+    def __init__(
+        self,
+        repositories: Repositories,
+        branches: Mapping[str, Environments],
+        store: StoreReader,
+        pulls: Pulls | None = None,
+    ) -> None:
         self._repositories = repositories
+        self._branches = branches
+        self._store = store
         self._pulls = pulls
 
     async def observe(
@@ -93,6 +104,8 @@ class RepositoryObserver:
             heads=commits,
             unwatched=unwatched,
             environments=heads.get(BRANCH),
+            places=await self._places(before, default, heads),
+            moved=await self._moved(before, heads.get(BRANCH)),
             pulls=pulls,
             asked=asked,
             last_comment=view.last_comment,
@@ -101,6 +114,24 @@ class RepositoryObserver:
             more=len(fresh) > AT_ONCE,
             nudged=any(isinstance(x.message, ForgeMoved) and x.message.pull for x in inbox),
         )
+
+    async def _places(
+        self, before: RepositoryState, default: str, heads: Mapping[str, str]
+    ) -> frozenset[str]:
+        """The environments that have a file, if a pipeline may be new for which that counts."""
+        tip = heads.get(BRANCH)
+        if tip is None or (before.default_branch, before.heads.get(default)) == (
+            default,
+            heads[default],
+        ):
+            return frozenset()
+        return await self._branches[before.name].places(tip)
+
+    async def _moved(self, before: RepositoryState, tip: str | None) -> frozenset[str] | None:
+        """The environments whose file changed."""
+        if tip == before.environments:
+            return frozenset()
+        return await self._branches[before.name].moved(before.environments, tip)
 
     async def _view_of_github(
         self,
@@ -201,6 +232,9 @@ class RepositoryObserver:
         info = await mirror.commit_info(sha)
         known = branch in before.heads or branch in (before.unwatched or {})
         old = before.heads.get(branch if known else default)
+        at = (before, branch, sha, specs)
+        same = before.default_branch == default
+        covered = await covered_at(self._repositories, self._store, *at) if same else {}
         return Commit(
             sha=sha,
             subject=info.subject[:200],
@@ -208,6 +242,7 @@ class RepositoryObserver:
             pipelines=_names(specs),
             broken=_broken(specs),
             beside=await mirror.between(old, sha, BESIDE) if old and specs else (),
+            covered=covered,
             misnamed=_misnamed(await mirror.files(sha)) if branch == default else {},
         )
 
@@ -264,7 +299,7 @@ class RepositoryObserver:
         }
         # Specs of one name are reported together, so that the duplicate is noticed.
         touched = {path: code for path, code in after.items() if code.name in changed}
-        untouched = {path: code for path, code in after.items() if path not in touched}
+        untouched = [code.name for path, code in after.items() if code.name and path not in touched]
         had = {pipeline for before in befores for pipeline in _names(before).values()}
         left = had - set(_names(after).values())
         return Commit(
@@ -273,9 +308,27 @@ class RepositoryObserver:
             author=pull.author,
             pipelines=_names(touched),
             broken=_broken(touched),
-            untouched=tuple(sorted(_names(untouched).values())),
+            untouched=tuple(sorted(untouched)),
+            required=await self._required(name, pull, untouched),
             removed=tuple(sorted(left)),
             pull=pull,
+        )
+
+    async def _required(
+        self, name: str, pull: Pull, pipelines: Sequence[str]
+    ) -> tuple[str, ...] | None:
+        """The pipelines of which the base requires a check; None if that cannot be known."""
+        assert self._pulls is not None, "pull requests come from GitHub"
+        checks = await self._pulls.required(name, pull.base) if pipelines else frozenset()
+        if checks is None:
+            return None
+        # Whether that is the default branch does not matter here: only one of the names is used.
+        scopes = ("", f"into {pull.base}")
+        kinds: tuple[Kind, ...] = ("gates", "policy")
+        return tuple(
+            one
+            for one in pipelines
+            if any(name_of(one, kind, scope) in checks for kind in kinds for scope in scopes)
         )
 
     async def _merge_group(

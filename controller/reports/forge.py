@@ -10,8 +10,9 @@ from controller.machine.core import Value
 LONGEST = 65_535
 """Characters of a report; GitHub's limit."""
 
-Kind = Literal["gates", "policy"]
-"""The two checks: the result of a run and its gates, and a pull request's changes to the rules."""
+Kind = Literal["gates", "policy", "untouched"]
+"""The checks: the result of a run and its gates, a pull request's changes to the rules, and the one
+for all pipelines that a commit does not affect."""
 Conclusion = Literal["success", "failure", "neutral", "cancelled", "action_required"]
 
 
@@ -56,7 +57,7 @@ class CommitReport(Value):
 
 def name_of(pipeline: str, kind: Kind = "gates", scope: str = "") -> str:
     """The name of a check, which branch protection rules refer to."""
-    name = "headgate policy" if kind == "policy" else "headgate"
+    name = "headgate" if kind == "gates" else f"headgate {kind}"
     if pipeline:
         name += f" / {pipeline}"
     return f"{name} ({scope})" if scope else name

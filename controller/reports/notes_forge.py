@@ -11,6 +11,8 @@ from specs.names import slug
 
 NO_PIPELINE = "headgate"
 """The section for reports that belong to no pipeline."""
+UNTOUCHED = "headgate-untouched"
+"""The section for the pipelines that a commit does not affect."""
 
 
 class NotesForge:
@@ -34,5 +36,5 @@ class NotesForge:
 
 
 def _section(report: CommitReport) -> str:
-    name = report.pipeline or NO_PIPELINE
+    name = UNTOUCHED if report.kind == "untouched" else report.pipeline or NO_PIPELINE
     return slug(f"{name} {report.scope}") if report.scope else name

@@ -32,6 +32,7 @@ from controller.store.protocol import (
     Transaction,
 )
 from controller.store.pruning import Batch
+from controller.store.remembered import Remembered
 from controller.store.repository_renaming import rename
 from specs.failures import Failure
 
@@ -55,7 +56,10 @@ class SqliteStore:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._synchronous = ""
         self._seen: int | None = None
+        self._remembered = Remembered()
         self._connection: sqlite3.Connection
+        self.calls = 0
+        """How often its thread was asked, for those who measure."""
         self.unsaved: Failure | None = None
         """Why the latest commit was not saved; None if it was."""
 
@@ -93,8 +97,10 @@ class SqliteStore:
         return {record.key.name: record for record in records}
 
     async def load(self, key: Key) -> StoredObject:
-        """The object, its inbox and its outbox."""
-        return await self._run(self._look, key)
+        """The object, its inbox and its outbox. What is remembered is not read again; a commit of
+        another process since then counts once `changed` has seen it."""
+        known = self._remembered.get(key)
+        return await self._run(self._look, key) if known is None else known
 
     async def list(
         self, kind: str, series: str = "", limit: int | None = None, *, live: bool = False
@@ -178,6 +184,7 @@ class SqliteStore:
         return saved
 
     async def _run(self, call: Callable[..., T], *arguments: Any) -> T:
+        self.calls += 1
         return await asyncio.get_running_loop().run_in_executor(
             self._thread, self._explaining, call, arguments
         )
@@ -231,6 +238,8 @@ class SqliteStore:
     def _changed(self) -> bool:
         before = self._seen
         (self._seen,) = self._connection.execute("PRAGMA data_version").fetchone()
+        if self._seen != before:
+            self._remembered.forget()
         return self._seen != before
 
     def _latest(self) -> float:
@@ -250,13 +259,24 @@ class SqliteStore:
             outbox = ask(statements.OUTBOX_OF, key).fetchall()
         finally:
             self._connection.rollback()
-        return StoredObject(
+        found = StoredObject(
             record=rows.record(record) if record else None,
             inbox=tuple(map(rows.delivered, messages)),
             outbox=tuple(map(rows.outbox_entry, outbox)),
         )
+        self._remembered.loaded(key, found)
+        return found
 
     def _commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
+        try:
+            outbox = self._written(change, now)
+        except BaseException:
+            self._remembered.forget()  # of the object that was put, somebody else knew more
+            raise
+        self._remembered.committed(change, outbox, now)
+        return outbox
+
+    def _written(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
         outcome_only = change.put is None and bool(change.acknowledge or change.postpone)
         with self._writing(forced=not outcome_only) as connection:
             if change.put is not None:
@@ -275,8 +295,8 @@ class SqliteStore:
                     connection.executemany(statement, parameters)
             if change.put is None:
                 return ()
-            outbox = connection.execute(statements.OUTBOX_OF, change.put.key).fetchall()
-        return tuple(map(rows.outbox_entry, outbox))
+            found = connection.execute(statements.OUTBOX_OF, change.put.key).fetchall()
+        return rows.outbox_after(found, change.enqueue)
 
     def _touch(self) -> None:
         with self._writing(forced=False) as connection:
@@ -285,6 +305,7 @@ class SqliteStore:
     def _rename(self, old: str, new: str) -> None:
         with self._writing(forced=True) as connection:
             rename(connection, old, new)
+        self._remembered.forget()
 
     def _prune(self, prune: Callable[[sqlite3.Connection, Batch], Batch], last: Batch) -> Batch:
         with self._writing(forced=False) as connection:

@@ -40,6 +40,7 @@ from controller.machine.actions import (
     Notify,
     ReportCommit,
     ReportPolicy,
+    ReportUntouched,
     RunSmoke,
     StartAttempt,
     StartBatch,
@@ -50,6 +51,7 @@ from controller.machine.environments.job import owner_of
 from controller.notify import AppriseNotifier, NotifyApplier
 from controller.notify.save_monitor import SaveMonitor
 from controller.observers.batches import BatchObserver
+from controller.observers.datasets import DatasetObserver
 from controller.observers.environment import EnvironmentObserver
 from controller.observers.past import PastReader
 from controller.observers.pipeline import PipelineObserver
@@ -67,6 +69,8 @@ from controller.reports.forge_by_repository import ForgeByRepository
 from controller.reports.links import on_github
 from controller.reports.notes_forge import NotesForge
 from controller.reports.policy_applier import PolicyApplier
+from controller.reports.untouched import UntouchedApplier
+from controller.sources.bucket import DEBOUNCE
 from controller.sources.polling import Polling
 from controller.sources.queues import Queues
 from controller.sources.sqs import queues_of
@@ -140,8 +144,10 @@ class Controller:
             store, self.artifacts, self.repositories, forge, secrets, links, self.catalog, home
         )
         self.policies = PolicyApplier(self.repositories, forge, secrets, links)
+        self.untouched = UntouchedApplier(forge)
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
-        self.watch = Watcher(self.send, bucket_poll, policy)
+        self.datasets = DatasetObserver(self.catalog, self.query_versions)
+        self.watch = Watcher(self.send, self.datasets.look, bucket_poll, policy)
         self.queues = Queues(
             queues_of(settings.stores), store, self.watch, self.catalog.hint, self.send, policy
         )
@@ -169,6 +175,8 @@ class Controller:
             self.stores,
             roots=roots,
             longest=self.settings.bucket_poll.total_seconds(),
+            # Shorter than what comes between a change and the listing for it.
+            moment=DEBOUNCE / 2,
             clock=self.policy.clock,
         )
 
@@ -258,17 +266,16 @@ class Controller:
         pipelines = PipelineObserver(
             self.store,
             self.repositories,
-            self.catalog,
+            self.datasets,
             self.versions,
             self.artifacts,
             self.watch,
             self.branches,
-            self.query_versions,
             confined=self.confinement.works or self.settings.untrusted == "anywhere",
             everyone=everyone,
         )
         kinds = reconcilers.everything(
-            RepositoryObserver(self.repositories, pulls),
+            RepositoryObserver(self.repositories, self.branches, self.store, pulls),
             pipelines,
             RunObserver(self.store, self.executor, self.artifacts, self.collector),
             environments,
@@ -297,6 +304,7 @@ class Controller:
             WriteEnvironment: self.environment_files.apply,
             ReportCommit: self.reports.apply,
             ReportPolicy: self.policies.apply,
+            ReportUntouched: self.untouched.apply,
             Notify: self.notifier.apply,
             **(self.github.appliers() if self.github else WITHOUT_GITHUB),
         }

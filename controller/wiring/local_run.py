@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from controller.buckets.local import base_folder
+from controller.buckets.places import base_folder
 from controller.buckets.roots import Roots
 from controller.config.settings import ObjectStore, RepositorySettings, Settings
 from controller.config.settings_file import load_secrets

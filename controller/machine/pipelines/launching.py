@@ -74,6 +74,7 @@ def start(
             context.out.actions.append(
                 report(pipeline, branch, wanted.commit, "skipped", title, last.run)
             )
+            pipeline = _note_covered(pipeline, branch, last.run, wanted.commit)
         return drop_first(_note_taken(pipeline, branch, ready.datasets), branch), None
     return _begin_run(pipeline, branch, wanted, ready, context), None
 
@@ -309,6 +310,19 @@ def _note_taken(pipeline: PipelineState, branch: str, datasets: Mapping[str, str
     if branch != pipeline.default_branch:
         return pipeline
     return pipeline.model_copy(update={"taken": dict(datasets)})
+
+
+def _note_covered(pipeline: PipelineState, branch: str, run: str, commit: str) -> PipelineState:
+    """Note that the run covers a newer commit: see `untouched.covering_run`."""
+
+    def noted(of: Mapping[str, Last]) -> dict[str, Last]:
+        one = of.get(branch)
+        if one is None or one.run != run:
+            return {**of}
+        return {**of, branch: one.model_copy(update={"covers": commit})}
+
+    update = {"last": noted(pipeline.last), "passed": noted(pipeline.passed)}
+    return pipeline.model_copy(update=update)
 
 
 def _report_invalid(pipeline: PipelineState, branch: str, wanted: Wanted, code: Code) -> Action:

@@ -61,6 +61,8 @@ class Last(Value):
     """Whether it was cancelled in favour of a newer commit."""
     stale_at: float | None = None
     """When the first of its results expires, in seconds since the epoch; None: never."""
+    covers: str = ""
+    """The newest commit that was found to have nothing to run, as this run covers it."""
 
 
 class Accepted(Value):

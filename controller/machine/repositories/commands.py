@@ -96,6 +96,8 @@ def _handle(
         return _accept(command, target)
     if command.verb == "plan":
         return ""
+    if command.check == "untouched":
+        return ""  # nothing ran, and GitHub's button is no reason to run them all
     if command.verb in ("run", "retry"):
         by = accepted.get(target.branch, {})
         heard.policies.extend(_compare_rules(repository, command, target, by))

@@ -102,7 +102,7 @@ class Command(Value):
     """
     commit: str = ""
     """The commit that the button is on."""
-    check: Literal["", "gates", "policy"] = ""
+    check: Literal["", "gates", "policy", "untouched"] = ""
     """The check that the button is on; empty for all checks of the commit."""
     pipeline: str = ""
     """The pipeline whose check the button is on; empty for all."""

@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
-from controller.machine.actions import ReportCommit, ReportPolicy
+from controller.machine.actions import ReportCommit, ReportPolicy, ReportUntouched
 from controller.machine.core import Envelope, Key
 from controller.machine.messages import RulesAccepted
 from controller.machine.repositories.pull import Pull
+
+MOST_NAMED = 30
+"""How many pipelines one report for all of them names."""
 
 
 class ReportPlace(NamedTuple):
@@ -45,10 +48,41 @@ def report(
 def untouched(place: ReportPlace, pull: Pull, pipelines: Iterable[str]) -> Iterator[ReportCommit]:
     """Pipelines that a pull request does not affect get a final status too, since a protected
     branch may require all of them."""
-    what = f"this merge group of #{pull.number}" if pull.queued else f"#{pull.number}"
     for pipeline in pipelines:
-        title = f"nothing to run: {what} changes nothing that {pipeline} reads"
+        title = f"nothing to run: {_what(pull)} changes nothing that {pipeline} reads"
         yield report(place, pipeline, "skipped", title)
+
+
+def untouched_together(
+    place: ReportPlace, pipelines: Mapping[str, str]
+) -> Iterator[ReportUntouched]:
+    """One report for all pipelines that a head does not affect, however many they are. Each is
+    given with the run whose result stands; empty: none."""
+    if not pipelines:
+        return
+    names = sorted(pipelines)
+    who = names[0] if len(names) == 1 else f"these {len(names)} pipelines"
+    reads = "reads" if len(names) == 1 else "read"
+    yield ReportUntouched(
+        repository=place.repository,
+        commit=place.commit,
+        title=f"nothing to run: {_what(place.pull)} changes nothing that {who} {reads}",
+        named={name: pipelines[name] for name in names[:MOST_NAMED]},
+        others=max(len(names) - MOST_NAMED, 0),
+        scope=place.scope,
+    )
+
+
+def covered(place: ReportPlace, pipeline: str, run: str) -> ReportCommit:
+    """A pipeline for which a branch's head changes nothing, as its run that passed covers it."""
+    title = f"nothing to run: nothing it reads has changed since {run} (passed)"
+    return report(place, pipeline, "skipped", title).model_copy(update={"run": run})
+
+
+def _what(pull: Pull | None) -> str:
+    if pull is None:
+        return "this commit"
+    return f"this merge group of #{pull.number}" if pull.queued else f"#{pull.number}"
 
 
 def removed(place: ReportPlace, pull: Pull, pipeline: str, by: str) -> ReportCommit:

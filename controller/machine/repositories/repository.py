@@ -62,8 +62,13 @@ class Commit(Value):
     beside: tuple[str, ...] = ()
     """On a branch: commits between the head that was seen last and this one; on a new branch, since
     the default branch."""
+    covered: Mapping[str, str] = {}
+    """On a branch: pipelines for which this head changes nothing, each with the run whose result
+    stands (empty: commits start none). They are not told of it."""
     untouched: tuple[str, ...] = ()
     """On a pull request: pipelines that it does not affect."""
+    required: tuple[str, ...] | None = None
+    """Of the untouched, those of which the forge requires a check to merge; None: it is unknown."""
     removed: tuple[str, ...] = ()
     """On a pull request: pipelines of its base whose spec it removes."""
     pull: Pull | None = None
@@ -74,7 +79,7 @@ class Commit(Value):
 
 
 class Untold(Value):
-    """The pipelines of a pull request that do not run for its head."""
+    """The pipelines of a pull request that do not run for its head, but have checks there."""
 
     untouched: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -90,7 +95,7 @@ class RepositoryState(Value):
     environments: str | None = None
     """The last commit seen of the environments branch."""
     pipelines: Mapping[str, Mapping[str, str]] = {}
-    """By branch and spec path, the names of the pipelines that were told of the head."""
+    """By branch and spec path, the names of the pipelines that are on it."""
     unwatched: Mapping[str, str] | None = None
     """The last commit seen of each unwatched branch that has specs; None: not known yet."""
     untold: Mapping[str, Untold] = {}
@@ -128,6 +133,11 @@ class ObservedRepository(Value):
     unwatched: Mapping[str, str] = {}
     """The heads of unwatched branches that have specs, if nothing else reports on them."""
     environments: str | None = None
+    places: frozenset[str] | None = None
+    """The environments that have a file on that branch: `flight-delay/staging`; None: unknown."""
+    moved: frozenset[str] | None = None
+    """Those whose file was committed to since the commit that was seen last. If that is no longer
+    on the branch, all that have a file or had one then; None: unknown."""
     pulls: Mapping[int, Pull] = {}
     """The open ones, by number; `heads` has the head of each."""
     asked: tuple[Command, ...] = ()
@@ -201,7 +211,7 @@ def decide(
             name=name,
             default_branch=observed.default_branch,
             heads=look.heads,
-            environments=observed.environments or before.environments,
+            environments=observed.environments,
             pipelines=look.pipelines,
             unwatched=observed.unwatched,
             untold=look.untold,
@@ -265,8 +275,18 @@ def pipelines_of(before: RepositoryState, branch: str, commit: Commit) -> tuple[
     """The pipelines that have rules at the head of a pull request, now or when last seen."""
     untold = before.untold.get(branch, Untold())
     told = (*before.pipelines.get(branch, {}).values(), *_names(before, branch, commit).values())
-    beside = (*untold.untouched, *untold.removed, *commit.untouched, *commit.removed)
+    untouched = _with_checks(before, branch, commit)
+    beside = (*untold.untouched, *untold.removed, *untouched, *commit.removed)
     return tuple(sorted({*told, *beside}))
+
+
+def _with_checks(before: RepositoryState, branch: str, commit: Commit) -> tuple[str, ...]:
+    """The untouched pipelines that get checks of their own: those that the forge requires, and
+    those that were told of an earlier head, which have a section in the comment."""
+    if commit.required is None:
+        return commit.untouched
+    own = {*commit.required, *before.pipelines.get(branch, {}).values()}
+    return tuple(name for name in commit.untouched if name in own)
 
 
 class _Heads:
@@ -322,7 +342,10 @@ class _Heads:
         # A pull request could choose by file name which spec is first, so it gets neither.
         taken = reports.first_of_each_name(named) if pull is None else reports.unique_names(named)
         self.pipelines[branch] = {spec: named[spec] for spec in taken}
+        self._report_covered(place, commit)
         for spec, pipeline in self.pipelines[branch].items():
+            if pipeline in commit.covered:
+                continue
             self.messages.append(self._commit_seen(pipeline, spec, branch, commit))
             if pull is not None and pipeline in by:
                 id_ = f"accepted/{branch}/{commit.sha}/{self.moves}"
@@ -332,6 +355,15 @@ class _Heads:
         if not commit.pipelines and not commit.misnamed and branch == self.default:
             title = "there is no ml-pipeline.yaml here; `headgate init` writes one"
             self.actions.append(reports.report(place, "", "skipped", title))
+
+    def _report_covered(self, place: ReportPlace, commit: Commit) -> None:
+        """Report pipelines for which a branch's new head changes nothing; a single one as itself
+        would."""
+        covered = [*commit.covered.items()]
+        if len(covered) == 1 and covered[0][1]:
+            self.actions.append(reports.covered(place, *covered[0]))
+        else:
+            self.actions += reports.untouched_together(place, commit.covered)
 
     def _place(self, branch: str, commit: Commit) -> ReportPlace:
         scope = scope_of(branch, commit.pull, self.default)
@@ -363,14 +395,17 @@ class _Heads:
         """Report pipelines that a pull request does not affect or removes, and its rule changes."""
         place = self._place(branch, commit)
         told = set(named.values())
-        untouched = tuple(name for name in commit.untouched if name not in told)
+        own = _with_checks(self.before, branch, commit)
+        untouched = tuple(name for name in own if name not in told)
+        others = [name for name in commit.untouched if name not in (*own, *told)]
         removed = tuple(name for name in commit.removed if name not in told)
         self.untold[branch] = Untold(untouched=untouched, removed=removed)
         self.actions += reports.untouched(place, pull, untouched)
+        self.actions += reports.untouched_together(place, dict.fromkeys(others, ""))
         self.actions += [reports.removed(place, pull, name, by.get(name, "")) for name in removed]
         every = sorted({*told, *untouched, *removed})
         self.actions += [reports.policy(place, pull, name, by.get(name, "")) for name in every]
-        if not every:
+        if not every and not others:
             title = f"nothing to run: #{pull.number} has no ml-pipeline.yaml"
             self.actions.append(reports.report(place._replace(pull=None), "", "skipped", title))
 
@@ -446,18 +481,26 @@ def _branch_moved_messages(
     pipelines: Mapping[str, Mapping[str, str]],
     moves: int,
 ) -> Iterator[Envelope]:
-    """Tell environments that their branch, or a release's pull request, changed. Those of a new
-    pipeline are told in any case, as the branch may already have their files."""
+    """Tell environments that their file, or a release's pull request, changed. Those of a new
+    pipeline are told if the branch has their files already."""
     commit = observed.environments
-    if commit is None:
-        return
-    concerned = set(pipelines.get(observed.default_branch, {}).values())
-    if commit == before.environments and not observed.nudged:
-        concerned -= set(before.pipelines.get(observed.default_branch, {}).values())
-    for pipeline in sorted(concerned):
+    known = set(before.pipelines.get(observed.default_branch, {}).values())
+    for pipeline in sorted({*pipelines.get(observed.default_branch, {}).values()}):
         for environment in ENVIRONMENTS:
-            yield Envelope(
-                to=Key("environment", f"{pipeline}/{environment}"),
-                id=f"branch/{commit}/{moves}",
-                message=BranchMoved(repository=before.name),
-            )
+            place = f"{pipeline}/{environment}"
+            if _is_told(place, before, observed, known=pipeline in known):
+                yield Envelope(
+                    to=Key("environment", place),
+                    id=f"branch/{commit or 'deleted'}/{moves}",
+                    message=BranchMoved(repository=before.name),
+                )
+
+
+def _is_told(
+    place: str, before: RepositoryState, observed: ObservedRepository, *, known: bool
+) -> bool:
+    """Whether that environment is told; `known` is whether its pipeline was there before."""
+    if observed.environments == before.environments and (known or observed.environments is None):
+        return observed.nudged and observed.environments is not None
+    concerned = observed.moved if known else observed.places
+    return concerned is None or place in concerned or observed.nudged

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,17 +11,25 @@ import pytest
 
 from controller.git import Mirror
 from controller.git.repositories import Repositories
+from controller.github.check_ids import parse
 from controller.github.client import Client
 from controller.github.forge import GitHubForge
 from controller.github.pulls import Pulls
 from controller.github.webhooks import Hint
-from controller.machine.actions import AnswerCommand, ReportCommit, ReportPolicy
+from controller.machine.actions import (
+    AnswerCommand,
+    ReportCommit,
+    ReportPolicy,
+    ReportUntouched,
+)
 from controller.machine.core import Action, InboxMessage, Key, Message, parsed
 from controller.machine.messages import CommitSeen, RulesAccepted
 from controller.machine.repositories.repository import ObservedRepository
 from controller.machine.repositories.repository import RepositoryState as State
 from controller.observers.repository import RepositoryObserver
 from controller.reconcile.reconciler import Reconciler
+from controller.reports.untouched import untouched_report
+from controller.store.sqlite import SqliteStore
 from controller.wiring.reconcilers import repositories as repositories_of
 from specs.failures import TryAgain
 from tests.controller.github.reporting import NAMES, said
@@ -103,14 +112,16 @@ class Room:
 
 
 @pytest.fixture
-async def room(github: GitHub, repository: Repository, client: Client, tmp_path: Path) -> Room:
+async def room(
+    github: GitHub, repository: Repository, client: Client, store: SqliteStore, tmp_path: Path
+) -> Room:
     """Maya administers the repository, Wren may write, and so may Ada; Eve may not."""
     for login, level in (("maya", "admin"), ("wren", "write"), ("ada", "write")):
         github.grant(repository, login, level)
     github.push(repository, FILES)
     mirrors = {"flights": Mirror(str(repository.git.path), tmp_path / "mirror.git")}
     repositories = Repositories(mirrors, tmp_path / "checkouts")
-    observer = RepositoryObserver(repositories, Pulls(client, NAMES))
+    observer = RepositoryObserver(repositories, {}, store, Pulls(client, NAMES))
     room = Room(github, repository, repositories_of(observer), GitHubForge(client, NAMES))
     await room.look()
     return room
@@ -341,3 +352,49 @@ async def test_a_command_waits_while_permissions_cannot_be_read(room: Room) -> N
         await room.look()
     await room.look()
     assert room.accepted() == [(1, "", "ada")]
+
+
+def named(name: str) -> str:
+    return SPEC.replace("flight-delay", name)
+
+
+async def test_checks_that_the_base_requires_are_there_for_pipelines_that_it_does_not_touch(
+    room: Room,
+) -> None:
+    files = {f"{name}/ml-pipeline.yaml": named(name) for name in ("fares", "gates", "seats")}
+    room.github.push(room.repository, files)
+    await room.look()
+    require = partial(room.github.require, room.repository, "main")
+    require("build", "headgate / fares")
+    require("headgate policy / gates", by="ruleset")
+    await room.propose("retrain", {"train.py": "print(1)\n"})
+    assert room.reports() == [("fares", "", "skipped"), ("gates", "", "skipped")]
+    (rest,) = [a for a in room.actions if isinstance(a, ReportUntouched)]
+    assert [*rest.named] == ["seats"]
+    compared = [a.pipeline for a in room.actions if isinstance(a, ReportPolicy)]
+    assert compared == ["fares", "flight-delay", "gates"]
+
+
+async def test_where_required_checks_cannot_be_read_every_pipeline_has_its_own(room: Room) -> None:
+    room.github.push(room.repository, {"fares/ml-pipeline.yaml": named("fares")})
+    await room.look()
+    room.github.fail("GET /repos/{owner}/{repo}/rules/branches/{branch}", status=403)
+    await room.propose("retrain", {"train.py": "print(1)\n"})
+    assert room.reports() == [("fares", "", "skipped")]
+    assert not [a for a in room.actions if isinstance(a, ReportUntouched)]
+
+
+async def test_the_check_for_all_untouched_pipelines_stands_beside_the_others(room: Room) -> None:
+    for name in ("fares", "seats"):
+        room.github.push(room.repository, {f"{name}/ml-pipeline.yaml": named(name)})
+    await room.look()
+    _, sha = await room.propose("retrain", {"train.py": "print(1)\n"})
+    (rest,) = [a for a in room.actions if isinstance(a, ReportUntouched)]
+    for _ in range(2):
+        await room.forge.report(untouched_report(rest))
+    checks = room.github.check_runs(room.repository, sha)
+    assert {(check.name, check.conclusion) for check in checks} == {
+        ("headgate untouched", "neutral")
+    }
+    mark = parse(checks[-1].external_id or "")
+    assert (mark.commit, mark.pipeline, mark.kind) == (sha, "", "untouched")

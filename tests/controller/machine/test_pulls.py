@@ -6,7 +6,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.machine.actions import AnswerCommand, ReportCommit, ReportPolicy
+from controller.machine.actions import (
+    AnswerCommand,
+    ReportCommit,
+    ReportPolicy,
+    ReportUntouched,
+)
 from controller.machine.core import Decision, Envelope, parsed
 from controller.machine.messages import ButtonPressed
 from controller.machine.repositories import repository as machine
@@ -504,3 +509,39 @@ def test_a_merge_group_that_removes_a_pipeline_is_held_under_that_pipelines_name
     told = removed(place, group, "mean", "")
     assert (told.pipeline, told.state, told.asks) == ("mean", "held", "")
     assert "accepted in no open pull request" in told.title
+
+
+def test_where_the_required_checks_are_known_only_those_have_one_each_and_the_rest_one() -> None:
+    remote = Remote()
+    remote.open(7, "p1")
+    untouched = tuple(f"p{n:04}" for n in range(1000))
+    facts = {"untouched": untouched, "required": ("p0007",)}
+    remote.look(more=facts)
+    assert [p for c, p, _ in remote.reports() if c == sha("p1")] == ["p0007"]
+    (rest,) = [a for a in remote.actions if isinstance(a, ReportUntouched)]
+    assert rest.title == "nothing to run: #7 changes nothing that these 999 pipelines read"
+    assert remote.policies() == [(7, "mean", "", ""), (7, "p0007", "", "")]
+    remote.say(7, "run")
+    remote.look(more=facts)
+    assert remote.policies() == [(7, "mean", "", ""), (7, "p0007", "", "")]
+
+
+def test_a_pipeline_that_the_last_push_touched_and_this_one_does_not_has_its_section_replaced() -> (
+    None
+):
+    remote = Remote()
+    remote.open(7, "p1")
+    remote.look()
+    remote.open(7, "p2")
+    remote.look(more={"pipelines": {}, "untouched": ("mean", "sum", "max"), "required": ()})
+    assert remote.reports() == [(sha("p2"), "mean", "skipped")]
+    (rest,) = [a for a in remote.actions if isinstance(a, ReportUntouched)]
+    assert [*rest.named] == ["max", "sum"]
+
+
+def test_to_run_the_check_for_all_untouched_pipelines_again_runs_none_of_them() -> None:
+    remote = Remote()
+    remote.look()
+    remote.press("run", "m1", check="untouched", pipeline="")
+    remote.look()
+    assert (remote.messages, remote.actions) == ([], [])

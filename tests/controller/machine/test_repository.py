@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from controller.machine.actions import ReportCommit
+from controller.machine.actions import ReportCommit, ReportUntouched
 from controller.machine.core import Decision, Envelope, parsed
 from controller.machine.repositories import repository as machine
 from controller.machine.repositories.repository import Commit, ObservedRepository, RepositoryState
@@ -20,6 +20,9 @@ class Remote:
     environments: str | None = None
     nudged: bool = False
     """Somebody merged a pull request of a release."""
+    places: frozenset[str] | None = None
+    """The environments that have a file."""
+    moved: frozenset[str] | None = None
     unwatched: dict[str, str] = field(default_factory=dict)
     state: RepositoryState | None = None
     told: list[Envelope] = field(default_factory=list)
@@ -32,10 +35,16 @@ class Remote:
         pipelines: dict[str, str] | None = None,
         broken: tuple[str, ...] = (),
         beside: tuple[str, ...] = (),
+        covered: dict[str, str] | None = None,
     ) -> None:
         named = MEAN if pipelines is None else pipelines
         self.heads[branch] = Commit(
-            sha=sha(name), subject=name, pipelines=named, broken=broken, beside=beside
+            sha=sha(name),
+            subject=name,
+            pipelines=named,
+            broken=broken,
+            beside=beside,
+            covered=covered or {},
         )
 
     def look(self) -> Decision[RepositoryState]:
@@ -51,6 +60,8 @@ class Remote:
             heads=heads,
             unwatched=dict(self.unwatched),
             environments=self.environments,
+            places=self.places,
+            moved=self.moved,
             nudged=self.nudged,
         )
         decision = machine.decide("team", self.state, observed)
@@ -184,6 +195,41 @@ def test_a_moved_environments_branch_wakes_the_environments_of_each_pipeline_onc
     remote.environments = sha("e2")
     remote.look()
     assert [m.to.name for m in remote.told] == places
+
+
+def test_of_a_thousand_pipelines_only_environments_whose_file_changed_are_woken() -> None:
+    remote = Remote(environments=sha("e1"), places=frozenset({"p7/production"}))
+    remote.push("c1", pipelines={f"p{n}/ml-pipeline.yaml": f"p{n}" for n in range(1000)})
+    remote.look()
+    assert woken(remote) == ["p7/production"], "the others have no file yet"
+    remote.environments, remote.moved = sha("e2"), frozenset({"p8/staging", "elsewhere/staging"})
+    remote.look()
+    assert woken(remote) == ["p8/staging"]
+    remote.environments, remote.moved = sha("e3"), frozenset()
+    remote.look()
+    assert woken(remote) == [], "somebody changed a file that is of no environment"
+
+
+def test_the_environments_of_a_deleted_branch_are_told_once() -> None:
+    remote = Remote(environments=sha("e1"), moved=frozenset({"mean/production"}))
+    remote.push("c1")
+    remote.look()
+    remote.told.clear()
+    remote.environments = None
+    remote.look()
+    assert woken(remote) == ["mean/production"]
+    remote.look()
+    assert woken(remote) == []
+    remote.environments = sha("e1")
+    remote.look()
+    assert woken(remote) == ["mean/production"], "somebody pushed it again"
+
+
+def woken(remote: Remote) -> list[str]:
+    """The environments that were told since the last time."""
+    told = [each.to.name for each in remote.told if each.message.type == "branch_moved"]
+    remote.told.clear()
+    return told
 
 
 def test_a_deleted_branch_is_forgotten_and_told_once() -> None:
@@ -353,3 +399,46 @@ def test_a_branch_that_did_not_move_is_looked_at_again_each_time_somebody_says_s
         remote.look()
     again = [m.to.name for m in remote.told[before:] if m.message.type == "branch_moved"]
     assert sorted(again) == ["mean/production"] * 2 + ["mean/staging"] * 2
+
+
+def three() -> dict[str, str]:
+    return {f"{name}/ml-pipeline.yaml": name for name in ("max", "mean", "sum")}
+
+
+def test_only_pipelines_that_a_commit_concerns_are_told_and_one_report_is_for_the_others() -> None:
+    remote = Remote()
+    remote.push("c1", pipelines=three())
+    assert len(remote.news()) == 3
+    remote.push("c2", pipelines=three(), covered={"max": "max-4", "sum": "sum-1"})
+    decision = remote.look()
+    assert [m.to.name for m in decision.messages if m.message.type == "commit_seen"] == ["mean"]
+    (report,) = decision.actions
+    assert isinstance(report, ReportUntouched)
+    assert report.title == (
+        "nothing to run: this commit changes nothing that these 2 pipelines read"
+    )
+    assert (report.commit, report.named) == (sha("c2"), {"max": "max-4", "sum": "sum-1"})
+    assert decision.state.pipelines == {"main": three()}, "they are on the branch as before"
+
+
+def test_a_single_pipeline_that_a_commit_does_not_concern_is_reported_on_as_itself() -> None:
+    remote = Remote()
+    remote.push("c1")
+    remote.look()
+    remote.push("c2", covered={"mean": "mean-7"})
+    decision = remote.look()
+    title = "nothing to run: nothing it reads has changed since mean-7 (passed)"
+    assert reports(decision) == [("skipped", "mean", title)]
+    assert not decision.messages
+
+
+def test_a_report_for_a_thousand_pipelines_names_some_and_counts_the_rest() -> None:
+    remote = Remote()
+    names = {f"p{n:04}/ml-pipeline.yaml": f"p{n:04}" for n in range(1000)}
+    remote.push("c1", pipelines=names)
+    remote.look()
+    remote.push("c2", pipelines=names, covered=dict.fromkeys(names.values(), ""))
+    (report,) = remote.look().actions
+    assert isinstance(report, ReportUntouched)
+    assert (len(report.named), report.others) == (30, 970)
+    assert "these 1000 pipelines" in report.title

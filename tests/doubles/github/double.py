@@ -229,6 +229,11 @@ class GitHub:
         repo.collaborators[login] = permission
         return self.hub.user(login)
 
+    def require(self, repo: Repository, branch: str, *checks: str, by: str = "protection") -> None:
+        """Let merges into a branch require these checks, by its protection or by a ruleset."""
+        with self.service.lock:
+            (repo.protected if by == "protection" else repo.ruled)[branch] = [*checks]
+
     def team(self, organisation: str, slug: str, *members: str, state: str = "active") -> None:
         """Put people into a team; "pending" while they have not taken the invitation."""
         team = self.hub.teams.setdefault((organisation.lower(), slug.lower()), {})

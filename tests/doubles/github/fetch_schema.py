@@ -57,6 +57,7 @@ GET /contents/{path}
 GET /git/ref/{ref}
 GET /branches
 GET /branches/{branch}
+GET /rules/branches/{branch}
 GET /compare/{basehead}
 GET /commits/{ref}
 GET /commits/{commit_sha}/pulls

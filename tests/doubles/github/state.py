@@ -139,6 +139,8 @@ class Repository:
     environments: dict[str, dict[str, Any]] = field(default_factory=dict)
     statuses: list[dict[str, Any]] = field(default_factory=list)  # oldest first
     known_heads: dict[str, str] = field(default_factory=dict)
+    protected: dict[str, list[str]] = field(default_factory=dict)  # checks, by branch
+    ruled: dict[str, list[str]] = field(default_factory=dict)  # the same by a ruleset
 
     @property
     def full_name(self) -> str:

@@ -117,11 +117,44 @@ def branch(call: Call) -> Reply:
         "name": name,
         "commit": render.commit(call.hub, call.repo, call.repo.git.commit(sha)),
         "_links": {"self": url, "html": page},
-        "protected": False,
-        "protection": {"enabled": False, "required_status_checks": {"contexts": [], "checks": []}},
+        "protected": name in call.repo.protected or name in call.repo.ruled,
+        "protection": _protection(call.repo.protected.get(name)),
         "protection_url": f"{url}/protection",
     }
     return Reply(200, shown)
+
+
+def _protection(checks: list[str] | None) -> Json:
+    required = {
+        "enforcement_level": "off" if checks is None else "non_admins",
+        "contexts": checks or [],
+        "checks": [{"context": name, "app_id": None} for name in checks or []],
+    }
+    return {"enabled": checks is not None, "required_status_checks": required}
+
+
+@route("GET " + PREFIX + "/rules/branches/{branch}", needs="metadata:read")
+def rules(call: Call) -> Reply:
+    checks = call.repo.ruled.get(call.params["branch"])
+    if checks is None:
+        return call.page([], lambda _: {})
+    of_checks: Json = {
+        "type": "required_status_checks",
+        "parameters": {
+            "strict_required_status_checks_policy": False,
+            "do_not_enforce_on_create": False,
+            "required_status_checks": [{"context": name} for name in checks],
+        },
+    }
+    return call.page(
+        [of_checks, {"type": "deletion"}],
+        lambda rule: {
+            **rule,
+            "ruleset_id": 1,
+            "ruleset_source_type": "Repository",
+            "ruleset_source": call.repo.full_name,
+        },
+    )
 
 
 @route("GET " + PREFIX + "/contents/{path}", needs="contents:read")
