@@ -34,7 +34,7 @@ SET_ASIDE = "SELECT number FROM messages WHERE consumed IS NULL AND set_aside < 
 FORGET_MESSAGE = "DELETE FROM messages WHERE number = ?"
 
 
-class Batch(NamedTuple):
+class Pruned(NamedTuple):
     """What one transaction did, and where it ended: at the last change and the name of a row."""
 
     deleted: int = 0
@@ -45,8 +45,8 @@ class Batch(NamedTuple):
 
 
 def prune(
-    database: sqlite3.Connection, kind: str, before: float, spared: Collection[str], last: Batch
-) -> Batch:
+    database: sqlite3.Connection, kind: str, before: float, spared: Collection[str], last: Pruned
+) -> Pruned:
     """Delete facts and resting objects of a kind that changed last before that time, and whose
     names are not `spared`. Begins where the batch `last` ended."""
     query = OLD_OF.get(kind, OLD_OTHERS)
@@ -55,11 +55,11 @@ def prune(
     names = [(kind, name) for _, name in found if name not in spared]
     database.executemany(FORGET, names)
     if len(found) < BATCH:
-        return Batch(len(names), done=True)
-    return Batch(len(names), *found[-1])
+        return Pruned(len(names), done=True)
+    return Pruned(len(names), *found[-1])
 
 
-def prune_messages(database: sqlite3.Connection, consumed: float, set_aside: float) -> Batch:
+def prune_messages(database: sqlite3.Connection, consumed: float, set_aside: float) -> Pruned:
     """Delete messages that were consumed, or set aside, before these times. With a message goes the
     memory that its id was delivered."""
     deleted, done = 0, True
@@ -67,4 +67,4 @@ def prune_messages(database: sqlite3.Connection, consumed: float, set_aside: flo
         found = database.execute(query, (before, BATCH)).fetchall()
         database.executemany(FORGET_MESSAGE, found)
         deleted, done = deleted + len(found), done and len(found) < BATCH
-    return Batch(deleted, done=done)
+    return Pruned(deleted, done=done)

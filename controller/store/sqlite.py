@@ -31,7 +31,7 @@ from controller.store.protocol import (
     StoredObject,
     Transaction,
 )
-from controller.store.pruning import Batch
+from controller.store.pruning import Pruned
 from controller.store.remembered import Remembered
 from controller.store.repository_renaming import rename
 from specs.failures import Failure
@@ -163,9 +163,9 @@ class SqliteStore:
         """Call a repository otherwise in all that is stored. For a controller before its loop."""
         await self._save(self._rename, old, new)
 
-    async def _each_batch(self, prune: Callable[[sqlite3.Connection, Batch], Batch]) -> int:
+    async def _each_batch(self, prune: Callable[[sqlite3.Connection, Pruned], Pruned]) -> int:
         """Repeat until it is done; what others ask of the store meanwhile comes in between."""
-        deleted, batch = 0, Batch()
+        deleted, batch = 0, Pruned()
         while not batch.done:
             batch = await self._run(self._prune, prune, batch)
             deleted += batch.deleted
@@ -307,7 +307,7 @@ class SqliteStore:
             rename(connection, old, new)
         self._remembered.forget()
 
-    def _prune(self, prune: Callable[[sqlite3.Connection, Batch], Batch], last: Batch) -> Batch:
+    def _prune(self, prune: Callable[[sqlite3.Connection, Pruned], Pruned], last: Pruned) -> Pruned:
         with self._writing(forced=False) as connection:
             return prune(connection, last)
 
