@@ -310,6 +310,11 @@ class Mirror:
 
         return await self._with_commit(new, ask)
 
+    async def count(self, commit: str) -> int:
+        """How many commits `commit` and its ancestors are."""
+        arguments = ("rev-list", "--count", checked_sha(commit))
+        return int(await self._with_commit(commit, lambda: self._git(*arguments)))
+
     async def touched(self, old: str, new: str) -> tuple[str, ...]:
         """The paths that the commits after `old` and up to `new` change, each once; those of a
         merge against each of its parents."""
@@ -398,14 +403,17 @@ class Mirror:
         files: Mapping[str, bytes | None],
         message: str,
         author: Author,
+        *,
+        history: bool = True,
     ) -> str:
         """Create a commit on top of `base` that writes `files`, or deletes those that are None.
 
-        It is only in the mirror, on no branch, until it is pushed. `base` None: without a parent.
+        It is only in the mirror, on no branch, until it is pushed. `base` None: without a parent;
+        not `history`: with the files of `base`, but without a parent.
         """
         for path in files:
             checked_path(path)
-        commit = NewCommit(base, files, message, author)
+        commit = NewCommit(base, files, message, author, history)
 
         async def write() -> str:
             return await write_commit(self._git, commit)
