@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from controller.blobs.last_use import use
-from controller.git import export, lfs
+from controller.git import export, importing, lfs
 from controller.git.command import Corrupt, MissingObject, Remote, git
 from controller.git.commit_info import (
     LOG_FORMAT,
@@ -180,6 +180,20 @@ class Mirror:
             return {commit: content for commit, content in whole if content is not None}
 
         return await self._with_commit(commits[0], read)
+
+    async def read_files(self, commit: str, paths: Sequence[str]) -> dict[str, bytes]:
+        """The files that a commit has at some of these paths, by path."""
+        names = [f"{checked_sha(commit)}:{checked_path(path)}" for path in paths]
+
+        async def read() -> dict[str, bytes]:
+            there, *found = await self._objects.ask((f"{commit}^{{commit}}", *names), MAX_READ)
+            if there is None:
+                raise MissingObject(commit)
+            each = zip(paths, found, strict=True)
+            whole = ((path, self._whole(one, path, commit)) for path, one in each)
+            return {path: content for path, content in whole if content is not None}
+
+        return await self._with_commit(commit, read)
 
     async def read_blobs(self, commit: str, blobs: Mapping[str, str]) -> dict[str, bytes]:
         """The contents of files of a commit, by path; `blobs` are their ids by path. Raises
@@ -369,39 +383,14 @@ class Mirror:
 
         It is only in the mirror, on no branch, until it is pushed. `base` None: without a parent.
         """
-        for path in files:
-            checked_path(path)
+        stream = importing.stream(base, files, message, author)
 
         async def write() -> str:
-            with tempfile.TemporaryDirectory(prefix="headgate-index-") as scratch:
-                index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
-                if base is not None:
-                    await self._git("read-tree", checked_sha(base), extra=index)
-                lines = [await self._index_line(path, data) for path, data in files.items()]
-                await self._git(
-                    "update-index", "-z", "--index-info", stdin=b"".join(lines), extra=index
-                )
-                tree = (await self._git("write-tree", extra=index)).decode().strip()
-            return await self._commit_tree(tree, base, message, author)
+            if base is not None and not await self.has(base):
+                raise MissingObject(base)
+            return (await self._git(*importing.COMMAND, stdin=stream)).decode().strip()
 
         return await (self._with_commit(base, write) if base else self._recovering(write))
-
-    async def _index_line(self, path: str, data: bytes | None) -> bytes:
-        if data is None:
-            return f"0 {'0' * 40}\t{path}\0".encode()
-        sha = (await self._git("hash-object", "-w", "--stdin", stdin=data)).decode().strip()
-        return f"100644 {sha}\t{path}\0".encode()
-
-    async def _commit_tree(self, tree: str, base: str | None, message: str, author: Author) -> str:
-        who = {
-            f"GIT_{role}_{part}": value
-            for role in ("AUTHOR", "COMMITTER")
-            for part, value in (("NAME", author.name), ("EMAIL", author.email))
-        }
-        parent = ("-p", base) if base else ()
-        arguments = ("commit-tree", tree, *parent, "-F", "-")
-        out = await self._git(*arguments, stdin=message.encode(), extra=who)
-        return out.decode().strip()
 
     # -- the mirror itself --------------------------------------------------------------------
 
