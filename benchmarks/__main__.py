@@ -11,6 +11,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "push_to_step": (),
     "scale": (),
     "noticing": (),
+    "commits": (),
     "planning": (),
     "step_overhead": (),
     "router": (),

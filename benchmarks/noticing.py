@@ -17,7 +17,7 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 from benchmarks.common import Project, Row, until
-from controller.buckets.local import SETTLED_AFTER
+from controller.buckets.local_listing import SETTLED_AFTER
 
 AIM = 2.0
 """Seconds within which new data should be noticed."""

@@ -111,6 +111,14 @@ class Confinement:
             return None
         if self.account is not None:
             return self.account
+        return self._unassigned(*name)
+
+    def warm_user(self, module: str) -> User | None:
+        """The user for a module's warm process, which shares it with no other; None for the
+        controller's own user."""
+        return self._unassigned("warm", module) if self.kind == "users" else None
+
+    def _unassigned(self, *name: str) -> User:
         said = "\0".join((*map(str, self.private[:1]), *name))
         start = int.from_bytes(hashlib.sha256(said.encode()).digest()[:8], "big")
         ids = (FREE[(start + step) % len(FREE)] for step in range(len(FREE)))
@@ -126,13 +134,28 @@ class Confinement:
             *("--unshare-pid", "--unshare-ipc"),
             *(("--unshare-user",) if self.kind == "namespace" else ()),
             *("--cap-drop", "ALL"),
-            *(_become_rights() if user else ()),
-            *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"),
-            *("--perms", _OPEN, "--tmpfs", "/dev/shm"),  # noqa: S108 - its own
+            *(_rights("SETUID", "SETGID", "SETPCAP") if user else ()),
+            *self._visible(view),
             *(word for device in _devices() for word in ("--dev-bind", device, device)),
-            *self._mounts(view),
             *("--chdir", str(view.folder), "--"),
             *(_become(user) if user else ()),
+        )
+
+    def around_entrance(self, view: View) -> tuple[str, ...]:
+        """The words to put before the command of a warm process, which begins as root, becomes its
+        `warm_user`, and enters the sandboxes of others; see `deployers.entering`.
+
+        It must be in the namespace of process ids that theirs are in. Of the controller's own user
+        it must also be in the namespace of users that theirs are in, so nothing confines it there:
+        it has no capabilities, and is given nothing.
+        """
+        if self.kind != "users":
+            return ()
+        return (
+            *(_path("bwrap"), "--unshare-ipc", "--unshare-net", "--cap-drop", "ALL"),
+            *_rights("SETUID", "SETGID", "SETPCAP", "SYS_ADMIN", "SYS_CHROOT"),
+            *self._visible(view),
+            *("--chdir", str(view.folder), "--"),
         )
 
     def hides(self, path: Path) -> bool:
@@ -142,6 +165,14 @@ class Confinement:
     def _hides(self, path: str) -> bool:
         hidden = path in self._folders or not self._folders.isdisjoint(_parents(path))
         return hidden or path in self._files
+
+    def _visible(self, view: View) -> tuple[str, ...]:
+        """The words for all that can be seen inside."""
+        return (
+            *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"),
+            *("--perms", _OPEN, "--tmpfs", "/dev/shm"),  # noqa: S108 - its own
+            *self._mounts(view),
+        )
 
     def _mounts(self, view: View) -> Iterator[str]:
         """Mounts for hidden and given paths, outermost first: the innermost takes effect."""
@@ -282,10 +313,9 @@ def _are_there(file: str) -> bool:
     return False
 
 
-def _become_rights() -> tuple[str, ...]:
-    """The capabilities needed to become another user and to drop all others for good."""
-    rights = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
-    return tuple(word for right in rights for word in ("--cap-add", right))
+def _rights(*names: str) -> tuple[str, ...]:
+    """The words for the capabilities that are kept until they are dropped for good."""
+    return tuple(word for name in names for word in ("--cap-add", f"CAP_{name}"))
 
 
 def _become(user: User) -> tuple[str, ...]:

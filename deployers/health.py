@@ -1,13 +1,16 @@
 """Probes the servers of this machine, and remembers when each last gave a sign of life."""
 
 import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from deployers.control import RouterStatus, Routing
 from deployers.liveness import Patience, Signs, bears, hangs, look
 from deployers.place_folder import HOST, Placed
 from specs.figures import duration
 from specs.traffic import Arm
+
+if TYPE_CHECKING:
+    import httpx
 
 PROBE = 2.0
 """Seconds that the ready path may take to answer."""
@@ -27,20 +30,20 @@ class Health:
     restart of the controller, every server has its full time again."""
 
     def __init__(self) -> None:
-        import httpx  # here, as commands that only look at a target do without it
-
-        self._client = httpx.AsyncClient(
-            timeout=PROBE,
-            trust_env=False,
-            # An idle connection could keep a server from shutting down.
-            limits=httpx.Limits(max_keepalive_connections=0),
-        )
+        self._client: httpx.AsyncClient | None = None  # until there is a server to probe
         self._signs: dict[str, Signs] = {}
 
     async def probe(self, placed: Placed) -> Probe:
         """Ask a running server whether it is ready."""
         import httpx
 
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                timeout=PROBE,
+                trust_env=False,
+                # An idle connection could keep a server from shutting down.
+                limits=httpx.Limits(max_keepalive_connections=0),
+            )
         try:
             answer = await self._client.get(f"http://{HOST}:{placed.port}{placed.ready}")
         except httpx.TimeoutException:
@@ -78,7 +81,8 @@ class Health:
 
     async def close(self) -> None:
         """Close the HTTP client."""
-        await self._client.aclose()
+        if self._client is not None:
+            await self._client.aclose()
 
 
 def patience_of(placed: Placed) -> Patience:

@@ -16,8 +16,9 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
@@ -87,6 +88,9 @@ class ProcessSpec:
     """Number of processors, chosen at random, that the group is bound to."""
 
 
+_DESCRIBED = tuple(each.name for each in fields(ProcessSpec) if each.name != "environment")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
     """How a process ended."""
@@ -122,13 +126,15 @@ class ProcessStatus:
 class Processes:
     """The supervised processes below one folder.
 
-    Methods are quick and do not wait for processes. A full disk raises `OSError`.
+    Methods are quick and do not wait for processes; `start` may be called in any thread. A full
+    disk raises `OSError`.
     """
 
     def __init__(self, home: Path) -> None:
         self._home = home.absolute()
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._zygote: subprocess.Popen[bytes] | None = None
+        self._asking = threading.Lock()
         self._endings: _Endings | None = None
 
     def start(self, name: str, spec: ProcessSpec) -> None:
@@ -141,13 +147,15 @@ class Processes:
             return
         folder.mkdir(mode=0o700, exist_ok=True)
         supervisor.reserve(str(folder / "exit.new"))
-        described = asdict(spec)
-        environment = described.pop("environment")
-        self._ask(json.dumps([name, described, environment]).encode())
+        described = {each: getattr(spec, each) for each in _DESCRIBED}
+        self._ask(json.dumps([name, described, spec.environment]).encode())
 
     def status(self, name: str) -> ProcessStatus:
         """The status of a process. If its supervisor was killed, ends what is left of it."""
         folder = self._folder(name)
+        ended = _exit(folder)
+        if ended is not None:  # written once, and for good
+            return _over(ended)
         # The order matters. A supervisor locks before it writes `started`, and writes the result
         # before it unlocks: started, then unlocked, and still no result means it was killed.
         mark = _mark(folder)
@@ -159,9 +167,7 @@ class Processes:
             ended = _exit(folder) or (_bury(folder, mark) if mark else None)
             if ended is None:
                 return ProcessStatus(ProcessState.RUNNING if mark else ProcessState.NEW)
-        return ProcessStatus(
-            ProcessState.LOST if ended.reason is Reason.LOST else ProcessState.ENDED, ended
-        )
+        return _over(ended)
 
     def stop(self, name: str, grace: float = 10.0) -> None:
         """Send the group SIGTERM now and SIGKILL after `grace` seconds; does not wait.
@@ -255,18 +261,18 @@ class Processes:
 
     def _ask(self, message: bytes) -> None:
         """Make the zygote fork a supervisor; replaces a zygote that died."""
-        for attempt in (1, 2):
-            zygote = self._running_zygote()
-            assert zygote.stdin is not None
+        with self._asking:
             try:
-                zygote.stdin.write(supervisor.frame(message))
-                zygote.stdin.flush()
+                self._tell(message)
             except BrokenPipeError:
                 self._end_zygote()
-                if attempt == 2:
-                    raise
-            else:
-                return
+                self._tell(message)
+
+    def _tell(self, message: bytes) -> None:
+        zygote = self._running_zygote()
+        assert zygote.stdin is not None
+        zygote.stdin.write(supervisor.frame(message))
+        zygote.stdin.flush()
 
     def _running_zygote(self) -> subprocess.Popen[bytes]:
         if self._zygote is not None and self._zygote.poll() is not None:
@@ -317,6 +323,11 @@ class _Endings:
         *lines, self._rest = (self._rest + os.read(self._fd, 65536)).split(b"\n")
         for line in lines:
             self._queue.put_nowait(line.decode(errors="replace"))
+
+
+def _over(ended: Exit) -> ProcessStatus:
+    state = ProcessState.LOST if ended.reason is Reason.LOST else ProcessState.ENDED
+    return ProcessStatus(state, ended)
 
 
 def _exit(folder: Path) -> Exit | None:

@@ -80,28 +80,52 @@ def sees(glob: str, path: str, folder: str = "") -> bool:
 def matches(glob: str, path: str) -> bool:
     """Whether a glob matches a path; takes time at most proportional to the product of their
     lengths."""
-    folders = _folders(glob)
-    parts = path.split("/")
-    here = there = 0
-    star, mark = -1, 0
-    while there < len(parts):
-        folder = folders[here] if here < len(folders) else _NOTHING
-        if folder is None:
-            star, mark = here, there
-            here += 1
-        elif folder.match(parts[there]):
-            here += 1
-            there += 1
-        elif star >= 0:
-            # Only the last `**` has to match one more folder; earlier ones can stay as they are.
-            mark += 1
-            here, there = star + 1, mark
-        else:
-            return False
-    return here == len(folders)
+    folder = path[: path.rfind("/") + 1]
+    names = names_in(folder, glob)
+    return names is not None and names.match(path, len(folder)) is not None
 
 
+@lru_cache(maxsize=4096)
+def names_in(folder: str, glob: str) -> re.Pattern[str] | None:
+    """A pattern for the names of the files directly in a folder that a glob matches; None if there
+    can be none. The folder is empty or ends with a slash."""
+    parts = _parts(glob)
+    last = len(parts) - 1
+    reached = {0}
+    for name in folder.split("/")[:-1]:
+        reached = _enter(parts, reached, name)
+    before = _through(parts, reached)
+    if last not in before:
+        return None
+    return parts[last] or _ANYTHING
+
+
+def _enter(parts: "_Parts", reached: set[int], name: str) -> set[int]:
+    """The positions in a glob after one more folder, from those before it."""
+    after: set[int] = set()
+    for at in _through(parts, reached):
+        part = parts[at] if at < len(parts) else _NOTHING
+        if part is None:
+            after |= {at, at + 1}
+        elif part.match(name):
+            after.add(at + 1)
+    return after
+
+
+def _through(parts: "_Parts", reached: set[int]) -> set[int]:
+    """These positions, and those after any `**` there, which may match no folder at all."""
+    found = set(reached)
+    for at in reached:
+        here = at
+        while here < len(parts) and parts[here] is None:
+            here += 1
+            found.add(here)
+    return found
+
+
+_Parts = tuple[re.Pattern[str] | None, ...]
 _NOTHING: Final = re.compile(r"(?!)")
+_ANYTHING: Final = re.compile(r"")
 
 
 def _top(glob: str) -> str:
@@ -110,7 +134,7 @@ def _top(glob: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _folders(glob: str) -> tuple[re.Pattern[str] | None, ...]:
+def _parts(glob: str) -> _Parts:
     """A pattern for each part of the glob; None stands for `**`."""
     parts = (glob + "**" if glob.endswith("/") else glob).split("/")
     return tuple(None if part == "**" else re.compile(translate(part)) for part in parts)

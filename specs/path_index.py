@@ -1,12 +1,16 @@
 """The paths of a repository, sorted, so that those below a folder are found without reading all."""
 
+import re
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
 from typing import Final, Protocol
 
 from specs.globs import ROOT, from_root, seen_from
 
 _WILD: Final = frozenset("*?[")
+_NO_TEXT: Final = re.compile(r"\\x[89a-f][0-9a-f]")
+"""The escape for a byte that is not UTF-8 in the path of a commit's file."""
 
 
 class Paths(Protocol):
@@ -16,6 +20,11 @@ class Paths(Protocol):
 
     def below(self, folder: str) -> Sequence[str]:
         """All paths below a folder, sorted; empty: all of the repository."""
+        ...
+
+    @property
+    def not_utf8(self) -> Sequence[str]:
+        """The paths with bytes that are not UTF-8, sorted."""
         ...
 
 
@@ -44,6 +53,11 @@ class PathIndex(Collection[str]):
         # "0" is the character after "/".
         first, end = (bisect_left(self._paths, folder + after) for after in "/0")
         return self._paths[first:end]
+
+    @cached_property
+    def not_utf8(self) -> Sequence[str]:
+        """See `Paths`."""
+        return tuple(filter(_NO_TEXT.search, self._paths))
 
 
 def near(paths: Paths, glob: str) -> Iterator[str]:
@@ -91,16 +105,28 @@ class SpecFiles(Collection[str]):
     def __len__(self) -> int:
         return len(self.paths.below(""))
 
-    @property
+    @cached_property
     def own(self) -> Sequence[str]:
         """The files below the spec's folder, sorted."""
         start = len(self.folder) + 1 if self.folder else 0
         return [path[start:] for path in self.paths.below(self.folder)]
 
-    def near(self, glob: str) -> Iterator[str]:
-        """The only files that a glob of the spec (without `!`) could match or lead through."""
-        if not glob.startswith(ROOT):
-            yield from self.own
-            return
-        for path in near(self.paths, glob.removeprefix(ROOT)):
-            yield seen_from(self.folder, path)
+    @property
+    def not_utf8(self) -> Sequence[str]:
+        """The files whose names are not UTF-8, sorted."""
+        return sorted(seen_from(self.folder, path) for path in self.paths.not_utf8)
+
+    def near(self, *globs: str) -> Iterator[str]:
+        """The only files that these globs of the spec could match or lead through, and maybe more;
+        its own come first."""
+        yield from self.own
+        for glob in globs:
+            if glob.startswith(ROOT):
+                for path in near(self.paths, glob.removeprefix(ROOT)):
+                    file = seen_from(self.folder, path)
+                    if file.startswith(ROOT):
+                        yield file
+
+    def has_place(self, path: str) -> bool:
+        """Whether a path in the repository is a file or a folder there."""
+        return path in self.paths or bool(self.paths.below(path))

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -40,6 +40,13 @@ class Artifact(BaseModel):
     digest: str
     size: int
     kind: Literal["file", "folder"]
+
+
+class StoredBlobs(NamedTuple):
+    """The digests of the files and of the folders' listings that artifacts consist of."""
+
+    files: set[str]
+    folders: set[str]
 
 
 class _Entry(BaseModel):
@@ -85,6 +92,11 @@ class Artifacts:
         """
         return await self._run(lambda: self._put(path), once=("put", path))
 
+    async def storing(self, work: Callable[[Callable[[Path], Artifact]], T]) -> T:
+        """Do `work` in one of the store's threads, with a function that is `put` there: for several
+        files, which one change of threads is enough for."""
+        return await self._run(lambda: work(self._put))
+
     async def put_bytes(self, content: bytes) -> Artifact:
         """Store a file with this content."""
         return await self._run(lambda: self._put_bytes(content))
@@ -92,6 +104,16 @@ class Artifacts:
     async def link(self, digest: str, destination: Path) -> None:
         """Put it read-only at `destination`, replacing what is there. Raises `NotStored`."""
         await self._run(lambda: self._link(digest, destination), once=(digest, destination))
+
+    async def fetch(self, digest: str) -> None:
+        """Make sure that nothing has to be downloaded for `place`. Raises `NotStored`."""
+        if self._remote is not None:
+            await self._run(lambda: self._require(digest), once=("fetch", digest))
+
+    def place(self, digest: str, destination: Path) -> None:
+        """Like `link`, for what was fetched and a thread of the caller's."""
+        with explained(self._folder):
+            self._place(digest, destination)
 
     async def read_bytes(self, digest: str) -> bytes:
         """The content of a stored file, verified against its digest. Raises `NotStored`."""
@@ -101,6 +123,14 @@ class Artifacts:
         """Whether the file or folder is there with all its files. If so, a sweep that has begun
         does not delete it."""
         return await self._run(lambda: self._has(digest), once=("has", digest))
+
+    async def lacking(self, digests: Collection[str]) -> set[str]:
+        """Those for which `has` is false."""
+        return await self._run(lambda: {each for each in digests if not self._has(each)})
+
+    async def blobs(self, digests: Collection[str]) -> StoredBlobs:
+        """What artifacts that are there consist of."""
+        return await self._run(lambda: self._blobs(digests))
 
     async def verify(self, digest: str) -> bool:
         """Whether all of it is there and matches its digests; files that do not are deleted.
@@ -124,6 +154,10 @@ class Artifacts:
         except Damaged:
             return False
         return parts is not None
+
+    def _blobs(self, digests: Collection[str]) -> StoredBlobs:
+        folders = {each for each in digests if self._folders.is_intact(each)}
+        return StoredBlobs({part for each in digests for part in self._parts(each)}, folders)
 
     def _verify(self, digest: str) -> bool:
         parts = self._parts(digest)
@@ -179,8 +213,15 @@ class Artifacts:
         return _Listing(files=sorted(files, key=lambda entry: entry.path), empty=sorted(empty))
 
     def _link(self, digest: str, destination: Path) -> None:
-        if self._remote is not None and self._ensure_local(digest) is None:
+        if self._remote is not None:
+            self._require(digest)
+        self._place(digest, destination)
+
+    def _require(self, digest: str) -> None:
+        if self._ensure_local(digest) is None:
             raise lost(digest)
+
+    def _place(self, digest: str, destination: Path) -> None:
         destination.parent.mkdir(parents=True, exist_ok=True)
         listing = self._listing(digest) if self._folders.is_intact(digest) else None
         file = digest if listing is None else listing.program

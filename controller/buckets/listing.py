@@ -14,8 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from controller.buckets.local import MAGIC, is_excluded
 from controller.buckets.manifest import ManifestWriter, Sorter, StoredManifest
+from controller.buckets.places import MAGIC, is_excluded
 from controller.buckets.protocol import ObjectChanged
 from controller.buckets.stores import Stores, address_of, odd_key
 from controller.buckets.table_formats import table_below

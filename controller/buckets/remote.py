@@ -20,8 +20,8 @@ from controller.buckets.listing import (
     remote_place_of,
     version_of,
 )
-from controller.buckets.local import explain_unmarked
 from controller.buckets.pinned_folders import is_pinned, make_pin
+from controller.buckets.places import explain_unmarked
 from controller.buckets.protocol import Contents, Listing, ObjectChanged
 from controller.buckets.stores import Stores, odd_key
 from specs.digests import ManifestEntry, digest

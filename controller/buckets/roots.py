@@ -56,7 +56,7 @@ class Roots:
                 f"{uri} may not be read: to allow it, add `data_roots: [{folder}]` to "
                 "headgate.yaml; or commit the data, or put it into an object store"
             )
-        if any(_is_within(str(real), each) for each in self._sealed):
+        if any(is_within(str(real), each) for each in self._sealed):
             raise OutsideRoots(
                 f"{uri} may not be read: it is below one of the controller's own folders; put the "
                 "data elsewhere"
@@ -65,12 +65,12 @@ class Roots:
     def may_contain_private(self, folder: Path) -> bool:
         """Whether a resolved folder may contain files that `check_file` refuses."""
         own = (*self._sealed, *self._beside)
-        return any(_is_within(each, str(folder)) or each == str(folder) for each in own)
+        return any(is_within(each, str(folder)) or each == str(folder) for each in own)
 
     def check_file(self, path: str, real: str) -> None:
         """Raises `OutsideRoots` for a file of the controller, or one beside such a file."""
         if os.path.dirname(real) in self._beside or any(  # noqa: PTH120 - called for each object
-            _is_within(real, each) for each in self._sealed
+            is_within(real, each) for each in self._sealed
         ):
             raise OutsideRoots(
                 f"{path} may not be read: it is beside the controller's settings or secrets, or in "
@@ -94,11 +94,12 @@ class Roots:
         except BaseException:
             file.close()
             raise
-        if not regular or not _is_within(real, str(below)):
+        if not regular or not is_within(real, str(below)):
             file.close()
             raise FileNotFoundError(path)
         return file
 
 
-def _is_within(path: str, folder: str) -> bool:
+def is_within(path: str, folder: str) -> bool:
+    """Whether a resolved path is a folder or below it."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")

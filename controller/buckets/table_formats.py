@@ -14,6 +14,12 @@ SIGNATURES: Final[Mapping[Format, str]] = {
 _WITHIN: Final = re.compile(r"(.*)/(?:(_delta_log)/[^/]+\.json|metadata/[^/]+\.metadata\.json)")
 
 
+def may_hold_log(below: str) -> bool:
+    """Whether `table_below` may find something for a key directly in this folder, whose path ends
+    with a slash."""
+    return below.endswith(("/_delta_log/", "/metadata/"))
+
+
 def table_below(key: str, where: str) -> str | None:
     """If this key, below the folder `where`, belongs to a table further down: a message that says
     to name that table instead, as only its log says which of its files are live."""

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from controller.blobs.objects import Objects
 from controller.buckets import delta, iceberg
-from controller.buckets.local import MAGIC, place_of
+from controller.buckets.places import MAGIC, place_of
 from controller.buckets.protocol import Bucket, Contents, Listing
 from controller.buckets.stores import CredentialsRefused, is_remote
 from controller.buckets.table_formats import FORMAT_NAMES, SIGNATURES, Format

@@ -1,16 +1,13 @@
 """The command line. A command's module is imported when it is called, so that help is quick."""
 
-import gc
 import os
-import sys
 from collections.abc import Mapping
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 import click
 
 from controller.cli.failures import as_click_error
+from controller.cli.importing import imported
 
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Write": {
@@ -59,19 +56,6 @@ _MODULES = {
 """The module of each command that is not in the module of its own name."""
 
 
-def _imported(name: str) -> ModuleType:
-    """Import a module with the garbage collector off. What an import makes stays alive, and
-    scanning it again and again takes a sixth of a command's time."""
-    if name in sys.modules:
-        return sys.modules[name]
-    gc.disable()
-    try:
-        return import_module(name)
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
 class CommandGroup(click.Group):
     """Finds commands by name, and reports a failure as one clear message."""
 
@@ -84,7 +68,7 @@ class CommandGroup(click.Group):
         if cmd_name not in self.list_commands(ctx):
             return None
         folder = next(s.lower() for s, commands in SECTIONS.items() if cmd_name in commands)
-        module = _imported(f"controller.cli.{folder}.{_MODULES.get(cmd_name, cmd_name)}")
+        module = imported(f"controller.cli.{folder}.{_MODULES.get(cmd_name, cmd_name)}")
         command: click.Command = getattr(module, cmd_name)
         return command
 

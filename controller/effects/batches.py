@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from controller.buckets.catalog import Catalog
-from controller.buckets.local import base_folder
+from controller.buckets.places import base_folder
 from controller.executors.protocol import Executor
 from controller.git.repositories import Repositories
 from controller.machine.actions import StartBatch

@@ -9,7 +9,7 @@ hour. While a run is in progress, nothing is deleted that was used since it was 
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +106,23 @@ class Sweeper:
         backup. New runs get the same numbers, and would take these results for their own.
         Raises `NeedsHuman` if an attempt does not end.
         """
-        strangers = [
-            name for name in self._attempts.names() if await self._store.get(owner_of(name)) is None
-        ]
+        owners = {name: owner_of(name) for name in self._attempts.names()}
+        known = await self._known(owners.values())
+        strangers = [name for name, owner in owners.items() if owner not in known]
         if strangers:
             await self._forget(strangers)
         await self._reap_containers()
+
+    async def _known(self, keys: Iterable[Key]) -> set[Key]:
+        """Those of them that the store has."""
+        wanted: dict[str, set[str]] = {}
+        for key in keys:
+            wanted.setdefault(key.kind, set()).add(key.name)
+        return {
+            Key(kind, name)
+            for kind, names in wanted.items()
+            for name in await self._store.get_all(kind, names)
+        }
 
     async def _forget(self, strangers: Sequence[str]) -> None:
         log.warning(

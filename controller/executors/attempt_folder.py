@@ -3,9 +3,13 @@
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
+from controller.artifacts import Artifact
+from controller.executors.ownership import take_back_outputs
 from controller.executors.working_copy import OMITTED, explain_missing
 from controller.executors.workspace import Workspace
 from controller.machine.runs.attempt import Attempt, Status
@@ -13,6 +17,8 @@ from specs.failures import NeedsHuman
 
 TAIL = 1200
 """Characters from the end of the log that are quoted in the message of a failure."""
+SHORT = 2**16
+"""Bytes of a log that is redacted at once, each time; a longer one is marked as redacted."""
 TAIL_BYTES = 16 * TAIL
 """Bytes that are read for that: more, so that a secret at the cut is still whole to be redacted."""
 
@@ -47,47 +53,54 @@ def explain_failure(what: str, log: str, folder: Path, redact: Callable[[str], s
 
 async def collect_outputs(workspace: Workspace, attempt: Attempt) -> Mapping[str, str]:
     """See `Executor.collect`."""
+    return await workspace.artifacts.storing(partial(_collected, workspace, attempt))
+
+
+def _collected(
+    workspace: Workspace, attempt: Attempt, put: Callable[[Path], Artifact]
+) -> Mapping[str, str]:
     folder = workspace.folder(attempt.id)
     known = folder / "outputs.json"
-    if known.exists():
-        return dict(json.loads(known.read_text()))
+    with contextlib.suppress(FileNotFoundError):
+        return dict(json.loads(known.read_bytes()))
+    if attempt.outputs:
+        take_back_outputs(folder)
     found = {}
+    inside = os.path.realpath(folder)
     for name, file in attempt.outputs.items():
         path = folder / "outputs" / file
-        if _leads_away(path, folder):
+        if os.path.realpath(path) != os.path.normpath(f"{inside}/outputs/{file}"):
             raise NeedsHuman(
                 f"the output {name} of {attempt.node} is, or is below, a symbolic link: write a "
                 f"file or a folder to {{outputs.{name}}}"
             )
-        if not path.exists():
+        try:
+            found[name] = put(path).digest
+        except FileNotFoundError:
             raise NeedsHuman(
                 f"{attempt.node} succeeded but did not write its output {name}: write it to "
                 f"{{outputs.{name}}}, or remove it from `outputs`"
-            )
-        found[name] = (await workspace.artifacts.put(path)).digest
+            ) from None
     scratch = folder / ".outputs.json"
     scratch.write_text(json.dumps(found))
     scratch.replace(known)
     return found
 
 
-def _leads_away(path: Path, folder: Path) -> bool:
-    """Whether a symbolic link makes the path lead elsewhere, to what the attempt did not write."""
-    return path.resolve() != folder.resolve() / path.relative_to(folder)
-
-
 async def redact_log(folder: Path, redact: Callable[[str], str]) -> None:
     """Remove from the log of an attempt that ended the secrets that it may have printed."""
-    mark, printed = folder / "redacted", False
-    if mark.exists():
-        return
+    mark, long = folder / "redacted", False
     # If the supervisor was killed, the pieces of the log were never joined.
     for piece in (folder / "log", folder / "log.old", folder / "log.tail"):
         with contextlib.suppress(FileNotFoundError):
-            if piece.stat().st_size:  # most are empty: skip the thread and the mark
+            size = piece.stat().st_size
+            if size <= SHORT:  # a thread would cost more than the work
+                if size:
+                    _rewrite(piece, redact)
+            elif not mark.exists():
                 await asyncio.to_thread(_rewrite, piece, redact)
-                printed = True
-    if printed:
+                long = True
+    if long:
         mark.touch()
 
 

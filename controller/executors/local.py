@@ -1,7 +1,6 @@
 """Attempts as supervised processes on this machine."""
 
 import asyncio
-import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,9 +19,10 @@ from controller.executors.attempt_folder import (
     write_status,
 )
 from controller.executors.installer import CannotBuild
-from controller.executors.ownership import hand_over, take_back
+from controller.executors.ownership import hand_over
 from controller.executors.protocol import GRACE
-from controller.executors.workspace import Workspace
+from controller.executors.warm_gates import WarmGates, peak_memory
+from controller.executors.workspace import Prepared, Workspace
 from controller.machine.core import Blocked
 from controller.machine.runs.attempt import Attempt, AttemptState, Building, Status
 from deployers.confinement import UNCONFINED, Confinement
@@ -32,8 +32,6 @@ from specs.references import TemplateError
 
 log = structlog.get_logger("headgate.executor")
 
-USER = "user"
-"""The file of an attempt with the numeric id of the user that owns its folders."""
 BUILT = "environment.json"
 """The file of an attempt that lists the environments built for it."""
 _BUILDS = TypeAdapter(tuple[Building, ...])
@@ -71,6 +69,7 @@ class LocalExecutor:
         self._processes = processes
         self._slots = slots
         self._redact = redact
+        self._gates = WarmGates(workspace.home, confinement)
         self._preparing: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[str, asyncio.Event] = {}
         self._waits: dict[str, Blocked] = {}
@@ -101,7 +100,6 @@ class LocalExecutor:
             )
         if known.exit is not None:
             self._release_slot(attempt_id)
-            await self._take_back(attempt_id)
             await redact_log(self._folder(attempt_id), self._redact)
             return self._ended(attempt_id, known.exit)
         refused = read_status(self._folder(attempt_id))
@@ -174,6 +172,7 @@ class LocalExecutor:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, *self._tidying, return_exceptions=True)
+        self._gates.close()
 
     def _running(self) -> list[str]:
         running = ProcessState.RUNNING
@@ -215,20 +214,25 @@ class LocalExecutor:
             self._builds.pop(attempt.id, None)
 
     async def _prepare_and_start(self, attempt: Attempt) -> None:
-        own = self._folder(attempt.id)
-
         def on_build(building: Building) -> None:
             self._builds.setdefault(attempt.id, {})[building.name] = building
 
-        prepared = await self._workspace.prepare(attempt, on_build)
-        if builds := self._builds.get(attempt.id):
-            (own / BUILT).write_bytes(_BUILDS.dump_json(tuple(builds.values())))
+        prepared = self._gates.warmed(attempt, await self._workspace.prepare(attempt, on_build))
         self._waits.pop(attempt.id, None)
+        self._waiting[attempt.id] = asyncio.Event()
+        built = tuple(self._builds.get(attempt.id, {}).values())
+        await asyncio.to_thread(self._begin, attempt, prepared, built)
+
+    def _begin(self, attempt: Attempt, prepared: Prepared, built: Sequence[Building]) -> None:
+        """Write its files and start it: all that is slow enough for a thread, in one."""
+        own = self._folder(attempt.id)
+        prepared.write()
+        if built:
+            (own / BUILT).write_bytes(_BUILDS.dump_json(tuple(built)))
         pipeline = attempt.run.rpartition("-")[0]
         user = self._confinement.user(pipeline, "trusted" if attempt.trusted else "proposed")
         if user is not None:
-            (own / USER).write_text(str(user.uid))
-            await asyncio.to_thread(hand_over, own, (user.uid, user.gid))
+            hand_over(own, (user.uid, user.gid))
         spec = ProcessSpec(
             argv=prepared.argv,
             cwd=str(prepared.folder),
@@ -238,32 +242,25 @@ class LocalExecutor:
             memory_bytes=attempt.memory,
             cpus=math.ceil(attempt.cpu) if attempt.cpu else None,
         )
-        self._waiting[attempt.id] = asyncio.Event()
         self._processes.start(attempt.id, spec)
 
     async def _until_ended(self, attempt_id: str) -> None:
         """Keep the slot while it runs. Ends are announced, and polled in case that is lost."""
         done = self._waiting[attempt_id]
         over = (ProcessState.ENDED, ProcessState.LOST)
-        while not done.is_set() and self._processes.status(attempt_id).state not in over:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(done.wait(), POLL)
+        while not done.is_set():
+            try:
+                async with asyncio.timeout(POLL):
+                    await done.wait()
+            except TimeoutError:
+                if self._processes.status(attempt_id).state in over:
+                    break
         self._waiting.pop(attempt_id, None)
 
     def _release_slot(self, attempt_id: str) -> None:
         waiting = self._waiting.get(attempt_id)
         if waiting is not None:
             waiting.set()
-
-    async def _take_back(self, attempt_id: str) -> None:
-        """Once it has ended, make its folders the controller's own again."""
-        own = self._folder(attempt_id)
-        try:
-            user = int((own / USER).read_text())
-        except FileNotFoundError:
-            return
-        await asyncio.to_thread(take_back, own, user)
-        (own / USER).unlink(missing_ok=True)
 
     def _folder(self, attempt_id: str) -> Path:
         return self._workspace.folder(attempt_id)
@@ -298,7 +295,7 @@ class LocalExecutor:
             started=exit_.started,
             ended=exit_.finished,
             message="" if exit_.succeeded else self._why(attempt_id, exit_),
-            peak_memory=exit_.peak_bytes,
+            peak_memory=max(exit_.peak_bytes, peak_memory(self._folder(attempt_id))),
             built=self._built(attempt_id),
         )
 

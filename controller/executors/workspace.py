@@ -13,8 +13,11 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -26,7 +29,7 @@ from controller.executors.ownership import WRITABLE
 from controller.executors.requirements import Locked, Requirements
 from controller.executors.virtualenvs import OnBuild, ReadyEnvironment, Virtualenvs
 from controller.executors.working_copy import OMITTED, copy_files, record_omitted
-from controller.git.single_commit import write_single_commit
+from controller.git.single_commit import SingleCommit
 from controller.machine.runs.attempt import Attempt, Recipe
 from controller.machine.runs.dataset_nodes import DATA_OUTPUT, VERSION
 from controller.queries import ADDRESS
@@ -38,6 +41,8 @@ from specs.loading.load import load
 from specs.references import render, render_env
 from validators.model.request import ModelGateRequest
 
+COMMITS = 64
+"""How many commits are kept in memory as steps find them; one never changes."""
 REQUEST = "request.json"
 """The file with the request of a gate or a query."""
 _ROOT = Path(__file__).parents[2]
@@ -71,8 +76,10 @@ class _PreparedInput(NamedTuple):
     """An input that is ready to be read."""
 
     path: Path
-    data: Path | None
+    data: Path | None = None
     """The folder that it is in, if that is outside the attempt's own."""
+    artifact: str = ""
+    """The digest of the artifact that is yet to be put there."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,9 @@ class Prepared:
     """Folders and files that it reads outside the attempt's own folder."""
     programs: tuple[Path, ...] = ()
     """Files and folders of this machine that its programs consist of."""
+    write: Callable[[], None] = field(default=lambda: None, compare=False)
+    """Writes the files that it finds; for a thread, before it is started. Idempotent. Raises
+    `Failure` and `OSError`."""
 
     def view(self, own: Path) -> View:
         """What a confined process may access, where `own` is the attempt's folder."""
@@ -103,14 +113,17 @@ class Workspace:
     checkouts: Checkouts
     virtualenvs: Virtualenvs
     secrets: Secrets
+    _commits: OrderedDict[tuple[str, str, str], SingleCommit] = field(
+        default_factory=OrderedDict, init=False, compare=False, repr=False
+    )
 
     def folder(self, attempt_id: str) -> Path:
         """The attempt's own folder."""
         return self.home / attempt_id
 
     async def prepare(self, attempt: Attempt, on_build: OnBuild | None = None) -> Prepared:
-        """Prepare everything that the attempt needs. Idempotent. `on_build` is called when an
-        environment has to be built.
+        """Prepare everything that the attempt needs, up to `Prepared.write`. Idempotent. `on_build`
+        is called when an environment has to be built.
 
         Raises `specs.failures.Failure`, and `TemplateError` for a placeholder without a value.
         """
@@ -130,7 +143,7 @@ class Workspace:
         argv = (sys.executable, "-P", "-m", module[attempt.program], str(asked), str(report))
         # Gates are part of Headgate: they run in its environment and are given no secrets.
         return Prepared(
-            argv, own, _own_environment(own), data=_read_by(request), programs=_headgate()
+            argv, own, own_environment(own), data=_read_by(request), programs=headgate_programs()
         )
 
     def _query(self, attempt: Attempt, own: Path) -> Prepared:
@@ -151,30 +164,19 @@ class Workspace:
         return Prepared(
             (sys.executable, *module, str(asked), str(rows), str(version)),
             own,
-            {**_own_environment(own), ADDRESS: address},
+            {**own_environment(own), ADDRESS: address},
             data=database_files,
-            programs=(*_headgate(), _ROOT / "controller"),
+            programs=(*headgate_programs(), _ROOT / "controller"),
         )
 
     async def _step(
         self, attempt: Attempt, own: Path, checkout: Path, on_build: OnBuild | None
     ) -> Prepared:
-        commit = await self.checkouts.commit_object(attempt.repository, attempt.commit)
-
-        def copy_code() -> Path:
-            _make_folders(own, attempt)
-            record_omitted(checkout, attempt.folder, attempt.files, own / OMITTED)
-            folder = copy_files(checkout, attempt.folder, attempt.files, own / "code")
-            if not (own / ".git").exists():
-                write_single_commit(own, attempt.commit, commit, attempt.branch)
-            return folder
-
-        # Concurrently, as each waits for the disk or the network.
-        folder, ready, given = await asyncio.gather(
-            asyncio.to_thread(copy_code),
-            self._virtualenv(attempt, checkout, on_build),
-            asyncio.gather(*(self._input(attempt, name, own) for name in attempt.inputs)),
-        )
+        commit = await self._commit(attempt)
+        ready = await self._virtualenv(attempt, checkout, on_build)
+        # At once, as each may wait for the network; one alone needs no task.
+        inputs = [self._input(attempt, name, own) for name in attempt.inputs]
+        given = [await inputs[0]] if len(inputs) == 1 else await asyncio.gather(*inputs)
         outputs = {n: str(own / "outputs" / file) for n, file in attempt.outputs.items()}
         values = {
             **({"output": outputs[DATA_OUTPUT]} if DATA_OUTPUT in outputs else {}),
@@ -185,16 +187,45 @@ class Workspace:
         }
         return Prepared(
             render(attempt.command, values),
-            folder,
+            own / "code" / attempt.folder,
             self._environment(attempt, ready, own, values),
             data=tuple(dict.fromkeys(one.data for one in given if one.data is not None)),
             programs=(*interpreter(ready.environment), *package_paths(ready)) if ready else (),
+            write=partial(self._write, attempt, own, checkout, commit, given),
         )
+
+    async def _commit(self, attempt: Attempt) -> SingleCommit:
+        key = (attempt.repository, attempt.commit, attempt.branch)
+        found = self._commits.get(key)
+        if found is None:
+            commit = await self.checkouts.commit_object(attempt.repository, attempt.commit)
+            found = SingleCommit.of(attempt.commit, commit, attempt.branch)
+            self._commits[key] = found
+            while len(self._commits) > COMMITS:
+                self._commits.popitem(last=False)
+        return found
+
+    def _write(
+        self,
+        attempt: Attempt,
+        own: Path,
+        checkout: Path,
+        commit: SingleCommit,
+        given: Sequence[_PreparedInput],
+    ) -> None:
+        """Write the files of a step: all that is slow enough for a thread, in one."""
+        _make_folders(own, attempt)
+        record_omitted(checkout, attempt.folder, attempt.files, own / OMITTED)
+        copy_files(checkout, attempt.folder, attempt.files, own / "code")
+        commit.write(own)
+        for one in given:
+            if one.artifact:
+                self.artifacts.place(one.artifact, one.path)
 
     def tidy(self, attempt_id: str) -> None:
         """Delete what is not needed after the step has ended."""
         for name in ("code", ".git", "scratch"):
-            shutil.rmtree(self.folder(attempt_id) / name, ignore_errors=True)
+            _delete(f"{self.folder(attempt_id)}/{name}")
 
     def _environment(
         self, attempt: Attempt, ready: ReadyEnvironment | None, own: Path, values: Mapping[str, str]
@@ -227,14 +258,11 @@ class Workspace:
 
     async def _input(self, attempt: Attempt, name: str, own: Path) -> _PreparedInput:
         given = attempt.inputs[name]
-        if given.kind == "taken":  # a folder, like any dataset
-            folder = own / "inputs" / name
-            await self.artifacts.link(given.digest, folder / given.name if given.name else folder)
-            return _PreparedInput(folder, None)
-        if given.kind == "artifact":
-            target = own / "inputs" / name / (given.name or name)
-            await self.artifacts.link(given.digest, target)
-            return _PreparedInput(target, None)
+        if given.kind in ("taken", "artifact"):
+            await self.artifacts.fetch(given.digest)
+            # A dataset that was taken as a folder has no name: it is a folder, like any dataset.
+            name_there = given.name or ("" if given.kind == "taken" else name)
+            return _PreparedInput(own / "inputs" / name / name_there, artifact=given.digest)
         if given.access == "uri":
             found = await self.datasets.addresses(given.uri, given.digest)
             listing = own / "inputs" / f"{name}.json"
@@ -243,13 +271,20 @@ class Workspace:
         folder, _ = await self.datasets.pinned(given.uri, given.digest)
         return _PreparedInput(folder, folder)
 
+    async def _linked(self, attempt: Attempt, name: str, own: Path) -> Path:
+        """An input that is ready to be read at once."""
+        one = await self._input(attempt, name, own)
+        if one.artifact:
+            await self.artifacts.link(one.artifact, one.path)
+        return one.path
+
     async def _request(self, attempt: Attempt, own: Path, checkout: Path) -> dict[str, Any]:
         asked = attempt.request
         if attempt.program == "data_gate":
             given = attempt.inputs["dataset"]
             objects: list[tuple[str, Path]]
             if given.kind == "taken":
-                taken = (await self._input(attempt, "dataset", own)).path
+                taken = await self._linked(attempt, "dataset", own)
                 objects = await asyncio.to_thread(_below, taken)
             else:
                 pinned, manifest = await self.datasets.pinned(given.uri, given.digest)
@@ -263,7 +298,7 @@ class Workspace:
                 "reading": asked.get("reading", {}),  # absent in attempts of older controllers
             }
         evidence = [name for name in attempt.inputs if name != "model"]
-        files = {name: str((await self._input(attempt, name, own)).path) for name in evidence}
+        files = {name: str(await self._linked(attempt, name, own)) for name in evidence}
         return _model_request(attempt, files, checkout).model_dump(mode="json")
 
 
@@ -282,11 +317,35 @@ def _write_addresses(path: Path, dataset: str | None, found: Addresses) -> None:
 
 
 def _make_folders(own: Path, attempt: Attempt) -> None:
-    for folder in (own / "inputs", own / "scratch", own / "outputs"):
-        folder.mkdir(parents=True, exist_ok=True)
+    os.makedirs(own, exist_ok=True)  # noqa: PTH103 - text, for speed: every step waits for this
+    for name in ("inputs", "scratch", "outputs"):
+        with suppress(FileExistsError):
+            os.mkdir(f"{own}/{name}")  # noqa: PTH102 - as above
     for name, file in attempt.outputs.items():
-        path = own / "outputs" / file
-        (path if name in attempt.folders else path.parent).mkdir(parents=True, exist_ok=True)
+        path = f"{own}/outputs/{file}"
+        if name in attempt.folders or "/" in file:
+            os.makedirs(  # noqa: PTH103 - as above
+                path if name in attempt.folders else path.rpartition("/")[0], exist_ok=True
+            )
+
+
+def _delete(folder: str) -> None:
+    """Delete a folder of an attempt that has ended, as far as possible."""
+    folders = [folder]
+    try:
+        for each in folders:
+            with os.scandir(each) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        os.unlink(entry.path)  # noqa: PTH108 - text, for speed
+        for each in reversed(folders):
+            os.rmdir(each)  # noqa: PTH106 - as above
+    except FileNotFoundError:
+        return
+    except OSError:  # what it made read-only, or too deep a tree
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _below(folder: Path) -> list[tuple[str, Path]]:
@@ -296,7 +355,7 @@ def _below(folder: Path) -> list[tuple[str, Path]]:
     )
 
 
-def _own_environment(own: Path) -> dict[str, str]:
+def own_environment(own: Path) -> dict[str, str]:
     """The environment variables of Headgate's own programs."""
     scratch = str(own / "scratch")
     environment = {"PATH": os.environ.get("PATH", ""), "HOME": scratch, "TMPDIR": scratch}
@@ -364,7 +423,7 @@ def _read_by(request: Mapping[str, Any]) -> tuple[Path, ...]:
     return (Path(request["suite"]["path"]), *pinned)
 
 
-def _headgate() -> tuple[Path, ...]:
+def headgate_programs() -> tuple[Path, ...]:
     """The files and folders that Headgate's own gates consist of."""
     paths = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     own = (_ROOT / package for package in ("validators", "specs"))

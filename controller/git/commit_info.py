@@ -66,19 +66,53 @@ def _commit(fields: Sequence[str]) -> CommitInfo:
     )
 
 
+class FileChanges(NamedTuple):
+    """What a commit changed against its first parent."""
+
+    sha: str
+    parent: str | None
+    before: Mapping[str, str | None]
+    """By path: the file's entry in the first parent, as in `parse_tree`; None where it is new."""
+
+
+CHANGES_FORMAT = "%H %P"
+"""For `git log -z --raw --no-abbrev --format`."""
+
+
+def parse_changes(output: bytes) -> tuple[FileChanges, ...]:
+    """Parse the output of `git log -z --raw --no-abbrev --format=CHANGES_FORMAT`."""
+    found: list[tuple[str, str | None, dict[str, str | None]]] = []
+    parts = iter(output.split(b"\0"))
+    for part in parts:
+        line = part.decode("ascii").strip("\n")
+        if line.startswith(":"):
+            mode, _, sha, *_ = line[1:].split(" ")
+            found[-1][2][as_text(next(parts))] = None if set(mode) == {"0"} else _entry(mode, sha)
+        elif line:
+            sha, *parents = line.split()
+            found.append((sha, parents[0] if parents else None, {}))
+    return tuple(FileChanges(*one) for one in found)
+
+
 def parse_tree(output: bytes) -> dict[str, str]:
     """Parse the output of `git ls-tree -r -z`: entries by path.
 
     The entry of a plain file is its blob's id. Others have a prefix: `exec:` for an executable
     file, `symlink:` (with the id of its text) or `submodule:`.
     """
-    words = {"100755": "exec:", "120000": "symlink:", "160000": "submodule:"}
     found = {}
     for line in output.split(b"\0")[:-1]:
         about, _, path = line.partition(b"\t")
         mode, _, sha = about.decode("ascii").split(" ")
-        found[as_text(path)] = words.get(mode, "") + sha
+        found[as_text(path)] = _entry(mode, sha)
     return found
+
+
+_MARKS = {"100755": "exec:", "120000": "symlink:", "160000": "submodule:"}
+
+
+def _entry(mode: str, sha: str) -> str:
+    return _MARKS.get(mode, "") + sha
 
 
 def as_text(name: bytes) -> str:

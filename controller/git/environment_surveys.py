@@ -2,12 +2,13 @@
 
 import platform
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from specs.lint.environment import with_environment
 from specs.loading.load import LoadedSpec
+from specs.path_index import Paths
 from specs.projects.conda import PROGRAMS
 from specs.projects.survey import MOST_BYTES, Survey, SurveyRequest, survey
 from specs.projects.values import EnvironmentProblem
@@ -28,7 +29,7 @@ class FileSurvey:
     Call `wanted` and `give` each of these files, until it is empty; then `end`.
     """
 
-    def __init__(self, loaded: LoadedSpec, folder: str, files: Collection[str]) -> None:
+    def __init__(self, loaded: LoadedSpec, folder: str, files: Paths) -> None:
         """`folder` is the spec's folder, `files` are all paths of the repository."""
         self._loaded = loaded
         self._folder = folder
@@ -73,7 +74,7 @@ class FileSurvey:
 
 
 def surveyed(
-    loaded: LoadedSpec, folder: str, files: Collection[str], read: Callable[[str], bytes | None]
+    loaded: LoadedSpec, folder: str, files: Paths, read: Callable[[str], bytes | None]
 ) -> tuple[LoadedSpec, Survey]:
     """Survey the environment of a spec, reading files of the repository with `read`."""
     look = FileSurvey(loaded, folder, files)

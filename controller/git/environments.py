@@ -5,13 +5,13 @@ if the head has not moved.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from controller.git import CommitInfo, Mirror
 from controller.git.compare_and_swap import HEADGATE, NextCommit, RetryTiming, swap
 from controller.git.environment_file import ACTION, PROPOSAL, Invalid, message_of, parse, to_yaml
-from controller.machine.environments.file import EnvironmentFile, path_of
+from controller.machine.environments.file import EnvironmentFile, path_of, place_of
 from specs.failures import TryAgain
 
 BRANCH = "headgate/environments"
@@ -64,6 +64,8 @@ class Environments:
         self._mirror = mirror
         self._branch = branch
         self._backoff = backoff or RetryTiming()
+        self._listed: tuple[str, frozenset[str]] | None = None
+        """The commit that `places` was asked for last, and the answer."""
 
     async def head(self) -> str | None:
         """The branch's commit on the remote, fetched; None when there is no branch yet."""
@@ -96,11 +98,32 @@ class Environments:
             return ()
         return await self._mirror.log(head, [path_of(environment, pipeline)], limit)
 
+    async def places(self, at: str) -> frozenset[str]:
+        """The environments that have a file at the commit `at`."""
+        if self._listed is None or self._listed[0] != at:
+            self._listed = (at, _places(await self._mirror.files(at)))
+        return self._listed[1]
+
+    async def moved(self, old: str | None, new: str | None) -> frozenset[str] | None:
+        """The environments whose file a commit after `old` and up to `new` touches. If `old` is not
+        on the way, all that have a file at either; None if it is not known what `old` had.
+
+        No commit is None: of a branch that does not exist.
+        """
+        if old is None or new is None:
+            at = old or new
+            known = at is not None and (at == new or await self._mirror.has(at))
+            return await self.places(at) if at is not None and known else None
+        if not await self._mirror.has(old):
+            return None
+        if await self._mirror.is_ancestor(old, new):
+            return _places(await self._mirror.touched(old, new))
+        return await self.places(old) | await self.places(new)
+
     async def names(self, environment: str, pipeline: str) -> bool:
         """Whether the branch, as last fetched, has a file for that environment."""
         tip = await self._mirror.resolve(self._branch)
-        path = path_of(environment, pipeline)
-        return tip is not None and await self._mirror.read(tip, path) is not None
+        return tip is not None and f"{pipeline}/{environment}" in await self.places(tip)
 
     async def past(self, environment: str, pipeline: str, at: str) -> tuple[FileRevision, ...]:
         """The revisions of the file up to the commit `at`, latest first."""
@@ -177,6 +200,10 @@ class Environments:
     async def _written(self, action_id: str, head: str | None) -> str | None:
         commits = await self._mirror.log(head, limit=_LOOK_BACK) if head else ()
         return next((one.sha for one in commits if one.trailers.get(ACTION) == action_id), None)
+
+
+def _places(paths: Iterable[str]) -> frozenset[str]:
+    return frozenset(place for path in paths if (place := place_of(path)) is not None)
 
 
 def _parsed(text: bytes | None, path: str) -> EnvironmentFile | None:

@@ -11,14 +11,17 @@ from controller.blobs.last_use import use
 from controller.git import export, importing, lfs
 from controller.git.command import Corrupt, MissingObject, Remote, git
 from controller.git.commit_info import (
+    CHANGES_FORMAT,
     LOG_FORMAT,
     Author,
     CommitInfo,
+    FileChanges,
     checked_path,
     checked_ref,
     checked_sha,
     is_sha,
     parents_in,
+    parse_changes,
     parse_log,
 )
 from controller.git.commit_lists import CommitLists
@@ -195,16 +198,18 @@ class Mirror:
 
         return await self._with_commit(commit, read)
 
-    async def read_blobs(self, commit: str, blobs: Mapping[str, str]) -> dict[str, bytes]:
-        """The contents of files of a commit, by path; `blobs` are their ids by path. Raises
-        `NeedsHuman` for one that is too large."""
+    async def read_blobs(
+        self, commit: str, blobs: Mapping[str, str], most: int
+    ) -> dict[str, bytes]:
+        """The contents of files of a commit, by path, without those larger than `most` bytes;
+        `blobs` are their ids by path."""
 
         async def read() -> dict[str, bytes]:
-            found = await self._objects.ask(tuple(blobs.values()), MAX_READ)
+            found = await self._objects.ask(tuple(blobs.values()), most)
             if None in found:
                 raise MissingObject(commit)
             each = zip(blobs, found, strict=True)
-            return {path: self._whole(one, path, commit) or b"" for path, one in each}
+            return {path: one.content for path, one in each if one and one.content is not None}
 
         return await self._with_commit(commit, read)
 
@@ -268,28 +273,16 @@ class Mirror:
         )
         return await self._with_commit(start, lambda: self._parsed(parse_log, arguments))
 
-    async def touching(
+    async def changes(
         self, commit: str, names: Sequence[str], limit: int = 200
-    ) -> tuple[str, ...]:
-        """The commits along the first parents of `commit`, including itself, that changed a file
+    ) -> tuple[FileChanges, ...]:
+        """What the commits along the first parents of `commit`, including itself, changed in files
         with one of these names (or globs) in any folder; latest first, at most `limit`."""
-        walk = (
-            "log",
-            "-z",
-            f"-{int(limit)}",
-            "--first-parent",
-            "-m",
-            "--no-renames",
-            "--format=%H",
-        )
+        walk = ("log", "-z", f"-{int(limit)}", "--first-parent", "-m", "--no-renames")
+        form = ("--raw", "--no-abbrev", f"--format={CHANGES_FORMAT}", checked_sha(commit))
         patterns = (f":(top,glob)**/{checked_path(name)}" for name in names)
-        arguments = (*walk, checked_sha(commit), "--", *patterns)
-
-        async def ask() -> tuple[str, ...]:
-            out = (await self._git(*arguments)).decode()
-            return tuple(dict.fromkeys(sha for sha in out.split("\0") if sha))
-
-        return await self._with_commit(commit, ask)
+        arguments = (*walk, *form, "--", *patterns)
+        return await self._with_commit(commit, lambda: self._parsed(parse_changes, arguments))
 
     async def between(self, old: str, new: str, limit: int) -> tuple[str, ...]:
         """The commits strictly between `old` and `new` along the first parents, latest first, at
@@ -301,6 +294,18 @@ class Mirror:
         async def ask() -> tuple[str, ...]:
             found = (await self._git(*arguments, f"^{checked_sha(old)}")).decode().split()
             return tuple(found[1:])
+
+        return await self._with_commit(new, ask)
+
+    async def touched(self, old: str, new: str) -> tuple[str, ...]:
+        """The paths that the commits after `old` and up to `new` change, each once; those of a
+        merge against each of its parents."""
+        walk = ("log", "-z", "-m", "--no-renames", "--format=", "--name-only")
+        arguments = (*walk, checked_sha(new), f"^{checked_sha(old)}", "--")
+
+        async def ask() -> tuple[str, ...]:
+            out = (await self._git(*arguments)).decode("utf-8", "surrogateescape")
+            return tuple(dict.fromkeys(path for path in out.split("\0") if path))
 
         return await self._with_commit(new, ask)
 

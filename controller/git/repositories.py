@@ -1,34 +1,30 @@
 """Commits as values for the machines: their files, and their specs."""
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import replace
+from collections import OrderedDict, defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
+from weakref import WeakValueDictionary, finalize
 
 from controller.git import Mirror
-from controller.git.environment_surveys import FileSurvey
+from controller.git.commit_specs import CommitSpecs, read_specs
+from controller.git.environment_surveys import conda_program
 from controller.git.lfs import is_installed
-from controller.git.pointers import explain_absent, pointers
+from controller.git.spec_facts import CommitFacts
+from controller.git.spec_history import SpecHistory
+from controller.git.spec_reading import SpecReading
 from controller.machine.pipelines.code import Code
-from controller.machine.runs.graph import SourceTree
 from specs.failures import NeedsHuman, TryAgain
-from specs.lint.check import check
-from specs.lint.images import ELSEWHERE
-from specs.loading.load import LoadedSpec
-from specs.loading.problems import Problem, has_errors, render_text
-from specs.model import SPEC_FILES, Pipeline, is_spec_file, named_by, place_of, spec_order
-from specs.names import slug
 
-CACHED = 256
-"""How many specs of commits are kept in memory; a commit never changes."""
-LOOK_BACK = 200
-"""How many commits that changed a spec are searched for the last valid spec of a pipeline."""
+MOST_BYTES: Final = 160 * 2**20
+"""About how much memory the commits that are kept may take."""
+AT_LEAST: Final = 4
+"""How many commits are kept, however large they are."""
+AT_ONCE: Final = 32
+"""How many specs are read together; what was read is kept, even if the rest is cancelled."""
 RETRY = 3600.0
 """Seconds between tries for a repository that is not in the settings any more."""
-MAX_PROBLEMS = 200
-"""How many problems of a spec are reported line by line."""
 
 
 class Images(Protocol):
@@ -40,9 +36,38 @@ class Images(Protocol):
         ...
 
 
+class _ReadingKey(NamedTuple):
+    """Where a reading of a spec may hold again."""
+
+    repository: str
+    path: str
+    entry: str | None
+    absent: str
+    """`CommitFacts.absent_digest`."""
+    has_conda: bool
+    """Whether a program for conda's environments is installed."""
+
+
+class _Tally:
+    """About how many bytes the readings take that are in memory."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def add(self, reading: SpecReading) -> None:
+        """Count a reading for as long as it is there."""
+        self.total += reading.weight
+        finalize(reading, self._released, reading.weight)
+
+    def _released(self, weight: int) -> None:
+        self.total -= weight
+
+
 class Repositories:
     """The mirrors of all watched repositories, and checkouts of their commits.
 
+    A spec is read again only if something changed that its reading depends on, see `spec_facts`; so
+    what a commit costs depends on what it changes, and not on how many pipelines there are.
     Without `images`, specs that use containers are refused.
     """
 
@@ -52,8 +77,11 @@ class Repositories:
         self._mirrors = mirrors
         self._checkouts = checkouts
         self._images = images
-        self._codes: OrderedDict[tuple[str, str, str], Code] = OrderedDict()
-        self._rules: OrderedDict[tuple[str, str, str], Code | None] = OrderedDict()
+        self._commits: OrderedDict[tuple[str, str], CommitSpecs] = OrderedDict()
+        self._readings: WeakValueDictionary[_ReadingKey, SpecReading] = WeakValueDictionary()
+        self._tally = _Tally()
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._histories = {name: SpecHistory(name, mirror) for name, mirror in mirrors.items()}
 
     def mirror(self, repository: str) -> Mirror:
         """The mirror of a repository. Raises `TryAgain` if the settings do not name it any more, so
@@ -77,129 +105,118 @@ class Repositories:
         An image's tag is looked up once, when the commit is first read. Raises `TryAgain` while an
         image cannot be looked up.
         """
-        key = (repository, commit, spec)
-        found = self._codes.get(key)
-        if found is None:
-            found = await self._read(repository, commit, spec)
-            self._codes[key] = found
-            while len(self._codes) > CACHED:
-                self._codes.popitem(last=False)
-        return found
+        specs = await self._commit(repository, commit)
+        if spec not in specs.codes:
+            await self._read(specs, (spec,))
+        return specs.codes[spec]
 
-    async def specs(self, repository: str, commit: str) -> dict[str, Code]:
-        """The specs of a commit by path, sorted by folder, `ml-pipeline.yaml` first in each."""
-        files = await self.mirror(repository).files(commit)
-        specs = (path for path in files if is_spec_file(path.rpartition("/")[2]))
-        ordered = sorted(specs, key=spec_order)
-        return {spec: await self.code(repository, commit, spec) for spec in ordered}
+    async def specs(self, repository: str, commit: str) -> Mapping[str, Code]:
+        """The specs of a commit by path, sorted by folder, `ml-pipeline.yaml` first in each.
+
+        If this is cancelled, what was read is kept, and the next call goes on from there.
+        """
+        return (await self._all(repository, commit)).all
+
+    async def read_ahead(self, repository: str, commit: str, most: int) -> bool:
+        """Read up to `most` specs of a commit that were not read before; whether that was all, so
+        that `specs` has nothing left to read."""
+        specs = await self._commit(repository, commit)
+        left = [path for path in specs.paths if path not in specs.codes]
+        for start in range(0, len(left), AT_ONCE):
+            if most <= 0:
+                return False
+            most -= await self._read(specs, left[start : start + min(AT_ONCE, most)])
+        return all(path in specs.codes for path in specs.paths)
 
     async def named(self, repository: str, commit: str, pipeline: str) -> Code | None:
         """The spec of that pipeline at a commit, in whatever folder; None if there is none."""
-        specs = (await self.specs(repository, commit)).values()
-        return next((code for code in specs if code.name == pipeline), None)
+        return (await self._all(repository, commit)).by_name.get(pipeline)
 
     async def rules(self, repository: str, commit: str, pipeline: str) -> Code | None:
         """The spec whose rules hold for a pipeline on the branch with the head `commit`: the one
         there or, if that is invalid or deleted, the last valid one of that name on the branch, so
         that deleting or breaking a spec cannot loosen its rules. None for a new pipeline."""
-        key = (repository, commit, pipeline)
-        if key not in self._rules:
-            self._rules[key] = await self._look_back(repository, commit, pipeline)
-            while len(self._rules) > CACHED:
-                self._rules.popitem(last=False)
-        return self._rules[key]
+        specs = await self._commit(repository, commit)
+        if pipeline not in specs.rules:
+            specs.rules[pipeline] = await self._look_back(repository, commit, pipeline)
+        return specs.rules[pipeline]
 
     async def _look_back(self, repository: str, commit: str, pipeline: str) -> Code | None:
-        found = await self.named(repository, commit, pipeline)
+        specs = await self._all(repository, commit)
+        found = specs.by_name.get(pipeline)
         if found is not None and found.spec is not None:
             return found
-        mirror = self.mirror(repository)
-        for changed in await mirror.touching(commit, SPEC_FILES, LOOK_BACK):
-            before = await mirror.parent(changed)
-            earlier = await self.named(repository, before, pipeline) if before else None
-            if earlier is not None and earlier.spec is not None:
+        async for before, path in self._histories[repository].named(commit, specs.all, pipeline):
+            earlier = await self.code(repository, before, path)
+            if earlier.spec is not None:
                 return earlier
         return found
 
-    async def _read(self, repository: str, commit: str, path: str) -> Code:
-        mirror = self.mirror(repository)
-        folder, _, file = path.rpartition("/")
-        source = SourceTree(
-            repository=repository,
-            commit=commit,
-            folder=folder,
-            files=await mirror.files(commit),
-            file=file,
-        )
-        text = await mirror.read(commit, path)
-        if text is None:
-            return Code(source=source, problems=f"{path} is gone", problem_count=1)
-        # In a thread, as a hostile spec may take seconds.
-        seen = source.model_copy().seen  # a copy, so that the cached property is not kept
-        missing, kept = explain_absent(seen, is_installed()), pointers(seen)
-        loaded = await asyncio.to_thread(
-            check, text, path, seen.keys(), missing, kept, source.folder
-        )
-        look = FileSurvey(loaded, folder, source.files)
-        while wanted := await asyncio.to_thread(look.wanted):
-            for one in wanted:
-                look.give(one, await mirror.read(commit, one))
-        loaded, found = look.end()
-        source = source.model_copy(update={"project": found.project})
-        problems = tuple(
-            replace(each, severity="error") if each.code == ELSEWHERE else each
-            for each in loaded.problems
-        )
-        if loaded.pipeline is not None:
-            images, unknown = await self._resolved(loaded, loaded.pipeline)
-            source = source.model_copy(update={"images": images})
-            problems = (*problems, *unknown)
-        sketch = loaded.sketch
-        name = sketch.metadata.name if sketch and sketch.metadata.name != "unnamed" else None
-        name = name or slug(named_by(folder.rpartition("/")[2], file) or repository)
-        branches = sketch.triggers.commits.branches if sketch else ()
-        if loaded.pipeline is None or has_errors(problems):
-            rendered = render_text(problems, {path: loaded.text})
-            return Code(
-                source=source,
-                name=name,
-                branches=branches,
-                problems=rendered,
-                problem_count=len(problems),
-                found=problems[:MAX_PROBLEMS],
-            )
-        return Code(source=source, name=name, branches=branches, spec=loaded.pipeline)
+    # -- what is kept ---------------------------------------------------------------------------
 
-    async def _resolved(
-        self, loaded: LoadedSpec, spec: Pipeline
-    ) -> tuple[dict[str, str], list[Problem]]:
-        """Immutable references to the images that the spec uses, and problems with them."""
-        found: dict[str, str] = {}
-        problems = []
-        for step in (None, *spec.commands):
-            if spec.executor_of(step) != "docker":
-                continue
-            name, place = spec.image_of(step), _place(spec, step)
-            if self._images is None:
-                message = "this needs a container, but the controller has no Docker Engine "
-                message += f"(`docker.host` in its settings); remove `{place[-1]}`"
-                problems.append(loaded.problem(ELSEWHERE, place, message, at_key=True))
-            elif name is not None and name not in found:
+    async def _commit(self, repository: str, commit: str) -> CommitSpecs:
+        """What is known of a commit, so far."""
+        key = (repository, commit)
+        if key not in self._commits:
+            files = await self.mirror(repository).files(commit)
+            facts, has_conda = CommitFacts(files, lfs=is_installed()), conda_program() is not None
+            specs = CommitSpecs(repository, commit, facts, has_conda=has_conda)
+            self._commits.setdefault(key, specs)
+        self._commits.move_to_end(key)
+        return self._commits[key]
+
+    async def _all(self, repository: str, commit: str) -> CommitSpecs:
+        """A commit, with all its specs read."""
+        specs = await self._commit(repository, commit)
+        left = [path for path in specs.paths if path not in specs.codes]
+        for start in range(0, len(left), AT_ONCE):
+            await self._read(specs, left[start : start + AT_ONCE])
+        return specs
+
+    async def _read(self, specs: CommitSpecs, paths: Sequence[str]) -> int:
+        """Make these specs known; how many of them had to be read."""
+        async with self._turns[specs.repository]:
+            keys = {path: self._key(specs, path) for path in paths if path not in specs.codes}
+            for path, key in keys.items():
+                known = self._readings.get(key)
+                if known is not None and known.holds(specs.facts):
+                    specs.readings[path] = known
+            missing = [path for path in keys if path not in specs.readings]
+            if missing:
+                await self._read_anew(specs, {path: keys[path] for path in missing})
+        for path in keys:
+            if path in specs.readings:
+                await self._resolve(specs, specs.readings[path])
+                specs.codes[path] = specs.code(path)
+            else:
+                specs.codes[path] = specs.without(path)
+        self._forget()
+        return len(missing)
+
+    async def _read_anew(self, specs: CommitSpecs, keys: Mapping[str, _ReadingKey]) -> None:
+        mirror, engine = self.mirror(specs.repository), self._images is not None
+        found = await read_specs(mirror, specs, keys, engine=engine)
+        for path, reading in found.items():
+            specs.readings[path] = self._readings[keys[path]] = reading
+            self._tally.add(reading)
+
+    def _key(self, specs: CommitSpecs, path: str) -> _ReadingKey:
+        facts = specs.facts
+        entry, absent = facts.files.get(path), facts.absent_digest
+        return _ReadingKey(specs.repository, path, entry, absent, specs.has_conda)
+
+    async def _resolve(self, specs: CommitSpecs, reading: SpecReading) -> None:
+        """Look up the images that a spec uses, if no other of its commit did."""
+        for name in reading.images:
+            if name not in specs.images:
+                assert self._images is not None, "without it, no reading has images"
                 try:
-                    found[name] = await self._images.resolve(name)
+                    specs.images[name] = await self._images.resolve(name)
                 except NeedsHuman as failure:
-                    found[name] = name
-                    problems.append(loaded.problem("no-image", place, str(failure)))
-        return found, list(dict.fromkeys(problems))
+                    specs.images[name] = failure
 
-
-def _place(spec: Pipeline, step: str | None) -> tuple[str, ...]:
-    """Where the spec makes a step, or for None the model server, a container."""
-    for path, part in (
-        (place_of(step or ""), spec.commands.get(step or "")),
-        (("environment",), spec.environment),
-    ):
-        for key in ("image", "build", "executor"):
-            if part is not None and getattr(part, key) is not None:
-                return (*path, key)
-    return ("environment",)
+    def _forget(self) -> None:
+        """Forget the commits that were not asked for lately, and what only they had."""
+        total = sum(specs.weight for specs in self._commits.values())
+        while total + self._tally.total > MOST_BYTES and len(self._commits) > AT_LEAST:
+            total -= self._commits.popitem(last=False)[1].weight

@@ -5,11 +5,13 @@ commit (`git rev-parse HEAD`, `git log -1`, GitPython) work there, but the step 
 the repository than its cache key covers.
 """
 
+import os
 import re
 import shutil
 import zlib
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 _PLAIN: Final = re.compile(
     r"(?!.*(\.\.|//|/\.|\.lock(/|$)))[A-Za-z0-9_][A-Za-z0-9._/-]*[A-Za-z0-9_-]"
@@ -20,27 +22,42 @@ _CONFIG: Final = (
 _SHA256: Final = "[extensions]\n\tobjectformat = sha256\n"
 
 
-def write_single_commit(folder: Path, sha: str, commit: bytes, branch: str) -> None:
-    """Create `.git` in `folder`, with the folder `code` beside it as its work tree, atomically.
+class SingleCommit(NamedTuple):
+    """The files of such a repository by their paths; `HEAD`, which makes it one, comes last."""
 
-    It has the commit `sha`, whose raw object is `commit`, as the head of `branch`, or detached for
-    an unusual branch name. Raises `OSError`.
-    """
-    own = folder / ".git.new"
-    shutil.rmtree(own, ignore_errors=True)
-    place = own / "objects" / sha[:2]
-    place.mkdir(parents=True)
-    stored = zlib.compress(b"commit %d\0" % len(commit) + commit)
-    (place / sha[2:]).write_bytes(stored)
-    (own / "shallow").write_text(f"{sha}\n")  # so that git does not expect its parents
-    is_long = len(sha) == 64
-    config = _CONFIG.format(version=1 if is_long else 0) + (_SHA256 if is_long else "")
-    (own / "config").write_text(config)
-    (own / "refs" / "heads").mkdir(parents=True)
-    head = sha
-    if _PLAIN.fullmatch(branch):
-        head = f"ref: refs/heads/{branch}"
-        (own / "refs" / "heads" / branch).parent.mkdir(parents=True, exist_ok=True)
-        (own / "refs" / "heads" / branch).write_text(f"{sha}\n")
-    (own / "HEAD").write_text(f"{head}\n")
-    own.rename(folder / ".git")
+    files: tuple[tuple[str, bytes], ...]
+
+    @classmethod
+    def of(cls, sha: str, commit: bytes, branch: str) -> "SingleCommit":
+        """With the commit `sha`, whose raw object is `commit`, as the head of `branch`, or detached
+        for an unusual branch name."""
+        is_long = len(sha) == 64
+        config = _CONFIG.format(version=1 if is_long else 0) + (_SHA256 if is_long else "")
+        named = bool(_PLAIN.fullmatch(branch))
+        head = f"ref: refs/heads/{branch}" if named else sha
+        # Packed, as a file for the branch alone would need folders of its own.
+        packed = (("packed-refs", f"{sha} refs/heads/{branch}\n".encode()),) if named else ()
+        stored = zlib.compress(b"commit %d\0" % len(commit) + commit)
+        return cls(
+            (
+                (f"objects/{sha[:2]}/{sha[2:]}", stored),
+                ("shallow", f"{sha}\n".encode()),  # so that git does not expect its parents
+                ("config", config.encode()),
+                *packed,
+                ("HEAD", f"{head}\n".encode()),
+            )
+        )
+
+    def write(self, folder: Path) -> None:
+        """Create `.git` in `folder`, with the folder `code` beside it as its work tree; unless it
+        is there. Raises `OSError`."""
+        own = f"{folder}/.git"
+        with suppress(FileNotFoundError):
+            if os.stat(f"{own}/HEAD").st_size:  # noqa: PTH116 - text, for speed: a step waits
+                return
+        shutil.rmtree(own, ignore_errors=True)  # the part that an interrupted call made
+        for name in ("", "/objects", f"/{self.files[0][0].rpartition('/')[0]}", "/refs"):
+            os.mkdir(f"{own}{name}")  # noqa: PTH102 - as above
+        for name, content in self.files:
+            with open(f"{own}/{name}", "xb", buffering=0) as file:  # noqa: PTH123 - as above
+                file.write(content)

@@ -14,6 +14,7 @@ from specs.notifications import NotifyEvent
 class StartAttempt(Action):
     """Start an attempt at a step or a gate, unless it was started before."""
 
+    lasting: ClassVar[bool] = True
     type: Literal["start_attempt"] = "start_attempt"
     lane: ClassVar[str] = "attempts"
     attempt: Attempt
@@ -22,6 +23,7 @@ class StartAttempt(Action):
 class CancelAttempt(Action):
     """End an attempt and all its processes."""
 
+    lasting: ClassVar[bool] = True
     type: Literal["cancel_attempt"] = "cancel_attempt"
     lane: ClassVar[str] = "attempts"
     attempt: str

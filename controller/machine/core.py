@@ -44,6 +44,9 @@ class Action(Value):
     once.
     """
 
+    lasting: ClassVar[bool] = False
+    """Whether applying it again does nothing even much later. Then it may be acknowledged together
+    with the next decision of its owner, and not by a transaction of its own."""
     type: str
     background: ClassVar[bool] = False
     """Whether nothing that its owner does next waits for it, as for a report. Such actions are
@@ -65,7 +68,12 @@ class Action(Value):
 
     def id_for(self, owner: Key) -> str:
         """Its id in the outbox."""
-        return digest([*owner, self.plain()])
+        return id_of(owner, self.plain())
+
+
+def id_of(owner: Key, action: dict[str, Any]) -> str:
+    """The id in the outbox of an action, given as JSON."""
+    return digest([*owner, action])
 
 
 class Message(Value):

@@ -46,6 +46,7 @@ TRANSITIONS: Final[Mapping[Subject, tuple[Transition, ...]]] = {
         Transition(NEW, "approval", "a person has to approve it first"),
         Transition(NEW, "starting", "a version passed, or somebody asked for it"),
         Transition(NEW, "smoke", "there is no server to start, but a command to try"),
+        Transition(NEW, "canary", "its server runs still, from before a blue-green switch"),
         Transition(NEW, "promoting", "there is nothing to start or to try"),
         Transition(NEW, "aborted", "somebody aborted it at once"),
         Transition(NEW, "superseded", "a newer version came at the same time"),

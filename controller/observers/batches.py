@@ -31,11 +31,22 @@ class BatchObserver:
 
 def due(version: ModelVersion, after: float, now: float) -> float | None:
     """When the version's batch schedule last came, if that was after `after`."""
+    crontab = _schedule(version)
+    times = (datetime.fromtimestamp(one, UTC) for one in (after, now))
+    found = crontab.latest_due(*times) if crontab else None
+    return found.timestamp() if found is not None else None
+
+
+def next_due(version: ModelVersion, now: float) -> float | None:
+    """When it comes next."""
+    crontab = _schedule(version)
+    found = crontab.next_due(datetime.fromtimestamp(now, UTC)) if crontab else None
+    return found.timestamp() if found is not None else None
+
+
+def _schedule(version: ModelVersion) -> Crontab | None:
     release = version.spec.release
     batch = release.batch if release is not None else None
     if batch is None or batch.schedule is None:
         return None
-    crontab = Crontab(batch.schedule.cron, batch.schedule.timezone)
-    times = (datetime.fromtimestamp(one, UTC) for one in (after, now))
-    found = crontab.latest_due(*times)
-    return found.timestamp() if found is not None else None
+    return Crontab(batch.schedule.cron, batch.schedule.timezone)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from controller.git import CommitInfo, Mirror
 from controller.git.environment_file import Invalid
@@ -21,13 +22,13 @@ from controller.machine.environments.file import path_of
 from controller.machine.environments.job import BatchJob, ObservedJob
 from controller.machine.environments.needs import (
     ProposalNeed,
-    ScheduleNeed,
     TrafficNeed,
     needs,
+    needs_branch,
     repository_of,
 )
 from controller.machine.pipelines.version import ModelVersion
-from controller.observers.batches import BatchObserver, due
+from controller.observers.batches import BatchObserver, due, next_due
 from controller.observers.past import PastReader
 from controller.store.model_versions import Versions
 from deployers.protocol import Deployed, Deployer, Traffic
@@ -82,28 +83,33 @@ class EnvironmentObserver:
         self, key: Key, state: EnvironmentState | None, inbox: Sequence[InboxMessage]
     ) -> ObservedEnvironment:
         pipeline, _, name = key.name.partition("/")
-        repository = repository_of(state, inbox)
-        # Resolved first, so that a merge that is seen in `tip` is also in what is read below.
-        tip = await self._repositories.mirror(repository).resolve(BRANCH)
-        branch, lost = await self._branch(repository, pipeline, name, state)
-        need = needs(state, inbox, branch)
+        repository, now = repository_of(state, inbox), self._clock()
+        tip, seen = None, _Seen()
+        if needs_branch(state, inbox):
+            # Resolved first, so that a merge that is seen in `tip` is also in what is read below.
+            tip = await self._repositories.mirror(repository).resolve(BRANCH)
+            seen = await self._branch(repository, pipeline, name, state, tip)
+        need = needs(state, inbox, seen.branch)
         past = None
         if need.past and tip is not None:
             past = await self._pasts.read(repository, pipeline, name, tip)
         found = {number: await self._versions.get(pipeline, number) for number in need.versions}
         known = {number: version for number, version in found.items() if version}
+        scheduled = known.get(need.schedule.version) if need.schedule else None
         return ObservedEnvironment(
             versions={**(past.versions if past else {}), **known},
             deployed=await self._deployed(key.name),
             traffic=await self._traffic(key.name, need.traffic) if need.traffic else None,
-            branch=branch,
-            lost_history=lost,
+            branch=seen.branch,
+            unread=seen.unread,
+            lost_history=seen.lost,
             past=past,
             port=self._ports.get(key.name),
             proposes=self._proposals is not None and self._proposals.at(repository) is not None,
             proposal=await self._proposal(repository, need.proposal, tip),
             job=await self._job(need.job),
-            due=self._due(need.schedule, known),
+            due=due(scheduled, need.schedule.after, now) if scheduled and need.schedule else None,
+            next_due=next_due(scheduled, now) if scheduled else None,
             origins=await self._origins_of(need.origins, known),
             everyone=self._everyone,
         )
@@ -118,13 +124,6 @@ class EnvironmentObserver:
             return None
         status = seen.status.model_copy(update={"message": self._redact(seen.status.message)})
         return seen.model_copy(update={"status": status})
-
-    def _due(self, need: ScheduleNeed | None, known: Mapping[int, ModelVersion]) -> float | None:
-        """When the batch schedule last came since the batch was run."""
-        version = known.get(need.version) if need else None
-        if need is None or version is None:
-            return None
-        return due(version, need.after, self._clock())
 
     async def _origins_of(
         self, numbers: Iterable[int], known: Mapping[int, ModelVersion]
@@ -155,29 +154,34 @@ class EnvironmentObserver:
         return seen.model_copy(update={"servers": tuple(servers)})
 
     async def _branch(
-        self, repository: str, pipeline: str, name: str, state: EnvironmentState | None
-    ) -> tuple[Branch | None, LostHistory | None]:
-        """The environment's file at the head of the branch; and what was lost, if the commit that
-        was acted on is no longer there."""
+        self,
+        repository: str,
+        pipeline: str,
+        name: str,
+        state: EnvironmentState | None,
+        tip: str | None,
+    ) -> "_Seen":
+        """The environment's file at `tip`, the head of the branch as last fetched; and what was
+        lost, if the commit that was acted on is no longer there."""
         mirror = self._repositories.mirror(repository)
-        tip = await mirror.resolve(BRANCH)  # the reconcile of the repository fetches it
         acted_on = state.acted_on if state else None
         if state is None or acted_on is None:
-            return (await self._last(repository, pipeline, name, state, tip) if tip else None), None
+            return _Seen(await self._last(repository, pipeline, name, state, tip) if tip else None)
         if tip is not None and await _descends(mirror, tip, acted_on):
-            return await self._last(repository, pipeline, name, state, tip), None
+            return _Seen(await self._last(repository, pipeline, name, state, tip))
         # The mirror may lack what this controller has just pushed: ask the remote.
         try:
             async with asyncio.timeout(TIP_TIMEOUT):
                 tip = await mirror.tip(BRANCH)
         except (TryAgain, NeedsHuman, TimeoutError):
-            return None, None
+            return _Seen(unread=True)
         if tip is None:
-            return None, LostHistory(was=acted_on, now=None)
+            return _Seen(lost=LostHistory(was=acted_on, now=None))
         branch = await self._last(repository, pipeline, name, state, tip)
         if await _descends(mirror, tip, acted_on):
-            return branch, None
-        return branch, await self._lost(repository, path_of(name, pipeline), acted_on, tip, branch)
+            return _Seen(branch)
+        path = path_of(name, pipeline)
+        return _Seen(branch, await self._lost(repository, path, acted_on, tip, branch))
 
     async def _lost(
         self, repository: str, path: str, was: str, tip: str, branch: Branch | None
@@ -250,6 +254,14 @@ class EnvironmentObserver:
             page = await self._deployer.traffic(place, page.epoch, page.next)
             exchanges += page.exchanges
         return page.model_copy(update={"exchanges": tuple(exchanges)})
+
+
+class _Seen(NamedTuple):
+    """What was seen of the branch."""
+
+    branch: Branch | None = None
+    lost: LostHistory | None = None
+    unread: bool = False
 
 
 async def _descends(mirror: Mirror, tip: str, acted_on: str) -> bool:

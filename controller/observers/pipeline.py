@@ -6,7 +6,7 @@ from pathlib import Path
 
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog
-from controller.buckets.local import base_folder, place_of
+from controller.buckets.places import base_folder, place_of
 from controller.buckets.stores import CredentialsRefused, is_remote
 from controller.git.environments import Environments
 from controller.git.repositories import Repositories

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import structlog
 
-from controller.git.environments import BRANCH
+from controller.git.environments import BRANCH, Environments
 from controller.git.repositories import Repositories
 from controller.github.pulls import Pulls, begin
 from controller.machine.core import InboxMessage, Key
@@ -51,9 +51,14 @@ class RepositoryObserver:
     new heads. `pulls` is None without GitHub."""
 
     def __init__(
-        self, repositories: Repositories, store: StoreReader, pulls: Pulls | None = None
+        self,
+        repositories: Repositories,
+        branches: Mapping[str, Environments],
+        store: StoreReader,
+        pulls: Pulls | None = None,
     ) -> None:
         self._repositories = repositories
+        self._branches = branches
         self._store = store
         self._pulls = pulls
 
@@ -99,6 +104,8 @@ class RepositoryObserver:
             heads=commits,
             unwatched=unwatched,
             environments=heads.get(BRANCH),
+            places=await self._places(before, default, heads),
+            moved=await self._moved(before, heads.get(BRANCH)),
             pulls=pulls,
             asked=asked,
             last_comment=view.last_comment,
@@ -107,6 +114,24 @@ class RepositoryObserver:
             more=len(fresh) > AT_ONCE,
             nudged=any(isinstance(x.message, ForgeMoved) and x.message.pull for x in inbox),
         )
+
+    async def _places(
+        self, before: RepositoryState, default: str, heads: Mapping[str, str]
+    ) -> frozenset[str]:
+        """The environments that have a file, if a pipeline may be new for which that counts."""
+        tip = heads.get(BRANCH)
+        if tip is None or (before.default_branch, before.heads.get(default)) == (
+            default,
+            heads[default],
+        ):
+            return frozenset()
+        return await self._branches[before.name].places(tip)
+
+    async def _moved(self, before: RepositoryState, tip: str | None) -> frozenset[str] | None:
+        """The environments whose file changed."""
+        if tip == before.environments:
+            return frozenset()
+        return await self._branches[before.name].moved(before.environments, tip)
 
     async def _view_of_github(
         self,

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from controller.artifacts import Artifacts
-from controller.artifacts.cached_results import look_up
+from controller.artifacts.cached_results import keys_of_last_run, with_results
 from controller.executors.collector import AttemptCollector
 from controller.executors.protocol import Executor
 from controller.machine.core import InboxMessage, Key, parsed
@@ -42,10 +42,9 @@ class RunObserver:
             self._endings.forget(run.id)
             return ObservedRun(graph=graph)
         observed = await self._attempts(run, ObservedRun(graph=graph))
-        while keys := needs.keys_to_look_up(run, observed):
-            hits = {key: await look_up(self._store, self._artifacts, key) for key in keys}
-            observed = observed.model_copy(update={"cache": {**observed.cache, **hits}})
-        return observed
+        # If nothing changed, it has the keys of the last run, and all are looked up at once.
+        likely = () if run.nodes else await keys_of_last_run(self._store, run.pipeline)
+        return await with_results(self._store, self._artifacts, run, observed, likely)
 
     async def graph(self, run: str) -> Graph:
         """The run's graph, as it was when the run began."""

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,8 +79,8 @@ def work_tree(checkout: Checkout) -> dict[str, str]:
     git itself computes them, with its filters and ignore rules, on a copy of the index and with a
     separate folder for new objects, so nothing in the clone changes.
     """
-    own = Path(_git(checkout.top, "rev-parse", "--absolute-git-dir").decode().strip())
-    objects = git_folder(checkout) / "objects"
+    own, shared = _git_folders(checkout.top)
+    objects = shared / "objects"
     with tempfile.TemporaryDirectory(prefix="headgate-plan-") as scratch:
         index, fresh = Path(scratch) / "index", Path(scratch) / "objects"
         fresh.mkdir()
@@ -98,8 +99,15 @@ def work_tree(checkout: Checkout) -> dict[str, str]:
 
 def git_folder(checkout: Checkout) -> Path:
     """The clone's git folder, which all its work trees share."""
-    shared = _git(checkout.top, "rev-parse", "--git-common-dir").decode().strip()
-    return (checkout.top / shared).resolve()
+    return _git_folders(checkout.top)[1]
+
+
+@cache
+def _git_folders(top: Path) -> tuple[Path, Path]:
+    """The git folder of a work tree, and that of the clone; they do not move during a command."""
+    found = _git(top, "rev-parse", "--absolute-git-dir", "--git-common-dir").decode()
+    own, _, shared = found.removesuffix("\n").partition("\n")
+    return Path(own), (top / shared).resolve()
 
 
 def about(checkout: Checkout, commit: str) -> tuple[str, str]:
@@ -245,7 +253,7 @@ def with_project(
         except OSError:
             return None
 
-    loaded, found = surveyed(loaded, source.folder, source.files, read)
+    loaded, found = surveyed(loaded, source.folder, source.commit_files.paths, read)
     return loaded, source.model_copy(update={"project": found.project})
 
 

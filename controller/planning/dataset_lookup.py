@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from controller.buckets.catalog import DATASETS, Catalog
 from controller.buckets.changes import differ
-from controller.buckets.local import base_folder, place_of
+from controller.buckets.places import base_folder, place_of
 from controller.buckets.stores import Stores, is_remote
 from controller.machine.pipelines.data import place
 from controller.machine.pipelines.dataset_changes import ObjectChanges

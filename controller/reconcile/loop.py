@@ -10,13 +10,14 @@ twice.
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import structlog
 from pydantic import ValidationError
 from structlog.contextvars import bind_contextvars
 
-from controller.machine.core import Action, Blocked, Decision, Envelope, InboxMessage, Key
+from controller.machine.core import Action, Blocked, Decision, Envelope, InboxMessage, Key, Value
 from controller.reconcile import inbox as inboxes
 from controller.reconcile.inbox import Handled
 from controller.reconcile.outbox import Applier, Outbox, RuntimePolicy, outbox_entry, within
@@ -33,9 +34,14 @@ from controller.store.protocol import (
     StoredObject,
     Transaction,
 )
+from controller.store.remembered import MOST
 from specs.failures import Failure, Ignore, NeedsHuman, TryAgain
 
 log = structlog.get_logger("headgate.loop")
+
+SOON = 5.0
+"""Seconds for which the acknowledgement of a lasting action may wait for its owner's next
+transaction."""
 
 _UNREADABLE = (
     "Its stored state cannot be read, so it stands still while the others go on. Perhaps a newer "
@@ -71,6 +77,8 @@ class Loop:
         self._workers = workers
         self._listen = listen
         self._stalls = Stalls()
+        self._decided: dict[Key, tuple[str, Value]] = {}  # the latest last
+        """The states that were saved last, with their JSON: what was made here is not parsed."""
         self._queue: WorkQueue[Key] = WorkQueue(policy.backoff, policy.jitter)
         self._outbox = Outbox(store, appliers, self.wake, self.counts, policy)
 
@@ -198,31 +206,32 @@ class Loop:
     async def _reconcile(self, key: Key) -> Blocked | None:
         look = await self._store.load(key)
         try:
-            outbox, waits = await self._decide(key, look)
+            decided = await self._decide(key, look)
         except Exception:
             # What is in the outbox is to be done whatever can be seen now.
-            await self._apply(key, await self._store.outbox(key))
+            await self._apply(key, _Decided(await self._store.outbox(key)))
             raise
-        await self._apply(key, outbox)
-        return waits or self._outbox.waits(outbox)
+        await self._apply(key, decided)
+        return decided.waits or self._outbox.waits(decided.outbox)
 
-    async def _apply(self, key: Key, outbox: Sequence[OutboxEntry]) -> None:
-        due = await self._outbox.apply(outbox) if outbox else None
+    async def _apply(self, key: Key, decided: "_Decided") -> None:
+        if not decided.outbox:
+            return
+        again = decided.again is not None and decided.again <= SOON
+        due = await self._outbox.apply(decided.outbox, decided.made, again=again)
         if due is not None:
             self._queue.add_after(key, due)
 
-    async def _decide(
-        self, key: Key, look: StoredObject
-    ) -> tuple[Sequence[OutboxEntry], Blocked | None]:
-        """Decide and save; the outbox after that, and what the object waits for."""
+    async def _decide(self, key: Key, look: StoredObject) -> "_Decided":
+        """Decide and save."""
         reconciler = self._reconcilers[key.kind]
         record = look.record
         bind_contextvars(revision=record.revision if record else 0)
         try:
-            state = None if record is None else reconciler.state.model_validate_json(record.text)
+            state = None if record is None else self._state(record)
         except ValidationError as error:
             self._park(key, record, error)
-            return look.outbox, None
+            return _Decided(look.outbox)
         self.parked.pop(key, None)
         inbox = inboxes.read(look.inbox, reconciler)
         await self._set_aside(inbox.set_aside)
@@ -237,10 +246,18 @@ class Loop:
         decision = handled.decision
         if decision is None:
             await self._set_aside(handled.set_aside)
-            return look.outbox, None
+            return _Decided(look.outbox)
         if decision.requeue_after is not None:
             self._queue.add_after(key, decision.requeue_after)
-        return await self._save(key, look, handled, decision), decision.waits
+        return await self._save(key, look, handled, decision)
+
+    def _state(self, record: Record) -> Value:
+        """The state of a record, as it was decided if nobody has changed it since."""
+        known = self._decided.get(record.key)
+        if known is not None and known[0] == record.text:
+            return known[1]
+        state: type[Value] = self._reconcilers[record.key.kind].state
+        return state.model_validate_json(record.text)
 
     def _handle(
         self,
@@ -280,7 +297,7 @@ class Loop:
 
     async def _save(
         self, key: Key, look: StoredObject, handled: Handled, decision: Decision[Any]
-    ) -> Sequence[OutboxEntry]:
+    ) -> "_Decided":
         record = look.record
         put = Put(
             key=key,
@@ -288,22 +305,51 @@ class Loop:
             text=decision.state.model_dump_json(),
             live=decision.requeue_after is not None,
         )
+        enqueue = tuple(outbox_entry(key, action) for action in decision.actions)
         change = Transaction(
             put=put,
             facts=decision.facts,
-            enqueue=tuple(outbox_entry(key, action) for action in decision.actions),
+            enqueue=enqueue,
             acknowledge=tuple(each.id for each in look.outbox if each.lane in decision.withdraw),
             send=decision.messages,
             consume=tuple(each.number for each in handled.messages),
             set_aside=handled.set_aside,
         )
+        applied = self._outbox.applied(key)
         same = record is not None and (record.text, record.live) == (put.text, put.live)
+        made = {each.id: action for each, action in zip(enqueue, decision.actions, strict=True)}
         if same and change == Transaction(put=put):
-            return look.outbox
+            if applied:
+                await self._store.commit(Transaction(acknowledge=applied), self._policy.clock())
+                self._outbox.acknowledged(key)
+            left = [each for each in look.outbox if each.id not in applied]
+            return _Decided(left, decision.waits, decision.requeue_after)
+        change = change.model_copy(update={"acknowledge": (*change.acknowledge, *applied)})
         self._policy.boundary("before save", key)
         outbox = await self._store.commit(change, self._policy.clock())
         self._policy.boundary("after save", key)
+        self._outbox.acknowledged(key)
+        self._remember(put, decision.state)
         self.counts["saves"] += 1
         for envelope in change.send:
             self.wake(envelope.to)
-        return outbox
+        return _Decided(outbox, decision.waits, decision.requeue_after, made)
+
+    def _remember(self, put: Put, state: Value) -> None:
+        self._decided.pop(put.key, None)
+        if put.live:
+            self._decided[put.key] = (put.text, state)
+            while len(self._decided) > MOST:
+                del self._decided[next(iter(self._decided))]
+
+
+class _Decided(NamedTuple):
+    """What follows from a decision that was saved."""
+
+    outbox: Sequence[OutboxEntry]
+    waits: Blocked | None = None
+    """What the object waits for."""
+    again: float | None = None
+    """In how many seconds it is reconciled again, whatever happens."""
+    made: Mapping[str, Action] = MappingProxyType({})
+    """The actions of the decision by their ids in the outbox."""

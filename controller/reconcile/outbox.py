@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from itertools import groupby
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from controller.machine.core import Action, Blocked, Envelope, Key, parsed
+from controller.machine.core import Action, Blocked, Envelope, Key, id_of, parsed
 from controller.machine.messages import ActionFailed
 from controller.reconcile.batches import Batches
 from controller.reconcile.workqueue import Backoff, WorkQueue
@@ -84,14 +85,34 @@ class Outbox:
         """When what was put off is due, by the number of its entry."""
         self._came: dict[int, Sequence[Envelope]] = {}
         """The outcome of what was applied and could not be acknowledged, by that number."""
+        self._applied: dict[Key, dict[int, str]] = {}
+        """By owner: the numbers and ids of what was applied and is yet to be acknowledged."""
 
     def waits(self, outbox: Sequence[OutboxEntry]) -> Blocked | None:
         """What one of these waits for that only a person can fix."""
         return next((self._waits[one.id] for one in outbox if one.id in self._waits), None)
 
-    async def apply(self, outbox: Sequence[OutboxEntry]) -> float | None:
+    def applied(self, owner: Key) -> tuple[str, ...]:
+        """The ids of what was applied and is to be acknowledged with the owner's next transaction;
+        say `acknowledged` after that."""
+        return tuple(self._applied.get(owner, {}).values())
+
+    def acknowledged(self, owner: Key) -> None:
+        """All that was `applied` is out of the outbox."""
+        self._counts["acknowledged"] += len(self._applied.pop(owner, ()))
+
+    async def apply(
+        self,
+        outbox: Sequence[OutboxEntry],
+        made: Mapping[str, Action] = MappingProxyType({}),
+        *,
+        again: bool = False,
+    ) -> float | None:
         """Apply the outbox of one owner: each lane in its order, the lanes side by side. What it
         has in the background is left to `run`.
+
+        `made` has actions by id that need not be read from it. `again`: the owner is reconciled
+        again soon, so the acknowledgement of what is lasting may wait for its next transaction.
 
         Returns the seconds until something is due again, or None if nothing is left to do. Raises
         what the store raises; what was applied then is acknowledged next time, and applied again
@@ -100,7 +121,8 @@ class Outbox:
         behind = [entry for entry in outbox if self._is_behind(entry)]
         if behind:
             self._behind.add(behind[0].owner)
-        return await self._apply_lanes([one for one in outbox if not self._is_behind(one)])
+        mine = [entry for entry in outbox if not self._is_behind(entry)]
+        return await self._apply_lanes(mine, made, again)
 
     async def run(self) -> None:
         """Apply what is in the background until cancelled. What has not been done then stays in the
@@ -130,7 +152,8 @@ class Outbox:
         try:
             async with self._few:
                 outbox = await self._store.outbox(owner)
-            due = await self._apply_lanes([one for one in outbox if self._is_behind(one)])
+            behind = [entry for entry in outbox if self._is_behind(entry)]
+            due = await self._apply_lanes(behind)
             self._behind.forget(owner)
             if due is not None:
                 self._behind.add_after(owner, due)
@@ -142,10 +165,17 @@ class Outbox:
         finally:
             self._behind.done(owner)
 
-    async def _apply_lanes(self, outbox: Sequence[OutboxEntry]) -> float | None:
+    async def _apply_lanes(
+        self,
+        outbox: Sequence[OutboxEntry],
+        made: Mapping[str, Action] = MappingProxyType({}),
+        again: bool = False,
+    ) -> float | None:
         by_lane = attrgetter("lane")  # sorting is stable: within a lane the oldest stays first
         ordered = sorted(outbox, key=by_lane)
-        lanes = [self._apply_lane(list(lane)) for _, lane in groupby(ordered, by_lane)]
+        lanes = [self._apply_lane([*lane], made, again) for _, lane in groupby(ordered, by_lane)]
+        if len(lanes) == 1:  # which needs no task
+            return await lanes[0]
         waits = []
         # Every lane comes to its end before a failure of the store is raised.
         for end in await asyncio.gather(*lanes, return_exceptions=True):
@@ -155,12 +185,16 @@ class Outbox:
                 waits.append(end)
         return min(waits, default=None)
 
-    async def _apply_lane(self, lane: Sequence[OutboxEntry]) -> float | None:
+    async def _apply_lane(
+        self, lane: Sequence[OutboxEntry], made: Mapping[str, Action], again: bool
+    ) -> float | None:
         for entry in lane:
+            if entry.number in self._applied.get(entry.owner, ()):
+                continue
             wait = self._wait(entry)
             if wait > 0:
                 return wait
-            postponed = await self._apply_one(entry)
+            postponed = await self._apply_one(entry, made.get(entry.id), again)
             if postponed is not None:
                 return postponed
         return None
@@ -174,12 +208,14 @@ class Outbox:
             self._due[entry.number] = min(entry.not_before, now + longest)
         return self._due.get(entry.number, now) - now
 
-    async def _apply_one(self, entry: OutboxEntry) -> float | None:
+    async def _apply_one(
+        self, entry: OutboxEntry, made: Action | None, again: bool
+    ) -> float | None:
         """Apply and acknowledge; or postpone, and return the seconds until it is due again."""
         try:
             outcome = self._came.get(entry.number)
             if outcome is None:
-                outcome = await self._effect(entry)
+                outcome = await self._effect(entry, made)
         except Ignore as reason:
             _log().debug("an action was not needed", action=_type(entry), reason=str(reason))
             outcome = ()
@@ -198,10 +234,14 @@ class Outbox:
             self._counts["internal_errors"] += 1
             _log().exception("an action failed with an internal error", action=_type(entry))
             return await self._postpone(entry, f"{type(error).__name__}: {error}", 0.0)
-        await self._acknowledge(entry, outcome)
+        if again and not outcome and made is not None and made.lasting:
+            self._forget(entry)
+            self._applied.setdefault(entry.owner, {})[entry.number] = entry.id
+        else:
+            await self._acknowledge(entry, outcome)
         return None
 
-    async def _effect(self, entry: OutboxEntry) -> Sequence[Envelope]:
+    async def _effect(self, entry: OutboxEntry, made: Action | None) -> Sequence[Envelope]:
         name = entry.action.get("type")
         if name not in self._appliers:
             # Perhaps another version of Headgate left it: it stays there until that one is back.
@@ -209,7 +249,7 @@ class Outbox:
         action, apply = self._appliers[name]
         self._policy.boundary("before apply", entry.owner)
         async with within(self._policy.patience, f"The action {name}"):
-            outcome = await apply(entry.owner, parsed(action, entry.action))
+            outcome = await apply(entry.owner, made or parsed(action, entry.action))
         self._policy.boundary("after apply", entry.owner)
         return outcome
 
@@ -224,9 +264,7 @@ class Outbox:
         return wait
 
     async def _acknowledge(self, entry: OutboxEntry, outcome: Sequence[Envelope]) -> None:
-        if self._waits.pop(entry.id, None):
-            self._look_again(entry)
-        self._due.pop(entry.number, None)
+        self._forget(entry)
         # Else a store that takes nothing would have people told again.
         self._came[entry.number] = outcome
         # The owner is told once per entry. Without the number, the outcome of an action that is
@@ -260,6 +298,11 @@ class Outbox:
         if self._is_behind(entry):
             self._wake(entry.owner)
 
+    def _forget(self, entry: OutboxEntry) -> None:
+        if self._waits.pop(entry.id, None):
+            self._look_again(entry)
+        self._due.pop(entry.number, None)
+
 
 class _Outcome(NamedTuple):
     """What is saved of an entry that was applied."""
@@ -270,9 +313,8 @@ class _Outcome(NamedTuple):
 
 def outbox_entry(owner: Key, action: Action) -> OutboxEntry:
     """`action` as it is put into the outbox."""
-    return OutboxEntry(
-        id=action.id_for(owner), owner=owner, lane=action.lane, action=action.plain()
-    )
+    plain = action.plain()
+    return OutboxEntry(id=id_of(owner, plain), owner=owner, lane=action.lane, action=plain)
 
 
 @asynccontextmanager

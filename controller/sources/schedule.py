@@ -6,8 +6,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.cron import CronTrigger
 
 from controller.machine.core import Envelope, Key
 from controller.machine.messages import ScheduleDue
@@ -60,6 +58,10 @@ class ScheduleSource:
 
     async def keys(self) -> AsyncIterator[Key]:
         """The pipeline's key, after each message that was sent to it."""
+        # Only a pipeline with a schedule pays for the import.
+        from apscheduler.schedulers.asyncio import AsyncIOScheduler
+        from apscheduler.triggers.cron import CronTrigger
+
         woken = asyncio.Event()
         woken.set()
         # Wake at every whole minute, when lines can be due, and more often as the clock may be set.

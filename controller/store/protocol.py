@@ -1,7 +1,7 @@
 """The contract of durable state: compare-and-swap, inbox and outbox in one transaction."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from controller.machine.core import Envelope, Fact, Key, Value
@@ -131,6 +131,10 @@ class StoreReader(Protocol):
 
     async def get(self, key: Key) -> Record | None:
         """The object, or None."""
+        ...
+
+    async def get_all(self, kind: str, names: Collection[str]) -> Mapping[str, Record]:
+        """The objects and facts of a kind that have one of these names, by name, in one call."""
         ...
 
     async def list(

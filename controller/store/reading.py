@@ -4,8 +4,9 @@ A command runs for a moment and asks two or three questions, so it needs neither
 library that migrates.
 """
 
+import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -55,6 +56,12 @@ class SqliteReader:
         """The object, or None."""
         found = self._ask(statements.GET, *key)
         return rows.record(found[0]) if found else None
+
+    async def get_all(self, kind: str, names: Collection[str]) -> Mapping[str, Record]:
+        """The objects and facts of a kind that have one of these names, by name."""
+        found = self._ask(statements.NAMED, kind, json.dumps([*names]))
+        records = (rows.record(row) for row in found)
+        return {record.key.name: record for record in records}
 
     async def list(
         self, kind: str, prefix: str = "", limit: int | None = None, *, live: bool = False

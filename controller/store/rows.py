@@ -1,6 +1,7 @@
 """Values of the store as rows of its tables, and back; columns are in the order of `statements`."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from controller.machine.core import Envelope, Fact, Key
@@ -79,6 +80,18 @@ def outbox_entry(row: Row) -> OutboxEntry:
         attempts=attempts,
         not_before=not_before,
         error=error,
+    )
+
+
+def outbox_after(found: Sequence[Row], enqueued: Sequence[OutboxEntry]) -> tuple[OutboxEntry, ...]:
+    """An outbox, after a transaction that enqueued those entries: they are not parsed again."""
+    new = {each.id: each for each in enqueued}
+    return tuple(
+        # Those with an attempt were there before.
+        new[row[1]].model_copy(update={"number": row[0]})
+        if row[1] in new and not row[6]
+        else outbox_entry(row)
+        for row in found
     )
 
 

@@ -9,9 +9,10 @@ state that once was.
 """
 
 import asyncio
+import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +31,7 @@ from controller.store.protocol import (
     StoredObject,
     Transaction,
 )
+from controller.store.remembered import Remembered
 from controller.store.repository_renaming import rename
 from specs.failures import Failure
 
@@ -53,7 +55,10 @@ class SqliteStore:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._synchronous = ""
         self._seen: int | None = None
+        self._remembered = Remembered()
         self._connection: sqlite3.Connection
+        self.calls = 0
+        """How often its thread was asked, for those who measure."""
         self.unsaved: Failure | None = None
         """Why the latest commit was not saved; None if it was."""
 
@@ -84,9 +89,17 @@ class SqliteStore:
         found = await self._select(statements.GET, *key)
         return rows.record(found[0]) if found else None
 
+    async def get_all(self, kind: str, names: Collection[str]) -> Mapping[str, Record]:
+        """The objects and facts of a kind that have one of these names, by name."""
+        found = await self._select(statements.NAMED, kind, json.dumps([*names]))
+        records = (rows.record(row) for row in found)
+        return {record.key.name: record for record in records}
+
     async def load(self, key: Key) -> StoredObject:
-        """The object, its inbox and its outbox."""
-        return await self._run(self._look, key)
+        """The object, its inbox and its outbox. What is remembered is not read again; a commit of
+        another process since then counts once `changed` has seen it."""
+        known = self._remembered.get(key)
+        return await self._run(self._look, key) if known is None else known
 
     async def list(
         self, kind: str, prefix: str = "", limit: int | None = None, *, live: bool = False
@@ -153,6 +166,7 @@ class SqliteStore:
         return saved
 
     async def _run(self, call: Callable[..., T], *arguments: Any) -> T:
+        self.calls += 1
         return await asyncio.get_running_loop().run_in_executor(
             self._thread, self._explaining, call, arguments
         )
@@ -206,6 +220,8 @@ class SqliteStore:
     def _changed(self) -> bool:
         before = self._seen
         (self._seen,) = self._connection.execute("PRAGMA data_version").fetchone()
+        if self._seen != before:
+            self._remembered.forget()
         return self._seen != before
 
     def _look(self, key: Key) -> StoredObject:
@@ -217,13 +233,24 @@ class SqliteStore:
             outbox = ask(statements.OUTBOX_OF, key).fetchall()
         finally:
             self._connection.rollback()
-        return StoredObject(
+        found = StoredObject(
             record=rows.record(record) if record else None,
             inbox=tuple(map(rows.delivered, messages)),
             outbox=tuple(map(rows.outbox_entry, outbox)),
         )
+        self._remembered.loaded(key, found)
+        return found
 
     def _commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
+        try:
+            outbox = self._written(change, now)
+        except BaseException:
+            self._remembered.forget()  # of the object that was put, somebody else knew more
+            raise
+        self._remembered.committed(change, outbox, now)
+        return outbox
+
+    def _written(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
         outcome_only = change.put is None and bool(change.acknowledge or change.postpone)
         with self._writing(forced=not outcome_only) as connection:
             if change.put is not None:
@@ -242,8 +269,8 @@ class SqliteStore:
                     connection.executemany(statement, parameters)
             if change.put is None:
                 return ()
-            outbox = connection.execute(statements.OUTBOX_OF, change.put.key).fetchall()
-        return tuple(map(rows.outbox_entry, outbox))
+            found = connection.execute(statements.OUTBOX_OF, change.put.key).fetchall()
+        return rows.outbox_after(found, change.enqueue)
 
     def _touch(self) -> None:
         with self._writing(forced=False) as connection:
@@ -252,6 +279,7 @@ class SqliteStore:
     def _rename(self, old: str, new: str) -> None:
         with self._writing(forced=True) as connection:
             rename(connection, old, new)
+        self._remembered.forget()
 
     def _prune(self, before: float) -> int:
         with self._writing(forced=False) as connection:

@@ -4,6 +4,9 @@ Columns are named, and in the order in which `rows` reads them.
 """
 
 GET = "SELECT kind, name, revision, body, updated, live FROM objects WHERE kind = ? AND name = ?"
+NAMED = """
+SELECT kind, name, revision, body, updated, live FROM objects
+WHERE kind = ? AND name IN (SELECT value FROM json_each(?))"""
 LATEST = """
 SELECT kind, name, revision, body, updated, live FROM objects
 WHERE kind = ?1 AND substr(name, 1, length(?2)) = ?2

@@ -1,12 +1,11 @@
 """The composition root: creates all observers and effects, and says who applies which action."""
 
 import asyncio
-import fcntl
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
@@ -78,6 +77,7 @@ from controller.store.sqlite import SqliteStore
 from controller.web import server
 from controller.wiring import reconcilers
 from controller.wiring.github import WITHOUT_GITHUB, GitHubReads, OnGitHub
+from controller.wiring.home_lock import only_one
 from deployers.clock import Steady
 from deployers.confinement import Confinement, confinement
 from deployers.engine import Engine
@@ -85,11 +85,10 @@ from deployers.processes import Processes
 from deployers.protocol import Deployer
 from deployers.registry import DeployerSetup, make_deployer
 from deployers.windows import SERVING
-from specs.failures import Failure, NeedsHuman
+from specs.failures import Failure
 
 log = structlog.get_logger("headgate")
 
-LOCK = "controller.lock"
 DAY = 86_400.0
 REMEMBERED = 30 * DAY
 """Seconds for which a consumed message is remembered, in case it is sent again."""
@@ -273,7 +272,7 @@ class Controller:
             everyone=everyone,
         )
         kinds = reconcilers.everything(
-            RepositoryObserver(self.repositories, self.store, pulls),
+            RepositoryObserver(self.repositories, self.branches, self.store, pulls),
             pipelines,
             RunObserver(self.store, self.executor, self.artifacts, self.collector),
             environments,
@@ -464,30 +463,3 @@ async def _every(seconds: float, task: Callable[[], Awaitable[None]]) -> None:
         except Exception:
             log.exception("a periodic task failed with an internal error", task=task.__name__)
         await asyncio.sleep(seconds)
-
-
-@contextmanager
-def only_one(home: Path) -> Iterator[None]:
-    """Hold the lock of the home folder, which one controller may have. Raises `NeedsHuman`."""
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        home.chmod(0o700)  # it may have been created by hand, or by an older controller
-        if not any(home.iterdir()):  # it may be in a working copy, and must not be committed
-            (home / ".gitignore").write_text("*\n")
-        lock = os.open(home / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise NeedsHuman(
-            f"the home folder {home} cannot be used ({error.strerror}); fix it, or set `home` "
-            "in the settings to another"
-        ) from None
-    try:
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise NeedsHuman(
-            f"another controller runs on {home}; stop it first, or set `home` to another folder"
-        ) from None
-    try:
-        yield
-    finally:
-        os.close(lock)

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from controller.buckets.local import base_folder
+from controller.buckets.places import base_folder
 from controller.buckets.roots import Roots
 from controller.config.settings import ObjectStore, RepositorySettings, Settings
 from controller.config.settings_file import load_secrets
@@ -37,7 +37,8 @@ from controller.machine.runs.run import Run, Trigger, why_ended
 from controller.planning.checkout import Checkout, git_folder
 from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
-from controller.wiring.controller import Controller, only_one
+from controller.wiring.controller import Controller
+from controller.wiring.home_lock import only_one
 from specs.datasets import Query
 from specs.failures import Failure, NeedsHuman
 from specs.gates import PairedCheck
@@ -369,9 +370,8 @@ async def _clean_up(app: Controller, pipeline: str) -> int:
     unread = [one.number for one in await app.store.inbox() if one.to.kind != "run"]
     await app.store.commit(Transaction(consume=tuple(unread)), time.time())
     records = await app.store.list("run", f"{pipeline}-")
-    return max(
-        (int(r.body["number"]) for r in records if r.body["pipeline"] == pipeline), default=0
-    )
+    names = (record.key.name.rpartition("-") for record in records)
+    return max((int(number) for of, _, number in names if of == pipeline), default=0)
 
 
 async def _cancel_all(app: Controller, grace: float) -> bool:

@@ -1,7 +1,7 @@
 """Files that a spec reads but the repository does not contain: submodules, and Git LFS files that
 nothing fetches."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 
 from specs.globs import ROOT, admits, as_seen
 from specs.loading.load import LoadedSpec
@@ -29,12 +29,15 @@ def lint_absent(
             yield loaded.problem("absent-file", where, message)
 
 
-def lint_pointers(loaded: LoadedSpec, pointers: Collection[str], folder: str) -> Iterator[Problem]:
+def lint_pointers(
+    loaded: LoadedSpec, pointers: Container[str], absent: Absent, folder: str
+) -> Iterator[Problem]:
     """The suites that are in Git LFS: two commits can only be compared by what is in git itself."""
-    datasets = loaded.sketch.datasets if loaded.sketch and pointers else {}
+    datasets = loaded.sketch.datasets if loaded.sketch else {}
     for name, dataset in datasets.items():
         suite = dataset.expectations
-        if suite is not None and as_seen(suite.removeprefix("./"), folder) in pointers:
+        file = as_seen(suite.removeprefix("./"), folder) if suite is not None else ""
+        if suite is not None and file in pointers and file not in absent:
             message = (
                 f"the suite of `{name}` is in Git LFS, which hides the rules that a commit "
                 f"changes: keep it in git itself (`git lfs untrack {suite}`, then add and commit "

@@ -1,7 +1,7 @@
 """Lint of a spec whose form is valid: references, cycles, placeholders."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
@@ -22,6 +22,7 @@ from specs.loading.load import MOST_PROBLEMS, LoadedSpec, load, shortened
 from specs.loading.problems import Problem, has_errors, in_order
 from specs.loading.tree import YamlKey
 from specs.model import Pipeline, Step
+from specs.path_index import SpecFiles
 from specs.references import (
     DatasetReference,
     Placeholder,
@@ -39,7 +40,7 @@ def check(
     file: str,
     files: Collection[str] | None = None,
     absent: Absent = _NOTHING,
-    pointers: Collection[str] = (),
+    pointers: Container[str] = (),
     folder: str = "",
     top: str = "",
 ) -> LoadedSpec:
@@ -48,8 +49,8 @@ def check(
     `pointers` are the paths of files in Git LFS; for the other arguments see `lint`.
     """
     loaded = load(content, file)
-    kept = [path for path in pointers if path not in absent]
-    found = (*lint(loaded, files, absent, folder, top), *lint_pointers(loaded, kept, folder))
+    suites = lint_pointers(loaded, pointers, absent, folder)
+    found = (*lint(loaded, files, absent, folder, top), *suites)
     problems = in_order([*loaded.problems, *found])
     pipeline = None if has_errors(problems) else loaded.pipeline
     return replace(loaded, pipeline=pipeline, problems=shortened(problems))
@@ -72,6 +73,7 @@ def lint(
     pipeline = loaded.sketch
     if pipeline is None:
         return ()
+    there = SpecFiles.of(files, folder) if files is not None else None
     found = _until_enough(
         chain(
             _references(loaded, pipeline),
@@ -83,9 +85,9 @@ def lint(
             lint_datasets(loaded, pipeline),
             lint_policy(loaded, pipeline),
             lint_draft(loaded),
-            lint_files(loaded, pipeline, files, absent, folder) if files is not None else (),
-            lint_names(loaded, pipeline, files, folder) if files is not None else (),
-            lint_paths(loaded, pipeline, files, folder, top) if files is not None else (),
+            lint_files(loaded, pipeline, there, absent) if there is not None else (),
+            lint_names(loaded, pipeline, there) if there is not None else (),
+            lint_paths(loaded, pipeline, there, top) if there is not None else (),
         )
     )
     if loaded.pipeline is None:

@@ -11,19 +11,19 @@ from specs.loading.load import LoadedSpec
 from specs.loading.problems import Problem
 from specs.loading.tree import YamlPath
 from specs.model import Pipeline, Step, place_of
+from specs.path_index import SpecFiles
 from specs.references import TemplateError, parse_run
 
 _DATA: Final = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson", ".gz", ".zip", ".feather")
 
 
 def lint_files(
-    loaded: LoadedSpec, pipeline: Pipeline, files: Collection[str], absent: Absent, folder: str
+    loaded: LoadedSpec, pipeline: Pipeline, known: SpecFiles, absent: Absent
 ) -> Iterator[Problem]:
-    """Problems with files. `files` are all files as a spec in `folder` sees them; `absent` are
-    those whose content is not in the repository."""
+    """Problems with files. `known` are all files of the repository; `absent` are those whose
+    content is not in it."""
+    folder = known.folder
     yield from lint_absent(loaded, pipeline, absent, folder)
-    # The spec's own files come first: most globs match them, and the repository may be large.
-    known = dict.fromkeys(sorted(files, key=lambda file: (file.startswith(ROOT), file)))
     yield from _one_file(loaded, pipeline, known, folder)
     for path, named in _named(pipeline):
         file = as_seen(named, folder)
@@ -35,7 +35,8 @@ def lint_files(
             "there"
             yield loaded.problem("roundabout", ("datasets", name, "uri"), message)
     paths = pipeline.triggers.commits.paths
-    if not any(admits(paths, file, folder) for file in known):
+    positive = (glob for glob in paths if not glob.startswith("!"))
+    if not any(admits(paths, file, folder) for file in known.near(*positive)):
         message = "`triggers.commits.paths` matches no file, so no commit starts a run"
         here = ("triggers", "commits", "paths")
         yield loaded.problem("no-effect", here, message, severity="warning", at_key=True)
@@ -119,22 +120,20 @@ def _globs(
     loaded: LoadedSpec,
     path: YamlPath,
     globs: Collection[str],
-    known: Collection[str],
+    known: SpecFiles,
     absent: Absent,
 ) -> Iterator[Problem]:
     for place, glob in enumerate(globs):
         plain = glob.removeprefix("!")
         # Files behind a symbolic link are not listed; only the link is.
-        matched = any(sees(plain, file) or leads_through(plain, file) for file in known)
+        matched = any(sees(plain, file) or leads_through(plain, file) for file in known.near(plain))
         if not matched and not below_absent(glob, absent):
             near = nearest(glob, known)
             message = f"`{glob}` matches no file"
             yield loaded.problem("missing-file", (*path, place), message, nearest=near)
 
 
-def _scripts(
-    loaded: LoadedSpec, name: str, step: Step, known: Collection[str]
-) -> Iterator[Problem]:
+def _scripts(loaded: LoadedSpec, name: str, step: Step, known: SpecFiles) -> Iterator[Problem]:
     try:
         words = parse_run(step.run)
     except TemplateError:
@@ -148,7 +147,7 @@ def _scripts(
         script = script.removeprefix("./")
         here = (*place_of(name), "run")
         if script not in known:
-            near = nearest(script, [file for file in known if not file.startswith(ROOT)])
+            near = nearest(script, known.own)
             message = f"there is no file {script}"
             yield loaded.problem("missing-file", here, message, severity="warning", nearest=near)
             return

@@ -1,24 +1,18 @@
 """Files that a command reads but no run can create, because their names are not UTF-8."""
 
-import re
-from collections.abc import Collection, Iterator
-from typing import Final
+from collections.abc import Iterator
 
 from specs.globs import admits, as_seen
 from specs.loading.load import LoadedSpec
 from specs.loading.problems import Problem
 from specs.loading.tree import YamlPath
 from specs.model import Pipeline, place_of
-
-_NO_TEXT: Final = re.compile(r"\\x[89a-f][0-9a-f]")
-"""The escape for a byte that is not UTF-8 in the path of a commit's file."""
+from specs.path_index import SpecFiles
 
 
-def lint_names(
-    loaded: LoadedSpec, pipeline: Pipeline, files: Collection[str], folder: str
-) -> Iterator[Problem]:
+def lint_names(loaded: LoadedSpec, pipeline: Pipeline, files: SpecFiles) -> Iterator[Problem]:
     """One problem for each command that reads such files, which names the first of them."""
-    odd = sorted(filter(_NO_TEXT.search, files))
+    odd, folder = files.not_utf8, files.folder
     if not odd:
         return
     readers: list[tuple[YamlPath, tuple[str, ...] | None]] = [

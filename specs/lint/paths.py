@@ -6,17 +6,18 @@ cache key. A path to any other file is therefore reported before the command run
 
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Final, Literal, NamedTuple
 
 from specs.batch import Batch
-from specs.globs import ROOT, admits_link, from_root, seen_from
+from specs.globs import ROOT, admits_link, from_root
 from specs.loading.explain import nearest, shown
 from specs.loading.load import LoadedSpec
 from specs.loading.problems import Problem
 from specs.loading.tree import YamlPath
 from specs.model import DATA, Pipeline, Step, place_of
+from specs.path_index import SpecFiles
 from specs.references import TemplateError, Word, parse_run, parse_value
 from specs.release import Serve
 
@@ -35,10 +36,9 @@ _HERE: Final = re.compile(r"^\$(?:PWD|\{PWD\})/+")
 
 
 def lint_paths(
-    loaded: LoadedSpec, pipeline: Pipeline, files: Collection[str], folder: str, top: str
+    loaded: LoadedSpec, pipeline: Pipeline, files: SpecFiles, top: str
 ) -> Iterator[Problem]:
-    """One problem for each such path. `files` are the repository's files as a spec in `folder` sees
-    them; `top` is the path of the user's clone, if known."""
+    """One problem for each such path. `top` is the path of the user's clone, if known."""
     commands: list[tuple[YamlPath, Step | Serve | Batch]] = [
         (place_of(name), step) for name, step in pipeline.commands.items()
     ]
@@ -46,13 +46,12 @@ def lint_paths(
         used = pipeline.release.serve or pipeline.release.batch
         if used is not None and used.run is not None:
             commands.append((("release", pipeline.release.where), used))
-    repository = _Repository(files, folder)
     for where, command in commands:
         ran = {"steps": f"{where[1]}", "datasets": f"{DATA}{where[1]}"}.get(f"{where[0]}")
         if pipeline.executor_of(ran) == "local":
             yield from _of_the_machine(loaded, where, command, top)
         globs = command.reads if command.reads is not None else pipeline.triggers.commits.paths
-        reader = _Reader(f"{shown(where)}.reads", command.reads is not None, globs, repository)
+        reader = _Reader(f"{shown(where)}.reads", command.reads is not None, globs, files)
         for place, found in _found(where, command, top):
             fault = reader.fault(found)
             if fault is not None:
@@ -136,29 +135,14 @@ def _paths(word: Word, top: str) -> Iterator[_Found]:
             yield _Found(written, inside, "below", sure)
 
 
-class _Repository:
-    """The files of the repository, as a spec in `folder` sees them."""
-
-    def __init__(self, files: Collection[str], folder: str) -> None:
-        self.files = files
-        self.folder = folder
-
-    @cached_property
-    def places(self) -> frozenset[str]:
-        """The paths of all files and folders."""
-        return _with_folders(from_root(file, self.folder) for file in self.files)
-
-
 class _Reader:
     """The files that a command reads, by its `reads` if `named`, else by the triggers' paths."""
 
-    def __init__(
-        self, reads: str, named: bool, globs: Sequence[str], repository: _Repository
-    ) -> None:
+    def __init__(self, reads: str, named: bool, globs: Sequence[str], files: SpecFiles) -> None:
         self._reads = reads
         self._named = named
         self._globs = globs
-        self._repository = repository
+        self._files = files
 
     def fault(self, found: _Found) -> tuple[str, str | None] | None:
         """What is wrong with a path, and the path that was probably meant; None if it is right."""
@@ -169,12 +153,12 @@ class _Reader:
                 None,
             )
         if found.form == "//":
-            if found.inside.split("/")[0] not in self._repository.places:
+            if not self._files.has_place(found.inside.split("/")[0]):
                 return None
             return f"names {found.path}, a form that is only for `reads`: write `{written}`", None
         if found.form == "below":
             return self._fault_below(found)
-        folder, rooted = self._repository.folder, found.form == "from the root"
+        folder, rooted = self._files.folder, found.form == "from the root"
         path = posixpath.normpath(found.inside if rooted else from_root(found.inside, folder))
         path = "" if path == "." else path
         if path.split("/")[0] == "..":
@@ -190,23 +174,23 @@ class _Reader:
     def _fault_below(self, found: _Found) -> tuple[str, str | None] | None:
         """The same for a file or link in the spec's folder. A word that is not a path rarely has
         the name of a file."""
-        path, files = posixpath.normpath(found.inside), self._repository.files
+        path, files = posixpath.normpath(found.inside), self._files
         file = next((each for each in (path, *_folders_of(path)) if each in files), None)
         if file is None or file.endswith(SCRIPTS):  # `lint_files` checks scripts
             return None
-        if admits_link(self._globs, file, self._repository.folder):
+        if admits_link(self._globs, file, files.folder):
             return None
         fix = f"add `{file}` to `{self._reads if self._named else 'triggers.commits.paths'}`"
         return f"names {file}, which a run does not have because it is not read: {fix}", None
 
     def _fault_unread(self, found: _Found, path: str) -> tuple[str, str | None] | None:
-        repository, written = self._repository, f"{{root}}/{path}".removesuffix("/")
-        if path not in repository.places:
+        files, written = self._files, f"{{root}}/{path}".removesuffix("/")
+        if not files.has_place(path):
             if not found.sure:
                 return None
-            known = [f"{{root}}/{from_root(file, repository.folder)}" for file in repository.files]
+            known = [f"{{root}}/{from_root(file, files.folder)}" for file in files]
             return f"leads to //{path}, which is not in the repository", nearest(written, known)
-        is_file = seen_from(repository.folder, path) in repository.files
+        is_file = path in files.paths
         glob = f"//{path}" if is_file else f"//{path}/**" if path else "//**"
         fix = f"add `{glob}` to `{self._reads}`"
         if not self._named:
@@ -221,10 +205,11 @@ class _Reader:
     @cached_property
     def _read(self) -> frozenset[str]:
         """The paths in the repository of the files it reads outside the spec's folder."""
-        folder = self._repository.folder
+        folder = self._files.folder
+        positive = (glob for glob in self._globs if not glob.startswith("!"))
         return frozenset(
             from_root(file, folder)
-            for file in self._repository.files
+            for file in self._files.near(*positive)
             if file.startswith(ROOT) and admits_link(self._globs, file, folder)
         )
 

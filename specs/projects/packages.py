@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from specs.digests import digest
+from specs.path_index import Paths
 from specs.projects.paths import below, joined
 from specs.projects.values import Package
 
@@ -25,12 +26,10 @@ _IDLE_TOOLS: Final = {
 """Tables of `[tool]` that do not affect how a package is built."""
 
 
-def package_at(
-    folder: str, name: str, manifest: Mapping[str, Any], files: Collection[str]
-) -> Package:
+def package_at(folder: str, name: str, manifest: Mapping[str, Any], files: Paths) -> Package:
     """The package with the pyproject.toml `manifest`; `files` are the repository's files."""
     prefix = below(folder, "")
-    inside = {path[len(prefix) :]: path for path in files if path.startswith(prefix)}
+    inside = {path[len(prefix) :]: path for path in files.below(folder)}
     roots = tuple(_roots(manifest, inside))
     found = (
         path

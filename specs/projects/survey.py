@@ -4,13 +4,14 @@ The survey is repeated as texts become available: `wanted` names the files that 
 """
 
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from specs.loading.explain import nearest
 from specs.loading.tree import conflict_message
 from specs.model import Environment
+from specs.path_index import Paths
 from specs.projects.conda import read_conda
 from specs.projects.listed import LineProblem, faults
 from specs.projects.lock_reading import LockReading
@@ -32,7 +33,7 @@ class SurveyRequest(NamedTuple):
     environment: Environment
     folder: str
     """The spec's folder."""
-    files: Collection[str]
+    files: Paths
     texts: Mapping[str, str | None]
     """The files read so far; None for a file that is not text or is too large."""
     python: str
@@ -146,7 +147,7 @@ def _no_lock(request: SurveyRequest, place: str) -> EnvironmentProblem:
         )
     where = place or "the root of the repository"
     message = f"there is no {MANIFEST} with a lock, and no pylock.toml or environment.yml, in "
-    near = nearest(manifest, [path for path in request.files if path.endswith(MANIFEST)])
+    near = nearest(manifest, [path for path in request.files.below("") if path.endswith(MANIFEST)])
     return EnvironmentProblem("project", "missing-file", message + where, nearest=near)
 
 

@@ -65,6 +65,18 @@ class StoreContract:
         assert (record.key, record.revision, record.body) == (RUN, 1, {"n": 7})
         assert (record.updated, record.live) == (12.5, True)
 
+    async def test_several_are_got_at_once_by_kind_and_name(self, store: Store) -> None:
+        facts = tuple(Fact(key=Key("cache", name), body={"of": name}) for name in "abc")
+        change = Transaction(put=put(7, key=Key("run", "a")), facts=facts)
+        await store.commit(change, now=1)
+        found = await store.get_all("cache", {"a", "c", "never"})
+        assert {name: each.body for name, each in found.items()} == {
+            "a": {"of": "a"},
+            "c": {"of": "c"},
+        }
+        assert found["a"] == await store.get(Key("cache", "a"))
+        assert await store.get_all("cache", ()) == {}
+
     async def test_a_load_has_the_object_its_inbox_and_its_outbox(self, store: Store) -> None:
         change = Transaction(
             put=put(7), enqueue=(entry("b"), entry("a")), send=(say("hello"), say("again"))

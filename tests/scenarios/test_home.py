@@ -7,7 +7,7 @@ import pytest
 
 from controller.config.secrets import Secrets
 from controller.store.sqlite import SqliteStore
-from controller.wiring.controller import only_one
+from controller.wiring.home_lock import only_one
 from tests.scenarios.team import Team
 from tests.scenarios.world import World
 

@@ -8,7 +8,7 @@ import structlog
 from controller.config.settings import Settings
 from controller.machine.core import Key, parsed
 from controller.machine.runs.run import Run
-from controller.wiring.controller import only_one
+from controller.wiring.home_lock import only_one
 from tests.scenarios.world import World, run_git
 
 SPEC = "ml-pipeline.yaml"

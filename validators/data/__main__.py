@@ -16,6 +16,17 @@ from validators.data.request import DataGateRequest
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
+NEEDED = (
+    "great_expectations",
+    "multiprocessing.synchronize",
+    "pandas",
+    "pyarrow.compute",
+    "pyarrow.csv",
+    "pyarrow.json",
+    "pyarrow.parquet",
+)
+"""Modules that a judgement imports when it comes to need them, for a process that is kept warm."""
+
 
 def main(arguments: list[str]) -> int:
     """Read the request, write the report."""

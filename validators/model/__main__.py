@@ -18,6 +18,9 @@ from validators.model.request import ModelGateRequest
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
+NEEDED = ("pyarrow.compute", "pyarrow.csv", "pyarrow.parquet", "sklearn.metrics")
+"""Modules that a judgement imports when it comes to need them, for a process that is kept warm."""
+
 
 def main(arguments: list[str]) -> int:
     """Read the request, write the report."""

@@ -14,7 +14,7 @@ from controller.cli.failures import Failed
 from controller.machine.core import Value
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.store.protocol import StoreReader
-from controller.wiring.controller import only_one
+from controller.wiring.home_lock import only_one
 from deployers.engine import Engine
 from deployers.registry import DeployerSetup, make_deployer
 from deployers.windows import SERVING

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import click
 
+from controller.cli.run.last_result import width
 from controller.cli.terminal.formatting import clean, one_line
 from controller.cli.terminal.printing import console
 from controller.cli.terminal.tree import node_line, render_run
@@ -32,6 +33,8 @@ CODES: Final[Mapping[Outcome, int]] = {"passed": 0, "stopped": 4, "failed": 5, "
 """The exit code for each outcome of a run that has ended."""
 LOOSENED = 6
 """The exit code of a run that passed, if its commit loosens rules and nobody accepted that."""
+SUBJECT = 90
+"""Characters of a commit's subject that are shown."""
 LINES = 30
 """How many lines of a failed step's log are shown."""
 
@@ -81,7 +84,7 @@ def begin(pipeline: str, commit: str, subject: str, left_out: Sequence[str]) -> 
     from rich.text import Text
 
     out = console()
-    out.print(Text.assemble((pipeline, "bold"), f"  {commit[:12]}  {one_line(subject, 90)}"))
+    out.print(Text.assemble((pipeline, "bold"), f"  {commit[:12]}  {one_line(subject, SUBJECT)}"))
     if left_out:
         count = "1 file is" if len(left_out) == 1 else f"{len(left_out)} files are"
         names = ", ".join(one_line(name, 60) for name in left_out[:3])
@@ -159,14 +162,20 @@ def finish(ended: FinishedRun) -> None:
             out.print(Text(f"  {line}"), soft_wrap=True)
     if ended.reports:
         out.print()
-        colour = sys.stdout.isatty()
-        every = list(arranged(ended.reports).values())
-        shown = terminal.render(every, run.pipeline, width=out.width, colour=colour)
-        click.echo(shown, nl=False, color=colour)
+        click.echo(gates_of(ended), nl=False, color=sys.stdout.isatty())
     for why in ended.lost:
         out.print(Text(why, "yellow"))
     out.print()
-    out.print(_outcome(run), soft_wrap=True)
+    out.print(_outcome(run, _counts(run)), soft_wrap=True)
+
+
+def gates_of(ended: FinishedRun) -> str:
+    """The gates' reports; empty without gates."""
+    if not ended.reports:
+        return ""
+    every = list(arranged(ended.reports).values())
+    name, colour = ended.played.run.pipeline, sys.stdout.isatty()
+    return terminal.render(every, name, width=width(), colour=colour)
 
 
 def judge_rules(run: Run, plan: Plan | None, accepted: bool) -> int:
@@ -193,11 +202,20 @@ def judge_rules(run: Run, plan: Plan | None, accepted: bool) -> int:
     return LOOSENED
 
 
-def _outcome(run: Run) -> str:
+def repeated(run: Run) -> str:
+    """The outcome of another run that takes every result of this one from the cache."""
+    done = sum(node.outputs is not None for node in run.nodes.values())
+    return _outcome(run, f"0 ran, {done} cached")
+
+
+def _counts(run: Run) -> str:
     took = duration((run.finished or run.created) - run.created)
     phases = [node.phase for node in run.nodes.values()]
+    return f"{phases.count('succeeded')} ran, {phases.count('cached')} cached, {took}"
+
+
+def _outcome(run: Run, counts: str) -> str:
     assert run.outcome != "running", "the run has ended"
-    counts = f"{phases.count('succeeded')} ran, {phases.count('cached')} cached, {took}"
     match run.outcome:
         case "passed" if run.verdicts:
             return f"Passed: {counts}. Nothing was released."

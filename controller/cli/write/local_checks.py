@@ -15,6 +15,7 @@ from specs.loading.load import LoadedSpec
 from specs.loading.problems import Problem
 from specs.loading.tree import YamlPath
 from specs.model import place_of
+from specs.path_index import PathIndex
 from specs.references import SECRET as NAMED
 
 
@@ -30,7 +31,7 @@ def with_files(
 ) -> LoadedSpec:
     """The spec with the problems of its environment's files added. `files` are all files of the
     repository. The text of a file with a problem is added to `sources`."""
-    look = FileSurvey(loaded, source.folder, files)
+    look = FileSurvey(loaded, source.folder, PathIndex(files))
     while wanted := look.wanted():
         for path in wanted:
             look.give(path, _read(Path(source.repository) / path))

@@ -53,6 +53,9 @@ class EnvironmentState(Value):
     """The version that the file names, as of `acted_on`."""
     listed: tuple[str, ...] = ()
     """The digests that the file lists as quarantined, as of `acted_on`."""
+    unread: bool = False
+    """Whether the branch still has to be looked at: the remote could not be asked, or what was seen
+    of it was older than a commit of our own."""
     write: WriteEnvironment | None = None
     """The commit that is still to be made on the environments branch."""
     unwritten_since: float | None = None
@@ -159,6 +162,9 @@ class ObservedEnvironment(Value):
     deployed: Deployed = Deployed()
     traffic: Traffic | None = None
     branch: Branch | None = None
+    """None also if it was not looked at, and counts as unchanged then."""
+    unread: bool = False
+    """Whether it should have been looked at, and the remote could not be asked."""
     lost_history: LostHistory | None = None
     past: PastReleases | None = None
     """Only read where the state does not know the environment."""
@@ -171,6 +177,8 @@ class ObservedEnvironment(Value):
     """How the running batch job is doing."""
     due: float | None = None
     """When stable's batch schedule last came, if that was after the last job."""
+    next_due: float | None = None
+    """When it comes next."""
     origins: Mapping[int, Origin] = {}
     """The commit of the version that is being rolled out, if it could be read."""
     everyone: tuple[Notification, ...] = ()

@@ -12,6 +12,7 @@ from validators.verdict import Verdict
 # One line, since it is written to commit messages and YAML.
 Line = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+_SUFFIX = ".yaml"
 
 
 class _Part(BaseModel):
@@ -78,4 +79,12 @@ class EnvironmentFile(_Part):
 
 def path_of(environment: str, pipeline: str) -> str:
     """The path of the file of an environment and a pipeline on the branch."""
-    return f"{environment}/{pipeline}.yaml"
+    return f"{environment}/{pipeline}{_SUFFIX}"
+
+
+def place_of(path: str) -> str | None:
+    """The environment whose file has that path, as `flight-delay/staging`; None for other files."""
+    environment, slash, name = path.partition("/")
+    if not slash or "/" in name or not name.endswith(_SUFFIX):
+        return None
+    return f"{name.removesuffix(_SUFFIX)}/{environment}"

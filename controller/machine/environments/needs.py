@@ -41,7 +41,7 @@ class TrafficNeed(NamedTuple):
 
 
 class Needs(NamedTuple):
-    """What to look at, beside the branch and what is deployed, which are always looked at."""
+    """What to look at, beside the branch (see `needs_branch`) and what is deployed."""
 
     versions: frozenset[int]
     """The numbers of model versions; some may not exist."""
@@ -56,10 +56,21 @@ class Needs(NamedTuple):
     """The versions whose commits a notification may name."""
 
 
+def needs_branch(state: EnvironmentState | None, inbox: Sequence[InboxMessage]) -> bool:
+    """Whether to look at the environments branch: not if only time has passed.
+
+    The repository says when the environment's file was committed to. What waits for the branch does
+    not wait for that.
+    """
+    if state is None or inbox or state.unread or state.write is not None:
+        return True
+    return state.rollout is not None and state.rollout.awaiting_approval
+
+
 def needs(
     state: EnvironmentState | None, inbox: Sequence[InboxMessage], branch: Branch | None
 ) -> Needs:
-    """What the next decision has to see; `branch` was looked at before."""
+    """What the next decision has to see; `branch` was looked at before, if that was needed."""
     versions = frozenset(_versions(state, inbox, branch))
     past = _needs_past(state, inbox, branch)
     if state is None:

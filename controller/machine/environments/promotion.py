@@ -58,8 +58,11 @@ from specs.figures import duration
 from validators.canary import CanaryDecision
 from validators.canary.evidence import headline
 
-AT_ONCE, IDLE, STARTING, CANARY, WAITING = 0.0, 10.0, 0.2, 0.5, 5.0
-"""Seconds to the next reconcile: at rest, while a server starts, during a canary, waiting."""
+AT_ONCE, SERVING, STARTING, CANARY, WAITING = 0.0, 10.0, 0.2, 0.5, 5.0
+"""Seconds to the next reconcile: while stable serves, while a server starts, during a canary,
+waiting."""
+SCHEDULED = 60.0
+"""The most while a batch waits for its schedule: the clock may be set, or the machine sleep."""
 WATCHED = 1.0
 """The same after a blue-green switch."""
 UNREADY = 2.0
@@ -100,6 +103,8 @@ def decide(
     outdated = deployment_reports.report(before, env, context)
     outdated |= proposal.withdraw(before, env, out)
     env = _deploy(env, context)
+    if env.unread != (stale or observed.unread):
+        env = env.model_copy(update={"unread": stale or observed.unread})
     outdated |= _outdated_lanes(before, env, out)
     return Decision(
         state=env,
@@ -107,7 +112,7 @@ def decide(
         messages=tuple(out.messages),
         facts=tuple(out.facts),
         withdraw=tuple(sorted(outdated)),
-        requeue_after=AT_ONCE if stale else _cadence(env, now),
+        requeue_after=AT_ONCE if stale else _cadence(env, context),
     )
 
 
@@ -166,18 +171,29 @@ def _outdated_lanes(
     return lanes
 
 
-def _cadence(env: EnvironmentState, now: float) -> float:
-    rollout = env.rollout
+def _cadence(env: EnvironmentState, context: EnvironmentContext) -> float | None:
+    """The seconds until it has to be looked at again; None if only a message can change it."""
+    rollout, now = env.rollout, context.now
     if env.job is not None and env.job.open:
         return WAITING  # its end reconciles the environment at once
     if rollout is None:
-        rests = WATCHED if env.warm is not None else IDLE
-        return rests if env.unready_since is None else UNREADY
+        if _rests(env, context):
+            due = context.observed.next_due
+            return None if due is None else min(max(due - now, AT_ONCE), SCHEDULED)
+        serves = WATCHED if env.warm is not None else SERVING
+        return serves if env.unready_since is None else UNREADY
     if rollout.ready == now:
         return AT_ONCE  # the next phase needs other observations
     if rollout.deployed is not None and rollout.ready is None:
         return STARTING
     return CANARY if rollout.step >= 0 else WAITING
+
+
+def _rests(env: EnvironmentState, context: EnvironmentContext) -> bool:
+    """Whether nothing serves and nothing is on its way: to a server, to git, or from there."""
+    serves = env.has_server or env.warm is not None
+    pending = env.write is not None or env.unread
+    return not (serves or pending) and converge(env, context.observed) is None
 
 
 def _advance(

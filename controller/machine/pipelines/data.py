@@ -11,7 +11,8 @@ from specs.model import Dataset
 from specs.model import Pipeline as Spec
 
 LISTING_INTERVAL = 60.0
-"""Seconds between listings of a pipeline's datasets, if no source hints."""
+"""Seconds between listings of a dataset that lacks its marker or was found changed, if no source
+hints."""
 UNSETTLED_INTERVAL = 1.0
 """Seconds between listings of a dataset that is still being written."""
 
@@ -55,7 +56,7 @@ def place(spec: Spec, name: str, commit: str) -> str:
     in the repository has a place of its own at each commit.
     """
     uri = _where(spec.datasets[name])
-    if _in_repository(spec.datasets[name]):
+    if is_committed(spec.datasets[name]):
         return f"{name} at {commit}:{uri}"
     trigger = spec.triggers.data
     if trigger is None or name not in trigger.datasets:
@@ -70,13 +71,14 @@ def update_seen(
     specs: Mapping[str, Spec],
     listings: Mapping[str, Mapping[str, DatasetListing]],
     now: float,
-) -> tuple[dict[str, SeenDataset], float]:
-    """What is known after these listings, by place, and the seconds until the next listing is due.
+) -> tuple[dict[str, SeenDataset], float | None]:
+    """What is known after these listings, by place, and the seconds until the next listing is due;
+    None if only a hint of a source can change anything.
 
     `specs` are by commit, `listings` by commit and dataset.
     """
     found: dict[str, SeenDataset] = {}
-    wait = LISTING_INTERVAL
+    wait: float | None = None
     for commit, spec in specs.items():
         for name in versioned(spec):
             here = place(spec, name, commit)
@@ -94,14 +96,19 @@ def update_seen(
                 if seen.ready != seen.current:
                     remaining = _incomplete_for(spec, name, listing, seen, at)
                     soon = remaining if at == now else max(remaining, UNSETTLED_INTERVAL)
-                    wait = min(wait, soon if remaining else LISTING_INTERVAL)
+                    wait = soonest(wait, soon if remaining else None)
                     if remaining <= 0:
                         seen = seen.model_copy(update={"ready": seen.current, "doubted": None})
             if not listing.settled:  # what is still being written is not part of a version
-                wait = min(wait, UNSETTLED_INTERVAL)
+                wait = soonest(wait, UNSETTLED_INTERVAL)
             if seen is not None:
                 found[here] = seen
     return found, wait
+
+
+def soonest(*waits: float | None) -> float | None:
+    """The shortest of these; None is for ever."""
+    return min((wait for wait in waits if wait is not None), default=None)
 
 
 def without_replaced(
@@ -180,7 +187,7 @@ def _incomplete_for(
         return UNSETTLED_INTERVAL
     trigger = spec.triggers.data
     dataset = spec.datasets[name]
-    if trigger is None or name not in trigger.datasets or _in_repository(dataset):
+    if trigger is None or name not in trigger.datasets or is_committed(dataset):
         return 0.0
     if trigger.marker is not None and dataset.query is None:
         return 0.0 if listing.marked else LISTING_INTERVAL
@@ -201,7 +208,8 @@ def _where(dataset: Dataset) -> str:
     return f"{query.url}, {short(digest([query.sql, query.version]))}"
 
 
-def _in_repository(dataset: Dataset) -> bool:
+def is_committed(dataset: Dataset) -> bool:
+    """Whether its data is part of the commit."""
     uri = dataset.uri
     if uri is None or urlsplit(uri).scheme:
         return False

@@ -25,6 +25,7 @@ from controller.machine.pipelines.data import (
     UNSETTLED_INTERVAL,
     complete_versions,
     describe_unmarked,
+    soonest,
     update_seen,
     with_newer,
     without_replaced,
@@ -56,6 +57,9 @@ from controller.machine.runs.run import Run, Trigger
 from specs.digests import short
 from specs.model import Pipeline as Spec
 
+WATCHED_INTERVAL = 3600.0
+"""Seconds between looks at a pipeline whose sources give no hint."""
+
 
 def decide(
     state: PipelineState | None,
@@ -86,16 +90,26 @@ def decide(
             "held_back": _describe_unmarked(pipeline, observed),
         }
     )
-    soon = bool(pipeline.wanted.keys() - pipeline.active.keys())
+    soon = UNSETTLED_INTERVAL if pipeline.wanted.keys() - pipeline.active.keys() else None
     asleep = pipeline.gone is not None and not pipeline.wanted
     return Decision(
         state=pipeline,
         actions=tuple(out.actions),
         messages=tuple(out.messages),
         facts=tuple(out.facts),
-        requeue_after=None if asleep else min(wait, UNSETTLED_INTERVAL) if soon else wait,
+        requeue_after=None if asleep else soonest(wait, soon, _watched(pipeline, observed)),
         waits=None if asleep else _unavailable_store(observed),
     )
+
+
+def _watched(pipeline: PipelineState, observed: ObservedPipeline) -> float | None:
+    """The seconds to the next look at a pipeline whose data or schedule sources watch. They have to
+    be told of it after a restart, so it stays live; else only messages concern it."""
+    code = observed.code.get(pipeline.heads.get(pipeline.default_branch, ""))
+    triggers = code.spec.triggers if code is not None and code.spec is not None else None
+    if triggers is None or (triggers.data is None and triggers.schedule is None):
+        return None
+    return WATCHED_INTERVAL
 
 
 def _describe_invalid(pipeline: PipelineState, observed: ObservedPipeline) -> str | None:
@@ -268,9 +282,9 @@ def _update_schedule(
 
 def _update_data(
     pipeline: PipelineState, observed: ObservedPipeline, now: float
-) -> tuple[PipelineState, float]:
+) -> tuple[PipelineState, float | None]:
     """Note new dataset versions, and request a run for complete ones that trigger one. Also returns
-    the seconds until datasets have to be listed again."""
+    the seconds until datasets have to be listed again, if they have to."""
     head = pipeline.heads.get(pipeline.default_branch)
     commits = ([head] if head else []) + [wanted.commit for wanted in pipeline.wanted.values()]
     codes = {commit: observed.code[commit] for commit in commits if commit in observed.code}

@@ -133,6 +133,11 @@ class ObservedRepository(Value):
     unwatched: Mapping[str, str] = {}
     """The heads of unwatched branches that have specs, if nothing else reports on them."""
     environments: str | None = None
+    places: frozenset[str] | None = None
+    """The environments that have a file on that branch: `flight-delay/staging`; None: unknown."""
+    moved: frozenset[str] | None = None
+    """Those whose file was committed to since the commit that was seen last. If that is no longer
+    on the branch, all that have a file or had one then; None: unknown."""
     pulls: Mapping[int, Pull] = {}
     """The open ones, by number; `heads` has the head of each."""
     asked: tuple[Command, ...] = ()
@@ -206,7 +211,7 @@ def decide(
             name=name,
             default_branch=observed.default_branch,
             heads=look.heads,
-            environments=observed.environments or before.environments,
+            environments=observed.environments,
             pipelines=look.pipelines,
             unwatched=observed.unwatched,
             untold=look.untold,
@@ -476,18 +481,26 @@ def _branch_moved_messages(
     pipelines: Mapping[str, Mapping[str, str]],
     moves: int,
 ) -> Iterator[Envelope]:
-    """Tell environments that their branch, or a release's pull request, changed. Those of a new
-    pipeline are told in any case, as the branch may already have their files."""
+    """Tell environments that their file, or a release's pull request, changed. Those of a new
+    pipeline are told if the branch has their files already."""
     commit = observed.environments
-    if commit is None:
-        return
-    concerned = set(pipelines.get(observed.default_branch, {}).values())
-    if commit == before.environments and not observed.nudged:
-        concerned -= set(before.pipelines.get(observed.default_branch, {}).values())
-    for pipeline in sorted(concerned):
+    known = set(before.pipelines.get(observed.default_branch, {}).values())
+    for pipeline in sorted({*pipelines.get(observed.default_branch, {}).values()}):
         for environment in ENVIRONMENTS:
-            yield Envelope(
-                to=Key("environment", f"{pipeline}/{environment}"),
-                id=f"branch/{commit}/{moves}",
-                message=BranchMoved(repository=before.name),
-            )
+            place = f"{pipeline}/{environment}"
+            if _is_told(place, before, observed, known=pipeline in known):
+                yield Envelope(
+                    to=Key("environment", place),
+                    id=f"branch/{commit or 'deleted'}/{moves}",
+                    message=BranchMoved(repository=before.name),
+                )
+
+
+def _is_told(
+    place: str, before: RepositoryState, observed: ObservedRepository, *, known: bool
+) -> bool:
+    """Whether that environment is told; `known` is whether its pipeline was there before."""
+    if observed.environments == before.environments and (known or observed.environments is None):
+        return observed.nudged and observed.environments is not None
+    concerned = observed.moved if known else observed.places
+    return concerned is None or place in concerned or observed.nudged

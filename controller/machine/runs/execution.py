@@ -296,13 +296,23 @@ def _tell_pipeline(run: Run, graph: Graph) -> Envelope:
         verdicts=run.verdicts,
         reports=reports,
         verdict=worst(run.verdicts.values()) if run.verdicts else None,
-        stale_at=_stale_at(run, graph),
+        stale_at=stale_at(run, graph),
     )
     to = Key("pipeline", run.pipeline)
     return Envelope(to=to, id=f"run_ended/{run.id}", message=message)
 
 
-def _stale_at(run: Run, graph: Graph) -> float | None:
+def is_repeatable(run: Run, graph: Graph) -> bool:
+    """Whether another run of the same would take from the cache all that this one had, as long as
+    its results may be reused: nothing failed, and every gate could judge."""
+    nodes = [run.nodes.get(node.name, NEW) for node in graph.nodes]
+    return run.outcome in ("passed", "stopped") and all(
+        node.skipped is not None or (node.outputs is not None and node.verdict is not Verdict.ERROR)
+        for node in nodes
+    )
+
+
+def stale_at(run: Run, graph: Graph) -> float | None:
     """When the first of its results may no longer be reused; None if all may be, for ever."""
     ends = [
         (run.nodes.get(node.name, NEW).made or run.created) + node.stands

@@ -38,12 +38,29 @@ def open_attempts(run: Run, graph: Graph) -> Iterator[OpenAttempt]:
         yield OpenAttempt(progress.open.id, node, attempt)
 
 
-def keys_to_look_up(run: Run, observed: ObservedRun) -> set[str]:
-    """The cache keys that the run waits for and that were not looked up yet. A hit makes further
-    keys known, so ask again until there are none."""
+class CacheKeys(NamedTuple):
+    """The cache keys of a run's next nodes."""
+
+    unknown: frozenset[str]
+    """Those that were not looked up yet. A hit makes further keys known, so look up these and ask
+    again, until there are none."""
+    reused: frozenset[str]
+    """Those whose results the run would reuse."""
+    run: Run
+    """The run with these results, to go on from."""
+
+
+def cache_keys(run: Run, observed: ObservedRun) -> CacheKeys:
+    """What the run needs of the cache, as far as that is known by now."""
     updated = update_nodes(run, observed, run.created)
-    return {
-        progress.key
-        for progress in updated.nodes.values()
-        if progress.key and not progress.done and not progress.attempts
-    } - observed.cache.keys()
+    done = {name for name, progress in run.nodes.items() if progress.done}
+    fresh = [
+        progress
+        for name, progress in updated.nodes.items()
+        if progress.key and not progress.attempts and name not in done
+    ]
+    return CacheKeys(
+        unknown=frozenset(x.key for x in fresh if x.key and not x.done) - observed.cache.keys(),
+        reused=frozenset(x.key for x in fresh if x.key and x.outputs is not None),
+        run=updated,
+    )

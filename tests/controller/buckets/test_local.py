@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from controller.buckets.local import EMPTY_SETTLED_AFTER, SETTLED_AFTER, LocalBucket, place_of
+from controller.buckets.local import LocalBucket
+from controller.buckets.local_listing import EMPTY_SETTLED_AFTER, SETTLED_AFTER
+from controller.buckets.places import place_of
 from controller.buckets.protocol import Listing, ObjectChanged
 from specs.digests import digest
 from specs.failures import NeedsHuman

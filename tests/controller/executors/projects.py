@@ -12,6 +12,7 @@ from controller.machine.runs.projects import recipe_of
 from specs.digests import digest
 from specs.loading.load import load
 from specs.model import Pipeline
+from specs.path_index import PathIndex
 from specs.projects.survey import SurveyRequest, survey
 
 BACKEND = """
@@ -97,7 +98,9 @@ def source_of(top: Path) -> SourceTree:
     files = {path.relative_to(top).as_posix(): _id(path) for path in paths}
     pipeline = spec_of(top)
     texts: dict[str, str | None] = {}
-    while (found := survey(SurveyRequest(pipeline.environment, "", files, texts, "3.11.1"))).wanted:
+    while (
+        found := survey(SurveyRequest(pipeline.environment, "", PathIndex(files), texts, "3.11.1"))
+    ).wanted:
         texts |= {path: (top / path).read_text() for path in found.wanted}
     assert found.problems == (), found.problems
     return SourceTree(

@@ -1,6 +1,7 @@
 """A place for attempts: a real repository, a bucket, a store of artifacts and an executor."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -29,6 +30,18 @@ FILES = {
     f"{FOLDER}/said.txt": "committed\n",
     f"{FOLDER}/offline.txt": "--no-index\nno-such-package-of-ours\n",
     f"{FOLDER}/helpers/secret_sauce.py": "BETTER = 1\n",
+    f"{FOLDER}/suite.json": json.dumps(
+        {
+            "name": "numbers",
+            "expectations": [
+                {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "x"}},
+                {
+                    "type": "expect_column_max_to_be_between",
+                    "kwargs": {"column": "x", "max_value": 10},
+                },
+            ],
+        }
+    ),
     "shared/note.txt": "beside\n",
 }
 
@@ -134,6 +147,16 @@ class LocalSite:
             files=("said.txt",),
             timeout=120,
         ).model_copy(update=changes)
+
+    def data_gate(self, numbers: Input, name: str = "gate", **changes: Any) -> Attempt:
+        """An attempt at judging a dataset by the commit's suite."""
+        return self.attempt("", name, program="data_gate", inputs={"dataset": numbers}).model_copy(
+            update={
+                "outputs": {"report": "report.json"},
+                "request": {"dataset": "numbers", "suite": "suite.json"},
+                **changes,
+            }
+        )
 
     async def dataset(self, objects: Mapping[str, str]) -> Input:
         for key, text in objects.items():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.git.single_commit import write_single_commit
+from controller.git.single_commit import SingleCommit
 from controller.machine.runs.attempt import AttemptState
 from tests.contracts.executor import printed, run
 from tests.controller.executors.site import LocalSite
@@ -82,7 +82,7 @@ def test_a_branch_of_no_plain_name_leaves_the_commit_detached(tmp_path: Path, br
         ("git", "cat-file", "commit", sha), cwd=tmp_path / "clone", check=True, capture_output=True
     ).stdout
     (tmp_path / "copy" / "code").mkdir(parents=True)
-    write_single_commit(tmp_path / "copy", sha, raw, branch)
+    SingleCommit.of(sha, raw, branch).write(tmp_path / "copy")
     assert git(tmp_path / "copy" / "code", "log", "--format=%H %s") == f"{sha} second"
     assert git(tmp_path / "copy" / "code", "rev-parse", "--abbrev-ref", "HEAD") == "HEAD"
     assert git(tmp_path / "copy" / "code", "fsck", "--connectivity-only").count("missing") <= 1
@@ -100,5 +100,5 @@ def test_a_repository_of_sha256_names_is_one(tmp_path: Path) -> None:
         ("git", "cat-file", "commit", sha), cwd=clone, check=True, capture_output=True
     ).stdout
     (copy / "code").mkdir(parents=True)
-    write_single_commit(copy, sha, raw, "main")
+    SingleCommit.of(sha, raw, "main").write(copy)
     assert git(copy / "code", "log", "--format=%H %D") == f"{sha} grafted, HEAD -> main"

@@ -35,13 +35,13 @@ async def tell(given: dict[str, Any]) -> list[dict[str, Any]]:
             attempt = Attempt.model_validate(each)
             status = await run(executor, attempt)
             own = site.workspace.folder(attempt.id)
-            outputs = owners(own / "outputs")
             stored = {}
             if status.state is AttemptState.SUCCEEDED and attempt.outputs:
                 stored = {
                     name: await site.stored(digest)
                     for name, digest in (await executor.collect(attempt)).items()
                 }
+            outputs = owners(own / "outputs")
             said = await printed(executor, attempt)
             found.append({"state": status.state, "said": said, "owners": outputs, "stored": stored})
     for path in (site.folder, *site.folder.rglob("*")):

@@ -354,3 +354,56 @@ async def test_a_commit_that_removed_the_file_or_broke_it_said_nothing(
     assert tip is not None
     said = await Environments(mirror).past("production", "flight-delay", tip)
     assert [one.file is not None for one in said] == [False, False, True]
+
+
+async def test_the_environments_whose_file_moved_are_those_that_some_commit_on_the_way_touched(
+    ada: Person, tmp_path: Path
+) -> None:
+    mirror = mirror_of(ada.remote, tmp_path)
+    branch = Environments(mirror)
+    text = to_yaml(release(1))
+
+    async def pushed(files: dict[str, str | None]) -> str:
+        sha = ada.push(files, "by hand", BRANCH)
+        await mirror.fetch()
+        return sha
+
+    first = await pushed({"production/mean.yaml": text, "staging/mean.yaml": text})
+    assert await branch.moved(None, first) == await branch.places(first)
+    assert await branch.places(first) == {"mean/production", "mean/staging"}
+    await pushed({"production/other.yaml": text, "NOTES.md": "mine"})
+    last = await pushed({"production/other.yaml": None})
+    assert await branch.moved(first, last) == frozenset({"other/production"}), (
+        "added and removed between"
+    )
+    assert await branch.moved(last, None) == await branch.places(last), "it was deleted"
+
+
+async def test_after_a_force_push_every_environment_that_has_or_had_a_file_moved(
+    ada: Person, tmp_path: Path
+) -> None:
+    mirror = mirror_of(ada.remote, tmp_path)
+    branch = Environments(mirror)
+    text = to_yaml(release(1))
+    old = ada.push({"production/mean.yaml": text}, "one", BRANCH)
+    await mirror.fetch()
+    run_git(ada.clone, "checkout", "-q", "--orphan", "anew")
+    run_git(ada.clone, "rm", "-rqf", ".")
+    run_git(ada.clone, "push", "-q", "origin", "--delete", BRANCH)
+    new = ada.push({"staging/other.yaml": text}, "two", BRANCH)
+    await mirror.fetch()
+    assert await branch.moved(old, new) == frozenset({"mean/production", "other/staging"})
+    assert await branch.moved("0" * 40, new) is None, "nobody knows what that one had"
+
+
+async def test_what_both_sides_of_a_merge_touched_moved(ada: Person, tmp_path: Path) -> None:
+    mirror = mirror_of(ada.remote, tmp_path)
+    text = to_yaml(release(1))
+    old = ada.push({"production/mean.yaml": text}, "one", BRANCH)
+    ada.push({"staging/mean.yaml": text}, "two", BRANCH)
+    run_git(ada.clone, "checkout", "-q", "-b", "side", old)
+    run_git(ada.clone, "merge", "-q", "--no-ff", "-m", "merge", f"origin/{BRANCH}")
+    new = ada.push({"production/other.yaml": text}, "three", BRANCH)
+    await mirror.fetch()
+    moved = await Environments(mirror).moved(old, new)
+    assert moved == frozenset({"mean/staging", "other/production"})

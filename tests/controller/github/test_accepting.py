@@ -121,7 +121,7 @@ async def room(
     github.push(repository, FILES)
     mirrors = {"flights": Mirror(str(repository.git.path), tmp_path / "mirror.git")}
     repositories = Repositories(mirrors, tmp_path / "checkouts")
-    observer = RepositoryObserver(repositories, store, Pulls(client, NAMES))
+    observer = RepositoryObserver(repositories, {}, store, Pulls(client, NAMES))
     room = Room(github, repository, repositories_of(observer), GitHubForge(client, NAMES))
     await room.look()
     return room

@@ -128,7 +128,7 @@ async def desk(
     async def answer(_owner: Key, _action: AnswerCommand) -> tuple[Envelope, ...]:
         return ()
 
-    observer = RepositoryObserver(repositories, store, Pulls(client, NAMES))
+    observer = RepositoryObserver(repositories, {}, store, Pulls(client, NAMES))
     loop = Loop(
         store,
         {"repository": repositories_of(observer)},

@@ -80,7 +80,7 @@ class Lab:
             return observed
         for each in needs.open_attempts(run, self.graph):
             observed = self._look(observed, each)
-        while keys := needs.keys_to_look_up(run, observed):
+        while keys := needs.cache_keys(run, observed).unknown:
             hits = {key: self.cache.get(key) for key in keys}
             observed = observed.model_copy(update={"cache": {**observed.cache, **hits}})
         return observed

@@ -23,7 +23,7 @@ from controller.machine.environments.environment import (
     server_name,
 )
 from controller.machine.environments.file import EnvironmentFile, NamedModel, QuarantineEntry
-from controller.machine.environments.needs import Needs, TrafficNeed, needs
+from controller.machine.environments.needs import Needs, TrafficNeed, needs, needs_branch
 from controller.machine.messages import (
     MESSAGES,
     ActionFailed,
@@ -84,6 +84,8 @@ class Site:
     """Set it: the router takes the canary's traffic, until a deployment after that."""
     fetched: int = 0
     """How many of the commits the mirror has: a push does not fetch."""
+    told: int = 0
+    """How many commits there had been when the branch was last said to have moved."""
 
     outbox: dict[str, tuple[int, Action]] = field(default_factory=dict)
     inbox: list[InboxMessage] = field(default_factory=list)
@@ -172,6 +174,7 @@ class Site:
         self.gone += self.commits[keep:]
         self.commits = self.commits[:keep]
         self.fetched = keep
+        self.send("branch_moved", repository="team")
 
     def lose_the_state(self) -> None:
         """The state, the inbox and the outbox are gone; the world is as it was."""
@@ -203,9 +206,17 @@ class Site:
         watch_environment(self.state, decision, observed)
         self.fetched = len(self.commits)
         self.save(decision)
+        self._tell()
         if apply:
             self.apply()
         return decision
+
+    def _tell(self) -> None:
+        """Say that the branch moved, as the repository does once it has fetched it."""
+        moves = len(self.commits) + len(self.gone)
+        if moves != self.told:
+            self.told = moves
+            self.send("branch_moved", repository="team")
 
     def save(self, decision: Decision[EnvironmentState]) -> None:
         self.last = decision
@@ -230,7 +241,8 @@ class Site:
 
     def observe(self) -> ObservedEnvironment:
         """What the machine needs to see, and no more."""
-        branch, lost = self._branch()
+        looks = needs_branch(self.state, self.inbox)
+        branch, lost = self._branch() if looks else (None, None)
         need = self.needs(branch)
         past = self._past() if need.past else None
         known = {n: v for n, v in self.versions.items() if n in need.versions}
@@ -425,6 +437,7 @@ class Site:
             self.fresh.add(name)
         if action is None:
             self.fetched = len(self.commits)
+            self._tell()
         return name
 
     def _deliver(self, sent: Envelope) -> None:

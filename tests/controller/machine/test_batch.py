@@ -9,6 +9,7 @@ from controller.machine.actions import CancelAttempt, Deploy, Notify, StartBatch
 from controller.machine.core import Action, Envelope, parsed
 from controller.machine.environments.environment import EnvironmentState, ObservedEnvironment
 from controller.machine.environments.job import BatchJob, ObservedJob, attempt_of, owner_of
+from controller.machine.environments.promotion import SCHEDULED
 from controller.machine.messages import BatchStarted
 from controller.machine.runs.attempt import AttemptState, Status
 from controller.machine.runs.step_nodes import step_node
@@ -42,13 +43,14 @@ class Batches(Site):
     started: list[StartBatch] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     due: float | None = None
+    next_due: float | None = None
 
     def observe(self) -> ObservedEnvironment:
         seen = super().observe()
         need = self.needs(seen.branch)
         job = self._seen(need.job) if need.job else None
-        due = self.due if need.schedule else None
-        return seen.model_copy(update={"job": job, "due": due})
+        due, following = (self.due, self.next_due) if need.schedule else (None, None)
+        return seen.model_copy(update={"job": job, "due": due, "next_due": following})
 
     def _seen(self, job: BatchJob) -> ObservedJob | None:
         end = self.ends.get(job.version.version, AttemptState.SUCCEEDED)
@@ -259,6 +261,15 @@ def test_the_schedule_runs_it_again_once_each_time() -> None:
     one.due = one.now + 0.5
     one.run(5)
     assert runs(one) == [1, 1, 1]
+
+
+def test_a_batch_is_looked_at_again_when_its_schedule_comes_and_without_one_never() -> None:
+    one = released(site(), 1)
+    assert one.reconcile().requeue_after is None
+    one.next_due = one.now + 3600.0
+    assert one.reconcile().requeue_after == SCHEDULED, "the clock may be set"
+    one.next_due = one.now + 7.5
+    assert one.reconcile(dt=1.0).requeue_after == 6.5
 
 
 def test_a_lost_attempt_is_repeated_a_few_times() -> None:

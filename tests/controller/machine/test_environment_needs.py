@@ -1,11 +1,14 @@
 """What an environment needs to see, where no story of the site would miss it."""
 
+import pytest
+
 from controller.machine.core import InboxMessage, Key, Message
 from controller.machine.environments.environment import Branch, EnvironmentState
-from controller.machine.environments.needs import needs
+from controller.machine.environments.needs import needs, needs_branch
 from controller.machine.environments.rollout import ReleaseProposal, Rollout
 from controller.machine.messages import BranchMoved, ReleaseRequested, Retry, SmokeDone
 from tests.controller.machine.kit import report, version
+from tests.controller.machine.site import Site, running
 from validators.verdict import Verdict
 
 LOOK = BranchMoved(repository="team")
@@ -79,3 +82,37 @@ def test_a_version_that_is_released_or_retried_now_is_named_with_its_commit() ->
     assert needs(stopped, inbox(stopped, Retry(by="ada")), None).origins == {2}
     assert needs(stopped, inbox(stopped, Retry(by="ada", version=1)), None).origins == {1, 2}
     assert needs(stopped, (), None).origins == set()
+
+
+def test_the_branch_is_looked_at_when_somebody_says_so_and_while_something_waits_for_it() -> None:
+    serving = environment(stable=version(1).ref)
+    assert not needs_branch(serving, ())
+    assert needs_branch(serving, inbox(serving, LOOK))
+    assert needs_branch(None, ())
+    assert needs_branch(awaiting(7), ())
+    assert needs_branch(environment(unread=True), ())
+
+
+@pytest.mark.parametrize("name", ["staging", "production"])
+def test_an_environment_that_serves_never_looks_at_the_branch_in_a_quiet_hour(name: str) -> None:
+    one = running(Site({1: version(1)}, name), 1)
+    one.run(3)
+    looks, until = 0, one.now + 3600.0
+    while one.now < until:
+        looks += needs_branch(one.state, one.inbox)
+        wait = one.reconcile(0.0).requeue_after
+        assert wait is not None, "its server is looked after"
+        one.now += wait
+    assert looks == 0
+
+
+def test_an_environment_where_nothing_runs_is_not_looked_at_until_somebody_says_so() -> None:
+    one = Site({1: version(1)})
+    one.send("branch_moved", repository="team")
+    assert one.reconcile().requeue_after is None
+    one.release(1)
+    one.run(12)
+    one.edit(version=None)
+    waits = [one.reconcile().requeue_after for _ in range(4)]
+    assert waits[0] is not None, "its server has to be ended first"
+    assert waits[-1] is None

@@ -402,6 +402,28 @@ def test_on_call_is_not_told_of_other_branches() -> None:
     assert team.alerts() == []
 
 
+# -- at rest -----------------------------------------------------------------------------------
+
+
+def looks_in_an_idle_day(team: Team) -> int:
+    """How often it is looked at if no source hints and nobody says anything."""
+    looks, left = 0, 86_400.0
+    wait = team.turn().requeue_after
+    while wait is not None and wait <= left:
+        looks, left = looks + 1, left - wait
+        wait = team.turn(wait).requeue_after
+    return looks
+
+
+def test_a_pipeline_that_watches_nothing_is_looked_at_only_when_somebody_says_so() -> None:
+    team = began(("triggers.data", None))
+    assert looks_in_an_idle_day(team) == 0
+
+
+def test_a_pipeline_whose_data_is_complete_is_looked_at_once_an_hour_besides_hints() -> None:
+    assert looks_in_an_idle_day(began(QUIET)) == 24
+
+
 # -- gone --------------------------------------------------------------------------------------
 
 

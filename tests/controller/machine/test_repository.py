@@ -20,6 +20,9 @@ class Remote:
     environments: str | None = None
     nudged: bool = False
     """Somebody merged a pull request of a release."""
+    places: frozenset[str] | None = None
+    """The environments that have a file."""
+    moved: frozenset[str] | None = None
     unwatched: dict[str, str] = field(default_factory=dict)
     state: RepositoryState | None = None
     told: list[Envelope] = field(default_factory=list)
@@ -57,6 +60,8 @@ class Remote:
             heads=heads,
             unwatched=dict(self.unwatched),
             environments=self.environments,
+            places=self.places,
+            moved=self.moved,
             nudged=self.nudged,
         )
         decision = machine.decide("team", self.state, observed)
@@ -190,6 +195,41 @@ def test_a_moved_environments_branch_wakes_the_environments_of_each_pipeline_onc
     remote.environments = sha("e2")
     remote.look()
     assert [m.to.name for m in remote.told] == places
+
+
+def test_of_a_thousand_pipelines_only_environments_whose_file_changed_are_woken() -> None:
+    remote = Remote(environments=sha("e1"), places=frozenset({"p7/production"}))
+    remote.push("c1", pipelines={f"p{n}/ml-pipeline.yaml": f"p{n}" for n in range(1000)})
+    remote.look()
+    assert woken(remote) == ["p7/production"], "the others have no file yet"
+    remote.environments, remote.moved = sha("e2"), frozenset({"p8/staging", "elsewhere/staging"})
+    remote.look()
+    assert woken(remote) == ["p8/staging"]
+    remote.environments, remote.moved = sha("e3"), frozenset()
+    remote.look()
+    assert woken(remote) == [], "somebody changed a file that is of no environment"
+
+
+def test_the_environments_of_a_deleted_branch_are_told_once() -> None:
+    remote = Remote(environments=sha("e1"), moved=frozenset({"mean/production"}))
+    remote.push("c1")
+    remote.look()
+    remote.told.clear()
+    remote.environments = None
+    remote.look()
+    assert woken(remote) == ["mean/production"]
+    remote.look()
+    assert woken(remote) == []
+    remote.environments = sha("e1")
+    remote.look()
+    assert woken(remote) == ["mean/production"], "somebody pushed it again"
+
+
+def woken(remote: Remote) -> list[str]:
+    """The environments that were told since the last time."""
+    told = [each.to.name for each in remote.told if each.message.type == "branch_moved"]
+    remote.told.clear()
+    return told
 
 
 def test_a_deleted_branch_is_forgotten_and_told_once() -> None:

@@ -14,6 +14,7 @@ from tests.controller.machine.kit import message, version
 from tests.controller.machine.lab import Lab, lab
 from tests.controller.machine.site import Site, running
 from tests.controller.machine.test_batch import site as batches
+from tests.controller.machine.test_strategies import BLUE_GREEN
 from validators.verdict import Verdict
 
 APPROVAL = ("release.production.approval", "pull-request")
@@ -74,6 +75,8 @@ def play_releases() -> None:
     released(running(production(faulty={2}), 1), 2, 60)
     released(production(never_ready={1}), 1, 130)
     running(staging(), 1)
+    switched = Site({1: version(1), 2: version(2, *BLUE_GREEN)})
+    released(running(switched, 1, 2), 1, 3)
     gone = staging()
     gone.release(1)
     while gone.state is None or gone.env.rollout is None or gone.env.rollout.ready is None:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from controller.git.environment_file import to_yaml
 from controller.git.environments import BRANCH, Environments
-from controller.machine.core import Key
+from controller.machine.core import InboxMessage, Key
 from controller.machine.environments.environment import (
     EnvironmentState,
     LostHistory,
     ObservedEnvironment,
 )
 from controller.machine.environments.file import EnvironmentFile, path_of
+from controller.machine.messages import BranchMoved
 from controller.observers.environment import EnvironmentObserver
 from controller.observers.past import PastReader
 from deployers.local import LocalDeployer
@@ -62,7 +63,10 @@ class Team:
         state = EnvironmentState(
             pipeline="mean", name=environment, repository="team", acted_on=acted_on, rollouts=1
         )
-        return await self._observer.observe(Key("environment", state.place), state, ())
+        key = Key("environment", state.place)
+        moved = BranchMoved(repository="team")
+        told = InboxMessage(number=1, to=key, id="moved", message=moved, at=0.0)
+        return await self._observer.observe(key, state, (told,))
 
 
 @asynccontextmanager

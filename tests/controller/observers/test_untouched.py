@@ -74,7 +74,7 @@ async def watched(tmp_path: Path, store: SqliteStore) -> Watched:
     """Three pipelines that have run."""
     ada = Person(tmp_path / "ada")
     mirrors = {"team": Mirror(str(ada.remote), tmp_path / "mirror.git")}
-    observer = RepositoryObserver(Repositories(mirrors, tmp_path / "checkouts"), store)
+    observer = RepositoryObserver(Repositories(mirrors, tmp_path / "checkouts"), {}, store)
     world = Watched(ada, store, observer)
     files: dict[str, str | None] = {"README.md": "Words.\n"}
     for name in NAMES:

@@ -84,6 +84,20 @@ async def test_pruning_forgets_messages_that_were_set_aside_long_ago(store: Sqli
     assert await ids_received(store) == ["old"]
 
 
+async def test_what_is_worked_on_is_not_read_again(store: SqliteStore) -> None:
+    await store.commit(Transaction(put=put(1), send=(say("a"), say("b"))), now=1)
+    loaded = await store.load(RUN)
+    change = Transaction(put=put(2, 1), enqueue=(entry("do"),), consume=(loaded.inbox[0].number,))
+    await store.commit(change, now=2)
+    calls = store.calls
+    again = await store.load(RUN)
+    assert again.record is not None
+    assert (again.record.revision, again.record.body, again.record.updated) == (2, {"n": 2}, 2)
+    assert [each.id for each in again.inbox] == ["b"]
+    assert [each.id for each in again.outbox] == ["do"]
+    assert store.calls == calls
+
+
 async def test_listing_the_live_reads_no_others(store: SqliteStore) -> None:
     with closing(sqlite3.connect(store.path)) as raw:
         plan = raw.execute(

@@ -138,6 +138,20 @@ class StoreAgainstAModel(RuleBasedStateMachine):
         self.commit(Transaction(consume=tuple(inbox[n].number for n in taken)))
         self.model.inbox = [each for n, each in enumerate(self.model.inbox) if n not in taken]
 
+    @rule(to=st.sampled_from(KEYS), id_=st.sampled_from(MESSAGES), n=st.integers(0, 3))
+    def another_process(self, to: Key, id_: str, n: int) -> None:
+        revision = self.model.objects.get(to, (0,))[0]
+        put = Put(key=to, revision=revision, text=json.dumps({"n": n}), live=True)
+        change = Transaction(put=put, send=(say(id_, to=to),))
+        self.runner.run(self.commit_elsewhere(change))
+        self.model.commit(change)
+
+    async def commit_elsewhere(self, change: Transaction) -> None:
+        other = await SqliteStore.open(self.path)
+        await other.commit(change, now=1.0)
+        await other.close()
+        assert await self.store.changed()
+
     @rule()
     def open_again(self) -> None:
         self.runner.run(self.store.close())
@@ -162,6 +176,10 @@ class StoreAgainstAModel(RuleBasedStateMachine):
         assert [(each.to, each.id) for each in inbox] == self.model.inbox
         for key in KEYS:
             assert [each for each in owed if each.owner == key] == await self.store.outbox(key)
+            loaded = await self.store.load(key)  # perhaps as it is remembered
+            assert loaded.record == await self.store.get(key)
+            assert list(loaded.outbox) == await self.store.outbox(key)
+            assert list(loaded.inbox) == await self.store.inbox(key)
 
 
 TestStoreAgainstAModel = StoreAgainstAModel.TestCase

@@ -35,8 +35,8 @@ def test_a_good_spec_has_no_problem(text: str, files: tuple[str, ...]) -> None:
 
 def test_a_file_name_that_is_not_utf_8_is_reported_at_its_reader() -> None:
     odd = ("caf\\xe9.py", "//src/b\\xe9.py")
-    assert check(edit(), FILE, (*BESIDE, odd[1])).problems == ()
-    found = check(edit(), FILE, (*BESIDE, *odd)).problems
+    assert check(edit(), FILE, (*BESIDE, odd[1]), folder="team").problems == ()
+    found = check(edit(), FILE, (*BESIDE, *odd), folder="team").problems
     assert {one.code for one in found} == {"file-name"}
     assert r"`caf\xe9.py` is not UTF-8: rename the file" in found[0].message
 

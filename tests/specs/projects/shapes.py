@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from specs.model import Environment
+from specs.path_index import PathIndex
 from specs.projects.survey import Survey, SurveyRequest, survey
 
 MANIFEST = """
@@ -166,7 +167,7 @@ def look(
     environment = Environment.model_validate_json(json.dumps(of or {"project": "."}))
     texts: dict[str, str | None] = {}
     for _ in range(10):
-        found = survey(SurveyRequest(environment, folder, list(files), texts, own_python))
+        found = survey(SurveyRequest(environment, folder, PathIndex(files), texts, own_python))
         if not found.wanted:
             return found
         texts |= {path: files[path] for path in found.wanted}

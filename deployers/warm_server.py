@@ -1,0 +1,150 @@
+"""`python -P -m deployers.warm_server MODULE SOCKET [UID GID]`: a warm process.
+
+It imports MODULE and what that will need, and then forks for each connection. It only imports: it
+reads nothing and computes nothing for anybody, so the forks share what every fresh interpreter
+would have after its imports, and nothing else. SOCKET is the number of the descriptor to accept
+connections from. With UID and GID, root becomes that user before it imports anything.
+
+The fork that has the connection enters the sandbox of the process that connected (see
+`deployers.entering`) and forks once more, as only a child is in the namespace of process ids. That
+child calls MODULE's `main`; the other waits for it, and kills it when the connection closes. Both
+go on if the warm process ends, which it does at the end of its standard input or after a while
+without connections.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from functools import partial
+from types import ModuleType
+from typing import NoReturn
+
+from deployers.entering import (
+    end_with_parent,
+    enter,
+    gain_nothing_by_programs,
+    keep_only_entry,
+    own_again,
+    peer_of,
+)
+from deployers.warm_client import NAMESPACES, STARTED
+
+IDLE = 600.0
+"""Seconds without a connection after which a warm process ends."""
+_LARGEST = 262_144
+"""Bytes of a request."""
+_FIRST_FREE = 3
+
+
+def serve(listening: socket.socket, module: ModuleType) -> None:
+    """Fork for each connection, until nobody needs this process any more."""
+    poll = select.poll()
+    poll.register(listening, select.POLLIN)
+    poll.register(0, 0)  # its end: the controller has ended
+    while ready := poll.poll(IDLE * 1000):
+        if any(fd == 0 for fd, _ in ready):
+            return
+        connection, _ = listening.accept()
+        if os.fork() == 0:
+            listening.close()  # else others could connect to it when nobody accepts any more
+            _in_fork(partial(_attend, connection, module))
+        connection.close()
+
+
+def _attend(connection: socket.socket, module: ModuleType) -> int:
+    """Run `main` of the module for the process that connected, and tell it how that ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+    data, descriptors, _, _ = socket.recv_fds(connection, _LARGEST, 2 + len(NAMESPACES))
+    enter(descriptors[2:], peer_of(connection))
+    asked = json.loads(data)
+    child = os.fork()
+    if child == 0:
+        _in_fork(partial(_run, module, asked, descriptors[:2]))
+    connection.send(STARTED)
+    _wait(connection, child)
+    _, status, used = os.wait4(child, 0)
+    ending = {
+        "status": status,
+        "cpu_seconds": used.ru_utime + used.ru_stime,
+        "peak_bytes": used.ru_maxrss * 1024,
+    }
+    connection.send(json.dumps(ending).encode())
+    return 0
+
+
+def _wait(connection: socket.socket, child: int) -> None:
+    """Wait until the child ends. Kills it if the connection closes first."""
+    ended = os.pidfd_open(child)
+    poll = select.poll()
+    poll.register(connection, 0)
+    poll.register(ended, select.POLLIN)
+    if all(fd != ended for fd, _ in poll.poll()):
+        signal.pidfd_send_signal(ended, signal.SIGKILL)
+
+
+def _run(module: ModuleType, asked: dict[str, object], output: list[int]) -> int:
+    """Call `main` of the module, with all as a fresh interpreter would have it."""
+    end_with_parent()
+    own_again()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for number, fd in enumerate(output, start=1):
+        os.dup2(fd, number)
+    os.closerange(_FIRST_FREE, os.sysconf("SC_OPEN_MAX"))
+    os.chdir(str(asked["folder"]))
+    environment = asked["environment"]
+    assert isinstance(environment, dict)
+    os.environ.clear()
+    os.environ.update(environment)
+    arguments = asked["arguments"]
+    assert isinstance(arguments, list)
+    sys.argv[1:] = arguments
+    tempfile.tempdir = None  # it is that of TMPDIR now
+    gc.enable()
+    code = module.main(arguments)
+    return code if isinstance(code, int) else 1
+
+
+def _in_fork(act: Callable[[], int]) -> NoReturn:
+    """Do what a fork is for, and end it, whatever happens."""
+    code = 1
+    try:
+        code = act()
+    except Exception:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def main(name: str, listening: str, *user: str) -> None:
+    """Import, and serve."""
+    if user:
+        keep_only_entry(*map(int, user))
+    gain_nothing_by_programs()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it would hold rows of data
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
+    module = importlib.import_module(name)
+    for each in module.NEEDED:
+        importlib.import_module(each)
+    gc.collect()
+    gc.disable()  # a collection would copy pages that the forks share
+    gc.freeze()
+    with socket.socket(fileno=int(listening)) as accepting:
+        serve(accepting, module)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
