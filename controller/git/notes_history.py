@@ -31,7 +31,7 @@ async def compact(mirror: Mirror, ref: str, most: int = MOST) -> int:
     if tip is None or many <= most:
         return 0
     message = f"Compact the history of {many} commits of notes\n\nThe last was {tip}.\n"
-    short = await mirror.write_commit(tip, {}, message, HEADGATE, history=False)
+    short = await mirror.without_history(tip, message, HEADGATE)
     try:
         await mirror.push(ref, short, tip)
     except (Rejected, NeedsHuman) as refused:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from controller.git import Mirror
-from controller.git.notes import REF, Notes
+from controller.git.notes import REF, Notes, NoteSection
 from controller.git.notes_history import compact
 from tests.controller.git.git_server import Person, run_git
 from tests.controller.sections import sections_of
@@ -37,7 +37,7 @@ async def reported(ada: Person, mirror: Mirror, many: int) -> list[str]:
     """Commits with a report each."""
     notes, shas = Notes(mirror), [ada.push({"a": str(n)}) for n in range(many)]
     for n, sha in enumerate(shas):
-        await notes.write(sha, {"fares": f"PASS: {n}"})
+        await notes.write([NoteSection(sha, "fares", f"PASS: {n}")])
     return shas
 
 
@@ -52,7 +52,7 @@ async def test_a_long_history_becomes_one_commit_and_every_note_stays(
     assert history(ada.remote) == ["Compact the history of 4 commits of notes"]
     assert [shown(ada.remote, sha) for sha in shas] == before
 
-    await Notes(mirror).write(shas[0], {"fares": "WARN"})
+    await Notes(mirror).write([NoteSection(shas[0], "fares", "WARN")])
     assert sections_of(shown(ada.remote, shas[0]) + "\n") == {"fares": "WARN"}
     assert len(history(ada.remote)) == 2
 
@@ -94,7 +94,7 @@ async def test_reports_that_are_written_meanwhile_are_not_lost(
 ) -> None:
     shas = await reported(ada, mirror, 3)
     other = Mirror(str(ada.remote), tmp_path / "other.git")
-    writes = [Notes(other).write(sha, {"delays": "FAIL"}) for sha in shas]
+    writes = [Notes(other).write([NoteSection(sha, "delays", "FAIL")]) for sha in shas]
     await asyncio.gather(compact(mirror, REF, most=1), *writes)
     for n, sha in enumerate(shas):
         expected = {"fares": f"PASS: {n}", "delays": "FAIL"}
@@ -147,6 +147,6 @@ async def test_a_reader_who_fetched_before_fetches_again_and_merges_their_own(
     run_git(rita, "push", "-q", "origin", REF)
     assert "Seen by Rita" in shown(ada.remote, shas[0])
     assert sections_of(shown(ada.remote, shas[1]) + "\n") == {"fares": "PASS: 1"}
-    await Notes(mirror).write(shas[0], {"fares": "WARN"})
+    await Notes(mirror).write([NoteSection(shas[0], "fares", "WARN")])
     assert sections_of(shown(ada.remote, shas[0]) + "\n") == {"fares": "WARN"}
     assert "Seen by Rita" in shown(ada.remote, shas[0])
