@@ -121,7 +121,7 @@ def main() -> list[Row]:
     print(f"  bare shell {bare:6.2f} ms")
     print(f"  overhead   {step - bare:6.2f} ms")
     print(
-        f"  controller {counts.cpu * 1e3:6.2f} ms of CPU; at the least {least * 1e3:.2f} ms; "
+        f"  controller {counts.cpu * 1e3:6.2f} ms of CPU a step, {least * 1e3:.2f} ms at least; "
         f"{counts.reconciled:.2f} reconciles, {counts.store_calls:.2f} store calls"
     )
     rows = [Row("a step of a chain", step, "ms", "a bare shell loop", bare)]

@@ -46,8 +46,7 @@ async def with_results(
 
 
 async def keys_of_last_run(store: StoreReader, pipeline: str) -> list[str]:
-    """The cache keys of the run of a pipeline that changed last; another one's if nothing else
-    did."""
+    """The cache keys of the run of a pipeline that changed last."""
     records = await store.list("run", f"{pipeline}-", limit=1)
     nodes = [node for record in records for node in record.body["nodes"].values()]
     return [node["key"] for node in nodes if node["key"] is not None]

@@ -22,6 +22,7 @@ from controller.machine.runs.node_names import gate_name
 from controller.machine.runs.node_progress import inputs_of, update_nodes
 from controller.machine.runs.run import (
     NEW,
+    RENEWED,
     AttemptRecord,
     CachedResult,
     ObservedRun,
@@ -51,7 +52,7 @@ def decide(
     before = run
     if run.cancelled is None:
         run = update_nodes(run, observed, now)
-    facts = _new_facts(before, run, observed.graph)
+    facts = _new_facts(before, run, observed, now)
     if run.cancelled is not None:
         run, actions = _stop_attempts(run)
         run = run.model_copy(update={"finished": now, "waits_for": None})
@@ -210,15 +211,20 @@ def _stop_attempts(run: Run) -> tuple[Run, tuple[Action, ...]]:
     return run.model_copy(update={"nodes": nodes}), actions
 
 
-def _new_facts(before: Run, run: Run, graph: Graph) -> tuple[Fact, ...]:
-    """The results to cache. Not those of a gate that could not judge, so that it is asked again;
-    and rows that are newer than the run asked for are cached under their own version."""
+def _new_facts(before: Run, run: Run, observed: ObservedRun, now: float) -> tuple[Fact, ...]:
+    """The results to cache, and the use of those that were cached. Not those of a gate that could
+    not judge, so that it is asked again; and rows that are newer than the run asked for are cached
+    under their own version."""
     facts = []
     for name, progress in run.nodes.items():
-        known = before.nodes.get(name, NEW)
-        if progress is known or known.done or progress.phase != "succeeded":
+        was = before.nodes.get(name, NEW)
+        if progress is was or was.done or progress.key is None:
             continue
-        if progress.key is None or progress.verdict is Verdict.ERROR:
+        known = observed.cache.get(progress.key)
+        if progress.phase == "cached" and known and now - known.used >= RENEWED:
+            used = known.model_copy(update={"used": now})
+            facts.append(Fact(key=Key("cache", progress.key), body=used.model_dump(mode="json")))
+        if progress.phase != "succeeded" or progress.verdict is Verdict.ERROR:
             continue
         hit = CachedResult(
             run=run.id,
@@ -226,8 +232,9 @@ def _new_facts(before: Run, run: Run, graph: Graph) -> tuple[Fact, ...]:
             verdict=progress.verdict,
             seconds=_seconds(progress),
             made=progress.made or 0.0,
+            used=now,
         )
-        node, key = graph.by_name[name], progress.key
+        node, key = observed.graph.by_name[name], progress.key
         if node.kind == "data":
             key = key_of(*inputs_of(run, node, run.nodes))
         facts.append(Fact(key=Key("cache", key), body=hit.model_dump(mode="json")))
