@@ -7,7 +7,7 @@ nothing back: the version passed staging, and its data may be to blame. Somebody
 """
 
 from controller.machine import batch_incidents
-from controller.machine.actions import CancelAttempt, StartBatch
+from controller.machine.actions import CancelAttempt, StartAttempt, StartBatch
 from controller.machine.environments.alerts import notify, resolve
 from controller.machine.environments.environment import (
     EnvironmentContext,
@@ -123,11 +123,16 @@ def _is_wanted(env: EnvironmentState, job: BatchJob) -> bool:
 
 
 def record_end(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentState:
-    """Record how the job ended."""
+    """Record how the job ended; start an attempt that the executor does not know."""
     job, seen = env.job, context.observed.job
-    if job is None or not job.open or seen is None or not seen.status.state.ended:
+    if job is None or not job.open or seen is None:
         return env
     status = seen.status
+    if status.state is AttemptState.UNKNOWN and job.attempt is not None:
+        # It waited for something, or the controller was killed before the executor had begun it.
+        context.out.actions.append(StartAttempt(attempt=job.attempt))
+    if not status.state.ended:
+        return env
     if status.state in BLAMELESS and job.tries < MOST_TRIES:
         ended_by = without_traceback(status.message)
         why = f"{job.why}; the last attempt was ended from outside: {ended_by}"

@@ -4,7 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from controller.machine import incidents
-from controller.machine.actions import Deploy, Propose, RunSmoke, StartBatch, WriteEnvironment
+from controller.machine.actions import (
+    Deploy,
+    Propose,
+    RunSmoke,
+    StartAttempt,
+    StartBatch,
+    WriteEnvironment,
+)
 from controller.machine.core import Message
 from controller.machine.environments import batch, proposal
 from controller.machine.environments.adopting import resume_releases
@@ -128,6 +135,8 @@ def _action_failed(
     match action:
         case StartBatch():
             return batch.cannot_start(env, action.job, reason, context)
+        case StartAttempt():
+            return batch.cannot_start(env, action.attempt.id, reason, context)
         case Propose() if rollout is not None and rollout.id == action.proposal:
             return proposal.not_opened(env, rollout, reason, context)
         case RunSmoke() if rollout is not None and rollout.id == action.rollout:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from controller.machine.actions import CancelAttempt, Deploy, Notify, StartBatch
+from controller.machine.actions import CancelAttempt, Deploy, Notify, StartAttempt, StartBatch
 from controller.machine.core import Action, Envelope, parsed
 from controller.machine.environments.environment import EnvironmentState, ObservedEnvironment
 from controller.machine.environments.job import BatchJob, ObservedJob, attempt_of, owner_of
@@ -104,6 +104,23 @@ def test_of_a_gate_that_stops_a_batch_it_is_told_that_production_points_where_it
     assert (told.event, told.status) == ("gate_failed", "firing")
     assert told.incident.points
     assert told.incident.now == "what it pointed to before; production is unchanged"
+
+
+def test_an_attempt_that_the_executor_does_not_know_is_started_again() -> None:
+    one = site(ends={1: AttemptState.UNKNOWN})
+    one.release(1)
+    one.run(8)
+    asked = [each for each in one.reconcile().actions if isinstance(each, StartAttempt)]
+    assert one.state is not None
+    assert one.state.job is not None
+    assert [each.attempt for each in asked] == [one.state.job.attempt]
+    assert one.state.job.open
+    one.ends[1] = AttemptState.SUCCEEDED
+    one.run(4)
+    ended = one.state.job
+    assert ended is not None
+    assert ended.ended is not None
+    assert runs(one) == [1], "the same attempt"
 
 
 def test_production_points_first_and_then_the_command_runs_once() -> None:
