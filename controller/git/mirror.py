@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -22,7 +23,6 @@ from controller.git.commit_info import (
     checked_ref,
     checked_sha,
     is_sha,
-    parents_in,
     parse_changes,
     parse_log,
 )
@@ -64,8 +64,7 @@ class Mirror:
         self._exports: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
         self._refs: dict[str, str] | None = None
         """The commits of the refs as last fetched; None if they have to be read again."""
-        self._moves = 0
-        """How often refs were moved."""
+        self._moves = 0  # how often refs were moved
         self._objects = ObjectReader(self._remote, folder)
         self._lists = CommitLists(self._objects, self._list_tree)
 
@@ -144,8 +143,10 @@ class Mirror:
         lease = f"--force-with-lease={name}:{checked_sha(expected) if expected else ''}"
         target = f"{checked_sha(sha)}:{name}"
         arguments = (*_TRACKED, "push", "--quiet", "--no-verify", lease, "origin", target)
-        with self._moving():
-            await self._with_commit(sha, lambda: self._git(*arguments))
+        await self._with_commit(sha, lambda: self._git(*arguments))
+        self._moves += 1
+        if self._refs is not None:
+            self._refs[name] = sha
 
     async def delete(self, branch: str) -> None:
         """Delete a branch of the remote, if it exists."""
@@ -169,8 +170,8 @@ class Mirror:
             return self._refs
         moves = self._moves
         out = await self._git("for-each-ref", "--format=%(objectname) %(refname)")
-        lines = (line.partition(" ") for line in out.decode("utf-8", "replace").splitlines())
-        found = {name: sha for sha, _, name in lines}
+        lines = out.decode("utf-8", "replace").splitlines()
+        found = {name: sha for sha, _, name in (line.partition(" ") for line in lines)}
         if moves == self._moves:
             self._refs = found
         return found
@@ -322,10 +323,6 @@ class Mirror:
 
         return await self._with_commit(new, ask)
 
-    async def parent(self, commit: str) -> str | None:
-        """The first parent of a commit; None for a root commit."""
-        return next(iter(parents_in(await self.commit_object(commit))), None)
-
     async def fork_points(self, one: str, other: str) -> tuple[str, ...]:
         """The merge bases of two commits: several after criss-cross merges, none for unrelated
         histories."""
@@ -406,10 +403,7 @@ class Mirror:
         for path in files:
             checked_path(path)
         commit = NewCommit(base, files, message, author)
-
-        async def write() -> str:
-            return await write_commit(self._git, commit)
-
+        write = partial(write_commit, self._git, commit)
         return await (self._with_commit(base, write) if base else self._recovering(write))
 
     # -- the mirror itself --------------------------------------------------------------------
