@@ -13,11 +13,13 @@ class NewCommit(NamedTuple):
     """A commit to write."""
 
     base: str | None
-    """Its parent; None for one without."""
+    """Its parent, whose files it has; None for one without."""
     files: Mapping[str, bytes | None]
     """The files that it writes, or deletes where None."""
     message: str
     author: Author
+    history: bool = True
+    """Whether `base` is its parent, and not only where its files are from."""
 
 
 class Git(Protocol):
@@ -42,7 +44,7 @@ async def write_commit(git: Git, commit: NewCommit) -> str:
         for role in ("AUTHOR", "COMMITTER")
         for part, value in (("NAME", commit.author.name), ("EMAIL", commit.author.email))
     }
-    parent = ("-p", commit.base) if commit.base else ()
+    parent = ("-p", commit.base) if commit.base and commit.history else ()
     arguments = ("commit-tree", tree, *parent, "-F", "-")
     out = await git(*arguments, stdin=commit.message.encode(), extra=who)
     return out.decode().strip()

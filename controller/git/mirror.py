@@ -1,18 +1,15 @@
 """The bare mirror of one remote repository."""
 
 import asyncio
-import shutil
-import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from controller.blobs.last_use import use
 from controller.git import export, lfs
-from controller.git.command import Corrupt, MissingObject, Remote, git
+from controller.git.clone import FETCHED, Clone
+from controller.git.command import MissingObject, git
 from controller.git.commit_info import (
     CHANGES_FORMAT,
     LOG_FORMAT,
@@ -28,12 +25,10 @@ from controller.git.commit_info import (
 )
 from controller.git.commit_lists import CommitLists
 from controller.git.commit_writing import NewCommit, write_commit
-from controller.git.object_reader import GitObject, ObjectReader
+from controller.git.object_reader import GitObject
 from controller.git.pointers import pointers
 from controller.machine.runs.commit_files import CommitFiles
 from specs.failures import NeedsHuman
-
-T = TypeVar("T")
 
 MAX_READ = 16 * 2**20
 """The largest file that `Mirror.read` loads into memory, in bytes."""
@@ -44,12 +39,11 @@ WITH_POINTERS = ".pointers"
 _UNMERGED = (1, 129)
 """Exit codes of `git merge-tree` for a conflict, and from a git that is too old for it."""
 
-_FETCHED = ("+refs/heads/*:refs/heads/*", "+refs/notes/*:refs/notes/*")
-_TRACKED = tuple(part for refs in _FETCHED for part in ("-c", f"remote.origin.fetch={refs}"))
+_TRACKED = tuple(part for refs in FETCHED for part in ("-c", f"remote.origin.fetch={refs}"))
 """Options of a push that moves the mirror's ref as well, so that no fetch has to."""
 
 
-class Mirror:
+class Mirror(Clone):
     """Reads from and writes to the repository at `url`, through a bare mirror in `folder`.
 
     Every method may raise `TryAgain` (remote gone, network, lock) or `NeedsHuman` (access
@@ -58,24 +52,9 @@ class Mirror:
     """
 
     def __init__(self, url: str, folder: Path) -> None:
-        self._remote = Remote(url)
-        self._folder = folder
-        self._lock = asyncio.Lock()
-        self._exports: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
-        self._refs: dict[str, str] | None = None
-        """The commits of the refs as last fetched; None if they have to be read again."""
-        self._moves = 0  # how often refs were moved
-        self._objects = ObjectReader(self._remote, folder)
+        super().__init__(url, folder)
         self._lists = CommitLists(self._objects, self._list_tree)
-
-    async def close(self) -> None:
-        """End the process that reads objects; a later reading starts it again."""
-        await self._objects.close()
-
-    @property
-    def url(self) -> str:
-        """The remote's address, without credentials: for messages."""
-        return self._remote.shown
+        self._exports: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
     # -- the remote ---------------------------------------------------------------------------
 
@@ -103,22 +82,6 @@ class Mirror:
         if found is not None and await self.resolve(name) != found:
             await self.fetch()
         return found
-
-    async def ensure(self) -> None:
-        """Clone the mirror if it is missing or damaged."""
-        async with self._lock:
-            if not await self._is_intact():
-                await self._clone()
-
-    async def fetch(self) -> None:
-        """Update the mirror's branches and notes to the remote's."""
-
-        async def fetch() -> None:
-            async with self._lock:
-                with self._moving():
-                    await self._git("fetch", "--quiet", "--prune", "--no-tags", "origin", *_FETCHED)
-
-        await self._recovering(fetch)
 
     async def fetch_pulls(self, heads: Mapping[int, str]) -> None:
         """Fetch the commits of pull requests, by number, from the refs that GitHub keeps for them;
@@ -164,26 +127,6 @@ class Mirror:
 
         name = _full(ref)
         return (await self._recovering(self._refs_now)).get(name)
-
-    async def _refs_now(self) -> Mapping[str, str]:
-        if self._refs is not None:
-            return self._refs
-        moves = self._moves
-        out = await self._git("for-each-ref", "--format=%(objectname) %(refname)")
-        lines = out.decode("utf-8", "replace").splitlines()
-        found = {name: sha for sha, _, name in (line.partition(" ") for line in lines)}
-        if moves == self._moves:
-            self._refs = found
-        return found
-
-    @contextmanager
-    def _moving(self) -> Iterator[None]:
-        """Around what moves refs of the mirror."""
-        try:
-            yield
-        finally:
-            self._moves += 1
-            self._refs = None
 
     async def read(self, commit: str, path: str) -> bytes | None:
         """The file at `path`, following symbolic links inside the repository; None if there is
@@ -311,6 +254,11 @@ class Mirror:
 
         return await self._with_commit(new, ask)
 
+    async def count(self, commit: str) -> int:
+        """How many commits `commit` and its ancestors are."""
+        arguments = ("rev-list", "--count", checked_sha(commit))
+        return int(await self._with_commit(commit, lambda: self._git(*arguments)))
+
     async def touched(self, old: str, new: str) -> tuple[str, ...]:
         """The paths that the commits after `old` and up to `new` change, each once; those of a
         merge against each of its parents."""
@@ -395,102 +343,19 @@ class Mirror:
         files: Mapping[str, bytes | None],
         message: str,
         author: Author,
+        *,
+        history: bool = True,
     ) -> str:
         """Create a commit on top of `base` that writes `files`, or deletes those that are None.
 
-        It is only in the mirror, on no branch, until it is pushed. `base` None: without a parent.
+        It is only in the mirror, on no branch, until it is pushed. `base` None: without a parent;
+        not `history`: with the files of `base`, but without a parent.
         """
         for path in files:
             checked_path(path)
-        commit = NewCommit(base, files, message, author)
+        commit = NewCommit(base, files, message, author, history)
         write = partial(write_commit, self._git, commit)
         return await (self._with_commit(base, write) if base else self._recovering(write))
-
-    # -- the mirror itself --------------------------------------------------------------------
-
-    async def _git(
-        self,
-        *arguments: str,
-        stdin: bytes = b"",
-        extra: Mapping[str, str] | None = None,
-        local: bool = True,
-    ) -> bytes:
-        folder = self._folder if local else None
-        try:
-            _, out = await git(self._remote, arguments, folder=folder, stdin=stdin, extra=extra)
-        except (Corrupt, MissingObject) as error:
-            if local:
-                raise
-            raise NeedsHuman(f"{self.url} is damaged: {error}") from None
-        return out
-
-    async def _parsed(self, parse: Callable[[bytes], T], arguments: Sequence[str]) -> T:
-        return parse(await self._git(*arguments))
-
-    async def _recovering(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The result of `call`; repeated on a new clone if the mirror is missing or damaged."""
-        try:
-            if (self._folder / "HEAD").is_file():
-                return await call()
-        except Corrupt:
-            async with self._lock:
-                await self._clone()
-        else:
-            await self.ensure()
-        try:
-            return await call()
-        except Corrupt as error:
-            raise NeedsHuman(f"{self.url} sends damaged objects: {error}") from None
-
-    async def _with_commit(self, commit: str, call: Callable[[], Awaitable[T]]) -> T:
-        """The result of `call`, which needs `commit`; repeated after a fetch if that is missing."""
-        try:
-            return await self._recovering(call)
-        except MissingObject:
-            await self.fetch()
-        try:
-            return await self._recovering(call)
-        except MissingObject:
-            raise NeedsHuman(
-                f"commit {commit[:10]} is not in {self.url}: check whether its branch was deleted "
-                "or force-pushed"
-            ) from None
-
-    async def has(self, commit: str) -> bool:
-        """Whether the mirror has that commit."""
-        name = f"{checked_sha(commit)}^{{commit}}"
-        return (await self._recovering(lambda: self._objects.ask((name,))))[0] is not None
-
-    async def _is_intact(self) -> bool:
-        if not (self._folder / "HEAD").is_file():
-            return False
-        try:
-            await self._git("rev-parse", "--is-bare-repository")
-            await self._git("rev-list", "--all", "-1")
-        except (Corrupt, MissingObject, NeedsHuman):
-            return False
-        return True
-
-    async def _clone(self) -> None:
-        """Clone to another folder, then replace the mirror, so that a failed clone changes
-        nothing."""
-        self._folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{self._folder.name}-", dir=self._folder.parent))
-        try:
-            await git(self._remote, ("init", "--quiet", "--bare", str(scratch)))
-            fetch = ("fetch", "--quiet", "--no-tags", "origin", *_FETCHED)
-            await git(self._remote, fetch, folder=scratch)
-            with self._moving():
-                await self._objects.replacing(lambda: _replace(self._folder, scratch))
-        except Corrupt as error:
-            raise NeedsHuman(f"{self.url} sends damaged objects: {error}") from None
-        finally:
-            await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
-
-
-def _replace(old: Path, new: Path) -> None:
-    shutil.rmtree(old, ignore_errors=True)
-    new.rename(old)
 
 
 def _full(ref: str) -> str:
