@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "docker": (),
     "data_gate": (),
     "model_gate": (),
+    "folders": (),
     "manifests": (),
     "github": (),
     "pull_requests": (),
