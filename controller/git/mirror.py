@@ -3,12 +3,14 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from controller.blobs.last_use import use
-from controller.git import export, lfs
+from controller.git import export, importing, lfs
 from controller.git.command import Corrupt, MissingObject, Remote, git
 from controller.git.commit_info import (
     CHANGES_FORMAT,
@@ -42,6 +44,8 @@ _UNMERGED = (1, 129)
 """Exit codes of `git merge-tree` for a conflict, and from a git that is too old for it."""
 
 _FETCHED = ("+refs/heads/*:refs/heads/*", "+refs/notes/*:refs/notes/*")
+_TRACKED = tuple(part for refs in _FETCHED for part in ("-c", f"remote.origin.fetch={refs}"))
+"""Options of a push that moves the mirror's ref as well, so that no fetch has to."""
 
 
 class Mirror:
@@ -56,6 +60,11 @@ class Mirror:
         self._remote = Remote(url)
         self._folder = folder
         self._lock = asyncio.Lock()
+        self._exports: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+        self._refs: dict[str, str] | None = None
+        """The commits of the refs as last fetched; None if they have to be read again."""
+        self._moves = 0
+        """How often refs were moved."""
         self._objects = ObjectReader(self._remote, folder)
         self._lists = CommitLists(self._objects, self._list_tree)
 
@@ -106,7 +115,8 @@ class Mirror:
 
         async def fetch() -> None:
             async with self._lock:
-                await self._git("fetch", "--quiet", "--prune", "--no-tags", "origin", *_FETCHED)
+                with self._moving():
+                    await self._git("fetch", "--quiet", "--prune", "--no-tags", "origin", *_FETCHED)
 
         await self._recovering(fetch)
 
@@ -118,7 +128,8 @@ class Mirror:
 
         async def fetch() -> None:
             async with self._lock:
-                await self._git("fetch", "--quiet", "--no-tags", "origin", *refs)
+                with self._moving():
+                    await self._git("fetch", "--quiet", "--no-tags", "origin", *refs)
 
         if refs:
             await self._recovering(fetch)
@@ -131,8 +142,9 @@ class Mirror:
         name = _full(ref)
         lease = f"--force-with-lease={name}:{checked_sha(expected) if expected else ''}"
         target = f"{checked_sha(sha)}:{name}"
-        arguments = ("push", "--quiet", "--no-verify", lease, "origin", target)
-        await self._with_commit(sha, lambda: self._git(*arguments))
+        arguments = (*_TRACKED, "push", "--quiet", "--no-verify", lease, "origin", target)
+        with self._moving():
+            await self._with_commit(sha, lambda: self._git(*arguments))
 
     async def delete(self, branch: str) -> None:
         """Delete a branch of the remote, if it exists."""
@@ -148,14 +160,28 @@ class Mirror:
     async def resolve(self, ref: str) -> str | None:
         """The commit of `ref` (a branch, or `refs/...`) as last fetched."""
 
-        async def resolve() -> str | None:
-            name = _full(ref)
-            arguments = ("for-each-ref", "--format=%(refname) %(objectname)", "--", name)
-            lines = (await self._git(*arguments)).decode().splitlines()
-            found = dict(line.split(" ", 1) for line in lines)
-            return found.get(name)
+        name = _full(ref)
+        return (await self._recovering(self._refs_now)).get(name)
 
-        return await self._recovering(resolve)
+    async def _refs_now(self) -> Mapping[str, str]:
+        if self._refs is not None:
+            return self._refs
+        moves = self._moves
+        out = await self._git("for-each-ref", "--format=%(objectname) %(refname)")
+        lines = (line.partition(" ") for line in out.decode("utf-8", "replace").splitlines())
+        found = {name: sha for sha, _, name in lines}
+        if moves == self._moves:
+            self._refs = found
+        return found
+
+    @contextmanager
+    def _moving(self) -> Iterator[None]:
+        """Around what moves refs of the mirror."""
+        try:
+            yield
+        finally:
+            self._moves += 1
+            self._refs = None
 
     async def read(self, commit: str, path: str) -> bytes | None:
         """The file at `path`, following symbolic links inside the repository; None if there is
@@ -183,6 +209,20 @@ class Mirror:
             return {commit: content for commit, content in whole if content is not None}
 
         return await self._with_commit(commits[0], read)
+
+    async def read_files(self, commit: str, paths: Sequence[str]) -> dict[str, bytes]:
+        """The files that a commit has at some of these paths, by path."""
+        names = [f"{checked_sha(commit)}:{checked_path(path)}" for path in paths]
+
+        async def read() -> dict[str, bytes]:
+            there, *found = await self._objects.ask((f"{commit}^{{commit}}", *names), MAX_READ)
+            if there is None:
+                raise MissingObject(commit)
+            each = zip(paths, found, strict=True)
+            whole = ((path, self._whole(one, path, commit)) for path, one in each)
+            return {path: content for path, content in whole if content is not None}
+
+        return await self._with_commit(commit, read)
 
     async def read_blobs(
         self, commit: str, blobs: Mapping[str, str], most: int
@@ -283,6 +323,11 @@ class Mirror:
 
         return await self._with_commit(new, ask)
 
+    async def count(self, commit: str) -> int:
+        """How many commits `commit` and its ancestors are."""
+        arguments = ("rev-list", "--count", checked_sha(commit))
+        return int(await self._with_commit(commit, lambda: self._git(*arguments)))
+
     async def touched(self, old: str, new: str) -> tuple[str, ...]:
         """The paths that the commits after `old` and up to `new` change, each once; those of a
         merge against each of its parents."""
@@ -351,10 +396,12 @@ class Mirror:
         tree = await self.files(commit)
         if pointers(tree) and not lfs.is_installed():
             target = folder / f"{commit}{WITH_POINTERS}"
-        if not use(target):
-            await self._with_commit(
-                commit, lambda: export.export(self._remote, self._folder, commit, tree, target)
-            )
+        # One of those who wait for it exports it.
+        async with self._exports.setdefault(target, asyncio.Lock()):
+            if not use(target):
+                await self._with_commit(
+                    commit, lambda: export.export(self._remote, self._folder, commit, tree, target)
+                )
         return target
 
     def sweep(self, before: float) -> int:
@@ -364,49 +411,31 @@ class Mirror:
     # -- writing ------------------------------------------------------------------------------
 
     async def write_commit(
-        self,
-        base: str | None,
-        files: Mapping[str, bytes | None],
-        message: str,
-        author: Author,
+        self, base: str | None, files: Mapping[str, bytes | None], message: str, author: Author
     ) -> str:
         """Create a commit on top of `base` that writes `files`, or deletes those that are None.
 
         It is only in the mirror, on no branch, until it is pushed. `base` None: without a parent.
         """
-        for path in files:
-            checked_path(path)
+        stream = importing.stream(base, files, message, author)
 
         async def write() -> str:
-            with tempfile.TemporaryDirectory(prefix="headgate-index-") as scratch:
-                index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
-                if base is not None:
-                    await self._git("read-tree", checked_sha(base), extra=index)
-                lines = [await self._index_line(path, data) for path, data in files.items()]
-                await self._git(
-                    "update-index", "-z", "--index-info", stdin=b"".join(lines), extra=index
-                )
-                tree = (await self._git("write-tree", extra=index)).decode().strip()
-            return await self._commit_tree(tree, base, message, author)
+            if base is not None and not await self.has(base):
+                raise MissingObject(base)
+            return (await self._git(*importing.COMMAND, stdin=stream)).decode().strip()
 
         return await (self._with_commit(base, write) if base else self._recovering(write))
 
-    async def _index_line(self, path: str, data: bytes | None) -> bytes:
-        if data is None:
-            return f"0 {'0' * 40}\t{path}\0".encode()
-        sha = (await self._git("hash-object", "-w", "--stdin", stdin=data)).decode().strip()
-        return f"100644 {sha}\t{path}\0".encode()
-
-    async def _commit_tree(self, tree: str, base: str | None, message: str, author: Author) -> str:
+    async def without_history(self, commit: str, message: str, author: Author) -> str:
+        """Create a commit with the files of another and without a parent, as `write_commit`."""
         who = {
             f"GIT_{role}_{part}": value
             for role in ("AUTHOR", "COMMITTER")
             for part, value in (("NAME", author.name), ("EMAIL", author.email))
         }
-        parent = ("-p", base) if base else ()
-        arguments = ("commit-tree", tree, *parent, "-F", "-")
-        out = await self._git(*arguments, stdin=message.encode(), extra=who)
-        return out.decode().strip()
+        tree, text = await self.tree(commit), message.encode()
+        made = await self._git("commit-tree", tree, "-F", "-", stdin=text, extra=who)
+        return made.decode().strip()
 
     # -- the mirror itself --------------------------------------------------------------------
 
@@ -482,7 +511,8 @@ class Mirror:
             await git(self._remote, ("init", "--quiet", "--bare", str(scratch)))
             fetch = ("fetch", "--quiet", "--no-tags", "origin", *_FETCHED)
             await git(self._remote, fetch, folder=scratch)
-            await self._objects.replacing(lambda: _replace(self._folder, scratch))
+            with self._moving():
+                await self._objects.replacing(lambda: _replace(self._folder, scratch))
         except Corrupt as error:
             raise NeedsHuman(f"{self.url} sends damaged objects: {error}") from None
         finally:

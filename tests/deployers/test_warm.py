@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -84,6 +85,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path, request.param)
     made.environment["TEST"] = str(tmp_path)
     made.warm.start()
+    until(made.forks)
     yield made
     made.close()
     until(lambda: not living(tmp_path))
@@ -214,12 +216,31 @@ def test_a_warm_process_ends_with_the_controller(bench: Bench) -> None:
     with controller:
         assert controller.stdout is not None
         controller.stdout.readline()
-        started = set(bench.forks()) - before
+        started = until(lambda: set(bench.forks()) - before)
         controller.kill()
-    assert len(started) == 1
     until(lambda: not started & set(bench.forks()))
 
 
+def test_a_warm_process_ends_when_nobody_has_asked_for_a_while(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        listening.listen()
+        number = listening.fileno()
+        with subprocess.Popen(
+            [sys.executable, "-c", IMPATIENT, MODULE, str(number)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            pass_fds=(number,),
+        ) as warm:
+            assert warm.wait() == 0
+
+
+IMPATIENT = """
+import sys
+from deployers import warm_server
+warm_server.IDLE = 0.01
+warm_server.main(*sys.argv[1:])
+"""
 CONTROLLER = """
 import sys, time
 from pathlib import Path

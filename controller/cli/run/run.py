@@ -8,7 +8,8 @@ import click
 from controller.cli.folders import spec_option
 from controller.cli.importing import imported
 from controller.cli.run import last_result
-from controller.cli.run.last_result import Found, LastResult, Options
+from controller.cli.run.heading import print_heading
+from controller.cli.run.last_result import Found, Options
 
 
 @click.command(short_help="Run a commit's pipeline and its gates here.")
@@ -67,7 +68,8 @@ def run(
     It runs what is committed, prints the gates' reports, and releases nothing. The model in
     production is not known here: checks that compare with it use the model of --base, trained here
     on the same data, and are skipped without --base. The secrets that steps name come from
-    HEADGATE_SECRET_NAME variables.
+    HEADGATE_SECRET_NAME variables. If nothing changed since the last call, its result is printed
+    again.
 
     The exit code is 0 if all gates pass, 4 if one stops the run, 5 if a step fails, 6 if the run
     passes but loosens rules of --base without --accept-rules, 1 if the spec is invalid, and 130
@@ -83,7 +85,7 @@ def run(
     _check_options(forget=forget and home is not None, accept=accept_rules and base is None)
     found = last_result.look_up(options)
     if found is not None and _has_same_data(found):
-        _repeat(found.last)
+        _repeat(found)
     imported("controller.cli.run.playing").play(options)
 
 
@@ -102,9 +104,10 @@ def _has_same_data(found: Found) -> bool:
     return same
 
 
-def _repeat(last: LastResult) -> None:
+def _repeat(found: Found) -> None:
     """Print the last result again, and exit with its code."""
-    click.echo(f"{click.style(last.pipeline, bold=True)}  {last.commit[:12]}  {last.subject}")
+    last = found.last
+    print_heading(last.pipeline, last.commit, last.subject, found.left_out)
     click.echo(
         f"Nothing to run: nothing that it reads has changed since {last.run}. "
         "`--no-cache` runs everything again."
