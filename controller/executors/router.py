@@ -20,7 +20,8 @@ class ExecutorRouter:
     def __init__(self, executors: Mapping[str, ManagedExecutor], default: str) -> None:
         self._executors = executors
         self._default = executors[default]
-        self._waiting: dict[str, asyncio.Task[str]] = {}
+        self._hearing: list[asyncio.Task[None]] = []
+        self._ended: asyncio.Queue[str] = asyncio.Queue()
         self._started: OrderedDict[str, ManagedExecutor] = OrderedDict()
 
     async def start(self, attempt: Attempt) -> None:
@@ -70,12 +71,13 @@ class ExecutorRouter:
 
     async def ended(self) -> str:
         """See `ManagedExecutor`."""
-        for name, each in self._executors.items():
-            if name not in self._waiting:
-                self._waiting[name] = asyncio.create_task(each.ended())
-        await asyncio.wait(self._waiting.values(), return_when=asyncio.FIRST_COMPLETED)
-        first = next(name for name, task in self._waiting.items() if task.done())
-        return self._waiting.pop(first).result()
+        if not self._hearing:
+            self._hearing = [asyncio.create_task(self._hear(x)) for x in self._executors.values()]
+        return await self._ended.get()
+
+    async def _hear(self, executor: ManagedExecutor) -> None:
+        while True:
+            self._ended.put_nowait(await executor.ended())
 
     async def reap(self) -> int:
         """See `ManagedExecutor`."""
@@ -83,9 +85,9 @@ class ExecutorRouter:
 
     async def close(self) -> None:
         """See `ManagedExecutor`."""
-        for task in self._waiting.values():
+        for task in self._hearing:
             task.cancel()
-        await asyncio.gather(*self._waiting.values(), return_exceptions=True)
+        await asyncio.gather(*self._hearing, return_exceptions=True)
         for each in self._executors.values():
             await each.close()
 
