@@ -71,8 +71,9 @@ def _attend(connection: socket.socket, module: ModuleType) -> int:
     child = os.fork()
     if child == 0:
         _in_fork(partial(_run, module, asked, descriptors[:2]))
+    ended = os.pidfd_open(child)
     connection.send(STARTED)
-    _wait(connection, child)
+    _wait(connection, ended)
     _, status, used = os.wait4(child, 0)
     ending = {
         "status": status,
@@ -83,9 +84,8 @@ def _attend(connection: socket.socket, module: ModuleType) -> int:
     return 0
 
 
-def _wait(connection: socket.socket, child: int) -> None:
-    """Wait until the child ends. Kills it if the connection closes first."""
-    ended = os.pidfd_open(child)
+def _wait(connection: socket.socket, ended: int) -> None:
+    """Wait until the child with this descriptor ends. Kills it if the connection closes first."""
     poll = select.poll()
     poll.register(connection, 0)
     poll.register(ended, select.POLLIN)
