@@ -136,11 +136,11 @@ def main(name: str, listening: str, *user: str) -> None:
     gain_nothing_by_programs()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it would hold rows of data
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
+    gc.disable()  # it would find nothing in imports; and later copy pages that the forks share
     module = importlib.import_module(name)
     for each in module.NEEDED:
         importlib.import_module(each)
     gc.collect()
-    gc.disable()  # a collection would copy pages that the forks share
     gc.freeze()
     with socket.socket(fileno=int(listening)) as accepting:
         serve(accepting, module)
