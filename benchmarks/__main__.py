@@ -10,6 +10,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "cold_start": (),
     "push_to_step": (),
     "scale": (),
+    "history": (),
     "noticing": (),
     "commits": (),
     "planning": (),
