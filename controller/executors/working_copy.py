@@ -51,13 +51,11 @@ def copy_files(checkout: Path, folder: str, files: Collection[str], target: Path
                 os.symlink(relative, copy)  # noqa: PTH211 - as above
             else:
                 _copy(f"{checkout}/{path}", copy)
-        try:
-            scratch.rename(target)
-        except OSError:
-            if not target.is_dir():
-                raise
-    finally:
+        scratch.rename(target)
+    except BaseException as error:
         shutil.rmtree(scratch, ignore_errors=True)
+        if not isinstance(error, OSError) or not target.is_dir():
+            raise
     return inside
 
 

@@ -29,6 +29,8 @@ from controller.executors.virtualenvs import Virtualenvs
 from controller.executors.workspace import Workspace
 from controller.git import Mirror
 from controller.git.environments import Environments
+from controller.git.notes import REF
+from controller.git.notes_history import compact
 from controller.git.repositories import Repositories
 from controller.github.abandoned_checks import HOUR
 from controller.github.connect import connect
@@ -92,8 +94,6 @@ from specs.failures import Failure
 log = structlog.get_logger("headgate")
 
 DAY = 86_400.0
-REMEMBERED = 30 * DAY
-"""Seconds for which a consumed message is remembered, in case it is sent again."""
 
 
 class Controller:
@@ -138,6 +138,7 @@ class Controller:
         self.collector = AttemptCollector(self.executor, self.artifacts, self.catalog)
         self.smoker = Smoker(self.versions, self.repositories)
         self.github = self._on_github(base)
+        self.notes = NotesForge(mirrors)
         forge = self._forge()
         links = on_github(settings.github.url, self.github.names) if self.github else {}
         self.reports = ReportApplier(
@@ -311,7 +312,7 @@ class Controller:
 
     def _forge(self) -> Forge:
         """Where reports go: GitHub, and git notes without GitHub or if the settings say so."""
-        notes = NotesForge(self.mirrors)
+        notes = self.notes
         if self.github is None:
             return notes
         forges: dict[str, list[Forge]] = {}
@@ -376,8 +377,14 @@ class Controller:
         await server.serve(application, listening)
 
     async def prune_messages(self) -> None:
-        """Forget consumed messages that are too old to be sent again."""
-        await self.store.prune(self.policy.clock() - REMEMBERED)
+        """Forget messages that are too old to be sent again."""
+        keep = self.settings.keep.total_seconds()
+        await self.sweeper.forget_messages(keep, self.policy.clock())
+
+    async def compact_notes(self) -> None:
+        """Shorten the history of the notes in each repository."""
+        for mirror in self.mirrors.values():
+            await compact(mirror, REF)
 
     async def sweep(self) -> None:
         """Delete what is no longer needed."""
@@ -393,6 +400,7 @@ class Controller:
         """Close everything; steps, servers and routers keep running."""
         if self.github is not None:
             await self.github.close()
+        await self.notes.close()
         await self.watch.close()
         await self.smoker.close()
         await self.collector.close()
@@ -444,6 +452,7 @@ async def serve(
             tasks.create_task(app.save_monitor.watch())
             tasks.create_task(_every(DAY, app.prune_messages))
             tasks.create_task(_every(DAY, app.sweep))
+            tasks.create_task(_every(DAY, app.compact_notes))
             tasks.create_task(_every(HOUR, app.sweep_checks))
             tasks.create_task(loop.run())
 
