@@ -310,11 +310,6 @@ class Mirror:
 
         return await self._with_commit(new, ask)
 
-    async def count(self, commit: str) -> int:
-        """How many commits `commit` and its ancestors are."""
-        arguments = ("rev-list", "--count", checked_sha(commit))
-        return int(await self._with_commit(commit, lambda: self._git(*arguments)))
-
     async def touched(self, old: str, new: str) -> tuple[str, ...]:
         """The paths that the commits after `old` and up to `new` change, each once; those of a
         merge against each of its parents."""
