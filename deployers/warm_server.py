@@ -55,10 +55,10 @@ def serve(listening: socket.socket, module: ModuleType) -> None:
         if any(fd == 0 for fd, _ in ready):
             return
         connection, _ = listening.accept()
-        if os.fork() == 0:
-            listening.close()  # else others could connect to it when nobody accepts any more
-            _in_fork(partial(_attend, connection, module))
-        connection.close()
+        with connection, contextlib.suppress(OSError):  # too many processes: it sees no answer
+            if os.fork() == 0:
+                listening.close()  # else others could connect when nobody accepts any more
+                _in_fork(partial(_attend, connection, module))
 
 
 def _attend(connection: socket.socket, module: ModuleType) -> int:

@@ -37,6 +37,8 @@ async def with_results(
         if keys.unknown:
             found |= await _results(store, keys.unknown | extra)
             extra.clear()
+            if not reused and all(found[key] is None for key in keys.unknown):
+                return observed.model_copy(update={"cache": found})  # no key follows from a miss
         elif await _forget_lost(artifacts, found, reused):
             known, reused = run, set()
         else:

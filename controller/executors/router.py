@@ -1,12 +1,16 @@
 """Sends each attempt to the executor that it names, and later to the executor that knows it."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from controller.executors.protocol import GRACE, ManagedExecutor
 from controller.machine.runs.attempt import Attempt, Status
 from specs.failures import NeedsHuman
+
+REMEMBERED = 1000
+"""How many of the attempts started last are known without asking; others are found by asking."""
 
 
 class ExecutorRouter:
@@ -17,6 +21,7 @@ class ExecutorRouter:
         self._executors = executors
         self._default = executors[default]
         self._waiting: dict[str, asyncio.Task[str]] = {}
+        self._started: OrderedDict[str, ManagedExecutor] = OrderedDict()
 
     async def start(self, attempt: Attempt) -> None:
         """See `Executor`. Raises `NeedsHuman` for an executor that is not registered."""
@@ -30,6 +35,9 @@ class ExecutorRouter:
         if executor is not self._default and (await self._default.poll(attempt.id)).state.ended:
             return  # it was cancelled before it was started
         await executor.start(attempt)
+        self._started[attempt.id] = executor
+        if len(self._started) > REMEMBERED:
+            self._started.popitem(last=False)
 
     async def poll(self, attempt_id: str) -> Status:
         """See `Executor`."""
@@ -83,5 +91,7 @@ class ExecutorRouter:
 
     def _executor_of(self, attempt_id: str) -> ManagedExecutor:
         """The executor that knows the attempt; the default knows the fewest, so it comes last."""
+        if attempt_id in self._started:
+            return self._started[attempt_id]
         others = (each for each in self._executors.values() if each is not self._default)
         return next((each for each in others if each.knows(attempt_id)), self._default)

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from pathlib import Path
 from secrets import token_hex
 
@@ -50,13 +51,11 @@ def copy_files(checkout: Path, folder: str, files: Collection[str], target: Path
                 os.symlink(relative, copy)  # noqa: PTH211 - as above
             else:
                 _copy(f"{checkout}/{path}", copy)
-        try:
-            scratch.rename(target)
-        except OSError:
-            if not target.is_dir():
-                raise
-    finally:
+        scratch.rename(target)
+    except BaseException as error:
         shutil.rmtree(scratch, ignore_errors=True)
+        if not isinstance(error, OSError) or not target.is_dir():
+            raise
     return inside
 
 
@@ -116,17 +115,25 @@ def record_omitted(checkout: Path, folder: str, files: Collection[str], note: Pa
     there = resolve_files(f"{checkout}", folder, files)
     own = f"{folder}/" if folder else ""
     found: list[str] = []
-    for where, _, names in os.walk(checkout):
-        below = os.path.relpath(where, checkout)
-        inside = "" if below == "." else f"{below}/"
+    for path in _files_of(f"{checkout}"):
+        name = path.rpartition("/")[2]
         # A spec in that folder is never admitted by `reads`.
-        seen = (name for name in names if inside != own or not is_spec_file(name))
-        found += (f"{inside}{name}" for name in seen if f"{inside}{name}" not in there)
-        if len(found) >= MAX_OMITTED:
-            break
+        if path not in there and not (path == f"{own}{name}" and is_spec_file(name)):
+            found.append(path)
+            if len(found) == MAX_OMITTED:
+                break
     if found:
-        seen = (seen_from(folder, path) for path in found[:MAX_OMITTED])
-        note.write_text(json.dumps([*seen]))
+        note.write_text(json.dumps([seen_from(folder, path) for path in found]))
+
+
+@lru_cache(maxsize=4)
+def _files_of(checkout: str) -> tuple[str, ...]:
+    """All files of a checkout, which never changes; all steps of a run have the same."""
+    found: list[str] = []
+    for where, _, names in os.walk(checkout):
+        inside = where[len(checkout) + 1 :]
+        found += (f"{inside}/{name}" if inside else name for name in names)
+    return tuple(found)
 
 
 def explain_missing(note: Path, words: str) -> str:

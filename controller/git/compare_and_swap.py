@@ -36,15 +36,17 @@ async def swap(
     ref: str,
     propose: Callable[[str | None], Awaitable[NextCommit | str]],
     backoff: RetryTiming,
+    known: str | None = None,
 ) -> str:
     """Commit on top of the remote's `ref` and push, again whenever somebody else was faster.
 
     `propose` is called with the ref's current commit (None if it does not exist) and returns what
-    to write, or the commit that wrote it already. Returns the commit. Raises `TryAgain` after a
-    dozen lost races, and what `Mirror` and `propose` raise.
+    to write, or the commit that wrote it already. `known` is where the ref most likely is, so that
+    the remote is asked only if it is not. Returns the commit. Raises `TryAgain` after a dozen lost
+    races, and what `Mirror` and `propose` raise.
     """
     for lost in range(_TRIES):
-        tip = await mirror.tip(ref)
+        tip = known if known and not lost else await mirror.tip(ref)
         proposal = await propose(tip)
         if isinstance(proposal, str):
             return proposal

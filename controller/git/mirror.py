@@ -10,7 +10,7 @@ from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from controller.blobs.last_use import use
-from controller.git import export, lfs
+from controller.git import export, importing, lfs
 from controller.git.command import Corrupt, MissingObject, Remote, git
 from controller.git.commit_info import (
     CHANGES_FORMAT,
@@ -27,7 +27,6 @@ from controller.git.commit_info import (
     parse_log,
 )
 from controller.git.commit_lists import CommitLists
-from controller.git.commit_writing import NewCommit, write_commit
 from controller.git.object_reader import GitObject, ObjectReader
 from controller.git.pointers import pointers
 from controller.machine.runs.commit_files import CommitFiles
@@ -211,6 +210,20 @@ class Mirror:
 
         return await self._with_commit(commits[0], read)
 
+    async def read_files(self, commit: str, paths: Sequence[str]) -> dict[str, bytes]:
+        """The files that a commit has at some of these paths, by path."""
+        names = [f"{checked_sha(commit)}:{checked_path(path)}" for path in paths]
+
+        async def read() -> dict[str, bytes]:
+            there, *found = await self._objects.ask((f"{commit}^{{commit}}", *names), MAX_READ)
+            if there is None:
+                raise MissingObject(commit)
+            each = zip(paths, found, strict=True)
+            whole = ((path, self._whole(one, path, commit)) for path, one in each)
+            return {path: content for path, content in whole if content is not None}
+
+        return await self._with_commit(commit, read)
+
     async def read_blobs(
         self, commit: str, blobs: Mapping[str, str], most: int
     ) -> dict[str, bytes]:
@@ -310,6 +323,11 @@ class Mirror:
 
         return await self._with_commit(new, ask)
 
+    async def count(self, commit: str) -> int:
+        """How many commits `commit` and its ancestors are."""
+        arguments = ("rev-list", "--count", checked_sha(commit))
+        return int(await self._with_commit(commit, lambda: self._git(*arguments)))
+
     async def touched(self, old: str, new: str) -> tuple[str, ...]:
         """The paths that the commits after `old` and up to `new` change, each once; those of a
         merge against each of its parents."""
@@ -393,27 +411,31 @@ class Mirror:
     # -- writing ------------------------------------------------------------------------------
 
     async def write_commit(
-        self,
-        base: str | None,
-        files: Mapping[str, bytes | None],
-        message: str,
-        author: Author,
-        *,
-        history: bool = True,
+        self, base: str | None, files: Mapping[str, bytes | None], message: str, author: Author
     ) -> str:
         """Create a commit on top of `base` that writes `files`, or deletes those that are None.
 
-        It is only in the mirror, on no branch, until it is pushed. `base` None: without a parent;
-        not `history`: with the files of `base`, but without a parent.
+        It is only in the mirror, on no branch, until it is pushed. `base` None: without a parent.
         """
-        for path in files:
-            checked_path(path)
-        commit = NewCommit(base, files, message, author, history)
+        stream = importing.stream(base, files, message, author)
 
         async def write() -> str:
-            return await write_commit(self._git, commit)
+            if base is not None and not await self.has(base):
+                raise MissingObject(base)
+            return (await self._git(*importing.COMMAND, stdin=stream)).decode().strip()
 
         return await (self._with_commit(base, write) if base else self._recovering(write))
+
+    async def without_history(self, commit: str, message: str, author: Author) -> str:
+        """Create a commit with the files of another and without a parent, as `write_commit`."""
+        who = {
+            f"GIT_{role}_{part}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for part, value in (("NAME", author.name), ("EMAIL", author.email))
+        }
+        tree, text = await self.tree(commit), message.encode()
+        made = await self._git("commit-tree", tree, "-F", "-", stdin=text, extra=who)
+        return made.decode().strip()
 
     # -- the mirror itself --------------------------------------------------------------------
 

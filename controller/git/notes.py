@@ -5,7 +5,8 @@ replaces its older version and keeps other sections and what people wrote.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from controller.git import Mirror
 from controller.git.commit_info import checked_sha
@@ -13,6 +14,10 @@ from controller.git.compare_and_swap import NextCommit, RetryTiming, swap
 from specs.names import is_pipeline_name
 
 REF = "refs/notes/headgate"
+LONGEST = 8 * 2**20
+"""Characters of a note; sections that do not fit are cut to their first line. A commit that
+concerns a thousand pipelines has a note with as many sections."""
+CUT = "The rest is left out here, as there are so many reports on this commit."
 
 _SECTION = re.compile(
     r"^<!-- headgate: (?P<name>[a-z0-9-]+) -->\n(?P<text>.*?)^<!-- /headgate -->\n",
@@ -21,12 +26,35 @@ _SECTION = re.compile(
 _MARKER = re.compile(r"^<!-- (?=/?headgate)", re.MULTILINE)
 
 
-def merged(note: str, sections: Mapping[str, str]) -> str:
+class NoteSection(NamedTuple):
+    """A part of a note."""
+
+    commit: str
+    """Whose note it is."""
+    name: str
+    text: str
+
+    @classmethod
+    def checked(cls, commit: str, name: str, text: str) -> "NoteSection":
+        """The section. Raises `ValueError` for an invalid commit or name of a pipeline."""
+        return cls(checked_sha(commit), _checked_name(name), text)
+
+
+def merged(note: str, sections: Mapping[str, str], longest: int = LONGEST) -> str:
     """`note` with each section replacing the one of that pipeline, or appended.
 
     Raises `ValueError` for an invalid name of a pipeline.
     """
-    rest = {name: _section(name, text) for name, text in sections.items()}
+    whole = _merged(note, {name: _section(name, text) for name, text in sections.items()})
+    if len(whole) <= longest:
+        return whole
+    firsts = {name: text.strip("\n").partition("\n")[0] for name, text in sections.items()}
+    cut = {name: _section(name, f"{first}\n\n{CUT}") for name, first in firsts.items()}
+    return _merged(note, cut)
+
+
+def _merged(note: str, sections: Mapping[str, str]) -> str:
+    rest = dict(sections)
     seen: set[str] = set()
 
     def newer(found: re.Match[str]) -> str:
@@ -49,45 +77,72 @@ class Notes:
     def __init__(self, mirror: Mirror, backoff: RetryTiming | None = None) -> None:
         self._mirror = mirror
         self._backoff = backoff or RetryTiming()
+        self._tip: str | None = None
+        """What was pushed last: most likely the remote's tip still."""
 
-    async def write(self, commit: str, sections: Mapping[str, str]) -> str:
-        """Write the reports of pipelines to the note of `commit`; the commit of the notes.
+    async def write(self, sections: Sequence[NoteSection]) -> str:
+        """Write the sections, of one commit or of many, with one commit and one push; the commit of
+        the notes. Of two for one place the last counts.
 
-        Changes nothing if the note has them already.
+        Changes nothing if the notes have them already.
         """
-        checked_sha(commit)
+        wanted: dict[str, dict[str, str]] = {}
+        for one in sections:
+            wanted.setdefault(one.commit, {})[one.name] = one.text
 
         async def propose(tip: str | None) -> NextCommit | str:
-            path, note = await self._find(commit, tip)
-            text = merged(note, sections)
-            if tip and text == note:
+            files = {}
+            for commit, (path, note) in (await self._find(wanted, tip)).items():
+                text = merged(note, wanted[commit])
+                if tip is None or text != note:
+                    files[path] = text.encode()
+            if tip and not files:
                 return tip
-            message = f"Report on {commit[:10]}: {', '.join(sorted(sections))}\n"
-            return NextCommit({path: text.encode()}, message)
+            return NextCommit(files, _message(wanted))
 
-        return await swap(self._mirror, REF, propose, self._backoff)
+        known, self._tip = self._tip, None
+        self._tip = await swap(self._mirror, REF, propose, self._backoff, known)
+        return self._tip
 
     async def read(self, commit: str) -> str | None:
         """The whole note of a commit; None if it has none."""
-        checked_sha(commit)
-        _, note = await self._find(commit, await self._mirror.tip(REF))
-        return note or None
+        found = await self._find((checked_sha(commit),), await self._mirror.tip(REF))
+        return found[commit][1] or None
 
-    async def _find(self, commit: str, tip: str | None) -> tuple[str, str]:
-        """The path and text of the commit's note. git chooses the depth of folders in notes."""
-        usual = f"{commit[:2]}/{commit[2:]}"
-        if tip is None:
-            return usual, ""
-        for path in (usual, commit, f"{commit[:2]}/{commit[2:4]}/{commit[4:]}"):
-            note = await self._mirror.read(tip, path)
-            if note is not None:
-                return path, note.decode("utf-8", "replace")
-        return usual, ""
+    async def _find(self, commits: Collection[str], tip: str | None) -> dict[str, tuple[str, str]]:
+        """The path and text of each commit's note; the text is empty if there is none."""
+        places = {commit: _places(commit) for commit in commits}
+        every = [path for paths in places.values() for path in paths]
+        there = await self._mirror.read_files(tip, every) if tip else {}
+        found = {}
+        for commit, paths in places.items():
+            path = next((path for path in paths if path in there), paths[0])
+            found[commit] = path, there.get(path, b"").decode("utf-8", "replace")
+        return found
+
+
+def _places(commit: str) -> tuple[str, ...]:
+    """Where a commit's note may be, our own place first: git chooses the depth of folders."""
+    two, rest = commit[:2], commit[2:]
+    return f"{two}/{rest}", commit, f"{two}/{rest[:2]}/{rest[2:]}"
+
+
+def _message(wanted: Mapping[str, Mapping[str, str]]) -> str:
+    commits = [*wanted]
+    if len(commits) > 1:
+        return f"Report on {len(commits)} commits, {commits[0][:10]} and others\n"
+    names = sorted(wanted[commits[0]])
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"Report on {commits[0][:10]}: {', '.join(names[:5])}{more}\n"
+
+
+def _checked_name(name: str) -> str:
+    if not is_pipeline_name(name):
+        raise ValueError(f"expected the name of a pipeline, found {name[:80]!r}")
+    return name
 
 
 def _section(name: str, text: str) -> str:
-    if not is_pipeline_name(name):
-        raise ValueError(f"expected the name of a pipeline, found {name[:80]!r}")
     # A report that quotes a marker must not end its own section.
     inner = _MARKER.sub("<!-- . ", text).strip("\n")
-    return f"<!-- headgate: {name} -->\n{inner}\n<!-- /headgate -->\n"
+    return f"<!-- headgate: {_checked_name(name)} -->\n{inner}\n<!-- /headgate -->\n"

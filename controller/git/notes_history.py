@@ -23,18 +23,19 @@ MOST = 5000
 log = structlog.get_logger("headgate.notes")
 
 
-async def compact(mirror: Mirror, ref: str, most: int = MOST) -> bool:
-    """Replace a history of more than `most` commits by one commit; whether that was done: a server
-    may not allow it. Raises what `Mirror` raises."""
+async def compact(mirror: Mirror, ref: str, most: int = MOST) -> int:
+    """Replace a history of more than `most` commits by one commit; how many there were, or 0 if
+    nothing was done, also where the server does not allow it. Raises what `Mirror` raises."""
     tip = await mirror.tip(ref)
-    if tip is None or len(await mirror.log(tip, limit=most + 1)) <= most:
-        return False
-    message = f"Compact the history of the notes\n\nIt was that of {tip}.\n"
-    short = await mirror.write_commit(tip, {}, message, HEADGATE, history=False)
+    many = await mirror.count(tip) if tip is not None else 0
+    if tip is None or many <= most:
+        return 0
+    message = f"Compact the history of {many} commits of notes\n\nThe last was {tip}.\n"
+    short = await mirror.without_history(tip, message, HEADGATE)
     try:
         await mirror.push(ref, short, tip)
     except (Rejected, NeedsHuman) as refused:
         log.warning("the history of notes stays as long as it is", reason=str(refused))
-        return False
-    log.info("compacted the history of notes", repository=mirror.url, was=tip)
-    return True
+        return 0
+    log.info("compacted the history of notes", repository=mirror.url, commits=many)
+    return many

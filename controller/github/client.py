@@ -23,7 +23,6 @@ from controller.github.calls import Calls, commit, created, repo
 from controller.github.responses import Budget, GitHubRefused, NotFound
 from controller.github.transport import Transport
 from controller.github.values import (
-    Branch,
     BranchRule,
     CheckRun,
     Closed,
@@ -32,6 +31,7 @@ from controller.github.values import (
     Issue,
     Person,
     PullRequest,
+    RemoteBranch,
     read,
 )
 
@@ -108,16 +108,13 @@ class Client:
             return False
         return isinstance(reply.data, dict) and reply.data.get("state") == "active"
 
-    async def required_checks(
-        self, repository: str, branch: str, *, reserve: int = 0
-    ) -> frozenset[str]:
-        """The names of the checks that a merge into a branch requires, by its protection and by
-        rulesets, which whoever may read the repository may read."""
+    async def required_checks(self, repository: str, branch: str, reserve: int) -> frozenset[str]:
+        """The names of the checks that its protection or rulesets require for a merge into it."""
         at, name = repo(repository), quote(branch, safe="")
         shown = await self._calls.ask(repository, "GET", f"{at}/branches/{name}", reserve=reserve)
-        found = set(read(Branch, shown.data).required)
         rules = await self._calls.pages(repository, f"{at}/rules/branches/{name}", reserve=reserve)
-        return frozenset(found.union(*(read(BranchRule, rule).required for rule in rules)))
+        ruled = (read(BranchRule, rule).required for rule in rules)
+        return read(RemoteBranch, shown.data).required.union(*ruled)
 
     # Pull requests
 
@@ -132,9 +129,8 @@ class Client:
     async def pull(self, repository: str, number: int, *, reserve: int = 0) -> PullRequest:
         """A pull request in any state, with `merged_by`."""
         path = f"{repo(repository)}/pulls/{number:d}"
-        return read(
-            PullRequest, (await self._calls.ask(repository, "GET", path, reserve=reserve)).data
-        )
+        found = await self._calls.ask(repository, "GET", path, reserve=reserve)
+        return read(PullRequest, found.data)
 
     async def closed_by(self, repository: str, number: int) -> str:
         """Who closed a pull request or an issue; empty if unknown."""
@@ -347,9 +343,8 @@ class Client:
         found = await self.comments(repository, number, reserve=reserve)
         mine = self._auth.app_id
         if mine is None and not self._login and found:
-            self._login = read(
-                Person, (await self._calls.ask(repository, "GET", "/user")).data
-            ).login
+            me = await self._calls.ask(repository, "GET", "/user")
+            self._login = read(Person, me.data).login
         return tuple(
             one
             for one in found

@@ -80,7 +80,7 @@ class Pulls:
         read."""
         at = self._names[repository]
         try:
-            return await self._client.required_checks(at, branch, reserve=RESERVE)
+            return await self._client.required_checks(at, branch, RESERVE)
         except (TryAgain, NeedsHuman) as failure:
             log.warning("the required checks cannot be read", branch=branch, reason=str(failure))
             return None

@@ -174,7 +174,7 @@ class Protection(Payload):
     """The same as names, by which older servers say them."""
 
 
-class Branch(Payload):
+class RemoteBranch(Payload):
     """A branch."""
 
     protection: Protection

@@ -39,6 +39,7 @@ accepts the rules that it loosens. `accepted`: somebody has, and nothing is judg
 class ReportCommit(Action):
     """Say on a commit how a pipeline stands there: the terminal status, or that it runs."""
 
+    background: ClassVar[bool] = True
     type: Literal["report_commit"] = "report_commit"
     lane: ClassVar[str] = "report"
     repository: str
@@ -70,6 +71,7 @@ class ReportUntouched(Action):
     That is their terminal status there.
     """
 
+    background: ClassVar[bool] = True
     type: Literal["report_untouched"] = "report_untouched"
     lane: ClassVar[str] = "report"
     repository: str
@@ -91,6 +93,7 @@ class ReportPolicy(Action):
     accepted that for this very commit.
     """
 
+    background: ClassVar[bool] = True
     type: Literal["report_policy"] = "report_policy"
     repository: str
     commit: str
@@ -116,6 +119,7 @@ class ReportPolicy(Action):
 class AnswerCommand(Action):
     """Answer a command in a comment of a pull request: by a comment, or a thumb up."""
 
+    background: ClassVar[bool] = True
     type: Literal["answer"] = "answer"
     lane: ClassVar[str] = "answer"
     repository: str
@@ -136,6 +140,7 @@ class ReportDeployment(Action):
     `inactive`: the rollout was withdrawn, or what it brought serves no more.
     """
 
+    background: ClassVar[bool] = True
     type: Literal["report_deployment"] = "report_deployment"
     repository: str
     commit: str
@@ -158,6 +163,7 @@ class ReportDeployment(Action):
 class ReportRelease(Action):
     """Say on the commit that brought a version whether an environment could keep it."""
 
+    background: ClassVar[bool] = True
     type: Literal["report_release"] = "report_release"
     repository: str
     commit: str

@@ -48,6 +48,10 @@ class Action(Value):
     """Whether applying it again does nothing even much later. Then it may be acknowledged together
     with the next decision of its owner, and not by a transaction of its own."""
     type: str
+    background: ClassVar[bool] = False
+    """Whether nothing that its owner does next waits for it, as for a report. Such actions are
+    applied beside the reconciles of their owner, not as a part of them; otherwise like all. A lane
+    has only such actions or none."""
 
     @property
     def lane(self) -> str:

@@ -12,7 +12,7 @@ from controller.github.pulls import Pulls, begin
 from controller.machine.core import InboxMessage, Key
 from controller.machine.messages import ButtonPressed, ForgeMoved
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.trust import changes_pipeline
+from controller.machine.pipelines.touched import touched
 from controller.machine.repositories.pull import (
     Command,
     LastComment,
@@ -291,23 +291,18 @@ class RepositoryObserver:
         after = await self._repositories.specs(name, pull.head)
         points = await mirror.fork_points(pull.base_commit, pull.head)
         befores = [await self._repositories.specs(name, point) for point in points] or [{}]
-        changed = {
-            code.name
-            for before in befores
-            for path, code in after.items()
-            if changes_pipeline(before.get(path), code)
-        }
+        changed = {after[path].name for before in befores for path in touched(before, after)}
         # Specs of one name are reported together, so that the duplicate is noticed.
-        touched = {path: code for path, code in after.items() if code.name in changed}
-        untouched = [code.name for path, code in after.items() if code.name and path not in touched]
+        concerned = {path: code for path, code in after.items() if code.name in changed}
+        untouched = [name for name in _names(after).values() if name not in changed]
         had = {pipeline for before in befores for pipeline in _names(before).values()}
         left = had - set(_names(after).values())
         return Commit(
             sha=pull.head,
             subject=pull.title,
             author=pull.author,
-            pipelines=_names(touched),
-            broken=_broken(touched),
+            pipelines=_names(concerned),
+            broken=_broken(concerned),
             untouched=tuple(sorted(untouched)),
             required=await self._required(name, pull, untouched),
             removed=tuple(sorted(left)),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from controller.git.repositories import Repositories
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.pipeline import PipelineState
-from controller.machine.pipelines.trust import changes_pipeline
+from controller.machine.pipelines.touched import touched
 from controller.machine.pipelines.untouched import covering_run
 from controller.machine.repositories.repository import RepositoryState
 from controller.store.protocol import StoreReader
@@ -64,12 +64,12 @@ def _untouched(before: Mapping[str, Code], after: Mapping[str, Code]) -> dict[st
     names = Counter(code.name for code in after.values()) + Counter(
         {code.name: 1 for path, code in before.items() if path not in after}
     )
+    changed = frozenset(touched(before, after))
     return {
         path: code
         for path, code in after.items()
         if code.spec is not None
         and names[code.name] == 1
-        and (was := before.get(path)) is not None
-        and was.spec is not None
-        and not changes_pipeline(was, code)
+        and path not in changed
+        and before[path].spec is not None
     }

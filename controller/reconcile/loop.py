@@ -97,7 +97,10 @@ class Loop:
         await self._wake_stored()
         free = asyncio.Semaphore(self._workers)
         tasks: set[asyncio.Task[None]] = set()
-        listener = asyncio.create_task(self._hear_others())
+        beside = [
+            asyncio.create_task(self._hear_others()),
+            asyncio.create_task(self._outbox.run()),
+        ]
         try:
             while True:
                 await free.acquire()
@@ -106,13 +109,13 @@ class Loop:
                 task.add_done_callback(tasks.discard)
                 task.add_done_callback(lambda _: free.release())
         finally:
-            listener.cancel()
+            beside[0].cancel()
             self._queue.close()
             if tasks:
                 await asyncio.wait(tasks, timeout=self._policy.patience)
-            for task in tasks:
+            for task in (*beside, *tasks):
                 task.cancel()
-            await asyncio.gather(listener, *tasks, return_exceptions=True)
+            await asyncio.gather(*beside, *tasks, return_exceptions=True)
 
     async def _wake_stored(self) -> None:
         for kind, reconciler in self._reconcilers.items():

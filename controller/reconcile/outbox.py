@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 from controller.machine.core import Action, Blocked, Envelope, Key, id_of, parsed
 from controller.machine.messages import ActionFailed
-from controller.reconcile.workqueue import Backoff
+from controller.reconcile.batches import Batches
+from controller.reconcile.workqueue import Backoff, WorkQueue
 from controller.store.protocol import OutboxEntry, Postponed, Store, Transaction
 from deployers.clock import Steady
-from specs.failures import Ignore, NeedsHuman, TryAgain
+from specs.failures import Failure, Ignore, NeedsHuman, TryAgain
 from specs.figures import duration
 
 Applier = Callable[[Key, Any], Awaitable[Sequence[Envelope]]]
@@ -49,8 +50,19 @@ class RuntimePolicy(NamedTuple):
     """How often schedules look at the clock: it may have been set, or the machine slept."""
 
 
+FEW = 4
+"""How many owners of background actions read the store at a time, so that a thousand that have
+something to report are not in the way of one that has something to do."""
+LEAVE = 1.0
+"""Seconds that background actions which are under way get to end in when the loop stops."""
+
+
 class Outbox:
-    """The effects of every object. Not for two callers with one owner at a time."""
+    """The effects of every object. Not for two callers with one owner at a time.
+
+    `apply` applies actions and waits for them, except for those in the background, which `run`
+    applies: for one owner at a time as well, and as long as it takes.
+    """
 
     def __init__(
         self,
@@ -62,6 +74,9 @@ class Outbox:
     ) -> None:
         self._store = store
         self._appliers = {_type_of(action): (action, apply) for action, apply in appliers.items()}
+        self._behind: WorkQueue[Key] = WorkQueue(policy.backoff, policy.jitter)
+        self._few = asyncio.Semaphore(FEW)
+        self._outcomes: Batches[_Outcome] = Batches(self._save_outcomes)
         self._wake = wake
         self._counts = counts
         self._policy = policy
@@ -93,7 +108,8 @@ class Outbox:
         *,
         again: bool = False,
     ) -> float | None:
-        """Apply the outbox of one owner: each lane in its order, the lanes side by side.
+        """Apply the outbox of one owner: each lane in its order, the lanes side by side. What it
+        has in the background is left to `run`.
 
         `made` has actions by id that need not be read from it. `again`: the owner is reconciled
         again soon, so the acknowledgement of what is lasting may wait for its next transaction.
@@ -102,6 +118,59 @@ class Outbox:
         what the store raises; what was applied then is acknowledged next time, and applied again
         by another process only.
         """
+        behind = [entry for entry in outbox if self._is_behind(entry)]
+        if behind:
+            self._behind.add(behind[0].owner)
+        mine = [entry for entry in outbox if not self._is_behind(entry)]
+        return await self._apply_lanes(mine, made, again)
+
+    async def run(self) -> None:
+        """Apply what is in the background until cancelled. What has not been done then stays in the
+        outbox."""
+        tasks: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                task = asyncio.create_task(self._apply_behind(await self._behind.get()))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+        finally:
+            self._behind.close()
+            if tasks:
+                await asyncio.wait(tasks, timeout=LEAVE)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._outcomes.close()
+
+    def _is_behind(self, entry: OutboxEntry) -> bool:
+        known = self._appliers.get(str(entry.action.get("type")))
+        return known is not None and known[0].background
+
+    async def _apply_behind(self, owner: Key) -> None:
+        """Apply what an owner has in the background, as it is in the store by now."""
+        _bind(owner)
+        try:
+            async with self._few:
+                outbox = await self._store.outbox(owner)
+            behind = [entry for entry in outbox if self._is_behind(entry)]
+            due = await self._apply_lanes(behind)
+            self._behind.forget(owner)
+            if due is not None:
+                self._behind.add_after(owner, due)
+        except Exception as error:
+            if not isinstance(error, Failure):
+                self._counts["internal_errors"] += 1
+            delay = self._behind.add_failed(owner)
+            _log().warning("the outbox is tried again", reason=str(error), delay=delay)
+        finally:
+            self._behind.done(owner)
+
+    async def _apply_lanes(
+        self,
+        outbox: Sequence[OutboxEntry],
+        made: Mapping[str, Action] = MappingProxyType({}),
+        again: bool = False,
+    ) -> float | None:
         by_lane = attrgetter("lane")  # sorting is stable: within a lane the oldest stays first
         ordered = sorted(outbox, key=by_lane)
         lanes = [self._apply_lane([*lane], made, again) for _, lane in groupby(ordered, by_lane)]
@@ -159,6 +228,7 @@ class Outbox:
             self._waits.pop(entry.id, None)
             if failure.human:
                 self._waits[entry.id] = Blocked(reason=str(failure), human=True)
+                self._look_again(entry)
             return await self._postpone(entry, str(failure), failure.after or 0.0)
         except Exception as error:
             self._counts["internal_errors"] += 1
@@ -206,18 +276,39 @@ class Outbox:
             for message in outcome
         )
         self._policy.boundary("before acknowledge", entry.owner)
-        await self._store.commit(
-            Transaction(acknowledge=(entry.id,), send=send), self._policy.clock()
-        )
+        if self._is_behind(entry):
+            await self._outcomes.add(_Outcome(entry.id, send))
+        else:
+            await self._save_outcomes([_Outcome(entry.id, send)])
         del self._came[entry.number]
         self._policy.boundary("after acknowledge", entry.owner)
         self._counts["acknowledged"] += 1
         for message in send:
             self._wake(message.to)
 
+    async def _save_outcomes(self, outcomes: Sequence["_Outcome"]) -> None:
+        change = Transaction(
+            acknowledge=tuple(one.id for one in outcomes),
+            send=tuple(message for one in outcomes for message in one.send),
+        )
+        await self._store.commit(change, self._policy.clock())
+
+    def _look_again(self, entry: OutboxEntry) -> None:
+        """Have the loop ask `waits` of an owner that is not being reconciled now."""
+        if self._is_behind(entry):
+            self._wake(entry.owner)
+
     def _forget(self, entry: OutboxEntry) -> None:
-        self._waits.pop(entry.id, None)
+        if self._waits.pop(entry.id, None):
+            self._look_again(entry)
         self._due.pop(entry.number, None)
+
+
+class _Outcome(NamedTuple):
+    """What is saved of an entry that was applied."""
+
+    id: str
+    send: tuple[Envelope, ...]
 
 
 def outbox_entry(owner: Key, action: Action) -> OutboxEntry:
@@ -264,6 +355,13 @@ def _type_of(action: type[Action]) -> str:
     if not isinstance(name, str):
         raise TypeError(f"{action.__name__}.type needs a default, by which the outbox knows it")
     return name
+
+
+def _bind(owner: Key) -> None:
+    """What is logged from here on by this task is about `owner`."""
+    from structlog.contextvars import bind_contextvars
+
+    bind_contextvars(key=str(owner))
 
 
 def _log() -> Any:

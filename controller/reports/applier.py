@@ -1,5 +1,6 @@
 """Applies `ReportCommit`: gathers the facts, builds the report and hands it to the forge."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from controller.reports.gathering import FactSources, Gathering
 from controller.reports.links import NOWHERE, Links
 from controller.store.protocol import Store
 from specs.failures import Ignore
+
+BUILT_AT_ONCE = 4
+"""Reports that are built at a time: a thousand that are due wait for their turn, not the loop."""
 
 
 class ReportApplier:
@@ -40,6 +44,7 @@ class ReportApplier:
         self._forge = forge
         self._secrets = secrets
         self._links = links or {}
+        self._turn = asyncio.Semaphore(BUILT_AT_ONCE)
 
     async def apply(self, _owner: Key, action: ReportCommit) -> Sequence[Envelope]:
         """Report it. Raises `Ignore` where a newer run or result makes the report obsolete, and
@@ -48,14 +53,16 @@ class ReportApplier:
         Pull requests with the same head and base share a check, which shows the worst of their
         results: when one ends, the others that have ended are reported again.
         """
-        run = await self._gathering.run(action.run or "")
-        latest = await self._gathering.latest(action)
-        if latest is not None and latest != action.run:
-            raise Ignore(f"{latest} is a later run of this commit, with a report of its own")
-        if run is not None and action.state == "running" and not run.live:
-            raise Ignore(f"{run.id} has ended, and its result is reported")
-        siblings = await self._gathering.siblings(action)
-        await self._forge.report(await self._report(action, run, siblings.runs))
+        async with self._turn:
+            run = await self._gathering.run(action.run or "")
+            latest = await self._gathering.latest(action)
+            if latest is not None and latest != action.run:
+                raise Ignore(f"{latest} is a later run of this commit, with a report of its own")
+            if run is not None and action.state == "running" and not run.live:
+                raise Ignore(f"{run.id} has ended, and its result is reported")
+            siblings = await self._gathering.siblings(action)
+            report = await self._report(action, run, siblings.runs)
+        await self._forge.report(report)
         if run is None or run.live:
             return ()
         every = (*siblings.runs, run) if siblings.counts else siblings.runs

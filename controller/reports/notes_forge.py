@@ -1,9 +1,11 @@
 """Reports as git notes, for any git server: `git log --notes=headgate`."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from controller.git import Mirror
-from controller.git.notes import Notes
+from controller.git.notes import Notes, NoteSection
+from controller.reconcile.batches import Batches
 from controller.reports.forge import CommitReport
 from controller.reports.plain_text import plain
 from specs.failures import NeedsHuman
@@ -16,10 +18,18 @@ UNTOUCHED = "headgate-untouched"
 
 
 class NotesForge:
-    """A `Forge` that writes one note per commit, with a section per pipeline."""
+    """A `Forge` that writes one note per commit, with a section per pipeline.
+
+    A repository has one writer: what is reported while it pushes is pushed together. `close` it at
+    the end.
+    """
 
     def __init__(self, mirrors: Mapping[str, Mirror]) -> None:
-        self._notes = {name: Notes(mirror) for name, mirror in mirrors.items()}
+        self._writers = {name: Batches(_writer(mirror)) for name, mirror in mirrors.items()}
+
+    async def close(self) -> None:
+        """Cancel what is being written. It is reported again, as nobody was told that it was."""
+        await asyncio.gather(*(writer.close() for writer in self._writers.values()))
 
     async def report(self, report: CommitReport) -> None:
         """Write the report into its section. Each scope has a section of its own.
@@ -29,10 +39,19 @@ class NotesForge:
         """
         if report.step is not None or report.kind == "policy":
             return
-        notes = self._notes.get(report.repository)
-        if notes is None:
+        writer = self._writers.get(report.repository)
+        if writer is None:
             raise NeedsHuman(f"the repository {report.repository} is no longer in the settings")
-        await notes.write(report.commit, {_section(report): plain(report.text)})
+        await writer.add(NoteSection.checked(report.commit, _section(report), plain(report.text)))
+
+
+def _writer(mirror: Mirror) -> Callable[[Sequence[NoteSection]], Awaitable[None]]:
+    notes = Notes(mirror)
+
+    async def write(sections: Sequence[NoteSection]) -> None:
+        await notes.write(sections)
+
+    return write
 
 
 def _section(report: CommitReport) -> str:

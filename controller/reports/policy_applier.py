@@ -1,5 +1,6 @@
 """Applies `ReportPolicy`: compares the rules of a pull request with those of its base."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from controller.config.secrets import Secrets
@@ -8,7 +9,8 @@ from controller.machine.actions import ReportPolicy
 from controller.machine.core import Envelope, Key
 from controller.machine.pipelines.code import Code
 from controller.planning.plans import PolicyChange, compare
-from controller.reports.forge import Forge
+from controller.reports.applier import BUILT_AT_ONCE
+from controller.reports.forge import CommitReport, Forge
 from controller.reports.links import NOWHERE, Links
 from controller.reports.policy_report import Compared, policy_report
 from specs.failures import Ignore
@@ -28,10 +30,17 @@ class PolicyApplier:
         self._forge = forge
         self._secrets = secrets
         self._links = links or {}
+        self._turn = asyncio.Semaphore(BUILT_AT_ONCE)
 
     async def apply(self, _owner: Key, action: ReportPolicy) -> Sequence[Envelope]:
         """Report it. Raises `Ignore` for a pipeline that neither commit has, what reading a commit
         raises, and what the forge raises."""
+        async with self._turn:
+            report = await self._report(action)
+        await self._forge.report(report)
+        return ()
+
+    async def _report(self, action: ReportPolicy) -> CommitReport:
         repository, pipeline = action.repository, action.pipeline
         base = await self._repositories.rules(repository, action.base_commit, pipeline)
         head = await self._head(action, base)
@@ -49,8 +58,7 @@ class PolicyApplier:
         )
         report = policy_report(hide(action), Compared(base, head, found), links)
         said = {"title": redact(report.title), "text": redact(report.text)}
-        await self._forge.report(report.model_copy(update=said))
-        return ()
+        return report.model_copy(update=said)
 
     async def _head(self, action: ReportPolicy, base: Code | None) -> Code | None:
         """The pipeline in the pull request. A spec that is too broken to have a name is taken for

@@ -138,6 +138,7 @@ class Controller:
         self.collector = AttemptCollector(self.executor, self.artifacts, self.catalog)
         self.smoker = Smoker(self.versions, self.repositories)
         self.github = self._on_github(base)
+        self.notes = NotesForge(mirrors)
         forge = self._forge()
         links = on_github(settings.github.url, self.github.names) if self.github else {}
         self.reports = ReportApplier(
@@ -311,7 +312,7 @@ class Controller:
 
     def _forge(self) -> Forge:
         """Where reports go: GitHub, and git notes without GitHub or if the settings say so."""
-        notes = NotesForge(self.mirrors)
+        notes = self.notes
         if self.github is None:
             return notes
         forges: dict[str, list[Forge]] = {}
@@ -399,6 +400,7 @@ class Controller:
         """Close everything; steps, servers and routers keep running."""
         if self.github is not None:
             await self.github.close()
+        await self.notes.close()
         await self.watch.close()
         await self.smoker.close()
         await self.collector.close()

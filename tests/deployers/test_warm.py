@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -220,6 +221,26 @@ def test_a_warm_process_ends_with_the_controller(bench: Bench) -> None:
     until(lambda: not started & set(bench.forks()))
 
 
+def test_a_warm_process_ends_when_nobody_has_asked_for_a_while(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        listening.listen()
+        number = listening.fileno()
+        with subprocess.Popen(
+            [sys.executable, "-c", IMPATIENT, MODULE, str(number)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            pass_fds=(number,),
+        ) as warm:
+            assert warm.wait() == 0
+
+
+IMPATIENT = """
+import sys
+from deployers import warm_server
+warm_server.IDLE = 0.01
+warm_server.main(*sys.argv[1:])
+"""
 CONTROLLER = """
 import sys, time
 from pathlib import Path

@@ -137,7 +137,7 @@ def _start_ready(
     wait = POLL
     for node in graph.nodes:
         progress = nodes.get(node.name, NEW)
-        if progress.done or progress.key is None or not _is_ready(node, nodes):
+        if progress.key is None or progress.done or not _is_ready(graph.needs[node.name], nodes):
             continue
         actual, digests = inputs_of(run, node, nodes)
         record = progress.open
@@ -174,8 +174,8 @@ def _waits(observed: ObservedRun) -> Blocked | None:
     return next((one for one in found if one.human), found[0] if found else None)
 
 
-def _is_ready(node: Node, nodes: Mapping[str, Progress]) -> bool:
-    return all(nodes.get(need, NEW).done for need in node.needs)
+def _is_ready(needs: Sequence[str], nodes: Mapping[str, Progress]) -> bool:
+    return all(nodes.get(need, NEW).done for need in needs)
 
 
 def _retry_at(node: Node, progress: Progress, now: float) -> float:
@@ -193,7 +193,8 @@ def _given_up(before: Run, run: Run, observed: ObservedRun) -> tuple[Action, ...
     return tuple(
         CancelAttempt(attempt=node.open.id)
         for name, node in before.nodes.items()
-        if node.open
+        if run.nodes[name] is not node
+        and node.open
         and (run.nodes[name].open is None or run.nodes[name].open != node.open)
         and not observed.statuses.get(node.open.id, Status(state=AttemptState.UNKNOWN)).state.ended
     )
@@ -216,7 +217,8 @@ def _new_facts(before: Run, run: Run, observed: ObservedRun, now: float) -> tupl
     under their own version."""
     facts = []
     for name, progress in run.nodes.items():
-        if before.nodes.get(name, NEW).done or progress.key is None:
+        was = before.nodes.get(name, NEW)
+        if progress is was or was.done or progress.key is None:
             continue
         known = observed.cache.get(progress.key)
         if progress.phase == "cached" and known and now - known.used >= RENEWED:
@@ -261,9 +263,11 @@ def _report_begin(run: Run) -> ReportCommit:
 
 def _tell_progress(run: Run, graph: Graph, now: float) -> tuple[Run, tuple[Action, ...]]:
     """Tell a pull request which step runs now, at most once in `PROGRESS` seconds."""
-    step = run.step
     since = max(run.created, run.told_at)
-    if run.pull is None or step is None or step == run.told or now - since < PROGRESS:
+    if run.pull is None or now - since < PROGRESS:
+        return run, ()
+    step = run.step
+    if step is None or step == run.told:
         return run, ()
     done = sum(run.nodes.get(node.name, NEW).done for node in graph.nodes)
     title = f"{run.id} runs {step} ({done} of {len(graph.nodes)} done)"

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.git import Mirror
-from controller.git.notes import Notes, merged
+from controller.git.notes import CUT, Notes, NoteSection, merged
+from tests.controller.git.counting import git_processes
 from tests.controller.git.git_server import Person, run_git
 from tests.controller.sections import sections_of
 
@@ -33,9 +34,9 @@ async def test_git_shows_the_report_of_every_pipeline_once(ada: Person, tmp_path
     sha = ada.push({"a": "1"})
     notes = notes_of(ada, tmp_path)
     assert await notes.read(sha) is None
-    await notes.write(sha, {"flight-delay": "FAIL: auc"})
-    await notes.write(sha, {"fares": "PASS"})
-    await notes.write(sha, {"flight-delay": "PASS: auc\nn 900\n"})
+    await notes.write([NoteSection(sha, "flight-delay", "FAIL: auc")])
+    await notes.write([NoteSection(sha, "fares", "PASS")])
+    await notes.write([NoteSection(sha, "flight-delay", "PASS: auc\nn 900\n")])
     assert sections_of(shown(ada, sha) + "\n") == {
         "flight-delay": "PASS: auc\nn 900",
         "fares": "PASS",
@@ -47,8 +48,8 @@ async def test_git_shows_the_report_of_every_pipeline_once(ada: Person, tmp_path
 async def test_the_same_report_again_makes_no_commit(ada: Person, tmp_path: Path) -> None:
     sha = ada.push({"a": "1"})
     notes = notes_of(ada, tmp_path)
-    first = await notes.write(sha, {"fares": "PASS"})
-    assert await notes.write(sha, {"fares": "PASS"}) == first
+    first = await notes.write([NoteSection(sha, "fares", "PASS")])
+    assert await notes.write([NoteSection(sha, "fares", "PASS")]) == first
 
 
 async def test_what_people_noted_stays_wherever_git_put_it(ada: Person, tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ async def test_what_people_noted_stays_wherever_git_put_it(ada: Person, tmp_path
     for commit in (sha, other):  # git's own place for a few notes is flat, ours is fanned out
         run_git(ada.remote, "-c", "user.name=A", "-c", "user.email=a@b.c",
                 "notes", "--ref=headgate", "add", "-m", "Seen by Ada", commit)  # fmt: skip
-    await notes_of(ada, tmp_path).write(sha, {"fares": "PASS"})
+    await notes_of(ada, tmp_path).write([NoteSection(sha, "fares", "PASS")])
     assert shown(ada, sha).startswith("Seen by Ada\n")
     assert sections_of(shown(ada, sha) + "\n") == {"fares": "PASS"}
     assert shown(ada, other) == "Seen by Ada"
@@ -65,8 +66,8 @@ async def test_what_people_noted_stays_wherever_git_put_it(ada: Person, tmp_path
 async def test_two_writers_at_once_lose_nothing(ada: Person, tmp_path: Path) -> None:
     shas = [ada.push({"a": str(n)}) for n in range(2)]
     one, two = notes_of(ada, tmp_path / "one"), notes_of(ada, tmp_path / "two")
-    writes = [one.write(sha, {"flight-delay": "PASS"}) for sha in shas]
-    await asyncio.gather(*writes, *(two.write(sha, {"fares": "WARN"}) for sha in shas))
+    writes = [one.write([NoteSection(sha, "flight-delay", "PASS")]) for sha in shas]
+    await asyncio.gather(*writes, *(two.write([NoteSection(sha, "fares", "WARN")]) for sha in shas))
     for sha in shas:
         assert sections_of(shown(ada, sha) + "\n") == {"flight-delay": "PASS", "fares": "WARN"}
 
@@ -119,14 +120,14 @@ async def test_a_reader_with_notes_of_their_own_fetches_reports_as_the_readme_sa
     first, second = ada.push({"a": "1"}), ada.push({"a": "2"})
     run_git(ada.clone, "push", "-q", "origin", "HEAD:headgate/environments")
     notes = notes_of(ada, tmp_path)
-    await notes.write(first, {"fares": "PASS: one"})
+    await notes.write([NoteSection(first, "fares", "PASS: one")])
     reader = tmp_path / "reader"
     run_git(tmp_path, "clone", "-q", str(ada.remote), str(reader))
     assert "PASS: one" in as_in_the_readme(reader, "git fetch origin headgate/")
 
     for commit in (first, second):
         run_git(reader, "notes", "--ref=headgate", "add", "-m", "Seen by Rita", commit)
-    await notes.write(first, {"fares": "PASS: two"})
+    await notes.write([NoteSection(first, "fares", "PASS: two")])
     shown_ = as_in_the_readme(reader, "git fetch origin headgate/")
     assert "PASS: two" in shown_
     assert "Seen by Rita" not in shown_
@@ -136,8 +137,46 @@ async def test_a_reader_with_notes_of_their_own_fetches_reports_as_the_readme_sa
     assert "PASS: two" in shown(ada, first)
     assert "Seen by Rita" in shown(ada, first)
     assert shown(ada, second) == "Seen by Rita"
-    await notes.write(first, {"fares": "PASS: three"})
+    await notes.write([NoteSection(first, "fares", "PASS: three")])
     assert "Seen by Rita" in shown(ada, first)
     assert "PASS: two" not in shown(ada, first)
     as_in_the_readme(reader, "git fetch origin headgate/")
     as_in_the_readme(reader, "git notes --ref=headgate merge")
+
+
+async def test_however_many_reports_are_due_they_take_one_commit_and_two_git_processes(
+    ada: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shas = [ada.push({"a": str(n)}) for n in range(3)]
+    notes = notes_of(ada, tmp_path)
+    first = await notes.write([NoteSection(shas[0], "fares", "PASS")])
+    assert "PASS" in (await notes.read(shas[0]) or ""), "the process that reads objects has begun"
+    due = [NoteSection(sha, f"p{n}", f"PASS: {n}") for sha in shas for n in range(100)]
+    with git_processes(monkeypatch) as started:
+        second = await notes.write(due)
+    assert started == {"fast-import": 1, "push": 1}
+    assert run_git(ada.remote, "rev-list", "refs/notes/headgate").split() == [second, first]
+    assert sections_of(shown(ada, shas[0]) + "\n").keys() == {
+        "fares", *(f"p{n}" for n in range(100))
+    }  # fmt: skip
+    assert sections_of(shown(ada, shas[2]) + "\n")["p99"] == "PASS: 99"
+    assert run_git(tmp_path / "mirror.git", "for-each-ref", "refs/headgate") == ""
+
+
+async def test_a_lost_race_proposes_all_that_is_due_once_more(ada: Person, tmp_path: Path) -> None:
+    shas = [ada.push({"a": str(n)}) for n in range(2)]
+    one, two = notes_of(ada, tmp_path / "one"), notes_of(ada, tmp_path / "two")
+    await one.write([NoteSection(shas[0], "fares", "PASS")])
+    await two.write([NoteSection(shas[0], "seats", "PASS")])
+    await one.write([NoteSection(sha, "fares", "WARN") for sha in shas])
+    assert sections_of(shown(ada, shas[0]) + "\n") == {"fares": "WARN", "seats": "PASS"}
+    assert sections_of(shown(ada, shas[1]) + "\n") == {"fares": "WARN"}
+    run_git(ada.remote, "update-ref", "-d", "refs/notes/headgate")
+    await one.write([NoteSection(shas[0], "fares", "PASS")])
+    assert sections_of(shown(ada, shas[0]) + "\n") == {"fares": "PASS"}
+
+
+def test_a_note_that_would_be_too_long_has_the_first_lines_of_what_is_added() -> None:
+    note = merged("", {"fares": "PASS\nall of it"})
+    longer = merged(note, {"seats": "FAIL: auc\n" + "more\n" * 100}, longest=200)
+    assert sections_of(longer) == {"fares": "PASS\nall of it", "seats": f"FAIL: auc\n\n{CUT}"}

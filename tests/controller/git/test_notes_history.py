@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from controller.git import Mirror
-from controller.git.notes import REF, Notes
+from controller.git.notes import REF, Notes, NoteSection
 from controller.git.notes_history import compact
 from tests.controller.git.git_server import Person, run_git
 from tests.controller.sections import sections_of
@@ -37,7 +37,7 @@ async def reported(ada: Person, mirror: Mirror, many: int) -> list[str]:
     """Commits with a report each."""
     notes, shas = Notes(mirror), [ada.push({"a": str(n)}) for n in range(many)]
     for n, sha in enumerate(shas):
-        await notes.write(sha, {"fares": f"PASS: {n}"})
+        await notes.write([NoteSection(sha, "fares", f"PASS: {n}")])
     return shas
 
 
@@ -46,20 +46,20 @@ async def test_a_long_history_becomes_one_commit_and_every_note_stays(
 ) -> None:
     shas = await reported(ada, mirror, 4)
     before = [shown(ada.remote, sha) for sha in shas]
-    assert not await compact(mirror, REF, most=4)
+    assert await compact(mirror, REF, most=4) == 0
     assert len(history(ada.remote)) == 4
-    assert await compact(mirror, REF, most=3)
-    assert history(ada.remote) == ["Compact the history of the notes"]
+    assert await compact(mirror, REF, most=3) == 4
+    assert history(ada.remote) == ["Compact the history of 4 commits of notes"]
     assert [shown(ada.remote, sha) for sha in shas] == before
 
-    await Notes(mirror).write(shas[0], {"fares": "WARN"})
+    await Notes(mirror).write([NoteSection(shas[0], "fares", "WARN")])
     assert sections_of(shown(ada.remote, shas[0]) + "\n") == {"fares": "WARN"}
     assert len(history(ada.remote)) == 2
 
 
 async def test_a_repository_without_notes_is_left_alone(ada: Person, mirror: Mirror) -> None:
     ada.push({"a": "1"})
-    assert not await compact(mirror, REF, most=0)
+    assert await compact(mirror, REF, most=0) == 0
     assert run_git(ada.remote, "for-each-ref", "refs/notes") == ""
 
 
@@ -82,9 +82,9 @@ async def test_what_a_person_notes_meanwhile_is_not_lost(
     shas = await reported(ada, mirror, 3)
     slow = Slow(str(ada.remote), tmp_path / "slow.git")
     slow.meanwhile = [str(ada.clone), shas[1]]
-    assert not await compact(slow, REF, most=2)
+    assert await compact(slow, REF, most=2) == 0
     assert "Seen by Rita" in shown(ada.remote, shas[1])
-    assert await compact(mirror, REF, most=2)
+    assert await compact(mirror, REF, most=2) == 4
     assert "Seen by Rita" in shown(ada.remote, shas[1])
     assert "PASS: 1" in shown(ada.remote, shas[1])
 
@@ -94,7 +94,7 @@ async def test_reports_that_are_written_meanwhile_are_not_lost(
 ) -> None:
     shas = await reported(ada, mirror, 3)
     other = Mirror(str(ada.remote), tmp_path / "other.git")
-    writes = [Notes(other).write(sha, {"delays": "FAIL"}) for sha in shas]
+    writes = [Notes(other).write([NoteSection(sha, "delays", "FAIL")]) for sha in shas]
     await asyncio.gather(compact(mirror, REF, most=1), *writes)
     for n, sha in enumerate(shas):
         expected = {"fares": f"PASS: {n}", "delays": "FAIL"}
@@ -116,7 +116,7 @@ async def test_killed_before_the_push_it_has_changed_nothing(
     with pytest.raises(InterruptedError):
         await compact(Killed(str(ada.remote), tmp_path / "mirror.git"), REF, most=2)
     assert history(ada.remote) == before
-    assert await compact(mirror, REF, most=2)
+    assert await compact(mirror, REF, most=2) == 3
 
 
 async def test_a_server_that_lets_nothing_be_replaced_keeps_its_history(
@@ -126,7 +126,7 @@ async def test_a_server_that_lets_nothing_be_replaced_keeps_its_history(
     hook = ada.remote / "hooks" / "update"
     hook.write_text('#!/bin/sh\ntest "$(git merge-base "$2" "$3")" = "$2"\n')
     hook.chmod(0o755)
-    assert not await compact(mirror, REF, most=2)
+    assert await compact(mirror, REF, most=2) == 0
     assert len(history(ada.remote)) == 3
 
 
@@ -139,7 +139,7 @@ async def test_a_reader_who_fetched_before_fetches_again_and_merges_their_own(
     run_git(rita, "fetch", "-q", "origin", SPEC)
     run_git(rita, "notes", "--ref=headgate", "merge", "-s", "union", "refs/notes/origin/headgate")
     run_git(rita, "notes", "--ref=headgate", "append", "-m", "Seen by Rita", shas[0])
-    assert await compact(mirror, REF, most=2)
+    assert await compact(mirror, REF, most=2) == 3
 
     run_git(rita, "fetch", "-q", "origin", SPEC)
     assert "PASS: 0" in shown(rita, shas[0], "origin/headgate")
@@ -147,6 +147,6 @@ async def test_a_reader_who_fetched_before_fetches_again_and_merges_their_own(
     run_git(rita, "push", "-q", "origin", REF)
     assert "Seen by Rita" in shown(ada.remote, shas[0])
     assert sections_of(shown(ada.remote, shas[1]) + "\n") == {"fares": "PASS: 1"}
-    await Notes(mirror).write(shas[0], {"fares": "WARN"})
+    await Notes(mirror).write([NoteSection(shas[0], "fares", "WARN")])
     assert sections_of(shown(ada.remote, shas[0]) + "\n") == {"fares": "WARN"}
     assert "Seen by Rita" in shown(ada.remote, shas[0])

@@ -52,7 +52,7 @@ class Effects:
         self.names: list[str] = []
         self.gate = asyncio.Event()
 
-    async def work(self, owner: Key, action: Work) -> Sequence[Envelope]:
+    async def work(self, owner: Key, action: Work | toys.Murmur) -> Sequence[Envelope]:
         """Fail in the way that is asked for, or be done."""
         self.tries[action.how] += 1
         match action.how:
@@ -81,7 +81,12 @@ class Effects:
 
     def appliers(self) -> Mapping[type[Action], Applier]:
         """As the loop wants them."""
-        return {Work: self.work, toys.Ring: self.work, toys.Effect: self.effect}
+        return {
+            Work: self.work,
+            toys.Ring: self.work,
+            toys.Murmur: self.work,
+            toys.Effect: self.effect,
+        }
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from tests.controller.reconcile.toys import (
     Add,
     Count,
     DoWork,
+    Murmur,
     Work,
     Worker,
     counter,
@@ -67,6 +68,7 @@ def loop_of(
     *,
     reconciler: Reconciler[Any, Any] | None = None,
     work: Applier = idle,
+    murmur: Applier = idle,
     clock: Callable[[], float] | None = None,
 ) -> Loop:
     """One that tells of everything at once; or, with a clock, as patiently as a controller."""
@@ -77,7 +79,11 @@ def loop_of(
             "counter": reconciler or toy(Count, counter, gate.look),
             "stall": stalls(StallObserver(store, everyone)),
         },
-        {Notify: NotifyApplier(AppriseNotifier(), Secrets({})).apply, Work: work},
+        {
+            Notify: NotifyApplier(AppriseNotifier(), Secrets({})).apply,
+            Work: work,
+            Murmur: murmur,
+        },
         policy=RuntimePolicy(
             clock=clock or time.time,
             backoff=Backoff(first=0.002, most=0.02),

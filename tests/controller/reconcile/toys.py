@@ -67,6 +67,20 @@ class DoRing(Message):
     how: str
 
 
+class DoMurmur(Message):
+    """To a worker: work in the background."""
+
+    type: Literal["do_murmur"] = "do_murmur"
+    how: str
+
+
+class MurmurInstead(Message):
+    """To a worker: work in place of whatever there is in the background."""
+
+    type: Literal["murmur_instead"] = "murmur_instead"
+    how: str
+
+
 class DoInstead(Message):
     """To a worker: work in place of whatever it was asked for."""
 
@@ -88,6 +102,8 @@ HANDLED: Collection[type[Message]] = (
     EffectDone,
     DoWork,
     DoRing,
+    DoMurmur,
+    MurmurInstead,
     DoInstead,
     Done,
     ActionFailed,
@@ -209,6 +225,15 @@ class Ring(Work):
     lane: ClassVar[str] = "bell"
 
 
+class Murmur(Action):
+    """Work that nothing waits for."""
+
+    type: Literal["murmur"] = "murmur"
+    background: ClassVar[bool] = True
+    lane: ClassVar[str] = "murmur"
+    how: str
+
+
 class Worker(Value):
     log: tuple[str, ...] = ()
     """What it heard, in order."""
@@ -226,6 +251,11 @@ def worker(_: Key, state: Worker | None, inbox: Sequence[Message], __: float) ->
                 actions.append(Work(how=how))
             case DoRing(how=how):
                 actions.append(Ring(how=how))
+            case DoMurmur(how=how):
+                actions.append(Murmur(how=how))
+            case MurmurInstead(how=how):
+                withdraw.append("murmur")
+                actions.append(Murmur(how=how))
             case DoInstead(how=how):
                 withdraw.append("main")
                 actions.append(Work(how=how))

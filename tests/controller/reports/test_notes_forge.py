@@ -1,5 +1,6 @@
 """Reports as git notes, as git shows them."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,27 @@ async def test_a_progress_report_makes_no_note(forge: NotesForge, ada: Person, c
     assert run_git(ada.remote, "rev-parse", "refs/notes/headgate") == pushed
     await forge.report(report(commit, "It passed.\n"))
     assert "It passed." in run_git(ada.remote, "notes", "--ref=headgate", "show", commit)
+
+
+async def test_reports_that_are_due_while_others_are_pushed_are_pushed_together(
+    forge: NotesForge, ada: Person
+) -> None:
+    shas = [ada.push({"a": str(n)}) for n in range(3)]
+    first = asyncio.create_task(forge.report(report(shas[0], "It runs.\n", "fares")))
+    await asyncio.sleep(0.01)
+    due = [report(sha, "It passed.\n", f"p{n}") for sha in shas for n in range(30)]
+    await asyncio.gather(first, *map(forge.report, due))
+    assert run_git(ada.remote, "rev-list", "--count", "refs/notes/headgate") == "2"
+    for sha in shas:
+        note = run_git(ada.remote, "notes", "--ref=headgate", "show", sha)
+        assert len(sections_of(note + "\n")) == 30 + (sha == shas[0])
+
+
+async def test_a_report_that_cannot_be_a_section_spoils_none_that_is_due_with_it(
+    forge: NotesForge, ada: Person, commit: str
+) -> None:
+    due = [report(commit, "It passed.\n", name) for name in ("fares", "a -->", "seats")]
+    ends = await asyncio.gather(*map(forge.report, due), return_exceptions=True)
+    assert [type(end) for end in ends] == [type(None), ValueError, type(None)]
+    note = run_git(ada.remote, "notes", "--ref=headgate", "show", commit)
+    assert sections_of(note + "\n").keys() == {"fares", "seats"}

@@ -1,0 +1,84 @@
+"""What is due at the same time is done together, and nothing waits for a timer."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from controller.reconcile.batches import Batches
+
+
+class Desk:
+    """Writes down batches, each once the gate is open for it."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.gate = asyncio.Event()
+
+    async def write(self, items: Sequence[str]) -> None:
+        self.batches.append([*items])
+        await self.gate.wait()
+        if "bad" in items:
+            raise ValueError("a bad batch")
+
+
+async def soon() -> None:
+    """Let every task that is ready come to where it waits."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_what_comes_while_a_batch_is_written_is_the_next_one() -> None:
+    desk = Desk()
+    batches = Batches(desk.write)
+    first = asyncio.create_task(batches.add("a"))
+    await soon()
+    assert desk.batches == [["a"]], "at once"
+    others = [asyncio.create_task(batches.add(name)) for name in "bcd"]
+    await soon()
+    assert desk.batches == [["a"]]
+    desk.gate.set()
+    await asyncio.gather(first, *others)
+    assert desk.batches == [["a"], ["b", "c", "d"]]
+    await batches.add("e")
+    assert desk.batches[2:] == [["e"]]
+
+
+async def test_a_batch_that_fails_fails_for_all_of_its_items_and_for_no_others() -> None:
+    desk = Desk()
+    batches = Batches(desk.write)
+    tasks = [asyncio.create_task(batches.add(name)) for name in ("a", "bad")]
+    await soon()
+    later = asyncio.create_task(batches.add("b"))
+    await soon()
+    desk.gate.set()
+    ends = await asyncio.gather(*tasks, later, return_exceptions=True)
+    assert [type(end) for end in ends] == [ValueError, ValueError, type(None)]
+
+
+async def test_whoever_stops_waiting_takes_nothing_back_and_disturbs_nobody() -> None:
+    desk = Desk()
+    batches = Batches(desk.write)
+    first, second, third = (asyncio.create_task(batches.add(name)) for name in "abc")
+    await soon()
+    second.cancel()
+    desk.gate.set()
+    await asyncio.gather(first, third)
+    assert desk.batches == [["a", "b", "c"]]
+
+
+async def test_closing_cancels_what_is_written_and_whoever_waits_for_it_or_for_the_next() -> None:
+    desk = Desk()
+    batches = Batches(desk.write)
+    waiting = [asyncio.create_task(batches.add("a"))]
+    await soon()
+    waiting.append(asyncio.create_task(batches.add("b")))
+    await soon()
+    await batches.close()
+    for task in waiting:
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert desk.batches == [["a"]]
+    desk.gate.set()
+    await batches.add("c")
+    assert desk.batches == [["a"], ["c"]]
