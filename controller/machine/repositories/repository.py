@@ -136,8 +136,8 @@ class ObservedRepository(Value):
     places: frozenset[str] | None = None
     """The environments that have a file on that branch: `flight-delay/staging`; None: unknown."""
     moved: frozenset[str] | None = None
-    """Those whose file was committed to since the commit that was seen last. If that is no longer
-    on the branch, all that have a file or had one then; None: unknown."""
+    """Those whose file was committed to since the commit that was seen last; None: perhaps all, as
+    that is no longer on the branch."""
     pulls: Mapping[int, Pull] = {}
     """The open ones, by number; `heads` has the head of each."""
     asked: tuple[Command, ...] = ()
