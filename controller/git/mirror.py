@@ -77,7 +77,7 @@ class Mirror(Clone):
         out = await self._git("ls-remote", "origin", name, local=False)
         lines = (line.partition("\t") for line in out.decode("utf-8", "replace").splitlines())
         found = {ref: sha for sha, _, ref in lines}.get(name)
-        if found is not None and await self.resolve(name) != found:
+        if await self.resolve(name) != found:
             await self.fetch()
         return found
 
