@@ -55,6 +55,7 @@ $(BIN)/uv:
 $(VENV)/.ready: requirements.lock pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip sync -q --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q specs validators deployers controller
 	touch $@
 
 # A GitHub to try the product on: it keeps state, and refuses what GitHub refuses.

@@ -13,6 +13,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "noticing": (),
     "commits": (),
     "planning": (),
+    "peers": (),
     "step_overhead": (),
     "router": (),
     "docker": (),

@@ -16,6 +16,7 @@ from controller.buckets.changes import differ
 from controller.buckets.listing import remote_place_of
 from controller.buckets.local import LocalBucket
 from controller.buckets.manifest import StoredManifest
+from controller.buckets.places import is_relative
 from controller.buckets.protocol import Bucket, Listing, ObjectChanged
 from controller.buckets.remote import RemoteBucket
 from controller.buckets.roots import Roots
@@ -38,6 +39,12 @@ MIN_REUSE = 1.0
 class _CachedListing(NamedTuple):
     listing: Listing
     until: float
+    """By `time.monotonic`."""
+
+
+class _RecentListing(NamedTuple):
+    listing: Listing
+    begun: float
     """By `time.monotonic`."""
 
 
@@ -64,7 +71,8 @@ class Catalog:
     """Remembers the manifest of each dataset version, so that a digest is enough to read it.
 
     A listing of an object store is reused for a while, at most `longest` seconds, unless `hint`
-    reports a change.
+    reports a change. Listings of the same place on this machine that are asked for while one is in
+    progress, or within `moment` seconds of its beginning, share one.
     """
 
     def __init__(
@@ -74,6 +82,7 @@ class Catalog:
         *,
         roots: Roots = Roots(),  # noqa: B008 - a constant value
         longest: float = 60.0,
+        moment: float = 0.0,
         clock: Callable[[], float] = time.time,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -85,6 +94,8 @@ class Catalog:
         self._remote = RemoteBucket(self._folder, home, self._stores, clock)
         self._tables = Tables(Objects(home / "objects"))
         self._longest = longest
+        self._moment = moment
+        self._recent: dict[tuple[str, str | None], _RecentListing] = {}
         self._cached: dict[tuple[str, str | None], _CachedListing] = {}
         self._locks: dict[tuple[str, str | None], asyncio.Lock] = {}
         self._hints = 0
@@ -94,24 +105,41 @@ class Catalog:
     ) -> Listing:
         """List what is there now, or reuse a recent listing (see `Listing.at`). Remembers its
         manifest. Raises what `Bucket.list` raises."""
+        if repository is not None and is_relative(uri):
+            return await self._listed_now(uri, repository, marker)
         if not is_remote(uri):
-            found = await self._list(uri, repository, marker)
-            await asyncio.to_thread(self._remember, uri, repository, found)
-            return found.listing
+            # Not cancelled with one of those who wait for it.
+            work = asyncio.create_task(self._shared(uri, marker))
+            work.add_done_callback(_retrieved)
+            return await asyncio.shield(work)
         asked = uri, marker
         async with self._locks.setdefault(asked, asyncio.Lock()):
             kept = self._cached.get(asked)
             if kept is not None and time.monotonic() < kept.until:
                 return kept.listing
             begun, hints = time.monotonic(), self._hints
-            found = await self._list(uri, None, marker)
-            await asyncio.to_thread(self._remember, uri, None, found)
-            listing = found.listing
+            listing = await self._listed_now(uri, None, marker)
             took = time.monotonic() - begun
             reusable = min(max(REUSE_FACTOR * took, MIN_REUSE), self._longest)
             if hints == self._hints:  # otherwise it may have missed the change
                 self._cached[asked] = _CachedListing(listing, time.monotonic() + reusable)
             return listing
+
+    async def _shared(self, uri: str, marker: str | None) -> Listing:
+        """A listing on this machine that begins now, or began a `moment` ago at most."""
+        asked, now = (uri, marker), time.monotonic()
+        async with self._locks.setdefault(asked, asyncio.Lock()):
+            recent = self._recent.get(asked)
+            if recent is None or recent.begun < now - self._moment:
+                begun = time.monotonic()
+                recent = _RecentListing(await self._listed_now(uri, None, marker), begun)
+                self._recent[asked] = recent
+            return recent.listing
+
+    async def _listed_now(self, uri: str, repository: Path | None, marker: str | None) -> Listing:
+        found = await self._list(uri, repository, marker)
+        await asyncio.to_thread(self._remember, uri, repository, found)
+        return found.listing
 
     async def _list(self, uri: str, repository: Path | None, marker: str | None) -> ListedTable:
         bucket = self._bucket(uri)
@@ -169,8 +197,9 @@ class Catalog:
         except CredentialsRefused as failure:
             raise TryAgain(str(failure), human=True) from None
         except ObjectChanged:
+            # Otherwise the next run would start with the outdated listing.
+            self._recent.clear()
             if is_remote(uri):
-                # Otherwise the next run would start with the outdated listing.
                 self.hint(remote_place_of(uri).uri)
             raise
 
@@ -266,6 +295,12 @@ async def changes(
             moved = await catalog.differ(uri, was[name], now[name])
             found |= {name: moved} if moved else {}
     return found
+
+
+def _retrieved(listing: "asyncio.Task[Listing]") -> None:
+    """Nobody may wait for the result any more."""
+    if not listing.cancelled():
+        listing.exception()
 
 
 def _first_missing(

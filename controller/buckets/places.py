@@ -11,6 +11,11 @@ _TEMPORARY = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".inprogress"
 MAGIC = "*?["
 
 
+def is_relative(uri: str) -> bool:
+    """Whether it is a path in the repository."""
+    return uri.startswith(ROOT) or not (uri.startswith("/") or urlsplit(uri).scheme)
+
+
 class DatasetPlace(NamedTuple):
     """Where a dataset is: a folder, and which paths below it belong to the dataset."""
 

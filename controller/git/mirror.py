@@ -3,9 +3,11 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from controller.blobs.last_use import use
 from controller.git import export, importing, lfs
@@ -42,6 +44,8 @@ _UNMERGED = (1, 129)
 """Exit codes of `git merge-tree` for a conflict, and from a git that is too old for it."""
 
 _FETCHED = ("+refs/heads/*:refs/heads/*", "+refs/notes/*:refs/notes/*")
+_TRACKED = tuple(part for refs in _FETCHED for part in ("-c", f"remote.origin.fetch={refs}"))
+"""Options of a push that moves the mirror's ref as well, so that no fetch has to."""
 
 
 class Mirror:
@@ -56,6 +60,11 @@ class Mirror:
         self._remote = Remote(url)
         self._folder = folder
         self._lock = asyncio.Lock()
+        self._exports: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+        self._refs: dict[str, str] | None = None
+        """The commits of the refs as last fetched; None if they have to be read again."""
+        self._moves = 0
+        """How often refs were moved."""
         self._objects = ObjectReader(self._remote, folder)
         self._lists = CommitLists(self._objects, self._list_tree)
 
@@ -106,7 +115,8 @@ class Mirror:
 
         async def fetch() -> None:
             async with self._lock:
-                await self._git("fetch", "--quiet", "--prune", "--no-tags", "origin", *_FETCHED)
+                with self._moving():
+                    await self._git("fetch", "--quiet", "--prune", "--no-tags", "origin", *_FETCHED)
 
         await self._recovering(fetch)
 
@@ -118,7 +128,8 @@ class Mirror:
 
         async def fetch() -> None:
             async with self._lock:
-                await self._git("fetch", "--quiet", "--no-tags", "origin", *refs)
+                with self._moving():
+                    await self._git("fetch", "--quiet", "--no-tags", "origin", *refs)
 
         if refs:
             await self._recovering(fetch)
@@ -131,8 +142,9 @@ class Mirror:
         name = _full(ref)
         lease = f"--force-with-lease={name}:{checked_sha(expected) if expected else ''}"
         target = f"{checked_sha(sha)}:{name}"
-        arguments = ("push", "--quiet", "--no-verify", lease, "origin", target)
-        await self._with_commit(sha, lambda: self._git(*arguments))
+        arguments = (*_TRACKED, "push", "--quiet", "--no-verify", lease, "origin", target)
+        with self._moving():
+            await self._with_commit(sha, lambda: self._git(*arguments))
 
     async def delete(self, branch: str) -> None:
         """Delete a branch of the remote, if it exists."""
@@ -148,27 +160,33 @@ class Mirror:
     async def resolve(self, ref: str) -> str | None:
         """The commit of `ref` (a branch, or `refs/...`) as last fetched."""
 
-        async def resolve() -> str | None:
-            name = _full(ref)
-            arguments = ("for-each-ref", "--format=%(refname) %(objectname)", "--", name)
-            lines = (await self._git(*arguments)).decode().splitlines()
-            found = dict(line.split(" ", 1) for line in lines)
-            return found.get(name)
+        name = _full(ref)
+        return (await self._recovering(self._refs_now)).get(name)
 
-        return await self._recovering(resolve)
+    async def _refs_now(self) -> Mapping[str, str]:
+        if self._refs is not None:
+            return self._refs
+        moves = self._moves
+        out = await self._git("for-each-ref", "--format=%(objectname) %(refname)")
+        lines = (line.partition(" ") for line in out.decode("utf-8", "replace").splitlines())
+        found = {name: sha for sha, _, name in lines}
+        if moves == self._moves:
+            self._refs = found
+        return found
+
+    @contextmanager
+    def _moving(self) -> Iterator[None]:
+        """Around what moves refs of the mirror."""
+        try:
+            yield
+        finally:
+            self._moves += 1
+            self._refs = None
 
     async def read(self, commit: str, path: str) -> bytes | None:
         """The file at `path`, following symbolic links inside the repository; None if there is
         none."""
-        name = f"{checked_sha(commit)}:{checked_path(path)}"
-
-        async def read() -> bytes | None:
-            there, found = await self._objects.ask((f"{commit}^{{commit}}", name), MAX_READ)
-            if there is None:
-                raise MissingObject(commit)
-            return self._whole(found, path, commit)
-
-        return await self._with_commit(commit, read)
+        return (await self.read_files(commit, (path,))).get(path)
 
     async def read_each(self, commits: Sequence[str], path: str) -> dict[str, bytes]:
         """The file at `path` in several commits of one history, by commit."""
@@ -365,10 +383,12 @@ class Mirror:
         tree = await self.files(commit)
         if pointers(tree) and not lfs.is_installed():
             target = folder / f"{commit}{WITH_POINTERS}"
-        if not use(target):
-            await self._with_commit(
-                commit, lambda: export.export(self._remote, self._folder, commit, tree, target)
-            )
+        # One of those who wait for it exports it.
+        async with self._exports.setdefault(target, asyncio.Lock()):
+            if not use(target):
+                await self._with_commit(
+                    commit, lambda: export.export(self._remote, self._folder, commit, tree, target)
+                )
         return target
 
     def sweep(self, before: float) -> int:
@@ -471,7 +491,8 @@ class Mirror:
             await git(self._remote, ("init", "--quiet", "--bare", str(scratch)))
             fetch = ("fetch", "--quiet", "--no-tags", "origin", *_FETCHED)
             await git(self._remote, fetch, folder=scratch)
-            await self._objects.replacing(lambda: _replace(self._folder, scratch))
+            with self._moving():
+                await self._objects.replacing(lambda: _replace(self._folder, scratch))
         except Corrupt as error:
             raise NeedsHuman(f"{self.url} sends damaged objects: {error}") from None
         finally:

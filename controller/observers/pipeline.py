@@ -1,16 +1,12 @@
 """Observes pipelines: their code, datasets, model in production and ended runs."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from controller.artifacts import Artifacts
-from controller.buckets.catalog import Catalog
-from controller.buckets.places import base_folder, place_of
-from controller.buckets.stores import CredentialsRefused, is_remote
 from controller.git.environments import Environments
 from controller.git.repositories import Repositories
-from controller.machine.core import Blocked, InboxMessage, Key, parsed
+from controller.machine.core import InboxMessage, Key, parsed
 from controller.machine.messages import RunEnded, RunRequested, ScheduleDue
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import DatasetListing
@@ -23,11 +19,10 @@ from controller.machine.pipelines.needs import (
 from controller.machine.pipelines.pipeline import ObservedPipeline, PipelineState, begin
 from controller.machine.repositories.repository import ENVIRONMENTS
 from controller.machine.runs.run import Run
-from controller.queries.polling import QueryVersions
+from controller.observers.datasets import DatasetObserver, comparable, named, watched
 from controller.sources.watch import Watcher, WatchRequest
 from controller.store.model_versions import Versions
 from controller.store.protocol import Store
-from specs.datasets import Query
 from specs.failures import NeedsHuman, TryAgain
 from specs.notifications import Notification
 from validators.report import Report
@@ -40,24 +35,22 @@ class PipelineObserver:
         self,
         store: Store,
         repositories: Repositories,
-        catalog: Catalog,
+        datasets: DatasetObserver,
         versions: Versions,
         artifacts: Artifacts,
         watch: Watcher,
         branches: Mapping[str, Environments],
-        query_versions: QueryVersions,
         *,
         confined: bool = True,
         everyone: Sequence[Notification] = (),
     ) -> None:
         self._store = store
         self._repositories = repositories
-        self._catalog = catalog
+        self._datasets = datasets
         self._versions = versions
         self._artifacts = artifacts
         self._watch = watch
         self._branches = branches
-        self._query_versions = query_versions
         self._confined = confined
         self._everyone = tuple(everyone)
 
@@ -66,7 +59,7 @@ class PipelineObserver:
     ) -> ObservedPipeline:
         pipeline = state or begin(inbox)
         if any(isinstance(x.message, (RunRequested, ScheduleDue)) for x in inbox):
-            self._query_versions.forget()
+            self._datasets.forget_queries()
         needs = needs_of(pipeline, inbox)
         await self._require_environments(pipeline, needs)
         ended = await self._ended(needs)
@@ -77,7 +70,7 @@ class PipelineObserver:
         head = needs.heads.get(needs.default_branch)
         await self._follow(key.name, code[head] if head else None, pipeline.scheduled)
         rules = await self._rules(key.name, needs)
-        listings = await self._listings(datasets_to_list(needs, code, rules))
+        listings = await self._listings(key.name, datasets_to_list(needs, code, rules))
         for run in ended.values():
             code[run.commit] = await self._repositories.code(run.repository, run.commit, run.spec)
         return ObservedPipeline(
@@ -139,75 +132,28 @@ class PipelineObserver:
             return  # still what the last valid spec named
         trigger = head.spec.triggers.data
         top = await self._top(head)
-        names = trigger.datasets if trigger else ()
-        watched = [head.spec.datasets[name] for name in names]
-        uris = [dataset.uri for dataset in watched if dataset.uri is not None]
-        remote = tuple(uri for uri in uris if is_remote(uri))
-        folders = []
-        for uri in uris:
-            with suppress(NeedsHuman):
-                root = base_folder(uri, top, head.source.folder)
-                folders.append(place_of(uri, root).folder)
-        asked = any(dataset.query is not None for dataset in watched)
-        wish = WatchRequest(tuple(folders), remote, head.spec.triggers.schedule, asked)
-        self._watch.follow(name, wish, scheduled)
+        datasets = [watched(head, each, top) for each in (trigger.datasets if trigger else ())]
+        # A commit's own data cannot change.
+        changing = tuple(each for each in datasets if each.base is None)
+        self._watch.follow(name, WatchRequest(changing, head.spec.triggers.schedule), scheduled)
 
     async def _top(self, code: Code) -> Path:
         return await self._repositories.folder(code.source.repository, code.source.commit)
 
-    async def _listings(self, needs: Sequence[DatasetNeed]) -> dict[str, dict[str, DatasetListing]]:
+    async def _listings(
+        self, pipeline: str, needs: Sequence[DatasetNeed]
+    ) -> dict[str, dict[str, DatasetListing]]:
         """By commit and dataset. Each place is listed once."""
         listed: dict[str, DatasetListing] = {}
         found: dict[str, dict[str, DatasetListing]] = {}
         for need in needs:
             if need.place not in listed:
-                listed[need.place] = await self._listing_of(need)
+                dataset = watched(need.code, need.name, await self._top(need.code))
+                listing = await self._datasets.listing(dataset)
+                self._watch.listed(pipeline, dataset, comparable(listing))
+                listed[need.place] = named(listing, need.name) if dataset.query else listing
             found.setdefault(need.code.source.commit, {})[need.name] = listed[need.place]
         return found
-
-    async def _listing_of(self, need: DatasetNeed) -> DatasetListing:
-        spec = need.code.spec
-        assert spec is not None, "only a spec that is valid names datasets"
-        dataset, trigger = spec.datasets[need.name], spec.triggers.data
-        if dataset.query is not None:
-            return await self._query_version(need.name, dataset.query)
-        marker = trigger.marker if trigger and need.name in trigger.datasets else None
-        return await self._object_listing(need.code, dataset.uri or "", marker)
-
-    async def _query_version(self, name: str, query: Query) -> DatasetListing:
-        """The version of a query's rows."""
-        try:
-            digest, at = await self._query_versions.now(query)
-        except (NeedsHuman, TryAgain) as failure:
-            said = f"datasets.{name}: {failure}"
-            waits = Blocked(reason=said, human=isinstance(failure, NeedsHuman))
-            return DatasetListing(problem=said, waits=waits)
-        return DatasetListing(digest=digest, at=at, whole=True)
-
-    async def _object_listing(self, head: Code, uri: str, marker: str | None) -> DatasetListing:
-        """The objects of a dataset. A failure is part of the listing: the pipeline reports it."""
-        try:
-            folder = base_folder(uri, await self._top(head), head.source.folder)
-            listing = await self._catalog.list(uri, repository=folder, marker=marker)
-        except (NeedsHuman, TryAgain) as failure:
-            away = is_remote(uri) and isinstance(failure, TryAgain | CredentialsRefused)
-            waits = (
-                Blocked(reason=str(failure), human=isinstance(failure, CredentialsRefused))
-                if away
-                else None
-            )
-            return DatasetListing(problem=str(failure), waits=waits)
-        if not len(listing.manifest):
-            being = " (it is being written)" if listing.unsettled else ""
-            return DatasetListing(settled=False, problem=f"there is no object at {uri} yet{being}")
-        return DatasetListing(
-            digest=listing.manifest.digest,
-            settled=not listing.unsettled,
-            marked=bool(listing.marked),
-            unmarked=listing.unmarked,
-            at=listing.at,
-            whole=listing.whole,
-        )
 
     async def _reports(self, end: RunEnded) -> tuple[Report, ...]:
         """The gates' reports. A lost one is left out: its verdict is in the run."""

@@ -39,6 +39,9 @@ from specs.failures import Failure, Ignore, NeedsHuman, TryAgain
 
 log = structlog.get_logger("headgate.loop")
 
+BEHIND = 10_000
+"""How many keys that come later go before a patient one, after a restart: what there is to do must
+not wait until everything was looked at."""
 SOON = 5.0
 """Seconds for which the acknowledgement of a lasting action may wait for its owner's next
 transaction."""
@@ -115,9 +118,9 @@ class Loop:
             await asyncio.gather(*beside, *tasks, return_exceptions=True)
 
     async def _wake_stored(self) -> None:
-        for kind in self._reconcilers:
+        for kind, reconciler in self._reconcilers.items():
             for record in await self._store.list(kind, live=True):
-                self.wake(record.key)
+                self._queue.add(record.key, BEHIND if reconciler.patient else 0)
                 if kind == KIND:
                     self._stalls.restore(record.key)
         for entry in await self._store.outbox():

@@ -33,3 +33,5 @@ class Reconciler(Generic[State, Observed]):
     epoch."""
     handles: Collection[type[Message]] = ()
     """The classes of messages that the machine handles."""
+    patient: bool = False
+    """Whether, after a restart, it can wait for everything else that it is looked at."""

@@ -26,6 +26,14 @@ class Backoff(NamedTuple):
         return whole * (0.5 + jitter / 2)
 
 
+class _Place(NamedTuple):
+    """A place in line."""
+
+    number: int
+    behind: int
+    """Of two with the same number the later one is less far behind, and goes first."""
+
+
 class WorkQueue(Generic[K]):
     """For one event loop. Delays are on the loop's clock, which no one sets back."""
 
@@ -36,23 +44,28 @@ class WorkQueue(Generic[K]):
     ) -> None:
         self._backoff = backoff
         self._jitter = jitter
-        self._ready: asyncio.Queue[K] = asyncio.Queue()
-        self._wanted: set[K] = set()  # added, and not handed out since
+        self._ready: asyncio.PriorityQueue[tuple[_Place, K]] = asyncio.PriorityQueue()
+        self._added = 0
+        self._wanted: dict[K, _Place] = {}  # added, and not handed out since
         self._handled: set[K] = set()  # handed out, and not done
         self._later: dict[K, asyncio.TimerHandle] = {}
         self._failures: Counter[K] = Counter()
 
     def __len__(self) -> int:
         """How many keys wait to be handed out now."""
-        return self._ready.qsize()
+        return len(self._wanted.keys() - self._handled)
 
-    def add(self, key: K) -> None:
-        """Look at `key` as soon as somebody is free; once, if it waits already."""
-        if key in self._wanted:
+    def add(self, key: K, behind: int = 0) -> None:
+        """Look at `key` as soon as somebody is free; once, if it waits already.
+
+        So many keys that are added later go before it, and no more, so that it has its turn.
+        """
+        place = self._place(behind)
+        if key in self._wanted and self._wanted[key] <= place:
             return
-        self._wanted.add(key)
+        self._wanted[key] = place
         if key not in self._handled:
-            self._ready.put_nowait(key)
+            self._ready.put_nowait((place, key))
 
     def add_after(self, key: K, delay: float) -> None:
         """Look at `key` in `delay` seconds; of several delays the earliest holds."""
@@ -81,23 +94,31 @@ class WorkQueue(Generic[K]):
         self._failures.pop(key, None)
 
     async def get(self) -> K:
-        """The key that waits longest. Nobody else gets it until `done`."""
-        key = await self._ready.get()
-        self._wanted.discard(key)
-        self._handled.add(key)
-        return key
+        """The key that is first in line. Nobody else gets it until `done`."""
+        while True:
+            place, key = await self._ready.get()
+            # One that was added again at a better place is in line twice.
+            if key not in self._handled and self._wanted.get(key) == place:
+                del self._wanted[key]
+                self._handled.add(key)
+                return key
 
     def done(self, key: K) -> None:
         """Hand `key` back after `get`; if it was added meanwhile, it waits again."""
         self._handled.remove(key)
         if key in self._wanted:
-            self._ready.put_nowait(key)
+            self._wanted[key] = place = self._place()
+            self._ready.put_nowait((place, key))
 
     def close(self) -> None:
         """Drop all delays, so that nothing is added any more by itself."""
         for waiting in self._later.values():
             waiting.cancel()
         self._later.clear()
+
+    def _place(self, behind: int = 0) -> _Place:
+        self._added += 1
+        return _Place(self._added + behind, behind)
 
     def _due(self, key: K) -> None:
         del self._later[key]

@@ -1,184 +1,260 @@
-"""Watches the local directories of a pipeline's datasets."""
+"""Watches the datasets that trigger pipelines: one source for all of them."""
 
 import asyncio
-import errno
-import os
-from collections.abc import AsyncIterator, Sequence
+import math
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from time import monotonic
+from typing import Any, Final, NamedTuple
 
 import structlog
-from watchdog.events import (
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirMovedEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
-from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver, ObservedWatch
 
 from controller.machine.core import Key
+from controller.sources.agenda import Agenda
+from controller.sources.folders import Folders
+from specs.datasets import Query
 
 DEBOUNCE = 0.5
-"""Seconds for which changes are collected into one hint."""
-
+"""Seconds for which changes are collected before a dataset is looked at."""
 FALLBACK_INTERVAL = 5.0
-"""Seconds between hints while a directory cannot be watched, at most."""
-
+"""Seconds between looks at a dataset whose folder cannot be watched, at most..."""
+FALLBACK_FACTOR = 20.0
+"""...but so many times as long as a look takes, at least."""
 ABSENT = 0.5
-"""Seconds between checks whether a missing directory exists."""
-
-# Without opening and closing for reading, as listing a dataset would then cause a hint itself.
-_HEARD: list[type[FileSystemEvent]] = [
-    DirCreatedEvent, DirDeletedEvent, DirMovedEvent, FileClosedEvent,
-    FileCreatedEvent, FileDeletedEvent, FileModifiedEvent, FileMovedEvent,
-]  # fmt: skip
+"""Seconds between checks whether missing folders exist."""
+_NOTHING: Final = object()
+"""In place of what a pipeline listed last: nothing yet."""
 
 log = structlog.get_logger()
 
 
-class BucketSource:
-    """Hints at `Key("pipeline", pipeline)` when something changes below one of `folders`.
+class WatchedDataset(NamedTuple):
+    """What is at `uri`, or the rows of `query`. Pipelines with equal ones share looks."""
 
-    Also hints every `interval` seconds: the listing is the truth, and watching only makes it fast.
-    A folder may be missing, deleted and created again; its creation is a change, too. If the
-    system's watches are used up, it hints every few seconds instead.
+    uri: str = ""
+    base: Path | None = None
+    """What `uri` is relative to, for data in the repository."""
+    marker: str | None = None
+    """The name of the file that says that the dataset is complete."""
+    query: Query | None = None
+    folder: Path | None = None
+    """The folder of this machine to be watched, if it is in one."""
+
+
+Look = Callable[[WatchedDataset], Awaitable[object]]
+"""Finds what a dataset holds now; equal results if nothing changed. Raises no `Failure`."""
+
+
+class DatasetSource:
+    """Hints at `Key("pipeline", NAME)` when a dataset is not what the pipeline listed last.
+
+    Each dataset is looked at every `interval` seconds: that is the truth. Watching its folder only
+    makes it fast. A folder may be missing, deleted and created again; its creation is a change,
+    too. One that cannot be watched is looked at every few seconds instead.
     """
 
     def __init__(
         self,
-        pipeline: str,
-        folders: Sequence[Path],
+        look: Look,
         interval: float,
         *,
         debounce: float = DEBOUNCE,
         fallback_interval: float = FALLBACK_INTERVAL,
     ) -> None:
-        self._key = Key("pipeline", pipeline)
-        self._folders = tuple(folders)
+        self._look = look
         self._interval = interval
         self._debounce = debounce
         self._fallback_interval = min(fallback_interval, interval)
-        self._problem: str | None = None
+        self._follows: dict[str, tuple[WatchedDataset, ...]] = {}
+        self._listed: dict[WatchedDataset, dict[str, object]] = {}
+        self._folders: dict[Path, _Folder] = {}
+        self._agenda: Agenda[WatchedDataset] = Agenda()
+        self._spread: set[WatchedDataset] = set()
+        self._tasks: dict[object, asyncio.Task[None]] = {}
+        self._absent: set[_Folder] = set()
+        self._check_at = 0.0
+        self._unused: set[_Folder] = set()
+        self._heard: set[Path] = set()
+        self._hints: dict[str, None] = {}
+        self._news = asyncio.Event()
+        self._error: BaseException | None = None
 
     @property
     def problem(self) -> str | None:
         """Why it polls instead of watching."""
-        return self._problem
+        problems = [folder.problem for folder in self._folders.values() if folder.problem]
+        more = f" (and {len(problems) - 1} more folders)" if len(problems) > 1 else ""
+        return problems[0] + more if problems else None
+
+    def follow(self, pipeline: str, datasets: Sequence[WatchedDataset]) -> None:
+        """Watch these datasets for a pipeline, instead of those before."""
+        for dataset in self._follows.get(pipeline, ()):
+            if dataset not in datasets:
+                self._leave(pipeline, dataset)
+        self._follows[pipeline] = tuple(datasets)
+        for dataset in datasets:
+            listed = self._listed.setdefault(dataset, {})
+            if pipeline not in listed:
+                listed[pipeline] = _NOTHING
+                self._agenda.add(dataset, monotonic() + self._debounce)
+                if dataset.folder is not None:
+                    folder = self._folders.setdefault(dataset.folder, _Folder(dataset.folder))
+                    folder.datasets.add(dataset)
+        self._news.set()
+
+    def listed(self, pipeline: str, dataset: WatchedDataset, found: object) -> None:
+        """Note what a pipeline listed, which is as `look` has it."""
+        if pipeline in self._listed.get(dataset, ()):
+            self._listed[dataset][pipeline] = found
 
     async def keys(self) -> AsyncIterator[Key]:
-        """The pipeline's key: at the start, after changes, and every `interval` seconds."""
-        changed = asyncio.Event()
-        watcher = _Watcher(_Handler(asyncio.get_running_loop(), changed))
+        """The keys of pipelines, when they have to list again."""
+        folders = Folders(partial(self._hear, asyncio.get_running_loop()))
+        for dataset in self._listed:
+            self._agenda.add(dataset, monotonic())
         try:
             while True:
-                changed.clear()
-                absent = await asyncio.to_thread(self._absent)
-                # First watch, then hint, so that no change in between is missed.
-                self._say(await asyncio.to_thread(watcher.watch, self._folders))
-                yield self._key
-                wait = self._fallback_interval if self._problem else self._interval
-                try:
-                    async with asyncio.timeout(wait):
-                        await self._news(changed, absent)
-                except TimeoutError:
-                    continue
-                await asyncio.sleep(self._debounce)
+                self._news.clear()
+                while self._hints:
+                    name = next(iter(self._hints))
+                    del self._hints[name]
+                    yield Key("pipeline", name)
+                self._begin(folders)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._sleep()):
+                        await self._news.wait()
+                if self._error is not None:
+                    error, self._error = self._error, None
+                    raise error
         finally:
-            await asyncio.to_thread(watcher.close)
+            tasks = list(self._tasks.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.to_thread(folders.close)
 
-    async def _news(self, changed: asyncio.Event, absent: set[Path]) -> None:
-        """Wait until something changes, or one of the `absent` folders exists."""
-        while absent and not changed.is_set():
-            if absent - await asyncio.to_thread(self._absent):
-                return
-            with suppress(TimeoutError):
-                async with asyncio.timeout(ABSENT):
-                    await changed.wait()
-        await changed.wait()
+    def _leave(self, pipeline: str, dataset: WatchedDataset) -> None:
+        del self._listed[dataset][pipeline]
+        if self._listed[dataset]:
+            return
+        del self._listed[dataset]
+        self._agenda.remove(dataset)
+        self._spread.discard(dataset)
+        if dataset.folder is not None:
+            folder = self._folders[dataset.folder]
+            folder.datasets.discard(dataset)
+            if not folder.datasets:
+                self._unused.add(folder)
 
-    def _absent(self) -> set[Path]:
-        return {folder for folder in self._folders if not folder.exists()}
+    def _sleep(self) -> float | None:
+        """Seconds until something is due; None if nothing is."""
+        at = min(self._agenda.next, self._check_at if self._absent else math.inf)
+        return None if math.isinf(at) else max(0.0, at - monotonic())
 
-    def _say(self, problem: str | None) -> None:
-        if problem and problem != self._problem:
-            log.warning("polling instead of watching", key=str(self._key), problem=problem)
-        self._problem = problem
+    def _begin(self, folders: Folders) -> None:
+        """Begin with all that is due."""
+        now = monotonic()
+        for dataset in self._agenda.due(now):
+            if dataset in self._tasks:
+                self._agenda.add(dataset, now + self._debounce)
+                continue
+            if dataset.folder is not None:
+                self._heard.discard(dataset.folder)
+            self._run(dataset, self._look_at(dataset, folders))
+        while self._unused:
+            folder = self._unused.pop()
+            self._run(object(), self._unwatch(folder, folders))
+        if self._absent and now >= self._check_at:
+            self._check_at = now + ABSENT
+            if ABSENT not in self._tasks:
+                self._run(ABSENT, self._find_absent(tuple(self._absent)))
+
+    def _run(self, of: object, work: Coroutine[Any, Any, None]) -> None:
+        """Run it beside the others: one that hangs is not in their way."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.pop(of, None)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self._error = error
+            self._news.set()
+
+        self._tasks[of] = asyncio.create_task(work)
+        self._tasks[of].add_done_callback(ended)
+
+    async def _look_at(self, dataset: WatchedDataset, folders: Folders) -> None:
+        began = monotonic()
+        folder = self._folders.get(dataset.folder) if dataset.folder is not None else None
+        if folder is not None:  # first watch, then look, so that no change in between is missed
+            async with folder.lock:
+                await asyncio.to_thread(folder.watch, folders)
+            (self._absent.add if folder.is_absent else self._absent.discard)(folder)
+        found = await self._look(dataset)
+        listed = self._listed.get(dataset)
+        if listed is None:
+            return
+        for pipeline, last in listed.items():
+            if last is _NOTHING or last != found:
+                listed[pipeline] = found
+                self._hints[pipeline] = None
+        self._agenda.add(dataset, began + self._wait(dataset, folder, monotonic() - began))
+
+    def _wait(self, dataset: WatchedDataset, folder: "_Folder | None", took: float) -> float:
+        """Seconds from one look to the next. The first time it is less, so that the looks at all
+        datasets are spread over the interval."""
+        if folder is not None and folder.problem and not folder.is_absent:
+            return min(self._interval, max(self._fallback_interval, FALLBACK_FACTOR * took))
+        if dataset in self._spread:
+            return self._interval
+        self._spread.add(dataset)
+        return self._interval * random.random()  # noqa: S311 - not for security
+
+    async def _unwatch(self, folder: "_Folder", folders: Folders) -> None:
+        async with folder.lock:
+            if not folder.datasets:
+                await asyncio.to_thread(folders.forget, folder.path)
+            if not folder.datasets:  # else it is watched again by the look that is due
+                self._absent.discard(folder)
+                self._folders.pop(folder.path, None)
+
+    async def _find_absent(self, absent: Sequence["_Folder"]) -> None:
+        """Look at the datasets whose folders exist now."""
+        there = await asyncio.to_thread(lambda: [each for each in absent if each.path.exists()])
+        for folder in there:
+            for dataset in folder.datasets:
+                self._agenda.add(dataset, monotonic())
+
+    def _hear(self, loop: asyncio.AbstractEventLoop, path: Path) -> None:
+        """Called in the watching thread."""
+        if path not in self._heard:
+            self._heard.add(path)
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._changed, path)
+
+    def _changed(self, path: Path) -> None:
+        if path in self._folders:
+            for dataset in self._folders[path].datasets:
+                self._agenda.add(dataset, monotonic() + self._debounce)
+            self._news.set()
 
 
-class _Handler(FileSystemEventHandler):
-    """Called in watchdog's thread."""
+class _Folder:
+    """A folder with datasets."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, changed: asyncio.Event) -> None:
-        self._loop = loop
-        self._changed = changed
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.datasets: set[WatchedDataset] = set()
+        self.problem: str | None = None
+        """Why it is not watched."""
+        self.is_absent = False
+        self.lock = asyncio.Lock()
 
-    def on_any_event(self, event: FileSystemEvent) -> None:  # noqa: ARG002 - watchdog's signature
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._changed.set)
-
-
-class _Watcher:
-    """Watches on folders; a watch is renewed when its folder was replaced."""
-
-    def __init__(self, handler: FileSystemEventHandler) -> None:
-        self._handler = handler
-        self._observer: BaseObserver | None = None
-        self._watched: dict[Path, tuple[tuple[int, int], ObservedWatch]] = {}
-
-    def watch(self, folders: Sequence[Path]) -> str | None:
-        """Watch each folder as it is now; why one cannot be watched, or None."""
-        problem = None
-        for folder in folders:
-            try:
-                about = folder.stat()
-                identity = (about.st_dev, about.st_ino)
-                known = self._watched.get(folder)
-                if known is None or known[0] != identity:
-                    self._forget(folder)
-                    watch = self._started().schedule(
-                        self._handler, str(folder), recursive=True, event_filter=_HEARD
-                    )
-                    self._watched[folder] = (identity, watch)
-            except OSError as error:
-                self._forget(folder)
-                problem = _explained(folder, error)
-        return problem
-
-    def close(self) -> None:
-        """Stop watching and wait for watchdog's threads."""
-        if self._observer is not None:
-            self._observer.stop()
-            self._observer.join()
-
-    def _started(self) -> BaseObserver:
-        if self._observer is None:
-            observer = Observer()
-            observer.start()
-            self._observer = observer
-        return self._observer
-
-    def _forget(self, folder: Path) -> None:
-        known = self._watched.pop(folder, None)
-        if known and self._observer:
-            self._observer.unschedule(known[1])
-
-
-def _explained(folder: Path, error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
-        return (
-            f"{folder} cannot be watched: the system's inotify watches are used up; "
-            "raise fs.inotify.max_user_watches"
-        )
-    if error.errno == errno.EMFILE:
-        return (
-            f"{folder} cannot be watched: too many open files or inotify instances; raise "
-            "`ulimit -n` or fs.inotify.max_user_instances"
-        )
-    return f"{folder} cannot be watched: {os.strerror(error.errno or 0)}"
+    def watch(self, folders: Folders) -> None:
+        """Watch it, if that is possible. Blocking."""
+        problem = folders.watch(self.path)
+        self.is_absent = problem is not None and not self.path.exists()
+        if problem and problem != self.problem:
+            log.warning("polling instead of watching", folder=str(self.path), problem=problem)
+        self.problem = problem

@@ -9,7 +9,6 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import structlog
@@ -17,7 +16,7 @@ import structlog
 from controller.machine.core import Envelope, Key
 from controller.reconcile.outbox import RuntimePolicy
 from controller.reconcile.stalls import HUMAN, Stalls
-from controller.sources.bucket import BucketSource
+from controller.sources.bucket import DatasetSource, Look, WatchedDataset
 from controller.sources.crontab import Crontab
 from controller.sources.protocol import Source
 from controller.sources.schedule import ScheduleSource
@@ -32,26 +31,30 @@ KINDS = ("git", "pulls", "bucket", "schedule")
 log = structlog.get_logger("headgate.watch")
 
 
+DATASETS = ("bucket", "datasets")
+"""The source for the datasets of all pipelines."""
+
+
 class WatchRequest(NamedTuple):
     """What to watch for a pipeline, according to its spec."""
 
-    folders: tuple[Path, ...] = ()
-    uris: tuple[str, ...] = ()
-    """Datasets in object stores, for which events may come from a queue."""
+    datasets: tuple[WatchedDataset, ...] = ()
     schedule: ScheduleTrigger | None = None
-    asks: bool = False
-    """Whether there are databases to be polled."""
 
 
 class Watcher:
     """Runs a task for each source, and collects the hints of all in one queue."""
 
     def __init__(
-        self, send: Callable[[Envelope], Awaitable[None]], bucket_poll: float, policy: RuntimePolicy
+        self,
+        send: Callable[[Envelope], Awaitable[None]],
+        look: Look,
+        bucket_poll: float,
+        policy: RuntimePolicy,
     ) -> None:
         self._hints: asyncio.Queue[Key] = asyncio.Queue()
         self._send = send
-        self._bucket_poll = bucket_poll
+        self._datasets = DatasetSource(look, bucket_poll)
         self._policy = policy
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._sources: dict[tuple[str, str], Source] = {}
@@ -88,10 +91,11 @@ class Watcher:
         if self._requests.get(pipeline) == request:
             return
         self._requests[pipeline] = request
-        self._stop("bucket", pipeline)
+        self._datasets.follow(pipeline, request.datasets)
+        if request.datasets and DATASETS not in self._tasks:
+            self.add(*DATASETS, self._datasets)
+        self._works(Key("bucket", pipeline))  # an older controller had a source for each
         self._stop("schedule", pipeline)
-        if request.folders or request.uris or request.asks:
-            self.add("bucket", pipeline, BucketSource(pipeline, request.folders, self._bucket_poll))
         if request.schedule is not None:
             crontab = Crontab(request.schedule.cron, request.schedule.timezone)
             before = datetime.fromtimestamp(last, UTC) if last is not None else None
@@ -105,12 +109,18 @@ class Watcher:
             )
             self.add("schedule", pipeline, source)
 
+    def listed(self, pipeline: str, dataset: WatchedDataset, found: object) -> None:
+        """Note what a pipeline found in a dataset, so that only a change is hinted at."""
+        self._datasets.listed(pipeline, dataset, found)
+
     def pipelines_of(self, uri: str) -> Sequence[Key]:
         """The pipelines with a dataset that an object may belong to."""
         return [
             Key("pipeline", name)
             for name, request in self._requests.items()
-            if any(uri.startswith(_fixed(dataset)) for dataset in request.uris)
+            if any(
+                dataset.uri and uri.startswith(_fixed(dataset.uri)) for dataset in request.datasets
+            )
         ]
 
     async def close(self) -> None:

@@ -49,6 +49,7 @@ from controller.machine.environments.job import owner_of
 from controller.notify import AppriseNotifier, NotifyApplier
 from controller.notify.save_monitor import SaveMonitor
 from controller.observers.batches import BatchObserver
+from controller.observers.datasets import DatasetObserver
 from controller.observers.environment import EnvironmentObserver
 from controller.observers.past import PastReader
 from controller.observers.pipeline import PipelineObserver
@@ -67,6 +68,7 @@ from controller.reports.links import on_github
 from controller.reports.notes_forge import NotesForge
 from controller.reports.policy_applier import PolicyApplier
 from controller.reports.untouched import UntouchedApplier
+from controller.sources.bucket import DEBOUNCE
 from controller.sources.polling import Polling
 from controller.sources.queues import Queues
 from controller.sources.sqs import queues_of
@@ -145,7 +147,8 @@ class Controller:
         self.policies = PolicyApplier(self.repositories, forge, secrets, links)
         self.untouched = UntouchedApplier(forge)
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
-        self.watch = Watcher(self.send, bucket_poll, policy)
+        self.datasets = DatasetObserver(self.catalog, self.query_versions)
+        self.watch = Watcher(self.send, self.datasets.look, bucket_poll, policy)
         self.queues = Queues(
             queues_of(settings.stores), store, self.watch, self.catalog.hint, self.send, policy
         )
@@ -173,6 +176,8 @@ class Controller:
             self.stores,
             roots=roots,
             longest=self.settings.bucket_poll.total_seconds(),
+            # Shorter than what comes between a change and the listing for it.
+            moment=DEBOUNCE / 2,
             clock=self.policy.clock,
         )
 
@@ -262,12 +267,11 @@ class Controller:
         pipelines = PipelineObserver(
             self.store,
             self.repositories,
-            self.catalog,
+            self.datasets,
             self.versions,
             self.artifacts,
             self.watch,
             self.branches,
-            self.query_versions,
             confined=self.confinement.works or self.settings.untrusted == "anywhere",
             everyone=everyone,
         )

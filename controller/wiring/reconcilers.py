@@ -82,6 +82,7 @@ def everything(
             WatchedOnly(pipeline, watched),
             lambda _, state, observed, inbox, now: triggering.decide(state, observed, inbox, now),
             HANDLERS["pipeline"],
+            patient=True,
         ),
         "run": runs(WatchedOnly(run, watched)),
         "environment": environments(WatchedOnly(environment, watched)),

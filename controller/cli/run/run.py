@@ -67,7 +67,8 @@ def run(
     It runs what is committed, prints the gates' reports, and releases nothing. The model in
     production is not known here: checks that compare with it use the model of --base, trained here
     on the same data, and are skipped without --base. The secrets that steps name come from
-    HEADGATE_SECRET_NAME variables.
+    HEADGATE_SECRET_NAME variables. If nothing changed since the last call, its result is printed
+    again.
 
     The exit code is 0 if all gates pass, 4 if one stops the run, 5 if a step fails, 6 if the run
     passes but loosens rules of --base without --accept-rules, 1 if the spec is invalid, and 130

@@ -22,6 +22,7 @@ from controller.machine.messages import (
 from controller.machine.pipelines import ended_run
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import (
+    LISTING_INTERVAL,
     UNSETTLED_INTERVAL,
     complete_versions,
     describe_unmarked,
@@ -92,13 +93,15 @@ def decide(
     )
     soon = UNSETTLED_INTERVAL if pipeline.wanted.keys() - pipeline.active.keys() else None
     asleep = pipeline.gone is not None and not pipeline.wanted
+    away = _unavailable_store(observed)
+    again = LISTING_INTERVAL if away else None  # of a dataset that no source watches, too
     return Decision(
         state=pipeline,
         actions=tuple(out.actions),
         messages=tuple(out.messages),
         facts=tuple(out.facts),
-        requeue_after=None if asleep else soonest(wait, soon, _watched(pipeline, observed)),
-        waits=None if asleep else _unavailable_store(observed),
+        requeue_after=None if asleep else soonest(wait, soon, again, _watched(pipeline, observed)),
+        waits=None if asleep else away,
     )
 
 

@@ -148,7 +148,7 @@ class ObservedRepository(Value):
     unheard: bool = False
     """Whether the forge could not be reached; pull requests are then as they were before."""
     more: bool = False
-    """Whether some pull requests were left for the next reconcile."""
+    """Whether some specs or pull requests were left for the next reconcile."""
     nudged: bool = False
     """Whether a pull request changed that may be a release's."""
 
@@ -317,9 +317,9 @@ class _Heads:
         before, pull = self.before, commit.pull
         seen = is_seen(before, branch, commit.sha, self.default, self.approved, pull)
         if seen or commit.waits:
-            self.heads |= (
-                {branch: commit.sha} if seen else {}
-            )  # otherwise it is still new next time
+            last = before.heads.get(branch)
+            if last is not None and (seen or last != commit.sha):
+                self.heads[branch] = last  # otherwise it would not be new next time
             self.pipelines[branch] = before.pipelines.get(branch, {})
             if branch in before.untold:
                 self.untold[branch] = before.untold[branch]
@@ -342,7 +342,7 @@ class _Heads:
         # A pull request could choose by file name which spec is first, so it gets neither.
         taken = reports.first_of_each_name(named) if pull is None else reports.unique_names(named)
         self.pipelines[branch] = {spec: named[spec] for spec in taken}
-        self._report_covered(place, commit)
+        self.actions += reports.covered(place, commit.covered)
         for spec, pipeline in self.pipelines[branch].items():
             if pipeline in commit.covered:
                 continue
@@ -355,15 +355,6 @@ class _Heads:
         if not commit.pipelines and not commit.misnamed and branch == self.default:
             title = "there is no ml-pipeline.yaml here; `headgate init` writes one"
             self.actions.append(reports.report(place, "", "skipped", title))
-
-    def _report_covered(self, place: ReportPlace, commit: Commit) -> None:
-        """Report pipelines for which a branch's new head changes nothing; a single one as itself
-        would."""
-        covered = [*commit.covered.items()]
-        if len(covered) == 1 and covered[0][1]:
-            self.actions.append(reports.covered(place, *covered[0]))
-        else:
-            self.actions += reports.untouched_together(place, commit.covered)
 
     def _place(self, branch: str, commit: Commit) -> ReportPlace:
         scope = scope_of(branch, commit.pull, self.default)

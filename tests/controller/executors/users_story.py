@@ -13,6 +13,7 @@ from typing import Any
 
 from controller.machine.runs.attempt import Attempt, AttemptState
 from deployers.confinement import confinement
+from deployers.warm_client import USAGE
 from tests.contracts.executor import printed, run
 from tests.controller.executors.site import LocalSite
 
@@ -35,6 +36,7 @@ async def tell(given: dict[str, Any]) -> list[dict[str, Any]]:
             attempt = Attempt.model_validate(each)
             status = await run(executor, attempt)
             own = site.workspace.folder(attempt.id)
+            warm = (own / "scratch" / USAGE).exists()
             stored = {}
             if status.state is AttemptState.SUCCEEDED and attempt.outputs:
                 stored = {
@@ -43,7 +45,8 @@ async def tell(given: dict[str, Any]) -> list[dict[str, Any]]:
                 }
             outputs = owners(own / "outputs")
             said = await printed(executor, attempt)
-            found.append({"state": status.state, "said": said, "owners": outputs, "stored": stored})
+            told = {"state": status.state, "said": said, "owners": outputs, "warm": warm}
+            found.append({**told, "stored": stored})
     for path in (site.folder, *site.folder.rglob("*")):
         os.chown(path, os.getuid(), os.getgid())  # else nobody may delete it
     return found

@@ -10,6 +10,7 @@ import pytest
 from controller.git import Author, Mirror, Rejected, redact
 from specs.digests import digest
 from specs.failures import Failure, NeedsHuman, TryAgain
+from tests.controller.git.counting import git_processes
 from tests.controller.git.git_server import Person, run_git, serve_git
 
 HEADGATE = Author("Headgate", "headgate@example.org")
@@ -311,3 +312,45 @@ async def test_paths_out_of_the_repository_are_refused(mirror: Mirror, path: str
 def test_credentials_are_struck_out_of_text() -> None:
     said = "fatal: unable to access 'https://bot:s3cret@host/x.git/': and ssh://me@h/y"
     assert redact(said) == "fatal: unable to access 'https://***@host/x.git/': and ssh://***@h/y"
+
+
+async def test_a_commit_that_several_need_is_exported_once(
+    ada: Person, mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha = ada.push({"a": "1"})
+    await mirror.files(sha)
+    with git_processes(monkeypatch) as started:
+        trees = tmp_path / "trees"
+        await asyncio.gather(*(mirror.materialise(sha, trees) for _ in range(8)))
+    assert started == {"read-tree": 1, "--work-tree": 1}
+
+
+async def test_the_refs_are_read_once_after_they_moved(
+    ada: Person, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ada.push({"a": "1"})
+    await mirror.fetch()
+    with git_processes(monkeypatch) as started:
+        for _ in range(3):
+            assert await mirror.resolve("main") == first
+            assert await mirror.resolve("headgate/environments") is None
+    assert started == {"for-each-ref": 1}
+    second = ada.push({"a": "2"})
+    await mirror.fetch()
+    assert await mirror.resolve("main") == second
+
+
+async def test_what_was_pushed_needs_no_fetch_to_be_seen(
+    ada: Person, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = ada.push({"a": "1"})
+    files = {f"f{number}": b"x" for number in range(20)}
+    sha = await mirror.write_commit(base, files, "Write", HEADGATE)
+    with git_processes(monkeypatch) as started:
+        for ref in ("refs/notes/headgate", "headgate/environments"):
+            await mirror.push(ref, sha, None)
+            assert await mirror.tip(ref) == await mirror.resolve(ref) == sha
+    assert started["fetch"] == 0
+    with git_processes(monkeypatch) as started:
+        await mirror.write_commit(sha, files, "Write again", HEADGATE)
+    assert sum(started.values()) == 5, "however many files it writes"

@@ -1,13 +1,22 @@
 """A spec at a commit, as this controller can or cannot run it."""
 
+import asyncio
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from controller.git import Mirror
+from controller.git.commit_specs import read_specs
 from controller.git.repositories import Images, Repositories
+from controller.git.spec_reading import SpecReading
 from controller.machine.pipelines.code import Code
+from controller.machine.pipelines.touched import touched
 from specs.failures import NeedsHuman, TryAgain
+from specs.lint.check import check
+from specs.loading.load import LoadedSpec
+from tests.controller.git.counting import git_processes
 from tests.controller.git.git_server import Person, run_git
 
 PINNED = "sha256:" + 64 * "0"
@@ -193,3 +202,161 @@ async def test_the_rules_that_came_by_a_merge_are_found_after_they_went(tmp_path
     await mirror.fetch()
     found = await Repositories({"team": mirror}, tmp_path / "checkouts").rules("team", last, "mean")
     assert found is not None
+
+
+# -- what a commit costs ---------------------------------------------------------------------------
+
+
+class Many:
+    """A repository with pipelines in folders of their own, and what was read of it."""
+
+    def __init__(self, root: Path, pipelines: int) -> None:
+        self.person = Person(root / "ada")
+        self.mirror = Mirror(str(self.person.remote), root / "mirror.git")
+        self.repositories = Repositories({"team": self.mirror}, root / "checkouts")
+        self.first = self.person.push(
+            {
+                f"p{number}/{name}": SPEC.replace("mean", f"p{number}") if "ml" in name else "1"
+                for number in range(pipelines)
+                for name in ("ml-pipeline.yaml", "train.py")
+            }
+        )
+
+    async def specs(self, commit: str) -> Mapping[str, Code]:
+        return await self.repositories.specs("team", commit)
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Many:
+    return Many(tmp_path, 40)
+
+
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The specs that are checked, by their paths."""
+    found: list[str] = []
+
+    def counted(text: bytes, file: str, *rest: Any) -> LoadedSpec:
+        found.append(file)
+        return check(text, file, *rest)
+
+    monkeypatch.setattr("controller.git.spec_reading.check", counted)
+    return found
+
+
+async def test_a_commit_costs_one_listing_however_many_pipelines_there_are(
+    many: Many, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await many.mirror.fetch()
+    with git_processes(monkeypatch) as started:
+        assert len(await many.specs(many.first)) == 40
+        await many.specs(many.first)
+    assert started == {"ls-tree": 1, "cat-file": 1}
+    second = many.person.push({"p7/train.py": "2"})
+    await many.mirror.fetch()
+    with git_processes(monkeypatch) as started:
+        await many.specs(second)
+        for number in range(40):
+            await many.repositories.code("team", second, f"p{number}/ml-pipeline.yaml")
+            await many.repositories.rules("team", second, f"p{number}")
+            await many.repositories.commit_object("team", second)
+    assert started == {"ls-tree": 1}
+
+
+async def test_a_commit_that_changes_one_spec_reads_one_spec(
+    many: Many, checked: list[str]
+) -> None:
+    first = await many.specs(many.first)
+    assert len(checked) == 40
+    checked.clear()
+    edited = SPEC.replace("mean", "p3") + "    reads: [train.py]\n"
+    second = await many.specs(many.person.push({"p3/ml-pipeline.yaml": edited}))
+    assert checked == ["p3/ml-pipeline.yaml"]
+    assert touched(first, second) == ("p3/ml-pipeline.yaml",)
+    assert second["p4/ml-pipeline.yaml"].spec is first["p4/ml-pipeline.yaml"].spec
+    assert len({id(code.source.files) for code in second.values()}) == 1
+    checked.clear()
+    await many.specs(many.person.push({"p3/helper.py": "", "p5/train.py": "2", "README.md": "x"}))
+    assert checked == ["p3/ml-pipeline.yaml"], "only where there is another file to find"
+    checked.clear()
+    third = await many.specs(many.person.push({"p3/train.py": None}))
+    assert checked == ["p3/ml-pipeline.yaml"]
+    assert {one.code for one in third["p3/ml-pipeline.yaml"].found} == {"missing-file"}
+
+
+async def test_what_was_read_of_a_commit_is_kept_when_the_rest_is_cancelled(
+    many: Many, checked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.git.repositories.AT_ONCE", 8)
+    assert not await many.repositories.read_ahead("team", many.first, 10)
+    assert len(checked) == 10
+    begun, third = 0, asyncio.Event()
+
+    async def told(*given: Any, **options: Any) -> dict[str, SpecReading]:
+        nonlocal begun
+        begun += 1
+        if begun == 3:
+            third.set()
+        return await read_specs(*given, **options)
+
+    monkeypatch.setattr("controller.git.repositories.read_specs", told)
+    looking = asyncio.ensure_future(many.specs(many.first))
+    await third.wait()
+    looking.cancel()
+    await asyncio.gather(looking, return_exceptions=True)
+    assert len(await many.specs(many.first)) == 40
+    assert begun == 3 + 2, "26 were known, and the other 14 are read in two goes"
+    assert await many.repositories.read_ahead("team", many.first, 10)
+
+
+async def test_a_commit_may_have_more_pipelines_than_are_kept_for_long(
+    many: Many, checked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.git.repositories.MOST_BYTES", 0)
+    await many.specs(many.first)
+    checked.clear()
+    for number in range(8):
+        await many.specs(many.person.push({"p3/train.py": str(number), "README.md": "x"}))
+        await many.specs(many.person.push({"p3/train.py": str(number), "LICENSE": "y"}))
+    assert checked == []
+
+
+async def test_the_earlier_rules_of_a_pipeline_cost_one_look_at_the_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checked: list[str]
+) -> None:
+    many = Many(tmp_path, 20)
+    for number in range(6):
+        spec = SPEC.replace("mean", f"p{number}") + "    timeout: 2h\n"
+        many.person.push({f"p{number}/ml-pipeline.yaml": spec})
+    gone = {f"p{number}/ml-pipeline.yaml": None for number in (1, 15)}
+    head = many.person.push({**gone, "p2/ml-pipeline.yaml": "kind: no\n"})
+    await many.mirror.fetch()
+    with git_processes(monkeypatch) as started:
+        rules = {
+            name: await many.repositories.rules("team", head, name)
+            for name in ("p1", "p2", "p15", "p19", "new", "newer")
+        }
+    valid = {name: code.spec is not None for name, code in rules.items() if code is not None}
+    assert valid == dict.fromkeys(("p1", "p2", "p15", "p19"), True)
+    assert started == {"ls-tree": 2, "cat-file": 1, "log": 1}
+    assert len(checked) == 18 + 3, "those of the head, and the three that it lacks"
+
+
+async def test_a_spec_by_way_of_a_link_is_found_when_its_target_has_changed(
+    tmp_path: Path,
+) -> None:
+    """The link itself is the same in all commits."""
+    person = Person(tmp_path / "ada")
+    (person.clone / "a").mkdir()
+    (person.clone / "a" / "ml-pipeline.yaml").symlink_to("../specs/a")
+    person.push({"specs/a": SPEC, "a/train.py": ""})
+    person.push({"specs/a": SPEC.replace("mean", "sum")})
+    person.push({"b/ml-pipeline.yaml": SPEC.replace("mean", "b"), "b/train.py": ""})
+    person.push({"specs/a": BROKEN})
+    last = person.push({"b/ml-pipeline.yaml": None})
+    mirror = Mirror(str(person.remote), tmp_path / "mirror.git")
+    repositories = Repositories({"team": mirror}, tmp_path / "checkouts")
+    found = await repositories.rules("team", last, "sum")
+    assert found is not None
+    assert found.spec is not None
+    assert found.source.path == "a/ml-pipeline.yaml"

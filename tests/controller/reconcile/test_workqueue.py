@@ -40,6 +40,32 @@ def test_keys_come_in_the_order_in_which_they_were_added_and_once() -> None:
     virtually(story())
 
 
+def test_a_patient_key_lets_some_that_come_later_go_first_but_not_all() -> None:
+    async def story() -> None:
+        queue: WorkQueue[str] = WorkQueue()
+        queue.add("old", behind=2)
+        queue.add("older", behind=100)
+        for key in ("a", "b", "c", "d"):
+            queue.add(key)
+        order = [key for key, _ in await handed_out(queue, 1)]
+        assert order == ["a", "old", "b", "c", "d", "older"]
+
+    virtually(story())
+
+
+def test_a_patient_key_that_is_added_again_waits_no_longer_than_others() -> None:
+    async def story() -> None:
+        queue: WorkQueue[str] = WorkQueue()
+        for key in ("a", "b"):
+            queue.add(key, behind=100)
+        for key in ("b", "c"):
+            queue.add(key)
+        assert len(queue) == 3
+        assert [key for key, _ in await handed_out(queue, 1)] == ["b", "c", "a"]
+
+    virtually(story())
+
+
 def test_a_key_has_one_handler_at_a_time_and_comes_once_more_if_added_meanwhile() -> None:
     async def story() -> None:
         queue: WorkQueue[str] = WorkQueue()

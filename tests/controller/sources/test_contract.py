@@ -9,7 +9,6 @@ import pytest
 
 from controller.git import Mirror
 from controller.machine.core import Envelope, Key
-from controller.sources.bucket import BucketSource
 from controller.sources.crontab import Crontab
 from controller.sources.polling import Polling
 from controller.sources.schedule import ScheduleSource
@@ -17,6 +16,7 @@ from controller.sources.sqs import QueueSource, SqsQueue
 from specs.failures import Failure, TryAgain
 from tests.contracts.source import Scene, SourceContract
 from tests.controller.git.git_server import Person
+from tests.controller.sources.looking import watching
 from tests.servers.moto import Moto, s3_event
 
 
@@ -41,10 +41,8 @@ class BucketScene:
     def __init__(self, folder: Path) -> None:
         self._lake, self._count = folder / "lake", 0
         self._lake.mkdir()
-        self.key = Key("pipeline", "flight-delay")
-        self.source = BucketSource(
-            "flight-delay", [self._lake], 3600.0, debounce=0.01, fallback_interval=0.05
-        )
+        self.key = Key("pipeline", "fares")
+        self.source = watching(self._lake, folder / "home", fallback_interval=0.05)
 
     async def change(self) -> None:
         self._count += 1

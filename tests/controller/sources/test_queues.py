@@ -10,6 +10,7 @@ import pytest
 from controller.config.settings import ObjectStore
 from controller.machine.core import Envelope, Key
 from controller.reconcile.outbox import RuntimePolicy
+from controller.sources.bucket import WatchedDataset
 from controller.sources.queues import Queues
 from controller.sources.sqs import SqsQueue, queues_of
 from controller.sources.watch import Watcher, WatchRequest
@@ -29,10 +30,14 @@ class Around:
         self.store = store
         self.woken: list[Key] = []
         self.hints: list[str] = []
-        self.watch = Watcher(self.send, 3600.0, AT_ONCE)
+        self.watch = Watcher(self.send, self.look, 3600.0, AT_ONCE)
         self.queues = Queues(
             [SqsQueue(url, wait=1)], store, self.watch, self.hints.append, self.send, AT_ONCE
         )
+
+    async def look(self, dataset: WatchedDataset) -> str:
+        """Nothing changes but by events."""
+        return dataset.uri
 
     async def send(self, envelope: Envelope) -> None:
         await self.store.commit(Transaction(send=(envelope,)), 0.0)
@@ -40,6 +45,10 @@ class Around:
     async def told(self) -> Sequence[tuple[str, str]]:
         """Whom the messages are to, and what they are."""
         return [(str(each.to), each.type) for each in await self.store.inbox()]
+
+
+def watch_of(uri: str) -> WatchRequest:
+    return WatchRequest((WatchedDataset(uri),))
 
 
 @asynccontextmanager
@@ -85,8 +94,8 @@ async def _has(around: Around, message: tuple[str, str]) -> bool:
 async def test_an_event_wakes_the_pipelines_whose_data_it_is_in(moto: Moto, tmp_path: Path) -> None:
     url = moto.queue()
     async with listening(tmp_path, url) as around:
-        around.watch.follow("flights", WatchRequest(uris=("s3://lake/flights/*.parquet",)), None)
-        around.watch.follow("weather", WatchRequest(uris=("s3://lake/weather",)), None)
+        around.watch.follow("flights", watch_of("s3://lake/flights/*.parquet"), None)
+        around.watch.follow("weather", watch_of("s3://lake/weather"), None)
         async with asyncio.timeout(60):
             both = {await around.watch.hint(), await around.watch.hint()}  # each once at the start
             assert len(both) == 2

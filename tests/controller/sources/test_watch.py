@@ -9,6 +9,7 @@ from controller.machine.core import Envelope, Key
 from controller.machine.messages import Recovered, Stalled
 from controller.reconcile.outbox import RuntimePolicy
 from controller.reconcile.workqueue import Backoff
+from controller.sources.bucket import WatchedDataset
 from controller.sources.watch import KINDS, Watcher
 from specs.failures import NeedsHuman
 
@@ -31,6 +32,11 @@ class Unsteady:
             return
         yield MEAN
         await asyncio.Event().wait()
+
+
+async def look(dataset: WatchedDataset) -> None:
+    """No dataset is watched here."""
+    raise AssertionError(dataset)
 
 
 def fault() -> None:
@@ -62,7 +68,7 @@ async def test_a_source_that_ends_is_run_anew_and_told_of_once_as_is_its_end(
     async def send(envelope: Envelope) -> None:
         sent.append(envelope)
 
-    watch = Watcher(send, 3600.0, QUICK)
+    watch = Watcher(send, look, 3600.0, QUICK)
     watch.add(kind, "mean", Unsteady(3, fail))
     stall = Key("stall", f"{kind}/mean")
     async with asyncio.timeout(30):
@@ -86,7 +92,7 @@ async def test_a_source_that_is_not_wanted_any_more_is_no_stall_any_more() -> No
     async def send(envelope: Envelope) -> None:
         sent.append(envelope)
 
-    watch = Watcher(send, 3600.0, QUICK)
+    watch = Watcher(send, look, 3600.0, QUICK)
     watch.restore([Key("stall", "schedule/mean"), Key("stall", "queue/of-others")])
     watch.add("schedule", "mean", Unsteady(10**9, fault))
     async with asyncio.timeout(30):
