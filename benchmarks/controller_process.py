@@ -119,7 +119,8 @@ class ControllerProcess:
 
     def _require_running(self) -> None:
         if self._process.poll() is not None:
-            raise RuntimeError(f"the controller has ended: {self._folder / 'log'} says why")
+            said = (self._folder / "log").read_text()[-2000:]
+            raise RuntimeError(f"the controller has ended; the end of its log:\n{said}")
 
     def _status(self, name: str) -> str:
         for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():

@@ -42,7 +42,8 @@ print(imported, time.perf_counter() - began)
 """
 
 
-def _suite() -> dict[str, object]:
+def suite() -> dict[str, object]:
+    """A suite for the table of `dataset`, as Great Expectations writes it."""
     entries: list[tuple[str, dict[str, object]]] = []
     for name in NUMBERS:
         entries += [
@@ -64,7 +65,8 @@ def _suite() -> dict[str, object]:
     return {"name": "bench", "expectations": expectations}
 
 
-def _write(folder: Path, rows: int) -> None:
+def dataset(file: Path, rows: int) -> None:
+    """Write a Parquet file with that many rows."""
     import numpy as np
     import pandas as pd
 
@@ -72,8 +74,12 @@ def _write(folder: Path, rows: int) -> None:
     columns: dict[str, object] = {"key": np.arange(rows)}
     columns |= {name: random.random(rows) for name in NUMBERS + UNUSED}
     columns |= {name: random.choice(["AA", "UA", "DL"], rows) for name in WORDS}
-    pd.DataFrame(columns).to_parquet(folder / "data.parquet")
-    (folder / "suite.json").write_text(json.dumps(_suite()))
+    pd.DataFrame(columns).to_parquet(file)
+
+
+def _write(folder: Path, rows: int) -> None:
+    dataset(folder / "data.parquet", rows)
+    (folder / "suite.json").write_text(json.dumps(suite()))
     request = {
         "dataset": "bench",
         "version": "sha256:" + "0" * 64,

@@ -1,5 +1,5 @@
-"""The cost of a step beyond its process: a chain of 100 no-ops, against a bare shell loop; and what
-it costs to be confined.
+"""The cost of a step beyond its process: a chain of 100 no-ops, against a bare shell loop; the
+controller's CPU time for one, beside the least that it can be; and what it costs to be confined.
 
 Each step is a small shell that writes its number to its output, and reads what the step before
 it wrote, so that one ends before the next begins and nothing comes from the cache. The loop runs
@@ -15,12 +15,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks import step_cpu
 from benchmarks.common import Project, Row, until
 from controller.machine.runs.run import Run
 from deployers.confinement import View, confinement
 
 STEPS = 100
 ROUNDS = 5
+CPU_STEPS = 50
 COMMAND = """sh -c 'echo "$1" > "$2"' sh"""
 
 
@@ -108,6 +110,8 @@ def main() -> list[Row]:
         bare = statistics.median(loop(folder) for _ in range(ROUNDS)) / STEPS * 1e3
         (folder / "project").mkdir()
         runs = asyncio.run(chain(folder / "project"))
+        (folder / "cpu").mkdir()
+        counts, least = asyncio.run(step_cpu.measure(folder / "cpu", CPU_STEPS, ROUNDS))
         (folder / "confined").mkdir()
         times = confining(folder / "confined")
     step = statistics.median(runs) / STEPS * 1e3
@@ -116,8 +120,16 @@ def main() -> list[Row]:
     print(f"  one step   {step:6.2f} ms   ({spread[0]:.2f} to {spread[1]:.2f})")
     print(f"  bare shell {bare:6.2f} ms")
     print(f"  overhead   {step - bare:6.2f} ms")
+    print(
+        f"  controller {counts.cpu * 1e3:6.2f} ms of CPU a step, {least * 1e3:.2f} ms at least; "
+        f"{counts.reconciled:.2f} reconciles, {counts.store_calls:.2f} store calls"
+    )
     rows = [Row("a step of a chain", step, "ms", "a bare shell loop", bare)]
     rows += [Row("overhead per step", step - bare, "ms", "the aim", 10.0, "below 1")]
+    rows += [Row("controller CPU a step", counts.cpu * 1e3, "ms", "the aim", 5.0, "below 1")]
+    rows += [
+        Row("controller CPU a step", counts.cpu * 1e3, "ms", "commit, hop, process", least * 1e3)
+    ]
     if times is not None:
         rows += [Row("a confined process", times, "times", "the same without", 1.0)]
     return rows

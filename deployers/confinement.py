@@ -19,7 +19,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -163,8 +163,19 @@ class Confinement:
         return self._hides(str(path))
 
     def _hides(self, path: str) -> bool:
-        hidden = path in self._folders or not self._folders.isdisjoint(_parents(path))
-        return hidden or path in self._files
+        own = path in self._folders or path in self._files
+        return own or bool(self._hidden_above(path))
+
+    def _hidden_above(self, path: str) -> list[str]:
+        """The folders that a path is in which are hidden, or in a hidden one; outermost first."""
+        found: list[str] = []
+        end = path.find("/", 1)
+        while end > 0:
+            folder = path[:end]
+            if found or folder in self._folders:
+                found.append(folder)
+            end = path.find("/", end + 1)
+        return found
 
     def _visible(self, view: View) -> tuple[str, ...]:
         """The words for all that can be seen inside."""
@@ -176,26 +187,23 @@ class Confinement:
 
     def _mounts(self, view: View) -> Iterator[str]:
         """Mounts for hidden and given paths, outermost first: the innermost takes effect."""
-        own = self._folders | self._files
         given = self._given(view)
-        steps = {
+        mounts: dict[str, tuple[str, ...]] = {
             each: ("--dir", each)
             for place in (*given, f"{view.folder}/here")
-            for each in _parents(place)
-            if self._hides(each)
+            for each in self._hidden_above(place)
         }
-        hidden = {
-            each: ("--perms", _OPEN if Path(each).name == "tmp" else "0755", "--tmpfs", each)
-            for each in self._folders
-        }
-        masked = {each: ("--ro-bind", os.devnull, each) for each in self._files}
-        mounts = {**steps, **masked, **hidden, **given}
+        mounts |= {each: ("--ro-bind", os.devnull, each) for each in self._files}
+        for each in self._folders:
+            mode = _OPEN if each.rpartition("/")[2] == "tmp" else "0755"
+            mounts[each] = ("--perms", mode, "--tmpfs", each)
+        mounts |= given
         last: dict[str, bool] = {}  # by place: whether the innermost mount so far hides it
         for place in sorted(mounts, key=lambda path: path.split("/")):
             above = next((last[each] for each in _parents(place) if each in last), False)
             if place in given:
                 last[place] = False
-            elif place in own:
+            elif place in self._folders or place in self._files:
                 if above:
                     continue  # already hidden
                 last[place] = True
@@ -207,15 +215,16 @@ class Confinement:
         """The mounts of the paths that the process is given, by place."""
         found: dict[str, tuple[str, ...]] = {}
         folders: dict[str, str] = {}
-        own = self._folders | self._files
         resolver = os.path.realpath("/etc/resolv.conf")  # systemd's is below /run
         reads = ((str(path), "--ro-bind") for path in (*view.reads, resolver))
         writes = ((str(path), "--bind") for path in view.writes)
         for path, how in (*reads, *writes):
             real = _resolved(path, folders)
             for place in {path, real}:  # a path through a link is available by both names
-                wanted = self._hides(place) or (how == "--bind" and place == real)
-                if wanted and place not in own and os.path.exists(real):  # noqa: PTH110 - text
+                if place in self._folders or place in self._files:
+                    continue
+                wanted = (how == "--bind" and place == real) or bool(self._hidden_above(place))
+                if wanted and os.path.exists(real):  # noqa: PTH110 - text
                     found[place] = (how, real, place)
         return found
 
@@ -248,16 +257,27 @@ def confinement(private: Iterable[Path], account: str | None = None) -> Confinem
 def interpreter(environment: Path) -> tuple[Path, ...]:
     """The paths that the Python of a virtual environment needs to run: the environment, and the
     Python installation that it was made from, if the folder of that looks like one."""
+    if not environment.is_symlink():
+        return (environment, *_below(environment))
+    # The first lines of its programs name the link's target, which never changes once it is there.
+    target = environment.parent / environment.readlink()
+    return (environment, target, *_below_once(target))
+
+
+def _below(environment: Path) -> tuple[Path, ...]:
+    """What an environment needs besides itself."""
     found = [environment]
-    if environment.is_symlink():  # the first lines of its programs name the link's target
-        found.append(environment.parent / environment.readlink())
     hops = [environment / "bin" / "python"]
     while hops[-1].is_symlink():
         hops.append(Path(os.path.normpath(hops[-1].parent / hops[-1].readlink())))
     prefix = hops[-1].parent.parent
     if list(prefix.glob("lib*/python3*")):
         found.append(prefix)
-    return (*found, *(hop for hop in hops if not any(hop.is_relative_to(each) for each in found)))
+    lone = (hop for hop in hops if not any(hop.is_relative_to(each) for each in found))
+    return (*found[1:], *lone)
+
+
+_below_once = lru_cache(maxsize=256)(_below)
 
 
 @cache

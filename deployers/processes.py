@@ -146,7 +146,7 @@ class Processes:
         if self.status(name).state is not ProcessState.NEW:
             return
         folder.mkdir(mode=0o700, exist_ok=True)
-        supervisor.reserve(str(folder / "exit.new"))
+        supervisor.reserve(f"{folder}/exit.new")
         described = {each: getattr(spec, each) for each in _DESCRIBED}
         self._ask(json.dumps([name, described, spec.environment]).encode())
 
@@ -159,7 +159,7 @@ class Processes:
         # The order matters. A supervisor locks before it writes `started`, and writes the result
         # before it unlocks: started, then unlocked, and still no result means it was killed.
         mark = _mark(folder)
-        if _locked(folder / "lock"):
+        if _locked(f"{folder}/lock"):
             ended = _exit(folder)
             if ended is None:
                 return ProcessStatus(ProcessState.RUNNING)
@@ -332,13 +332,13 @@ def _over(ended: Exit) -> ProcessStatus:
 
 def _exit(folder: Path) -> Exit | None:
     try:
-        known = supervisor.load(str(folder / "exit.json"))
+        known = supervisor.load(f"{folder}/exit.json")
     except json.JSONDecodeError:
         return None  # damaged by someone else: treated as missing
     return None if known is None else Exit(**{**known, "reason": Reason(known["reason"])})
 
 
-def _locked(path: Path) -> bool:
+def _locked(path: str) -> bool:
     """Whether a supervisor is alive: asks the kernel who holds the lock, without locking."""
     try:
         fd = os.open(path, os.O_RDWR)
@@ -368,7 +368,7 @@ def _cancel_unstarted(folder: Path) -> bool:
 def _mark(folder: Path) -> str | None:
     """The mark of its descendants, once the supervisor is about to start the command."""
     try:
-        return os.readlink(folder / "started")  # noqa: PTH115 - the mark is text and not a path
+        return os.readlink(f"{folder}/started")  # noqa: PTH115 - the mark is text and not a path
     except FileNotFoundError:
         return None
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from operator import attrgetter
 
 Json = Mapping[str, "Json"] | Sequence["Json"] | str | int | float | bool | None
 
@@ -32,13 +33,16 @@ def short(full: str) -> str:
     return full.rpartition(":")[2][:12]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class ManifestEntry:
     """One object of a dataset: its key, its size in bytes, and the etag or version that pins it."""
 
     key: str
     size: int
     version: str
+
+
+_key = attrgetter("key")
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Manifest:
     entries: tuple[ManifestEntry, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "entries", tuple(sorted(self.entries)))
+        object.__setattr__(self, "entries", tuple(sorted(self.entries, key=_key)))
         for one, other in pairwise(self.entries):
             if one.key == other.key:
                 raise ValueError(f"the manifest lists {one.key!r} more than once")

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -122,6 +123,7 @@ Word = tuple[str | Placeholder, ...]
 """One argument: text and placeholders to be joined."""
 
 
+@lru_cache(maxsize=1024)
 def parse_run(template: str) -> tuple[Word, ...]:
     """Split a `run` line into words as a shell would, and find the placeholders in each.
 

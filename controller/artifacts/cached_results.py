@@ -37,6 +37,8 @@ async def with_results(
         if keys.unknown:
             found |= await _results(store, keys.unknown | extra)
             extra.clear()
+            if not reused and all(found[key] is None for key in keys.unknown):
+                return observed.model_copy(update={"cache": found})  # no key follows from a miss
         elif await _forget_lost(artifacts, found, reused):
             known, reused = run, set()
         else:
@@ -44,8 +46,7 @@ async def with_results(
 
 
 async def keys_of_last_run(store: StoreReader, pipeline: str) -> list[str]:
-    """The cache keys of the run of a pipeline that changed last; another one's if nothing else
-    did."""
+    """The cache keys of the run of a pipeline that changed last."""
     records = await store.list("run", f"{pipeline}-", limit=1)
     nodes = [node for record in records for node in record.body["nodes"].values()]
     return [node["key"] for node in nodes if node["key"] is not None]

@@ -126,6 +126,8 @@ class Artifacts:
 
     async def lacking(self, digests: Collection[str]) -> set[str]:
         """Those for which `has` is false."""
+        if not digests:
+            return set()
         return await self._run(lambda: {each for each in digests if not self._has(each)})
 
     async def blobs(self, digests: Collection[str]) -> StoredBlobs:

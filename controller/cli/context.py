@@ -19,9 +19,13 @@ from controller.config.settings_file import LoadedSettings, load_settings
 from controller.machine.core import Key, Value, parsed
 from controller.store.protocol import Record, StoreReader
 from controller.store.reading import SqliteReader
+from controller.store.run_numbers import last_number, split
 from specs.failures import Failure
 from specs.loading.explain import nearest, one_of
 from specs.loading.problems import render_text
+
+_NAMES = 200
+"""How many of the latest objects are searched for the nearest name."""
 
 T = TypeVar("T")
 V = TypeVar("V", bound=Value)
@@ -109,16 +113,34 @@ def with_state(ctx: click.Context, ask: Callable[[StoreReader, CliContext], Awai
 
 
 async def require(store: StoreReader, kind: str, name: str, model: type[V], what: str) -> V:
-    """The object of that name. Raises `Failed` with the nearest name if there is none."""
+    """The object of that name. Raises `Failed` if there is none."""
     record = await store.get(Key(kind, name))
     if record is None:
-        names = [each.key.name for each in await store.list(kind)]
-        raise not_found(what, name, names)
+        raise await missing(store, what, name, (kind,))
     return parsed(model, record.body)
 
 
+async def missing(store: StoreReader, what: str, name: str, kinds: Sequence[str]) -> Failed:
+    """The error for a name that no object of these kinds has: it was deleted, or names the nearest
+    of the latest ones."""
+    if "run" in kinds and await _was_deleted(store, name):
+        return Failed(
+            f"{name} ended longer ago than `keep` in the settings, so its record was deleted. "
+            "Its report is still on its commit: in the note that `git log --notes=headgate` "
+            "shows, or in its check on GitHub."
+        )
+    latest = [record for kind in kinds for record in await store.list(kind, limit=_NAMES)]
+    return not_found(what, name, [record.key.name for record in latest])
+
+
+async def _was_deleted(store: StoreReader, name: str) -> bool:
+    """Whether a run that is not in the store was: later ones of its pipeline are or were."""
+    pipeline, number = split(name)
+    return 0 < number <= await last_number(store, pipeline)
+
+
 def not_found(what: str, name: str, names: Sequence[str]) -> Failed:
-    """The error for an unknown name, with the nearest known one."""
+    """The error for an unknown name, with the nearest of those given."""
     near = nearest(name, names)
     if near:
         return Failed(f"there is no {what} {name!r}. Did you mean {near}?")

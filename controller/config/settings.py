@@ -206,8 +206,8 @@ class Settings(Spec):
     keep: Duration = Field(
         default=timedelta(days=30),
         ge=timedelta(hours=1),
-        description="How long unneeded files are kept after their last use: outputs and logs of "
-        "steps, models, environments, copies of data.",
+        description="How long unneeded files and records are kept after their last use: outputs "
+        "and logs of steps, models, environments, copies of data, ended runs.",
     )
     notify: Many[Notification] = Field(
         default=(), description="Notifications for every pipeline, besides those in its spec."

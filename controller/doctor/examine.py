@@ -19,6 +19,7 @@ from controller.config.settings_lint import suspicious_settings
 from controller.doctor.batches import batches
 from controller.doctor.databases import examine_databases
 from controller.doctor.findings import Finding, bad, ok, warn
+from controller.doctor.gates import examine_gates
 from controller.doctor.messages import messages_set_aside
 from controller.doctor.on_github import examine_github
 from controller.doctor.specs import conda, examine_specs, specs_of, teams_of
@@ -55,6 +56,9 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     for finding in (*python(), *packages(), *variables(os.environ), *_secrets(settings, base)):
         yield finding
     yield confined(settings)
+    with suppress(Failure):  # the finding before says what is wrong with the confinement
+        for finding in examine_gates(confinement((), settings.run_as)):
+            yield finding
     for warning in suspicious_settings(settings, names_of(settings)):
         yield warn("settings", warning.message, f"expected {warning.fix}")
     for finding in home_folder(home):

@@ -1,4 +1,5 @@
-"""Deletes from the home folder what is no longer needed, by the rules of `machine.retention`.
+"""Deletes from the home folder and the store what is no longer needed, by the rules of
+`machine.retention`.
 
 It cannot delete what a run is about to use. A run that reuses a result first asks for it
 (`Artifacts.has`), which renews its last use under the lock that a sweep holds while it checks and
@@ -9,7 +10,8 @@ hour. While a run is in progress, nothing is deleted that was used since it was 
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,23 @@ from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import server_name
 from controller.machine.environments.job import owner_of
 from controller.machine.pipelines.version import ModelVersion
-from controller.machine.retention import Kept, StoredReferences, runs_of, what_to_keep
+from controller.machine.retention import (
+    REPEATED,
+    Kept,
+    Stated,
+    StoredReferences,
+    pipeline_of,
+    runs_of,
+    versions_of,
+    what_to_keep,
+)
 from controller.machine.runs.projects import recipe_of
-from controller.machine.runs.run import Run
-from controller.store.protocol import Delivered, Store
+from controller.machine.runs.run import RENEWED, Run
+from controller.reconcile.stalls import KIND as STALL
+from controller.store.protocol import Delivered
+from controller.store.rows import text
+from controller.store.run_numbers import last_number, split
+from controller.store.sqlite import SqliteStore
 from deployers.engine import Engine
 from deployers.processes import Processes, ProcessState
 from deployers.protocol import Deployer
@@ -47,7 +62,7 @@ class Sweeper:
 
     def __init__(
         self,
-        store: Store,
+        store: SqliteStore,
         deployer: Deployer,
         attempts: Processes,
         artifacts: Artifacts,
@@ -94,35 +109,50 @@ class Sweeper:
             "checkouts": await asyncio.to_thread(self._sweep_checkouts, stays),
             "lfs_objects": await asyncio.to_thread(self._sweep_lfs, before),
             "artifact_bytes": await self._artifacts.sweep(digests, before),
+            **await self._prune(now - keep, stays.history),
         }
         if any(gone.values()):
             log.info("deleted what is no longer needed", **gone)
         return gone
 
+    async def _prune(self, before: float, history: Collection[str]) -> dict[str, int]:
+        """Delete rows; how many of each kind."""
+        return {
+            "stored_runs": await self._store.prune("run", before, history),
+            "stored_graphs": await self._store.prune("graph", before, history),
+            "stored_results": await self._store.prune("cache", before - RENEWED),
+            "stored_stalls": await self._store.prune(STALL, before),
+        }
+
+    async def forget_messages(self, keep: float, now: float) -> int:
+        """Forget messages that are too old to be sent again, and those that were set aside `keep`
+        seconds ago; how many they were. `now` is in seconds since the epoch."""
+        return await self._store.prune_messages(consumed=now - REPEATED, set_aside=now - keep)
+
     async def forget_strangers(self) -> None:
         """End and delete attempts of runs that the store does not know. Call it before any starts.
 
         A run is saved before its first attempt starts, so the state was lost or restored from a
-        backup. New runs get the same numbers, and would take these results for their own.
+        backup. New runs get the same numbers, and would take these results for their own. Runs
+        whose numbers were given are known, even if they are not stored any more.
         Raises `NeedsHuman` if an attempt does not end.
         """
-        owners = {name: owner_of(name) for name in self._attempts.names()}
-        known = await self._known(owners.values())
-        strangers = [name for name, owner in owners.items() if owner not in known]
+        names = self._attempts.names()
+        known = await self._known({owner_of(name) for name in names})
+        strangers = [name for name in names if owner_of(name) not in known]
         if strangers:
             await self._forget(strangers)
         await self._reap_containers()
 
-    async def _known(self, keys: Iterable[Key]) -> set[Key]:
-        """Those of them that the store has."""
-        wanted: dict[str, set[str]] = {}
-        for key in keys:
-            wanted.setdefault(key.kind, set()).add(key.name)
-        return {
-            Key(kind, name)
-            for kind, names in wanted.items()
-            for name in await self._store.get_all(kind, names)
-        }
+    async def _known(self, owners: Collection[Key]) -> set[Key]:
+        """Those of them that the store has, or has had."""
+        places = [key.name for key in owners if key.kind == "environment"]
+        found = await self._store.get_all("environment", places)
+        known = {record.key for record in found.values()}
+        runs = {key: split(key.name) for key in owners if key.kind == "run"}
+        pipelines = {pipeline for pipeline, _ in runs.values()}
+        last = {pipeline: await last_number(self._store, pipeline) for pipeline in pipelines}
+        return known | {key for key, (of, number) in runs.items() if 0 < number <= last[of]}
 
     async def _forget(self, strangers: Sequence[str]) -> None:
         log.warning(
@@ -167,26 +197,32 @@ class Sweeper:
         pending = [each.action for each in actions] + [
             body for each in messages if (body := _body(each))
         ]
-        for name in sorted(runs_of(pending) - runs.keys()):
-            record = await self._store.get(Key("run", name))
-            runs |= {name: record} if record else {}
-        graphs = [await self._store.get(Key("graph", name)) for name in runs]
-        objects: list[Mapping[str, Any]] = []
+        runs |= await self._store.get_all("run", runs_of(pending) - runs.keys())
+        stated = [Stated(pipeline_of(each.owner), text(each.action)) for each in actions]
+        stated += [Stated(pipeline_of(each.to), each.text) for each in messages]
+        graphs = await self._store.get_all("graph", runs)
+        stated += [Stated(pipeline_of(each.key), each.text) for each in graphs.values()]
         for kind in ("pipeline", "environment"):
-            objects += [each.body for each in await self._store.list(kind)]
-        models = await self._store.list("model")
+            objects = await self._store.list(kind)
+            stated += [Stated(pipeline_of(each.key), each.text) for each in objects]
         return StoredReferences(
             runs=tuple(parsed(Run, each.body) for each in runs.values()),
-            graphs=tuple(each.body for each in graphs if each),
-            pending=tuple(pending),
-            objects=tuple(objects),
-            versions=tuple(parsed(ModelVersion, each.body) for each in models),
+            stated=tuple(stated),
+            versions=tuple(await self._versions(versions_of(stated))),
         )
+
+    async def _versions(self, names: Collection[str]) -> list[ModelVersion]:
+        found = await self._store.get_all("model", names)
+        return [parsed(ModelVersion, each.body) for each in found.values()]
 
     async def _refuse_if_strangers_serve(self, stays: Kept) -> None:
         """If a server of an unknown version is running, the state was lost."""
+        versions = defaultdict[str, list[ModelVersion]](list)
+        for one in stays.versions:
+            versions[one.pipeline].append(one)
         for place in sorted(await self._places()):
-            known = {server_name(place, one.ref) for one in stays.versions}
+            of_pipeline = versions[place.partition("/")[0]]
+            known = {server_name(place, one.ref) for one in of_pipeline}
             seen = await self._deployer.observe(place)
             strangers = {each.name for each in seen.servers if each.alive} - known
             if strangers:
@@ -223,13 +259,13 @@ class Sweeper:
         if path is None:
             return ""
         mirror = self._mirrors.get(source.repository)
-        text = await mirror.read(source.commit, source.within(path)) if mirror else None
-        if text is None:
+        content = await mirror.read(source.commit, source.within(path)) if mirror else None
+        if content is None:
             raise NeedsHuman(
                 f"what {version.pipeline} v{version.number} requires cannot be read: is "
                 f"{source.repository} still among the `repositories`?"
             )
-        with io.TextIOWrapper(io.BytesIO(text), "utf-8", errors="replace") as file:
+        with io.TextIOWrapper(io.BytesIO(content), "utf-8", errors="replace") as file:
             return file.read()  # line ends are translated as in `read_requirements`
 
     async def _sweep_attempts(self, stays: Kept) -> int:

@@ -1,8 +1,10 @@
 """Attempts as supervised processes on this machine."""
 
 import asyncio
+import contextlib
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -35,6 +37,8 @@ log = structlog.get_logger("headgate.executor")
 BUILT = "environment.json"
 """The file of an attempt that lists the environments built for it."""
 _BUILDS = TypeAdapter(tuple[Building, ...])
+TIDY = 1.0
+"""Seconds after which files that are not needed any more are deleted at the latest."""
 POLL = 2.0
 """Seconds between looks at a running attempt, in case its end is not announced."""
 
@@ -76,7 +80,8 @@ class LocalExecutor:
         self._builds: dict[str, dict[str, Building]] = {}
         self._endings: asyncio.Queue[str] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._tidying: set[asyncio.Task[None]] = set()
+        self._untidied: deque[str] = deque()
+        self._tidying: set[asyncio.Future[None]] = set()
 
     async def start(self, attempt: Attempt) -> None:
         """See `Executor`. Waiting for a free slot happens in the background, too."""
@@ -134,10 +139,9 @@ class LocalExecutor:
     async def collect(self, attempt: Attempt) -> Mapping[str, str]:
         """See `Executor`."""
         found = await collect_outputs(self._workspace, attempt)
-        # In the background, so that the steps that need these outputs can begin.
-        tidying = asyncio.create_task(asyncio.to_thread(self._workspace.tidy, attempt.id))
-        self._tidying.add(tidying)
-        tidying.add_done_callback(self._tidying.discard)
+        self._untidied.append(attempt.id)
+        if len(self._untidied) == 1:  # if no other attempt begins soon, whose thread does it
+            asyncio.get_running_loop().call_later(TIDY, self._tidy_alone)
         return found
 
     def resume(self) -> None:
@@ -171,8 +175,22 @@ class LocalExecutor:
         tasks = [*self._preparing.values(), *self._tasks]
         for task in tasks:
             task.cancel()
+        self._tidy_alone()
         await asyncio.gather(*tasks, *self._tidying, return_exceptions=True)
         self._gates.close()
+
+    def _tidy_alone(self) -> None:
+        """Tidy up in a thread of its own."""
+        if self._untidied:
+            tidying = asyncio.get_running_loop().run_in_executor(None, self._tidy)
+            self._tidying.add(tidying)
+            tidying.add_done_callback(self._tidying.discard)
+
+    def _tidy(self) -> None:
+        """Delete what attempts do not need whose outputs are stored."""
+        with contextlib.suppress(IndexError):
+            while True:
+                self._workspace.tidy(self._untidied.popleft())
 
     def _running(self) -> list[str]:
         running = ProcessState.RUNNING
@@ -243,6 +261,7 @@ class LocalExecutor:
             cpus=math.ceil(attempt.cpu) if attempt.cpu else None,
         )
         self._processes.start(attempt.id, spec)
+        self._tidy()  # while it runs
 
     async def _until_ended(self, attempt_id: str) -> None:
         """Keep the slot while it runs. Ends are announced, and polled in case that is lost."""

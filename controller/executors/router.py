@@ -1,12 +1,16 @@
 """Sends each attempt to the executor that it names, and later to the executor that knows it."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from controller.executors.protocol import GRACE, ManagedExecutor
 from controller.machine.runs.attempt import Attempt, Status
 from specs.failures import NeedsHuman
+
+REMEMBERED = 1000
+"""How many of the attempts started last are known without asking; others are found by asking."""
 
 
 class ExecutorRouter:
@@ -16,7 +20,9 @@ class ExecutorRouter:
     def __init__(self, executors: Mapping[str, ManagedExecutor], default: str) -> None:
         self._executors = executors
         self._default = executors[default]
-        self._waiting: dict[str, asyncio.Task[str]] = {}
+        self._hearing: list[asyncio.Task[None]] = []
+        self._ended: asyncio.Queue[str] = asyncio.Queue()
+        self._started: OrderedDict[str, ManagedExecutor] = OrderedDict()
 
     async def start(self, attempt: Attempt) -> None:
         """See `Executor`. Raises `NeedsHuman` for an executor that is not registered."""
@@ -30,6 +36,9 @@ class ExecutorRouter:
         if executor is not self._default and (await self._default.poll(attempt.id)).state.ended:
             return  # it was cancelled before it was started
         await executor.start(attempt)
+        self._started[attempt.id] = executor
+        if len(self._started) > REMEMBERED:
+            self._started.popitem(last=False)
 
     async def poll(self, attempt_id: str) -> Status:
         """See `Executor`."""
@@ -62,12 +71,13 @@ class ExecutorRouter:
 
     async def ended(self) -> str:
         """See `ManagedExecutor`."""
-        for name, each in self._executors.items():
-            if name not in self._waiting:
-                self._waiting[name] = asyncio.create_task(each.ended())
-        await asyncio.wait(self._waiting.values(), return_when=asyncio.FIRST_COMPLETED)
-        first = next(name for name, task in self._waiting.items() if task.done())
-        return self._waiting.pop(first).result()
+        if not self._hearing:
+            self._hearing = [asyncio.create_task(self._hear(x)) for x in self._executors.values()]
+        return await self._ended.get()
+
+    async def _hear(self, executor: ManagedExecutor) -> None:
+        while True:
+            self._ended.put_nowait(await executor.ended())
 
     async def reap(self) -> int:
         """See `ManagedExecutor`."""
@@ -75,13 +85,15 @@ class ExecutorRouter:
 
     async def close(self) -> None:
         """See `ManagedExecutor`."""
-        for task in self._waiting.values():
+        for task in self._hearing:
             task.cancel()
-        await asyncio.gather(*self._waiting.values(), return_exceptions=True)
+        await asyncio.gather(*self._hearing, return_exceptions=True)
         for each in self._executors.values():
             await each.close()
 
     def _executor_of(self, attempt_id: str) -> ManagedExecutor:
         """The executor that knows the attempt; the default knows the fewest, so it comes last."""
+        if attempt_id in self._started:
+            return self._started[attempt_id]
         others = (each for each in self._executors.values() if each is not self._default)
         return next((each for each in others if each.knows(attempt_id)), self._default)

@@ -14,11 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from controller.executors.workspace import Prepared, headgate_programs, own_environment
 from controller.machine.runs.attempt import Attempt
 from deployers.confinement import Confinement
 from deployers.warm import CLIENT, WarmProcess
 from deployers.warm_client import USAGE
+
+log = structlog.get_logger("headgate.executor")
 
 MODULES: Final[Mapping[str, str]] = {
     "data_gate": "validators.data.__main__",
@@ -32,6 +36,16 @@ _LARGEST = 200
 """Bytes of what a judgement used, as JSON."""
 
 
+def warm_environment() -> dict[str, str]:
+    """The variables of a warm process, which has no folder of its own."""
+    return own_environment(Path("/nonexistent"))
+
+
+def warm_programs() -> tuple[Path, ...]:
+    """The files and folders that a warm process consists of."""
+    return (*headgate_programs(), CLIENT.parent)
+
+
 class WarmGates:
     """The warm processes of one controller."""
 
@@ -41,8 +55,8 @@ class WarmGates:
             program: WarmProcess(
                 (home / FOLDER / program).absolute(),
                 module,
-                own_environment(Path("/nonexistent")),  # it has no place of its own
-                (*headgate_programs(), Path(CLIENT).parent),
+                warm_environment(),
+                warm_programs(),
                 confinement,
             )
             for program, module in MODULES.items()
@@ -58,6 +72,7 @@ class WarmGates:
         if warm is None or attempt.memory is not None or attempt.cpu is not None:
             return prepared
         if not warm.start():
+            log.warning("a gate has no warm process; `headgate doctor` says why", id=attempt.id)
             return prepared
         programs = (*prepared.programs, CLIENT, warm.address)
         return replace(prepared, argv=warm.command(prepared.argv), programs=programs)

@@ -28,7 +28,7 @@ from controller.config.secrets import Secrets
 from controller.executors.ownership import WRITABLE
 from controller.executors.requirements import Locked, Requirements
 from controller.executors.virtualenvs import OnBuild, ReadyEnvironment, Virtualenvs
-from controller.executors.working_copy import OMITTED, copy_files, record_omitted
+from controller.executors.working_copy import GIVEN, copy_files, record_given
 from controller.git.single_commit import SingleCommit
 from controller.machine.runs.attempt import Attempt, Recipe
 from controller.machine.runs.dataset_nodes import DATA_OUTPUT, VERSION
@@ -177,13 +177,13 @@ class Workspace:
         # At once, as each may wait for the network; one alone needs no task.
         inputs = [self._input(attempt, name, own) for name in attempt.inputs]
         given = [await inputs[0]] if len(inputs) == 1 else await asyncio.gather(*inputs)
-        outputs = {n: str(own / "outputs" / file) for n, file in attempt.outputs.items()}
+        outputs = {name: f"{own}/outputs/{file}" for name, file in attempt.outputs.items()}
         values = {
             **({"output": outputs[DATA_OUTPUT]} if DATA_OUTPUT in outputs else {}),
             **{f"params.{name}": value for name, value in attempt.params.items()},
             **{f"outputs.{name}": path for name, path in outputs.items()},
             **{f"inputs.{n}": str(one.path) for n, one in zip(attempt.inputs, given, strict=True)},
-            "root": str(own / "code"),
+            "root": f"{own}/code",
         }
         return Prepared(
             render(attempt.command, values),
@@ -215,7 +215,7 @@ class Workspace:
     ) -> None:
         """Write the files of a step: all that is slow enough for a thread, in one."""
         _make_folders(own, attempt)
-        record_omitted(checkout, attempt.folder, attempt.files, own / OMITTED)
+        record_given(checkout, attempt.folder, attempt.files, own / GIVEN)
         copy_files(checkout, attempt.folder, attempt.files, own / "code")
         commit.write(own)
         for one in given:
@@ -232,8 +232,8 @@ class Workspace:
     ) -> dict[str, str]:
         """The environment variables of a step: its own, its secrets, and few others."""
         variables = {
-            "HOME": str(own / "scratch"),
-            "TMPDIR": str(own / "scratch"),
+            "HOME": f"{own}/scratch",
+            "TMPDIR": f"{own}/scratch",
             **common_variables(),
             "GIT_CEILING_DIRECTORIES": str(own.parent),  # find no clone that encloses it
             "GIT_DISCOVERY_ACROSS_FILESYSTEM": "1",  # when confined, its folders are mounts

@@ -94,7 +94,7 @@ class PipelineObserver:
         branch = self._branches[needs.repository]
         for name in ENVIRONMENTS:
             key = Key("environment", f"{pipeline.name}/{name}")
-            if await self._store.get(key) is None and await branch.names(name, pipeline.name):
+            if await branch.names(name, pipeline.name) and await self._store.get(key) is None:
                 why = f"{name} has not read its file on the environments branch yet"
                 raise TryAgain(why, after=0.5)
 

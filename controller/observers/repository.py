@@ -40,9 +40,6 @@ from specs.model import is_spec_file, misnamed
 
 AT_ONCE = 25
 """How many new heads of pull requests one observation reads."""
-SPECS_AT_ONCE = 500
-"""How many specs that were not read before one observation reads of a branch: it may take a minute.
-The others follow in the next, which comes at once."""
 BESIDE = 20
 """How many commits that were pushed along with a new head get a report."""
 
@@ -86,7 +83,6 @@ class RepositoryObserver:
         reported = {BRANCH, *(pull.branch for pull in view.pulls.values())}
         commits: dict[str, Commit] = {}
         unwatched: dict[str, str] = {}
-        unread = False
         for branch in heads.keys() - reported:
             sha = heads[branch]
             found = None
@@ -96,7 +92,6 @@ class RepositoryObserver:
                 continue
             if not seen(branch, sha):
                 found = await self._branch(before, branch, sha, default, heads[default])
-            unread |= found is not None and found.waits
             if found is not None or seen(branch, sha):
                 commits[branch] = found or Commit(sha=sha)
             elif await self._is_unwatched(before, branch, sha):
@@ -116,7 +111,7 @@ class RepositoryObserver:
             last_comment=view.last_comment,
             pressed=view.pressed,
             unheard=view.unheard,
-            more=len(fresh) > AT_ONCE or unread,
+            more=len(fresh) > AT_ONCE,
             nudged=any(isinstance(x.message, ForgeMoved) and x.message.pull for x in inbox),
         )
 
@@ -221,11 +216,7 @@ class RepositoryObserver:
     async def _branch(
         self, before: RepositoryState, branch: str, sha: str, default: str, head: str
     ) -> Commit | None:
-        """The new head of a watched branch, else None; `head` is the default branch's. It waits
-        while there are specs to be read."""
-        for commit in dict.fromkeys((head, sha)):
-            if not await self._repositories.read_ahead(before.name, commit, SPECS_AT_ONCE):
-                return Commit(sha=sha, waits=True)
+        """The new head of a watched branch, else None; `head` is the default branch's."""
         told = before.pipelines.get(branch, {})
         watched = {} if branch == default else await self._watched(before.name, head)
         specs = {

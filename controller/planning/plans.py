@@ -83,7 +83,7 @@ async def history_of(store: StoreReader, pipeline: str, excluding: str | None = 
         return History()
     state = parsed(PipelineState, record.body)
     records = reversed(await store.list("run", f"{pipeline}-", HISTORY))
-    runs = [run for run in (parsed(Run, one.body) for one in records) if run.pipeline == pipeline]
+    runs = [parsed(Run, one.body) for one in records]
     name = _passed(state, runs)
     earlier = await _earlier(store, name, [one for one in runs if one.id != excluding])
     return History(state=state, earlier=earlier)

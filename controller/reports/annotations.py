@@ -6,7 +6,7 @@ from typing import Literal
 from controller.reports.forge import Annotation
 from specs.figures import clip
 from specs.loading.problems import Problem, sentence
-from validators.render.common import clean
+from validators.render.safe_text import clean
 from validators.report import Check, Report
 from validators.verdict import Verdict
 

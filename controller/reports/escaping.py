@@ -2,7 +2,7 @@
 
 import re
 
-from validators.render.common import clean
+from validators.render.safe_text import clean
 
 LONGEST_TEXT = 12_000
 """Characters of one quoted text, such as a spec's problems or a step's last output."""

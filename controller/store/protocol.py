@@ -138,10 +138,11 @@ class StoreReader(Protocol):
         ...
 
     async def list(
-        self, kind: str, prefix: str = "", limit: int | None = None, *, live: bool = False
+        self, kind: str, series: str = "", limit: int | None = None, *, live: bool = False
     ) -> Sequence[Record]:
-        """Objects and facts of a kind whose name starts with `prefix`, latest change first;
-        with `live` only those that are, at a cost that does not grow with the others."""
+        """Objects and facts of a kind, latest change first. With a `series` those whose name is
+        that and a number, as `flights-12` of `flights-`; with `live` only those that are. The cost
+        grows with what is returned, and not with the others."""
         ...
 
     async def outbox(self, owner: Key | None = None) -> Sequence[OutboxEntry]:

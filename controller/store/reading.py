@@ -64,11 +64,11 @@ class SqliteReader:
         return {record.key.name: record for record in records}
 
     async def list(
-        self, kind: str, prefix: str = "", limit: int | None = None, *, live: bool = False
+        self, kind: str, series: str = "", limit: int | None = None, *, live: bool = False
     ) -> Sequence[Record]:
         """Objects and facts of a kind, latest change first."""
-        most = -1 if limit is None else limit
-        found = self._ask(statements.LIVE if live else statements.LATEST, kind, prefix, most)
+        query = statements.LATEST[bool(series), live]
+        found = self._ask(query, kind, series, -1 if limit is None else limit)
         return [rows.record(row) for row in found]
 
     async def outbox(self, owner: Key | None = None) -> Sequence[OutboxEntry]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from controller.machine.core import Key
-from controller.store import rows, statements
+from controller.store import pruning, rows, statements
 from controller.store.faults import explained, newer, older
 from controller.store.migrations import HEAD, NewerSchema, migrate_database, version
 from controller.store.protocol import (
@@ -31,6 +31,7 @@ from controller.store.protocol import (
     StoredObject,
     Transaction,
 )
+from controller.store.pruning import Pruned
 from controller.store.remembered import Remembered
 from controller.store.repository_renaming import rename
 from specs.failures import Failure
@@ -102,11 +103,11 @@ class SqliteStore:
         return await self._run(self._look, key) if known is None else known
 
     async def list(
-        self, kind: str, prefix: str = "", limit: int | None = None, *, live: bool = False
+        self, kind: str, series: str = "", limit: int | None = None, *, live: bool = False
     ) -> Sequence[Record]:
         """Objects and facts of a kind, latest change first."""
-        query = statements.LIVE if live else statements.LATEST
-        found = await self._select(query, kind, prefix, -1 if limit is None else limit)
+        query = statements.LATEST[bool(series), live]
+        found = await self._select(query, kind, series, -1 if limit is None else limit)
         return [rows.record(row) for row in found]
 
     async def commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
@@ -138,20 +139,37 @@ class SqliteStore:
 
     async def latest(self) -> float:
         """When an object was saved last, in seconds since the epoch; 0 if none ever was."""
-        ((found,),) = await self._select(statements.NEWEST)
-        return float(found or 0.0)
+        return await self._run(self._latest)
 
-    async def prune(self, before: float) -> int:
-        """Forget messages consumed or set aside before that time; how many they were.
+    async def prune(self, kind: str, before: float, spared: Collection[str] = ()) -> int:
+        """Delete facts and resting objects of a kind that changed last before that time, and whose
+        names are not `spared`; how many. The last run of each pipeline and the graphs of runs stay.
+        """
+        return await self._each_batch(
+            lambda database, last: pruning.prune(database, kind, before, spared, last)
+        )
+
+    async def prune_messages(self, consumed: float, set_aside: float) -> int:
+        """Forget messages consumed or set aside before these times; how many they were.
 
         With a message goes the memory that its id was delivered: keep them for as long as a
         sender may repeat itself.
         """
-        return await self._run(self._prune, before)
+        return await self._each_batch(
+            lambda database, _: pruning.prune_messages(database, consumed, set_aside)
+        )
 
     async def rename_repository(self, old: str, new: str) -> None:
         """Call a repository otherwise in all that is stored. For a controller before its loop."""
         await self._save(self._rename, old, new)
+
+    async def _each_batch(self, prune: Callable[[sqlite3.Connection, Pruned], Pruned]) -> int:
+        """Repeat until it is done; what others ask of the store meanwhile comes in between."""
+        deleted, batch = 0, Pruned()
+        while not batch.done:
+            batch = await self._run(self._prune, prune, batch)
+            deleted += batch.deleted
+        return deleted
 
     async def _select(self, query: str, *values: Any) -> Sequence[rows.Row]:
         return await self._run(lambda: self._connection.execute(query, values).fetchall())
@@ -224,6 +242,14 @@ class SqliteStore:
             self._remembered.forget()
         return self._seen != before
 
+    def _latest(self) -> float:
+        ask, newest, kind = self._connection.execute, 0.0, ""
+        # Kind by kind, each at the end of its part of an index.
+        while (kind := ask(statements.NEXT_KIND, (kind,)).fetchone()[0]) is not None:
+            (found,) = ask(statements.NEWEST, (kind,)).fetchone()
+            newest = max(newest, found)
+        return newest
+
     def _look(self, key: Key) -> StoredObject:
         ask = self._connection.execute
         ask("BEGIN")  # so that all are of one moment
@@ -281,9 +307,9 @@ class SqliteStore:
             rename(connection, old, new)
         self._remembered.forget()
 
-    def _prune(self, before: float) -> int:
+    def _prune(self, prune: Callable[[sqlite3.Connection, Pruned], Pruned], last: Pruned) -> Pruned:
         with self._writing(forced=False) as connection:
-            return connection.execute(statements.PRUNE, (before,)).rowcount
+            return prune(connection, last)
 
 
 def _hold_to_schema(found: str | None, path: Path) -> None:

@@ -7,16 +7,16 @@ GET = "SELECT kind, name, revision, body, updated, live FROM objects WHERE kind 
 NAMED = """
 SELECT kind, name, revision, body, updated, live FROM objects
 WHERE kind = ? AND name IN (SELECT value FROM json_each(?))"""
-LATEST = """
-SELECT kind, name, revision, body, updated, live FROM objects
-WHERE kind = ?1 AND substr(name, 1, length(?2)) = ?2
-ORDER BY updated DESC, name DESC LIMIT ?3"""
-# Not LIKE: SQLite's takes upper case for lower case.
-LIVE = """
-SELECT kind, name, revision, body, updated, live FROM objects
-WHERE kind = ?1 AND substr(name, 1, length(?2)) = ?2 AND live = 1
-ORDER BY updated DESC, name DESC LIMIT ?3"""
-NEWEST = "SELECT max(updated) FROM objects"
+_OF_KIND = "SELECT kind, name, revision, body, updated, live FROM objects WHERE kind = ?1"
+_LATEST_FIRST = " ORDER BY updated DESC, name DESC LIMIT ?3"
+LATEST = {
+    (series, live): _OF_KIND + " AND series = ?2" * series + " AND live = 1" * live + _LATEST_FIRST
+    for series in (False, True)
+    for live in (False, True)
+}
+"""By whether they are of one series, and whether they are live."""
+NEXT_KIND = "SELECT min(kind) FROM objects WHERE kind > ?"
+NEWEST = "SELECT max(updated) FROM objects WHERE kind = ?"
 CREATE = """
 INSERT INTO objects (kind, name, revision, body, updated, live) VALUES (?, ?, 1, ?, ?, ?)
 ON CONFLICT DO NOTHING"""
@@ -47,12 +47,12 @@ WHERE consumed IS NULL AND set_aside IS NULL ORDER BY number"""
 INBOX_OF = """
 SELECT number, to_kind, to_name, id, type, body, at, set_aside, reason FROM messages
 WHERE consumed IS NULL AND set_aside IS NULL AND to_kind = ? AND to_name = ? ORDER BY number"""
+# None of these was consumed, which is said for the index that it gives.
 ASIDE = """
 SELECT number, to_kind, to_name, id, type, body, at, set_aside, reason FROM messages
-WHERE set_aside IS NOT NULL ORDER BY number"""
+WHERE consumed IS NULL AND set_aside IS NOT NULL ORDER BY number"""
 SEND = """
 INSERT INTO messages (to_kind, to_name, id, type, body, at) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (to_kind, to_name, id) DO NOTHING"""
 CONSUME = "UPDATE messages SET consumed = ?2 WHERE number = ?1"
 SET_ASIDE = "UPDATE messages SET set_aside = ?2, reason = ?3 WHERE number = ?1"
-PRUNE = "DELETE FROM messages WHERE consumed < ?1 OR set_aside < ?1"

@@ -6,6 +6,7 @@ A change here needs a migration beside it; a test compares the two.
 from sqlalchemy import (
     Boolean,
     Column,
+    Computed,
     Float,
     Index,
     Integer,
@@ -28,8 +29,11 @@ objects = Table(
     Column("body", Text, nullable=False),
     Column("updated", Float, nullable=False),
     Column("live", Boolean, nullable=False),
+    # The name without the number that ends it: what the runs of one pipeline have in common.
+    Column("series", String, Computed("rtrim(name, '0123456789')")),
 )
 Index("objects_latest", objects.c.kind, objects.c.updated)
+Index("objects_series", objects.c.kind, objects.c.series, objects.c.updated)
 Index(
     "objects_live",
     objects.c.kind,

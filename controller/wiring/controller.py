@@ -29,6 +29,8 @@ from controller.executors.virtualenvs import Virtualenvs
 from controller.executors.workspace import Workspace
 from controller.git import Mirror
 from controller.git.environments import Environments
+from controller.git.notes import REF
+from controller.git.notes_history import compact
 from controller.git.repositories import Repositories
 from controller.github.abandoned_checks import HOUR
 from controller.github.connect import connect
@@ -92,8 +94,6 @@ from specs.failures import Failure
 log = structlog.get_logger("headgate")
 
 DAY = 86_400.0
-REMEMBERED = 30 * DAY
-"""Seconds for which a consumed message is remembered, in case it is sent again."""
 
 
 class Controller:
@@ -377,8 +377,14 @@ class Controller:
         await server.serve(application, listening)
 
     async def prune_messages(self) -> None:
-        """Forget consumed messages that are too old to be sent again."""
-        await self.store.prune(self.policy.clock() - REMEMBERED)
+        """Forget messages that are too old to be sent again."""
+        keep = self.settings.keep.total_seconds()
+        await self.sweeper.forget_messages(keep, self.policy.clock())
+
+    async def compact_notes(self) -> None:
+        """Shorten the history of the notes in each repository."""
+        for mirror in self.mirrors.values():
+            await compact(mirror, REF)
 
     async def sweep(self) -> None:
         """Delete what is no longer needed."""
@@ -446,6 +452,7 @@ async def serve(
             tasks.create_task(app.save_monitor.watch())
             tasks.create_task(_every(DAY, app.prune_messages))
             tasks.create_task(_every(DAY, app.sweep))
+            tasks.create_task(_every(DAY, app.compact_notes))
             tasks.create_task(_every(HOUR, app.sweep_checks))
             tasks.create_task(loop.run())
 

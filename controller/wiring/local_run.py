@@ -36,6 +36,7 @@ from controller.machine.runs.node_names import of_base
 from controller.machine.runs.run import Run, Trigger, why_ended
 from controller.planning.checkout import Checkout, git_folder
 from controller.store.protocol import Transaction
+from controller.store.run_numbers import last_number
 from controller.store.sqlite import SqliteStore
 from controller.wiring.controller import Controller
 from controller.wiring.home_lock import only_one
@@ -369,9 +370,7 @@ async def _clean_up(app: Controller, pipeline: str) -> int:
         await app.send(_cancel(record.key.name, "its command was killed"))
     unread = [one.number for one in await app.store.inbox() if one.to.kind != "run"]
     await app.store.commit(Transaction(consume=tuple(unread)), time.time())
-    records = await app.store.list("run", f"{pipeline}-")
-    names = (record.key.name.rpartition("-") for record in records)
-    return max((int(number) for of, _, number in names if of == pipeline), default=0)
+    return await last_number(app.store, pipeline)
 
 
 async def _cancel_all(app: Controller, grace: float) -> bool:

@@ -170,21 +170,23 @@ class StoreContract:
         ends = await asyncio.gather(*both, return_exceptions=True)
         assert sorted(type(end).__name__ for end in ends) == ["Conflict", "tuple"]
 
-    async def test_a_list_is_of_one_kind_and_prefix_latest_first(self, store: Store) -> None:
-        names = ("flights-1", "flights-2", "Flights-3", "fl_ghts-4", "sales-1")
+    async def test_a_list_is_of_one_kind_and_series_latest_first(self, store: Store) -> None:
+        names = ("flights-1", "flights-2", "Flights-3", "flights-late-4", "sales-1")
         for now, name in enumerate(names):
             await store.commit(Transaction(put=put(0, key=Key("run", name))), now=now)
         await store.commit(Transaction(put=put(0, key=Key("rollout", "flights-9"))), now=9)
         await store.commit(Transaction(put=put(1, 1, key=Key("run", "flights-1"))), now=10)
 
-        async def listed(prefix: str = "", limit: int | None = None) -> list[str]:
-            return [record.key.name for record in await store.list("run", prefix, limit)]
+        async def listed(series: str = "", limit: int | None = None) -> list[str]:
+            return [record.key.name for record in await store.list("run", series, limit)]
 
-        assert await listed() == ["flights-1", "sales-1", "fl_ghts-4", "Flights-3", "flights-2"]
+        every = ["flights-1", "sales-1", "flights-late-4", "Flights-3", "flights-2"]
+        assert await listed() == every
         assert await listed("flights-") == ["flights-1", "flights-2"]
-        assert await listed("fl_") == ["fl_ghts-4"]
-        assert await listed("%") == []
+        assert await listed("flights-late-") == ["flights-late-4"]
+        assert await listed("flights") == await listed("%") == []
         assert await listed(limit=2) == ["flights-1", "sales-1"]
+        assert await listed("flights-", limit=1) == ["flights-1"]
 
     async def test_the_live_are_listed_apart(self, store: Store) -> None:
         await store.commit(Transaction(put=put(0)), now=0)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -205,6 +206,12 @@ def test_a_warm_process_that_cannot_start_is_not_started_for_every_command(bench
     broken.close()
 
 
+def test_a_folder_that_takes_no_socket_is_no_error(bench: Bench) -> None:
+    bench.close()
+    bench.warm.address.mkdir()
+    assert not bench.warm.start()
+
+
 def test_a_warm_process_ends_with_the_controller(bench: Bench) -> None:
     before = set(bench.forks())
     controller = subprocess.Popen(
@@ -220,6 +227,26 @@ def test_a_warm_process_ends_with_the_controller(bench: Bench) -> None:
     until(lambda: not started & set(bench.forks()))
 
 
+def test_a_warm_process_ends_when_nobody_has_asked_for_a_while(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        listening.listen()
+        number = listening.fileno()
+        with subprocess.Popen(
+            [sys.executable, "-c", IMPATIENT, MODULE, str(number)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            pass_fds=(number,),
+        ) as warm:
+            assert warm.wait() == 0
+
+
+IMPATIENT = """
+import sys
+from deployers import warm_server
+warm_server.IDLE = 0.01
+warm_server.main(*sys.argv[1:])
+"""
 CONTROLLER = """
 import sys, time
 from pathlib import Path

@@ -83,10 +83,15 @@ def test_an_unchanged_rerun_imports_nothing_of_the_controller_and_asks_git_twice
         "controller.cli.folders",
         "controller.cli.importing",
         "controller.cli.run",
+        "controller.cli.run.heading",
         "controller.cli.run.last_result",
         "controller.cli.run.run",
+        "controller.cli.terminal",
+        "controller.cli.terminal.formatting",
         "specs",
+        "specs.digests",
         "specs.failures",
+        "specs.figures",
     }
     assert trace.read_text().count('"event":"start"') == 2
 
@@ -137,9 +142,6 @@ def test_a_result_that_is_gone_or_damaged_is_made_again(work: Path) -> None:
 def test_a_commit_that_changes_nothing_of_it_takes_its_results_from_the_cache(work: Path) -> None:
     headgate(work, "run")
     change(work, "serve.py", '"""', '"""Another word. ')
-    changed = headgate(work, "run")
-    assert "only the commit is run: serve.py" in changed.stdout
-    assert "0 ran, 1 cached" in changed.stdout
     commit(work, "Change what no step reads")
 
     committed = headgate(work, "run")
@@ -147,6 +149,20 @@ def test_a_commit_that_changes_nothing_of_it_takes_its_results_from_the_cache(wo
     assert "Nothing to run" not in committed.stdout
     assert "0 ran, 1 cached" in committed.stdout
     assert "Nothing to run" in headgate(work, "run").stdout
+
+
+def test_what_is_not_committed_is_said_again(work: Path) -> None:
+    change(work, "train.py", "import argparse", "import argparse  # for its options")
+    (work / "a note\nof two lines.txt").write_text("")
+    first = headgate(work, "run")
+    assert "1 ran, 0 cached" in first.stdout
+
+    again = headgate(work, "run")
+
+    assert UNCHANGED in again.stdout
+    note = "2 files are changed in the work tree, and only the commit is run: a note"
+    assert note in again.stdout
+    assert again.stdout.splitlines()[:2] == first.stdout.splitlines()[:2]
 
 
 def test_a_step_that_is_never_cached_runs_each_time(work: Path) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from controller.machine.core import Key
-from controller.machine.messages import Rollback
+from controller.machine.messages import Rollback, RunRequested
 from controller.wiring.controller import Controller
 from specs.failures import NeedsHuman
 from tests.scenarios.world import World
 
 MONTH = 31 * 86_400.0
+PIPELINE = Key("pipeline", "mean")
 PRODUCTION = Key("environment", "mean/production")
 
 
@@ -91,3 +92,43 @@ async def test_nothing_is_swept_while_production_runs_what_the_state_does_not_kn
         await world.serves(1)
     await swept(world)
     assert len(list(names(world.root / "home" / "models"))) == 2, "it was adopted, and is needed"
+
+
+async def test_runs_that_nothing_names_are_forgotten_and_the_next_is_numbered_on(
+    world: World,
+) -> None:
+    async def done() -> bool:
+        return not (await world.store.inbox() or await world.store.outbox())
+
+    world.push("Add the pipeline")
+    async with world.controller():
+        await world.serves(1)
+        async with world.traffic():
+            world.drop("b.csv", [4, 5, 6])
+            await world.serves(2)
+        for number in (3, 4):
+            await world.say(PIPELINE, asked())
+            await world.ended(number)
+        await world.until(done, "all messages to be consumed and all actions applied")
+
+    gone = await swept(world)
+
+    assert gone["stored_runs"] == gone["stored_graphs"] == 1
+    left = ["mean-1", "mean-2", "mean-4"]  # of v1, of v2, and the last
+    for kind in ("run", "graph"):
+        assert sorted(record.key.name for record in await world.store.list(kind)) == left
+    assert gone["stored_results"]
+    assert await world.store.list("cache") == []
+    assert len(await world.store.list("model")) == 2, "the release history stays"
+    async with world.controller():
+        await world.say(PIPELINE, asked())
+        run = await world.ended(5)
+        assert run.outcome == "passed"
+        async with world.traffic():
+            await world.say(PRODUCTION, Rollback(by="ada", reason="it smells"))
+            await world.serves(1)
+
+
+def asked() -> RunRequested:
+    """A run, although nothing has changed."""
+    return RunRequested(kind="manual", why="to be sure", by="ada", branch="main", force=True)

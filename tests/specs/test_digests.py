@@ -1,6 +1,8 @@
 """Digests, manifests, names and globs."""
 
 import json
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from random import Random
 
 import pytest
@@ -141,3 +143,33 @@ def test_the_last_matching_glob_decides() -> None:
 
 def test_a_hostile_glob_does_not_take_exponential_time() -> None:
     assert not matches("**/a/" * 40 + "b", "/".join(["a"] * 200))
+
+
+def as_written(parts: Sequence[str], path: Sequence[str]) -> bool:
+    """What `matches` means: `**` is any number of folders, and at the end of a glob at least one
+    part; each other part of a glob matches one part of a path."""
+    if not parts or not path:
+        return not parts and not path
+    if parts[0] == "**":
+        return as_written(parts[1:], path) or (
+            as_written(parts, path[1:]) or as_written(parts[1:], path[1:])
+        )
+    return fnmatchcase(path[0], parts[0]) and as_written(parts[1:], path[1:])
+
+
+GLOB_PARTS = st.lists(
+    st.sampled_from(["**", "*", "a", "b", "a*", "?", "", "[ab]", "*.c", "***", "[!a]", "\n"]),
+    min_size=1,
+    max_size=6,
+)
+PATH_PARTS = st.lists(
+    st.sampled_from(["a", "b", "ab", "", "a.c", "[", "c", "a\nb", "\n"]), min_size=1, max_size=6
+)
+
+
+@steady
+@given(GLOB_PARTS, PATH_PARTS)
+def test_a_glob_means_what_its_parts_mean(parts: list[str], path: list[str]) -> None:
+    is_folder = parts[-1] == "" and len(parts) > 1  # `a/` is everything below
+    whole = [*parts[:-1], "**"] if is_folder else parts
+    assert matches("/".join(parts), "/".join(path)) is as_written(whole, path)

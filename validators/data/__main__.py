@@ -17,13 +17,16 @@ from validators.report import Check, Report
 from validators.verdict import Verdict
 
 NEEDED = (
+    "encodings.utf_8_sig",
     "great_expectations",
     "multiprocessing.synchronize",
     "pandas",
     "pyarrow.compute",
     "pyarrow.csv",
     "pyarrow.json",
+    "pyarrow.pandas_compat",
     "pyarrow.parquet",
+    "pyarrow.vendored.version",
 )
 """Modules that a judgement imports when it comes to need them, for a process that is kept warm."""
 

@@ -18,7 +18,15 @@ from validators.model.request import ModelGateRequest
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
-NEEDED = ("pyarrow.compute", "pyarrow.csv", "pyarrow.parquet", "sklearn.metrics")
+NEEDED = (
+    "encodings.utf_8_sig",
+    "pyarrow.compute",
+    "pyarrow.csv",
+    "pyarrow.pandas_compat",
+    "pyarrow.parquet",
+    "pyarrow.vendored.version",
+    "sklearn.metrics",
+)
 """Modules that a judgement imports when it comes to need them, for a process that is kept warm."""
 
 

@@ -13,7 +13,6 @@ from validators.render.common import (
     SYMBOLS,
     Reports,
     as_reports,
-    clean,
     counts,
     evidence,
     gate_of,
@@ -27,6 +26,7 @@ from validators.render.common import (
     tally,
 )
 from validators.render.metrics import MetricChange, table
+from validators.render.safe_text import clean
 from validators.verdict import Verdict
 
 if TYPE_CHECKING:

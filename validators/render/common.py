@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from specs.figures import duration, number, percent, signed, significant
+from validators.render.safe_text import LONGEST_TEXT, clean
 from validators.report import Check, Interval, Report
 from validators.verdict import Verdict, worst
 
 Reports = Report | Sequence[Report]
-
-LONGEST_TEXT: Final = 2_000
-"""Characters of any single text in a report, in every format."""
 
 SYMBOLS: Final = {
     Verdict.PASS: "✓",
@@ -33,13 +31,6 @@ _DONE: Final = {
 
 NOT_ENFORCING: Final = "This gate does not enforce: it cannot stop a candidate."
 NOTHING_CHECKED: Final = "No check was evaluated: a gate that checks nothing cannot pass."
-
-# Control characters could rewrite a terminal and are not allowed in XML; the others change the
-# direction of text, or cannot be encoded.
-_UNSAFE: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
-)
-
 
 _GATES: Final = ("model", "data", "canary", "switch", "smoke")
 
@@ -103,12 +94,6 @@ def tally(reports: Sequence[Report]) -> str:
     checks = sum(len(report.checks) for report in reports)
     many = f"{len(reports)} gates, {checks:,} check{'s' * (checks != 1)}"
     return f"{many}: {counts(reports)}" if checks else f"{len(reports)} gates, no checks"
-
-
-def clean(text: str) -> str:
-    """The text without control characters, and cut to `LONGEST_TEXT`."""
-    safe = _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
-    return safe if len(safe) <= LONGEST_TEXT else safe[: LONGEST_TEXT - 1] + "…"
 
 
 def spans(text: str) -> list[tuple[str, bool]]:

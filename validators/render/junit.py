@@ -6,15 +6,8 @@ agree on. A WARN passes there, with its message as output.
 
 import xml.etree.ElementTree as ET
 
-from validators.render.common import (
-    NOTHING_CHECKED,
-    Reports,
-    as_reports,
-    clean,
-    evidence,
-    gate_of,
-    place,
-)
+from validators.render.common import NOTHING_CHECKED, Reports, as_reports, evidence, gate_of, place
+from validators.render.safe_text import clean
 from validators.report import Check, Report
 from validators.verdict import Verdict
 

@@ -14,7 +14,6 @@ from validators.render.common import (
     Reports,
     as_reports,
     attention,
-    clean,
     counts,
     gate_of,
     headline,
@@ -28,6 +27,7 @@ from validators.render.common import (
     unsaid,
 )
 from validators.render.metrics import MetricChange, MetricsRow, table
+from validators.render.safe_text import clean
 from validators.report import Check, Report
 from validators.verdict import Verdict
 

@@ -6,7 +6,8 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from specs.figures import number, percent, signed, significant
-from validators.render.common import bounds, clean
+from validators.render.common import bounds
+from validators.render.safe_text import clean
 from validators.report import MetricComparison, Report
 
 UNDEFINED: Final = "undefined"

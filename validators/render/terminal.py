@@ -10,7 +10,6 @@ from validators.render.common import (
     SYMBOLS,
     Reports,
     as_reports,
-    clean,
     counts,
     evidence,
     gate_of,
@@ -22,6 +21,7 @@ from validators.render.common import (
     subject_of,
 )
 from validators.render.metrics import MetricChange, MetricsTable, table
+from validators.render.safe_text import clean
 from validators.report import Check, Report
 from validators.verdict import Verdict
 

@@ -7,7 +7,7 @@ import click
 from controller.cli.act.sending import no_wait_option, send_and_wait, user_name, with_store
 from controller.cli.act.steer import reason_option, steer
 from controller.cli.act.trigger import request
-from controller.cli.context import CliContext, not_found, require
+from controller.cli.context import CliContext, missing, require
 from controller.cli.failures import Failed
 from controller.machine.core import Key, parsed
 from controller.machine.environments.batch import can_run_again
@@ -107,9 +107,7 @@ async def _run(store: Store, what: str) -> Run | None:
         return parsed(Run, record.body)
     pipeline = what.partition("/")[0]
     if await store.get(Key("pipeline", pipeline)) is None:
-        kinds = ("run", "pipeline")
-        names = [each.key.name for kind in kinds for each in await store.list(kind)]
-        raise not_found("run or pipeline", what, names)
+        raise await missing(store, "run or pipeline", what, ("run", "pipeline"))
     return None
 
 

@@ -8,7 +8,14 @@ from typing import NamedTuple
 
 import click
 
-from controller.cli.context import CliContext, json_option, not_found, print_json, with_state
+from controller.cli.context import (
+    CliContext,
+    json_option,
+    missing,
+    not_found,
+    print_json,
+    with_state,
+)
 from controller.cli.environment_argument import find_environment
 from controller.cli.failures import Failed
 from controller.config.secrets import Secrets
@@ -109,8 +116,7 @@ def logs(
 async def _of_run(store: StoreReader, home: Path, what: str, step: str | None) -> list[LogFile]:
     record = await store.get(Key("run", what))
     if record is None:
-        names = [each.key.name for each in await store.list("run")]
-        raise not_found("run", what, names)
+        raise await missing(store, "run", what, ("run",))
     run = parsed(Run, record.body)
     built = [LogFile(one.what, home / "environments" / LOGS / one.name) for one in run.built]
     if step == ENVIRONMENT and step not in run.nodes:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from controller.artifacts import Artifacts
-from controller.cli.context import not_found, parse_all
+from controller.cli.context import missing, parse_all
 from controller.cli.failures import Failed
 from controller.cli.terminal.formatting import one_line
 from controller.cli.terminal.views import RunView, run_view
@@ -86,8 +86,7 @@ async def find(store: StoreReader, artifacts: Artifacts, what: str) -> Shown:
     if rollout is not None:
         return rollout
     kinds = ("run", "model", "rollout")
-    names = [record.key.name for kind in kinds for record in await store.list(kind)]
-    raise not_found("run, model version or rollout", what, names)
+    raise await missing(store, "run, model version or rollout", what, kinds)
 
 
 async def _find_rollout(store: StoreReader, id_: str) -> ShownRollout | None:

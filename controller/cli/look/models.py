@@ -16,10 +16,11 @@ from controller.cli.context import (
 )
 from controller.cli.terminal.formatting import ago, one_line, short
 from controller.cli.terminal.printing import show
-from controller.machine.core import Value
+from controller.machine.core import Key, Value
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.pipelines.version import ModelVersion
+from controller.machine.repositories.repository import ENVIRONMENTS
 from controller.store.protocol import StoreReader
 from validators.verdict import Verdict, worst
 
@@ -61,7 +62,9 @@ def models(ctx: click.Context, pipeline: str, as_json: bool) -> None:
     async def ask(store: StoreReader, _: CliContext) -> list[ModelView]:
         await require(store, "pipeline", pipeline, PipelineState, "pipeline")
         versions = parse_all(await store.list("model", f"{pipeline}/"), ModelVersion)
-        places = parse_all(await store.list("environment", f"{pipeline}/"), EnvironmentState)
+        keys = [Key("environment", f"{pipeline}/{name}") for name in ENVIRONMENTS]
+        found = [record for key in keys if (record := await store.get(key)) is not None]
+        places = parse_all(found, EnvironmentState)
         versions.sort(key=lambda one: -one.number)
         return [_view(version, places) for version in versions]
 

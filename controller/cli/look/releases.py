@@ -60,14 +60,10 @@ def releases(ctx: click.Context, place: str, limit: int, as_json: bool) -> None:
 
     async def ask(store: StoreReader, _: CliContext) -> list[ReleaseView]:
         env = await find_environment(store, place)
-        records = await store.list("rollout", f"{env.pipeline}-{env.name}-")
-        ended = [
-            one
-            for one in parse_all(records, EndedRollout)
-            if (one.pipeline, one.environment) == (env.pipeline, env.name)
-        ]
-        ended.sort(key=lambda one: -one.at)
-        return [_view(one) for one in ended[:limit]]
+        # A rollout is saved once, as it ends, so the latest are those that ended last.
+        records = await store.list("rollout", f"{env.pipeline}-{env.name}-", limit)
+        ended = sorted(parse_all(records, EndedRollout), key=lambda one: -one.at)
+        return [_view(one) for one in ended]
 
     views = with_state(ctx, ask)
     if as_json:

@@ -26,6 +26,9 @@ from specs.figures import duration
 if TYPE_CHECKING:
     from rich.table import Table
 
+_MARGIN = 10
+"""How many runs more than asked for are read at first: those that took longer than others."""
+
 
 @click.command(short_help="List runs.")
 @click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
@@ -43,10 +46,8 @@ def runs(ctx: click.Context, pipeline: str | None, limit: int, as_json: bool) ->
     async def ask(store: StoreReader, _: CliContext) -> list[RunView]:
         if pipeline is not None:
             await require(store, "pipeline", pipeline, PipelineState, "pipeline")
-        found = parse_all(await store.list("run", f"{pipeline}-" if pipeline else ""), Run)
-        chosen = [run for run in found if pipeline in (None, run.pipeline)]
-        chosen.sort(key=lambda run: -run.created)
-        return [run_view(run) for run in chosen[:limit]]
+        newest = await _newest(store, f"{pipeline}-" if pipeline else "", limit)
+        return [run_view(run) for run in newest]
 
     views = with_state(ctx, ask)
     if as_json:
@@ -55,6 +56,21 @@ def runs(ctx: click.Context, pipeline: str | None, limit: int, as_json: bool) ->
         show(_table(views))
     else:
         click.echo("There are no runs yet.", err=True)
+
+
+async def _newest(store: StoreReader, series: str, limit: int) -> list[Run]:
+    """The runs that began last, the newest first.
+
+    The store has those first that changed last. None of the others can have begun later than the
+    last of these changed, so as many are read as it takes to be sure.
+    """
+    most = limit + _MARGIN
+    while True:
+        records = await store.list("run", series, most)
+        runs = sorted(parse_all(records, Run), key=lambda run: -run.created)[:limit]
+        if len(records) < most or runs[-1].created >= records[-1].updated:
+            return runs
+        most *= 2
 
 
 def _table(views: list[RunView]) -> "Table":

@@ -29,6 +29,10 @@ FOLDER = "last"
 WIDTH = 120
 """Columns of a report that is not shown in a terminal."""
 
+_FIELDS = {"1": 8, "u": 10, "?": 1}
+"""How many fields of git's status are before the path, by the kind of line: changed, unmerged or
+untracked. Renames are not looked for."""
+
 Data: TypeAlias = tuple[str, str | None, str]
 """The address of a dataset, the marker that says that it is complete, and its version."""
 
@@ -81,6 +85,8 @@ class LastResult(NamedTuple):
     all may be, for ever."""
     data: Sequence[Data]
     """The data outside the repository."""
+    reads_elsewhere: bool
+    """Whether it reads files of the repository outside the spec's folder."""
 
 
 class Found(NamedTuple):
@@ -88,6 +94,8 @@ class Found(NamedTuple):
 
     last: LastResult
     home: Path
+    left_out: Sequence[str]
+    """The files of the spec's folder that differ from the commit in the work tree."""
 
 
 def look_up(options: Options) -> Found | None:
@@ -101,8 +109,15 @@ def look_up(options: Options) -> Found | None:
     last = _read(place(home, Path(top), options))
     if last is None or not _stands(last, time.time()) or not _is_shown_alike(last):
         return None
-    is_same = _is_checked_out(last.commit, Path(top)) and _is_stored(last, home)
-    return Found(last, home) if is_same else None
+    changed = _changed_since(last.commit, Path(top))
+    if changed is None or not _is_stored(last, home):
+        return None
+    inside = os.path.relpath(folder.resolve(), Path(top).resolve())
+    prefix = "" if inside == "." else f"{inside}/"
+    left_out = [path.removeprefix(prefix) for path in changed if path.startswith(prefix)]
+    if last.reads_elsewhere and len(left_out) < len(changed):
+        return None  # the spec says which of the others it reads
+    return Found(last, home, left_out)
 
 
 def home_in(git_folder: Path) -> Path:
@@ -155,13 +170,16 @@ def _is_shown_alike(last: LastResult) -> bool:
     return not last.gates or (last.width, last.colour) == here
 
 
-def _is_checked_out(commit: str, top: Path) -> bool:
-    """Whether the commit is, and the work tree does not differ from it."""
+def _changed_since(commit: str, top: Path) -> list[str] | None:
+    """The paths where the work tree differs from the commit, in order; None if another commit is
+    checked out."""
     arguments = ("status", "--porcelain=v2", "--branch", "-z", "--no-renames")
-    found = _git(top, *arguments, "--untracked-files=all", "--ignore-submodules=dirty")
-    lines = (found or "").split("\0")
-    return f"# branch.oid {commit}" in lines and all(
-        line.startswith("# ") for line in lines if line
+    told = _git(top, *arguments, "--untracked-files=all", "--ignore-submodules=dirty") or ""
+    lines = told.removesuffix("\0").split("\0")
+    if f"# branch.oid {commit}" not in lines:
+        return None
+    return sorted(
+        line.split(" ", _FIELDS[line[0]])[-1] for line in lines if not line.startswith("# ")
     )
 
 

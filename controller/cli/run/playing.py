@@ -18,15 +18,15 @@ from controller.cli.look.lookup import read_reports
 from controller.cli.run import last_result
 from controller.cli.run import progress as running
 from controller.cli.run.data_now import stores
+from controller.cli.run.heading import print_heading
 from controller.cli.run.last_result import Options
 from controller.cli.run.progress import FinishedRun
-from controller.cli.terminal.formatting import one_line
 from controller.config import logs
 from controller.machine.pipelines.data import is_committed, versioned
 from controller.machine.pipelines.plan import Plan
 from controller.machine.runs.execution import is_repeatable, stale_at
 from controller.machine.runs.graph import Rules, SourceTree
-from controller.machine.runs.referenced_files import referenced_files
+from controller.machine.runs.referenced_files import paths_elsewhere, referenced_files
 from controller.machine.runs.run import Run
 from controller.planning.checkout import (
     WORK_TREE,
@@ -64,7 +64,7 @@ def play(options: Options) -> None:
     guard = running.Guard(options.form == "github")
     with guard:
         left_out = _left_out(asked) if options.commit == "HEAD" else []
-        running.begin(asked.spec.metadata.name, asked.source.commit, asked.subject, left_out)
+        print_heading(asked.spec.metadata.name, asked.source.commit, asked.subject, left_out)
         with _home(asked.checkout, options.home, options.forget) as folder:
             last = last_result.place(folder, asked.checkout.top, options)
             last.unlink(missing_ok=True)  # from now on, this run is the last
@@ -162,7 +162,7 @@ async def _remember(
         made_by=last_result.installed(),
         commit=run.commit,
         pipeline=run.pipeline,
-        subject=one_line(asked.subject, running.SUBJECT),
+        subject=asked.subject,
         run=run.id,
         code=running.CODES[run.outcome],
         gates=running.gates_of(ended),
@@ -173,6 +173,7 @@ async def _remember(
         folders=sorted(blobs.folders),
         until=stale_at(run, graph),
         data=data,
+        reads_elsewhere=bool(paths_elsewhere(asked.spec)),
     )
     last_result.keep(last, result)
 

@@ -33,8 +33,6 @@ CODES: Final[Mapping[Outcome, int]] = {"passed": 0, "stopped": 4, "failed": 5, "
 """The exit code for each outcome of a run that has ended."""
 LOOSENED = 6
 """The exit code of a run that passed, if its commit loosens rules and nobody accepted that."""
-SUBJECT = 90
-"""Characters of a commit's subject that are shown."""
 LINES = 30
 """How many lines of a failed step's log are shown."""
 
@@ -77,20 +75,6 @@ class Guard:
     ) -> None:
         if self._token:
             click.echo(f"::{self._token}::")
-
-
-def begin(pipeline: str, commit: str, subject: str, left_out: Sequence[str]) -> None:
-    """Print what runs, and which changes are left out because they are not committed."""
-    from rich.text import Text
-
-    out = console()
-    out.print(Text.assemble((pipeline, "bold"), f"  {commit[:12]}  {one_line(subject, SUBJECT)}"))
-    if left_out:
-        count = "1 file is" if len(left_out) == 1 else f"{len(left_out)} files are"
-        names = ", ".join(one_line(name, 60) for name in left_out[:3])
-        more = ", ..." if len(left_out) > 3 else ""
-        note = f"{count} changed in the work tree, and only the commit is run: {names}{more}"
-        out.print(Text(note, "yellow"))
 
 
 def begin_base(commit: str) -> None:

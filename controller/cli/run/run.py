@@ -8,7 +8,8 @@ import click
 from controller.cli.folders import spec_option
 from controller.cli.importing import imported
 from controller.cli.run import last_result
-from controller.cli.run.last_result import Found, LastResult, Options
+from controller.cli.run.heading import print_heading
+from controller.cli.run.last_result import Found, Options
 
 
 @click.command(short_help="Run a commit's pipeline and its gates here.")
@@ -84,7 +85,7 @@ def run(
     _check_options(forget=forget and home is not None, accept=accept_rules and base is None)
     found = last_result.look_up(options)
     if found is not None and _has_same_data(found):
-        _repeat(found.last)
+        _repeat(found)
     imported("controller.cli.run.playing").play(options)
 
 
@@ -103,9 +104,10 @@ def _has_same_data(found: Found) -> bool:
     return same
 
 
-def _repeat(last: LastResult) -> None:
+def _repeat(found: Found) -> None:
     """Print the last result again, and exit with its code."""
-    click.echo(f"{click.style(last.pipeline, bold=True)}  {last.commit[:12]}  {last.subject}")
+    last = found.last
+    print_heading(last.pipeline, last.commit, last.subject, found.left_out)
     click.echo(
         f"Nothing to run: nothing that it reads has changed since {last.run}. "
         "`--no-cache` runs everything again."

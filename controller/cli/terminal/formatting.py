@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from specs.digests import short
 from specs.figures import duration
-from validators.render.common import clean
+from validators.render.safe_text import clean
 
 __all__ = ["ago", "bar", "clean", "moment", "one_line", "short"]
 

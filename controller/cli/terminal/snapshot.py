@@ -37,9 +37,6 @@ from controller.store.protocol import StoreReader
 from deployers.protocol import Glance
 from deployers.windows import SERVING, make_window
 
-HISTORY = 50
-"""How many past rollouts of an environment are searched for the one that it serves."""
-
 
 async def snapshot(
     store: StoreReader, home: Path | None = None, names: Sequence[str] | None = None
@@ -121,15 +118,11 @@ async def _environment(
     version = None
     if env.rollout is not None:
         version = await versions.get(env.pipeline, env.rollout.version.version)
-    records = await store.list("rollout", f"{env.pipeline}-{env.name}-", HISTORY)
-    ended = [
-        one
-        for one in parse_all(records, EndedRollout)
-        if (one.pipeline, one.environment) == (env.pipeline, env.name)
-    ]
-    ended.sort(key=lambda one: -one.at)
+    brought = env.stable_rollout
+    record = await store.get(Key("rollout", brought)) if brought is not None else None
+    promoted = parsed(EndedRollout, record.body) if record is not None else None
     seen = glances.get(env.place, Glance())
-    return environment_view(env, version, ended, seen.address, seen.silence)
+    return environment_view(env, version, promoted, seen.address, seen.silence)
 
 
 async def _glances(home: Path, pipelines: list[PipelineState]) -> dict[str, Glance]:

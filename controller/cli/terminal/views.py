@@ -313,15 +313,12 @@ def _node_view(run: Run, name: str, needs: Sequence[str]) -> NodeView:
 def environment_view(
     env: EnvironmentState,
     version: ModelVersion | None,
-    ended: Sequence[EndedRollout] = (),
+    promoted: EndedRollout | None = None,
     address: str | None = None,
     silence: Silence | None = None,
 ) -> EnvironmentView:
-    """The view of an environment: `version` is the one that its rollout releases, `ended` are its
-    past rollouts, the newest first."""
-    since = next(
-        (e.at for e in ended if e.outcome == "promoted" and e.rollout.version == env.stable), None
-    )
+    """The view of an environment: `version` is the one that its rollout releases, `promoted` the
+    rollout that brought what it serves, if that is known."""
     rollout = None
     if env.rollout is not None and version is not None:
         rollout = _rollout_view(env, env.rollout, version)
@@ -332,7 +329,7 @@ def environment_view(
         stable=env.stable,
         points=env.points,
         job=_job_view(env.job) if env.job is not None else None,
-        since=since,
+        since=promoted.at if promoted is not None else None,
         address=address,
         silence=silence,
         rollout=rollout,

@@ -148,7 +148,7 @@ class ObservedRepository(Value):
     unheard: bool = False
     """Whether the forge could not be reached; pull requests are then as they were before."""
     more: bool = False
-    """Whether some specs or pull requests were left for the next reconcile."""
+    """Whether some pull requests were left for the next reconcile."""
     nudged: bool = False
     """Whether a pull request changed that may be a release's."""
 
@@ -317,9 +317,9 @@ class _Heads:
         before, pull = self.before, commit.pull
         seen = is_seen(before, branch, commit.sha, self.default, self.approved, pull)
         if seen or commit.waits:
-            last = before.heads.get(branch)
-            if last is not None and (seen or last != commit.sha):
-                self.heads[branch] = last  # otherwise it would not be new next time
+            self.heads |= (
+                {branch: commit.sha} if seen else {}
+            )  # otherwise it is still new next time
             self.pipelines[branch] = before.pipelines.get(branch, {})
             if branch in before.untold:
                 self.untold[branch] = before.untold[branch]

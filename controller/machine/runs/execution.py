@@ -22,6 +22,7 @@ from controller.machine.runs.node_names import gate_name
 from controller.machine.runs.node_progress import inputs_of, update_nodes
 from controller.machine.runs.run import (
     NEW,
+    RENEWED,
     AttemptRecord,
     CachedResult,
     ObservedRun,
@@ -34,7 +35,10 @@ from validators.verdict import Verdict, worst
 
 LONGEST_BACKOFF = 600.0
 POLL = 2.0
-"""Seconds between polls of a running attempt, in case its end is not announced."""
+"""Seconds until the first poll of open attempts, in case the end of one is not announced."""
+RAREST_POLL = 60.0
+"""Seconds between polls at most. A thousand runs that wait for a slot must not be polled all the
+time."""
 PROGRESS = 5.0
 """Least seconds between two progress reports to a pull request."""
 
@@ -51,7 +55,7 @@ def decide(
     before = run
     if run.cancelled is None:
         run = update_nodes(run, observed, now)
-    facts = _new_facts(before, run, observed.graph)
+    facts = _new_facts(before, run, observed, now)
     if run.cancelled is not None:
         run, actions = _stop_attempts(run)
         run = run.model_copy(update={"finished": now, "waits_for": None})
@@ -75,7 +79,7 @@ def decide(
         state=run,
         actions=(*begun, *actions, *progress),
         facts=facts,
-        requeue_after=min(wait, POLL),
+        requeue_after=min(wait, _poll(run, now)),
         waits=waits,
     )
 
@@ -133,10 +137,10 @@ def _start_ready(
     """Start the nodes that are ready, and restart attempts that the executor does not know."""
     nodes = dict(run.nodes)
     actions: list[Action] = []
-    wait = POLL
+    wait = RAREST_POLL
     for node in graph.nodes:
         progress = nodes.get(node.name, NEW)
-        if progress.done or progress.key is None or not _is_ready(node, nodes):
+        if progress.key is None or progress.done or not _is_ready(graph.needs[node.name], nodes):
             continue
         actual, digests = inputs_of(run, node, nodes)
         record = progress.open
@@ -167,14 +171,22 @@ def _start_ready(
     return run.model_copy(update={"nodes": nodes}), tuple(actions), wait
 
 
+def _poll(run: Run, now: float) -> float:
+    """The seconds to the next poll: the longer nothing began, the rarer."""
+    asked = (node.open.asked for node in run.nodes.values() if node.open)
+    quiet = now - max(asked, default=run.created)
+    rarest = RAREST_POLL if run.pull is None else PROGRESS
+    return min(max(quiet, POLL), rarest)
+
+
 def _waits(observed: ObservedRun) -> Blocked | None:
     """What its attempts wait for; first of all, something that only a person can fix."""
     found = [status.waits for status in observed.statuses.values() if status.waits]
     return next((one for one in found if one.human), found[0] if found else None)
 
 
-def _is_ready(node: Node, nodes: Mapping[str, Progress]) -> bool:
-    return all(nodes.get(need, NEW).done for need in node.needs)
+def _is_ready(needs: Sequence[str], nodes: Mapping[str, Progress]) -> bool:
+    return all(nodes.get(need, NEW).done for need in needs)
 
 
 def _retry_at(node: Node, progress: Progress, now: float) -> float:
@@ -192,7 +204,8 @@ def _given_up(before: Run, run: Run, observed: ObservedRun) -> tuple[Action, ...
     return tuple(
         CancelAttempt(attempt=node.open.id)
         for name, node in before.nodes.items()
-        if node.open
+        if run.nodes[name] is not node
+        and node.open
         and (run.nodes[name].open is None or run.nodes[name].open != node.open)
         and not observed.statuses.get(node.open.id, Status(state=AttemptState.UNKNOWN)).state.ended
     )
@@ -209,15 +222,20 @@ def _stop_attempts(run: Run) -> tuple[Run, tuple[Action, ...]]:
     return run.model_copy(update={"nodes": nodes}), actions
 
 
-def _new_facts(before: Run, run: Run, graph: Graph) -> tuple[Fact, ...]:
-    """The results to cache. Not those of a gate that could not judge, so that it is asked again;
-    and rows that are newer than the run asked for are cached under their own version."""
+def _new_facts(before: Run, run: Run, observed: ObservedRun, now: float) -> tuple[Fact, ...]:
+    """The results to cache, and the use of those that were cached. Not those of a gate that could
+    not judge, so that it is asked again; and rows that are newer than the run asked for are cached
+    under their own version."""
     facts = []
     for name, progress in run.nodes.items():
-        fresh = not before.nodes.get(name, NEW).done
-        if not fresh or progress.phase != "succeeded" or progress.key is None:
+        was = before.nodes.get(name, NEW)
+        if progress is was or was.done or progress.key is None:
             continue
-        if progress.verdict is Verdict.ERROR:
+        known = observed.cache.get(progress.key)
+        if progress.phase == "cached" and known and now - known.used >= RENEWED:
+            used = known.model_copy(update={"used": now})
+            facts.append(Fact(key=Key("cache", progress.key), body=used.model_dump(mode="json")))
+        if progress.phase != "succeeded" or progress.verdict is Verdict.ERROR:
             continue
         hit = CachedResult(
             run=run.id,
@@ -225,8 +243,9 @@ def _new_facts(before: Run, run: Run, graph: Graph) -> tuple[Fact, ...]:
             verdict=progress.verdict,
             seconds=_seconds(progress),
             made=progress.made or 0.0,
+            used=now,
         )
-        node, key = graph.by_name[name], progress.key
+        node, key = observed.graph.by_name[name], progress.key
         if node.kind == "data":
             key = key_of(*inputs_of(run, node, run.nodes))
         facts.append(Fact(key=Key("cache", key), body=hit.model_dump(mode="json")))
@@ -255,9 +274,11 @@ def _report_begin(run: Run) -> ReportCommit:
 
 def _tell_progress(run: Run, graph: Graph, now: float) -> tuple[Run, tuple[Action, ...]]:
     """Tell a pull request which step runs now, at most once in `PROGRESS` seconds."""
-    step = run.step
     since = max(run.created, run.told_at)
-    if run.pull is None or step is None or step == run.told or now - since < PROGRESS:
+    if run.pull is None or now - since < PROGRESS:
+        return run, ()
+    step = run.step
+    if step is None or step == run.told:
         return run, ()
     done = sum(run.nodes.get(node.name, NEW).done for node in graph.nodes)
     title = f"{run.id} runs {step} ({done} of {len(graph.nodes)} done)"

@@ -200,6 +200,11 @@ class Graph(Value):
     def by_name(self) -> dict[str, Node]:
         return {node.name: node for node in self.nodes}
 
+    @cached_property
+    def needs(self) -> dict[str, tuple[str, ...]]:
+        """By name: the nodes that have to end first."""
+        return {node.name: node.needs for node in self.nodes}
+
 
 def is_of_baseline(input_name: str) -> bool:
     """Whether an input of a model gate is the baseline's evidence."""

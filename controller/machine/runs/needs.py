@@ -8,7 +8,7 @@ from controller.machine.messages import CancelRun
 from controller.machine.runs.attempt import Attempt
 from controller.machine.runs.graph import Graph, Node, attempt_of
 from controller.machine.runs.node_progress import inputs_of, update_nodes
-from controller.machine.runs.run import ObservedRun, Run
+from controller.machine.runs.run import NEW, ObservedRun, Run
 
 
 class OpenAttempt(NamedTuple):
@@ -31,7 +31,7 @@ def is_cancelled(run: Run, inbox: Sequence[InboxMessage]) -> bool:
 def open_attempts(run: Run, graph: Graph) -> Iterator[OpenAttempt]:
     """The attempts that have not ended."""
     for name, progress in run.nodes.items():
-        if progress.done or progress.open is None:
+        if not progress.attempts or progress.done or progress.open is None:
             continue
         node, digests = inputs_of(run, graph.by_name[name], run.nodes)
         attempt = attempt_of(node, progress.open.id, digests)
@@ -53,11 +53,10 @@ class CacheKeys(NamedTuple):
 def cache_keys(run: Run, observed: ObservedRun) -> CacheKeys:
     """What the run needs of the cache, as far as that is known by now."""
     updated = update_nodes(run, observed, run.created)
-    done = {name for name, progress in run.nodes.items() if progress.done}
     fresh = [
         progress
         for name, progress in updated.nodes.items()
-        if progress.key and not progress.attempts and name not in done
+        if progress.key and not progress.attempts and not run.nodes.get(name, NEW).done
     ]
     return CacheKeys(
         unknown=frozenset(x.key for x in fresh if x.key and not x.done) - observed.cache.keys(),

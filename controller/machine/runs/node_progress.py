@@ -1,6 +1,6 @@
 """PURE. Brings the nodes of a run up to date: which have ended, are cached, or are skipped."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from controller.machine.error_text import without_traceback
 from controller.machine.runs.attempt import AttemptState, Building, Status
@@ -20,20 +20,37 @@ def update_nodes(run: Run, observed: ObservedRun, now: float) -> Run:
     """The run with every node that has ended, is cached, or has to be skipped; idempotent."""
     nodes = dict(run.nodes)
     datasets = run.datasets
+    needs = observed.graph.needs
     for node in observed.graph.nodes:
-        progress = nodes.get(node.name, NEW)
-        if not progress.done and progress.open:
+        progress = nodes.setdefault(node.name, NEW)
+        if progress.done:
+            continue
+        if progress.open:
             progress = _take_status(node, progress, progress.open, observed, now)
             datasets = with_version_read(node, progress.outputs or {}, datasets)
-        if not progress.done and not progress.open:
+        if not (progress.done or progress.open or _waits(needs[node.name], nodes)):
             progress = _without_running(run, node, progress, nodes, observed, now)
         nodes[node.name] = progress
     built = _environments(run, observed)
     return run.model_copy(update={"nodes": nodes, "datasets": datasets, "environments": built})
 
 
+def _waits(needs: Sequence[str], nodes: Mapping[str, Progress]) -> bool:
+    """Whether a node only waits for another to end: `_without_running` would say so, too, but of
+    most nodes of a long run it is all that is to be said."""
+    for need in needs:
+        upstream = nodes.get(need, NEW)
+        if not upstream.done:
+            return True
+        if upstream.outputs is None or upstream.verdict is not None:
+            return False
+    return False
+
+
 def _environments(run: Run, observed: ObservedRun) -> Mapping[str, Building]:
     """The environments that were built for the run, each once even if many steps wait for it."""
+    if not run.environments and not any(each.built for each in observed.statuses.values()):
+        return run.environments
     found = {name: _awaited(one) for name, one in run.environments.items()}
     for node, progress in run.nodes.items():
         status = observed.statuses.get(progress.open.id) if progress.open else None

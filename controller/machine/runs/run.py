@@ -182,6 +182,10 @@ class Run(Value):
         }
 
 
+RENEWED = 86_400.0
+"""Seconds in which the reuse of a cached result is recorded once, so that it costs nothing."""
+
+
 class CachedResult(Value):
     """The cached result of a key."""
 
@@ -191,6 +195,8 @@ class CachedResult(Value):
     seconds: float = 0.0
     made: float = 0.0
     """When, in seconds since the epoch; 0 if an older controller did not record it."""
+    used: float = 0.0
+    """When a run last made or reused it, give or take `RENEWED`; as `made`."""
 
     def is_reusable(self, stands: float | None, at: float) -> bool:
         """Whether a run that began at `at` may reuse it, for a node whose results may be reused for

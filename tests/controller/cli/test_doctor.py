@@ -2,16 +2,19 @@
 
 import json
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controller.doctor.examine import packages
+from controller.doctor.gates import examine_gates
 from controller.machine.core import Key
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.environments.job import BatchJob
 from controller.store.protocol import Put, Transaction
+from deployers.confinement import Confinement, User, View
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk, silent_router
 from tests.controller.machine.kit import version
@@ -22,8 +25,8 @@ def findings(at: Desk, exit_code: int) -> dict[str, list[dict[str, Any]]]:
     assert result.exit_code == exit_code, result.output
     found: dict[str, list[dict[str, Any]]] = {}
     for finding in json.loads(result.stdout):
-        if finding["what"] == "confinement":
-            continue  # not every machine that tests has bubblewrap
+        if finding["what"] in ("confinement", "gates"):
+            continue  # not every machine that tests has bubblewrap, or compiled our own packages
         found.setdefault(finding["state"], []).append(finding)
     return found
 
@@ -34,6 +37,31 @@ def test_a_good_setup_passes(desk: Desk) -> None:
     assert set(found) == {"ok"}
     assert "it accepts pushes" in [finding["message"] for finding in found["ok"]]
     assert "✓ repository toys" in desk.do("doctor").stdout
+
+
+def test_gates_that_compile_what_they_import_are_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))  # where nothing is compiled
+    compiled, served = examine_gates(Confinement())
+    assert compiled.state == "warning"
+    assert "great_expectations" in compiled.message
+    assert compiled.fix.startswith("python -m compileall -q /")
+    assert served.state == "ok"
+
+
+def test_gates_that_no_warm_process_serves_are_a_warning() -> None:
+    class Blind(Confinement):
+        """Takes the socket away."""
+
+        def within(self, view: View, user: User | None = None) -> tuple[str, ...]:
+            del user
+            view.reads[-1].unlink()
+            return ()
+
+    _, served = examine_gates(Blind())
+    assert served.state == "warning"
+    assert served.fix
 
 
 def test_a_remote_that_is_gone_is_an_error_with_its_fix(desk: Desk) -> None:

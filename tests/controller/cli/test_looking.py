@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
@@ -28,7 +29,8 @@ from controller.machine.runs.attempt import AttemptState, Building
 from controller.machine.runs.run import Progress, Trigger
 from controller.machine.stall import Stall
 from controller.reconcile.stalls import KIND
-from controller.store.protocol import OutboxEntry, Postponed, Put, Transaction
+from controller.store.protocol import OutboxEntry, Postponed, Put, Record, Store, Transaction
+from controller.store.reading import SqliteReader
 from deployers import control
 from deployers.place_folder import ENDED, Site
 from specs.schedule import ScheduleTrigger
@@ -103,6 +105,7 @@ def production() -> Any:
     bad = seeds.version(3)
     return seeds.environment(
         stable=seeds.version(1).ref,
+        stable_rollout=seeds.canary(1).id,
         rollout=seeds.canary(2),
         paused="ada",
         pinned="a" * 40,
@@ -260,6 +263,46 @@ def test_runs_are_listed_newest_first(told: Desk) -> None:
     assert [run["id"] for run in json_of(told, "runs", "--limit", "1")] == ["toy-3"]
     assert len(json_of(told, "runs", "--pipeline", "toy")) == 3
     assert "stopped" in text_of(told, "runs")
+
+
+def test_of_many_runs_a_few_are_read_and_a_long_one_has_its_place(
+    told: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = [(4, 1500.0, 9000.0)]
+    ends += [(n, 2000.0 + 10 * n, 2005.0 + 10 * n) for n in range(5, 205)]
+
+    async def keep(store: Store) -> None:
+        for number, created, finished in ends:
+            run = seeds.run(number, created=created, finished=finished)
+            await store.commit(seeds.put("run", run.id, run), finished)
+
+    told.look(keep)
+    read: list[int] = []
+    real = SqliteReader.list
+
+    async def counted(self: SqliteReader, *arguments: Any, **options: Any) -> Sequence[Record]:
+        records = await real(self, *arguments, **options)
+        read.append(len(records))
+        return records
+
+    monkeypatch.setattr(SqliteReader, "list", counted)
+    assert [one["id"] for one in json_of(told, "runs", "--limit", "2")] == ["toy-204", "toy-203"]
+    assert read == [12]
+    every = [one["id"] for one in json_of(told, "runs", "--limit", "999")]
+    assert every == [f"toy-{number}" for number in range(204, 0, -1)]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("show",), ("explain",), ("logs",), ("retry",), ("abort",)], ids=str
+)
+def test_a_run_that_was_deleted_as_keep_says_is_answered_with_where_its_report_is(
+    told: Desk, arguments: tuple[str, ...]
+) -> None:
+    told.keep(seeds.put("run", "toy-9", seeds.run(9)))
+    result = told.do(*arguments, "toy-7")
+    assert result.exit_code == 1
+    assert "toy-7 ended longer ago than `keep` in the settings" in result.stderr
+    assert "git log --notes=headgate" in result.stderr
 
 
 def test_show_run_has_attempts_and_the_gates_reports(told: Desk) -> None:

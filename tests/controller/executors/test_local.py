@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +40,47 @@ async def test_an_attempt_whose_supervisor_is_killed_is_lost_and_nothing_of_it_r
         assert (
             await run(executor, site.attempt("true", name="next"))
         ).state is AttemptState.SUCCEEDED
+
+
+async def test_an_attempt_changes_threads_once_to_begin_and_once_to_end(
+    site: LocalSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await site.artifact("before", "what came before")
+    hops: list[str] = []
+    real = asyncio.BaseEventLoop.run_in_executor
+
+    def counted(loop: asyncio.BaseEventLoop, pool: Any, call: Any, *given: Any) -> Any:
+        hops.append(str(call))
+        return real(loop, pool, call, *given)
+
+    async with site.open() as executor:
+        # The first has its commit and its environment made.
+        await run(executor, site.attempt("true", name="first"))
+        await executor.ended()
+        monkeypatch.setattr(asyncio.BaseEventLoop, "run_in_executor", counted)
+        command = "sh -c 'cat {inputs.before} > {outputs.after}; echo hello'"
+        attempt = site.attempt(command, inputs={"before": before}, outputs={"after": "after"})
+        await executor.start(attempt)
+        await executor.ended()
+        status = await executor.poll(attempt.id)
+        outputs = await executor.collect(attempt)
+        assert len(hops) == 2, hops
+        monkeypatch.undo()
+        assert status.state is AttemptState.SUCCEEDED
+        assert await site.stored(outputs["after"]) == "what came before"
+
+
+async def test_what_an_attempt_does_not_need_any_more_is_deleted_at_the_latest_with_the_executor(
+    site: LocalSite,
+) -> None:
+    attempt = site.attempt("sh -c 'mkdir -p deep/er; touch deep/er/x; chmod 500 deep/er'")
+    own = site.workspace.folder(attempt.id)
+    async with site.open() as executor:
+        await run(executor, attempt)
+        assert (own / "code").is_dir()
+        await executor.collect(attempt)
+    assert {"code", ".git", "scratch"} & {each.name for each in own.iterdir()} <= {"code"}
+    assert (own / "outputs").is_dir()
 
 
 async def test_an_end_is_announced(site: LocalSite) -> None:

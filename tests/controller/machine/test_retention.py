@@ -4,11 +4,20 @@ from typing import Any
 
 import pytest
 
+from controller.machine.core import Key
 from controller.machine.pipelines.version import ModelVersion
-from controller.machine.retention import MARGIN, StoredReferences, runs_of, what_to_keep
+from controller.machine.retention import (
+    MARGIN,
+    Stated,
+    StoredReferences,
+    pipeline_of,
+    runs_of,
+    versions_of,
+    what_to_keep,
+)
 from controller.machine.runs.run import Progress, Run, Trigger
 from controller.machine.runs.step_nodes import image_of
-from specs.digests import digest
+from specs.digests import canonical_json, digest
 from specs.model import Pipeline
 
 DAY = 86_400.0
@@ -61,6 +70,10 @@ def version(number: int) -> ModelVersion:
     )
 
 
+def stated(body: dict[str, Any]) -> Stated:
+    return Stated("mean", canonical_json(body).decode())
+
+
 def hexadecimal(of: str) -> str:
     return digest(of).partition(":")[2]
 
@@ -84,10 +97,12 @@ def test_nothing_goes_that_was_used_since_the_oldest_run_that_goes_on_was_create
 
 
 def test_a_version_in_an_environments_state_keeps_its_model_reports_and_code() -> None:
-    environment = {"stable": {"version": 1, "digest": digest("package 1")}, "former": []}
-    stored = StoredReferences(runs=(), objects=(environment,), versions=(version(1), version(2)))
+    environment = stated({"stable": {"version": 1, "digest": digest("package 1")}, "former": []})
+    assert versions_of([environment]) == {"mean/1"}
+    stored = StoredReferences(runs=(), stated=(environment,), versions=(version(1),))
     stays = what_to_keep(stored, keep=DAY, now=NOW)
     assert [one.number for one in stays.versions] == [1]
+    assert "mean-1" in stays.history, "the run that made it"
     assert stays.names >= {hexadecimal("model 1"), hexadecimal("report 1"), "1" * 40}
     assert not stays.names & {hexadecimal("data 1"), hexadecimal("model 2"), "2" * 40}
 
@@ -102,8 +117,7 @@ def test_a_version_in_an_environments_state_keeps_its_model_reports_and_code() -
     ],
 )
 def test_a_version_that_a_letter_or_an_owed_action_asks_for_is_kept(body: dict[str, Any]) -> None:
-    stored = StoredReferences(runs=(), pending=(body,), versions=(version(1), version(2)))
-    assert [one.number for one in what_to_keep(stored, keep=DAY, now=NOW).versions] == [2]
+    assert versions_of([stated(body), stated({"rollouts": 3})]) == {"mean/2"}
 
 
 def test_runs_that_letters_and_owed_actions_are_about_are_found() -> None:
@@ -131,7 +145,33 @@ def test_the_folder_that_the_image_of_a_version_is_built_from_stays_with_it() ->
     one = one.model_copy(update={"spec": spec, "source": source})
     _, build = image_of(spec, source, None)
     assert build is not None
-    stays = what_to_keep(
-        StoredReferences(runs=(), objects=({"stable": one.digest},), versions=(one,)), 30 * DAY, NOW
-    )
+    stays = what_to_keep(StoredReferences(runs=(), versions=(one,)), 30 * DAY, NOW)
     assert build.digest.removeprefix("sha256:") in stays.names
+
+
+def test_the_last_runs_of_each_branch_stay_in_the_store_with_those_of_pending_work() -> None:
+    pipeline = stated(
+        {
+            "active": {"try": "mean-9"},
+            "last": {"main": {"run": "mean-7", "commit": COMMIT}},
+            "passed": {"main": {"run": "mean-5", "commit": COMMIT}},
+            "alerts": ["mean/run/mean-3"],
+        }
+    )
+    ended = run(2, NOW - 90 * DAY, NOW - 90 * DAY)
+    stored = StoredReferences(runs=(ended,), stated=(pipeline,))
+    assert what_to_keep(stored, DAY, NOW).history == {"mean-2", "mean-5", "mean-7", "mean-9"}
+
+
+@pytest.mark.parametrize(
+    ("key", "pipeline"),
+    [
+        (Key("run", "late-flights-2-17"), "late-flights-2"),
+        (Key("environment", "flights/production"), "flights"),
+        (Key("pipeline", "flights"), "flights"),
+        (Key("repository", "team"), ""),
+        (Key("stall", "pipeline/flights"), ""),
+    ],
+)
+def test_an_object_is_of_its_pipeline(key: Key, pipeline: str) -> None:
+    assert pipeline_of(key) == pipeline

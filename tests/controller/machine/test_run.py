@@ -6,9 +6,9 @@ from controller.machine.actions import ReportCommit, StartAttempt
 from controller.machine.core import Blocked
 from controller.machine.messages import StartRun
 from controller.machine.runs.attempt import AttemptState, Status
-from controller.machine.runs.execution import PROGRESS
+from controller.machine.runs.execution import POLL, PROGRESS, RAREST_POLL
 from controller.machine.runs.node_progress import LATE
-from controller.machine.runs.run import why_ended
+from controller.machine.runs.run import RENEWED, why_ended
 from tests.controller.machine.kit import baseline, fields
 from tests.controller.machine.lab import lab
 from tests.controller.machine.test_error_text import WORDS
@@ -39,6 +39,19 @@ def test_a_second_equal_run_is_cached_throughout() -> None:
     assert set(second.phases().values()) == {"cached"}
     assert second.started == {}
     assert {n.cached_from for n in second.run.nodes.values()} == {"mean-1"}
+
+
+def test_the_reuse_of_a_result_is_recorded_once_a_day_so_that_it_is_kept() -> None:
+    first = lab()
+    first.finish()
+    made = dict(first.cache)
+    same_day = lab(cache=dict(made), now=first.now + RENEWED / 2)
+    assert same_day.reconcile().facts == ()
+    next_day = lab(cache=dict(made), now=first.now + RENEWED)
+    facts = next_day.reconcile().facts
+    assert {fact.key.name for fact in facts} == made.keys()
+    for key, hit in next_day.cache.items():
+        assert hit == made[key].model_copy(update={"used": next_day.now}), "its maker is the same"
 
 
 def test_a_changed_step_with_an_equal_result_leaves_the_nodes_after_it_cached() -> None:
@@ -277,3 +290,13 @@ def test_a_run_says_what_it_waits_for_while_it_waits() -> None:
         one.statuses[attempt] = Status(state=AttemptState.PREPARING, waits=waits)
         one.reconcile()
         assert one.run.waits_for == said
+
+
+def test_a_run_that_waits_for_an_hour_is_polled_ever_more_rarely() -> None:
+    one, waits = lab(), list[float]()
+    while sum(waits) < 3600.0:
+        wait = one.reconcile(waits[-1] if waits else 0.0).requeue_after
+        assert wait is not None
+        waits.append(wait)
+    assert (waits[0], waits[-1]) == (POLL, RAREST_POLL)
+    assert len(waits) < 70, "every two seconds it would be 1,800"

@@ -37,7 +37,6 @@ class Watched:
     store: SqliteStore
     observer: RepositoryObserver
     state: RepositoryState | None = None
-    wait: float | None = None
 
     def push(self, files: dict[str, str | None]) -> str:
         return self.ada.push(files)
@@ -47,7 +46,6 @@ class Watched:
         observed = await self.observer.observe(KEY, self.state, ())
         decision = repositories_of(self.observer).decide(KEY, self.state, observed, (), 0.0)
         self.state = parsed(RepositoryState, decision.state.plain())
-        self.wait = decision.requeue_after
         seen = [m.message for m in decision.messages if isinstance(m.message, CommitSeen)]
         for message in seen:
             await self.ran(message)
@@ -93,17 +91,6 @@ async def test_a_push_wakes_only_the_pipelines_that_read_what_it_changes(watched
     assert await watched.told() == ["mean"]
     watched.push({"max/ml-pipeline.yaml": spec("max").replace("python", "python3")})
     assert await watched.told() == ["max"]
-
-
-async def test_a_first_look_reads_so_many_specs_at_a_time_and_tells_nobody_before_the_last(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("controller.observers.repository.SPECS_AT_ONCE", 2)
-    watched.push({f"{name}/ml-pipeline.yaml": spec(name) + "params: {a: 1}\n" for name in NAMES})
-    before = watched.state
-    assert await watched.told() == []
-    assert (watched.state, watched.wait) == (before, 0.0)
-    assert await watched.told() == [*NAMES]
 
 
 async def test_a_new_pipeline_and_an_invalid_one_are_told(watched: Watched) -> None:

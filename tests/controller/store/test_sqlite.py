@@ -67,7 +67,7 @@ async def test_pruning_forgets_old_consumed_messages_and_nothing_else(
     old, young, _ = [each.number for each in await store.inbox()]
     await store.commit(Transaction(consume=(old,)), now=10)
     await store.commit(Transaction(consume=(young,)), now=20)
-    assert await store.prune(before=15) == 1
+    assert await store.prune_messages(consumed=15, set_aside=99) == 1
     again = Transaction(send=(say("old"), say("young"), say("unread")))
     await store.commit(again, now=30)
     assert await ids_received(store) == ["unread", "old"]
@@ -78,7 +78,7 @@ async def test_pruning_forgets_messages_that_were_set_aside_long_ago(store: Sqli
     for message, now in zip(await store.inbox(), (10, 20), strict=True):
         aside = SetAside(number=message.number, reason="why")
         await store.commit(Transaction(set_aside=(aside,)), now)
-    assert await store.prune(before=15) == 1
+    assert await store.prune_messages(consumed=99, set_aside=15) == 1
     assert [each.id for each in await store.set_aside()] == ["young"]
     await store.commit(Transaction(send=(say("old"), say("young"))), now=30)
     assert await ids_received(store) == ["old"]

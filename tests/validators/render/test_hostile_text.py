@@ -12,7 +12,8 @@ from markdown_it import MarkdownIt
 
 from tests.validators.render.reports import hostile, reports
 from validators.render import as_html, as_json, junit, markdown, terminal
-from validators.render.common import as_reports, attention, clean
+from validators.render.common import as_reports, attention
+from validators.render.safe_text import clean
 from validators.report import Report
 from validators.verdict import Verdict
 
