@@ -342,7 +342,7 @@ class _Heads:
         # A pull request could choose by file name which spec is first, so it gets neither.
         taken = reports.first_of_each_name(named) if pull is None else reports.unique_names(named)
         self.pipelines[branch] = {spec: named[spec] for spec in taken}
-        self._report_covered(place, commit)
+        self.actions += reports.covered(place, commit.covered)
         for spec, pipeline in self.pipelines[branch].items():
             if pipeline in commit.covered:
                 continue
@@ -355,15 +355,6 @@ class _Heads:
         if not commit.pipelines and not commit.misnamed and branch == self.default:
             title = "there is no ml-pipeline.yaml here; `headgate init` writes one"
             self.actions.append(reports.report(place, "", "skipped", title))
-
-    def _report_covered(self, place: ReportPlace, commit: Commit) -> None:
-        """Report pipelines for which a branch's new head changes nothing; a single one as itself
-        would."""
-        covered = [*commit.covered.items()]
-        if len(covered) == 1 and covered[0][1]:
-            self.actions.append(reports.covered(place, *covered[0]))
-        else:
-            self.actions += reports.untouched_together(place, commit.covered)
 
     def _place(self, branch: str, commit: Commit) -> ReportPlace:
         scope = scope_of(branch, commit.pull, self.default)
