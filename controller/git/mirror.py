@@ -77,7 +77,7 @@ class Mirror(Clone):
         out = await self._git("ls-remote", "origin", name, local=False)
         lines = (line.partition("\t") for line in out.decode("utf-8", "replace").splitlines())
         found = {ref: sha for sha, _, ref in lines}.get(name)
-        if found is not None and await self.resolve(name) != found:
+        if await self.resolve(name) != found:
             await self.fetch()
         return found
 
@@ -129,15 +129,7 @@ class Mirror(Clone):
     async def read(self, commit: str, path: str) -> bytes | None:
         """The file at `path`, following symbolic links inside the repository; None if there is
         none."""
-        name = f"{checked_sha(commit)}:{checked_path(path)}"
-
-        async def read() -> bytes | None:
-            there, found = await self._objects.ask((f"{commit}^{{commit}}", name), MAX_READ)
-            if there is None:
-                raise MissingObject(commit)
-            return self._whole(found, path, commit)
-
-        return await self._with_commit(commit, read)
+        return (await self.read_files(commit, (path,))).get(path)
 
     async def read_each(self, commits: Sequence[str], path: str) -> dict[str, bytes]:
         """The file at `path` in several commits of one history, by commit."""

@@ -31,6 +31,8 @@ class Inbox(NamedTuple):
 
 def read(delivered: Sequence[Delivered], reconciler: Reconciler[Any, Any]) -> Inbox:
     """The messages that the reconciler handles, oldest first, and why it does not handle others."""
+    if not delivered:  # as most often
+        return Inbox()
     classes = {each.model_fields["type"].default: each for each in reconciler.handles}
     messages, aside = [], []
     for each in delivered:

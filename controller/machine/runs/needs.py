@@ -1,6 +1,6 @@
 """PURE. What a run needs to be observed before it can be decided: attempts, outputs, cache keys."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from controller.machine.core import InboxMessage
@@ -16,7 +16,12 @@ class OpenAttempt(NamedTuple):
 
     id: str
     node: Node
-    attempt: Attempt
+    digests: Mapping[str, str]
+    """Of its inputs."""
+
+    @property
+    def attempt(self) -> Attempt:
+        return attempt_of(self.node, self.id, self.digests)
 
     @property
     def has_report(self) -> bool:
@@ -34,8 +39,7 @@ def open_attempts(run: Run, graph: Graph) -> Iterator[OpenAttempt]:
         if not progress.attempts or progress.done or progress.open is None:
             continue
         node, digests = inputs_of(run, graph.by_name[name], run.nodes)
-        attempt = attempt_of(node, progress.open.id, digests)
-        yield OpenAttempt(progress.open.id, node, attempt)
+        yield OpenAttempt(progress.open.id, node, digests)
 
 
 class CacheKeys(NamedTuple):

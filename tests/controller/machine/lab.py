@@ -14,7 +14,7 @@ from controller.machine.runs.graph_builder import build
 from controller.machine.runs.run import CachedResult, ObservedRun, Run, Trigger
 from specs.digests import digest
 from tests.controller.machine.kit import message, report, sha, source, spec
-from tests.controller.machine.observed_transitions import watch_run
+from tests.controller.machine.observed_transitions import assert_unchanged_by_json, watch_run
 from validators.verdict import Verdict
 
 GOOD = Status(state=AttemptState.SUCCEEDED)
@@ -106,6 +106,7 @@ class Lab:
         self.inbox.clear()
         watch_run(self.state, decision.state)
         self.state = parsed(Run, decision.state.plain())
+        assert_unchanged_by_json(decision)
         self.actions += decision.actions
         self.messages += decision.messages
         for fact in decision.facts:

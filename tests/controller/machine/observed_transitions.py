@@ -3,7 +3,9 @@
 A transition that the table lacks fails the test. `SEEN` has those made in this process.
 """
 
-from controller.machine.core import Decision
+from typing import Any
+
+from controller.machine.core import Decision, parsed
 from controller.machine.environments.environment import EnvironmentState, ObservedEnvironment
 from controller.machine.runs.run import NEW, Run
 from controller.machine.stall import Stall
@@ -65,3 +67,10 @@ def _saw(subject: Subject, before: str, after: str) -> None:
     )
     if before != after:
         SEEN.add((subject, before, after))
+
+
+def assert_unchanged_by_json(decision: Decision[Any]) -> None:
+    """A loop goes on from the state that was decided, and applies the actions, as they are: they
+    must be what is read from their JSON after a restart."""
+    for value in (decision.state, *decision.actions):
+        assert parsed(type(value), value.plain()) == value

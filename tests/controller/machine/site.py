@@ -35,7 +35,10 @@ from controller.machine.pipelines.version import ModelVersion, Ref
 from deployers.protocol import Deployed, ServerStatus, Silence, Traffic
 from specs.traffic import Arm, Exchange
 from tests.controller.machine.kit import report, sha
-from tests.controller.machine.observed_transitions import watch_environment
+from tests.controller.machine.observed_transitions import (
+    assert_unchanged_by_json,
+    watch_environment,
+)
 from validators.verdict import Verdict
 
 S = TypeVar("S", bound="Site")
@@ -222,6 +225,7 @@ class Site:
         self.last = decision
         self.inbox.clear()
         self.state = parsed(EnvironmentState, decision.state.plain())
+        assert_unchanged_by_json(decision)
         self.outbox = {
             i: (n, a) for i, (n, a) in self.outbox.items() if a.lane not in decision.withdraw
         }
