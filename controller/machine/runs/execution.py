@@ -172,11 +172,14 @@ def _start_ready(
 
 
 def _poll(run: Run, now: float) -> float:
-    """The seconds to the next poll: the longer nothing began, the rarer."""
+    """The seconds to the next poll: the longer nothing began, the rarer. A pull request is told of
+    progress as soon as that is due."""
     asked = (node.open.asked for node in run.nodes.values() if node.open)
-    quiet = now - max(asked, default=run.created)
-    rarest = RAREST_POLL if run.pull is None else PROGRESS
-    return min(max(quiet, POLL), rarest)
+    quiet = max(now - max(asked, default=run.created), POLL)
+    if run.pull is None:
+        return min(quiet, RAREST_POLL)
+    due = max(run.created, run.told_at) + PROGRESS - now
+    return min(quiet, due if due > 0 else PROGRESS)
 
 
 def _waits(observed: ObservedRun) -> Blocked | None:
