@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "data_gate": (),
     "warm_gate": (),
     "model_gate": (),
+    "folders": (),
     "manifests": (),
     "github": (),
     "pull_requests": (),

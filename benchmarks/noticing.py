@@ -1,12 +1,16 @@
-"""How long after a change in a local dataset its run exists, if only watching can notice it.
+"""How long after a change in a local dataset its run exists, and what watching costs at rest.
 
-`bucket_poll` is an hour and `quiet` nothing. A file counts as written when it was left alone for a
-second, so that is what a change of files is held against; a commit of a table is whole at once.
+For the first, only watching can notice the change: `bucket_poll` is an hour and `quiet` nothing.
+A file counts as written when it was left alone for a second, so that is what a change of files is
+held against; a commit of a table is whole at once. For the second, `bucket_poll` is its default,
+each folder has one file, and nothing changes.
 """
 
 import asyncio
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -63,6 +67,52 @@ def _commit(folder: Path, number: int) -> None:
     write_deltalake(folder, pa.table({"a": [number]}), mode="append")
 
 
+FOLDERS = (10, 100, 300, 1000)
+"""How many folders are watched at rest."""
+REST = 30.0
+"""Seconds of rest, from when every folder was looked at once."""
+MOST = 5.0
+"""What 1,000 datasets may cost at rest, as a percentage of a core."""
+POOL = min(32, (os.cpu_count() or 1) + 4)
+"""Threads that asyncio keeps for blocking work, at most."""
+_AT_REST = """
+import asyncio, os, sys, threading, time
+sys.path.insert(0, os.getcwd())
+from pathlib import Path
+from controller.buckets.catalog import Catalog
+from controller.observers.datasets import DatasetObserver
+from controller.queries.polling import QueryVersions
+from controller.sources.bucket import DatasetSource, WatchedDataset
+
+def instances():
+    handles = [each for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    return sum(os.readlink(each) == "anon_inode:inotify" for each in handles)
+
+async def main(top, count, rest):
+    catalog = Catalog(top / "home")
+    source = DatasetSource(DatasetObserver(catalog, QueryVersions(str)).look, 60.0)
+    for number in range(count):
+        folder = top / str(number)
+        folder.mkdir()
+        (folder / "data.csv").write_text("a,b")
+        os.utime(folder / "data.csv", (1.7e9, 1.7e9))
+        source.follow(f"p{number}", [WatchedDataset(str(folder), folder=folder)])
+    await asyncio.sleep(1.5)  # so that nothing counts as just written
+    keys = source.keys()
+    for _ in range(count):
+        await anext(keys)
+    began, cpu = time.monotonic(), time.process_time()
+    waiting = asyncio.ensure_future(anext(keys))
+    await asyncio.wait([waiting], timeout=rest)
+    assert not waiting.done(), "nothing changed"
+    share = 100 * (time.process_time() - cpu) / (time.monotonic() - began)
+    print(share, threading.active_count() - 1, instances())
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))
+"""
+
 KINDS: dict[str, tuple[Callable[[Path, int], None], float]] = {
     "a new file": (_new, SETTLED_AFTER),
     "a file replaced by rename": (_replaced, SETTLED_AFTER),
@@ -101,9 +151,23 @@ async def delays(root: Path, change: Callable[[Path, int], None]) -> list[float]
     return found[1:]
 
 
+def at_rest(count: int) -> list[Row]:
+    """The cost of so many watched folders, in a process of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        command = [sys.executable, "-c", _AT_REST, name, str(count), str(REST)]
+        out = subprocess.run(command, capture_output=True, text=True, check=True)
+    share, threads, instances = map(float, out.stdout.split())
+    print(f"{count} folders: {threads:g} threads, {instances:g} inotify instances")
+    return [
+        Row(f"{count} watched folders at rest", share, "% of a core", "the aim", MOST),
+        Row(f"  threads with {count}", threads, "threads", "one and the pool's", 1 + POOL),
+        Row(f"  inotify instances with {count}", instances, "", "one for all", 1),
+    ]
+
+
 def main() -> list[Row]:
     """Measure and print."""
-    rows = []
+    rows = [row for count in FOLDERS for row in at_rest(count)]
     for what, (change, against) in KINDS.items():
         with tempfile.TemporaryDirectory() as name:
             found = asyncio.run(delays(Path(name), change))

@@ -55,12 +55,18 @@ class WarmProcess:
             if ended is None:
                 return True
             self._failed = ended == _FAILED
-        if self._failed:
-            return False
-        self.close()
+        if not self._failed:
+            self.close()
+            try:
+                self._begin()
+            except OSError:  # no sockets in this folder, or too many processes
+                self._failed = True
+        return not self._failed
+
+    def _begin(self) -> None:
+        user = self._confinement.warm_user(self._module)
         with self._listening() as listening:
             number = listening.fileno()
-            user = self._confinement.warm_user(self._module)
             self._process = subprocess.Popen(
                 [
                     *self._confinement.around_entrance(View(Path("/"), self._programs)),
@@ -75,7 +81,6 @@ class WarmProcess:
                 env=dict(self._environment),
                 start_new_session=True,  # Ctrl-C in a terminal is for the controller
             )
-        return True
 
     def command(self, argv: tuple[str, ...]) -> tuple[str, ...]:
         """The command that does the same as `argv`, which runs the module, by this process."""
@@ -88,8 +93,8 @@ class WarmProcess:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
-        with contextlib.suppress(ProcessLookupError):  # its group: bwrap may be around it
-            os.killpg(self._process.pid, signal.SIGTERM)
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)  # the group: bwrap may be around it
         self._process.wait()
         self._process = None
         self.address.unlink(missing_ok=True)
@@ -102,8 +107,11 @@ class WarmProcess:
         try:
             # Shorter than the path, as an address has fewer than 108 bytes.
             listening.bind(f"/proc/self/fd/{folder}/{self.address.name}")
+            self.address.chmod(0o666)  # only those to whom its private folder is given reach it
+            listening.listen(_BACKLOG)
+        except OSError:
+            listening.close()
+            raise
         finally:
             os.close(folder)
-        self.address.chmod(0o666)  # only those to whom its private folder is given reach it
-        listening.listen(_BACKLOG)
         return listening

@@ -71,8 +71,9 @@ def _attend(connection: socket.socket, module: ModuleType) -> int:
     child = os.fork()
     if child == 0:
         _in_fork(partial(_run, module, asked, descriptors[:2]))
+    ended = os.pidfd_open(child)
     connection.send(STARTED)
-    _wait(connection, child)
+    _wait(connection, ended)
     _, status, used = os.wait4(child, 0)
     ending = {
         "status": status,
@@ -83,9 +84,8 @@ def _attend(connection: socket.socket, module: ModuleType) -> int:
     return 0
 
 
-def _wait(connection: socket.socket, child: int) -> None:
-    """Wait until the child ends. Kills it if the connection closes first."""
-    ended = os.pidfd_open(child)
+def _wait(connection: socket.socket, ended: int) -> None:
+    """Wait until the child with this descriptor ends. Kills it if the connection closes first."""
     poll = select.poll()
     poll.register(connection, 0)
     poll.register(ended, select.POLLIN)
@@ -136,11 +136,11 @@ def main(name: str, listening: str, *user: str) -> None:
     gain_nothing_by_programs()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it would hold rows of data
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
+    gc.disable()  # it would find nothing in imports; and later copy pages that the forks share
     module = importlib.import_module(name)
     for each in module.NEEDED:
         importlib.import_module(each)
     gc.collect()
-    gc.disable()  # a collection would copy pages that the forks share
     gc.freeze()
     with socket.socket(fileno=int(listening)) as accepting:
         serve(accepting, module)

@@ -36,6 +36,11 @@ MIN_REUSE = 1.0
 """Seconds for which it is reused at least."""
 
 
+RENEWED = 600.0
+"""Seconds after which a version that is listed again is noted as used again, at the latest: less
+than what is unused is kept for."""
+
+
 class _CachedListing(NamedTuple):
     listing: Listing
     until: float
@@ -98,6 +103,8 @@ class Catalog:
         self._recent: dict[tuple[str, str | None], _RecentListing] = {}
         self._cached: dict[tuple[str, str | None], _CachedListing] = {}
         self._locks: dict[tuple[str, str | None], asyncio.Lock] = {}
+        self._remembered: dict[str, tuple[str, float]] = {}
+        """The version of each dataset that was last noted as used, and when."""
         self._hints = 0
 
     async def list(
@@ -138,7 +145,12 @@ class Catalog:
 
     async def _listed_now(self, uri: str, repository: Path | None, marker: str | None) -> Listing:
         found = await self._list(uri, repository, marker)
-        await asyncio.to_thread(self._remember, uri, repository, found)
+        digest, now = found.listing.manifest.digest, time.monotonic()
+        known = self._remembered.get(uri)
+        if known is None or known[0] != digest or known[1] < now - RENEWED:
+            await asyncio.to_thread(self._remember, uri, repository, found)
+            if repository is None:
+                self._remembered[uri] = digest, now
         return found.listing
 
     async def _list(self, uri: str, repository: Path | None, marker: str | None) -> ListedTable:
@@ -243,6 +255,7 @@ class Catalog:
         return await asyncio.to_thread(self._sweep, keep, before)
 
     def _sweep(self, keep: Collection[str], before: float) -> int:
+        self._remembered.clear()
         discard_all(self._folder / "listed", before)
         manifests.sweep(self._folder, before)
         return self._local.sweep(keep, before) + self._remote.sweep(keep, before)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from controller.artifacts import Artifact
 from controller.executors.ownership import take_back_outputs
-from controller.executors.working_copy import OMITTED, explain_missing
+from controller.executors.working_copy import GIVEN, explain_missing
 from controller.executors.workspace import Workspace
 from controller.machine.runs.attempt import Attempt, Status
 from specs.failures import NeedsHuman
@@ -46,7 +46,7 @@ def explain_failure(what: str, log: str, folder: Path, redact: Callable[[str], s
     the message says so.
     """
     last = redact(log).strip()[-TAIL:]
-    lacks = explain_missing(folder / OMITTED, last)
+    lacks = explain_missing(folder / GIVEN, last)
     what = f"{what}; {lacks}" if lacks else what
     return f"{what}. Its last words: {last}" if last else what
 

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Iterator
-from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from secrets import token_hex
 
@@ -17,10 +17,10 @@ from controller.blobs.objects import COPY_UP_TO
 from specs.globs import from_root, seen_from
 from specs.model import is_spec_file
 
-OMITTED = "left-out.json"
-"""The file of an attempt that lists the files of the commit that its copy lacks."""
+GIVEN = "given.json"
+"""The file of an attempt that says which files of the commit its copy was made of."""
 MAX_OMITTED = 2000
-"""How many it lists at most."""
+"""How many of the others are compared with the last output of a step that failed."""
 
 
 def copy_files(checkout: Path, folder: str, files: Collection[str], target: Path) -> Path:
@@ -109,41 +109,32 @@ def _copy(source: str, target: str) -> None:
             os.chmod(target, mode(0o755))  # noqa: PTH101 - as above; stays executable
 
 
-def record_omitted(checkout: Path, folder: str, files: Collection[str], note: Path) -> None:
-    """List in the file `note` the files of the commit that such a copy lacks, to explain a later
-    failure (see `explain_missing`)."""
-    there = resolve_files(f"{checkout}", folder, files)
+def record_given(checkout: Path, folder: str, files: Collection[str], note: Path) -> None:
+    """Note what such a copy is made of, to explain a later failure (see `explain_missing`)."""
+    note.write_text(json.dumps([f"{checkout}", folder, [*files]]))
+
+
+def _omitted(checkout: str, folder: str, files: Collection[str]) -> Iterator[str]:
+    """The files of the commit that the copy lacks, as the spec would name them."""
+    there = resolve_files(checkout, folder, files)
     own = f"{folder}/" if folder else ""
-    found: list[str] = []
-    for path in _files_of(f"{checkout}"):
-        name = path.rpartition("/")[2]
-        # A spec in that folder is never admitted by `reads`.
-        if path not in there and not (path == f"{own}{name}" and is_spec_file(name)):
-            found.append(path)
-            if len(found) == MAX_OMITTED:
-                break
-    if found:
-        note.write_text(json.dumps([seen_from(folder, path) for path in found]))
-
-
-@lru_cache(maxsize=4)
-def _files_of(checkout: str) -> tuple[str, ...]:
-    """All files of a checkout, which never changes; all steps of a run have the same."""
-    found: list[str] = []
     for where, _, names in os.walk(checkout):
-        inside = where[len(checkout) + 1 :]
-        found += (f"{inside}/{name}" if inside else name for name in names)
-    return tuple(found)
+        below = os.path.relpath(where, checkout)
+        inside = "" if below == "." else f"{below}/"
+        # A spec in that folder is never admitted by `reads`.
+        seen = (name for name in names if inside != own or not is_spec_file(name))
+        lacks = (f"{inside}{name}" for name in seen if f"{inside}{name}" not in there)
+        yield from (seen_from(folder, path) for path in lacks)
 
 
 def explain_missing(note: Path, words: str) -> str:
     """A sentence about the first omitted file that a step's last output names, by file name or as
     a Python module or package; empty if there is none."""
     try:
-        left_out = json.loads(note.read_text())
-    except FileNotFoundError:
+        checkout, of, files = json.loads(note.read_text())
+    except (FileNotFoundError, ValueError):  # or an older controller wrote it, as a list of files
         return ""
-    for path in left_out:
+    for path in islice(_omitted(checkout, of, files), MAX_OMITTED):
         folder, _, name = path.rpartition("/")
         names = "|".join(map(re.escape, {name, name.removesuffix(".py")}))
         package = re.escape(folder.rpartition("/")[2] or name)

@@ -28,7 +28,7 @@ from controller.config.secrets import Secrets
 from controller.executors.ownership import WRITABLE
 from controller.executors.requirements import Locked, Requirements
 from controller.executors.virtualenvs import OnBuild, ReadyEnvironment, Virtualenvs
-from controller.executors.working_copy import OMITTED, copy_files, record_omitted
+from controller.executors.working_copy import GIVEN, copy_files, record_given
 from controller.git.single_commit import SingleCommit
 from controller.machine.runs.attempt import Attempt, Recipe
 from controller.machine.runs.dataset_nodes import DATA_OUTPUT, VERSION
@@ -215,7 +215,7 @@ class Workspace:
     ) -> None:
         """Write the files of a step: all that is slow enough for a thread, in one."""
         _make_folders(own, attempt)
-        record_omitted(checkout, attempt.folder, attempt.files, own / OMITTED)
+        record_given(checkout, attempt.folder, attempt.files, own / GIVEN)
         copy_files(checkout, attempt.folder, attempt.files, own / "code")
         commit.write(own)
         for one in given:

@@ -1,7 +1,7 @@
 """Values that describe commits, and checks of names and paths for git's command line."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -118,14 +118,6 @@ def _entry(mode: str, sha: str) -> str:
 def as_text(name: bytes) -> str:
     """A path as text, with escapes such as `\\xe9` for bytes that are not UTF-8."""
     return name.decode("utf-8", "backslashreplace")
-
-
-def parents_in(commit: bytes) -> Iterator[str]:
-    """The parents that a raw commit object names, the first one first."""
-    for line in commit.partition(b"\n\n")[0].splitlines():
-        word, _, sha = line.partition(b" ")
-        if word == b"parent":
-            yield sha.decode("ascii")
 
 
 def is_sha(text: str) -> bool:

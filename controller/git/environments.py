@@ -105,20 +105,18 @@ class Environments:
         return self._listed[1]
 
     async def moved(self, old: str | None, new: str | None) -> frozenset[str] | None:
-        """The environments whose file a commit after `old` and up to `new` touches. If `old` is not
-        on the way, all that have a file at either; None if it is not known what `old` had.
+        """The environments whose file a commit after `old` and up to `new` touches; None is a
+        branch that does not exist.
 
-        No commit is None: of a branch that does not exist.
+        None for all: after a force-push or a deletion nobody knows what was there in between.
         """
-        if old is None or new is None:
-            at = old or new
-            known = at is not None and (at == new or await self._mirror.has(at))
-            return await self.places(at) if at is not None and known else None
-        if not await self._mirror.has(old):
+        if old is None:
+            return await self.places(new) if new is not None else frozenset()
+        if new is None or not await self._mirror.has(old):
             return None
-        if await self._mirror.is_ancestor(old, new):
-            return _places(await self._mirror.touched(old, new))
-        return await self.places(old) | await self.places(new)
+        if not await self._mirror.is_ancestor(old, new):
+            return None
+        return _places(await self._mirror.touched(old, new))
 
     async def names(self, environment: str, pipeline: str) -> bool:
         """Whether the branch, as last fetched, has a file for that environment."""

@@ -1,17 +1,14 @@
 """The bare mirror of one remote repository."""
 
 import asyncio
-import shutil
-import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from controller.blobs.last_use import use
 from controller.git import export, importing, lfs
-from controller.git.command import Corrupt, MissingObject, Remote, git
+from controller.git.clone import FETCHED, Clone
+from controller.git.command import MissingObject, git
 from controller.git.commit_info import (
     CHANGES_FORMAT,
     LOG_FORMAT,
@@ -22,17 +19,14 @@ from controller.git.commit_info import (
     checked_ref,
     checked_sha,
     is_sha,
-    parents_in,
     parse_changes,
     parse_log,
 )
 from controller.git.commit_lists import CommitLists
-from controller.git.object_reader import GitObject, ObjectReader
+from controller.git.object_reader import GitObject
 from controller.git.pointers import pointers
 from controller.machine.runs.commit_files import CommitFiles
 from specs.failures import NeedsHuman
-
-T = TypeVar("T")
 
 MAX_READ = 16 * 2**20
 """The largest file that `Mirror.read` loads into memory, in bytes."""
@@ -43,12 +37,11 @@ WITH_POINTERS = ".pointers"
 _UNMERGED = (1, 129)
 """Exit codes of `git merge-tree` for a conflict, and from a git that is too old for it."""
 
-_FETCHED = ("+refs/heads/*:refs/heads/*", "+refs/notes/*:refs/notes/*")
-_TRACKED = tuple(part for refs in _FETCHED for part in ("-c", f"remote.origin.fetch={refs}"))
+_TRACKED = tuple(part for refs in FETCHED for part in ("-c", f"remote.origin.fetch={refs}"))
 """Options of a push that moves the mirror's ref as well, so that no fetch has to."""
 
 
-class Mirror:
+class Mirror(Clone):
     """Reads from and writes to the repository at `url`, through a bare mirror in `folder`.
 
     Every method may raise `TryAgain` (remote gone, network, lock) or `NeedsHuman` (access
@@ -57,25 +50,9 @@ class Mirror:
     """
 
     def __init__(self, url: str, folder: Path) -> None:
-        self._remote = Remote(url)
-        self._folder = folder
-        self._lock = asyncio.Lock()
-        self._exports: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
-        self._refs: dict[str, str] | None = None
-        """The commits of the refs as last fetched; None if they have to be read again."""
-        self._moves = 0
-        """How often refs were moved."""
-        self._objects = ObjectReader(self._remote, folder)
+        super().__init__(url, folder)
         self._lists = CommitLists(self._objects, self._list_tree)
-
-    async def close(self) -> None:
-        """End the process that reads objects; a later reading starts it again."""
-        await self._objects.close()
-
-    @property
-    def url(self) -> str:
-        """The remote's address, without credentials: for messages."""
-        return self._remote.shown
+        self._exports: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
     # -- the remote ---------------------------------------------------------------------------
 
@@ -100,25 +77,9 @@ class Mirror:
         out = await self._git("ls-remote", "origin", name, local=False)
         lines = (line.partition("\t") for line in out.decode("utf-8", "replace").splitlines())
         found = {ref: sha for sha, _, ref in lines}.get(name)
-        if found is not None and await self.resolve(name) != found:
+        if await self.resolve(name) != found:
             await self.fetch()
         return found
-
-    async def ensure(self) -> None:
-        """Clone the mirror if it is missing or damaged."""
-        async with self._lock:
-            if not await self._is_intact():
-                await self._clone()
-
-    async def fetch(self) -> None:
-        """Update the mirror's branches and notes to the remote's."""
-
-        async def fetch() -> None:
-            async with self._lock:
-                with self._moving():
-                    await self._git("fetch", "--quiet", "--prune", "--no-tags", "origin", *_FETCHED)
-
-        await self._recovering(fetch)
 
     async def fetch_pulls(self, heads: Mapping[int, str]) -> None:
         """Fetch the commits of pull requests, by number, from the refs that GitHub keeps for them;
@@ -143,8 +104,10 @@ class Mirror:
         lease = f"--force-with-lease={name}:{checked_sha(expected) if expected else ''}"
         target = f"{checked_sha(sha)}:{name}"
         arguments = (*_TRACKED, "push", "--quiet", "--no-verify", lease, "origin", target)
-        with self._moving():
-            await self._with_commit(sha, lambda: self._git(*arguments))
+        await self._with_commit(sha, lambda: self._git(*arguments))
+        self._moves += 1
+        if self._refs is not None:
+            self._refs[name] = sha
 
     async def delete(self, branch: str) -> None:
         """Delete a branch of the remote, if it exists."""
@@ -163,38 +126,10 @@ class Mirror:
         name = _full(ref)
         return (await self._recovering(self._refs_now)).get(name)
 
-    async def _refs_now(self) -> Mapping[str, str]:
-        if self._refs is not None:
-            return self._refs
-        moves = self._moves
-        out = await self._git("for-each-ref", "--format=%(objectname) %(refname)")
-        lines = (line.partition(" ") for line in out.decode("utf-8", "replace").splitlines())
-        found = {name: sha for sha, _, name in lines}
-        if moves == self._moves:
-            self._refs = found
-        return found
-
-    @contextmanager
-    def _moving(self) -> Iterator[None]:
-        """Around what moves refs of the mirror."""
-        try:
-            yield
-        finally:
-            self._moves += 1
-            self._refs = None
-
     async def read(self, commit: str, path: str) -> bytes | None:
         """The file at `path`, following symbolic links inside the repository; None if there is
         none."""
-        name = f"{checked_sha(commit)}:{checked_path(path)}"
-
-        async def read() -> bytes | None:
-            there, found = await self._objects.ask((f"{commit}^{{commit}}", name), MAX_READ)
-            if there is None:
-                raise MissingObject(commit)
-            return self._whole(found, path, commit)
-
-        return await self._with_commit(commit, read)
+        return (await self.read_files(commit, (path,))).get(path)
 
     async def read_each(self, commits: Sequence[str], path: str) -> dict[str, bytes]:
         """The file at `path` in several commits of one history, by commit."""
@@ -340,10 +275,6 @@ class Mirror:
 
         return await self._with_commit(new, ask)
 
-    async def parent(self, commit: str) -> str | None:
-        """The first parent of a commit; None for a root commit."""
-        return next(iter(parents_in(await self.commit_object(commit))), None)
-
     async def fork_points(self, one: str, other: str) -> tuple[str, ...]:
         """The merge bases of two commits: several after criss-cross merges, none for unrelated
         histories."""
@@ -436,92 +367,6 @@ class Mirror:
         tree, text = await self.tree(commit), message.encode()
         made = await self._git("commit-tree", tree, "-F", "-", stdin=text, extra=who)
         return made.decode().strip()
-
-    # -- the mirror itself --------------------------------------------------------------------
-
-    async def _git(
-        self,
-        *arguments: str,
-        stdin: bytes = b"",
-        extra: Mapping[str, str] | None = None,
-        local: bool = True,
-    ) -> bytes:
-        folder = self._folder if local else None
-        try:
-            _, out = await git(self._remote, arguments, folder=folder, stdin=stdin, extra=extra)
-        except (Corrupt, MissingObject) as error:
-            if local:
-                raise
-            raise NeedsHuman(f"{self.url} is damaged: {error}") from None
-        return out
-
-    async def _parsed(self, parse: Callable[[bytes], T], arguments: Sequence[str]) -> T:
-        return parse(await self._git(*arguments))
-
-    async def _recovering(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The result of `call`; repeated on a new clone if the mirror is missing or damaged."""
-        try:
-            if (self._folder / "HEAD").is_file():
-                return await call()
-        except Corrupt:
-            async with self._lock:
-                await self._clone()
-        else:
-            await self.ensure()
-        try:
-            return await call()
-        except Corrupt as error:
-            raise NeedsHuman(f"{self.url} sends damaged objects: {error}") from None
-
-    async def _with_commit(self, commit: str, call: Callable[[], Awaitable[T]]) -> T:
-        """The result of `call`, which needs `commit`; repeated after a fetch if that is missing."""
-        try:
-            return await self._recovering(call)
-        except MissingObject:
-            await self.fetch()
-        try:
-            return await self._recovering(call)
-        except MissingObject:
-            raise NeedsHuman(
-                f"commit {commit[:10]} is not in {self.url}: check whether its branch was deleted "
-                "or force-pushed"
-            ) from None
-
-    async def has(self, commit: str) -> bool:
-        """Whether the mirror has that commit."""
-        name = f"{checked_sha(commit)}^{{commit}}"
-        return (await self._recovering(lambda: self._objects.ask((name,))))[0] is not None
-
-    async def _is_intact(self) -> bool:
-        if not (self._folder / "HEAD").is_file():
-            return False
-        try:
-            await self._git("rev-parse", "--is-bare-repository")
-            await self._git("rev-list", "--all", "-1")
-        except (Corrupt, MissingObject, NeedsHuman):
-            return False
-        return True
-
-    async def _clone(self) -> None:
-        """Clone to another folder, then replace the mirror, so that a failed clone changes
-        nothing."""
-        self._folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{self._folder.name}-", dir=self._folder.parent))
-        try:
-            await git(self._remote, ("init", "--quiet", "--bare", str(scratch)))
-            fetch = ("fetch", "--quiet", "--no-tags", "origin", *_FETCHED)
-            await git(self._remote, fetch, folder=scratch)
-            with self._moving():
-                await self._objects.replacing(lambda: _replace(self._folder, scratch))
-        except Corrupt as error:
-            raise NeedsHuman(f"{self.url} sends damaged objects: {error}") from None
-        finally:
-            await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
-
-
-def _replace(old: Path, new: Path) -> None:
-    shutil.rmtree(old, ignore_errors=True)
-    new.rename(old)
 
 
 def _full(ref: str) -> str:

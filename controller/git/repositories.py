@@ -117,17 +117,6 @@ class Repositories:
         """
         return (await self._all(repository, commit)).all
 
-    async def read_ahead(self, repository: str, commit: str, most: int) -> bool:
-        """Read up to `most` specs of a commit that were not read before; whether that was all, so
-        that `specs` has nothing left to read."""
-        specs = await self._commit(repository, commit)
-        left = [path for path in specs.paths if path not in specs.codes]
-        for start in range(0, len(left), AT_ONCE):
-            if most <= 0:
-                return False
-            most -= await self._read(specs, left[start : start + min(AT_ONCE, most)])
-        return all(path in specs.codes for path in specs.paths)
-
     async def named(self, repository: str, commit: str, pipeline: str) -> Code | None:
         """The spec of that pipeline at a commit, in whatever folder; None if there is none."""
         return (await self._all(repository, commit)).by_name.get(pipeline)
@@ -171,19 +160,20 @@ class Repositories:
         left = [path for path in specs.paths if path not in specs.codes]
         for start in range(0, len(left), AT_ONCE):
             await self._read(specs, left[start : start + AT_ONCE])
+            await asyncio.sleep(0)  # others may have waited for this
         return specs
 
-    async def _read(self, specs: CommitSpecs, paths: Sequence[str]) -> int:
-        """Make these specs known; how many of them had to be read."""
+    async def _read(self, specs: CommitSpecs, paths: Sequence[str]) -> None:
+        """Make these specs of a commit known."""
         async with self._turns[specs.repository]:
             keys = {path: self._key(specs, path) for path in paths if path not in specs.codes}
             for path, key in keys.items():
                 known = self._readings.get(key)
                 if known is not None and known.holds(specs.facts):
                     specs.readings[path] = known
-            missing = [path for path in keys if path not in specs.readings]
-            if missing:
-                await self._read_anew(specs, {path: keys[path] for path in missing})
+            anew = {path: key for path, key in keys.items() if path not in specs.readings}
+            if anew:
+                await self._read_anew(specs, anew)
         for path in keys:
             if path in specs.readings:
                 await self._resolve(specs, specs.readings[path])
@@ -191,7 +181,6 @@ class Repositories:
             else:
                 specs.codes[path] = specs.without(path)
         self._forget()
-        return len(missing)
 
     async def _read_anew(self, specs: CommitSpecs, keys: Mapping[str, _ReadingKey]) -> None:
         mirror, engine = self.mirror(specs.repository), self._images is not None

@@ -7,13 +7,13 @@ from controller.machine import stall
 from controller.machine.core import Message
 from controller.machine.environments import handlers as environment
 from controller.machine.pipelines import triggering
-from controller.machine.repositories import repository
+from controller.machine.repositories import noticing
 from controller.machine.runs import execution
 
 Handler = Callable[..., Any]
 
 HANDLERS: Mapping[str, Mapping[type[Message], Handler]] = {
-    "repository": repository.HANDLERS,
+    "repository": noticing.HANDLERS,
     "pipeline": triggering.HANDLERS,
     "run": execution.HANDLERS,
     "environment": environment.HANDLERS,

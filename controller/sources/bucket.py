@@ -94,8 +94,8 @@ class DatasetSource:
         for dataset in self._follows.get(pipeline, ()):
             if dataset not in datasets:
                 self._leave(pipeline, dataset)
-        self._follows[pipeline] = tuple(datasets)
-        for dataset in datasets:
+        self._follows[pipeline] = tuple(dict.fromkeys(datasets))
+        for dataset in self._follows[pipeline]:
             listed = self._listed.setdefault(dataset, {})
             if pipeline not in listed:
                 listed[pipeline] = _NOTHING

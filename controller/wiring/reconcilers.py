@@ -9,7 +9,7 @@ from controller.machine.environments.environment import EnvironmentState, Observ
 from controller.machine.handlers import HANDLERS
 from controller.machine.pipelines import triggering
 from controller.machine.pipelines.pipeline import ObservedPipeline, PipelineState
-from controller.machine.repositories import repository as repository_machine
+from controller.machine.repositories import noticing
 from controller.machine.repositories.repository import ObservedRepository, RepositoryState
 from controller.machine.runs import execution
 from controller.machine.runs.run import ObservedRun, Run
@@ -25,9 +25,7 @@ def repositories(
     return Reconciler(
         RepositoryState,
         observer,
-        lambda key, state, observed, _inbox, _now: repository_machine.decide(
-            key.name, state, observed
-        ),
+        lambda key, state, observed, _inbox, _now: noticing.decide(key.name, state, observed),
         HANDLERS["repository"],
     )
 

@@ -206,6 +206,12 @@ def test_a_warm_process_that_cannot_start_is_not_started_for_every_command(bench
     broken.close()
 
 
+def test_a_folder_that_takes_no_socket_is_no_error(bench: Bench) -> None:
+    bench.close()
+    bench.warm.address.mkdir()
+    assert not bench.warm.start()
+
+
 def test_a_warm_process_ends_with_the_controller(bench: Bench) -> None:
     before = set(bench.forks())
     controller = subprocess.Popen(

@@ -5,12 +5,15 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.machine.core import parsed
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.touched import changed_paths, is_untouched, touched
 from controller.machine.pipelines.trust import changes_pipeline
 from controller.machine.runs.commit_files import CommitFiles
 from controller.machine.runs.exam import in_repository
 from controller.machine.runs.graph import LINK, SourceTree
+from controller.machine.runs.graph_builder import build
+from controller.machine.runs.referenced_files import referenced_files, within_reach
 from controller.machine.runs.step_nodes import image_of
 from specs.globs import ROOT, admits, admits_link, matches, seen_from
 from specs.model import Pipeline
@@ -165,16 +168,33 @@ def test_what_is_found_by_the_index_is_what_a_look_at_every_file_finds(
         or matches(f"{plain}/**", path)
         or (what.startswith(LINK) and any(matches(way, path) for way in ways))
     }
-    for build in ("//docker", "src", ".", "//"):
-        context = source.within("" if build == "." else build).removesuffix("/")
+    for folder_built in ("//docker", "src", ".", "//"):
+        context = source.within("" if folder_built == "." else folder_built).removesuffix("/")
         same = SourceTree(
             repository="team",
             commit="2",
             folder=folder,
             files={p: w for p, w in tree.items() if p.startswith(f"{context}/") or not context},
         )
-        assert image_of(built(build), source, "train") == image_of(built(build), same, "train")
+        assert image_of(built(folder_built), source, "train") == image_of(
+            built(folder_built), same, "train"
+        )
 
 
 def built(folder: str) -> Pipeline:
     return spec(("steps.train.build", folder))
+
+
+@settings(max_examples=300, deadline=None)
+@given(commits())
+def test_what_is_stored_of_a_source_has_the_same_graph(
+    pair: tuple[dict[str, Code], dict[str, Code]],
+) -> None:
+    for code in pair[0].values():
+        if code.spec is not None:
+            stored = within_reach(code.spec, code.source)
+            assert stored.files.items() <= code.source.files.items()
+            assert build(code.spec, stored) == build(code.spec, code.source)
+            assert referenced_files(code.spec, stored) == referenced_files(code.spec, code.source)
+            kept = code.model_copy(update={"source": parsed(SourceTree, stored.plain())})
+            assert not changes_pipeline(kept, code)

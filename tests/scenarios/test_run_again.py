@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from controller.machine.runs.run import RENEWED
 from tests.actions.clone import change, clone, commit, headgate
 from tests.controller.cli.test_quick import HEAVY, LOOKING
 from tests.scenarios.test_gates import GATED, points
@@ -174,8 +175,10 @@ def test_a_step_that_is_never_cached_runs_each_time(work: Path) -> None:
         assert "1 ran, 0 cached" in headgate(work, "run").stdout
 
 
-def test_results_that_are_too_old_are_made_again(work: Path) -> None:
+def test_results_that_are_too_old_or_were_not_looked_up_for_a_day_are_looked_up(work: Path) -> None:
     headgate(work, "run")
+    kept = last(work)
+    assert json.loads(kept.read_text())["until"] <= kept.stat().st_mtime + RENEWED
     rewrite(work, until=0.0)
     assert "Nothing to run" not in headgate(work, "run").stdout
 

@@ -80,9 +80,9 @@ class LastResult(NamedTuple):
     """The digests of the stored files that its results consist of."""
     folders: Sequence[str]
     """The digests of the stored listings of the folders among them."""
-    until: float | None
-    """When the first of its results may no longer be reused, in seconds since the epoch; None if
-    all may be, for ever."""
+    until: float
+    """Until when it is repeated, in seconds since the epoch: then one of its results is too old to
+    be reused, or it is time that a run notes their use, as `keep` counts from that."""
     data: Sequence[Data]
     """The data outside the repository."""
     reads_elsewhere: bool
@@ -134,7 +134,7 @@ def place(home: Path, top: Path, options: Options) -> Path:
 
 def keep(path: Path, result: LastResult) -> None:
     """Keep a result for the next call; it replaces the one before."""
-    if result.until is not None and result.until <= time.time():
+    if result.until <= time.time():
         return  # something has to run each time
     path.parent.mkdir(exist_ok=True)
     scratch = path.with_name(f"{token_hex(8)}.new")
@@ -162,7 +162,7 @@ def _read(path: Path) -> LastResult | None:
 
 
 def _stands(last: LastResult, now: float) -> bool:
-    return last.made_by == installed() and (last.until is None or now < last.until)
+    return last.made_by == installed() and now < last.until
 
 
 def _is_shown_alike(last: LastResult) -> bool:

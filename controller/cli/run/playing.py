@@ -1,10 +1,12 @@
 """`headgate run`, if there is something to run: the whole of it, with a controller of its own."""
 
 import asyncio
+import math
 import os
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +29,7 @@ from controller.machine.pipelines.plan import Plan
 from controller.machine.runs.execution import is_repeatable, stale_at
 from controller.machine.runs.graph import Rules, SourceTree
 from controller.machine.runs.referenced_files import paths_elsewhere, referenced_files
-from controller.machine.runs.run import Run
+from controller.machine.runs.run import RENEWED, Run
 from controller.planning.checkout import (
     WORK_TREE,
     Checkout,
@@ -171,7 +173,7 @@ async def _remember(
         colour=sys.stdout.isatty(),
         files=sorted(blobs.files),
         folders=sorted(blobs.folders),
-        until=stale_at(run, graph),
+        until=min(stale_at(run, graph) or math.inf, time.time() + RENEWED),
         data=data,
         reads_elsewhere=bool(paths_elsewhere(asked.spec)),
     )

@@ -9,6 +9,7 @@ from controller.machine.decision_builder import DecisionBuilder
 from controller.machine.messages import ReleaseRequested, RunEnded
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.graph import SourceTree
+from controller.machine.runs.referenced_files import within_reach
 from controller.machine.runs.run import Run
 from specs.model import Pipeline as Spec
 from specs.notifications import Notification, NotifyEvent
@@ -56,7 +57,7 @@ def version_of(
         digest=ended.package or "",
         model=ended.model or "",
         run=run.id,
-        source=source,
+        source=within_reach(spec, source),
         branch=run.branch,
         datasets=run.datasets,
         verdicts=ended.verdicts,

@@ -1,12 +1,11 @@
 """PURE. The pipelines that a commit touches: which specs differ in their inputs from another
 commit's, without building the graphs of all."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.trust import changes_pipeline
-from controller.machine.runs.graph import SourceTree
-from controller.machine.runs.referenced_files import paths_elsewhere
+from controller.machine.runs.referenced_files import files_of_project, paths_elsewhere
 from specs.path_index import PathIndex, near
 
 
@@ -50,7 +49,7 @@ def is_untouched(before: Code | None, after: Code, changed: PathIndex) -> bool:
         return True
     if changed.below(before.source.folder):
         return False
-    return not any(path in changed for path in _of_project(before.source)) and not any(
+    return not any(path in changed for path in files_of_project(before.source)) and not any(
         True
         for code in (before, after)
         if code.spec is not None
@@ -68,15 +67,3 @@ def _is_alike(before: Code, after: Code) -> bool:
         and was.images == now.images
         and was.project == now.project
     )
-
-
-def _of_project(source: SourceTree) -> Iterator[str]:
-    """The files that the environment of a spec is built from, wherever they are."""
-    project = source.project
-    if project is None:
-        return
-    yield project.lock
-    yield from project.manifests
-    yield from project.archives
-    for package in project.packages:
-        yield from package.files

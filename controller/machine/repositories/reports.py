@@ -73,10 +73,17 @@ def untouched_together(
     )
 
 
-def covered(place: ReportPlace, pipeline: str, run: str) -> ReportCommit:
-    """A pipeline for which a branch's head changes nothing, as its run that passed covers it."""
-    title = f"nothing to run: nothing it reads has changed since {run} (passed)"
-    return report(place, pipeline, "skipped", title).model_copy(update={"run": run})
+def covered(
+    place: ReportPlace, runs: Mapping[str, str]
+) -> Iterator[ReportUntouched | ReportCommit]:
+    """Pipelines for which a branch's head changes nothing, each with its run that passed, if
+    commits start any. A single one is reported on as by itself."""
+    if len(runs) != 1 or not all(runs.values()):
+        yield from untouched_together(place, runs)
+        return
+    for pipeline, run in runs.items():
+        title = f"nothing to run: nothing it reads has changed since {run} (passed)"
+        yield report(place, pipeline, "skipped", title).model_copy(update={"run": run})
 
 
 def _what(pull: Pull | None) -> str:

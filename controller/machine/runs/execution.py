@@ -35,7 +35,10 @@ from validators.verdict import Verdict, worst
 
 LONGEST_BACKOFF = 600.0
 POLL = 2.0
-"""Seconds between polls of a running attempt, in case its end is not announced."""
+"""Seconds until the first poll of open attempts, in case the end of one is not announced."""
+RAREST_POLL = 60.0
+"""Seconds between polls at most. A thousand runs that wait for a slot must not be polled all the
+time."""
 PROGRESS = 5.0
 """Least seconds between two progress reports to a pull request."""
 
@@ -76,7 +79,7 @@ def decide(
         state=run,
         actions=(*begun, *actions, *progress),
         facts=facts,
-        requeue_after=min(wait, POLL),
+        requeue_after=min(wait, _poll(run, now)),
         waits=waits,
     )
 
@@ -134,7 +137,7 @@ def _start_ready(
     """Start the nodes that are ready, and restart attempts that the executor does not know."""
     nodes = dict(run.nodes)
     actions: list[Action] = []
-    wait = POLL
+    wait = RAREST_POLL
     for node in graph.nodes:
         progress = nodes.get(node.name, NEW)
         if progress.key is None or progress.done or not _is_ready(graph.needs[node.name], nodes):
@@ -166,6 +169,17 @@ def _start_ready(
         )
         actions.append(StartAttempt(attempt=attempt))
     return run.model_copy(update={"nodes": nodes}), tuple(actions), wait
+
+
+def _poll(run: Run, now: float) -> float:
+    """The seconds to the next poll: the longer nothing began, the rarer. A pull request is told of
+    progress as soon as that is due."""
+    asked = (node.open.asked for node in run.nodes.values() if node.open)
+    quiet = max(now - max(asked, default=run.created), POLL)
+    if run.pull is None:
+        return min(quiet, RAREST_POLL)
+    due = max(run.created, run.told_at) + PROGRESS - now
+    return min(quiet, due if due > 0 else PROGRESS)
 
 
 def _waits(observed: ObservedRun) -> Blocked | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.executors.working_copy import copy_files, explain_missing, record_omitted
+from controller.executors.working_copy import copy_files, explain_missing, record_given
 
 FOLDER = "teams/churn"
 FILES = {
@@ -101,7 +101,7 @@ def test_a_link_that_leads_nowhere_or_out_of_the_repository_brings_nothing(
 
 def test_what_is_missed_is_named_as_reads_would(tmp_path: Path) -> None:
     top = checkout(tmp_path, {f"{FOLDER}/link": "../../src/shared"})
-    record_omitted(top, FOLDER, ["train.py", "link"], tmp_path / "note")
+    record_given(top, FOLDER, ["train.py", "link"], tmp_path / "note")
     assert "and //src/secret.py of the commit is not" in explain_missing(
         tmp_path / "note", "no secret.py"
     )

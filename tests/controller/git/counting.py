@@ -22,7 +22,9 @@ def git_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
         words = [str(word) for word in args]
         if words[0] == "git" and words[1 : 1 + len(OPTIONS)] == list(OPTIONS):
             own = words[1 + len(OPTIONS) :]
-            found[own[2] if own[0] == "--git-dir" else own[0]] += 1
+            while own[0] in ("--git-dir", "-c"):
+                own = own[2:]
+            found[own[0]] += 1
         start(self, args, *rest, **options)
 
     with monkeypatch.context() as patch:

@@ -376,10 +376,10 @@ async def test_the_environments_whose_file_moved_are_those_that_some_commit_on_t
     assert await branch.moved(first, last) == frozenset({"other/production"}), (
         "added and removed between"
     )
-    assert await branch.moved(last, None) == await branch.places(last), "it was deleted"
+    assert await branch.moved(last, None) is None, "it was deleted: perhaps all"
 
 
-async def test_after_a_force_push_every_environment_that_has_or_had_a_file_moved(
+async def test_after_a_force_push_every_environment_may_have_moved(
     ada: Person, tmp_path: Path
 ) -> None:
     mirror = mirror_of(ada.remote, tmp_path)
@@ -392,7 +392,7 @@ async def test_after_a_force_push_every_environment_that_has_or_had_a_file_moved
     run_git(ada.clone, "push", "-q", "origin", "--delete", BRANCH)
     new = ada.push({"staging/other.yaml": text}, "two", BRANCH)
     await mirror.fetch()
-    assert await branch.moved(old, new) == frozenset({"mean/production", "other/staging"})
+    assert await branch.moved(old, new) is None, "files may have come and gone in between"
     assert await branch.moved("0" * 40, new) is None, "nobody knows what that one had"
 
 

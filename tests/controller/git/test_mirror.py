@@ -353,4 +353,15 @@ async def test_what_was_pushed_needs_no_fetch_to_be_seen(
     assert started["fetch"] == 0
     with git_processes(monkeypatch) as started:
         await mirror.write_commit(sha, files, "Write again", HEADGATE)
-    assert sum(started.values()) == 5, "however many files it writes"
+    assert started == {"fast-import": 1}, "however many files it writes"
+
+
+async def test_a_branch_that_is_gone_is_gone_from_the_mirror_once_its_tip_was_asked_for(
+    ada: Person, mirror: Mirror
+) -> None:
+    base = ada.push({"a": "1"})
+    await mirror.push("side", base, None)
+    assert await mirror.resolve("side") == base
+    run_git(ada.remote, "update-ref", "-d", "refs/heads/side")
+    assert await mirror.tip("side") is None
+    assert await mirror.resolve("side") is None

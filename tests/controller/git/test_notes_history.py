@@ -1,6 +1,7 @@
 """The history of notes is cut, and every note stays: as git itself reads them."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,10 @@ def ada(tmp_path: Path) -> Person:
 
 
 @pytest.fixture
-def mirror(ada: Person, tmp_path: Path) -> Mirror:
-    return Mirror(str(ada.remote), tmp_path / "mirror.git")
+async def mirror(ada: Person, tmp_path: Path) -> AsyncIterator[Mirror]:
+    opened = Mirror(str(ada.remote), tmp_path / "mirror.git")
+    yield opened
+    await opened.close()
 
 
 def shown(folder: Path, sha: str, ref: str = "headgate") -> str:
@@ -83,6 +86,7 @@ async def test_what_a_person_notes_meanwhile_is_not_lost(
     slow = Slow(str(ada.remote), tmp_path / "slow.git")
     slow.meanwhile = [str(ada.clone), shas[1]]
     assert await compact(slow, REF, most=2) == 0
+    await slow.close()
     assert "Seen by Rita" in shown(ada.remote, shas[1])
     assert await compact(mirror, REF, most=2) == 4
     assert "Seen by Rita" in shown(ada.remote, shas[1])
@@ -96,6 +100,7 @@ async def test_reports_that_are_written_meanwhile_are_not_lost(
     other = Mirror(str(ada.remote), tmp_path / "other.git")
     writes = [Notes(other).write([NoteSection(sha, "delays", "FAIL")]) for sha in shas]
     await asyncio.gather(compact(mirror, REF, most=1), *writes)
+    await other.close()
     for n, sha in enumerate(shas):
         expected = {"fares": f"PASS: {n}", "delays": "FAIL"}
         assert sections_of(shown(ada.remote, sha) + "\n") == expected
@@ -113,8 +118,10 @@ async def test_killed_before_the_push_it_has_changed_nothing(
 ) -> None:
     await reported(ada, mirror, 3)
     before = history(ada.remote)
+    killed = Killed(str(ada.remote), tmp_path / "mirror.git")
     with pytest.raises(InterruptedError):
-        await compact(Killed(str(ada.remote), tmp_path / "mirror.git"), REF, most=2)
+        await compact(killed, REF, most=2)
+    await killed.close()
     assert history(ada.remote) == before
     assert await compact(mirror, REF, most=2) == 3
 

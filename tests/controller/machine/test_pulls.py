@@ -14,7 +14,7 @@ from controller.machine.actions import (
 )
 from controller.machine.core import Decision, Envelope, parsed
 from controller.machine.messages import ButtonPressed
-from controller.machine.repositories import repository as machine
+from controller.machine.repositories import noticing as machine
 from controller.machine.repositories.pull import (
     Command,
     LastComment,

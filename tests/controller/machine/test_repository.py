@@ -4,8 +4,13 @@ from dataclasses import dataclass, field
 
 from controller.machine.actions import ReportCommit, ReportUntouched
 from controller.machine.core import Decision, Envelope, parsed
-from controller.machine.repositories import repository as machine
-from controller.machine.repositories.repository import Commit, ObservedRepository, RepositoryState
+from controller.machine.repositories import noticing as machine
+from controller.machine.repositories.repository import (
+    Commit,
+    ObservedRepository,
+    RepositoryState,
+    is_seen,
+)
 from tests.controller.machine.kit import fields, sha
 
 MEAN = {"ml-pipeline.yaml": "mean"}
@@ -50,9 +55,7 @@ class Remote:
     def look(self) -> Decision[RepositoryState]:
         """A look, as the observer makes it: the specs of a head that was seen are not read."""
         heads = {
-            branch: Commit(sha=c.sha)
-            if machine.is_seen(self.state, branch, c.sha, self.default, {})
-            else c
+            branch: Commit(sha=c.sha) if is_seen(self.state, branch, c.sha, self.default, {}) else c
             for branch, c in self.heads.items()
         }
         observed = ObservedRepository(

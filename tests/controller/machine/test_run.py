@@ -6,7 +6,7 @@ from controller.machine.actions import ReportCommit, StartAttempt
 from controller.machine.core import Blocked
 from controller.machine.messages import StartRun
 from controller.machine.runs.attempt import AttemptState, Status
-from controller.machine.runs.execution import PROGRESS
+from controller.machine.runs.execution import POLL, PROGRESS, RAREST_POLL
 from controller.machine.runs.node_progress import LATE
 from controller.machine.runs.run import RENEWED, why_ended
 from tests.controller.machine.kit import baseline, fields
@@ -290,3 +290,13 @@ def test_a_run_says_what_it_waits_for_while_it_waits() -> None:
         one.statuses[attempt] = Status(state=AttemptState.PREPARING, waits=waits)
         one.reconcile()
         assert one.run.waits_for == said
+
+
+def test_a_run_that_waits_for_an_hour_is_polled_ever_more_rarely() -> None:
+    one, waits = lab(), list[float]()
+    while sum(waits) < 3600.0:
+        wait = one.reconcile(waits[-1] if waits else 0.0).requeue_after
+        assert wait is not None
+        waits.append(wait)
+    assert (waits[0], waits[-1]) == (POLL, RAREST_POLL)
+    assert len(waits) < 70, "every two seconds it would be 1,800"

@@ -70,6 +70,19 @@ async def test_what_the_pipeline_listed_meanwhile_is_no_news(tmp_path: Path) -> 
     await waiting
 
 
+async def test_a_pipeline_may_have_two_names_for_a_dataset_and_drop_both(tmp_path: Path) -> None:
+    (tmp_path / "lake").mkdir()
+    source = DatasetSource(looks(tmp_path / "home"), 3600.0, debounce=0.01)
+    source.follow("fares", [lake(tmp_path / "lake"), lake(tmp_path / "lake")])
+    source.follow("fares", [])
+    source.follow("fares", [lake(tmp_path / "lake")])
+    keys = source.keys()
+    await hint(keys)
+    waiting = pending(keys)
+    (tmp_path / "lake" / "a.csv").write_text("x")
+    await waiting
+
+
 async def test_a_look_finds_what_no_event_told(tmp_path: Path) -> None:
     folder, outside = tmp_path / "lake", tmp_path / "outside"
     folder.mkdir()
