@@ -142,7 +142,7 @@ async def git(
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await process.communicate()  # `wait` alone never ends while a pipe is full
     code = process.returncode or 0
     if code not in accept:
         text = (err + b"\n" + out) if arguments[0] == "push" else err
