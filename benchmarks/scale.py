@@ -9,7 +9,8 @@ The measures, one after another:
 - **first push**: all pipelines are new, and each has a run.
 - **push that concerns one**: seconds from the end of `git push` until the step starts, and what is
   used until nothing is left to do; the mean of `TIMES`.
-- **push that concerns all**: one commit that changes every pipeline.
+- **push that concerns all**: one commit that changes every pipeline. What a run costs above its
+  step is without what a step costs the controller, as `step_cpu` measures it just before.
 - **idle**: what is used while nothing happens, as a share of a core.
 - **objects**: a new file in each of up to 100 datasets.
 - **environments branch**: a commit there that changes the file of no environment, until all is
@@ -23,6 +24,7 @@ logarithms: 1 is linear, 0 does not depend on N.
 """
 
 import argparse
+import asyncio
 import json
 import math
 import subprocess
@@ -33,6 +35,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import step_cpu
 from benchmarks.common import Row, table
 from benchmarks.controller_process import ControllerProcess, Usage
 
@@ -49,6 +52,13 @@ OBJECTS = 100
 """Files that come at a time, at most."""
 POLL = 10.0
 """Seconds between two polls of a repository, by default."""
+
+STEPS, ROUNDS = 50, 2
+"""How long a run is whose steps are measured, and how often it is."""
+ALL = "push that concerns all"
+ABOVE = "a run above its step, CPU ms"
+RUN_AIM = 30.0
+"""CPU milliseconds that a run may cost above its step."""
 
 Figures = dict[str, float | None]
 """Measured values by what they are, with their unit; None where the limit came first."""
@@ -106,7 +116,7 @@ class Scale:
         try:
             yield self._all("first push")
             yield self._one()
-            yield self._all("push that concerns all")
+            yield self._all(ALL)
             yield self._idle()
             if self._datasets:
                 yield self._objects()
@@ -256,12 +266,23 @@ def _used(what: str, used: Usage, took: object) -> Figures:
     return {name: value if took is not None else None for name, value in found.items()}
 
 
-def measured(size: int, variant: str) -> Figures:
-    """Everything with that many pipelines; printed as it comes."""
+def step() -> float:
+    """CPU milliseconds of the controller for a step of a long run."""
+    with tempfile.TemporaryDirectory() as name:
+        counts, _ = asyncio.run(step_cpu.measure(Path(name), STEPS, ROUNDS))
+    print(f"a step costs the controller {counts.cpu * 1e3:.2f} ms of CPU", flush=True)
+    return counts.cpu * 1e3
+
+
+def measured(size: int, variant: str, step_ms: float) -> Figures:
+    """Everything with that many pipelines, whose steps cost that; printed as it comes."""
     found: Figures = {}
     print(f"{size} pipelines, {variant}", flush=True)
     with tempfile.TemporaryDirectory() as name:
         for figures in Scale(Path(name), size, variant).figures():
+            each = figures.get(f"{ALL}, CPU ms a run")
+            if each is not None:
+                figures[ABOVE] = each - step_ms
             found |= figures
             shown = ", ".join(f"{what}: {_shown(value)}" for what, value in figures.items())
             print(f"  {shown}", flush=True)
@@ -299,6 +320,11 @@ def _shown(value: float | None) -> str:
 def _rows(found: Mapping[int, Figures], beside: str) -> Iterator[Row]:
     """How the figures of the most pipelines compare with those of the fewest."""
     few, many = min(found), max(found)
+    above = found[many].get(ABOVE)
+    if above is not None:
+        yield Row(
+            f"a run above its step, {many:,}{beside}", above, "ms", "the aim", RUN_AIM, "below 1"
+        )
     for what in found[many]:
         least, most = found[few].get(what), found[many][what]
         if ", CPU" in what and least and most and few != many:
@@ -319,8 +345,9 @@ def main(arguments: Sequence[str] = ()) -> list[Row]:
     parser.add_argument("--only", choices=VARIANTS, action="append", help="what to measure")
     asked = parser.parse_args(arguments)
     rows: list[Row] = []
+    step_ms = step()
     for variant in asked.only or VARIANTS:
-        found = {size: measured(size, variant) for size in asked.sizes or SIZES}
+        found = {size: measured(size, variant, step_ms) for size in asked.sizes or SIZES}
         print(shown(found), flush=True)
         rows += _rows(found, f" ({variant})")
     return rows

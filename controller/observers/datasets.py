@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from controller.buckets.catalog import Catalog
-from controller.buckets.places import base_folder, place_of
+from controller.buckets.places import base_folder, is_relative, place_of
 from controller.buckets.stores import CredentialsRefused, is_remote
 from controller.machine.core import Blocked
 from controller.machine.pipelines.code import Code
@@ -15,8 +15,14 @@ from specs.datasets import Query
 from specs.failures import NeedsHuman, TryAgain
 
 
-def watched(code: Code, name: str, top: Path) -> WatchedDataset:
-    """A dataset of a valid spec. `top` is the folder with the commit's files."""
+def is_committed(code: Code, name: str) -> bool:
+    """Whether a dataset of a valid spec is in the repository, so that a checkout is needed."""
+    return code.spec is not None and is_relative(code.spec.datasets[name].uri or "/")
+
+
+def watched(code: Code, name: str, top: Path | None) -> WatchedDataset:
+    """A dataset of a valid spec. `top` is the folder with the commit's files; it is only needed
+    for a dataset in the repository."""
     spec = code.spec
     assert spec is not None, "only a spec that is valid names datasets"
     dataset, trigger = spec.datasets[name], spec.triggers.data
@@ -26,7 +32,7 @@ def watched(code: Code, name: str, top: Path) -> WatchedDataset:
     uri = dataset.uri or ""
     if is_remote(uri):
         return WatchedDataset(uri, marker=marker)
-    base = base_folder(uri, top, code.source.folder)
+    base = base_folder(uri, top, code.source.folder) if top is not None else None
     with suppress(NeedsHuman):  # which the listing says, too
         place = place_of(uri, base)
         if not place.committed:

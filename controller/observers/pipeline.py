@@ -1,7 +1,6 @@
 """Observes pipelines: their code, datasets, model in production and ended runs."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from controller.artifacts import Artifacts
 from controller.git.environments import Environments
@@ -19,7 +18,14 @@ from controller.machine.pipelines.needs import (
 from controller.machine.pipelines.pipeline import ObservedPipeline, PipelineState, begin
 from controller.machine.repositories.repository import ENVIRONMENTS
 from controller.machine.runs.run import Run
-from controller.observers.datasets import DatasetObserver, comparable, named, watched
+from controller.observers.datasets import (
+    DatasetObserver,
+    comparable,
+    is_committed,
+    named,
+    watched,
+)
+from controller.sources.bucket import WatchedDataset
 from controller.sources.watch import Watcher, WatchRequest
 from controller.store.model_versions import Versions
 from controller.store.protocol import Store
@@ -131,14 +137,20 @@ class PipelineObserver:
         if head.spec is None:
             return  # still what the last valid spec named
         trigger = head.spec.triggers.data
-        top = await self._top(head)
-        datasets = [watched(head, each, top) for each in (trigger.datasets if trigger else ())]
+        names = trigger.datasets if trigger else ()
+        datasets = [await self._watched(head, each) for each in names]
         # A commit's own data cannot change.
         changing = tuple(each for each in datasets if each.base is None)
         self._watch.follow(name, WatchRequest(changing, head.spec.triggers.schedule), scheduled)
 
-    async def _top(self, code: Code) -> Path:
-        return await self._repositories.folder(code.source.repository, code.source.commit)
+    async def _watched(self, code: Code, name: str) -> WatchedDataset:
+        """A dataset; the commit is checked out only if the dataset is in the repository."""
+        if not is_committed(code, name):
+            return watched(code, name, None)
+        source = code.source
+        return watched(
+            code, name, await self._repositories.folder(source.repository, source.commit)
+        )
 
     async def _listings(
         self, pipeline: str, needs: Sequence[DatasetNeed]
@@ -148,7 +160,7 @@ class PipelineObserver:
         found: dict[str, dict[str, DatasetListing]] = {}
         for need in needs:
             if need.place not in listed:
-                dataset = watched(need.code, need.name, await self._top(need.code))
+                dataset = await self._watched(need.code, need.name)
                 listing = await self._datasets.listing(dataset)
                 self._watch.listed(pipeline, dataset, comparable(listing))
                 listed[need.place] = named(listing, need.name) if dataset.query else listing

@@ -6,6 +6,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+LONGEST_REST = 5.0
+"""Seconds that a writer rests at most."""
+
 
 class _Batch(Generic[T]):
     def __init__(self) -> None:
@@ -15,13 +18,18 @@ class _Batch(Generic[T]):
 
 class Batches(Generic[T]):
     """Hands items to `write`, which is never called twice at a time: what comes while it is under
-    way is the next batch. Nothing waits for a timer, and items keep their order.
+    way is the next batch. Items keep their order. The first is written at once.
+
+    After each batch the writer rests `rest` times as long as that took, at most `LONGEST_REST`
+    seconds; what comes meanwhile is in the next batch, too. So where a batch costs much however
+    few items it has, as a push does, a burst of items costs few batches.
 
     For one event loop. `close` it at the end.
     """
 
-    def __init__(self, write: Callable[[Sequence[T]], Awaitable[None]]) -> None:
+    def __init__(self, write: Callable[[Sequence[T]], Awaitable[None]], rest: float = 0.0) -> None:
         self._write = write
+        self._rest = rest
         self._next: _Batch[T] | None = None
         self._writer: asyncio.Task[None] | None = None
 
@@ -44,7 +52,11 @@ class Batches(Generic[T]):
         try:
             while self._next is not None:
                 batch, self._next = self._next, None
+                began = asyncio.get_running_loop().time()
                 await self._write_one(batch)
+                if self._rest:
+                    took = asyncio.get_running_loop().time() - began
+                    await asyncio.sleep(min(self._rest * took, LONGEST_REST))
         finally:
             self._writer = None
             if self._next is not None:  # it was cancelled

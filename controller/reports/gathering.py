@@ -177,7 +177,7 @@ class Gathering:
 
     async def since(self, run: Run, graph: Graph | None) -> DataSince | None:
         """How the data of a run differs from that of the last run that passed."""
-        if self._datasets is None or graph is None:
+        if self._datasets is None or graph is None or not run.datasets:
             return None
         records = await self._store.list("run", f"{run.pipeline}-", LOOK_BACK)
         before = passed_before(run, (parsed(Run, record.body) for record in records))

@@ -17,15 +17,21 @@ UNTOUCHED = "headgate-untouched"
 """The section for the pipelines that a commit does not affect."""
 
 
+REST = 3.0
+"""How many times as long as a push took the writer of a repository rests after it: it pushes for
+at most a quarter of the time. A push costs a dozen processes of git, with one report or a hundred.
+"""
+
+
 class NotesForge:
     """A `Forge` that writes one note per commit, with a section per pipeline.
 
-    A repository has one writer: what is reported while it pushes is pushed together. `close` it at
-    the end.
+    A repository has one writer: what is reported while it pushes or rests is pushed together.
+    `close` it at the end.
     """
 
     def __init__(self, mirrors: Mapping[str, Mirror]) -> None:
-        self._writers = {name: Batches(_writer(mirror)) for name, mirror in mirrors.items()}
+        self._writers = {name: Batches(_writer(mirror), REST) for name, mirror in mirrors.items()}
 
     async def close(self) -> None:
         """Cancel what is being written. It is reported again, as nobody was told that it was."""

@@ -1,11 +1,12 @@
-"""What is due at the same time is done together, and nothing waits for a timer."""
+"""What is due at the same time is done together."""
 
 import asyncio
 from collections.abc import Sequence
 
 import pytest
 
-from controller.reconcile.batches import Batches
+from controller.reconcile.batches import LONGEST_REST, Batches
+from tests.controller.reconcile.virtual_time import virtually
 
 
 class Desk:
@@ -82,3 +83,33 @@ async def test_closing_cancels_what_is_written_and_whoever_waits_for_it_or_for_t
     desk.gate.set()
     await batches.add("c")
     assert desk.batches == [["a"], ["c"]]
+
+
+def test_a_writer_that_rests_writes_a_burst_in_few_batches_and_the_first_at_once() -> None:
+    batches = virtually(burst(rest=3.0, takes=0.5))
+    assert batches[0] == (0.0, 1)
+    assert [at for at, _ in batches] == [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
+    assert sum(many for _, many in batches) == 100
+
+
+def test_a_slow_writer_rests_no_longer_than_the_limit() -> None:
+    first, second, *_ = virtually(burst(rest=3.0, takes=4.0))
+    assert second[0] - first[0] == 4.0 + LONGEST_REST
+
+
+async def burst(rest: float, takes: float) -> list[tuple[float, int]]:
+    """When each batch began, and how many of a hundred items it had, of which ten come a second."""
+    loop, begun = asyncio.get_running_loop(), list[tuple[float, int]]()
+
+    async def write(items: Sequence[int]) -> None:
+        begun.append((round(loop.time(), 6), len(items)))
+        await asyncio.sleep(takes)
+
+    batches = Batches(write, rest)
+    waiting = []
+    for item in range(100):
+        waiting.append(asyncio.create_task(batches.add(item)))
+        await asyncio.sleep(0.1)
+    await asyncio.gather(*waiting)
+    await batches.close()
+    return begun
