@@ -148,8 +148,10 @@ class LocalExecutor:
         """See `ManagedExecutor`."""
         if self._tasks:
             return
+        running = self._running()
         self._tasks.add(asyncio.create_task(self._listen()))
-        for name in self._running():
+        for name in running:
+            self._waiting[name] = asyncio.Event()
             self._tasks.add(asyncio.create_task(self._hold_slot(name)))
 
     def knows(self, attempt_id: str) -> bool:
@@ -193,8 +195,10 @@ class LocalExecutor:
                 self._workspace.tidy(self._untidied.popleft())
 
     def _running(self) -> list[str]:
+        """Those that run. All folders are looked at once; then those that hold a slot are known."""
+        names = [*self._waiting] if self._tasks else self._processes.names()
         running = ProcessState.RUNNING
-        return [n for n in self._processes.names() if self._processes.status(n).state is running]
+        return [name for name in names if self._processes.status(name).state is running]
 
     async def _listen(self) -> None:
         while True:
@@ -203,7 +207,6 @@ class LocalExecutor:
             self._endings.put_nowait(name)
 
     async def _hold_slot(self, attempt_id: str) -> None:
-        self._waiting[attempt_id] = asyncio.Event()
         async with self._slots:  # first come, first served
             await self._until_ended(attempt_id)
 

@@ -47,7 +47,7 @@ async def _covered(
     """Those of the untouched pipelines, by name, that have nothing else to do either. One with a
     message in its inbox may not know the head before yet."""
     found: dict[str, str] = {}
-    told = {each.to for each in await store.inbox()}
+    told = {*await store.addressees()}
     for record in await store.list("pipeline"):
         code = untouched.get(record.key.name)
         if code is None or record.key in told:

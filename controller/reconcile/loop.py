@@ -128,8 +128,8 @@ class Loop:
         await self._wake_addressees()
 
     async def _wake_addressees(self) -> None:
-        for delivered in await self._store.inbox():
-            self.wake(delivered.to)
+        for key in await self._store.addressees():
+            self.wake(key)
 
     async def _hear_others(self) -> None:
         while True:

@@ -1,4 +1,5 @@
-"""Sends a pipeline exactly one message for each time at which its schedule is due."""
+"""Sends pipelines exactly one message for each time at which their schedule is due: one source for
+the schedules of all pipelines."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,6 +10,7 @@ import structlog
 
 from controller.machine.core import Envelope, Key
 from controller.machine.messages import ScheduleDue
+from controller.sources.agenda import Agenda
 from controller.sources.crontab import Crontab
 from specs.failures import Failure
 
@@ -25,87 +27,128 @@ def message_for(pipeline: str, due: datetime) -> Envelope:
     return Envelope(to=Key("pipeline", pipeline), id=id_, message=ScheduleDue(at=at))
 
 
-class ScheduleSource:
-    """Sends `schedule_due` to one pipeline whenever its crontab line says so.
+class _Schedule:
+    """The schedule of one pipeline."""
 
-    `last` is the last time that was sent, or when the schedule was added (None: now); the latest
-    time missed since then is sent at the start. The clock is checked every `wake_every` seconds, as
-    it may be set. A `send` that raises `TryAgain` or `NeedsHuman` is repeated.
+    def __init__(self, crontab: Crontab, last: datetime) -> None:
+        self.crontab = crontab
+        self.last = last
+        self.problem: str | None = None
+        """Why the last message could not be sent."""
+
+
+class ScheduleSource:
+    """Sends `schedule_due` to each pipeline whenever its crontab line says so.
+
+    The clock is checked every `wake_every` seconds, as it may be set, and at every whole minute,
+    when lines can be due. Only the schedules that are due by then are looked at; all of them if the
+    clock was set back. A `send` that raises `TryAgain` or `NeedsHuman` is repeated.
     """
 
     def __init__(
         self,
-        pipeline: str,
-        crontab: Crontab,
         send: Callable[[Envelope], Awaitable[None]],
-        last: datetime | None = None,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         wake_every: float,
     ) -> None:
-        self._pipeline = pipeline
-        self._crontab = crontab
         self._send = send
         self._clock = clock
         self._wake_every = wake_every
-        self._last = last or clock()
-        self._problem: str | None = None
+        self._schedules: dict[str, _Schedule] = {}
+        self._agenda: Agenda[str] = Agenda()
+        self._looked: datetime | None = None
+        self._woken = asyncio.Event()
 
     @property
     def problem(self) -> str | None:
-        """Why the last message could not be sent."""
-        return self._problem
+        """Why the last message of a schedule could not be sent, and of how many more."""
+        problems = [each.problem for each in self._schedules.values() if each.problem]
+        more = f" (and {len(problems) - 1} more schedules)" if len(problems) > 1 else ""
+        return problems[0] + more if problems else None
+
+    def follow(self, pipeline: str, crontab: Crontab | None, last: datetime | None = None) -> None:
+        """Follow this schedule of a pipeline instead of the one before; None: none any more.
+
+        `last` is the last time that was sent, or when the schedule was added (None: now). The
+        latest time missed since then is sent at once.
+        """
+        self._schedules.pop(pipeline, None)
+        self._agenda.remove(pipeline)
+        if crontab is not None:
+            self._schedules[pipeline] = _Schedule(crontab, last or self._clock())
+            self._agenda.add(pipeline, 0.0)
+            self._woken.set()
 
     async def keys(self) -> AsyncIterator[Key]:
-        """The pipeline's key, after each message that was sent to it."""
-        # Only a pipeline with a schedule pays for the import.
+        """The key of each pipeline, after each message that was sent to it."""
+        # Only a controller with a schedule pays for the import.
         from apscheduler.schedulers.asyncio import AsyncIOScheduler
         from apscheduler.triggers.cron import CronTrigger
 
-        woken = asyncio.Event()
-        woken.set()
-        # Wake at every whole minute, when lines can be due, and more often as the clock may be set.
         scheduler = AsyncIOScheduler(timezone=UTC)
         minutely = CronTrigger(minute="*", timezone=UTC)
-        scheduler.add_job(_set, minutely, args=(woken,), coalesce=True, misfire_grace_time=None)
+        scheduler.add_job(
+            _set, minutely, args=(self._woken,), coalesce=True, misfire_grace_time=None
+        )
         scheduler.start()
+        for pipeline in self._schedules:
+            self._agenda.add(pipeline, 0.0)
+        self._woken.set()
         try:
             while True:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), self._wake_every)
-                woken.clear()
-                if await self._look():
-                    yield Key("pipeline", self._pipeline)
+                    await asyncio.wait_for(self._woken.wait(), self._wake_every)
+                self._woken.clear()
+                for pipeline in self.due():
+                    if await self.send_due(pipeline):
+                        yield Key("pipeline", pipeline)
         finally:
             scheduler.shutdown(wait=False)
 
-    async def _look(self) -> bool:
-        """Send what is due; a failure becomes this source's problem, and is tried again."""
-        try:
-            sent = await self.send_due()
-        except Failure as error:
-            self._problem = str(error)
-            log.warning("schedule cannot be sent", pipeline=self._pipeline, problem=str(error))
-        except Exception as error:
-            self._problem = f"the schedule of {self._pipeline} failed: {error!r}; it is tried again"
-            log.exception("schedule failed", pipeline=self._pipeline)
-        else:
-            self._problem = None
-            return sent
-        return False
-
-    async def send_due(self) -> bool:
-        """Send the latest due time that was not sent yet; whether there was one."""
+    def due(self) -> list[str]:
+        """The pipelines whose schedules have to be looked at now; each is named once."""
         now = self._clock()
-        if now < self._last:
+        if self._looked is not None and now < self._looked:  # due times are sooner than they were
+            for pipeline in self._schedules:
+                self._agenda.add(pipeline, 0.0)
+        self._looked = now
+        return self._agenda.due(now.timestamp())
+
+    async def send_due(self, pipeline: str) -> bool:
+        """Send the latest due time of a pipeline that was not sent yet; whether there was one. A
+        failure becomes this source's problem, and is tried again."""
+        schedule = self._schedules.get(pipeline)
+        if schedule is None:
+            return False  # it was dropped while others were looked at
+        again, sent = 0.0, False
+        try:
+            sent = await self._send_latest(pipeline, schedule)
+            coming = schedule.crontab.next_due(schedule.last)
+            again = coming.timestamp() if coming is not None else again
+        except Failure as error:
+            schedule.problem = str(error)
+            log.warning("schedule cannot be sent", pipeline=pipeline, problem=str(error))
+        except Exception as error:
+            schedule.problem = f"the schedule of {pipeline} failed: {error!r}; it is tried again"
+            log.exception("schedule failed", pipeline=pipeline)
+        else:
+            schedule.problem = None
+        if self._schedules.get(pipeline) is schedule:
+            self._agenda.add(pipeline, again)
+        return sent
+
+    async def _send_latest(self, pipeline: str, schedule: _Schedule) -> bool:
+        now = self._clock()
+        if now < schedule.last:
             # The clock was set back, and a time may have come due since. If it was sent before, it
             # has the same id.
-            self._last = now - BETWEEN_LOOKS
-        due = self._crontab.latest_due(self._last, now)
+            schedule.last = now - BETWEEN_LOOKS
+        due = schedule.crontab.latest_due(schedule.last, now)
         if due is None:
             return False
-        await self._send(message_for(self._pipeline, due))
-        self._last = due
+        await self._send(message_for(pipeline, due))
+        schedule.last = due
         return True
 
 

@@ -33,6 +33,8 @@ log = structlog.get_logger("headgate.watch")
 
 DATASETS = ("bucket", "datasets")
 """The source for the datasets of all pipelines."""
+SCHEDULES = ("schedule", "schedules")
+"""The source for the schedules of all pipelines."""
 
 
 class WatchRequest(NamedTuple):
@@ -55,6 +57,7 @@ class Watcher:
         self._hints: asyncio.Queue[Key] = asyncio.Queue()
         self._send = send
         self._datasets = DatasetSource(look, bucket_poll)
+        self._schedules = ScheduleSource(send, clock=self._now, wake_every=policy.wake_every)
         self._policy = policy
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._sources: dict[tuple[str, str], Source] = {}
@@ -94,20 +97,21 @@ class Watcher:
         self._datasets.follow(pipeline, request.datasets)
         if request.datasets and DATASETS not in self._tasks:
             self.add(*DATASETS, self._datasets)
-        self._works(Key("bucket", pipeline))  # an older controller had a source for each
-        self._stop("schedule", pipeline)
-        if request.schedule is not None:
-            crontab = Crontab(request.schedule.cron, request.schedule.timezone)
-            before = datetime.fromtimestamp(last, UTC) if last is not None else None
-            source = ScheduleSource(
-                pipeline,
-                crontab,
-                self._send,
-                before,
-                clock=self._now,
-                wake_every=self._policy.wake_every,
-            )
-            self.add("schedule", pipeline, source)
+        for kind in ("bucket", "schedule"):
+            self._works(Key(kind, pipeline))  # an older controller had a source for each
+        self._follow_schedule(pipeline, request.schedule, last)
+
+    def _follow_schedule(
+        self, pipeline: str, schedule: ScheduleTrigger | None, last: float | None
+    ) -> None:
+        if schedule is None:
+            self._schedules.follow(pipeline, None)
+            return
+        crontab = Crontab(schedule.cron, schedule.timezone)
+        before = datetime.fromtimestamp(last, UTC) if last is not None else None
+        self._schedules.follow(pipeline, crontab, before)
+        if SCHEDULES not in self._tasks:
+            self.add(*SCHEDULES, self._schedules)
 
     def listed(self, pipeline: str, dataset: WatchedDataset, found: object) -> None:
         """Note what a pipeline found in a dataset, so that only a change is hinted at."""

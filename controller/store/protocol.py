@@ -153,6 +153,10 @@ class StoreReader(Protocol):
         """Messages that nobody consumed yet, oldest first; of one object, or of all."""
         ...
 
+    async def addressees(self) -> Sequence[Key]:
+        """Whose inbox is not empty, the one with the oldest message first. No message is read."""
+        ...
+
     async def set_aside(self) -> Sequence[Delivered]:
         """The messages that were set aside, oldest first."""
         ...

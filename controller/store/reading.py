@@ -81,6 +81,10 @@ class SqliteReader:
         found = self._ask(statements.INBOX_OF if to else statements.INBOX, *(to or ()))
         return [rows.delivered(row) for row in found]
 
+    async def addressees(self) -> Sequence[Key]:
+        """Whose inbox is not empty, the one with the oldest message first."""
+        return [Key(*row) for row in self._ask(statements.ADDRESSEES)]
+
     async def set_aside(self) -> Sequence[Delivered]:
         """The messages that were set aside, oldest first."""
         return [rows.delivered(row) for row in self._ask(statements.ASIDE)]

@@ -129,6 +129,10 @@ class SqliteStore:
         found = await self._select(statements.INBOX_OF if to else statements.INBOX, *(to or ()))
         return [rows.delivered(row) for row in found]
 
+    async def addressees(self) -> Sequence[Key]:
+        """Whose inbox is not empty, the one with the oldest message first."""
+        return [Key(*row) for row in await self._select(statements.ADDRESSEES)]
+
     async def set_aside(self) -> Sequence[Delivered]:
         """The messages that were set aside, oldest first."""
         return [rows.delivered(row) for row in await self._select(statements.ASIDE)]

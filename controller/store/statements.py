@@ -47,6 +47,9 @@ WHERE consumed IS NULL AND set_aside IS NULL ORDER BY number"""
 INBOX_OF = """
 SELECT number, to_kind, to_name, id, type, body, at, set_aside, reason FROM messages
 WHERE consumed IS NULL AND set_aside IS NULL AND to_kind = ? AND to_name = ? ORDER BY number"""
+ADDRESSEES = """
+SELECT to_kind, to_name FROM messages WHERE consumed IS NULL AND set_aside IS NULL
+GROUP BY to_kind, to_name ORDER BY min(number)"""
 # None of these was consumed, which is said for the index that it gives.
 ASIDE = """
 SELECT number, to_kind, to_name, id, type, body, at, set_aside, reason FROM messages

@@ -265,6 +265,17 @@ class StoreContract:
         await store.commit(Transaction(put=put(1), consume=(first.number,)), now=5)
         assert await ids_received(store, RUN) == ["a"]
 
+    async def test_each_with_a_message_that_waits_is_an_addressee_once(self, store: Store) -> None:
+        others = (say("a", to=OTHER_RUN), say("b"), say("c", to=OTHER_RUN), say("d"))
+        await store.commit(Transaction(send=others), now=1)
+        assert await store.addressees() == [OTHER_RUN, RUN]
+        first, second = await store.inbox(OTHER_RUN)
+        await store.commit(Transaction(consume=(first.number,)), now=2)
+        assert await store.addressees() == [RUN, OTHER_RUN]
+        aside = SetAside(number=second.number, reason="why")
+        await store.commit(Transaction(set_aside=(aside,)), now=3)
+        assert await store.addressees() == [RUN]
+
     async def test_a_message_counts_once_also_after_it_was_consumed(self, store: Store) -> None:
         await store.commit(Transaction(send=(say("m"), say("m"))), now=1)
         await store.commit(Transaction(send=(say("m", text="other words"),)), now=2)

@@ -99,7 +99,9 @@ def update_seen(
                     wait = soonest(wait, soon if remaining else None)
                     if remaining <= 0:
                         seen = seen.model_copy(update={"ready": seen.current, "doubted": None})
-            if not listing.settled:  # what is still being written is not part of a version
+            if not listing.settled and (seen is not None or listing.problem is None):
+                # What is still being written is not part of a version. Where nothing is yet, only
+                # a requested run looks.
                 wait = soonest(wait, UNSETTLED_INTERVAL)
             if seen is not None:
                 found[here] = seen

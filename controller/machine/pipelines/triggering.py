@@ -60,6 +60,10 @@ from specs.model import Pipeline as Spec
 
 WATCHED_INTERVAL = 3600.0
 """Seconds between looks at a pipeline whose sources give no hint."""
+WAIT_SHARE = 0.1
+"""How much longer a run that has waited may wait for what only looking finds out..."""
+LONGEST_WAIT = 300.0
+"""...and the most, in seconds."""
 
 
 def decide(
@@ -91,7 +95,7 @@ def decide(
             "held_back": _describe_unmarked(pipeline, observed),
         }
     )
-    soon = UNSETTLED_INTERVAL if pipeline.wanted.keys() - pipeline.active.keys() else None
+    soon = _until_start(pipeline, now)
     asleep = pipeline.gone is not None and not pipeline.wanted
     away = _unavailable_store(observed)
     again = LISTING_INTERVAL if away else None  # of a dataset that no source watches, too
@@ -102,6 +106,22 @@ def decide(
         facts=tuple(out.facts),
         requeue_after=None if asleep else soonest(wait, soon, again, _watched(pipeline, observed)),
         waits=None if asleep else away,
+    )
+
+
+def _until_start(pipeline: PipelineState, now: float) -> float | None:
+    """The seconds until requested runs are tried again, if nothing is heard of what they wait for;
+    None if none waits. It grows with the wait, so that many that wait for long are idle."""
+    waiting = (
+        pipeline.wanted[branch] for branch in pipeline.wanted.keys() - pipeline.active.keys()
+    )
+    return soonest(
+        *(
+            UNSETTLED_INTERVAL
+            if wanted.told is None
+            else min(max((now - wanted.at) * WAIT_SHARE, UNSETTLED_INTERVAL), LONGEST_WAIT)
+            for wanted in waiting
+        )
     )
 
 

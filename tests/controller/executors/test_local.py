@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from controller.machine.runs.attempt import AttemptState
+from deployers.processes import Processes, ProcessStatus
 from specs.failures import NeedsHuman
 from tests.contracts.executor import (
     SECRET,
@@ -81,6 +82,33 @@ async def test_what_an_attempt_does_not_need_any_more_is_deleted_at_the_latest_w
         await executor.collect(attempt)
     assert {"code", ".git", "scratch"} & {each.name for each in own.iterdir()} <= {"code"}
     assert (own / "outputs").is_dir()
+
+
+async def test_of_attempts_that_ended_nothing_is_read_to_know_which_are_unfinished(
+    site: LocalSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    status = Processes.status
+
+    def counted(processes: Processes, name: str) -> ProcessStatus:
+        asked.append(name)
+        return status(processes, name)
+
+    running = site.attempt(gate(site.folder, "running"), name="running")
+    async with site.open() as executor:
+        for name in ("one", "two", "three"):
+            await run(executor, site.attempt("true", name=name))
+        await executor.start(running)
+        await becomes(executor, running, AttemptState.RUNNING)
+    async with site.open() as executor:
+        executor.resume()
+        monkeypatch.setattr(Processes, "status", counted)
+        assert executor.unfinished() == [running.id]
+        assert asked == [running.id]
+        monkeypatch.undo()
+        await executor.cancel(running.id, 0)
+        await ends(executor, running)
+        assert executor.unfinished() == []
 
 
 async def test_an_end_is_announced(site: LocalSite) -> None:

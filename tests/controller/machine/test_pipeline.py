@@ -214,6 +214,21 @@ def test_the_end_of_a_run_told_twice_makes_one_version_and_one_release() -> None
     assert team.pipeline.versions == 2
 
 
+def test_a_run_that_waits_for_a_day_is_looked_at_less_and_less_often() -> None:
+    team = Team()
+    team.buckets.clear()
+    team.push("c1")
+    wait, waited, looks = team.turn().requeue_after, 0.0, 0
+    while waited < 80_000:
+        assert wait is not None
+        assert wait <= max(1.0, min(0.11 * waited, 300.0)), "what only looking finds out is found"
+        waited, looks = waited + wait, looks + 1
+        wait = team.turn(wait).requeue_after
+    assert looks < 400
+    team.push("c2", ("params.depth", 2))
+    assert team.turn().requeue_after == 1.0, "this one has not waited yet"
+
+
 def test_a_dataset_that_is_missing_is_waited_for_by_name_and_then_runs() -> None:
     team = Team()
     team.buckets.clear()

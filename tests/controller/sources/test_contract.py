@@ -61,13 +61,8 @@ class ScheduleScene:
     def __init__(self) -> None:
         self._now, self._fails = datetime(2026, 3, 1, tzinfo=UTC), False
         self.key = Key("pipeline", "flight-delay")
-        self.source = ScheduleSource(
-            "flight-delay",
-            Crontab("* * * * *"),
-            self._send,
-            clock=lambda: self._now,
-            wake_every=0.05,
-        )
+        self.source = ScheduleSource(self._send, clock=lambda: self._now, wake_every=0.05)
+        self.source.follow("flight-delay", Crontab("* * * * *"))
 
     async def _send(self, envelope: Envelope) -> None:
         assert envelope.to == self.key

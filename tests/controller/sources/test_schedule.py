@@ -12,6 +12,7 @@ from controller.machine.core import Envelope
 from controller.machine.messages import ScheduleDue
 from controller.sources.crontab import Crontab
 from controller.sources.schedule import ScheduleSource
+from specs.failures import TryAgain
 
 
 def utc(text: str) -> datetime:
@@ -131,6 +132,11 @@ def test_a_daily_line_comes_every_day_of_every_zone_once(
     assert days == [days[0] - timedelta(days=number) for number in range(400)]
 
 
+async def look(source: ScheduleSource) -> list[str]:
+    """Look at what is due; the pipelines that were sent a message."""
+    return [pipeline for pipeline in source.due() if await source.send_due(pipeline)]
+
+
 async def test_what_was_missed_is_sent_once_and_not_again_after_a_restart() -> None:
     sent: list[Envelope] = []
 
@@ -138,22 +144,17 @@ async def test_what_was_missed_is_sent_once_and_not_again_after_a_restart() -> N
         sent.append(envelope)
 
     def source(last: str | None) -> ScheduleSource:
-        return ScheduleSource(
-            "fares",
-            Crontab("0 4 * * *"),
-            send,
-            utc(last) if last else None,
-            clock=lambda: utc("2026-03-05 12:00"),
-            wake_every=5.0,
-        )
+        made = ScheduleSource(send, clock=lambda: utc("2026-03-05 12:00"), wake_every=5.0)
+        made.follow("fares", Crontab("0 4 * * *"), utc(last) if last else None)
+        return made
 
-    assert await source("2026-03-01 04:00").send_due()
+    assert await look(source("2026-03-01 04:00"))
     (envelope,) = sent
     assert envelope.id == "schedule/fares/2026-03-05T04:00:00+00:00"
     assert envelope.message == ScheduleDue(at="2026-03-05T04:00:00+00:00")
-    assert not await source("2026-03-05 04:00").send_due()
-    assert not await source(None).send_due(), "a new schedule replays no history"
-    assert await source("2026-03-04 04:00").send_due(), "killed before `last` was saved"
+    assert not await look(source("2026-03-05 04:00"))
+    assert not await look(source(None)), "a new schedule replays no history"
+    assert await look(source("2026-03-04 04:00")), "killed before `last` was saved"
     assert sent[1] == envelope, "the same id: the store counts it once"
 
 
@@ -164,14 +165,63 @@ async def test_a_clock_set_back_to_just_after_a_time_that_is_due_misses_nothing(
     async def send(envelope: Envelope) -> None:
         sent.append(envelope)
 
-    source = ScheduleSource("fares", Crontab("0 4 * * *"), send, clock=lambda: now, wake_every=5.0)
-    assert not await source.send_due()
+    source = ScheduleSource(send, clock=lambda: now, wake_every=5.0)
+    source.follow("fares", Crontab("0 4 * * *"))
+    assert not await look(source)
     now = utc("2026-03-02 04:00")
-    assert await source.send_due()
+    assert await look(source)
     assert sent[-1].message == ScheduleDue(at="2026-03-02T04:00:00+00:00")
-    assert not await source.send_due()
+    assert not await look(source)
     now = utc("2026-03-01 12:00")
-    assert not await source.send_due(), "what was due long before is not made up for"
+    assert not await look(source), "what was due long before is not made up for"
+
+
+async def test_a_look_at_the_clock_concerns_only_the_schedules_that_are_due() -> None:
+    sent: list[str] = []
+    now = utc("2026-03-01 12:00")
+
+    async def send(envelope: Envelope) -> None:
+        sent.append(envelope.to.name)
+
+    source = ScheduleSource(send, clock=lambda: now, wake_every=5.0)
+    for number in range(1000):
+        source.follow(f"p{number}", Crontab(f"{number % 60} {number // 60} * * *"))
+    assert len(source.due()) == 1000, "each is looked at once"
+    for number in range(1000):
+        assert not await source.send_due(f"p{number}")
+    now = utc("2026-03-01 23:59")
+    assert len(await look(source)) == 1000 - 721
+    now = utc("2026-03-02 00:06")
+    assert source.due() == [f"p{number}" for number in range(7)]
+    for number in range(7):
+        await source.send_due(f"p{number}")
+    assert source.due() == []
+    now = utc("2026-03-02 00:05")
+    assert len(source.due()) == 1000, "the clock was set back, so any may be due"
+
+
+async def test_one_that_cannot_be_sent_is_tried_again_and_not_in_the_way_of_others() -> None:
+    now, refused, sent = utc("2026-03-01 12:00"), {"fares"}, []
+
+    async def send(envelope: Envelope) -> None:
+        if envelope.to.name in refused:
+            raise TryAgain("the database is locked")
+        sent.append(envelope.to.name)
+
+    source = ScheduleSource(send, clock=lambda: now, wake_every=5.0)
+    for name in ("fares", "flights", "weekly"):
+        source.follow(name, Crontab("0 4 * * SUN" if name == "weekly" else "0 4 * * *"))
+    await look(source)
+    now = utc("2026-03-02 04:00")
+    assert await look(source) == ["flights"]
+    assert source.problem == "the database is locked"
+    refused.clear()
+    assert await look(source) == ["fares"]
+    assert not source.problem
+    source.follow("fares", None)
+    now = utc("2026-03-03 04:00")
+    assert await look(source) == ["flights"]
+    assert sent == ["flights", "fares", "flights"]
 
 
 @pytest.mark.parametrize(
@@ -193,7 +243,8 @@ async def test_a_schedule_that_cannot_run_says_so_and_goes_on_looking(
         looks.put_nowait(None)
         return utc("2026-03-05 12:00")
 
-    source = ScheduleSource("fares", crontab, send, utc("2026-03-01"), clock=clock, wake_every=0.01)
+    source = ScheduleSource(send, clock=clock, wake_every=0.01)
+    source.follow("fares", crontab, utc("2026-03-01"))
     keys = source.keys()
     waiting = asyncio.ensure_future(anext(keys))
     for _ in range(6):

@@ -10,8 +10,9 @@ from controller.machine.messages import Recovered, Stalled
 from controller.reconcile.outbox import RuntimePolicy
 from controller.reconcile.workqueue import Backoff
 from controller.sources.bucket import WatchedDataset
-from controller.sources.watch import KINDS, Watcher
+from controller.sources.watch import KINDS, Watcher, WatchRequest
 from specs.failures import NeedsHuman
+from specs.schedule import ScheduleTrigger
 
 QUICK = RuntimePolicy(backoff=Backoff(first=0.001, most=0.002), bears=0.0)
 MEAN = Key("pipeline", "mean")
@@ -104,3 +105,19 @@ async def test_a_source_that_is_not_wanted_any_more_is_no_stall_any_more() -> No
         await watch.hint()
     assert [(each.to.name, each.message) for each in sent] == [("schedule/mean", Recovered())]
     await watch.close()
+
+
+async def test_a_thousand_schedules_are_one_task() -> None:
+    async def send(envelope: Envelope) -> None:
+        raise AssertionError(envelope)
+
+    watch = Watcher(send, look, 3600.0, QUICK)
+    before = asyncio.all_tasks()
+    nightly = WatchRequest(schedule=ScheduleTrigger(cron="0 4 * * *"))
+    for number in range(1000):
+        watch.follow(f"p{number}", nightly, None)
+    while len(asyncio.all_tasks() - before) > 1:  # noqa: ASYNC110 - what follow tells of ends
+        await asyncio.sleep(0)
+    (task,) = asyncio.all_tasks() - before
+    await watch.close()
+    assert task.done()

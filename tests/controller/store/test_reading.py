@@ -44,6 +44,7 @@ async def test_it_finds_all_that_the_store_finds(store: SqliteStore, reader: Sql
         assert await reader.inbox(key) == await store.inbox(key)
     assert await reader.outbox() == await store.outbox() != []
     assert await reader.inbox() == await store.inbox() != []
+    assert await reader.addressees() == await store.addressees() == [RUN, OTHER_RUN]
     for series in ("", "flights-", "Flights-", "none"):
         for limit in (None, 0, 1, 9):
             for live in (False, True):
