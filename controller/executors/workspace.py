@@ -79,7 +79,9 @@ class _PreparedInput(NamedTuple):
     data: Path | None = None
     """The folder that it is in, if that is outside the attempt's own."""
     artifact: str = ""
-    """The digest of the artifact that is yet to be put there."""
+    """The digest of the artifact that is yet to be put there, or at `place`."""
+    place: Path | None = None
+    """Where it is put, if that is below `path`."""
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,7 @@ class Workspace:
         commit.write(own)
         for one in given:
             if one.artifact:
-                self.artifacts.place(one.artifact, one.path)
+                self.artifacts.place(one.artifact, one.place or one.path)
 
     def tidy(self, attempt_id: str) -> None:
         """Delete what is not needed after the step has ended."""
@@ -260,9 +262,11 @@ class Workspace:
         given = attempt.inputs[name]
         if given.kind in ("taken", "artifact"):
             await self.artifacts.fetch(given.digest)
-            # A dataset that was taken as a folder has no name: it is a folder, like any dataset.
-            name_there = given.name or ("" if given.kind == "taken" else name)
-            return _PreparedInput(own / "inputs" / name / name_there, artifact=given.digest)
+            folder = own / "inputs" / name
+            if given.kind == "taken":  # a folder, like any dataset
+                place = folder / given.name if given.name else folder
+                return _PreparedInput(folder, artifact=given.digest, place=place)
+            return _PreparedInput(folder / (given.name or name), artifact=given.digest)
         if given.access == "uri":
             found = await self.datasets.addresses(given.uri, given.digest)
             listing = own / "inputs" / f"{name}.json"
@@ -275,7 +279,7 @@ class Workspace:
         """An input that is ready to be read at once."""
         one = await self._input(attempt, name, own)
         if one.artifact:
-            await self.artifacts.link(one.artifact, one.path)
+            await self.artifacts.link(one.artifact, one.place or one.path)
         return one.path
 
     async def _request(self, attempt: Attempt, own: Path, checkout: Path) -> dict[str, Any]:
