@@ -48,6 +48,7 @@ TRANSITIONS: Final[Mapping[Subject, tuple[Transition, ...]]] = {
         Transition(NEW, "smoke", "there is no server to start, but a command to try"),
         Transition(NEW, "canary", "its server runs still, from before a blue-green switch"),
         Transition(NEW, "promoting", "there is nothing to start or to try"),
+        Transition(NEW, "rolled_back", "somebody rolled it back at once"),
         Transition(NEW, "aborted", "somebody aborted it at once"),
         Transition(NEW, "superseded", "a newer version came at the same time"),
         Transition("approval", "starting", "a person approved it"),

@@ -109,11 +109,12 @@ def play_words() -> None:
 
 def play_at_once() -> None:
     """Messages that come together, or while git does not accept the promotion's commit."""
-    for word in ("abort", "release"):
+    for word in ("abort", "rollback", "release"):
         one = running(production(), 1)
         one.release(2)
-        one.send("abort", by="ada") if word == "abort" else one.release(3)
+        one.release(3) if word == "release" else one.send(word, by="ada")
         one.run(3)
+    for word in ("abort", "release"):
         one = running(production(), 1)
         one.writes = "is down"
         released(one, 2, 30)
