@@ -132,6 +132,10 @@ class Catalog:
                 self._cached[asked] = _CachedListing(listing, time.monotonic() + reusable)
             return listing
 
+    def forget(self) -> None:
+        """Share no listing of this machine that began before now."""
+        self._recent.clear()
+
     async def _shared(self, uri: str, marker: str | None) -> Listing:
         """A listing on this machine that begins now, or began a `moment` ago at most."""
         asked, now = (uri, marker), time.monotonic()

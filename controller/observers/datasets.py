@@ -57,8 +57,9 @@ class DatasetObserver:
             return await self._query_version(dataset.query)
         return await self._objects(dataset.uri, dataset.base, dataset.marker)
 
-    def forget_queries(self) -> None:
-        """Ask databases again the next time, however recent the last answers are."""
+    def forget(self) -> None:
+        """List folders and ask databases again the next time, however recent the last answers."""
+        self._catalog.forget()
         self._query_versions.forget()
 
     async def _query_version(self, query: Query) -> DatasetListing:

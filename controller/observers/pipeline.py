@@ -65,7 +65,7 @@ class PipelineObserver:
     ) -> ObservedPipeline:
         pipeline = state or begin(inbox)
         if any(isinstance(x.message, (RunRequested, ScheduleDue)) for x in inbox):
-            self._datasets.forget_queries()
+            self._datasets.forget()
         needs = needs_of(pipeline, inbox)
         await self._require_environments(pipeline, needs)
         ended = await self._ended(needs)
