@@ -181,9 +181,11 @@ class Loop:
         if key in self.parked:
             await self._failed(key, _UNREADABLE, 0.0)
         elif waits is not None:
+            patience = REFUSED if waits.human else OTHERS
             if self._stalls.since(key) is None:
                 log.warning("it waits", reason=waits.reason, human=waits.human)
-            await self._failed(key, waits.reason, REFUSED if waits.human else OTHERS)
+                self._queue.add_after(key, patience)  # else somebody would be told too late
+            await self._failed(key, waits.reason, patience)
         else:
             await self._say(key, self._stalls.passed(key, self._policy.clock()))
 
