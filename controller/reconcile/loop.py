@@ -311,11 +311,12 @@ class Loop:
             live=decision.requeue_after is not None,
         )
         enqueue = tuple(outbox_entry(key, action) for action in decision.actions)
+        withdrawn = tuple(each for each in look.outbox if each.lane in decision.withdraw)
         change = Transaction(
             put=put,
             facts=decision.facts,
             enqueue=enqueue,
-            acknowledge=tuple(each.id for each in look.outbox if each.lane in decision.withdraw),
+            acknowledge=tuple(each.id for each in withdrawn),
             send=decision.messages,
             consume=tuple(each.number for each in handled.messages),
             set_aside=handled.set_aside,
@@ -334,6 +335,7 @@ class Loop:
         outbox = await self._store.commit(change, self._policy.clock())
         self._policy.boundary("after save", key)
         self._outbox.acknowledged(key)
+        self._outbox.withdrawn(withdrawn)
         self._remember(put, decision.state)
         self.counts["saves"] += 1
         for envelope in change.send:
