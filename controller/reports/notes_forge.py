@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from controller.git import Mirror
-from controller.git.notes import Notes, NoteSection
+from controller.git.notes import UNTOUCHED, Notes, NoteSection
 from controller.reconcile.batches import Batches
 from controller.reports.forge import CommitReport
 from controller.reports.plain_text import plain
@@ -13,8 +13,6 @@ from specs.names import slug
 
 NO_PIPELINE = "headgate"
 """The section for reports that belong to no pipeline."""
-UNTOUCHED = "headgate-untouched"
-"""The section for the pipelines that a commit does not affect."""
 
 REST = 3.0
 """How many times as long as a push took the writer of a repository rests after it: it pushes for
