@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from controller.machine.core import Action, Envelope, Key
+from controller.machine.core import Envelope, Key
 from controller.reconcile.loop import Loop
-from controller.reconcile.outbox import Applier
 from controller.store.protocol import OutboxEntry, Store, Transaction
 from controller.store.sqlite import SqliteStore
 from specs.failures import TryAgain
@@ -136,8 +135,7 @@ async def test_what_was_withdrawn_while_it_failed_does_not_hold_up_the_same_acti
             raise TryAgain("the forge is down", after=3600.0)
         return await effects.work(owner, action)
 
-    appliers: dict[type[Action], Applier] = {**effects.appliers(), toys.Murmur: murmur}
-    loop = Loop(store, RECONCILERS, appliers, policy=SOON, listen=0.01)
+    loop = Loop(store, RECONCILERS, {toys.Murmur: murmur}, policy=SOON, listen=0.01)
     await tell(store, WORKER, DoMurmur(how="plain"))
     async with running(loop):
         await failing.wait()
