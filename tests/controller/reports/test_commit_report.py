@@ -160,6 +160,15 @@ def test_a_passed_run_of_a_spec_without_a_release_promises_none() -> None:
     assert "yet" not in pull
 
 
+def test_a_terminal_shows_no_title_of_what_is_folded_above_the_heading_that_says_it() -> None:
+    text = build(action("stopped", "x"), STOPPED, GRAPH, {}).text
+    assert "<summary>Steps and inputs</summary>" in text
+    assert "Steps and inputs" not in plain(text)
+    assert "\n\n### Steps\n" in plain(text)
+    quoted = "```text\n<details><summary>as it is</summary>\n# 1\n```\n"
+    assert plain(quoted) == quoted
+
+
 def test_an_invalid_spec_is_shown_with_its_problems_and_cannot_end_the_block() -> None:
     problems = "ml-pipeline.yaml:3:5: error: found ```\n# not a heading"
     said = action("invalid", "the spec is invalid: 1 problem", None, problems)
