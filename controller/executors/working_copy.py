@@ -122,7 +122,7 @@ def _omitted(checkout: str, folder: str, files: Collection[str]) -> Iterator[str
     for where, _, names in os.walk(checkout):
         below = os.path.relpath(where, checkout)
         inside = "" if below == "." else f"{below}/"
-        # A spec in that folder is never admitted by `reads`.
+        # A spec in that folder is admitted only by a command that names it.
         seen = (name for name in names if inside != own or not is_spec_file(name))
         lacks = (f"{inside}{name}" for name in seen if f"{inside}{name}" not in there)
         yield from (seen_from(folder, path) for path in lacks)
