@@ -77,9 +77,11 @@ class Mirror(Clone):
         out = await self._git("ls-remote", "origin", name, local=False)
         lines = (line.partition("\t") for line in out.decode("utf-8", "replace").splitlines())
         found = {ref: sha for sha, _, ref in lines}.get(name)
-        if await self.resolve(name) != found:
-            await self.fetch()
-        return found
+        if await self.resolve(name) == found:
+            return found
+        await self.fetch()
+        # It may have moved again, and what it was a moment ago need not be reachable any more.
+        return await self.resolve(name)
 
     async def fetch_pulls(self, heads: Mapping[int, str]) -> None:
         """Fetch the commits of pull requests, by number, from the refs that GitHub keeps for them;
