@@ -14,6 +14,9 @@ from controller.git.compare_and_swap import NextCommit, RetryTiming, swap
 from specs.names import is_pipeline_name
 
 REF = "refs/notes/headgate"
+UNTOUCHED = "headgate-untouched"
+"""The section for the pipelines that a commit does not affect; with `-SCOPE` for those of a scope.
+"""
 LONGEST = 8 * 2**20
 """Characters of a note; sections that do not fit are cut to their first line. A commit that
 concerns a thousand pipelines has a note with as many sections."""
@@ -41,7 +44,8 @@ class NoteSection(NamedTuple):
 
 
 def merged(note: str, sections: Mapping[str, str], longest: int = LONGEST) -> str:
-    """`note` with each section replacing the one of that pipeline, or appended.
+    """`note` with each section in place of the one of that pipeline, or added: what people wrote
+    first, then the sections by name, then `UNTOUCHED` and its scopes.
 
     Raises `ValueError` for an invalid name of a pipeline.
     """
@@ -54,21 +58,26 @@ def merged(note: str, sections: Mapping[str, str], longest: int = LONGEST) -> st
 
 
 def _merged(note: str, sections: Mapping[str, str]) -> str:
-    rest = dict(sections)
-    seen: set[str] = set()
+    found = list(_SECTION.finditer(note))
+    own = _outside(note, found)
+    kept = [(each["name"], each[0]) for each in found if each["name"] not in sections]
+    ordered = sorted([*kept, *sections.items()], key=lambda section: _place(section[0]))
+    return "\n".join([*own, *(text for _, text in ordered)])
 
-    def newer(found: re.Match[str]) -> str:
-        name = found["name"]
-        if name in seen:
-            return ""
-        if name not in rest:
-            return found[0]
-        seen.add(name)
-        return rest.pop(name)
 
-    kept = _SECTION.sub(newer, note)
-    parts = [kept.rstrip("\n") + "\n"] if kept.strip() else []
-    return "\n".join([*parts, *rest.values()])
+def _outside(note: str, sections: Sequence[re.Match[str]]) -> list[str]:
+    """What people wrote before, between and after the sections."""
+    starts = [0, *(each.end() for each in sections)]
+    ends = [*(each.start() for each in sections), len(note)]
+    parts = [note[start:end] for start, end in zip(starts, ends, strict=True)]
+    # The empty lines beside a section are ours.
+    texts = [parts[0].rstrip("\n"), *(part.strip("\n") for part in parts[1:])]
+    return [text + "\n" for text in texts if text.strip()]
+
+
+def _place(name: str) -> tuple[bool, str]:
+    """By name, and last what says only that nothing was to be done."""
+    return f"{name}-".startswith(f"{UNTOUCHED}-"), name
 
 
 class Notes:

@@ -22,14 +22,21 @@ class Batches(Generic[T]):
 
     After each batch the writer rests `rest` times as long as that took, at most `LONGEST_REST`
     seconds; what comes meanwhile is in the next batch, too. So where a batch costs much however
-    few items it has, as a push does, a burst of items costs few batches.
+    few items it has, as a push does, a burst of items costs few batches. A batch begins at the
+    earliest `apart` seconds after the one before began, however quickly that was written.
 
     For one event loop. `close` it at the end.
     """
 
-    def __init__(self, write: Callable[[Sequence[T]], Awaitable[None]], rest: float = 0.0) -> None:
+    def __init__(
+        self,
+        write: Callable[[Sequence[T]], Awaitable[None]],
+        rest: float = 0.0,
+        apart: float = 0.0,
+    ) -> None:
         self._write = write
         self._rest = rest
+        self._apart = apart
         self._next: _Batch[T] | None = None
         self._writer: asyncio.Task[None] | None = None
 
@@ -54,9 +61,10 @@ class Batches(Generic[T]):
                 batch, self._next = self._next, None
                 began = asyncio.get_running_loop().time()
                 await self._write_one(batch)
-                if self._rest:
-                    took = asyncio.get_running_loop().time() - began
-                    await asyncio.sleep(min(self._rest * took, LONGEST_REST))
+                took = asyncio.get_running_loop().time() - began
+                rest = max(min(self._rest * took, LONGEST_REST), self._apart - took)
+                if rest > 0:
+                    await asyncio.sleep(rest)
         finally:
             self._writer = None
             if self._next is not None:  # it was cancelled

@@ -11,7 +11,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import structlog
 from pydantic import ValidationError
@@ -93,29 +93,38 @@ class Loop:
             log.warning("no reconciler is for the kind that was woken", woken=str(key))
 
     async def run(self) -> None:
-        """Wake what the store says is alive, then reconcile keys until cancelled."""
+        """Wake what the store says is alive, then reconcile keys until cancelled. Raises
+        `RuntimeError` if a part of the loop ends by itself, without which it would do only a part
+        of its work."""
         await self._wake_stored()
-        free = asyncio.Semaphore(self._workers)
         tasks: set[asyncio.Task[None]] = set()
-        beside = [
-            asyncio.create_task(self._hear_others()),
-            asyncio.create_task(self._outbox.run()),
-        ]
+        hearing = asyncio.create_task(self._hear_others(), name="messages of other processes")
+        handing_out = asyncio.create_task(self._hand_out(tasks), name="the work queue")
+        behind = asyncio.create_task(self._outbox.run(), name="background actions")
+        parts = (hearing, handing_out, behind)
         try:
-            while True:
-                await free.acquire()
-                task = asyncio.create_task(self._work_on(await self._queue.get()))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
-                task.add_done_callback(lambda _: free.release())
+            ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            _raise_end(ended.pop())
         finally:
-            beside[0].cancel()
+            hearing.cancel()
+            handing_out.cancel()
             self._queue.close()
             if tasks:
                 await asyncio.wait(tasks, timeout=self._policy.patience)
-            for task in (*beside, *tasks):
+            for task in (*parts, *tasks):
                 task.cancel()
-            await asyncio.gather(*beside, *tasks, return_exceptions=True)
+            await asyncio.gather(*parts, *tasks, return_exceptions=True)
+
+    async def _hand_out(self, tasks: set[asyncio.Task[None]]) -> None:
+        """Have as many keys reconciled at a time as there are workers. `tasks` are those that have
+        begun."""
+        free = asyncio.Semaphore(self._workers)
+        while True:
+            await free.acquire()
+            task = asyncio.create_task(self._work_on(await self._queue.get()))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            task.add_done_callback(lambda _: free.release())
 
     async def _wake_stored(self) -> None:
         for kind, reconciler in self._reconcilers.items():
@@ -311,11 +320,12 @@ class Loop:
             live=decision.requeue_after is not None,
         )
         enqueue = tuple(outbox_entry(key, action) for action in decision.actions)
+        withdrawn = tuple(each for each in look.outbox if each.lane in decision.withdraw)
         change = Transaction(
             put=put,
             facts=decision.facts,
             enqueue=enqueue,
-            acknowledge=tuple(each.id for each in look.outbox if each.lane in decision.withdraw),
+            acknowledge=tuple(each.id for each in withdrawn),
             send=decision.messages,
             consume=tuple(each.number for each in handled.messages),
             set_aside=handled.set_aside,
@@ -334,6 +344,7 @@ class Loop:
         outbox = await self._store.commit(change, self._policy.clock())
         self._policy.boundary("after save", key)
         self._outbox.acknowledged(key)
+        self._outbox.withdrawn(withdrawn)
         self._remember(put, decision.state)
         self.counts["saves"] += 1
         for envelope in change.send:
@@ -346,6 +357,11 @@ class Loop:
             self._decided[put.key] = (put.text, state)
             while len(self._decided) > MOST:
                 del self._decided[next(iter(self._decided))]
+
+
+def _raise_end(part: asyncio.Task[None]) -> NoReturn:
+    failure = None if part.cancelled() else part.exception()
+    raise RuntimeError(f"the loop ends, as its part for {part.get_name()} has ended") from failure
 
 
 class _Decided(NamedTuple):

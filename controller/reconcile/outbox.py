@@ -101,6 +101,14 @@ class Outbox:
         """All that was `applied` is out of the outbox."""
         self._counts["acknowledged"] += len(self._applied.pop(owner, ()))
 
+    def withdrawn(self, entries: Sequence[OutboxEntry]) -> None:
+        """These have left the outbox without having been applied. The same action inherits nothing
+        from them if it is enqueued again."""
+        for entry in entries:
+            self._waits.pop(entry.id, None)
+            self._due.pop(entry.number, None)
+            self._came.pop(entry.number, None)
+
     async def apply(
         self,
         outbox: Sequence[OutboxEntry],
@@ -188,8 +196,10 @@ class Outbox:
     async def _apply_lane(
         self, lane: Sequence[OutboxEntry], made: Mapping[str, Action], again: bool
     ) -> float | None:
-        for entry in lane:
+        for place, entry in enumerate(lane):
             if entry.number in self._applied.get(entry.owner, ()):
+                continue
+            if place and await self._is_gone(entry):
                 continue
             wait = self._wait(entry)
             if wait > 0:
@@ -198,6 +208,14 @@ class Outbox:
             if postponed is not None:
                 return postponed
         return None
+
+    async def _is_gone(self, entry: OutboxEntry) -> bool:
+        """Whether it was withdrawn since the outbox was read. Its owner, which may withdraw it, is
+        not reconciled meanwhile unless it is in the background."""
+        if not self._is_behind(entry):
+            return False
+        there = await self._store.outbox(entry.owner)
+        return all(one.number != entry.number for one in there)
 
     def _wait(self, entry: OutboxEntry) -> float:
         """The seconds until it is due. What another controller put off may be of another clock: it
@@ -225,6 +243,8 @@ class Outbox:
             outcome = (_failed(entry, str(failure)),)
         except TryAgain as failure:
             _log().warning("an action is tried again", action=_type(entry), reason=str(failure))
+            if await self._is_gone(entry):
+                return None
             self._waits.pop(entry.id, None)
             if failure.human:
                 self._waits[entry.id] = Blocked(reason=str(failure), human=True)
@@ -233,6 +253,8 @@ class Outbox:
         except Exception as error:
             self._counts["internal_errors"] += 1
             _log().exception("an action failed with an internal error", action=_type(entry))
+            if await self._is_gone(entry):
+                return None
             return await self._postpone(entry, f"{type(error).__name__}: {error}", 0.0)
         if again and not outcome and made is not None and made.lasting:
             self._forget(entry)
@@ -280,7 +302,7 @@ class Outbox:
             await self._outcomes.add(_Outcome(entry.id, send))
         else:
             await self._save_outcomes([_Outcome(entry.id, send)])
-        del self._came[entry.number]
+        self._came.pop(entry.number, None)  # it may have been withdrawn
         self._policy.boundary("after acknowledge", entry.owner)
         self._counts["acknowledged"] += 1
         for message in send:

@@ -97,7 +97,7 @@ def build(
     head += _more_text(action)
     tail: list[str] = []
     if ours is not None:
-        head.append(run_summary(ours, here=again is not None, since=context.since))
+        head.append(run_summary(ours, graph, here=again is not None, since=context.since))
         head += [*_judged(ours, reports, plan, context), *_failures(ours)]
         head += not_judged(ours, graph, reports) if not ours.live else ()
         tail = list(_tail(ours, graph, reports, plan, context))
@@ -105,7 +105,7 @@ def build(
         check = name_of(action.pipeline, "policy", action.scope)
         head += policy(plan, check=check if action.pull is not None else "")
         tail = [steps_of(plan)]
-    head += next_steps(action, run, again)
+    head += next_steps(action, run, graph, again)
     room = LONGEST - sum(len(part) + 2 for part in (*head, *tail)) - 2
     whole = again or f"headgate show {action.run}"
     shown = gates(reports, graph, context.links, whole, room)

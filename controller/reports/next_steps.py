@@ -4,19 +4,22 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from controller.machine.actions import ReportCommit
+from controller.machine.runs.graph import Graph
 from controller.machine.runs.node_names import is_evidence
 from controller.machine.runs.run import Run
 from validators.render.markdown import code
 from validators.verdict import Verdict
 
 
-def next_steps(action: ReportCommit, run: Run | None, again: str | None) -> Iterator[str]:
+def next_steps(
+    action: ReportCommit, run: Run | None, graph: Graph | None, again: str | None
+) -> Iterator[str]:
     """The next steps. `again` is the command that repeats a local run, shown instead of them."""
     if again is not None:
         if action.state != "passed":
             yield f"Reproduce it on your machine: {code(again)}"
         return
-    found = [" · ".join(code(command) for command in _commands(action, run))]
+    found = [" · ".join(code(command) for command in _commands(action, run, graph))]
     if action.pull is not None and (comment := _comment(action, run)):
         found.append(f"comment {code(comment)}")
     if steps := " · or ".join(filter(None, found)):
@@ -53,12 +56,13 @@ def failed_step(run: Run | None) -> str:
     return "environment" if node is not None and node.unbuilt is not None else name
 
 
-def _commands(action: ReportCommit, run: Run | None) -> Iterator[str]:
+def _commands(action: ReportCommit, run: Run | None, graph: Graph | None) -> Iterator[str]:
     """The commands for the state of the report."""
+    released = run is not None and run.releases and (graph is None or graph.releases)
     match action.state:
         case "running":
             yield "headgate status"
-        case "passed" if run is not None and run.releases:
+        case "passed" if released:
             yield f"headgate releases {action.pipeline}"
         case "passed" if run is not None:
             yield f"headgate show {run.id}"

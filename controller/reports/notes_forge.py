@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from controller.git import Mirror
-from controller.git.notes import Notes, NoteSection
+from controller.git.notes import UNTOUCHED, Notes, NoteSection
 from controller.reconcile.batches import Batches
 from controller.reports.forge import CommitReport
 from controller.reports.plain_text import plain
@@ -13,14 +13,15 @@ from specs.names import slug
 
 NO_PIPELINE = "headgate"
 """The section for reports that belong to no pipeline."""
-UNTOUCHED = "headgate-untouched"
-"""The section for the pipelines that a commit does not affect."""
-
 
 REST = 3.0
 """How many times as long as a push took the writer of a repository rests after it: it pushes for
 at most a quarter of the time. A push costs a dozen processes of git, with one report or a hundred.
 """
+APART = 0.5
+"""Seconds from the beginning of one push to that of the next, at least: `REST` is next to nothing
+where a remote is quick, and each push is a commit that stays. Nobody waits for a note so short a
+time."""
 
 
 class NotesForge:
@@ -31,7 +32,9 @@ class NotesForge:
     """
 
     def __init__(self, mirrors: Mapping[str, Mirror]) -> None:
-        self._writers = {name: Batches(_writer(mirror), REST) for name, mirror in mirrors.items()}
+        self._writers = {
+            name: Batches(_writer(mirror), REST, APART) for name, mirror in mirrors.items()
+        }
 
     async def close(self) -> None:
         """Cancel what is being written. It is reported again, as nobody was told that it was."""

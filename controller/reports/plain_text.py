@@ -5,11 +5,12 @@ Only our own Markdown is converted; quoted blocks stay as they are.
 
 import html
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 _TAG = re.compile(r"</?(?:details|summary|sub|code)>")
 _INVISIBLE = re.compile("[\u200b\ufe0f]")  # zero-width space, emoji selector
+_FOLD = "<details><summary>"
 _BREAK = re.compile(r"<br>")
 
 
@@ -19,7 +20,13 @@ def plain(markdown: str) -> str:
     lines: list[str] = []
     for kind, group in groupby(_kinds(markdown.splitlines()), lambda pair: pair[0]):
         texts = [text for _, text in group]
-        lines += _table(texts) if kind == "table" else map(_line, texts) if kind == "" else texts
+        match kind:
+            case "table":
+                lines += _table(texts)
+            case "quoted":
+                lines += texts
+            case _:
+                lines += map(_line, _unfolded(texts))
     text = "\n".join(line.rstrip() for line in lines)
     return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
 
@@ -36,6 +43,15 @@ def _kinds(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield "quoted", line
         else:
             yield ("table" if line.startswith("|") else ""), line
+
+
+def _unfolded(lines: Sequence[str]) -> Iterator[str]:
+    """Without the titles of folded parts that begin with a heading: it says enough where nothing is
+    folded."""
+    for place, line in enumerate(lines):
+        below = next(filter(None, lines[place + 1 :]), "")
+        if not (line.startswith(_FOLD) and below.startswith("#")):
+            yield line
 
 
 def _line(text: str) -> str:

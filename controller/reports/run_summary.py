@@ -17,6 +17,9 @@ MOST_CHANGED = 5
 """Datasets whose added and removed objects are listed."""
 
 
+NO_RELEASE = "It releases nothing: the spec has no `release`."
+
+
 class DataSince(NamedTuple):
     """How the data changed since an earlier run."""
 
@@ -26,7 +29,9 @@ class DataSince(NamedTuple):
     """By dataset."""
 
 
-def run_summary(run: Run, *, here: bool, since: DataSince | None = None) -> str:
+def run_summary(
+    run: Run, graph: Graph | None, *, here: bool, since: DataSince | None = None
+) -> str:
     """Why the run started, how long it took, and what happens with its model. `here`: a local run,
     which releases nothing."""
     parts = []
@@ -38,23 +43,27 @@ def run_summary(run: Run, *, here: bool, since: DataSince | None = None) -> str:
         parts.append(f"Since {code(since.run)}: {'; '.join(_changes(since))}.")
     if run.trigger.by:
         parts.append(f"Who: {escape(run.trigger.by)}.")
-    if here:
-        parts.append("It releases nothing.")
-    elif run.pull is not None and (run.live or run.outcome == "passed"):
-        parts.append(
-            "Nothing is released yet: after the merge, this model is reused, not trained again."
-        )
-    elif run.pull is not None:
-        parts.append("Pull request runs release nothing.")
-    elif not run.releases:
-        parts.append(f"Report only: {code(run.branch)} is not the release branch.")
-    elif run.live:
-        parts.append("If it passes, its model goes to staging and then to production.")
-    elif run.outcome == "passed":
-        parts.append("Its model, if it is a new one, goes to staging and then to production.")
-    else:
-        parts.append("Nothing is released.")
+    parts.append("It releases nothing." if here else _released(run, graph))
     return " ".join(parts)
+
+
+def _released(run: Run, graph: Graph | None) -> str:
+    """What is released, now or later."""
+    hopeful = run.live or run.outcome == "passed"
+    if hopeful and (run.releases or run.pull is not None) and graph and not graph.releases:
+        reused = " After the merge, this model is reused, not trained again."
+        return NO_RELEASE + (reused if run.pull is not None and graph.model else "")
+    if run.pull is not None and hopeful:
+        return "Nothing is released yet: after the merge, this model is reused, not trained again."
+    if run.pull is not None:
+        return "Pull request runs release nothing."
+    if not run.releases:
+        return f"Report only: {code(run.branch)} is not the release branch."
+    if run.live:
+        return "If it passes, its model goes to staging and then to production."
+    if run.outcome == "passed":
+        return "Its model, if it is a new one, goes to staging and then to production."
+    return "Nothing is released."
 
 
 def _changes(since: DataSince) -> Iterator[str]:

@@ -196,6 +196,11 @@ class Graph(Value):
     serve: Mapping[str, Any] | None = None
     """What the package's digest covers besides the model; None for a spec without `release`."""
 
+    @property
+    def releases(self) -> bool:
+        """Whether the spec says how its model is released."""
+        return self.serve is not None
+
     @cached_property
     def by_name(self) -> dict[str, Node]:
         return {node.name: node for node in self.nodes}

@@ -80,6 +80,28 @@ def test_a_report_cannot_end_its_own_section_or_name_another() -> None:
         merged("", {"a -->": "x"})
 
 
+def test_sections_stand_by_name_and_what_was_not_touched_stands_last() -> None:
+    note = ""
+    for name in ("headgate-untouched-into-easy", "headgate-untouched", "seats", "fares"):
+        note = merged(note, {name: f"Of {name}."})
+    names = ["fares", "seats", "headgate-untouched", "headgate-untouched-into-easy"]
+    assert [*sections_of(note)] == names
+    assert merged("", {name: f"Of {name}." for name in reversed(names)}) == note
+
+
+def test_a_note_of_an_older_controller_is_put_in_order_and_what_people_wrote_stands_first() -> None:
+    def section(name: str) -> str:
+        return merged("", {name: "nothing to run"})
+
+    old = "\n".join(
+        ["Seen by Ada\n", section("headgate-untouched"), section("seats"), "  by Bob\n"]
+    )
+    note = merged(old, {"fares": "PASS"})
+    assert note.startswith("Seen by Ada\n\n  by Bob\n\n<!-- headgate: fares -->\nPASS\n")
+    assert [*sections_of(note)] == ["fares", "seats", "headgate-untouched"]
+    assert merged(note, {"fares": "PASS"}) == note
+
+
 @settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.text(max_size=40)), max_size=8),

@@ -106,6 +106,54 @@ async def test_a_newer_wish_is_not_stuck_behind_one_that_keeps_failing(
     assert await log_of(store) == ("done: newer",)
 
 
+async def test_what_was_withdrawn_while_it_waited_behind_another_is_not_applied(
+    store: Store, effects: Effects
+) -> None:
+    await tell(store, WORKER, DoMurmur(how="slow"))
+    await tell(store, WORKER, DoMurmur(how="second"))
+    loop = loop_with(store, effects)
+    async with running(loop):
+        await until(lambda: effects.tries["slow"])
+        await tell(store, WORKER, MurmurInstead(how="newer"))
+        loop.wake(WORKER)
+        await until(lambda: _has_pending(store, 1))
+        effects.gate.set()
+        await until(lambda: idle(store, loop))
+    assert await log_of(store) == ("done: slow", "done: newer")
+    assert not effects.tries["second"]
+
+
+async def test_what_was_withdrawn_while_it_failed_does_not_hold_up_the_same_action(
+    store: Store, effects: Effects
+) -> None:
+    failing, fails = asyncio.Event(), asyncio.Event()
+
+    async def murmur(owner: Key, action: toys.Murmur) -> Sequence[Envelope]:
+        if not failing.is_set():
+            failing.set()
+            await fails.wait()
+            raise TryAgain("the forge is down", after=3600.0)
+        return await effects.work(owner, action)
+
+    loop = Loop(store, RECONCILERS, {toys.Murmur: murmur}, policy=SOON, listen=0.01)
+    await tell(store, WORKER, DoMurmur(how="plain"))
+    async with running(loop):
+        await failing.wait()
+        (old,) = await store.outbox()
+        await tell(store, WORKER, MurmurInstead(how="plain"))
+        loop.wake(WORKER)
+        await until(lambda: _is_newer(store, old))
+        fails.set()
+        await until(lambda: idle(store, loop))
+    assert await log_of(store) == ("done: plain",)
+    assert loop.counts["postponed"] == 0
+
+
+async def _is_newer(store: Store, old: OutboxEntry) -> bool:
+    (entry,) = await store.outbox()
+    return entry.number != old.number and entry.id == old.id
+
+
 async def test_a_loop_that_stops_keeps_what_has_not_been_done_for_the_next(
     store: Store, effects: Effects
 ) -> None:
@@ -139,6 +187,31 @@ async def test_whoever_is_on_call_hears_of_one_that_needs_a_person_and_of_its_en
             await until(lambda: said(here))
             gate.shut = False
             await until(lambda: len(here.bodies) > 1)
+    assert [status for status, _ in said(here)] == ["firing", "resolved"]
+
+
+async def test_the_same_action_does_not_wait_for_what_a_withdrawn_one_waited_for(
+    store: Store,
+) -> None:
+    gate, takes_long = Gate(), asyncio.Event()
+
+    async def murmur(_: Key, __: toys.Murmur) -> Sequence[Envelope]:
+        if gate.shut:
+            raise TryAgain("the forge refuses the token: renew it", human=True)
+        await takes_long.wait()
+        return ()
+
+    reconciler = toys.toy(toys.Worker, toys.worker)
+    with webhook() as here:
+        await tell(store, COUNTER, DoMurmur(how="plain"))
+        loop = loop_of(store, gate, here, reconciler=reconciler, murmur=murmur)
+        async with running(loop):
+            await until(lambda: said(here))
+            gate.shut = False
+            await tell(store, COUNTER, MurmurInstead(how="plain"))
+            loop.wake(COUNTER)
+            await until(lambda: len(here.bodies) > 1)
+            takes_long.set()
     assert [status for status, _ in said(here)] == ["firing", "resolved"]
 
 

@@ -97,7 +97,32 @@ def test_a_slow_writer_rests_no_longer_than_the_limit() -> None:
     assert second[0] - first[0] == 4.0 + LONGEST_REST
 
 
-async def burst(rest: float, takes: float) -> list[tuple[float, int]]:
+def test_batches_that_are_written_quickly_begin_that_far_apart_and_the_first_at_once() -> None:
+    batches = virtually(burst(rest=3.0, takes=0.02, apart=0.5))
+    assert batches[0] == (0.0, 1)
+    assert [at for at, _ in batches] == [n * 0.5 for n in range(21)]
+    assert sum(many for _, many in batches) == 100
+
+
+def test_closing_is_not_held_by_a_rest_and_whoever_waits_is_told() -> None:
+    async def story() -> float:
+        desk = Desk()
+        desk.gate.set()
+        batches = Batches(desk.write, apart=0.5)
+        await batches.add("a")
+        waiting = asyncio.create_task(batches.add("b"))
+        await soon()
+        await batches.close()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await batches.add("c")
+        assert desk.batches == [["a"], ["c"]]
+        return asyncio.get_running_loop().time()
+
+    assert virtually(story()) == 0.0
+
+
+async def burst(rest: float, takes: float, apart: float = 0.0) -> list[tuple[float, int]]:
     """When each batch began, and how many of a hundred items it had, of which ten come a second."""
     loop, begun = asyncio.get_running_loop(), list[tuple[float, int]]()
 
@@ -105,7 +130,7 @@ async def burst(rest: float, takes: float) -> list[tuple[float, int]]:
         begun.append((round(loop.time(), 6), len(items)))
         await asyncio.sleep(takes)
 
-    batches = Batches(write, rest)
+    batches = Batches(write, rest, apart)
     waiting = []
     for item in range(100):
         waiting.append(asyncio.create_task(batches.add(item)))

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from controller.machine.core import Action, Decision, Envelope, Key, Message, Value
 from controller.reconcile.loop import Loop
-from controller.reconcile.outbox import Applier, RuntimePolicy, outbox_entry
+from controller.reconcile.outbox import Applier, Outbox, RuntimePolicy, outbox_entry
 from controller.reconcile.reconciler import Reconciler
 from controller.reconcile.workqueue import Backoff
 from controller.store.protocol import Put, Store, Transaction
@@ -513,6 +513,19 @@ async def test_a_cancelled_loop_finishes_what_has_begun(
         await task
     assert await store.outbox() == []
     assert [each.type for each in await store.inbox()] == ["done"]
+
+
+async def test_a_loop_ends_and_says_why_if_nothing_would_apply_what_is_in_the_background(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: Outbox) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(Outbox, "run", fail)
+    with pytest.raises(RuntimeError, match="its part for background actions has ended") as raised:
+        async with asyncio.timeout(10):
+            await loop.run()
+    assert isinstance(raised.value.__cause__, MemoryError)
 
 
 async def test_a_key_of_a_kind_that_is_not_there_is_no_internal_error(

@@ -35,14 +35,20 @@ gates:
     columns: {key: id, label: late, score: p}
     checks: [{metric: roc_auc, at_least: 0.6}]
 """
+RELEASE = """\
+release:
+  serve: {run: "python serve.py {model} {port}", reads: [serve.py]}
+  production: {canary: {steps: [10%, 50%]}}
+"""
+FILES = ("train.py", "evaluate.py", "suite.yaml", "serve.py")
 FLIGHTS = digest(b"flights of March")
 
 
-def graph(commit: str, baseline: Baseline | None = None) -> Graph:
-    """The graph of the spec at a commit."""
-    spec = load(SPEC, "ml-pipeline.yaml").pipeline
+def graph(commit: str, baseline: Baseline | None = None, spec_text: str = SPEC + RELEASE) -> Graph:
+    """The graph of a spec at a commit."""
+    spec = load(spec_text, "ml-pipeline.yaml").pipeline
     assert spec is not None
-    files = {name: digest(name.encode()) for name in ("train.py", "evaluate.py", "suite.yaml")}
+    files = {name: digest(name.encode()) for name in FILES}
     return build(
         spec, SourceTree(repository="flights", commit=commit, folder="", files=files), baseline
     )

@@ -21,6 +21,7 @@ from controller.reports.steps import ICONS
 from specs.digests import digest, short
 from tests.controller.reports.stories import (
     FLIGHTS,
+    SPEC,
     cached,
     data_report,
     done,
@@ -141,6 +142,31 @@ def test_a_passed_run_says_what_comes_next_only_where_it_releases() -> None:
         "Report only: `feature` is not the release branch." in build(said, theirs, GRAPH, {}).text
     )
     assert "headgate releases" not in build(said, theirs, GRAPH, reports).text
+
+
+def test_a_passed_run_of_a_spec_without_a_release_promises_none() -> None:
+    nodes = {**STOPPED.nodes, "gate.model": done(2, Verdict.PASS, report="y")}
+    bare, reports = graph(SHA, spec_text=SPEC), {"gate.model": model_report(Verdict.PASS)}
+    said = action("passed", "passed")
+    text = build(said, run(SHA, nodes), bare, reports).text
+    assert "It releases nothing: the spec has no `release`." in text
+    assert "Next: `headgate show flight-delay-12`" in text
+    assert not re.search("staging|production|headgate releases", text.partition("### Inputs")[0])
+    going = build(action("running", "x"), run(SHA, nodes, finished=None), bare, reports).text
+    assert "It releases nothing" in going
+    assert "goes to staging" not in going
+    pull = build(said.model_copy(update={"pull": 3}), run(SHA, nodes, **PULL), bare, reports).text
+    assert "no `release`. After the merge, this model is reused, not trained again." in pull
+    assert "yet" not in pull
+
+
+def test_a_terminal_shows_no_title_of_what_is_folded_above_the_heading_that_says_it() -> None:
+    text = build(action("stopped", "x"), STOPPED, GRAPH, {}).text
+    assert "<summary>Steps and inputs</summary>" in text
+    assert "Steps and inputs" not in plain(text)
+    assert "\n\n### Steps\n" in plain(text)
+    quoted = "```text\n<details><summary>as it is</summary>\n# 1\n```\n"
+    assert plain(quoted) == quoted
 
 
 def test_an_invalid_spec_is_shown_with_its_problems_and_cannot_end_the_block() -> None:

@@ -26,7 +26,7 @@ from controller.store.protocol import Put, Store, Transaction
 from tests.controller.cli.conftest import silent_router
 from tests.controller.git.git_server import Person
 from tests.controller.machine.kit import version
-from tests.controller.reports.stories import FLIGHTS, SPEC, done, run
+from tests.controller.reports.stories import FLIGHTS, RELEASE, SPEC, done, run
 from tests.controller.reports.test_applier import note as note_of
 from tests.controller.reports.test_applier import said
 
@@ -164,13 +164,6 @@ async def test_what_changed_is_read_from_the_reasons_that_a_plan_gives(world: Wo
     assert "- `params.depth`: `nothing` → `9` (`train`)" in text
     assert "train.py changed" in text
     assert "before it" not in text, "it follows from another reason"
-
-
-RELEASE = """\
-release:
-  serve: {run: "python serve.py {model} {port}", reads: [serve.py]}
-  production: {canary: {steps: [10%, 50%]}}
-"""
 
 
 async def test_a_plan_says_when_production_has_too_little_traffic_for_the_canary_to_come(
