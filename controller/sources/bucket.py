@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -46,6 +47,9 @@ class WatchedDataset(NamedTuple):
 
 Look = Callable[[WatchedDataset], Awaitable[object]]
 """Finds what a dataset holds now; equal results if nothing changed. Raises no `Failure`."""
+Tell = Callable[[str, str | None], None]
+"""Told, after each look, of a pipeline: why one of its datasets cannot be looked at, or, once that
+is known, that all can be."""
 
 
 class DatasetSource:
@@ -53,19 +57,22 @@ class DatasetSource:
 
     Each dataset is looked at every `interval` seconds: that is the truth. Watching its folder only
     makes it fast. A folder may be missing, deleted and created again; its creation is a change,
-    too. One that cannot be watched is looked at every few seconds instead.
+    too. One that cannot be watched is looked at every few seconds instead. A look that raises is
+    an internal error: it is logged, and made again when the next one is due.
     """
 
     def __init__(
         self,
         look: Look,
         interval: float,
+        tell: Tell = lambda _pipeline, _why: None,
         *,
         debounce: float = DEBOUNCE,
         fallback_interval: float = FALLBACK_INTERVAL,
     ) -> None:
         self._look = look
         self._interval = interval
+        self._tell = tell
         self._debounce = debounce
         self._fallback_interval = min(fallback_interval, interval)
         self._follows: dict[str, tuple[WatchedDataset, ...]] = {}
@@ -80,7 +87,7 @@ class DatasetSource:
         self._heard: set[Path] = set()
         self._hints: dict[str, None] = {}
         self._news = asyncio.Event()
-        self._error: BaseException | None = None
+        self._errors: dict[WatchedDataset, str | None] = {}
 
     @property
     def problem(self) -> str | None:
@@ -103,6 +110,7 @@ class DatasetSource:
                 if dataset.folder is not None:
                     folder = self._folders.setdefault(dataset.folder, _Folder(dataset.folder))
                     folder.datasets.add(dataset)
+        self._tell_of(pipeline)
         self._news.set()
 
     def listed(self, pipeline: str, dataset: WatchedDataset, found: object) -> None:
@@ -126,9 +134,6 @@ class DatasetSource:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._sleep()):
                         await self._news.wait()
-                if self._error is not None:
-                    error, self._error = self._error, None
-                    raise error
         finally:
             tasks = list(self._tasks.values())
             for task in tasks:
@@ -143,6 +148,7 @@ class DatasetSource:
         del self._listed[dataset]
         self._agenda.remove(dataset)
         self._spread.discard(dataset)
+        self._errors.pop(dataset, None)
         if dataset.folder is not None:
             folder = self._folders[dataset.folder]
             folder.datasets.discard(dataset)
@@ -178,7 +184,7 @@ class DatasetSource:
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.pop(of, None)
             if not task.cancelled() and (error := task.exception()) is not None:
-                self._error = error
+                log.error("internal error in watching datasets", exc_info=error)
             self._news.set()
 
         self._tasks[of] = asyncio.create_task(work)
@@ -187,19 +193,49 @@ class DatasetSource:
     async def _look_at(self, dataset: WatchedDataset, folders: Folders) -> None:
         began = monotonic()
         folder = self._folders.get(dataset.folder) if dataset.folder is not None else None
-        if folder is not None:  # first watch, then look, so that no change in between is missed
-            async with folder.lock:
-                await asyncio.to_thread(folder.watch, folders)
-            (self._absent.add if folder.is_absent else self._absent.discard)(folder)
-        found = await self._look(dataset)
-        listed = self._listed.get(dataset)
-        if listed is None:
+        found: object = _NOTHING
+        why = None
+        try:
+            if folder is not None:  # first watch, then look: no change in between is missed
+                await self._watch(folder, folders)
+            found = await self._look(dataset)
+        except Exception as error:  # one dataset's must not end the looks at all others
+            why = f"internal error ({type(error).__name__}); see Headgate's log"
+            if self._errors.get(dataset) != why:
+                log.exception("internal error in a look at a dataset", dataset=_name(dataset))
+        if dataset not in self._listed:
             return
+        if found is not _NOTHING:
+            self._compare(self._listed[dataset], found)
+        self._looked(dataset, why)
+        self._agenda.add(dataset, began + self._wait(dataset, folder, monotonic() - began))
+
+    async def _watch(self, folder: "_Folder", folders: Folders) -> None:
+        async with folder.lock:
+            await asyncio.to_thread(folder.watch, folders)
+        (self._absent.add if folder.is_absent else self._absent.discard)(folder)
+
+    def _compare(self, listed: dict[str, object], found: object) -> None:
+        """Hint at the pipelines that listed something else."""
         for pipeline, last in listed.items():
             if last is _NOTHING or last != found:
                 listed[pipeline] = found
                 self._hints[pipeline] = None
-        self._agenda.add(dataset, began + self._wait(dataset, folder, monotonic() - began))
+
+    def _looked(self, dataset: WatchedDataset, why: str | None) -> None:
+        """Note how a look ended, and tell of it."""
+        self._errors[dataset] = why
+        for pipeline in self._listed[dataset]:
+            self._tell_of(pipeline)
+
+    def _tell_of(self, pipeline: str) -> None:
+        datasets = self._follows[pipeline]
+        for dataset in datasets:
+            if why := self._errors.get(dataset):
+                self._tell(pipeline, f"{_name(dataset)}: {why}")
+                return
+        if all(dataset in self._errors for dataset in datasets):
+            self._tell(pipeline, None)
 
     def _wait(self, dataset: WatchedDataset, folder: "_Folder | None", took: float) -> float:
         """Seconds from one look to the next. The first time it is less, so that the looks at all
@@ -221,7 +257,7 @@ class DatasetSource:
 
     async def _find_absent(self, absent: Sequence["_Folder"]) -> None:
         """Look at the datasets whose folders exist now."""
-        there = await asyncio.to_thread(lambda: [each for each in absent if each.path.exists()])
+        there = await asyncio.to_thread(lambda: [each for each in absent if _exists(each.path)])
         for folder in there:
             for dataset in folder.datasets:
                 self._agenda.add(dataset, monotonic())
@@ -240,6 +276,16 @@ class DatasetSource:
             self._news.set()
 
 
+def _exists(path: Path) -> bool:
+    """Whether it exists; not, if that may not be known. `Path.exists` would raise."""
+    return os.path.exists(path)  # noqa: PTH110 - as above
+
+
+def _name(dataset: WatchedDataset) -> str:
+    """The dataset in a message."""
+    return dataset.uri or "the rows of a query"
+
+
 class _Folder:
     """A folder with datasets."""
 
@@ -254,7 +300,7 @@ class _Folder:
     def watch(self, folders: Folders) -> None:
         """Watch it, if that is possible. Blocking."""
         problem = folders.watch(self.path)
-        self.is_absent = problem is not None and not self.path.exists()
+        self.is_absent = problem is not None and not _exists(self.path)
         if problem and problem != self.problem:
             log.warning("polling instead of watching", folder=str(self.path), problem=problem)
         self.problem = problem

@@ -56,7 +56,7 @@ class Watcher:
     ) -> None:
         self._hints: asyncio.Queue[Key] = asyncio.Queue()
         self._send = send
-        self._datasets = DatasetSource(look, bucket_poll)
+        self._datasets = DatasetSource(look, bucket_poll, self._looked)
         self._schedules = ScheduleSource(send, clock=self._now, wake_every=policy.wake_every)
         self._policy = policy
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -97,8 +97,7 @@ class Watcher:
         self._datasets.follow(pipeline, request.datasets)
         if request.datasets and DATASETS not in self._tasks:
             self.add(*DATASETS, self._datasets)
-        for kind in ("bucket", "schedule"):
-            self._works(Key(kind, pipeline))  # an older controller had a source for each
+        self._works(Key("schedule", pipeline))  # an older controller had a source for each
         self._follow_schedule(pipeline, request.schedule, last)
 
     def _follow_schedule(
@@ -174,7 +173,17 @@ class Watcher:
     def _works(self, of: Key) -> None:
         """Called when a source gave a hint, or has run for a while."""
         self._faults.pop(of, None)
-        self._soon(self._tell(of, None))
+        if self._troubles.passed(of, self._policy.clock()) is not None:
+            self._soon(self._tell(of, None))
+
+    def _looked(self, pipeline: str, why: str | None) -> None:
+        """Called with why a dataset of a pipeline cannot be looked at, or that all can be."""
+        of = Key("bucket", pipeline)
+        if why is None:
+            self._works(of)
+            return
+        self._faults[of] = f"A dataset of {pipeline} cannot be looked at: {why}. It is tried again."
+        self._soon(self._tell(of, self._faults[of]))
 
     def _soon(self, telling: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(telling)

@@ -210,7 +210,7 @@ def test_status_says_which_newer_data_a_stale_marker_holds_back(desk: Desk) -> N
 
 def test_status_says_what_becomes_of_a_pipeline_whose_spec_was_deleted(told: Desk) -> None:
     left = seeds.pipeline(gone="its spec is not on main any more", heads={}, specs={})
-    told.keep(seeds.put("pipeline", "toy", left))
+    told.keep(seeds.put("pipeline", "toy", left, revision=1))
     says = "its spec is not on main any more; its environments keep what they run"
     assert says in " ".join(text_of(told, "status").split())
     (pipeline,) = json_of(told, "status")["pipelines"]

@@ -21,8 +21,12 @@ def lake(folder: Path) -> WatchedDataset:
     return WatchedDataset(str(folder), folder=folder)
 
 
-def watching(folder: Path, home: Path, **times: float) -> DatasetSource:
+def watching(
+    folder: Path, home: Path, *, debounce: float = 0.01, fallback_interval: float = 5.0
+) -> DatasetSource:
     """A source that watches a folder for the pipeline `fares`, and looks every hour."""
-    source = DatasetSource(looks(home), 3600.0, **{"debounce": 0.01, **times})
+    source = DatasetSource(
+        looks(home), 3600.0, debounce=debounce, fallback_interval=fallback_interval
+    )
     source.follow("fares", [lake(folder)])
     return source

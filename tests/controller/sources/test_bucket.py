@@ -5,11 +5,13 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from controller.machine.core import Key
 from controller.sources.bucket import DatasetSource, WatchedDataset
@@ -94,6 +96,40 @@ async def test_a_look_finds_what_no_event_told(tmp_path: Path) -> None:
     (folder / "a.csv").write_text("x")
     await hint(keys)
     await keys.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_look_that_raises_is_logged_once_and_made_again_and_harms_no_other() -> None:
+    bad, good = WatchedDataset("s3://bad/*"), WatchedDataset("s3://good/*")
+    looked: Counter[str] = Counter()
+    told: list[tuple[str, str | None]] = []
+    three, repaired = asyncio.Event(), asyncio.Event()
+
+    async def look(dataset: WatchedDataset) -> object:
+        looked[dataset.uri] += 1
+        if looked[bad.uri] > 2:
+            three.set()
+        if dataset == bad and not repaired.is_set():
+            raise OSError("the disk is at fault")
+        return looked[good.uri] if dataset == good else "what it holds"
+
+    source = DatasetSource(look, 0.01, lambda *said: told.append(said), debounce=0.0)
+    source.follow("fares", [bad])
+    source.follow("trips", [good])
+    why = "s3://bad/*: internal error (OSError); see Headgate's log"
+    keys = source.keys()
+    with capture_logs() as logged:
+        async with asyncio.timeout(30):
+            while not three.is_set() or looked[good.uri] < 3:
+                assert await hint(keys) == Key("pipeline", "trips")
+            repaired.set()
+            while await hint(keys) != Key("pipeline", "fares"):
+                pass
+    await keys.aclose()  # type: ignore[attr-defined]
+    assert [line["dataset"] for line in logged] == [bad.uri]
+    assert ("trips", None) in told
+    of_fares = [said for pipeline, said in told if pipeline == "fares"]
+    assert of_fares[:3] == [why] * 3
+    assert of_fares[-1] is None
 
 
 async def test_a_folder_that_is_made_after_the_start_waits_for_no_poll(tmp_path: Path) -> None:

@@ -107,6 +107,68 @@ async def test_a_source_that_is_not_wanted_any_more_is_no_stall_any_more() -> No
     await watch.close()
 
 
+async def test_a_look_that_raises_is_told_of_by_its_pipeline_as_is_its_end() -> None:
+    sent: list[Envelope] = []
+    repaired = asyncio.Event()
+
+    async def send(envelope: Envelope) -> None:
+        sent.append(envelope)
+
+    async def look(dataset: WatchedDataset) -> str:
+        if dataset.uri == "s3://bad/*" and not repaired.is_set():
+            raise OSError("the disk is at fault")
+        return "what it holds"
+
+    watch = Watcher(send, look, 0.01, QUICK)
+    watch.follow("mean", WatchRequest((WatchedDataset("s3://bad/*"),)), None)
+    watch.follow("others", WatchRequest((WatchedDataset("s3://good/*"),)), None)
+    stall = Key("stall", "bucket/mean")
+    async with asyncio.timeout(30):
+        hinted = {await watch.hint(), await watch.hint()}
+        (problem,) = watch.problems
+        repaired.set()
+        back = {await watch.hint(), await watch.hint()}
+    assert hinted == {Key("pipeline", "others"), stall}
+    assert problem == (
+        "A dataset of mean cannot be looked at: s3://bad/*: internal error (OSError); see "
+        "Headgate's log. It is tried again."
+    )
+    assert back == {MEAN, stall}
+    assert [each.to for each in sent] == [stall, stall]
+    stalled, recovered = (each.message for each in sent)
+    assert isinstance(stalled, Stalled)
+    assert stalled.reason == problem
+    assert recovered == Recovered()
+    assert not watch.problems
+    await watch.close()
+
+
+async def test_a_dataset_that_failed_before_a_restart_is_a_stall_until_it_is_looked_at() -> None:
+    sent: list[Envelope] = []
+
+    async def send(envelope: Envelope) -> None:
+        sent.append(envelope)
+
+    reached = asyncio.Event()
+
+    async def look(dataset: WatchedDataset) -> str:
+        await reached.wait()
+        return "what it holds"
+
+    stall = Key("stall", "bucket/mean")
+    watch = Watcher(send, look, 3600.0, QUICK)
+    watch.restore([stall])
+    watch.follow("mean", WatchRequest((WatchedDataset("s3://mended/*"),)), None)
+    for _ in range(20):  # what follow tells of ends
+        await asyncio.sleep(0)
+    assert not sent
+    reached.set()
+    async with asyncio.timeout(30):
+        assert {await watch.hint(), await watch.hint()} == {MEAN, stall}
+    assert [(each.to, each.message) for each in sent] == [(stall, Recovered())]
+    await watch.close()
+
+
 async def test_a_thousand_schedules_are_one_task() -> None:
     async def send(envelope: Envelope) -> None:
         raise AssertionError(envelope)
