@@ -15,6 +15,7 @@ import os
 import pwd
 import re
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -214,17 +215,17 @@ class Confinement:
     def _given(self, view: View) -> dict[str, tuple[str, ...]]:
         """The mounts of the paths that the process is given, by place."""
         found: dict[str, tuple[str, ...]] = {}
-        folders: dict[str, str] = {}
-        resolver = os.path.realpath("/etc/resolv.conf")  # systemd's is below /run
+        known: dict[str, _Place] = {}
+        resolver = _resolved("/etc/resolv.conf", known).real  # systemd's is below /run
         reads = ((str(path), "--ro-bind") for path in (*view.reads, resolver))
         writes = ((str(path), "--bind") for path in view.writes)
         for path, how in (*reads, *writes):
-            real = _resolved(path, folders)
+            real, exists = _resolved(path, known)
             for place in {path, real}:  # a path through a link is available by both names
                 if place in self._folders or place in self._files:
                     continue
                 wanted = (how == "--bind" and place == real) or bool(self._hidden_above(place))
-                if wanted and os.path.exists(real):  # noqa: PTH110 - text
+                if wanted and exists:
                     found[place] = (how, real, place)
         return found
 
@@ -356,10 +357,16 @@ def _is_unassigned(uid: int) -> bool:
     return False
 
 
-def _devices() -> list[str]:
-    """Asked anew each time: a driver may make its devices when it is first used."""
+def _devices() -> Sequence[str]:
+    """As they are by now: a driver may make its devices when it is first used."""
+    return _devices_at(os.stat("/dev").st_mtime_ns)  # noqa: PTH116 - text, for speed
+
+
+@lru_cache(maxsize=1)
+def _devices_at(_changed: int) -> tuple[str, ...]:
+    """The devices since the folder has changed last."""
     there = os.listdir("/dev")  # noqa: PTH208 - names are all that is needed
-    return sorted(f"/dev/{name}" for name in filter(DEVICES.fullmatch, there))
+    return tuple(sorted(f"/dev/{name}" for name in filter(DEVICES.fullmatch, there)))
 
 
 def _parents(path: str) -> Iterator[str]:
@@ -372,13 +379,39 @@ def _parents(path: str) -> Iterator[str]:
         yield "/"
 
 
-def _resolved(path: str, folders: dict[str, str]) -> str:
-    """The path without symbolic links; `folders` remembers where those before it are."""
-    folder, _, name = path.rpartition("/")
-    if folder not in folders:
-        folders[folder] = os.path.realpath(folder or "/")
-    place = f"{folders[folder].rstrip('/')}/{name}"
-    return os.path.realpath(place) if os.path.islink(place) else place  # noqa: PTH114 - text
+class _Place(NamedTuple):
+    """Where a path leads to."""
+
+    real: str
+    """Without symbolic links."""
+    exists: bool
+
+
+def _resolved(path: str, known: dict[str, _Place]) -> _Place:
+    """Where an absolute path leads to; `known` has the folders that others led through, so that
+    each is looked at once."""
+    found = known.get(path)
+    if found is None:
+        folder, _, name = path.rpartition("/")
+        if name in ("", ".", ".."):
+            found = _looked_at(os.path.realpath(path))
+        else:
+            above = _resolved(folder, known).real if folder else ""
+            found = _looked_at(f"{above.rstrip('/')}/{name}")
+        known[path] = found
+    return found
+
+
+def _looked_at(path: str) -> _Place:
+    """Where a path leads to whose folder has no symbolic links in it."""
+    try:
+        is_link = stat.S_ISLNK(os.lstat(path).st_mode)
+    except OSError:
+        return _Place(path, exists=False)
+    if not is_link:
+        return _Place(path, exists=True)
+    real = os.path.realpath(path)
+    return _Place(real, os.path.exists(real))  # noqa: PTH110 - text, for speed
 
 
 @cache

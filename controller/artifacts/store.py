@@ -345,12 +345,13 @@ class Artifacts:
             with explained(self._folder):
                 return call()
 
-        going: asyncio.Future[T] | None = self._under_way.get(once) if once else None
+        if once is None:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, explaining)
+        going: asyncio.Future[T] | None = self._under_way.get(once)
         if going is None:
             going = asyncio.get_running_loop().run_in_executor(self._threads, explaining)
-            if once:
-                self._under_way[once] = going
-                going.add_done_callback(lambda done: self._ended(once, done))
+            self._under_way[once] = going
+            going.add_done_callback(lambda done: self._ended(once, done))
         return await asyncio.shield(going)
 
     def _ended(self, once: Hashable, done: "asyncio.Future[Any]") -> None:

@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-import json
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
 from controller.artifacts import Artifact
@@ -60,16 +60,12 @@ def _collected(
     workspace: Workspace, attempt: Attempt, put: Callable[[Path], Artifact]
 ) -> Mapping[str, str]:
     folder = workspace.folder(attempt.id)
-    known = folder / "outputs.json"
-    with contextlib.suppress(FileNotFoundError):
-        return dict(json.loads(known.read_bytes()))
     if attempt.outputs:
         take_back_outputs(folder)
     found = {}
-    inside = os.path.realpath(folder)
     for name, file in attempt.outputs.items():
         path = folder / "outputs" / file
-        if os.path.realpath(path) != os.path.normpath(f"{inside}/outputs/{file}"):
+        if _is_behind_link(f"{folder}", f"outputs/{file}"):
             raise NeedsHuman(
                 f"the output {name} of {attempt.node} is, or is below, a symbolic link: write a "
                 f"file or a folder to {{outputs.{name}}}"
@@ -81,24 +77,28 @@ def _collected(
                 f"{attempt.node} succeeded but did not write its output {name}: write it to "
                 f"{{outputs.{name}}}, or remove it from `outputs`"
             ) from None
-    scratch = folder / ".outputs.json"
-    scratch.write_text(json.dumps(found))
-    scratch.replace(known)
     return found
+
+
+def _is_behind_link(folder: str, path: str) -> bool:
+    """Whether a path in `folder` is a symbolic link, or leads through one that is in there."""
+    parts = accumulate(path.split("/"), "{}/{}".format)
+    return any(os.path.islink(f"{folder}/{part}") for part in parts)  # noqa: PTH114 - text, for speed
 
 
 async def redact_log(folder: Path, redact: Callable[[str], str]) -> None:
     """Remove from the log of an attempt that ended the secrets that it may have printed."""
     mark, long = folder / "redacted", False
     # If the supervisor was killed, the pieces of the log were never joined.
-    for piece in (folder / "log", folder / "log.old", folder / "log.tail"):
+    for name in ("log", "log.old", "log.tail"):
+        piece = f"{folder}/{name}"  # text, for speed: every step waits for this
         with contextlib.suppress(FileNotFoundError):
-            size = piece.stat().st_size
+            size = os.stat(piece).st_size  # noqa: PTH116 - as above
             if size <= SHORT:  # a thread would cost more than the work
                 if size:
-                    _rewrite(piece, redact)
+                    _rewrite(Path(piece), redact)
             elif not mark.exists():
-                await asyncio.to_thread(_rewrite, piece, redact)
+                await asyncio.to_thread(_rewrite, Path(piece), redact)
                 long = True
     if long:
         mark.touch()

@@ -86,9 +86,7 @@ class LocalExecutor:
     async def start(self, attempt: Attempt) -> None:
         """See `Executor`. Waiting for a free slot happens in the background, too."""
         self.resume()
-        if attempt.id in self._preparing or read_status(self._folder(attempt.id)) is not None:
-            return
-        if self._processes.status(attempt.id).state is not ProcessState.NEW:
+        if attempt.id in self._preparing or self._was_started(attempt.id):
             return
         task = asyncio.create_task(self._run(attempt))
         self._preparing[attempt.id] = task
@@ -180,6 +178,13 @@ class LocalExecutor:
         self._tidy_alone()
         await asyncio.gather(*tasks, *self._tidying, return_exceptions=True)
         self._gates.close()
+
+    def _was_started(self, attempt_id: str) -> bool:
+        folder = self._folder(attempt_id)
+        if not folder.exists():  # as most often: nothing of it was ever written
+            return False
+        begun = self._processes.status(attempt_id).state is not ProcessState.NEW
+        return begun or read_status(folder) is not None
 
     def _tidy_alone(self) -> None:
         """Tidy up in a thread of its own."""

@@ -65,7 +65,7 @@ def resolve_files(checkout: str, folder: str, files: Collection[str]) -> dict[st
     Each link is mapped to its final target in the repository. None: not a link, or a broken link.
     """
     found: dict[str, str | None] = {}
-    top = os.path.realpath(checkout)
+    top = ""
     waiting = [from_root(path, folder) for path in reversed([*files])]
     while waiting:
         path = waiting.pop()
@@ -74,6 +74,7 @@ def resolve_files(checkout: str, folder: str, files: Collection[str]) -> dict[st
         found[path] = None
         place = f"{checkout}/{path}"
         if os.path.islink(place):  # noqa: PTH114 - as above
+            top = top or os.path.realpath(checkout)
             end = os.path.realpath(place)
             if os.path.exists(end) and f"{end}/".startswith(f"{top}/"):  # noqa: PTH110 - as above
                 found[path] = end[len(top) + 1 :]
@@ -121,7 +122,7 @@ def _omitted(checkout: str, folder: str, files: Collection[str]) -> Iterator[str
     for where, _, names in os.walk(checkout):
         below = os.path.relpath(where, checkout)
         inside = "" if below == "." else f"{below}/"
-        # A spec in that folder is never admitted by `reads`.
+        # A spec in that folder is admitted only by a command that names it.
         seen = (name for name in names if inside != own or not is_spec_file(name))
         lacks = (f"{inside}{name}" for name in seen if f"{inside}{name}" not in there)
         yield from (seen_from(folder, path) for path in lacks)

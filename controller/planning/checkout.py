@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -154,13 +155,24 @@ def _resolved(
 
 def commit_of(checkout: Checkout, revision: str) -> str:
     """The full commit id of a revision. Raises NeedsHuman for an unknown one."""
+    found = _commit_at(checkout, revision)
+    if found is not None:
+        return found
+    if not _git(checkout.top, "rev-list", "--all", "--max-count=1"):
+        raise NeedsHuman(
+            "the repository has no commit yet; make the first one: "
+            "`git add --all && git commit -m 'Add the pipeline'`"
+        )
+    raise NeedsHuman(f"there is no commit {revision!r} here; fetch it, or choose another")
+
+
+def _commit_at(checkout: Checkout, revision: str) -> str | None:
+    """The full commit id of a revision; None for an unknown one."""
     name = f"{revision}^{{commit}}"
     try:
         out = _git(checkout.top, "rev-parse", "--verify", "--end-of-options", name)
     except NeedsHuman:
-        raise NeedsHuman(
-            f"there is no commit {revision!r} here; fetch it, or choose another"
-        ) from None
+        return None
     return out.decode().strip()
 
 
@@ -168,15 +180,11 @@ def default_base(checkout: Checkout) -> str | None:
     """The commit that a plan is compared with: the fork point from the remote's default branch, or
     HEAD."""
     for revision in ("origin/HEAD", "origin/main", "origin/master"):
-        try:
-            upstream = commit_of(checkout, revision)
-            return _git(checkout.top, "merge-base", upstream, "HEAD").decode().strip()
-        except NeedsHuman:
-            continue
-    try:
-        return commit_of(checkout, "HEAD")
-    except NeedsHuman:
-        return None
+        upstream = _commit_at(checkout, revision)
+        if upstream is not None:
+            with suppress(NeedsHuman):  # they have no common history
+                return _git(checkout.top, "merge-base", upstream, "HEAD").decode().strip()
+    return _commit_at(checkout, "HEAD")
 
 
 def spec_at(checkout: Checkout, commit: str, files: Mapping[str, str]) -> LoadedSpec | None:

@@ -41,6 +41,7 @@ from controller.planning.dataset_lookup import DatasetLookup
 from controller.planning.plans import Cache, History, PolicyChange, history_of, plan_of
 from controller.queries.polling import QueryVersions
 from controller.store.model_versions import Versions
+from specs.globs import as_seen
 from specs.loading.load import LoadedSpec
 from specs.loading.problems import has_errors
 from specs.model import Pipeline as Spec
@@ -162,9 +163,12 @@ def gather(meant: SpecArgument, revision: str | None, base: str | None) -> Gathe
 
 
 def _own_files(spec: Spec, source: SourceTree) -> dict[str, str]:
-    """The files that a spec may read, without other specs in its folder."""
+    """The files that a spec may read; of other specs in its folder, those that a command names."""
+    release = (spec.release.reads if spec.release else None) or ()
+    reads = (*release, *(glob for step in spec.commands.values() for glob in step.reads or ()))
+    counted = {source.file, *(as_seen(glob, source.folder) for glob in reads)}
     files = referenced_files(spec, source).items()
-    return {path: of for path, of in files if path == source.file or not is_spec_file(path)}
+    return {path: of for path, of in files if path in counted or not is_spec_file(path)}
 
 
 def policy_of(checkout: Checkout, mine: Rules, head: str, rules: Rules, base: str) -> PolicyChange:

@@ -9,11 +9,19 @@ from pathlib import Path
 from specs.failures import NeedsHuman
 
 LOCK = "controller.lock"
+CONTROLLER = "another controller runs on {home}; stop it first, or set `home` to another folder"
+RUN = (
+    "another `headgate run` of this clone is in progress (it uses {home}); wait for it, or give "
+    "this one a folder of its own with `--home FOLDER`"
+)
 
 
 @contextmanager
-def only_one(home: Path) -> Iterator[None]:
-    """Hold the lock of the home folder, which one controller may have. Raises `NeedsHuman`."""
+def only_one(home: Path, taken: str = CONTROLLER) -> Iterator[None]:
+    """Hold the lock of the home folder, which one controller may have.
+
+    Raises `NeedsHuman`: if another has it, with the words `taken`.
+    """
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         home.chmod(0o700)  # it may have been created by hand, or by an older controller
@@ -29,9 +37,7 @@ def only_one(home: Path) -> Iterator[None]:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(lock)
-        raise NeedsHuman(
-            f"another controller runs on {home}; stop it first, or set `home` to another folder"
-        ) from None
+        raise NeedsHuman(taken.format(home=home)) from None
     try:
         yield
     finally:

@@ -39,7 +39,7 @@ from controller.store.protocol import Transaction
 from controller.store.run_numbers import last_number
 from controller.store.sqlite import SqliteStore
 from controller.wiring.controller import Controller
-from controller.wiring.home_lock import only_one
+from controller.wiring.home_lock import RUN, only_one
 from specs.datasets import Query
 from specs.failures import Failure, NeedsHuman
 from specs.gates import PairedCheck
@@ -102,7 +102,7 @@ async def at_home(
     """A controller whose only repository is the clone, and whose state is in `home`. `stores` says
     how object stores are reached.
 
-    On exit, every process that it started has ended. Raises `NeedsHuman` if another controller
+    On exit, every process that it started has ended. Raises `NeedsHuman` if another run
     uses `home`.
     """
     settings = Settings(
@@ -110,7 +110,7 @@ async def at_home(
         repositories=(RepositorySettings(name=REPOSITORY, url=str(checkout.top)),),
         stores=tuple(stores),
     )
-    with only_one(home):
+    with only_one(home, RUN):
         _link_objects(git_folder(checkout) / "objects", home / "mirrors" / REPOSITORY)
         store = await SqliteStore.open(home / "state.db")
         try:

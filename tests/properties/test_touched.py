@@ -21,9 +21,20 @@ from specs.projects.values import Package, Project
 from tests.controller.machine.kit import spec
 
 FOLDERS = ("", "teams", "teams/churn", "src", "src/deep", "data", "docker")
-NAMES = ("train.py", "a.csv", "README.md", "Dockerfile", "requirements.txt", "numbers.yaml", "src")
+NAMES = ("train.py", "a.csv", "README.md", "Dockerfile", "requirements.txt", "numbers.yaml", "src",
+         "ml-pipeline.yaml")  # fmt: skip
 GLOBS = (
-    *("**", "*.py", "train.py", "!**/*.md", "src/", "//src/**", "//src/*.py", "!//src/*.md"),
+    *(
+        "**",
+        "*.py",
+        "train.py",
+        "!**/*.md",
+        "ml-pipeline.yaml",
+        "src/",
+        "//src/**",
+        "//src/*.py",
+        "!//src/*.md",
+    ),
     *(
         "//teams/churn/**",
         "//teams/*/train.py",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from controller.cli.run.last_result import PACKAGES
 from controller.machine.runs.run import RENEWED
 from tests.actions.clone import change, clone, commit, headgate
 from tests.controller.cli.test_quick import HEAVY, LOOKING
 from tests.scenarios.test_gates import GATED, points
 from tests.scenarios.world import PIPELINE
 
+ROOT = Path(__file__).parents[2]
 NUMBERS = "value\n1\n2\n3\n"
 UNCHANGED = "Nothing to run: nothing that it reads has changed since mean-1."
 
@@ -202,6 +205,40 @@ def test_whoever_asks_for_more_than_the_last_result_gets_a_run(work: Path) -> No
         "1 cached" in (work / "report.md").read_text()
         or "cached" in (work / "report.md").read_text()
     )
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_edited_added_and_deleted_code_is_another_headgate(
+    tmp_path: Path, is_installed: bool
+) -> None:
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package)
+
+    def installed() -> str:
+        lines = (
+            "import sys",
+            "from controller.cli.run import last_result",
+            "" if is_installed else "sys.path.clear()",
+            "print(last_result.installed())",
+        )
+        command = (sys.executable, "-c", "\n".join(lines))
+        return subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
+
+    first = installed()
+    assert ("dist-info" in first) == is_installed
+    assert installed() == first, "what Python compiled meanwhile does not count"
+    edited = tmp_path / "validators" / "verdict.py"
+    edited.touch()
+    second = installed()
+    (tmp_path / "specs" / "fresh.py").touch()
+    os.utime(tmp_path / "specs" / "fresh.py", (0, 0))
+    third = installed()
+    (tmp_path / "specs" / "fresh.py").unlink()
+
+    assert len({first, second, third}) == 3
+    assert installed() == second
 
 
 @pytest.mark.parametrize("kept", [{"made_by": "another Headgate"}, {"code": None, "odd": 1}])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from controller.wiring.home_lock import only_one
 from tests.actions.clone import HEADGATE, change, clone, commit, headgate
 from tests.scenarios.test_gates import GATED, points
 from tests.scenarios.world import PATIENCE, PIPELINE, run_git
@@ -29,6 +30,32 @@ def test_what_is_committed_is_run_and_what_is_not_is_said(work: Path) -> None:
     assert "1 file is changed in the work tree, and only the commit is run: train.py" in done.stdout
     assert "✓ train" in done.stdout
     assert "has no gate, so nothing was judged" in done.stdout
+
+
+def test_a_second_run_of_a_clone_waits_its_turn_or_is_given_a_folder_of_its_own(
+    work: Path,
+) -> None:
+    with only_one(work / ".git" / "headgate"):
+        second = headgate(work, "run")
+        apart = headgate(work, "run", "--home", "../apart")
+
+    assert second.returncode == 1, second.stdout + second.stderr
+    assert "another `headgate run` of this clone is in progress" in second.stderr
+    assert "`--home FOLDER`" in second.stderr
+    assert "controller" not in second.stderr
+    assert "1 ran, 0 cached" in apart.stdout
+
+
+def test_before_the_first_commit_it_says_how_to_make_it(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "ml-pipeline.yaml").write_text("")
+    run_git(work, "init", "-q")
+
+    done = headgate(work, "run")
+
+    assert done.returncode != 0
+    assert "the repository has no commit yet; make the first one: `git add --all" in done.stderr
 
 
 def test_equal_steps_are_cached_from_one_run_to_the_next_and_forgotten_on_demand(

@@ -12,7 +12,7 @@ from controller.buckets.stores import Stores
 from controller.cli.context import find_settings, read_settings
 from controller.cli.run.last_result import Data
 from controller.config.settings import ObjectStore
-from controller.wiring.home_lock import only_one
+from controller.wiring.home_lock import RUN, only_one
 from specs.failures import Failure
 
 
@@ -27,7 +27,7 @@ def is_same(data: Sequence[Data], home: Path) -> bool:
     """Whether each dataset is complete and has the version that it had then. If that cannot be
     known, the run itself says why."""
     try:
-        with only_one(home):
+        with only_one(home, RUN):
             return asyncio.run(_is_same(data, home))
     except (Failure, click.ClickException):
         return False

@@ -26,6 +26,8 @@ HOME = "headgate"
 """The name of the results folder inside the clone's git folder, where it is never committed."""
 FOLDER = "last"
 """The folder of these files in the results folder."""
+PACKAGES = ("controller", "deployers", "specs", "validators")
+"""Ours, which lie side by side in an installation as in a checkout."""
 WIDTH = 120
 """Columns of a report that is not shown in a terminal."""
 
@@ -62,7 +64,7 @@ class LastResult(NamedTuple):
     """The result of a run, and what it depends on."""
 
     made_by: str
-    """The installation of Headgate."""
+    """The installation of Headgate, and its code."""
     commit: str
     pipeline: str
     subject: str
@@ -143,11 +145,30 @@ def keep(path: Path, result: LastResult) -> None:
 
 
 def installed() -> str:
-    """Which installation of Headgate this is; empty if it is not installed."""
+    """Which Headgate this is: its installation, if it is installed, and its source files, which
+    are edited in place where they are installed so, or not at all."""
+    top = Path(__file__).parents[3]
+    files, newest = _count_and_newest(*(f"{top}/{package}" for package in PACKAGES))
+    sources = f"{files} files until {newest}"
     for folder in filter(None, sys.path):
         for record in Path(folder).glob("headgate-*.dist-info/RECORD"):
-            return f"{record.parent.name} {record.stat().st_mtime_ns}"
-    return ""
+            return f"{record.parent.name} {record.stat().st_mtime_ns}, {sources}"
+    return sources
+
+
+def _count_and_newest(*folders: str) -> tuple[int, int]:
+    """The number of files below these folders, and the newest time of one, in nanoseconds since
+    the epoch; without what Python compiles of them."""
+    count, newest, waiting = 0, 0, [*folders]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if not entry.is_dir():
+                    count += 1
+                    newest = max(newest, entry.stat().st_mtime_ns)
+                elif entry.name != "__pycache__":
+                    waiting.append(entry.path)
+    return count, newest
 
 
 def width() -> int:

@@ -47,14 +47,16 @@ def render(view: StatusSnapshot) -> "RenderableType":
     from rich.text import Text
 
     parts: list[RenderableType] = []
-    for pipeline in view.pipelines:
+    shown = [pipeline for pipeline in view.pipelines if not pipeline.is_over]
+    for pipeline in shown:
         tree = _pipeline(pipeline, view.at)
         if pipeline.repository in view.resting:
             said = f"it rests with its repository {pipeline.repository}: {RESTS}"
             tree.add(Text.assemble(("! ", "bold yellow"), (said, "yellow")))
         parts += [tree, Text("")]
-    if not view.pipelines:
-        parts += [Text("No pipeline has been seen yet.", "dim"), Text("")]
+    if not shown:
+        none = "has a spec any more" if view.pipelines else "has been seen yet"
+        parts += [Text(f"No pipeline {none}.", "dim"), Text("")]
     parts += [_stall(stall, view.at) for stall in view.stalls]
     parts += [_failing(action, view.at) for action in view.failing]
     parts += [_set_aside(message, view.at) for message in view.set_aside[-MOST_SET_ASIDE:]]
@@ -129,6 +131,8 @@ def _pipeline(view: PipelineView, now: float) -> "Tree":
     if view.invalid:
         said = f"the spec is invalid: {one_line(view.invalid, 400)}"
         tree.add(Text.assemble(("✗ ", "bold red"), (said, "red")))
+    if view.gone:
+        tree.add(Text.assemble(("○ ", "dim"), (one_line(view.gone, 400), "yellow")))
     if view.held_back:
         tree.add(Text.assemble(("○ ", "dim"), (one_line(view.held_back, 400), "yellow")))
     if view.schedule is not None and view.schedule.next is not None:

@@ -13,7 +13,7 @@ from controller.machine.environments.rollout import (
     weights,
 )
 from controller.machine.error_text import without_traceback
-from controller.machine.pipelines.pipeline import PipelineState, queue_of
+from controller.machine.pipelines.pipeline import KEEPS, PipelineState, queue_of
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
 from controller.machine.runs.attempt import AttemptState, Building
 from controller.machine.runs.graph import Graph
@@ -186,6 +186,8 @@ class PipelineView(Value):
     commit: str | None
     invalid: str | None = None
     """What is wrong with the spec at that commit; nothing runs until it is fixed."""
+    gone: str | None = None
+    """What becomes of it, once its spec is no longer on the branch."""
     held_back: str | None = None
     """Which new data is not used yet, and why: `dataset flights has newer data, and its marker
     _SUCCESS is older than b.csv`."""
@@ -195,6 +197,16 @@ class PipelineView(Value):
     environments: tuple[EnvironmentView, ...] = ()
     runs: tuple[RunView, ...] = ()
     """The runs in progress, and the last one that ended."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its spec is gone, and nothing of it is left that anybody may have to look at."""
+        empty = all(
+            one == EnvironmentView(name=one.name, points=one.points, stable=None)
+            for one in self.environments
+        )
+        live = any(run.outcome == "running" for run in self.runs)
+        return self.gone is not None and empty and not (live or self.wanted or self.alerts)
 
 
 class FailingActionView(Value):
@@ -442,6 +454,7 @@ def pipeline_view(
         branch=pipeline.default_branch,
         commit=pipeline.heads.get(pipeline.default_branch),
         invalid=pipeline.invalid,
+        gone=f"{pipeline.gone}; {KEEPS}" if pipeline.gone is not None else None,
         held_back=pipeline.held_back,
         schedule=schedule,
         wanted=wanted,

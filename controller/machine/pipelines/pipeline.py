@@ -72,6 +72,10 @@ class Accepted(Value):
     by: str
 
 
+KEEPS = "its environments keep what they run"
+"""What becomes of a pipeline whose spec is no longer on the default branch."""
+
+
 class PipelineState(Value):
     """The stored facts of a pipeline. What is by branch is by pull request, too."""
 

@@ -33,6 +33,7 @@ from controller.machine.pipelines.data import (
 )
 from controller.machine.pipelines.launching import start
 from controller.machine.pipelines.pipeline import (
+    KEEPS,
     Accepted,
     ObservedPipeline,
     PipelineContext,
@@ -262,7 +263,7 @@ def _spec_gone(
         )
     keeps = ""
     if branch == pipeline.default_branch:
-        keeps = "; its environments keep what they run"
+        keeps = f"; {KEEPS}"
         code = context.observed.code.get(pipeline.heads[branch])
         to = code.spec.notify if code and code.spec else ()
         ended_run.resolve_alerts(

@@ -25,10 +25,10 @@ def update_nodes(run: Run, observed: ObservedRun, now: float) -> Run:
         progress = nodes.setdefault(node.name, NEW)
         if progress.done:
             continue
-        if progress.open:
+        if progress.attempts and progress.open:
             progress = _take_status(node, progress, progress.open, observed, now)
             datasets = with_version_read(node, progress.outputs or {}, datasets)
-        if not (progress.done or progress.open or _waits(needs[node.name], nodes)):
+        if not (_waits(needs[node.name], nodes) or progress.done or progress.open):
             progress = _without_running(run, node, progress, nodes, observed, now)
         nodes[node.name] = progress
     built = _environments(run, observed)

@@ -133,15 +133,17 @@ def file_name(spec: Pipeline, origin: From) -> str:
 
 
 def reads_of(spec: Pipeline, source: SourceTree, globs: tuple[str, ...] | None) -> dict[str, str]:
-    """Digests of the files that a command reads. Specs do not count: what matters of one is in the
-    nodes' definitions, and that of another pipeline does not matter."""
+    """Digests of the files that a command reads. A spec counts only if `globs` name it itself, as
+    by a command that parses it: what else matters of one is in the nodes' definitions, and that of
+    another pipeline does not matter."""
     admitted = source.admitted(globs if globs is not None else spec.triggers.commits.paths)
     named = (dataset.expectations for dataset in spec.datasets.values())
+    parsed = {as_seen(glob, source.folder) for glob in globs or ()}
     suites = {as_seen(suite, source.folder) for suite in named if suite is not None}
     return {
         path: content
         for path, content in admitted.items()
-        if not is_spec_file(path) and (globs or path not in suites)
+        if (path in parsed or not is_spec_file(path)) and (globs or path not in suites)
     }
 
 

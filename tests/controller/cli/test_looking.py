@@ -208,6 +208,30 @@ def test_status_says_which_newer_data_a_stale_marker_holds_back(desk: Desk) -> N
     assert pipeline.held_back == why
 
 
+def test_status_says_what_becomes_of_a_pipeline_whose_spec_was_deleted(told: Desk) -> None:
+    left = seeds.pipeline(gone="its spec is not on main any more", heads={}, specs={})
+    told.keep(seeds.put("pipeline", "toy", left))
+    says = "its spec is not on main any more; its environments keep what they run"
+    assert says in " ".join(text_of(told, "status").split())
+    (pipeline,) = json_of(told, "status")["pipelines"]
+    assert pipeline["gone"] == says
+
+
+def test_status_leaves_out_a_pipeline_that_is_gone_and_runs_nothing_but_not_as_json(
+    desk: Desk,
+) -> None:
+    left = seeds.pipeline(gone="its spec is not on main any more", heads={}, specs={})
+    desk.keep(
+        seeds.put("pipeline", "toy", left),
+        seeds.put("pipeline", "new", seeds.pipeline(name="new")),
+        seeds.put("environment", "toy/production", seeds.environment()),
+    )
+    text = text_of(desk, "status")
+    assert "new" in text
+    assert "toy" not in text
+    assert [one["name"] for one in json_of(desk, "status")["pipelines"]] == ["new", "toy"]
+
+
 def test_status_says_when_a_schedule_is_due_next_in_its_zone_and_from_now(desk: Desk) -> None:
     schedule = ScheduleTrigger(cron="0 4 * * *", timezone="Europe/Berlin")
     desk.keep(seeds.put("pipeline", "toy", seeds.pipeline(schedule=schedule)))

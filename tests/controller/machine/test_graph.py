@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from controller.machine.pipelines.code import Code
+from controller.machine.pipelines.touched import touched
 from controller.machine.runs.graph import Graph, SourceTree, fingerprint, key_of, package_of
 from controller.machine.runs.graph_builder import build
 from specs.digests import digest
@@ -71,6 +73,31 @@ def test_without_reads_a_step_reads_the_files_that_trigger_runs_except_suites() 
     graph = build(spec(("steps.train.reads", None)), source())
     expected = {"evaluate.py", "requirements.txt", "serve.py", "train.py"}
     assert set(graph.by_name["train"].reads) == expected
+
+
+@pytest.mark.parametrize(
+    ("reads", "expected"),
+    [
+        (["train.py", "ml-pipeline.yaml"], {"train"}),
+        (["//ml-pipeline.yaml"], {"train"}),
+        (["**"], set()),
+        (["*.yaml"], set()),
+        (["**", "ml-pipeline.yaml", "!*.yaml"], set()),
+    ],
+)
+def test_a_spec_counts_for_a_step_that_names_it_and_for_no_glob(
+    reads: list[str], expected: set[str]
+) -> None:
+    reading = spec(("steps.train.reads", reads))
+    was = Code(source=source(), spec=reading)
+    now = Code(source=source("c2", **{"ml-pipeline__yaml": "a comment"}), spec=reading)
+
+    before, after = keys(build(reading, was.source)), keys(build(reading, now.source))
+
+    assert {name for name in before if before[name] != after[name]} == expected
+    assert touched({"ml-pipeline.yaml": was}, {"ml-pipeline.yaml": now}) == (
+        ("ml-pipeline.yaml",) if expected else ()
+    )
 
 
 def test_an_input_with_another_content_changes_the_key() -> None:

@@ -194,6 +194,22 @@ def test_the_gates_of_the_base_are_planned_and_marked_as_the_bases(told: Desk) -
     assert "| ▶️ | `gate.data.rows.proposed` |" in page
 
 
+@pytest.mark.parametrize(("reads", "counts"), [("ml-pipeline.other.yaml", True), ("'*'", False)])
+def test_another_spec_of_the_folder_counts_for_a_plan_if_a_step_names_it(
+    desk: Desk, reads: str, counts: bool
+) -> None:
+    mine = seeds.SPEC.replace("reads: [train.py]", f"reads: [train.py, {reads}]")
+    other = seeds.SPEC.replace("name: toy", "name: other")
+    desk.person.push({**FILES, "ml-pipeline.yaml": mine, "ml-pipeline.other.yaml": other})
+    spec = desk.person.clone / "ml-pipeline.other.yaml"
+    spec.write_text(f"# a comment\n{other}")
+
+    done = desk.do("plan", str(spec.with_name("ml-pipeline.yaml")), "--json")
+
+    notes = json.loads(done.stdout)["notes"]
+    assert any("it is judged like a pull request" in note for note in notes) == counts
+
+
 def test_a_loosened_gate_is_shown_in_the_plan(told: Desk) -> None:
     spec = told.person.clone / "ml-pipeline.yaml"
     spec.write_text(seeds.SPEC.replace("at_least: 0.6", "at_least: 0.1"))
