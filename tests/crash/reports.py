@@ -86,7 +86,8 @@ async def live(folder: Path, boundary: Boundary) -> None:
     )
 
     async def complete() -> bool:
-        return not await store.outbox() and not await store.inbox()
+        # The inbox first: what is consumed between the two is in the outbox then.
+        return not await store.inbox() and not await store.outbox()
 
     async with running(loop):
         await until(complete)
