@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from controller.artifacts import Artifacts
 from controller.git.environments import Environments
 from controller.git.repositories import Repositories
-from controller.machine.core import InboxMessage, Key, parsed
+from controller.machine.core import InboxMessage, Key
 from controller.machine.messages import RunEnded, RunRequested, ScheduleDue
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import DatasetListing
@@ -126,7 +126,7 @@ class PipelineObserver:
         for id_ in needs.ended:
             record = await self._store.get(Key("run", id_))
             if record is not None:  # else the message is of no run, and is set aside
-                runs[id_] = parsed(Run, record.body)
+                runs[id_] = Run.model_validate_json(record.text)
         return runs
 
     async def _follow(self, name: str, head: Code | None, scheduled: float | None) -> None:

@@ -1,42 +1,45 @@
 """Observes runs: their attempts, the reports of their gates, and the cache."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 
 from controller.artifacts import Artifacts
 from controller.artifacts.cached_results import keys_of_last_run, with_results
 from controller.executors.collector import AttemptCollector
 from controller.executors.protocol import Executor
-from controller.machine.core import InboxMessage, Key, parsed
+from controller.machine.core import InboxMessage, Key
 from controller.machine.runs import execution as machine
 from controller.machine.runs import needs
 from controller.machine.runs.attempt import Status
-from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import ObservedRun, Run
 from controller.store.protocol import Store
+from controller.store.run_graphs import Graphs
 from specs.failures import NeedsHuman
-
-REMEMBERED = 64
-"""Graphs kept in memory; a run's graph never changes."""
 
 
 class RunObserver:
     """An `Observer`: polls the open attempts and collects what they wrote."""
 
     def __init__(
-        self, store: Store, executor: Executor, artifacts: Artifacts, endings: AttemptCollector
+        self,
+        store: Store,
+        executor: Executor,
+        artifacts: Artifacts,
+        endings: AttemptCollector,
+        graphs: Graphs,
     ) -> None:
         self._store = store
         self._executor = executor
         self._artifacts = artifacts
         self._endings = endings
-        self._graphs: OrderedDict[str, Graph] = OrderedDict()
+        self._graphs = graphs
 
     async def observe(
         self, key: Key, state: Run | None, inbox: Sequence[InboxMessage]
     ) -> ObservedRun:
         run = state or machine.begin(inbox)
-        graph = await self.graph(key.name)
+        graph = await self._graphs.get(key.name)
+        if graph is None:
+            raise NeedsHuman(f"the graph of {key.name} is not in the store; start another run")
         if needs.is_cancelled(run, inbox):
             # Ask nothing that may be unreachable: it ends at once, whatever it waits for.
             self._endings.forget(run.id)
@@ -45,19 +48,6 @@ class RunObserver:
         # If nothing changed, it has the keys of the last run, and all are looked up at once.
         likely = () if run.nodes else await keys_of_last_run(self._store, run.pipeline)
         return await with_results(self._store, self._artifacts, run, observed, likely)
-
-    async def graph(self, run: str) -> Graph:
-        """The run's graph, as it was when the run began."""
-        found = self._graphs.get(run)
-        if found is None:
-            record = await self._store.get(Key("graph", run))
-            if record is None:
-                raise NeedsHuman(f"the graph of {run} is not in the store; start another run")
-            found = parsed(Graph, record.body)
-            self._graphs[run] = found
-            while len(self._graphs) > REMEMBERED:
-                self._graphs.popitem(last=False)
-        return found
 
     async def _attempts(self, run: Run, observed: ObservedRun) -> ObservedRun:
         statuses: dict[str, Status] = {}

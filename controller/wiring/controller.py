@@ -77,6 +77,7 @@ from controller.sources.sqs import queues_of
 from controller.sources.watch import Watcher
 from controller.store.model_versions import Versions
 from controller.store.protocol import Transaction
+from controller.store.run_graphs import Graphs
 from controller.store.sqlite import SqliteStore
 from controller.web import server
 from controller.wiring import reconcilers
@@ -127,6 +128,7 @@ class Controller:
         self.stores = Stores(settings.stores)
         self.catalog = self._catalog(home, roots or roots_of(settings, base))
         self.versions = Versions(store)
+        self.graphs = Graphs(store)
         self.query_versions = QueryVersions(
             lambda name: secrets.reveal((name,))[name], longest=bucket_poll, clock=policy.clock
         )
@@ -142,7 +144,15 @@ class Controller:
         forge = self._forge()
         links = on_github(settings.github.url, self.github.names) if self.github else {}
         self.reports = ReportApplier(
-            store, self.artifacts, self.repositories, forge, secrets, links, self.catalog, home
+            store,
+            self.artifacts,
+            self.repositories,
+            forge,
+            secrets,
+            links,
+            self.catalog,
+            home,
+            self.graphs,
         )
         self.policies = PolicyApplier(self.repositories, forge, secrets, links)
         self.untouched = UntouchedApplier(forge)
@@ -278,7 +288,7 @@ class Controller:
         kinds = reconcilers.everything(
             RepositoryObserver(self.repositories, self.branches, self.store, pulls),
             pipelines,
-            RunObserver(self.store, self.executor, self.artifacts, self.collector),
+            self._run_observer(),
             environments,
             StallObserver(self.store, everyone),
             [*self.mirrors],
@@ -292,8 +302,10 @@ class Controller:
             CancelAttempt: self._cancel,
             ReportCommit: report,
         }
-        observer = RunObserver(self.store, self.executor, self.artifacts, self.collector)
-        return Loop(self.store, {"run": reconcilers.runs(observer)}, appliers)
+        return Loop(self.store, {"run": reconcilers.runs(self._run_observer())}, appliers)
+
+    def _run_observer(self) -> RunObserver:
+        return RunObserver(self.store, self.executor, self.artifacts, self.collector, self.graphs)
 
     def _appliers(self) -> dict[type[Action], Applier]:
         return {
