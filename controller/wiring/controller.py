@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -66,7 +66,7 @@ from controller.reconcile.stalls import KIND as STALL
 from controller.reports.applier import ReportApplier
 from controller.reports.forge import Forge
 from controller.reports.forge_by_repository import ForgeByRepository
-from controller.reports.links import on_github
+from controller.reports.links import Links, on_github
 from controller.reports.notes_forge import NotesForge
 from controller.reports.policy_applier import PolicyApplier
 from controller.reports.untouched import UntouchedApplier
@@ -143,17 +143,7 @@ class Controller:
         self.notes = NotesForge(mirrors)
         forge = self._forge()
         links = on_github(settings.github.url, self.github.names) if self.github else {}
-        self.reports = ReportApplier(
-            store,
-            self.artifacts,
-            self.repositories,
-            forge,
-            secrets,
-            links,
-            self.catalog,
-            home,
-            self.graphs,
-        )
+        self.reports = self._reports(forge, links, home)
         self.policies = PolicyApplier(self.repositories, forge, secrets, links)
         self.untouched = UntouchedApplier(forge)
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
@@ -303,6 +293,19 @@ class Controller:
             ReportCommit: report,
         }
         return Loop(self.store, {"run": reconcilers.runs(self._run_observer())}, appliers)
+
+    def _reports(self, forge: Forge, links: Mapping[str, Links], home: Path) -> ReportApplier:
+        return ReportApplier(
+            self.store,
+            self.artifacts,
+            self.repositories,
+            forge,
+            self.secrets,
+            links,
+            self.catalog,
+            home,
+            self.graphs,
+        )
 
     def _run_observer(self) -> RunObserver:
         return RunObserver(self.store, self.executor, self.artifacts, self.collector, self.graphs)
