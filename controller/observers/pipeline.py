@@ -97,10 +97,10 @@ class PipelineObserver:
         candidate is compared with what is in production. Raises TryAgain until then."""
         if needs.default_branch not in {*pipeline.heads, *needs.heads}:
             return
-        branch = self._branches[needs.repository]
+        named = await self._branches[needs.repository].named()
         for name in ENVIRONMENTS:
             key = Key("environment", f"{pipeline.name}/{name}")
-            if await branch.names(name, pipeline.name) and await self._store.get(key) is None:
+            if key.name in named and await self._store.get(key) is None:
                 why = f"{name} has not read its file on the environments branch yet"
                 raise TryAgain(why, after=0.5)
 
