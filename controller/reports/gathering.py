@@ -61,6 +61,11 @@ class Gathering:
         record = await self._store.get(Key("run", id_)) if id_ else None
         return parsed(Run, record.body) if record else None
 
+    async def is_reporting(self, run: Run) -> bool:
+        """Whether the run has yet to report something."""
+        outbox = await self._store.outbox(Key("run", run.id))
+        return any(entry.lane == ReportCommit.lane for entry in outbox)
+
     async def graph(self, run: Run) -> Graph | None:
         """The run's graph."""
         record = await self._store.get(Key("graph", run.id))
