@@ -105,7 +105,8 @@ class Chain:
         fact = Fact(key=Key("graph", run.id), body=graph.model_dump(mode="json"))
         await self.app.store.commit(Transaction(facts=(fact,), send=(start,)), run.created)
         loop.wake(start.to)
-        assert (await ended).state == "passed"
+        end = await ended
+        assert end.state == "passed", end
         spent = own_cpu() - before
         calls = self.app.store.calls - calls
         for task in tasks:

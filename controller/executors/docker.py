@@ -276,7 +276,7 @@ class DockerExecutor:
         own.mkdir(mode=0o700, parents=True, exist_ok=True)
         image = await self._image(attempt)
         prepared = await self._workspace.prepare(attempt)
-        await asyncio.to_thread(prepared.write)
+        await asyncio.to_thread(prepared.write, None)
         self._waits.pop(attempt.id, None)
         live.launching = True
         scratch = own / f".{FACT}"
