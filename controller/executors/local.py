@@ -77,7 +77,8 @@ class LocalExecutor:
         self._waiting: dict[str, asyncio.Event] = {}
         self._waits: dict[str, Blocked] = {}
         self._builds: dict[str, dict[str, Building]] = {}
-        self._endings: asyncio.Queue[str] = asyncio.Queue()
+        self._announce: Callable[[str], None] = lambda _: None
+        self._resumed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._leftovers = Leftovers()
         self._tidying_at: asyncio.TimerHandle | None = None
@@ -144,10 +145,11 @@ class LocalExecutor:
 
     def resume(self) -> None:
         """See `ManagedExecutor`."""
-        if self._tasks:
+        if self._resumed:
             return
         running = self._running()
-        self._tasks.add(asyncio.create_task(self._listen()))
+        self._resumed = True
+        self._processes.announce(self._on_end)
         for name in running:
             self._waiting[name] = asyncio.Event()
             self._tasks.add(asyncio.create_task(self._hold_slot(name)))
@@ -161,10 +163,10 @@ class LocalExecutor:
         """See `ManagedExecutor`."""
         return list(dict.fromkeys((*self._preparing, *self._running())))
 
-    async def ended(self) -> str:
+    def announce(self, to: Callable[[str], None]) -> None:
         """See `ManagedExecutor`."""
+        self._announce = to
         self.resume()
-        return await self._endings.get()
 
     async def reap(self) -> int:
         """See `ManagedExecutor`. Processes die with their supervisor, so there is nothing to do."""
@@ -203,15 +205,13 @@ class LocalExecutor:
 
     def _running(self) -> list[str]:
         """Those that run. All folders are looked at once; then those that hold a slot are known."""
-        names = [*self._waiting] if self._tasks else self._processes.names()
+        names = [*self._waiting] if self._resumed else self._processes.names()
         running = ProcessState.RUNNING
         return [name for name in names if self._processes.status(name).state is running]
 
-    async def _listen(self) -> None:
-        while True:
-            name = await self._processes.ended()
-            self._release_slot(name)
-            self._endings.put_nowait(name)
+    def _on_end(self, attempt_id: str) -> None:
+        self._release_slot(attempt_id)
+        self._announce(attempt_id)
 
     async def _hold_slot(self, attempt_id: str) -> None:
         async with self._slots:  # first come, first served
