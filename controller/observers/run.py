@@ -7,7 +7,7 @@ from controller.artifacts import Artifacts
 from controller.artifacts.cached_results import keys_of_last_run, with_results
 from controller.executors.collector import AttemptCollector
 from controller.executors.protocol import Executor
-from controller.machine.core import InboxMessage, Key, parsed
+from controller.machine.core import InboxMessage, Key
 from controller.machine.runs import execution as machine
 from controller.machine.runs import needs
 from controller.machine.runs.attempt import Status
@@ -53,7 +53,7 @@ class RunObserver:
             record = await self._store.get(Key("graph", run))
             if record is None:
                 raise NeedsHuman(f"the graph of {run} is not in the store; start another run")
-            found = parsed(Graph, record.body)
+            found = Graph.model_validate_json(record.text)
             self._graphs[run] = found
             while len(self._graphs) > REMEMBERED:
                 self._graphs.popitem(last=False)
