@@ -100,17 +100,18 @@ class Chain:
 
         loop = self.app.runs(tell)
         calls, before = self.app.store.calls, own_cpu()
-        tasks = [asyncio.create_task(loop.run()), asyncio.create_task(self.app.wake_ended(loop))]
+        self.app.wake_ended(loop)
+        running = asyncio.create_task(loop.run())
         start = Envelope(to=Key("run", run.id), id="start", message=StartRun(run=run))
         fact = Fact(key=Key("graph", run.id), body=graph.model_dump(mode="json"))
         await self.app.store.commit(Transaction(facts=(fact,), send=(start,)), run.created)
         loop.wake(start.to)
-        assert (await ended).state == "passed"
+        end = await ended
+        assert end.state == "passed", end
         spent = own_cpu() - before
         calls = self.app.store.calls - calls
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
         return StepCounts(spent, loop.counts["reconciled"], calls)
 
     async def text_of(self) -> str:
@@ -165,19 +166,17 @@ async def least(root: Path, steps: int, text: str) -> float:
     command = ("sh", "-c", 'echo "$1" > "$2"', "sh", "0", str(root / "out"))
     plain = ProcessSpec(argv=command, cwd="/", environment={"PATH": "/usr/bin:/bin"})
     with Processes(root / "processes") as processes, ThreadPoolExecutor(1) as thread:
-        ending = asyncio.create_task(processes.ended())
-        await asyncio.sleep(0)  # from here on, endings are heard
+        endings: asyncio.Queue[str] = asyncio.Queue()
+        processes.announce(endings.put_nowait)
         before = own_cpu()
         for step in range(steps):
             await asyncio.get_running_loop().run_in_executor(thread, commit)
             processes.start(f"{step}", plain)
-            name = await ending
-            ending = asyncio.create_task(processes.ended())
+            name = await endings.get()
             exited = processes.status(name).exit
             assert exited is not None
             assert exited.succeeded
         spent = own_cpu() - before
-        ending.cancel()
     database.close()
     return spent / steps
 

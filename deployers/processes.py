@@ -17,7 +17,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
@@ -231,15 +231,16 @@ class Processes:
         """The names of all known processes, in order."""
         return sorted(entry.name for entry in self._home.iterdir() if _NAME.fullmatch(entry.name))
 
-    async def ended(self) -> str:
-        """Wait until a process ends, and return its name.
+    def announce(self, to: Callable[[str], None]) -> None:
+        """From now on, call `to` with the name of each process that ends, in the running event
+        loop; instead of whom an earlier call named.
 
-        Only a hint, to react quickly: processes that ended before the first call, or whose
-        supervisor was killed, are seen by `status` alone.
+        Only a hint, to react quickly: a process that has ended before, or whose supervisor was
+        killed, is seen by `status` alone.
         """
-        if self._endings is None:
-            self._endings = _Endings(self._home / supervisor.ENDINGS)
-        return await self._endings.next()
+        if self._endings is not None:
+            self._endings.close()
+        self._endings = _Endings(self._home / supervisor.ENDINGS, to)
 
     def close(self) -> None:
         """Release resources; processes keep running."""
@@ -299,20 +300,17 @@ class Processes:
 
 
 class _Endings:
-    """Reads the names that supervisors announce when their process has ended."""
+    """Passes on the names that supervisors announce when their process has ended."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, to: Callable[[str], None]) -> None:
         with contextlib.suppress(FileExistsError):
             os.mkfifo(path, 0o600)
         # Opened for writing too, so that it never reads as closed.
         self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-        self._queue: asyncio.Queue[str] = asyncio.Queue()
+        self._to = to
         self._rest = b""
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._fd, self._read)
-
-    async def next(self) -> str:
-        return await self._queue.get()
 
     def close(self) -> None:
         if not self._loop.is_closed():
@@ -322,7 +320,7 @@ class _Endings:
     def _read(self) -> None:
         *lines, self._rest = (self._rest + os.read(self._fd, 65536)).split(b"\n")
         for line in lines:
-            self._queue.put_nowait(line.decode(errors="replace"))
+            self._to(line.decode(errors="replace"))
 
 
 def _over(ended: Exit) -> ProcessStatus:

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Mapping
 
 from controller.artifacts import Artifacts
-from controller.machine.core import parsed
 from controller.machine.runs import needs
 from controller.machine.runs.run import CachedResult, ObservedRun, Run
 from controller.store.protocol import StoreReader
@@ -55,7 +54,8 @@ async def keys_of_last_run(store: StoreReader, pipeline: str) -> list[str]:
 async def _results(store: StoreReader, keys: Collection[str]) -> dict[str, CachedResult | None]:
     records = await store.get_all("cache", keys)
     return {
-        key: parsed(CachedResult, records[key].body) if key in records else None for key in keys
+        key: CachedResult.model_validate_json(records[key].text) if key in records else None
+        for key in keys
     }
 
 

@@ -102,7 +102,7 @@ class DockerExecutor:
         self._redact = redact
         self._live: dict[str, _Live] = {}
         self._waits: dict[str, Blocked] = {}
-        self._endings: asyncio.Queue[str] = asyncio.Queue()
+        self._announce: Callable[[str], None] = lambda _: None
         self._holding: set[asyncio.Task[None]] = set()
         self._tidying: set[asyncio.Task[None]] = set()
         self._resumed = False
@@ -182,10 +182,10 @@ class DockerExecutor:
         self.resume()
         return list(self._live)
 
-    async def ended(self) -> str:
+    def announce(self, to: Callable[[str], None]) -> None:
         """See `ManagedExecutor`."""
+        self._announce = to
         self.resume()
-        return await self._endings.get()
 
     async def reap(self) -> int:
         """See `ManagedExecutor`: removes containers of this home folder."""
@@ -225,7 +225,7 @@ class DockerExecutor:
     def _untrack(self, live: _Live) -> None:
         live.over.set()
         self._live.pop(live.attempt.id, None)
-        self._endings.put_nowait(live.attempt.id)
+        self._announce(live.attempt.id)
 
     async def _hold_slot(self, live: _Live) -> None:
         async with self._slots:
@@ -276,7 +276,7 @@ class DockerExecutor:
         own.mkdir(mode=0o700, parents=True, exist_ok=True)
         image = await self._image(attempt)
         prepared = await self._workspace.prepare(attempt)
-        await asyncio.to_thread(prepared.write)
+        await asyncio.to_thread(prepared.write, None)
         self._waits.pop(attempt.id, None)
         live.launching = True
         scratch = own / f".{FACT}"

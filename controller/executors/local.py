@@ -1,11 +1,9 @@
 """Attempts as supervised processes on this machine."""
 
 import asyncio
-import contextlib
 import math
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -21,6 +19,7 @@ from controller.executors.attempt_folder import (
     write_status,
 )
 from controller.executors.installer import CannotBuild
+from controller.executors.leftovers import Leftovers, pipeline_of
 from controller.executors.ownership import hand_over
 from controller.executors.protocol import GRACE
 from controller.executors.warm_gates import WarmGates, peak_memory
@@ -78,9 +77,11 @@ class LocalExecutor:
         self._waiting: dict[str, asyncio.Event] = {}
         self._waits: dict[str, Blocked] = {}
         self._builds: dict[str, dict[str, Building]] = {}
-        self._endings: asyncio.Queue[str] = asyncio.Queue()
+        self._announce: Callable[[str], None] = lambda _: None
+        self._resumed = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._untidied: deque[str] = deque()
+        self._leftovers = Leftovers()
+        self._tidying_at: asyncio.TimerHandle | None = None
         self._tidying: set[asyncio.Future[None]] = set()
 
     async def start(self, attempt: Attempt) -> None:
@@ -137,17 +138,18 @@ class LocalExecutor:
     async def collect(self, attempt: Attempt) -> Mapping[str, str]:
         """See `Executor`."""
         found = await collect_outputs(self._workspace, attempt)
-        self._untidied.append(attempt.id)
-        if len(self._untidied) == 1:  # if no other attempt begins soon, whose thread does it
-            asyncio.get_running_loop().call_later(TIDY, self._tidy_alone)
+        self._leftovers.add(attempt)
+        if self._tidying_at is None:  # for what no other attempt takes soon
+            self._tidying_at = asyncio.get_running_loop().call_later(TIDY, self._tidy_alone)
         return found
 
     def resume(self) -> None:
         """See `ManagedExecutor`."""
-        if self._tasks:
+        if self._resumed:
             return
         running = self._running()
-        self._tasks.add(asyncio.create_task(self._listen()))
+        self._resumed = True
+        self._processes.announce(self._on_end)
         for name in running:
             self._waiting[name] = asyncio.Event()
             self._tasks.add(asyncio.create_task(self._hold_slot(name)))
@@ -161,10 +163,10 @@ class LocalExecutor:
         """See `ManagedExecutor`."""
         return list(dict.fromkeys((*self._preparing, *self._running())))
 
-    async def ended(self) -> str:
+    def announce(self, to: Callable[[str], None]) -> None:
         """See `ManagedExecutor`."""
+        self._announce = to
         self.resume()
-        return await self._endings.get()
 
     async def reap(self) -> int:
         """See `ManagedExecutor`. Processes die with their supervisor, so there is nothing to do."""
@@ -187,29 +189,29 @@ class LocalExecutor:
         return begun or read_status(folder) is not None
 
     def _tidy_alone(self) -> None:
-        """Tidy up in a thread of its own."""
-        if self._untidied:
-            tidying = asyncio.get_running_loop().run_in_executor(None, self._tidy)
+        """Delete what attempts left and no other has taken, in a thread."""
+        if self._tidying_at is not None:
+            self._tidying_at.cancel()
+            self._tidying_at = None
+        left = self._leftovers.take_all()
+        if left:
+            tidying = asyncio.get_running_loop().run_in_executor(None, self._tidy, left)
             self._tidying.add(tidying)
             tidying.add_done_callback(self._tidying.discard)
 
-    def _tidy(self) -> None:
-        """Delete what attempts do not need whose outputs are stored."""
-        with contextlib.suppress(IndexError):
-            while True:
-                self._workspace.tidy(self._untidied.popleft())
+    def _tidy(self, attempts: Sequence[str]) -> None:
+        for each in attempts:
+            self._workspace.tidy(each)
 
     def _running(self) -> list[str]:
         """Those that run. All folders are looked at once; then those that hold a slot are known."""
-        names = [*self._waiting] if self._tasks else self._processes.names()
+        names = [*self._waiting] if self._resumed else self._processes.names()
         running = ProcessState.RUNNING
         return [name for name in names if self._processes.status(name).state is running]
 
-    async def _listen(self) -> None:
-        while True:
-            name = await self._processes.ended()
-            self._release_slot(name)
-            self._endings.put_nowait(name)
+    def _on_end(self, attempt_id: str) -> None:
+        self._release_slot(attempt_id)
+        self._announce(attempt_id)
 
     async def _hold_slot(self, attempt_id: str) -> None:
         async with self._slots:  # first come, first served
@@ -252,13 +254,24 @@ class LocalExecutor:
     def _begin(self, attempt: Attempt, prepared: Prepared, built: Sequence[Building]) -> None:
         """Write its files and start it: all that is slow enough for a thread, in one."""
         own = self._folder(attempt.id)
-        prepared.write()
-        if built:
-            (own / BUILT).write_bytes(_BUILDS.dump_json(tuple(built)))
-        pipeline = attempt.run.rpartition("-")[0]
-        user = self._confinement.user(pipeline, "trusted" if attempt.trusted else "proposed")
+        left = self._leftovers.take(attempt)
+        try:
+            moved = prepared.write(self._folder(left) if left else None)
+            if built:
+                (own / BUILT).write_bytes(_BUILDS.dump_json(tuple(built)))
+            self._start(attempt, prepared, own, moved)
+        finally:
+            if left:
+                self._workspace.tidy(left)  # while it runs
+
+    def _start(
+        self, attempt: Attempt, prepared: Prepared, own: Path, moved: Collection[str]
+    ) -> None:
+        user = self._confinement.user(
+            pipeline_of(attempt), "trusted" if attempt.trusted else "proposed"
+        )
         if user is not None:
-            hand_over(own, (user.uid, user.gid))
+            hand_over(own, (user.uid, user.gid), moved)
         spec = ProcessSpec(
             argv=prepared.argv,
             cwd=str(prepared.folder),
@@ -269,7 +282,6 @@ class LocalExecutor:
             cpus=math.ceil(attempt.cpu) if attempt.cpu else None,
         )
         self._processes.start(attempt.id, spec)
-        self._tidy()  # while it runs
 
     async def _until_ended(self, attempt_id: str) -> None:
         """Keep the slot while it runs. Ends are announced, and polled in case that is lost."""

@@ -2,17 +2,19 @@
 
 import os
 import stat
+from collections.abc import Collection
 from pathlib import Path
 
 WRITABLE = ("code", ".git", "outputs", "scratch")
 
 
-def hand_over(own: Path, to: tuple[int, int]) -> None:
-    """Give the attempt's folders to the user and group that it runs as."""
+def hand_over(own: Path, to: tuple[int, int], but: Collection[str] = ()) -> None:
+    """Give the attempt's folders to the user and group that it runs as; `but` are theirs."""
     mine = os.getuid()
     if to[0] != mine:
         for name in WRITABLE:
-            change_owner(own / name, mine, to)
+            if name not in but:
+                change_owner(own / name, mine, to)
 
 
 def take_back(own: Path, of: int) -> None:

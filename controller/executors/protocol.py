@@ -1,6 +1,6 @@
 """The contract of every place that runs steps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -63,8 +63,9 @@ class ManagedExecutor(Executor, Protocol):
         """The ids of the attempts that are being prepared or are running."""
         ...
 
-    async def ended(self) -> str:
-        """Wait for an attempt to end; its id. A hint: `poll` is the truth."""
+    def announce(self, to: Callable[[str], None]) -> None:
+        """From now on, call `to` with the id of each attempt that ends. A hint: `poll` is the
+        truth."""
         ...
 
     async def reap(self) -> int:

@@ -1,8 +1,7 @@
 """Sends each attempt to the executor that it names, and later to the executor that knows it."""
 
-import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from controller.executors.protocol import GRACE, ManagedExecutor
@@ -20,8 +19,6 @@ class ExecutorRouter:
     def __init__(self, executors: Mapping[str, ManagedExecutor], default: str) -> None:
         self._executors = executors
         self._default = executors[default]
-        self._hearing: list[asyncio.Task[None]] = []
-        self._ended: asyncio.Queue[str] = asyncio.Queue()
         self._started: OrderedDict[str, ManagedExecutor] = OrderedDict()
 
     async def start(self, attempt: Attempt) -> None:
@@ -69,15 +66,10 @@ class ExecutorRouter:
         """See `ManagedExecutor`."""
         return [name for each in self._executors.values() for name in each.unfinished()]
 
-    async def ended(self) -> str:
+    def announce(self, to: Callable[[str], None]) -> None:
         """See `ManagedExecutor`."""
-        if not self._hearing:
-            self._hearing = [asyncio.create_task(self._hear(x)) for x in self._executors.values()]
-        return await self._ended.get()
-
-    async def _hear(self, executor: ManagedExecutor) -> None:
-        while True:
-            self._ended.put_nowait(await executor.ended())
+        for each in self._executors.values():
+            each.announce(to)
 
     async def reap(self) -> int:
         """See `ManagedExecutor`."""
@@ -85,9 +77,6 @@ class ExecutorRouter:
 
     async def close(self) -> None:
         """See `ManagedExecutor`."""
-        for task in self._hearing:
-            task.cancel()
-        await asyncio.gather(*self._hearing, return_exceptions=True)
         for each in self._executors.values():
             await each.close()
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Collection, Iterator
 from itertools import islice
 from pathlib import Path
@@ -47,8 +48,7 @@ def copy_files(checkout: Path, folder: str, files: Collection[str], target: Path
                 made.add(parent)
             if end is not None:
                 # Link to the final target: intermediate links need not be copied.
-                relative = os.path.relpath(f"/{end}", f"/{path}/..")
-                os.symlink(relative, copy)  # noqa: PTH211 - as above
+                os.symlink(_link_text(path, end), copy)  # noqa: PTH211 - as above
             else:
                 _copy(f"{checkout}/{path}", copy)
         scratch.rename(target)
@@ -57,6 +57,10 @@ def copy_files(checkout: Path, folder: str, files: Collection[str], target: Path
         if not isinstance(error, OSError) or not target.is_dir():
             raise
     return inside
+
+
+def _link_text(path: str, end: str) -> str:
+    return os.path.relpath(f"/{end}", f"/{path}/..")
 
 
 def resolve_files(checkout: str, folder: str, files: Collection[str]) -> dict[str, str | None]:
@@ -110,9 +114,73 @@ def _copy(source: str, target: str) -> None:
             os.chmod(target, mode(0o755))  # noqa: PTH101 - as above; stays executable
 
 
-def record_given(checkout: Path, folder: str, files: Collection[str], note: Path) -> None:
-    """Note what such a copy is made of, to explain a later failure (see `explain_missing`)."""
-    note.write_text(json.dumps([f"{checkout}", folder, [*files]]))
+def is_copy(
+    checkout: str, folder: str, files: Collection[str], target: str, folder_mode: int
+) -> bool:
+    """Whether `target` is just as `copy_files` would make it, where new folders have these
+    permissions. Raises `OSError` for what cannot be read."""
+    expected = resolve_files(checkout, folder, files)
+    folders = {"", *_parents(f"{folder}/_"), *(one for path in expected for one in _parents(path))}
+    waiting = [""]
+    left = dict(expected)
+    while waiting:
+        inside = waiting.pop()
+        about = os.lstat(f"{target}/{inside}".rstrip("/"))
+        if not stat.S_ISDIR(about.st_mode) or stat.S_IMODE(about.st_mode) != folder_mode:
+            return False
+        with os.scandir(f"{target}/{inside}") as entries:
+            for entry in entries:
+                path = f"{inside}/{entry.name}".lstrip("/")
+                if path in folders:
+                    folders.discard(path)
+                    waiting.append(path)
+                elif path not in left or not _is_copied(
+                    f"{checkout}/{path}", entry, path, left.pop(path), folder_mode
+                ):
+                    return False
+    return not left and not folders - {""}
+
+
+def _parents(path: str) -> Iterator[str]:
+    """The folders that a path is in, without the topmost."""
+    while path := path.rpartition("/")[0]:
+        yield path
+
+
+def _is_copied(
+    source: str, entry: "os.DirEntry[str]", path: str, end: str | None, folder_mode: int
+) -> bool:
+    """Whether an entry is as `copy_files` would make it of `source`."""
+    about = entry.stat(follow_symlinks=False)
+    if end is not None:
+        return entry.is_symlink() and os.readlink(entry.path) == _link_text(path, end)  # noqa: PTH115 - text, for speed
+    wanted = os.lstat(source)
+    if stat.S_ISLNK(wanted.st_mode):  # a broken link
+        return entry.is_symlink() and os.readlink(entry.path) == os.readlink(source)  # noqa: PTH115 - as above
+    if stat.S_ISDIR(wanted.st_mode):
+        is_folder = stat.S_ISDIR(about.st_mode) and stat.S_IMODE(about.st_mode) == folder_mode
+        return is_folder and not os.listdir(entry.path)  # noqa: PTH208 - as above
+    if wanted.st_size > COPY_UP_TO:
+        return os.path.samestat(about, wanted)
+    is_executable = bool(wanted.st_mode & 0o100)
+    file_mode = mode(0o755) if is_executable else folder_mode & 0o666
+    return (
+        stat.S_ISREG(about.st_mode)
+        and about.st_nlink == 1
+        and about.st_size == wanted.st_size
+        and stat.S_IMODE(about.st_mode) == file_mode
+        and _content(entry.path) == _content(source)
+    )
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - text, for speed
+        return file.read()
+
+
+def given_as_text(checkout: Path, folder: str, files: Collection[str]) -> str:
+    """A note of what such a copy is made of, to explain a later failure (see `explain_missing`)."""
+    return json.dumps([f"{checkout}", folder, [*files]])
 
 
 def _omitted(checkout: str, folder: str, files: Collection[str]) -> Iterator[str]:

@@ -11,11 +11,9 @@ attempts/<id>/scratch/     HOME and TMPDIR of the step
 import asyncio
 import json
 import os
-import shutil
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,8 +25,8 @@ from controller.buckets.protocol import Contents
 from controller.config.secrets import Secrets
 from controller.executors.ownership import WRITABLE
 from controller.executors.requirements import Locked, Requirements
+from controller.executors.step_files import StepFiles, make_folders, make_own_folder, tidy
 from controller.executors.virtualenvs import OnBuild, ReadyEnvironment, Virtualenvs
-from controller.executors.working_copy import GIVEN, copy_files, record_given
 from controller.git.single_commit import SingleCommit
 from controller.machine.runs.attempt import Attempt, Recipe
 from controller.machine.runs.dataset_nodes import DATA_OUTPUT, VERSION
@@ -95,9 +93,12 @@ class Prepared:
     """Folders and files that it reads outside the attempt's own folder."""
     programs: tuple[Path, ...] = ()
     """Files and folders of this machine that its programs consist of."""
-    write: Callable[[], None] = field(default=lambda: None, compare=False)
+    write: Callable[[Path | None], Collection[str]] = field(default=lambda _: (), compare=False)
     """Writes the files that it finds; for a thread, before it is started. Idempotent. Raises
-    `Failure` and `OSError`."""
+    `Failure` and `OSError`.
+
+    It may be given the folder of an ended attempt of the same user, commit and branch, which nobody
+    else uses: what it moves from there it names, and the user may access that already."""
 
     def view(self, own: Path) -> View:
         """What a confined process may access, where `own` is the attempt's folder."""
@@ -133,7 +134,8 @@ class Workspace:
         checkout = await self.checkouts.folder(attempt.repository, attempt.commit)
         if attempt.program == "step":
             return await self._step(attempt, own, checkout, on_build)
-        _make_folders(own, attempt)
+        make_own_folder(f"{own}")
+        make_folders(f"{own}", attempt)
         if attempt.program == "query":
             return self._query(attempt, own)
         request = await self._request(attempt, own, checkout)
@@ -193,7 +195,7 @@ class Workspace:
             self._environment(attempt, ready, own, values),
             data=tuple(dict.fromkeys(one.data for one in given if one.data is not None)),
             programs=(*interpreter(ready.environment), *package_paths(ready)) if ready else (),
-            write=partial(self._write, attempt, own, checkout, commit, given),
+            write=partial(self._write, StepFiles(attempt, own, checkout, commit), given),
         )
 
     async def _commit(self, attempt: Attempt) -> SingleCommit:
@@ -208,26 +210,18 @@ class Workspace:
         return found
 
     def _write(
-        self,
-        attempt: Attempt,
-        own: Path,
-        checkout: Path,
-        commit: SingleCommit,
-        given: Sequence[_PreparedInput],
-    ) -> None:
+        self, files: StepFiles, given: Sequence[_PreparedInput], left: Path | None
+    ) -> Collection[str]:
         """Write the files of a step: all that is slow enough for a thread, in one."""
-        _make_folders(own, attempt)
-        record_given(checkout, attempt.folder, attempt.files, own / GIVEN)
-        copy_files(checkout, attempt.folder, attempt.files, own / "code")
-        commit.write(own)
+        moved = files.write(left)
         for one in given:
             if one.artifact:
                 self.artifacts.place(one.artifact, one.place or one.path)
+        return moved
 
     def tidy(self, attempt_id: str) -> None:
         """Delete what is not needed after the step has ended."""
-        for name in ("code", ".git", "scratch"):
-            _delete(f"{self.folder(attempt_id)}/{name}")
+        tidy(f"{self.folder(attempt_id)}")
 
     def _environment(
         self, attempt: Attempt, ready: ReadyEnvironment | None, own: Path, values: Mapping[str, str]
@@ -318,38 +312,6 @@ def _write_addresses(path: Path, dataset: str | None, found: Addresses) -> None:
             one = {"key": entry.key, "uri": uri, "size": entry.size, "version": entry.version}
             file.write(("," if number else "") + "\n" + json.dumps(one))
         file.write("\n]}\n")
-
-
-def _make_folders(own: Path, attempt: Attempt) -> None:
-    os.makedirs(own, exist_ok=True)  # noqa: PTH103 - text, for speed: every step waits for this
-    for name in ("inputs", "scratch", "outputs"):
-        with suppress(FileExistsError):
-            os.mkdir(f"{own}/{name}")  # noqa: PTH102 - as above
-    for name, file in attempt.outputs.items():
-        path = f"{own}/outputs/{file}"
-        if name in attempt.folders or "/" in file:
-            os.makedirs(  # noqa: PTH103 - as above
-                path if name in attempt.folders else path.rpartition("/")[0], exist_ok=True
-            )
-
-
-def _delete(folder: str) -> None:
-    """Delete a folder of an attempt that has ended, as far as possible."""
-    folders = [folder]
-    try:
-        for each in folders:
-            with os.scandir(each) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    else:
-                        os.unlink(entry.path)  # noqa: PTH108 - text, for speed
-        for each in reversed(folders):
-            os.rmdir(each)  # noqa: PTH106 - as above
-    except FileNotFoundError:
-        return
-    except OSError:  # what it made read-only, or too deep a tree
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _below(folder: Path) -> list[tuple[str, Path]]:

@@ -8,6 +8,7 @@ the repository than its cache key covers.
 import os
 import re
 import shutil
+import stat
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -56,8 +57,39 @@ class SingleCommit(NamedTuple):
             if os.stat(f"{own}/HEAD").st_size:  # noqa: PTH116 - text, for speed: a step waits
                 return
         shutil.rmtree(own, ignore_errors=True)  # the part that an interrupted call made
-        for name in ("", "/objects", f"/{self.files[0][0].rpartition('/')[0]}", "/refs"):
-            os.mkdir(f"{own}{name}")  # noqa: PTH102 - as above
+        for name in self._folders:
+            os.mkdir(f"{own}/{name}".rstrip("/"))  # noqa: PTH102 - as above
         for name, content in self.files:
             with open(f"{own}/{name}", "xb", buffering=0) as file:  # noqa: PTH123 - as above
                 file.write(content)
+
+    def is_at(self, folder: str, mode: int) -> bool:
+        """Whether `.git` in `folder` is just as `write` makes it, where new folders have these
+        permissions. Raises `OSError` for what cannot be read."""
+        own = f"{folder}/.git"
+        there: set[str] = set()
+        for name in self._folders:
+            about = os.lstat(f"{own}/{name}".rstrip("/"))
+            if not stat.S_ISDIR(about.st_mode) or stat.S_IMODE(about.st_mode) != mode:
+                return False
+            inside = f"{name}/" if name else ""
+            there |= {f"{inside}{each}" for each in os.listdir(f"{own}/{name}")}  # noqa: PTH208 - text, for speed
+        if there != {*self._folders[1:], *(name for name, _ in self.files)}:
+            return False
+        return all(_has(f"{own}/{name}", content, mode & 0o666) for name, content in self.files)
+
+    @property
+    def _folders(self) -> tuple[str, ...]:
+        """In it, the topmost first."""
+        return ("", "objects", self.files[0][0].rpartition("/")[0], "refs")
+
+
+def _has(path: str, content: bytes, mode: int) -> bool:
+    """Whether it is a file with that content and these permissions, and with no other name."""
+    about = os.lstat(path)
+    if not stat.S_ISREG(about.st_mode) or about.st_size != len(content):
+        return False
+    if about.st_nlink != 1 or stat.S_IMODE(about.st_mode) != mode:
+        return False
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - text, for speed
+        return file.read() == content

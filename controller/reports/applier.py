@@ -22,7 +22,7 @@ from controller.reports.links import NOWHERE, Links
 from controller.reports.run_summary import DataSince
 from controller.store.protocol import Store
 from controller.store.run_graphs import Graphs
-from specs.failures import Ignore
+from specs.failures import Ignore, TryAgain
 
 BUILT_AT_ONCE = 4
 """Reports that are built at a time: a thousand that are due wait for their turn, not the loop."""
@@ -54,8 +54,9 @@ class ReportApplier:
         self._turn = asyncio.Semaphore(BUILT_AT_ONCE)
 
     async def apply(self, _owner: Key, action: ReportCommit) -> Sequence[Envelope]:
-        """Report it. Raises `Ignore` where a newer run or result makes the report obsolete, and
-        whatever the forge raises.
+        """Report it. Raises `Ignore` where a newer run or result makes the report obsolete,
+        `TryAgain` for a release that is held while the result of its run is yet to be reported,
+        and whatever the forge raises.
 
         Pull requests with the same head and base share a check, which shows the worst of their
         results: when one ends, the others that have ended are reported again.
@@ -67,6 +68,8 @@ class ReportApplier:
                 raise Ignore(f"{latest} is a later run of this commit, with a report of its own")
             if run is not None and action.state == "running" and not run.live:
                 raise Ignore(f"{run.id} has ended, and its result is reported")
+            if action.state == "held" and run is not None:
+                await self._follow(run)
             siblings = await self._gathering.siblings(action)
             report = await self._report(action, run, siblings.runs)
         await self._forge.report(report)
@@ -78,6 +81,11 @@ class ReportApplier:
                 others = [one for one in every if one is not each]
                 await self._forge.report(await self._report(report_end(each), each, others))
         return ()
+
+    async def _follow(self, run: Run) -> None:
+        """Let an environment's report come after the run's own, which would replace it."""
+        if await self._gathering.is_reporting(run):
+            raise TryAgain(f"the result of {run.id} is reported first")
 
     async def _report(
         self, action: ReportCommit, run: Run | None, siblings: Sequence[Run]

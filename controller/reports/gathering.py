@@ -70,6 +70,11 @@ class Gathering:
         record = await self._store.get(Key("run", id_)) if id_ else None
         return Run.model_validate_json(record.text) if record else None
 
+    async def is_reporting(self, run: Run) -> bool:
+        """Whether the run has yet to report something."""
+        outbox = await self._store.outbox(Key("run", run.id))
+        return any(entry.lane == ReportCommit.lane for entry in outbox)
+
     async def graph(self, run: str) -> Graph | None:
         """The graph of the run with that id."""
         return await self._graphs.get(run)

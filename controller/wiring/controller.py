@@ -357,11 +357,10 @@ class Controller:
         await self.executor.cancel(action.attempt)
         return ()
 
-    async def wake_ended(self, loop: Loop) -> None:
-        """Wake a run, or an environment with a batch, as soon as one of its attempts ends."""
-        while True:
-            attempt = await self.executor.ended()
-            loop.wake(owner_of(attempt))
+    def wake_ended(self, loop: Loop) -> None:
+        """From now on, wake a run, or an environment with a batch, as soon as one of its attempts
+        ends."""
+        self.executor.announce(lambda attempt: loop.wake(owner_of(attempt)))
 
     async def wake_hinted(self, loop: Loop) -> None:
         """Wake the objects that sources hint at."""
@@ -459,9 +458,9 @@ async def serve(
         for each in settings.repositories:
             app.poll(each)
         await app.queues.listen(loop.wake)
+        app.wake_ended(loop)
         log.info("the controller runs", home=str(home), pid=os.getpid())
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(app.wake_ended(loop))
             tasks.create_task(app.wake_hinted(loop))
             tasks.create_task(app.serve_webhooks(loop))
             tasks.create_task(app.save_monitor.watch())

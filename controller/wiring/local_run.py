@@ -195,7 +195,8 @@ async def _run_to_end(
         return ()
 
     loop = app.runs(tell)
-    tasks = [asyncio.create_task(loop.run()), asyncio.create_task(app.wake_ended(loop))]
+    app.wake_ended(loop)
+    tasks = [asyncio.create_task(loop.run())]
     cancelled = False
 
     async def check() -> None:

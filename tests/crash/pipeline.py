@@ -35,8 +35,9 @@ with (given.out.parent / "trained").open("a") as log:  # HOME/attempts/ID/output
 _TIMES = re.compile(r"\b1[0-9]{9}\.[0-9]+|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9:]+)?")
 _ADDRESS = re.compile(r"127\.0\.0\.1:[0-9]+")
 _COMMIT = re.compile(r"\b[0-9a-f]{40}\b|\bcommit [0-9a-f]{12}\b")
-_BY_CHANCE = ("peak_memory", "seconds", "moves")
-"""Measurements; and of two commits of a branch, whether both or only the newer was seen."""
+_BY_CHANCE = ("peak_memory", "seconds", "moves", "built", "environments")
+"""Measurements; of two commits of a branch, whether both or only the newer was seen; and what was
+built for a step, which is nothing where a life that was killed had built it already."""
 
 
 def prepare(folder: Path) -> None:

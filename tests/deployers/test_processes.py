@@ -303,10 +303,10 @@ def test_a_killed_zygote_is_replaced(processes: Processes, tmp_path: Path) -> No
 async def test_the_end_of_a_process_wakes_whoever_waits(
     processes: Processes, tmp_path: Path
 ) -> None:
-    waiting = asyncio.create_task(processes.ended())
-    await asyncio.sleep(0)
+    endings: asyncio.Queue[str] = asyncio.Queue()
+    processes.announce(endings.put_nowait)
     processes.start("step", sh(tmp_path, "exit 0"))
-    assert await asyncio.wait_for(waiting, 20) == "step"
+    assert await asyncio.wait_for(endings.get(), 20) == "step"
     assert processes.status("step").state is ProcessState.ENDED
 
 
@@ -341,10 +341,10 @@ async def test_a_process_outlives_a_killed_controller_and_the_next_one_adopts_it
         until(lambda: "up" in processes.tail("step"))
         first.kill()
     assert processes.status("step").state is ProcessState.RUNNING
-    waiting = asyncio.create_task(processes.ended())
-    await asyncio.sleep(0)
+    endings: asyncio.Queue[str] = asyncio.Queue()
+    processes.announce(endings.put_nowait)
     (tmp_path / "go").touch()
-    assert await asyncio.wait_for(waiting, 20) == "step"
+    assert await asyncio.wait_for(endings.get(), 20) == "step"
     assert end(processes, "step").code == 7
 
 

@@ -159,14 +159,7 @@ def _start_ready(
             is not AttemptState.UNKNOWN
         ):
             continue
-        attempt = attempt_of(actual, record.id, digests).model_copy(
-            update={
-                "run": run.id,
-                "pipeline": run.pipeline,
-                "branch": run.branch,
-                "trusted": run.releases,
-            }
-        )
+        attempt = attempt_of(actual, record.id, digests, run.attempt_facts)
         actions.append(StartAttempt(attempt=attempt))
     return run.model_copy(update={"nodes": nodes}), tuple(actions), wait
 

@@ -293,8 +293,10 @@ def resolve(
     return found
 
 
-def attempt_of(node: Node, attempt_id: str, digests: Mapping[str, str]) -> Attempt:
-    """The attempt with that id, its inputs pinned to `digests`."""
+def attempt_of(
+    node: Node, attempt_id: str, digests: Mapping[str, str], facts: Mapping[str, object] = {}
+) -> Attempt:
+    """The attempt with that id, its inputs pinned to `digests`; `facts` are those of its run."""
     inputs = {
         name: node.attempt.inputs.get(name, Input(kind="artifact", digest="")).model_copy(
             update={"digest": digests[name]}
@@ -303,4 +305,5 @@ def attempt_of(node: Node, attempt_id: str, digests: Mapping[str, str]) -> Attem
     }
     # Exactly the files that the key covers: a result must not depend on any other.
     files = tuple(node.reads)
-    return node.attempt.model_copy(update={"id": attempt_id, "inputs": inputs, "files": files})
+    known = {"id": attempt_id, "inputs": inputs, "files": files, **facts}
+    return node.attempt.model_copy(update=known)

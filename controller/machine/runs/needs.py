@@ -18,10 +18,11 @@ class OpenAttempt(NamedTuple):
     node: Node
     digests: Mapping[str, str]
     """Of its inputs."""
+    run: Run
 
     @property
     def attempt(self) -> Attempt:
-        return attempt_of(self.node, self.id, self.digests)
+        return attempt_of(self.node, self.id, self.digests, self.run.attempt_facts)
 
     @property
     def has_report(self) -> bool:
@@ -39,7 +40,7 @@ def open_attempts(run: Run, graph: Graph) -> Iterator[OpenAttempt]:
         if not progress.attempts or progress.done or progress.open is None:
             continue
         node, digests = inputs_of(run, graph.by_name[name], run.nodes)
-        yield OpenAttempt(progress.open.id, node, digests)
+        yield OpenAttempt(progress.open.id, node, digests, run)
 
 
 class CacheKeys(NamedTuple):

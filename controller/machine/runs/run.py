@@ -142,6 +142,16 @@ class Run(Value):
         return f"{self.folder}/{self.file}" if self.folder else self.file
 
     @property
+    def attempt_facts(self) -> dict[str, object]:
+        """What each of its attempts says of it, by the names that attempts have for it."""
+        return {
+            "run": self.id,
+            "pipeline": self.pipeline,
+            "branch": self.branch,
+            "trusted": self.releases,
+        }
+
+    @property
     def outcome(self) -> Outcome:
         if self.finished is None:
             return "running"

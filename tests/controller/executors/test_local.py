@@ -13,6 +13,7 @@ from deployers.processes import Processes, ProcessStatus
 from specs.failures import NeedsHuman
 from tests.contracts.executor import (
     SECRET,
+    announced,
     becomes,
     ends,
     gate,
@@ -56,13 +57,14 @@ async def test_an_attempt_changes_threads_once_to_begin_and_once_to_end(
 
     async with site.open() as executor:
         # The first has its commit and its environment made.
+        endings = announced(executor)
         await run(executor, site.attempt("true", name="first"))
-        await executor.ended()
+        await endings.get()
         monkeypatch.setattr(asyncio.BaseEventLoop, "run_in_executor", counted)
         command = "sh -c 'cat {inputs.before} > {outputs.after}; echo hello'"
         attempt = site.attempt(command, inputs={"before": before}, outputs={"after": "after"})
         await executor.start(attempt)
-        await executor.ended()
+        await endings.get()
         status = await executor.poll(attempt.id)
         outputs = await executor.collect(attempt)
         assert len(hops) == 2, hops
@@ -114,10 +116,9 @@ async def test_of_attempts_that_ended_nothing_is_read_to_know_which_are_unfinish
 async def test_an_end_is_announced(site: LocalSite) -> None:
     attempt = site.attempt("true")
     async with site.open() as executor:
-        listening = asyncio.create_task(executor.ended())
-        await asyncio.sleep(0)  # it listens
+        endings = announced(executor)
         await executor.start(attempt)
-        assert await asyncio.wait_for(listening, 60) == attempt.id
+        assert await asyncio.wait_for(endings.get(), 60) == attempt.id
 
 
 async def test_what_cannot_be_prepared_yet_takes_no_slot(site: LocalSite) -> None:

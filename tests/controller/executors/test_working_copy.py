@@ -1,12 +1,14 @@
 """What a reader's own copy of a commit holds: its files at their places, and what links lead to."""
 
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from controller.executors.working_copy import copy_files, explain_missing, record_given
+from controller.blobs.objects import COPY_UP_TO
+from controller.executors.working_copy import copy_files, explain_missing, given_as_text, is_copy
 
 FOLDER = "teams/churn"
 FILES = {
@@ -39,6 +41,12 @@ def there(copy: Path) -> set[str]:
         for name in names
         if not (Path(where) / name).is_symlink()
     }
+
+
+def is_untouched(top: Path, files: Sequence[str], copy: Path) -> bool:
+    """Whether it is as it was copied."""
+    mode = stat.S_IMODE((top / FOLDER).stat().st_mode)  # made in the same way
+    return is_copy(str(top), FOLDER, files, str(copy), mode)
 
 
 def test_files_lie_where_they_are_in_the_repository_and_nothing_else_does(tmp_path: Path) -> None:
@@ -86,6 +94,7 @@ def test_a_link_brings_what_it_leads_to(
     brought = there(tmp_path / "code") - {"teams/churn/train.py"}
     expected = {"teams/churn/other.py"} if brings == {"other"} else brings
     assert brought == expected - {"teams/churn/train.py"}
+    assert is_untouched(top, ["train.py", read], tmp_path / "code")
 
 
 @pytest.mark.parametrize("leads", ["/etc/hostname", "../../../outside", "nowhere", "link"])
@@ -97,11 +106,36 @@ def test_a_link_that_leads_nowhere_or_out_of_the_repository_brings_nothing(
     inside = copy_files(top, FOLDER, ["train.py", "link"], tmp_path / "deep" / "code")
     assert there(tmp_path / "deep" / "code") == {"teams/churn/train.py"}
     assert str((inside / "link").readlink()) == leads
+    assert is_untouched(top, ["train.py", "link"], tmp_path / "deep" / "code")
+    (inside / "link").unlink()
+    (inside / "link").symlink_to("elsewhere")
+    assert not is_untouched(top, ["train.py", "link"], tmp_path / "deep" / "code")
+
+
+def test_a_copy_of_programs_large_files_and_empty_folders_is_known_until_one_is_changed(
+    tmp_path: Path,
+) -> None:
+    top = checkout(tmp_path, {})
+    (top / FOLDER / "train.py").chmod(0o755)
+    (top / FOLDER / "large").write_bytes(b"x" * (COPY_UP_TO + 1))
+    (top / FOLDER / "submodule").mkdir()
+    files = ["train.py", "large", "submodule"]
+    inside = copy_files(top, FOLDER, files, tmp_path / "code")
+    assert is_untouched(top, files, tmp_path / "code")
+    assert not is_untouched(top, files[:2], tmp_path / "code")
+    assert not is_untouched(top, [*files, "other.py"], tmp_path / "code")
+    (inside / "submodule" / "more").touch()
+    assert not is_untouched(top, files, tmp_path / "code")
+    (inside / "submodule" / "more").unlink()
+    large = (inside / "large").read_bytes()
+    (inside / "large").unlink()
+    (inside / "large").write_bytes(large)
+    assert not is_untouched(top, files, tmp_path / "code")
 
 
 def test_what_is_missed_is_named_as_reads_would(tmp_path: Path) -> None:
     top = checkout(tmp_path, {f"{FOLDER}/link": "../../src/shared"})
-    record_given(top, FOLDER, ["train.py", "link"], tmp_path / "note")
+    (tmp_path / "note").write_text(given_as_text(top, FOLDER, ["train.py", "link"]))
     assert "and //src/secret.py of the commit is not" in explain_missing(
         tmp_path / "note", "no secret.py"
     )

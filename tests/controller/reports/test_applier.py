@@ -11,10 +11,11 @@ from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Fact, Key
 from controller.machine.runs.run import Progress, Run
+from controller.reconcile.outbox import outbox_entry
 from controller.reports.applier import ReportApplier
 from controller.reports.notes_forge import NotesForge
 from controller.store.protocol import Put, Store, Transaction
-from specs.failures import Ignore
+from specs.failures import Ignore, TryAgain
 from tests.controller.git.git_server import Person, run_git
 from tests.controller.reports.stories import cached, done, failed_step, graph, model_report, run
 from validators.verdict import Verdict
@@ -115,6 +116,24 @@ async def test_a_progress_report_after_the_end_is_ignored(
     with pytest.raises(Ignore, match="has ended"):
         await applier.apply(OWNER, said(going, "running", "runs"))
     assert "flight-delay-12 passed" in note(ada, commit)
+
+
+async def test_a_release_that_is_held_is_reported_after_the_result_of_its_run(
+    ada: Person, commit: str, store: Store, applier: ReportApplier
+) -> None:
+    over = run(commit, {"train": done(1, model="m")})
+    await keep(store, over)
+    passed = said(over, "passed", "passed")
+    held = said(over, "held", "passed, but is not released")
+    environment = Key("environment", "flight-delay/production")
+    owed = outbox_entry(OWNER, passed)
+    await store.commit(Transaction(enqueue=(owed,)), now=2.0)
+    with pytest.raises(TryAgain, match="the result of flight-delay-12 is reported first"):
+        await applier.apply(environment, held)
+    await applier.apply(OWNER, passed)
+    await store.commit(Transaction(acknowledge=(owed.id,)), now=3.0)
+    await applier.apply(environment, held)
+    assert "flight-delay-12 passed, but is not released" in note(ada, commit)
 
 
 async def test_a_late_report_of_an_earlier_run_does_not_cover_a_retry(

@@ -48,7 +48,7 @@ async def predict(head: bytes) -> tuple[bytes, bool]:
     """The answer, and whether the connection goes on after it."""
     Traffic.began = Traffic.began or time.monotonic()
     Traffic.requests += 1
-    await asyncio.sleep(chance.uniform(0.002, 0.004))
+    await asyncio.sleep(chance.uniform(0.004, 0.008))
     well = good(model["mean"] + chance.random())
     match KIND:
         case "errors 0.3 %" | "errors 1 %" | "errors 5 %":
@@ -59,7 +59,7 @@ async def predict(head: bytes) -> tuple[bytes, bool]:
         case "late":
             return (ERROR if time.monotonic() - Traffic.began > AFTER else well), True
         case "slow":
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.06)
         case "leaking":
             await asyncio.sleep(Traffic.requests * 0.0003)
         case "bimodal":
