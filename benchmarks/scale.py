@@ -329,7 +329,7 @@ def _rows(found: Mapping[int, Figures], beside: str) -> Iterator[Row]:
         least, most = found[few].get(what), found[many][what]
         if ", CPU" in what and least and most and few != many:
             name, _, unit = what.rpartition(", ")
-            aim = "1" if unit.endswith("a run") else f"{many / few:g} or less"
+            aim = "1" if "a run" in what else f"{many / few:g} or less"
             yield Row(f"{name}, {many:,}{beside}", most, unit, f"{few} pipelines", least, aim)
 
 
