@@ -31,6 +31,8 @@ class RunObserver:
         self._artifacts = artifacts
         self._endings = endings
         self._graphs: OrderedDict[str, Graph] = OrderedDict()
+        self._presumed: OrderedDict[str, frozenset[str]] = OrderedDict()
+        """By run: the cache keys that were taken to have no result when it was observed last."""
 
     async def observe(
         self, key: Key, state: Run | None, inbox: Sequence[InboxMessage]
@@ -42,6 +44,8 @@ class RunObserver:
             self._endings.forget(run.id)
             return ObservedRun(graph=graph)
         observed = await self._attempts(run, ObservedRun(graph=graph))
+        if run.nodes and self._presumes(run, observed):
+            return observed
         # If nothing changed, it has the keys of the last run, and all are looked up at once.
         likely = () if run.nodes else await keys_of_last_run(self._store, run.pipeline)
         return await with_results(self._store, self._artifacts, run, observed, likely)
@@ -58,6 +62,18 @@ class RunObserver:
             while len(self._graphs) > REMEMBERED:
                 self._graphs.popitem(last=False)
         return found
+
+    def _presumes(self, run: Run, observed: ObservedRun) -> bool:
+        """Whether the next nodes are taken to have no cached results, as most often after one that
+        had to run: the store says so if that is wrong, and then they are asked for again."""
+        keys = needs.cache_keys(run, observed).unknown
+        if not keys.isdisjoint(self._presumed.pop(run.id, ())):
+            return False
+        if keys:
+            self._presumed[run.id] = keys
+            while len(self._presumed) > REMEMBERED:
+                self._presumed.popitem(last=False)
+        return True
 
     async def _attempts(self, run: Run, observed: ObservedRun) -> ObservedRun:
         statuses: dict[str, Status] = {}
