@@ -31,8 +31,8 @@ class RunObserver:
         self._artifacts = artifacts
         self._endings = endings
         self._graphs: OrderedDict[str, Graph] = OrderedDict()
-        self._presumed: OrderedDict[str, frozenset[str]] = OrderedDict()
-        """By run: the cache keys that were taken to have no result when it was observed last."""
+        self._seen: OrderedDict[str, Run] = OrderedDict()
+        """The runs that were observed last, by id."""
 
     async def observe(
         self, key: Key, state: Run | None, inbox: Sequence[InboxMessage]
@@ -44,7 +44,9 @@ class RunObserver:
             self._endings.forget(run.id)
             return ObservedRun(graph=graph)
         observed = await self._attempts(run, ObservedRun(graph=graph))
-        if run.nodes and self._presumes(run, observed):
+        if run.nodes and self._is_new(run):
+            # After a node that had to run, the next ones most often have no cached results. If one
+            # has, the decision is not saved, and this state is observed again.
             return observed
         # If nothing changed, it has the keys of the last run, and all are looked up at once.
         likely = () if run.nodes else await keys_of_last_run(self._store, run.pipeline)
@@ -63,17 +65,13 @@ class RunObserver:
                 self._graphs.popitem(last=False)
         return found
 
-    def _presumes(self, run: Run, observed: ObservedRun) -> bool:
-        """Whether the next nodes are taken to have no cached results, as most often after one that
-        had to run: the store says so if that is wrong, and then they are asked for again."""
-        keys = needs.cache_keys(run, observed).unknown
-        if not keys.isdisjoint(self._presumed.pop(run.id, ())):
-            return False
-        if keys:
-            self._presumed[run.id] = keys
-            while len(self._presumed) > REMEMBERED:
-                self._presumed.popitem(last=False)
-        return True
+    def _is_new(self, run: Run) -> bool:
+        """Whether this state of the run is observed for the first time."""
+        new = self._seen.pop(run.id, None) != run
+        self._seen[run.id] = run
+        while len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+        return new
 
     async def _attempts(self, run: Run, observed: ObservedRun) -> ObservedRun:
         statuses: dict[str, Status] = {}
