@@ -48,15 +48,15 @@ class Roots:
 
     def check(self, uri: str, folder: Path) -> None:
         """Raises `OutsideRoots` if the address `uri`, in `folder`, may not be read."""
-        real = folder.resolve()
+        real = os.path.realpath(folder)
         if self.allowed is not None and not any(
-            real.is_relative_to(root.resolve()) for root in self.allowed
+            is_within(real, os.path.realpath(root)) for root in self.allowed
         ):
             raise OutsideRoots(
                 f"{uri} may not be read: to allow it, add `data_roots: [{folder}]` to "
                 "headgate.yaml; or commit the data, or put it into an object store"
             )
-        if any(is_within(str(real), each) for each in self._sealed):
+        if any(is_within(real, each) for each in self._sealed):
             raise OutsideRoots(
                 f"{uri} may not be read: it is below one of the controller's own folders; put the "
                 "data elsewhere"

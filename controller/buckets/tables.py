@@ -6,9 +6,11 @@ that was deleted, rewritten or not committed.
 """
 
 import asyncio
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -204,8 +206,18 @@ async def _has(bucket: Bucket, folder: str, format_: Format, repository: Path | 
     """Whether a folder is a table of this format."""
     if not is_remote(folder):
         with suppress(NeedsHuman):
-            place = place_of(folder, repository).folder
-            return any(place.glob(SIGNATURES[format_]))
+            return _has_log(place_of(folder, repository).folder, SIGNATURES[format_])
         return False
     found = await bucket.list(f"{folder}/{SIGNATURES[format_]}")
     return len(found.manifest) > 0
+
+
+def _has_log(folder: Path, signature: str) -> bool:
+    """Whether a file below the folder matches. Most folders are asked this each time that they are
+    listed, and are no table: it takes one attempt to open the log's folder."""
+    log, _, pattern = signature.partition("/")
+    try:
+        with os.scandir(folder / log) as files:
+            return any(fnmatchcase(each.name, pattern) for each in files)
+    except OSError:
+        return False

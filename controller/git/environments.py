@@ -18,6 +18,7 @@ BRANCH = "headgate/environments"
 
 PROPOSALS = "headgate/release/"
 """The prefix of branches that are proposed to be merged into that branch."""
+_OF_PROPOSAL = re.compile(rf"{PROPOSALS}(.+)-([^-]+)-\d+")
 
 _LOOK_BACK = 1000
 """Commits in which an earlier write of an action is looked for."""
@@ -30,6 +31,13 @@ class FileRevision(NamedTuple):
 
     commit: CommitInfo
     file: EnvironmentFile | None
+
+
+def proposed_place(branch: str) -> str | None:
+    """The environment whose release is proposed on that branch, as `flight-delay/staging`; None for
+    a branch that Headgate did not make."""
+    found = _OF_PROPOSAL.fullmatch(branch)
+    return f"{found[1]}/{found[2]}" if found is not None else None
 
 
 def is_ours(commit: CommitInfo) -> bool:
@@ -118,10 +126,10 @@ class Environments:
             return None
         return _places(await self._mirror.touched(old, new))
 
-    async def names(self, environment: str, pipeline: str) -> bool:
-        """Whether the branch, as last fetched, has a file for that environment."""
+    async def named(self) -> frozenset[str]:
+        """The environments that have a file on the branch, as last fetched."""
         tip = await self._mirror.resolve(self._branch)
-        return tip is not None and f"{pipeline}/{environment}" in await self.places(tip)
+        return await self.places(tip) if tip is not None else frozenset()
 
     async def past(self, environment: str, pipeline: str, at: str) -> tuple[FileRevision, ...]:
         """The revisions of the file up to the commit `at`, latest first."""

@@ -45,6 +45,8 @@ class Hint(Value):
     repositories: tuple[str, ...] = ()
     """For `installation`: the repositories that it names."""
     pull: int | None = None
+    head: str = ""
+    """For `pull`: its head branch."""
     comment: int | None = None
     author: str = ""
     """Who commented or pressed the button. GitHub is asked what that person may do."""
@@ -63,7 +65,7 @@ class Hint(Value):
     def message(self) -> ForgeMoved | ButtonPressed:
         """What a repository is told."""
         if self.kind not in ("rerun", "action"):
-            return ForgeMoved(pull=self.kind == "pull")
+            return ForgeMoved(pull=self.kind == "pull", head=self.head)
         return ButtonPressed(
             author=self.author,
             rerun=self.kind == "rerun",
@@ -119,7 +121,10 @@ def _pull(repository: str, payload: dict[str, Any]) -> Hint | None:
     if payload.get("action") not in _PULL_ACTIONS:
         return None
     number = _number(payload, "pull_request", "number")
-    return Hint(kind="pull" if number else "moved", repository=repository, pull=number)
+    if number is None:
+        return Hint(kind="moved", repository=repository)
+    head = _text(payload, "pull_request", "head", "ref")
+    return Hint(kind="pull", repository=repository, pull=number, head=head)
 
 
 def _comment(repository: str, payload: dict[str, Any]) -> Hint | None:

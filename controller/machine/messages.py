@@ -287,6 +287,8 @@ class ForgeMoved(Message):
     type: Literal["forge_moved"] = "forge_moved"
     pull: bool = False
     """Whether a pull request changed, which may be a release's."""
+    head: str = ""
+    """Its head branch; empty if that is not known."""
 
 
 class ButtonPressed(Message):

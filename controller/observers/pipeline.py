@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from controller.artifacts import Artifacts
 from controller.git.environments import Environments
 from controller.git.repositories import Repositories
-from controller.machine.core import InboxMessage, Key, parsed
+from controller.machine.core import InboxMessage, Key
 from controller.machine.messages import RunEnded, RunRequested, ScheduleDue
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import DatasetListing
@@ -97,10 +97,10 @@ class PipelineObserver:
         candidate is compared with what is in production. Raises TryAgain until then."""
         if needs.default_branch not in {*pipeline.heads, *needs.heads}:
             return
-        branch = self._branches[needs.repository]
+        named = await self._branches[needs.repository].named()
         for name in ENVIRONMENTS:
             key = Key("environment", f"{pipeline.name}/{name}")
-            if await branch.names(name, pipeline.name) and await self._store.get(key) is None:
+            if key.name in named and await self._store.get(key) is None:
                 why = f"{name} has not read its file on the environments branch yet"
                 raise TryAgain(why, after=0.5)
 
@@ -126,7 +126,7 @@ class PipelineObserver:
         for id_ in needs.ended:
             record = await self._store.get(Key("run", id_))
             if record is not None:  # else the message is of no run, and is set aside
-                runs[id_] = parsed(Run, record.body)
+                runs[id_] = Run.model_validate_json(record.text)
         return runs
 
     async def _follow(self, name: str, head: Code | None, scheduled: float | None) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import structlog
 
-from controller.git.environments import BRANCH, Environments
+from controller.git.environments import BRANCH, Environments, proposed_place
 from controller.git.repositories import Repositories
 from controller.github.pulls import Pulls, begin
 from controller.machine.core import InboxMessage, Key
@@ -112,7 +112,7 @@ class RepositoryObserver:
             pressed=view.pressed,
             unheard=view.unheard,
             more=len(fresh) > AT_ONCE,
-            nudged=any(isinstance(x.message, ForgeMoved) and x.message.pull for x in inbox),
+            nudged=_nudged(inbox),
         )
 
     async def _places(
@@ -378,3 +378,13 @@ def _misnamed(files: Iterable[str]) -> dict[str, str]:
 
 def _matches_any(globs: Sequence[str], branch: str) -> bool:
     return any(matches(glob, branch) for glob in globs)
+
+
+def _nudged(inbox: Sequence[InboxMessage]) -> frozenset[str] | None:
+    """The environments of which a release's pull request changed; None: perhaps any, as the forge
+    did not say which pull request it was."""
+    hints = [x.message for x in inbox if isinstance(x.message, ForgeMoved) and x.message.pull]
+    if not all(hint.head for hint in hints):
+        return None
+    places = (proposed_place(hint.head) for hint in hints)
+    return frozenset(place for place in places if place is not None)

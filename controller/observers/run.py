@@ -11,40 +11,45 @@ from controller.machine.core import InboxMessage, Key
 from controller.machine.runs import execution as machine
 from controller.machine.runs import needs
 from controller.machine.runs.attempt import Status
-from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import ObservedRun, Run
 from controller.store.protocol import Store
+from controller.store.remembered import MOST
+from controller.store.run_graphs import Graphs
 from specs.failures import NeedsHuman
-
-REMEMBERED = 64
-"""Graphs kept in memory; a run's graph never changes."""
 
 
 class RunObserver:
     """An `Observer`: polls the open attempts and collects what they wrote."""
 
     def __init__(
-        self, store: Store, executor: Executor, artifacts: Artifacts, endings: AttemptCollector
+        self,
+        store: Store,
+        executor: Executor,
+        artifacts: Artifacts,
+        endings: AttemptCollector,
+        graphs: Graphs,
     ) -> None:
         self._store = store
         self._executor = executor
         self._artifacts = artifacts
         self._endings = endings
-        self._graphs: OrderedDict[str, Graph] = OrderedDict()
+        self._graphs = graphs
         self._seen: OrderedDict[str, Run] = OrderedDict()
-        """The runs that were observed last, by id."""
+        """The states of runs that were observed last, by the run."""
 
     async def observe(
         self, key: Key, state: Run | None, inbox: Sequence[InboxMessage]
     ) -> ObservedRun:
         run = state or machine.begin(inbox)
-        graph = await self.graph(key.name)
+        graph = await self._graphs.get(key.name)
+        if graph is None:
+            raise NeedsHuman(f"the graph of {key.name} is not in the store; start another run")
         if needs.is_cancelled(run, inbox):
             # Ask nothing that may be unreachable: it ends at once, whatever it waits for.
             self._endings.forget(run.id)
             return ObservedRun(graph=graph)
         observed = await self._attempts(run, ObservedRun(graph=graph))
-        if run.nodes and self._is_new(run):
+        if self._went_on(run):
             # After a node that had to run, the next ones most often have no cached results. If one
             # has, the decision is not saved, and this state is observed again.
             return observed
@@ -52,26 +57,14 @@ class RunObserver:
         likely = () if run.nodes else await keys_of_last_run(self._store, run.pipeline)
         return await with_results(self._store, self._artifacts, run, observed, likely)
 
-    async def graph(self, run: str) -> Graph:
-        """The run's graph, as it was when the run began."""
-        found = self._graphs.get(run)
-        if found is None:
-            record = await self._store.get(Key("graph", run))
-            if record is None:
-                raise NeedsHuman(f"the graph of {run} is not in the store; start another run")
-            found = Graph.model_validate_json(record.text)
-            self._graphs[run] = found
-            while len(self._graphs) > REMEMBERED:
-                self._graphs.popitem(last=False)
-        return found
-
-    def _is_new(self, run: Run) -> bool:
-        """Whether this state of the run is observed for the first time."""
-        new = self._seen.pop(run.id, None) != run
+    def _went_on(self, run: Run) -> bool:
+        """Whether another state of the run was observed last, so that what was decided then is
+        saved. False if that is not known any more."""
+        before = self._seen.pop(run.id, None)
         self._seen[run.id] = run
-        while len(self._seen) > REMEMBERED:
+        while len(self._seen) > MOST:
             self._seen.popitem(last=False)
-        return new
+        return before is not None and before != run
 
     async def _attempts(self, run: Run, observed: ObservedRun) -> ObservedRun:
         statuses: dict[str, Status] = {}

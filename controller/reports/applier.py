@@ -11,6 +11,7 @@ from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Envelope, Key
 from controller.machine.runs.end_report import report_end
+from controller.machine.runs.graph import Graph
 from controller.machine.runs.node_names import MODEL_GATE
 from controller.machine.runs.run import Outcome, Run
 from controller.reports.changes import PreviousRun
@@ -18,7 +19,9 @@ from controller.reports.commit_report import ReportContext, WorseSibling, build,
 from controller.reports.forge import CommitReport, Conclusion, Forge
 from controller.reports.gathering import FactSources, Gathering
 from controller.reports.links import NOWHERE, Links
+from controller.reports.run_summary import DataSince
 from controller.store.protocol import Store
+from controller.store.run_graphs import Graphs
 from specs.failures import Ignore, TryAgain
 
 BUILT_AT_ONCE = 4
@@ -27,7 +30,8 @@ BUILT_AT_ONCE = 4
 
 class ReportApplier:
     """Applies `ReportCommit`. `links` holds the web address of each repository; `datasets` knows
-    the objects of each dataset version; `home` is the controller's home folder."""
+    the objects of each dataset version; `home` is the controller's home folder; `graphs` reads the
+    graphs of runs, for whoever needs them as well."""
 
     def __init__(
         self,
@@ -39,8 +43,11 @@ class ReportApplier:
         links: Mapping[str, Links] | None = None,
         datasets: Catalog | None = None,
         home: Path | None = None,
+        graphs: Graphs | None = None,
     ) -> None:
-        self._gathering = Gathering(FactSources(store, artifacts, repositories, datasets, home))
+        graphs = graphs or Graphs(store)
+        sources = FactSources(store, artifacts, repositories, graphs, datasets, home)
+        self._gathering = Gathering(sources)
         self._forge = forge
         self._secrets = secrets
         self._links = links or {}
@@ -56,7 +63,7 @@ class ReportApplier:
         """
         async with self._turn:
             run = await self._gathering.run(action.run or "")
-            latest = await self._gathering.latest(action)
+            latest = await self._gathering.latest(action, run)
             if latest is not None and latest != action.run:
                 raise Ignore(f"{latest} is a later run of this commit, with a report of its own")
             if run is not None and action.state == "running" and not run.live:
@@ -84,7 +91,7 @@ class ReportApplier:
         self, action: ReportCommit, run: Run | None, siblings: Sequence[Run]
     ) -> CommitReport:
         gathering = self._gathering
-        graph = await gathering.graph(run) if run else None
+        graph = await gathering.graph(run.id) if run else None
         reports = await gathering.reports(run, graph) if run and not run.live else {}
         plan = None
         if run is not None and graph is not None and run.pull is not None:
@@ -107,10 +114,16 @@ class ReportApplier:
                 past=await gathering.past(run) if run and MODEL_GATE in reports else (),
                 before=await gathering.before(plan) if plan and reports else PreviousRun(),
                 worse=_worst(action, run, siblings),
-                since=await gathering.since(run, graph) if run and run.releases else None,
+                since=await self._since(run, graph),
             ),
         )
         return report.model_copy(update={"text": redact(report.text)})
+
+    async def _since(self, run: Run | None, graph: Graph | None) -> DataSince | None:
+        """How the data changed, which only the report on the end of a run says."""
+        if run is None or graph is None or run.live or not run.releases:
+            return None
+        return await self._gathering.since(run, graph)
 
     async def _base(self, action: ReportCommit) -> str:
         """The name of the branch that the pull request would be merged into, if it is known."""

@@ -1,5 +1,6 @@
 """Gathers the facts for a report from the store, the artifacts and the repositories."""
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,7 +8,7 @@ from controller.artifacts import Artifacts
 from controller.buckets.catalog import Catalog, changes
 from controller.git.repositories import Repositories
 from controller.machine.actions import ReportCommit
-from controller.machine.core import Key, parsed
+from controller.machine.core import Key
 from controller.machine.pipelines.dataset_changes import ObjectChanges
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.pipelines.plan import Plan, PlannedData
@@ -20,12 +21,15 @@ from controller.reports.changes import PreviousRun, rows_read
 from controller.reports.run_summary import DataSince
 from controller.reports.trend import VERSIONS, PastMeasurement, past
 from controller.store.model_versions import Versions
-from controller.store.protocol import Store
+from controller.store.protocol import Record, Store
+from controller.store.run_graphs import Graphs
 from specs.failures import NeedsHuman
 from validators.report import Report
 
 LOOK_BACK = 100
-"""How many of a pipeline's runs, most recently changed first, are searched for a commit's."""
+"""How many of a pipeline's runs, latest first, are searched for a commit's."""
+FEW = 4
+"""How many of them are searched first: mostly, it is one of these."""
 
 
 class FactSources(NamedTuple):
@@ -34,6 +38,7 @@ class FactSources(NamedTuple):
     store: Store
     artifacts: Artifacts
     repositories: Repositories
+    graphs: Graphs
     datasets: Catalog | None = None
     home: Path | None = None
     """The controller's home folder, as in `Cache`."""
@@ -52,41 +57,45 @@ class Gathering:
     """Reads the facts. Missing facts leave gaps in a report but never prevent it."""
 
     def __init__(self, sources: FactSources) -> None:
-        self._store, self._artifacts, self._repositories, self._datasets, home = sources
-        self._cache = Cache(sources.store, sources.artifacts, home)
+        self._store = sources.store
+        self._artifacts = sources.artifacts
+        self._repositories = sources.repositories
+        self._datasets = sources.datasets
+        self._graphs = sources.graphs
+        self._cache = Cache(sources.store, sources.artifacts, sources.home)
         self._versions = Versions(sources.store)
 
     async def run(self, id_: str) -> Run | None:
         """The run with that id."""
         record = await self._store.get(Key("run", id_)) if id_ else None
-        return parsed(Run, record.body) if record else None
+        return Run.model_validate_json(record.text) if record else None
 
     async def is_reporting(self, run: Run) -> bool:
         """Whether the run has yet to report something."""
         outbox = await self._store.outbox(Key("run", run.id))
         return any(entry.lane == ReportCommit.lane for entry in outbox)
 
-    async def graph(self, run: Run) -> Graph | None:
-        """The run's graph."""
-        record = await self._store.get(Key("graph", run.id))
-        return parsed(Graph, record.body) if record else None
+    async def graph(self, run: str) -> Graph | None:
+        """The graph of the run with that id."""
+        return await self._graphs.get(run)
 
     async def repository(self, name: str) -> RepositoryState:
         """The stored state of a repository, with its open pull requests."""
         record = await self._store.get(Key("repository", name))
-        return parsed(RepositoryState, record.body) if record else RepositoryState(name=name)
+        if record is None:
+            return RepositoryState(name=name)
+        return RepositoryState.model_validate_json(record.text)
 
-    async def latest(self, action: ReportCommit) -> str | None:
+    async def latest(self, action: ReportCommit, run: Run | None) -> str | None:
         """The id of the commit's last run in the same pull request or, for a branch, in the same
-        scope."""
+        scope. `run` is the action's own: if it is one of these, only later ones are looked for."""
         if not action.pipeline:
             return None
-        runs = [
-            (int(body["number"]), str(body["id"]))
-            for body in await self._bodies(action)
-            if body.get("pull") == action.pull
-            and (action.pull is not None or body.get("scope", "") == action.scope)
-        ]
+        own = run is not None and _is_told_of(run, action)
+        later = await self._later(run) if run is not None and own else None
+        found = _at(action, later) if later is not None else await self._at(action)
+        runs = [(one.number, one.id) for one in found if _is_told_of(one, action)]
+        runs += [(run.number, run.id)] if run is not None and own else []
         return max(runs, default=(0, None))[1]
 
     async def siblings(self, action: ReportCommit) -> Siblings:
@@ -104,21 +113,28 @@ class Gathering:
         }
         others = {pull_branch(number) for number in alike - {action.pull}}
         last: dict[str, Run] = {}
-        for body in await self._bodies(action) if others else ():
-            if body.get("branch") in others:
-                run = parsed(Run, body)
+        for run in await self._at(action) if others else ():
+            if run.branch in others:
                 before = last.get(run.branch, run)
                 last[run.branch] = max(run, before, key=lambda one: one.number)
         runs = tuple(last[branch] for branch in sorted(last))
         return Siblings(action.pull in alike, runs)
 
-    async def _bodies(self, action: ReportCommit) -> list[dict[str, Any]]:
+    async def _at(self, action: ReportCommit) -> list[Run]:
         """The stored runs of the pipeline at that commit."""
-        records = await self._store.list("run", f"{action.pipeline}-", LOOK_BACK)
-        wanted = (action.repository, action.commit, action.pipeline)
-        bodies = (record.body for record in records)
-        names = ("repository", "commit", "pipeline")
-        return [body for body in bodies if tuple(body.get(name) for name in names) == wanted]
+        return _at(action, await self._store.list("run", f"{action.pipeline}-", LOOK_BACK))
+
+    async def _later(self, run: Run) -> Collection[Record] | None:
+        """The pipeline's runs after that one; None if the pipeline does not say how many it had."""
+        record = await self._store.get(Key("pipeline", run.pipeline))
+        if record is None:
+            return None
+        last = int(record.body.get("runs", 0))
+        return await self._numbered(run.pipeline, range(run.number + 1, last + 1)[-LOOK_BACK:])
+
+    async def _numbered(self, pipeline: str, numbers: range) -> Collection[Record]:
+        names = [f"{pipeline}-{number}" for number in numbers]
+        return (await self._store.get_all("run", names)).values() if names else ()
 
     async def plan(self, run: Run, graph: Graph) -> Plan | None:
         """The plan of a run, as of its start."""
@@ -170,7 +186,7 @@ class Gathering:
     async def before(self, plan: Plan) -> PreviousRun:
         """Rows and changed objects, since the run that a plan is compared with."""
         run = await self.run(plan.compared_with or "")
-        read = rows_read(await self.reports(run, await self.graph(run))) if run else {}
+        read = rows_read(await self.reports(run, await self.graph(run.id))) if run else {}
         found = {data.name: await self._differences(data) for data in plan.datasets}
         return PreviousRun(read, {name: one for name, one in found.items() if one is not None})
 
@@ -184,18 +200,29 @@ class Gathering:
         """How the data of a run differs from that of the last run that passed."""
         if self._datasets is None or graph is None or not run.datasets:
             return None
-        records = await self._store.list("run", f"{run.pipeline}-", LOOK_BACK)
-        before = passed_before(run, (parsed(Run, record.body) for record in records))
+        before = await self._passed_before(run)
         if before is None:
             return None
         found = await changes(self._datasets, graph, before.datasets, run.datasets)
         return DataSince(before.id, found) if found else None
 
+    async def _passed_before(self, run: Run) -> Run | None:
+        """See `passed_before`. Older runs are read only if it is none of the last few."""
+        found, before = list[Run](), None
+        for last, first in ((1, FEW), (FEW + 1, LOOK_BACK)):
+            numbers = range(max(run.number - first, 1), max(run.number - last + 1, 1))
+            records = await self._numbered(run.pipeline, numbers)
+            found += [Run.model_validate_json(record.text) for record in records]
+            before = passed_before(run, found)
+            if before is not None and before.branch == run.branch:
+                break
+        return before
+
     async def past(self, run: Run) -> tuple[PastMeasurement, ...]:
         """What the model gate measured for the last versions before the one this run may have
         made, oldest first."""
         record = await self._store.get(Key("pipeline", run.pipeline))
-        number = parsed(PipelineState, record.body).versions if record else 0
+        number = PipelineState.model_validate_json(record.text).versions if record else 0
         found: list[PastMeasurement] = []
         for each in range(number, max(number - VERSIONS - 1, 0), -1):
             version = await self._versions.get(run.pipeline, each)
@@ -204,6 +231,22 @@ class Gathering:
             report = await self.report("model", version.reports["model"])
             found += [past(each, report)] if report else []
         return tuple(reversed(found[:VERSIONS]))
+
+
+def _at(action: ReportCommit, records: Iterable[Record]) -> list[Run]:
+    """Those of the stored runs that are of the pipeline at that commit."""
+    near = (record.text for record in records if action.commit in record.text)
+    runs = (Run.model_validate_json(text) for text in near)
+    wanted = (action.repository, action.commit, action.pipeline)
+    return [run for run in runs if (run.repository, run.commit, run.pipeline) == wanted]
+
+
+def _is_told_of(run: Run, action: ReportCommit) -> bool:
+    """Whether a report like that may be about the run: of the same commit and pipeline, and of the
+    same pull request or, for a branch, of the same scope."""
+    where = (action.repository, action.commit, action.pipeline, action.pull)
+    same_scope = action.pull is not None or run.scope == action.scope
+    return (run.repository, run.commit, run.pipeline, run.pull) == where and same_scope
 
 
 def _log() -> Any:

@@ -114,9 +114,28 @@ class DatasetSource:
         self._news.set()
 
     def listed(self, pipeline: str, dataset: WatchedDataset, found: object) -> None:
-        """Note what a pipeline listed, which is as `look` has it."""
-        if pipeline in self._listed.get(dataset, ()):
-            self._listed[dataset][pipeline] = found
+        """Note what a pipeline listed, which is as `look` has it. It counts as a look at a dataset
+        that no other pipeline has."""
+        listed = self._listed.get(dataset, {})
+        if pipeline not in listed:
+            return
+        listed[pipeline] = found
+        if len(listed) == 1 and self._only_polls(dataset):
+            self._agenda.remove(dataset)
+            self._agenda.add(dataset, monotonic() + self._interval)
+
+    def _only_polls(self, dataset: WatchedDataset) -> bool:
+        """Whether the next look is due only because the last one was long ago. Listings of object
+        stores are reused, so they are no looks."""
+        folder = self._folders.get(dataset.folder) if dataset.folder is not None else None
+        return (
+            folder is not None
+            and folder.problem is None
+            and folder.path not in self._heard
+            and dataset in self._spread
+            and dataset not in self._tasks
+            and self._errors.get(dataset) is None
+        )
 
     async def keys(self) -> AsyncIterator[Key]:
         """The keys of pipelines, when they have to list again."""

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -66,7 +66,7 @@ from controller.reconcile.stalls import KIND as STALL
 from controller.reports.applier import ReportApplier
 from controller.reports.forge import Forge
 from controller.reports.forge_by_repository import ForgeByRepository
-from controller.reports.links import on_github
+from controller.reports.links import Links, on_github
 from controller.reports.notes_forge import NotesForge
 from controller.reports.policy_applier import PolicyApplier
 from controller.reports.untouched import UntouchedApplier
@@ -77,6 +77,7 @@ from controller.sources.sqs import queues_of
 from controller.sources.watch import Watcher
 from controller.store.model_versions import Versions
 from controller.store.protocol import Transaction
+from controller.store.run_graphs import Graphs
 from controller.store.sqlite import SqliteStore
 from controller.web import server
 from controller.wiring import reconcilers
@@ -127,6 +128,7 @@ class Controller:
         self.stores = Stores(settings.stores)
         self.catalog = self._catalog(home, roots or roots_of(settings, base))
         self.versions = Versions(store)
+        self.graphs = Graphs(store)
         self.query_versions = QueryVersions(
             lambda name: secrets.reveal((name,))[name], longest=bucket_poll, clock=policy.clock
         )
@@ -141,9 +143,7 @@ class Controller:
         self.notes = NotesForge(mirrors)
         forge = self._forge()
         links = on_github(settings.github.url, self.github.names) if self.github else {}
-        self.reports = ReportApplier(
-            store, self.artifacts, self.repositories, forge, secrets, links, self.catalog, home
-        )
+        self.reports = self._reports(forge, links, home)
         self.policies = PolicyApplier(self.repositories, forge, secrets, links)
         self.untouched = UntouchedApplier(forge)
         self.branches = {name: Environments(mirror) for name, mirror in mirrors.items()}
@@ -278,7 +278,7 @@ class Controller:
         kinds = reconcilers.everything(
             RepositoryObserver(self.repositories, self.branches, self.store, pulls),
             pipelines,
-            RunObserver(self.store, self.executor, self.artifacts, self.collector),
+            self._run_observer(),
             environments,
             StallObserver(self.store, everyone),
             [*self.mirrors],
@@ -292,8 +292,23 @@ class Controller:
             CancelAttempt: self._cancel,
             ReportCommit: report,
         }
-        observer = RunObserver(self.store, self.executor, self.artifacts, self.collector)
-        return Loop(self.store, {"run": reconcilers.runs(observer)}, appliers)
+        return Loop(self.store, {"run": reconcilers.runs(self._run_observer())}, appliers)
+
+    def _reports(self, forge: Forge, links: Mapping[str, Links], home: Path) -> ReportApplier:
+        return ReportApplier(
+            self.store,
+            self.artifacts,
+            self.repositories,
+            forge,
+            self.secrets,
+            links,
+            self.catalog,
+            home,
+            self.graphs,
+        )
+
+    def _run_observer(self) -> RunObserver:
+        return RunObserver(self.store, self.executor, self.artifacts, self.collector, self.graphs)
 
     def _appliers(self) -> dict[type[Action], Applier]:
         return {

@@ -19,7 +19,7 @@ from tests.controller.git.git_server import Person, run_git
 from tests.controller.reconcile.toys import Begin, running, tell, toy, until
 from tests.crash.harness import Story
 
-REPORTERS = ("r0", "r1", "r2")
+REPORTERS = ("r0", "r1")
 COMMITS = 2
 NOTES = Key("repository", "team")
 """Whose boundaries are those of the writer."""

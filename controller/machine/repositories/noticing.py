@@ -325,6 +325,11 @@ def _is_told(
 ) -> bool:
     """Whether that environment is told; `known` is whether its pipeline was there before."""
     if observed.environments == before.environments and (known or observed.environments is None):
-        return observed.nudged and observed.environments is not None
-    concerned = observed.moved if known else observed.places
-    return concerned is None or place in concerned or observed.nudged
+        return observed.environments is not None and _concerns(place, observed.nudged)
+    moved = observed.moved if known else observed.places
+    return _concerns(place, moved) or _concerns(place, observed.nudged)
+
+
+def _concerns(place: str, places: frozenset[str] | None) -> bool:
+    """Whether an environment is among those; None is perhaps all."""
+    return places is None or place in places

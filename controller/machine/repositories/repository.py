@@ -125,8 +125,8 @@ class ObservedRepository(Value):
     """Whether the forge could not be reached; pull requests are then as they were before."""
     more: bool = False
     """Whether some pull requests were left for the next reconcile."""
-    nudged: bool = False
-    """Whether a pull request changed that may be a release's."""
+    nudged: frozenset[str] | None = frozenset()
+    """The environments of which a release's pull request changed; None: perhaps any."""
 
 
 def is_seen(

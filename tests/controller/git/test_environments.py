@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from controller.git import Mirror
 from controller.git.compare_and_swap import HEADGATE, RetryTiming
 from controller.git.environment_file import Invalid, message_of, parse, to_yaml
-from controller.git.environments import BRANCH, Environments, is_ours
+from controller.git.environments import BRANCH, PROPOSALS, Environments, is_ours, proposed_place
 from controller.machine.environments.file import (
     EnvironmentFile,
     LastChange,
@@ -322,6 +322,13 @@ async def test_a_broken_file_is_invalid_until_somebody_mends_it(
     assert await environments.read("production", "flight-delay") == release(2)
 
 
+def test_the_branch_of_a_proposal_says_which_environment_it_is_for() -> None:
+    place = proposed_place(f"{PROPOSALS}flight-delay-2-production-31")
+    assert place == "flight-delay-2/production"
+    for other in ("flight-delay-production-31", f"{PROPOSALS}mine", f"{PROPOSALS}a-production-b"):
+        assert proposed_place(other) is None
+
+
 async def test_the_past_of_a_file_is_each_commit_with_what_it_said(
     ada: Person, tmp_path: Path
 ) -> None:
@@ -337,8 +344,7 @@ async def test_the_past_of_a_file_is_each_commit_with_what_it_said(
     assert all(is_ours(one.commit) for one in said)
     assert await branch.highest("production", "flight-delay") == 4
     assert await branch.highest("staging", "flight-delay") == 0
-    assert await branch.names("production", "flight-delay")
-    assert not await branch.names("staging", "flight-delay")
+    assert await branch.named() == {"flight-delay/production"}
     since = await mirror.log(tip, without=said[-1].commit.sha)
     assert [one.sha for one in since] == [one.commit.sha for one in said[:-1]]
 

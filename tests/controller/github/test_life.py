@@ -185,6 +185,6 @@ async def test_what_happens_on_github_arrives_as_hints(tmp_path: Path) -> None:
     with suppress(asyncio.CancelledError):
         await running
     assert hints["pull"].pull == 1
-    assert {ForgeMoved(), ForgeMoved(pull=True)} == set(sent)
+    assert {ForgeMoved(), ForgeMoved(pull=True, head="deeper")} == set(sent)
     comment = hints["comment"]
     assert (comment.author, comment.body) == ("ada", "/headgate retry")

@@ -52,6 +52,7 @@ def test_every_example_is_read_or_ignored_on_purpose() -> None:
             assert found.repository == example["repository"]["full_name"]
         if event == "pull_request":
             assert found.pull == example["number"]
+            assert found.head == example["pull_request"]["head"]["ref"]
         if event == "check_run":
             assert (found.check, found.sha) == (
                 example["check_run"]["id"],

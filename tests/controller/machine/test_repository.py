@@ -23,8 +23,8 @@ class Remote:
     heads: dict[str, Commit] = field(default_factory=dict)
     default: str = "main"
     environments: str | None = None
-    nudged: bool = False
-    """Somebody merged a pull request of a release."""
+    nudged: frozenset[str] | None = frozenset()
+    """Environments of which somebody merged or closed a release's pull request."""
     places: frozenset[str] | None = None
     """The environments that have a file."""
     moved: frozenset[str] | None = None
@@ -397,11 +397,25 @@ def test_a_branch_that_did_not_move_is_looked_at_again_each_time_somebody_says_s
     before = len(remote.told)
     remote.look()
     assert len(remote.told) == before
-    remote.nudged = True
+    remote.nudged = None
     for _ in range(2):
         remote.look()
     again = [m.to.name for m in remote.told[before:] if m.message.type == "branch_moved"]
     assert sorted(again) == ["mean/production"] * 2 + ["mean/staging"] * 2
+
+
+def test_a_release_s_pull_request_is_told_of_to_its_environment_only() -> None:
+    remote = Remote(environments=sha("e1"))
+    remote.push("c1", pipelines=three())
+    remote.look()
+    remote.told.clear()
+    remote.nudged = frozenset({"mean/production"})
+    remote.look()
+    assert [m.to.name for m in remote.told] == ["mean/production"]
+    remote.told.clear()
+    remote.environments, remote.moved = sha("e2"), frozenset({"sum/staging"})
+    remote.look()
+    assert [m.to.name for m in remote.told] == ["mean/production", "sum/staging"]
 
 
 def three() -> dict[str, str]:

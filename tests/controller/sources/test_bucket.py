@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from controller.machine.core import Key
+from controller.sources import bucket
 from controller.sources.bucket import DatasetSource, WatchedDataset
 from tests.contracts.source import hint
 from tests.controller.sources.looking import lake, looks, watching
@@ -70,6 +72,51 @@ async def test_what_the_pipeline_listed_meanwhile_is_no_news(tmp_path: Path) -> 
     await quiet(waiting)
     (folder / "a.csv").write_text("x")
     await waiting
+
+
+@pytest.mark.parametrize("shared", [False, True])
+async def test_what_a_pipeline_lists_is_a_look_at_data_that_it_alone_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, shared: bool
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(bucket, "monotonic", lambda: now)
+    looked: Counter[str] = Counter()
+
+    async def look(dataset: WatchedDataset) -> object:
+        looked[dataset.uri] += 1
+        return "what it holds"
+
+    # With one thread, what is due first is looked at first.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    source = DatasetSource(look, 3600.0)
+    keys = source.keys()
+    (tmp_path / "its").mkdir()
+    its = lake(tmp_path / "its")
+    source.follow("fares", [its])
+    if shared:
+        source.follow("tips", [its])
+
+    async def wake() -> None:
+        """Have it look at what is due, of which the data of a new pipeline is the last."""
+        nonlocal now
+        name = f"at {now}"
+        (tmp_path / name).mkdir()
+        source.follow(name, [lake(tmp_path / name)])
+        now += 1.0
+        while (await hint(keys)).name != name:
+            pass
+
+    await wake()
+    assert looked[its.uri] == 1
+    now += 3000.0
+    source.listed("fares", its, "what it holds")
+    now += 3590.0  # the look before was 6,590 s ago, and the listing 3,590 s
+    await wake()
+    assert looked[its.uri] == (2 if shared else 1)
+    now += 20.0
+    await wake()
+    assert looked[its.uri] == 2
+    await keys.aclose()  # type: ignore[attr-defined]
 
 
 async def test_a_pipeline_may_have_two_names_for_a_dataset_and_drop_both(tmp_path: Path) -> None:
@@ -258,6 +305,7 @@ _WITHOUT_FILE_HANDLES = """
 import asyncio, os, resource, sys
 from pathlib import Path
 import structlog
+from controller.sources import bucket
 from controller.sources.bucket import DatasetSource, WatchedDataset
 
 async def main():
@@ -304,6 +352,7 @@ def test_without_watches_it_polls_and_says_so(tmp_path: Path) -> None:
 _WITH_FEW_WATCHES = """
 import asyncio, sys
 from pathlib import Path
+from controller.sources import bucket
 from controller.sources.bucket import DatasetSource
 from tests.controller.sources.looking import lake, looks
 
