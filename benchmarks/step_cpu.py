@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from controller.config import logs
 from controller.machine.actions import ReportCommit
 from controller.machine.core import Envelope, Fact, Key, parsed
 from controller.machine.messages import StartRun
@@ -195,6 +196,7 @@ def _git(folder: Path, *arguments: str) -> None:
 async def measure(root: Path, steps: int, rounds: int) -> tuple[StepCounts, float]:
     """What a step takes beyond those of a run of one, in the round that took least; and the least
     that it can take, likewise, measured in between."""
+    logs.set_up(level="ERROR")  # as `headgate run` does: nobody reconciles the pipeline
     found, floors = [], []
     async with Chain.at(root) as chain:
         for number in range(rounds):

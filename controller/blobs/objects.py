@@ -13,10 +13,10 @@ import fcntl
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import BinaryIO, NamedTuple
 
 from controller.blobs.last_use import discard, discard_all, mode, move_into_place, use
@@ -95,17 +95,17 @@ class Objects:
         """Replace the file at `destination` by a clone, copy or link. Raises `NotStored`."""
         if not self.is_intact(digest):
             raise lost(digest)
-        handle, name = tempfile.mkstemp(prefix=".link-", dir=destination.parent)
-        temporary = Path(name)
+        handle, temporary = _make_temporary(f"{destination.parent}/.link-")
         try:
             with os.fdopen(handle, "wb", buffering=0) as file:
                 copied = self._copied(digest, file, always=executable)
                 os.fchmod(handle, mode(0o555 if executable else 0o444))
             if not copied:
-                _hard_link(self._place(digest), temporary)
-            temporary.replace(destination)
-        finally:
-            temporary.unlink(missing_ok=True)
+                _hard_link(self._place(digest), Path(temporary))
+            os.replace(temporary, destination)  # noqa: PTH105 - text, for speed: a step waits
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
 
     def is_intact(self, digest: str, *, touch: bool = False) -> bool:
         """Whether it is there unmodified, according to its stamp or else its content. `touch` marks
@@ -179,9 +179,10 @@ class Objects:
                 os.utime(handle, ns=(_STAMP, _STAMP + size))
                 os.fsync(handle)
             digest = "sha256:" + hashed.hexdigest()
-            _move(temporary, self._place(digest))
-        finally:
-            temporary.unlink(missing_ok=True)
+            _move(Path(temporary), self._place(digest))
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
         return StoredBlob(digest, size)
 
     def _copied(self, digest: str, file: BinaryIO, *, always: bool) -> bool:
@@ -204,13 +205,12 @@ class Objects:
         for path in self._folder.glob("??/*"):
             yield f"sha256:{path.parent.name}{path.name}", path
 
-    def _temporary(self) -> tuple[int, Path]:
+    def _temporary(self) -> tuple[int, str]:
         try:
-            handle, name = tempfile.mkstemp(dir=self._scratch)
+            return _make_temporary(f"{self._scratch}/")
         except FileNotFoundError:
             self._scratch.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self._scratch)
-        return handle, Path(name)
+            return _make_temporary(f"{self._scratch}/")
 
 
 def lost(digest: str) -> NotStored:
@@ -236,6 +236,12 @@ def explained(folder: Path) -> Iterator[None]:
             f"{error.filename or folder}: {error.strerror}: make sure that it exists and that "
             "Headgate may read it (and write, in its own folders), then `retry`"
         ) from None
+
+
+def _make_temporary(prefix: str) -> tuple[int, str]:
+    """A new file that only its owner may access, open for writing, and its path."""
+    path = f"{prefix}{token_hex(8)}"
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), path
 
 
 def _write_all(file: BinaryIO, chunk: bytes) -> None:

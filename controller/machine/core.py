@@ -154,6 +154,9 @@ class Decision(BaseModel, Generic[State]):
     actions: tuple[Action, ...] = ()
     messages: tuple[Envelope, ...] = ()
     facts: tuple[Fact, ...] = ()
+    absent: tuple[Key, ...] = ()
+    """Facts that were taken not to be there without having been looked up. If one is, nothing of
+    this is saved, and the object is observed and decided again."""
     withdraw: tuple[str, ...] = ()
     """Lanes whose pending actions are dropped before `actions` are enqueued, so that a newer action
     is never stuck behind an older one that keeps failing."""

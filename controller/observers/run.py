@@ -1,5 +1,6 @@
 """Observes runs: their attempts, the reports of their gates, and the cache."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from controller.artifacts import Artifacts
@@ -12,6 +13,7 @@ from controller.machine.runs import needs
 from controller.machine.runs.attempt import Status
 from controller.machine.runs.run import ObservedRun, Run
 from controller.store.protocol import Store
+from controller.store.remembered import MOST
 from controller.store.run_graphs import Graphs
 from specs.failures import NeedsHuman
 
@@ -32,6 +34,8 @@ class RunObserver:
         self._artifacts = artifacts
         self._endings = endings
         self._graphs = graphs
+        self._seen: OrderedDict[str, Run] = OrderedDict()
+        """The states of runs that were observed last, by the run."""
 
     async def observe(
         self, key: Key, state: Run | None, inbox: Sequence[InboxMessage]
@@ -45,9 +49,22 @@ class RunObserver:
             self._endings.forget(run.id)
             return ObservedRun(graph=graph)
         observed = await self._attempts(run, ObservedRun(graph=graph))
+        if self._went_on(run):
+            # After a node that had to run, the next ones most often have no cached results. If one
+            # has, the decision is not saved, and this state is observed again.
+            return observed
         # If nothing changed, it has the keys of the last run, and all are looked up at once.
         likely = () if run.nodes else await keys_of_last_run(self._store, run.pipeline)
         return await with_results(self._store, self._artifacts, run, observed, likely)
+
+    def _went_on(self, run: Run) -> bool:
+        """Whether another state of the run was observed last, so that what was decided then is
+        saved. False if that is not known any more."""
+        before = self._seen.pop(run.id, None)
+        self._seen[run.id] = run
+        while len(self._seen) > MOST:
+            self._seen.popitem(last=False)
+        return before is not None and before != run
 
     async def _attempts(self, run: Run, observed: ObservedRun) -> ObservedRun:
         statuses: dict[str, Status] = {}

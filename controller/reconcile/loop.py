@@ -329,6 +329,7 @@ class Loop:
             send=decision.messages,
             consume=tuple(each.number for each in handled.messages),
             set_aside=handled.set_aside,
+            absent=decision.absent,
         )
         applied = self._outbox.applied(key)
         same = record is not None and (record.text, record.live) == (put.text, put.live)

@@ -108,6 +108,8 @@ class Transaction(Value):
     """The numbers of the messages that this transaction took in."""
     set_aside: tuple[SetAside, ...] = ()
     """Messages that leave the inbox without having been handled; they are kept."""
+    absent: tuple[Key, ...] = ()
+    """Facts that must not be there yet."""
 
 
 class StoredObject(Value):
@@ -174,7 +176,8 @@ class Store(StoreReader, Protocol):
         ...
 
     async def commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
-        """Save all of `change` or nothing. Raises `Conflict` if `put.revision` is not current.
+        """Save all of `change` or nothing. Raises `Conflict` if `put.revision` is not current, or
+        for a fact that is there and was taken to be absent.
 
         Returns the outbox of the object that was put, as `outbox` gives it; empty without a put.
         """

@@ -272,6 +272,9 @@ class SqliteStore:
         return found
 
     def _commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
+        for key in change.absent:
+            if self._connection.execute(statements.IS_THERE, key).fetchone():
+                raise Conflict(f"{key} is there")
         try:
             outbox = self._written(change, now)
         except BaseException:

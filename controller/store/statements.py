@@ -7,6 +7,7 @@ GET = "SELECT kind, name, revision, body, updated, live FROM objects WHERE kind 
 NAMED = """
 SELECT kind, name, revision, body, updated, live FROM objects
 WHERE kind = ? AND name IN (SELECT value FROM json_each(?))"""
+IS_THERE = "SELECT 1 FROM objects WHERE kind = ? AND name = ?"
 _OF_KIND = "SELECT kind, name, revision, body, updated, live FROM objects WHERE kind = ?1"
 _LATEST_FIRST = " ORDER BY updated DESC, name DESC LIMIT ?3"
 LATEST = {

@@ -159,6 +159,20 @@ class StoreContract:
         assert [(each.id, each.attempts) for each in await store.outbox()] == [("a", 0)]
         assert await ids_received(store) == ["m"]
 
+    async def test_a_fact_that_was_taken_to_be_absent_is_a_conflict_and_saves_nothing(
+        self, store: Store
+    ) -> None:
+        fact = Fact(key=Key("cache", "k"), body={})
+        await store.commit(Transaction(put=put(1), absent=(fact.key,), facts=(fact,)), now=1)
+        with pytest.raises(Conflict, match="cache/k is there"):
+            await store.commit(
+                Transaction(put=put(2, 1), absent=(Key("cache", "j"), fact.key)), now=2
+            )
+        record = await store.get(RUN)
+        assert record is not None
+        assert record.body == {"n": 1}
+        await store.commit(Transaction(put=put(3, 1), absent=(Key("cache", "j"),)), now=3)
+
     async def test_of_two_who_read_the_same_revision_one_wins(
         self, store: Store, other: Store
     ) -> None:

@@ -56,11 +56,13 @@ def decide(
     if run.cancelled is None:
         run = update_nodes(run, observed, now)
     facts = _new_facts(before, run, observed, now)
+    absent: tuple[Key, ...] = ()
     if run.cancelled is not None:
         run, actions = _stop_attempts(run)
         run = run.model_copy(update={"finished": now, "waits_for": None})
     else:
         run, actions, wait = _start_ready(run, observed.graph, observed, now)
+        absent = _not_looked_up(before, run, observed)
         actions = (*_given_up(before, run, observed), *actions)
         if all(run.nodes.get(n.name, NEW).done for n in observed.graph.nodes):
             run = run.model_copy(update={"finished": now, "waits_for": None})
@@ -79,6 +81,7 @@ def decide(
         state=run,
         actions=(*begun, *actions, *progress),
         facts=facts,
+        absent=absent,
         requeue_after=min(wait, _poll(run, now)),
         waits=waits,
     )
@@ -162,6 +165,20 @@ def _start_ready(
         attempt = attempt_of(actual, record.id, digests, run.attempt_facts)
         actions.append(StartAttempt(attempt=attempt))
     return run.model_copy(update={"nodes": nodes}), tuple(actions), wait
+
+
+def _not_looked_up(before: Run, run: Run, observed: ObservedRun) -> tuple[Key, ...]:
+    """The results that nodes would have reused which begin now, if there were any."""
+    if run.fresh:
+        return ()
+    return tuple(
+        Key("cache", node.key)
+        for name, node in run.nodes.items()
+        if node.key is not None
+        and node.key not in observed.cache
+        and len(node.attempts) == 1
+        and not before.nodes.get(name, NEW).attempts
+    )
 
 
 def _poll(run: Run, now: float) -> float:

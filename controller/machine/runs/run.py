@@ -226,7 +226,8 @@ class ObservedRun(Value):
     reports: Mapping[str, Report] = {}
     """Gates' reports, by their attempt."""
     cache: Mapping[str, CachedResult | None] = {}
-    """By key: its result, or None if there is none; other keys have not been looked up."""
+    """By key: its result, or None if there is none. Others have not been looked up: they are taken
+    to have none."""
 
 
 MOST_SAID = 600
