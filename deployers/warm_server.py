@@ -2,7 +2,8 @@
 
 It imports MODULE and what that will need, and then forks for each connection. It only imports: it
 reads nothing and computes nothing for anybody, so the forks share what every fresh interpreter
-would have after its imports, and nothing else. SOCKET is the number of the descriptor to accept
+would have after its imports, and nothing else. What only some judgements need (MODULE's `LATER`) it
+imports once a fork has needed it. SOCKET is the number of the descriptor to accept
 connections from. With UID and GID, root becomes that user before it imports anything.
 
 The fork that has the connection enters the sandbox of the process that connected (see
@@ -24,7 +25,7 @@ import socket
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import ModuleType
 from typing import NoReturn
@@ -43,7 +44,8 @@ IDLE = 600.0
 """Seconds without a connection after which a warm process ends."""
 _LARGEST = 262_144
 """Bytes of a request."""
-_FIRST_FREE = 3
+_TELLS = 3
+"""The descriptor by which a fork tells that it needed what is imported later."""
 
 
 def serve(listening: socket.socket, module: ModuleType) -> None:
@@ -51,17 +53,32 @@ def serve(listening: socket.socket, module: ModuleType) -> None:
     poll = select.poll()
     poll.register(listening, select.POLLIN)
     poll.register(0, 0)  # its end: the controller has ended
-    while ready := poll.poll(IDLE * 1000):
-        if any(fd == 0 for fd, _ in ready):
+    told, tells = os.pipe()
+    poll.register(told, select.POLLIN)
+    while ready := {fd for fd, _ in poll.poll(IDLE * 1000)}:
+        if 0 in ready:
             return
+        if told in ready:
+            poll.unregister(told)  # once is enough
+            _import(module.LATER)
+        if listening.fileno() not in ready:
+            continue
         connection, _ = listening.accept()
         with connection, contextlib.suppress(OSError):  # too many processes: it sees no answer
             if os.fork() == 0:
                 listening.close()  # else others could connect when nobody accepts any more
-                _in_fork(partial(_attend, connection, module))
+                _in_fork(partial(_attend, connection, module, tells))
 
 
-def _attend(connection: socket.socket, module: ModuleType) -> int:
+def _import(names: Sequence[str]) -> None:
+    """Import them, and keep later collections of garbage from the pages that the forks share."""
+    for each in names:
+        importlib.import_module(each)
+    gc.collect()
+    gc.freeze()
+
+
+def _attend(connection: socket.socket, module: ModuleType, tells: int) -> int:
     """Run `main` of the module for the process that connected, and tell it how that ended."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
@@ -70,7 +87,7 @@ def _attend(connection: socket.socket, module: ModuleType) -> int:
     asked = json.loads(data)
     child = os.fork()
     if child == 0:
-        _in_fork(partial(_run, module, asked, descriptors[:2]))
+        _in_fork(partial(_run, module, asked, descriptors[:2], tells))
     ended = os.pidfd_open(child)
     connection.send(STARTED)
     _wait(connection, ended)
@@ -93,14 +110,15 @@ def _wait(connection: socket.socket, ended: int) -> None:
         signal.pidfd_send_signal(ended, signal.SIGKILL)
 
 
-def _run(module: ModuleType, asked: dict[str, object], output: list[int]) -> int:
+def _run(module: ModuleType, asked: dict[str, object], output: list[int], tells: int) -> int:
     """Call `main` of the module, with all as a fresh interpreter would have it."""
     end_with_parent()
     own_again()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, fd in enumerate(output, start=1):
         os.dup2(fd, number)
-    os.closerange(_FIRST_FREE, os.sysconf("SC_OPEN_MAX"))
+    os.dup2(tells, _TELLS, inheritable=False)
+    os.closerange(_TELLS + 1, os.sysconf("SC_OPEN_MAX"))
     os.chdir(str(asked["folder"]))
     environment = asked["environment"]
     assert isinstance(environment, dict)
@@ -111,7 +129,11 @@ def _run(module: ModuleType, asked: dict[str, object], output: list[int]) -> int
     sys.argv[1:] = arguments
     tempfile.tempdir = None  # it is that of TMPDIR now
     gc.enable()
+    before = set(sys.modules)
     code = module.main(arguments)
+    if not before.issuperset(each for each in module.LATER if each in sys.modules):
+        with contextlib.suppress(OSError):  # the warm process has ended
+            os.write(_TELLS, b"1")
     return code if isinstance(code, int) else 1
 
 
@@ -138,10 +160,7 @@ def main(name: str, listening: str, *user: str) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
     gc.disable()  # it would find nothing in imports; and later copy pages that the forks share
     module = importlib.import_module(name)
-    for each in module.NEEDED:
-        importlib.import_module(each)
-    gc.collect()
-    gc.freeze()
+    _import(module.NEEDED)
     with socket.socket(fileno=int(listening)) as accepting:
         serve(accepting, module)
 

@@ -15,6 +15,7 @@ from deployers.confinement import Confinement, View
 from deployers.warm import CLIENT, WarmProcess
 
 NEEDED = ()
+LATER = ()
 COLD = 3
 _PATIENCE = 20.0
 """Seconds that the trial may take."""

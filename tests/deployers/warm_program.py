@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import importlib
 import json
 import os
 import resource
@@ -15,7 +16,8 @@ import time
 from pathlib import Path
 
 NEEDED = ("colorsys",)
-"""See `deployers.warm_server`; nothing else here imports it."""
+LATER = ("tabnanny",)
+"""See `deployers.warm_server`; nothing else here imports either."""
 LIMITS = (resource.RLIMIT_NOFILE, resource.RLIMIT_AS, resource.RLIMIT_FSIZE, resource.RLIMIT_STACK)
 left_behind: list[str] = []
 
@@ -69,7 +71,9 @@ def main(arguments: list[str]) -> int:
             _change()
             print("changed")
         case ["imported"]:
-            print("colorsys" in sys.modules)
+            print([name in sys.modules for name in (*NEEDED, *LATER)])
+        case ["need"]:
+            importlib.import_module(*LATER)
         case ["exit", code]:
             return int(code)
         case ["raise"]:

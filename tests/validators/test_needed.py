@@ -1,4 +1,7 @@
-"""A process that is kept warm has imported all that a judgement needs, and its forks can judge."""
+"""A process that is kept warm has imported all that a judgement needs, and its forks can judge.
+
+Great Expectations comes later, and only where a suite asks for what is not answered without it.
+"""
 
 import json
 import subprocess

@@ -18,7 +18,6 @@ from validators.verdict import Verdict
 
 NEEDED = (
     "encodings.utf_8_sig",
-    "great_expectations",
     "multiprocessing.synchronize",
     "pandas",
     "pyarrow.compute",
@@ -29,6 +28,8 @@ NEEDED = (
     "pyarrow.vendored.version",
 )
 """Modules that a judgement imports when it comes to need them, for a process that is kept warm."""
+LATER = ("great_expectations",)
+"""Those that only some suites need, and that take seconds: imported once the first needed them."""
 
 
 def main(arguments: list[str]) -> int:

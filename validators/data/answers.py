@@ -2,16 +2,17 @@
 
 Great Expectations 1.24 on pandas compares text with dates, rounds limits to floats, and fails on
 decimals and zones; docs/data-gate.md lists the cases. So expectations that compare values with
-members or limits are evaluated here, and Great Expectations evaluates the others (patterns,
-lengths, formats, distributions), one column at a time and without nulls.
+members or limits are evaluated here, as are patterns and lengths of texts, and Great Expectations
+evaluates the others (formats, distributions), one column at a time and without nulls.
 """
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from validators.data import engine, of_columns, of_records, of_statistics
+from validators.data import engine, of_columns, of_records, of_statistics, of_texts
 from validators.data.checks import columns_named
+from validators.data.common_types import is_text
 from validators.data.conditions import Condition, condition_of, rows_meeting
 from validators.data.frame import frame_of, settled
 from validators.data.literals import Unfit
@@ -45,6 +46,15 @@ _OF_VALUES: Final[Mapping[str, _Answer]] = {
     "expect_column_values_to_not_be_outliers": of_statistics.no_outliers,
 }
 """On the values of one column that are not null."""
+_OF_TEXTS: Final[Mapping[str, _Answer]] = {
+    "expect_column_values_to_match_regex": of_texts.match_regex,
+    "expect_column_values_to_not_match_regex": of_texts.not_match_regex,
+    "expect_column_values_to_match_regex_list": of_texts.match_regex_list,
+    "expect_column_values_to_not_match_regex_list": of_texts.not_match_regex_list,
+    "expect_column_value_lengths_to_be_between": of_texts.lengths_between,
+    "expect_column_value_lengths_to_equal": of_texts.lengths_equal,
+}
+"""On the values that are not null of a column of texts; of others, Great Expectations is asked."""
 _OF_ROWS: Final[Mapping[str, _Answer]] = {
     "expect_column_values_to_be_null": of_columns.null,
     "expect_column_values_to_not_be_null": of_columns.not_null,
@@ -138,6 +148,8 @@ def _outcome(rows: Rows, one: Expectation) -> ExpectationOutcome | None:
         column = rows.column(kwargs)
         if column.null_count == len(column):
             return _nothing(f"all {len(column):,} values of `{kwargs['column']}` are null")
+        if is_text(column.type) and (answer := _OF_TEXTS.get(one.type)):
+            return answer(rows, kwargs)
     if answer := _OF_VALUES.get(one.type):
         return answer(rows, kwargs)
     return None

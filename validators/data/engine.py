@@ -30,6 +30,7 @@ def misfit(expectation: Expectation, *, reads_limits: bool = False) -> Misfit | 
     With `reads_limits`, Headgate reads the limits as the column's type, so they may be text.
     """
     from great_expectations.exceptions.exceptions import ExpectationNotFoundError
+    from great_expectations.expectations.legacy_row_conditions import ConditionParserError
     from great_expectations.expectations.registry import (
         get_expectation_impl,
         list_registered_expectation_implementations,
@@ -50,7 +51,7 @@ def misfit(expectation: Expectation, *, reads_limits: bool = False) -> Misfit | 
         return Misfit(f"`{lacking[0]}` is missing in its kwargs")
     try:
         _built(_without_text(expectation) if reads_limits else expectation, 0)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ConditionParserError) as error:
         return Misfit(_said(error, sorted(implementation.__fields__)))
     return None
 

@@ -19,6 +19,7 @@ from validators.data.checks import (
     numbered,
     problem_check,
 )
+from validators.data.forms import is_known
 from validators.data.outcome import ExpectationOutcome, Misfit
 from validators.data.request import DataGateRequest, SuiteFile
 from validators.data.suite import Expectation, Suite, read_suite
@@ -105,7 +106,10 @@ def _judged(
     misfits: dict[int, Misfit] = {}
     fit: dict[int, Expectation] = {}
     for place, one in enumerate(expectations):
-        if found := engine.misfit(one, reads_limits=one.type in READS_LIMITS):
+        reads = one.type in READS_LIMITS
+        if is_known(one, reads_limits=reads):
+            fit[place] = one
+        elif found := engine.misfit(one, reads_limits=reads):
             misfits[place] = found
         else:
             fit[place] = one

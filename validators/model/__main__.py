@@ -28,6 +28,8 @@ NEEDED = (
     "sklearn.metrics",
 )
 """Modules that a judgement imports when it comes to need them, for a process that is kept warm."""
+LATER = ()
+"""Those that only some judgements need: none."""
 
 
 def main(arguments: list[str]) -> int:

@@ -33,6 +33,7 @@ COLUMNS: dict[str, list[Any]] = {
     "y": [0.5, None, 1.0, None, 2.5, -3.5, 41.0, 1.0],
     "w": ["a", "b", "b", "c", None, "a", "b", "d"],
     "v": ["a", "b", "c", "c", None, None, "b", "e"],
+    "t": ["a1", "A", "", "ü٣", "a\nb", "a1", "1.50", None],
 }
 ABOUT: dict[str, list[dict[str, Any]]] = {
     "column_values_to_be_between": [
@@ -85,6 +86,18 @@ ON_EACH: list[tuple[str, dict[str, Any]]] = [
     ("column_proportion_of_non_null_values_to_be_between", {"min_value": 0.8}),
     ("column_to_exist", {"column_index": 1}),
 ]
+PATTERNS = ["^a", "[a-z]1$", r"\d", "b$", "^$", "(?=a)a.b", r"\w{2}", "(?i)a", "a|ü"]
+ON_TEXTS: list[tuple[str, dict[str, Any]]] = [
+    *((f"values_to_{kind}match_regex", {"regex": pattern, "mostly": mostly})
+      for kind in ("", "not_") for pattern in PATTERNS for mostly in (1, 0.5)),
+    *(("values_to_match_regex_list", {"regex_list": PATTERNS[:upto], "match_on": on})
+      for upto in (1, 3, 9) for on in ("any", "all")),
+    *(("values_to_not_match_regex_list", {"regex_list": PATTERNS[at:at + 2]}) for at in range(7)),
+    *(("value_lengths_to_be_between", how) for how in (
+        {"min_value": 1}, {"max_value": 3, "mostly": 0.8}, {"min_value": 1, "strict_min": True},
+        {"min_value": 0, "max_value": 4, "strict_max": True})),
+    *(("value_lengths_to_equal", {"value": value, "mostly": 0.4}) for value in (1, 2)),
+]  # fmt: skip
 IGNORED: list[dict[str, Any]] = [
     {},
     {"ignore_row_if": "either_value_is_missing"},
@@ -116,13 +129,14 @@ ASKED: list[tuple[str, dict[str, Any]]] = [
        "ignore_row_if": ignored})
       for columns in (["n", "m"], ["x", "y"]) for total in (1, 42)
       for ignored in ("all_values_are_missing", "any_value_is_missing", "never")),
+    *((f"column_{kind}", {"column": name, **how}) for name in ("w", "t") for kind, how in ON_TEXTS),
     ("table_row_count_to_equal", {"value": 8}),
     ("table_row_count_to_be_between", {"max_value": 8, "strict_max": True}),
-    ("table_column_count_to_equal", {"value": 7}),
+    ("table_column_count_to_equal", {"value": 8}),
     ("table_column_count_to_be_between", {"min_value": 6}),
-    ("table_columns_to_match_ordered_list", {"column_list": list("nmxywv")}),
-    ("table_columns_to_match_ordered_list", {"column_list": list("nmxyvw")}),
-    ("table_columns_to_match_set", {"column_set": list("vwxynm")}),
+    ("table_columns_to_match_ordered_list", {"column_list": list("nmxywvt")}),
+    ("table_columns_to_match_ordered_list", {"column_list": list("nmxyvwt")}),
+    ("table_columns_to_match_set", {"column_set": list("tvwxynm")}),
     ("table_columns_to_match_set", {"column_set": list("nm")}),
     ("table_columns_to_match_set", {"column_set": list("nm"), "exact_match": False}),
     ("table_columns_to_match_set", {"column_set": list("nz"), "exact_match": False}),
