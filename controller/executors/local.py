@@ -19,9 +19,10 @@ from controller.executors.attempt_folder import (
     write_status,
 )
 from controller.executors.installer import CannotBuild
-from controller.executors.leftovers import Leftovers, pipeline_of
+from controller.executors.leftovers import Leftover, Leftovers, pipeline_of
 from controller.executors.ownership import hand_over
 from controller.executors.protocol import GRACE
+from controller.executors.step_files import marks_of
 from controller.executors.warm_gates import WarmGates, peak_memory
 from controller.executors.workspace import Prepared, Workspace
 from controller.machine.core import Blocked
@@ -254,15 +255,16 @@ class LocalExecutor:
     def _begin(self, attempt: Attempt, prepared: Prepared, built: Sequence[Building]) -> None:
         """Write its files and start it: all that is slow enough for a thread, in one."""
         own = self._folder(attempt.id)
-        left = self._leftovers.take(attempt)
+        taken = self._leftovers.take(attempt)
+        left = Leftover(self._folder(taken[0]), taken[1]) if taken else None
         try:
-            moved = prepared.write(self._folder(left) if left else None)
+            moved = prepared.write(left)
             if built:
                 (own / BUILT).write_bytes(_BUILDS.dump_json(tuple(built)))
             self._start(attempt, prepared, own, moved)
         finally:
-            if left:
-                self._workspace.tidy(left)  # while it runs
+            if taken:
+                self._workspace.tidy(taken[0])  # while it runs
 
     def _start(
         self, attempt: Attempt, prepared: Prepared, own: Path, moved: Collection[str]
@@ -272,6 +274,7 @@ class LocalExecutor:
         )
         if user is not None:
             hand_over(own, (user.uid, user.gid), moved)
+        self._leftovers.begins(attempt, marks_of(f"{own}"))
         spec = ProcessSpec(
             argv=prepared.argv,
             cwd=str(prepared.folder),

@@ -4,6 +4,7 @@ To make files and folders is what costs most of a small step, whatever is in the
 attempt of the same commit left is moved to the next one, where it is just as it would be made.
 """
 
+import hashlib
 import os
 import shutil
 import stat
@@ -12,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from controller.executors.leftovers import Leftover, Marks
 from controller.executors.working_copy import (
     GIVEN,
     copy_files,
@@ -34,13 +36,12 @@ class StepFiles(NamedTuple):
     checkout: Path
     commit: SingleCommit
 
-    def write(self, left: Path | None = None) -> Collection[str]:
-        """Write it, unless it is there; the names of what was moved from `left`, the folder of an
-        ended attempt of the same user, commit and branch, which nobody else uses. Raises
-        `OSError`."""
+    def write(self, left: Leftover | None = None) -> Collection[str]:
+        """Write it, unless it is there; the names of what was moved from `left`, that of an ended
+        attempt of the same user, commit and branch. Raises `OSError`."""
         moved: Collection[str] = ()
         if make_own_folder(f"{self.own}") and left is not None:
-            moved = self._moved(f"{left}", f"{self.own}")
+            moved = self._moved(left, f"{self.own}")
         make_folders(f"{self.own}", self.attempt)
         if GIVEN not in moved:
             (self.own / GIVEN).write_text(self._given)
@@ -48,27 +49,71 @@ class StepFiles(NamedTuple):
         self.commit.write(self.own)
         return moved
 
-    def _moved(self, left: str, own: str) -> Collection[str]:
-        """Move what is as it would be made. Of nothing of the ended attempt is a process left."""
+    def _moved(self, left: Leftover, own: str) -> Collection[str]:
+        """Move what was not changed and is as it would be made. Of nothing of the ended attempt is
+        a process left. It is looked at once it is here, where nobody else deletes or takes it."""
         mode = stat.S_IMODE(os.stat(own).st_mode)  # noqa: PTH116 - text, for speed: a step waits
         attempt, checkout = self.attempt, f"{self.checkout}"
         alike: dict[str, Callable[[], bool]] = {
-            "code": lambda: is_copy(checkout, attempt.folder, attempt.files, f"{left}/code", mode),
-            ".git": lambda: self.commit.is_at(left, mode),
-            "scratch": lambda: is_empty(f"{left}/scratch", mode),
-            GIVEN: lambda: _reads(f"{left}/{GIVEN}") == self._given,
+            "code": lambda: is_copy(checkout, attempt.folder, attempt.files, f"{own}/code", mode),
+            ".git": lambda: self.commit.is_at(own, mode),
+            "scratch": lambda: is_empty(f"{own}/scratch", mode),
+            GIVEN: lambda: _reads(f"{own}/{GIVEN}") == self._given,
         }
         moved = []
         for name, is_alike in alike.items():
+            there, here = f"{left.folder}/{name}", f"{own}/{name}"
             with suppress(OSError):  # it is not there, or it cannot be read: it is made anew
-                if is_alike():
-                    os.rename(f"{left}/{name}", f"{own}/{name}")  # noqa: PTH104 - as above
+                if name != GIVEN and mark_of(there) != left.marks.get(name):
+                    continue
+                os.rename(there, here)  # noqa: PTH104 - as above
+                if _agrees(is_alike):
                     moved.append(name)
+                else:
+                    os.rename(here, there)  # noqa: PTH104 - as above
         return moved
 
     @property
     def _given(self) -> str:
         return given_as_text(self.checkout, self.attempt.folder, self.attempt.files)
+
+
+def marks_of(own: str) -> Marks:
+    """The marks of the folders that another attempt may take, before a step begins."""
+    found = {}
+    for name in TIDIED:
+        with suppress(OSError):  # a gate has no code
+            found[name] = mark_of(f"{own}/{name}")
+    return found
+
+
+def mark_of(folder: str) -> bytes:
+    """A digest of when each file and folder in it, and itself, was last changed in any way.
+
+    The change time of an inode is the kernel's: a step cannot set it. Files with several names are
+    of a checkout, where each new name counts as a change. Raises `OSError`.
+    """
+    seen = [_seen("", os.lstat(folder))]
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                seen.append(_seen(entry.path[len(folder) :], entry.stat(follow_symlinks=False)))
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+    return hashlib.blake2b("\0".join(sorted(seen)).encode("utf-8", "surrogateescape")).digest()
+
+
+def _seen(name: str, about: os.stat_result) -> str:
+    is_shared = about.st_nlink > 1 and stat.S_ISREG(about.st_mode)
+    return f"{name} {about.st_ino} {0 if is_shared else about.st_ctime_ns}"
+
+
+def _agrees(is_alike: Callable[[], bool]) -> bool:
+    try:
+        return is_alike()
+    except OSError:  # somebody deletes it
+        return False
 
 
 def make_own_folder(own: str) -> bool:

@@ -23,6 +23,7 @@ from controller.artifacts import Artifacts
 from controller.buckets.catalog import Addresses
 from controller.buckets.protocol import Contents
 from controller.config.secrets import Secrets
+from controller.executors.leftovers import Leftover
 from controller.executors.ownership import WRITABLE
 from controller.executors.requirements import Locked, Requirements
 from controller.executors.step_files import StepFiles, make_folders, make_own_folder, tidy
@@ -93,7 +94,7 @@ class Prepared:
     """Folders and files that it reads outside the attempt's own folder."""
     programs: tuple[Path, ...] = ()
     """Files and folders of this machine that its programs consist of."""
-    write: Callable[[Path | None], Collection[str]] = field(default=lambda _: (), compare=False)
+    write: Callable[[Leftover | None], Collection[str]] = field(default=lambda _: (), compare=False)
     """Writes the files that it finds; for a thread, before it is started. Idempotent. Raises
     `Failure` and `OSError`.
 
@@ -210,7 +211,7 @@ class Workspace:
         return found
 
     def _write(
-        self, files: StepFiles, given: Sequence[_PreparedInput], left: Path | None
+        self, files: StepFiles, given: Sequence[_PreparedInput], left: Leftover | None
     ) -> Collection[str]:
         """Write the files of a step: all that is slow enough for a thread, in one."""
         moved = files.write(left)

@@ -75,6 +75,28 @@ async def test_an_attempt_finds_nothing_of_what_the_one_before_did(
     assert after == before
 
 
+@pytest.mark.parametrize(
+    "does",
+    [
+        "touch -d @1 said.txt",
+        "touch -d @1 .",
+        "touch -d @1 ../../../.git/HEAD",
+        "touch -d @1 $TMPDIR",
+        "chmod 600 said.txt; chmod 644 said.txt",
+        "cp said.txt $TMPDIR; cat $TMPDIR/said.txt > said.txt",
+    ],
+)
+async def test_a_time_and_a_change_that_was_undone_stay_with_the_attempt(
+    site: LocalSite, monkeypatch: pytest.MonkeyPatch, does: str
+) -> None:
+    monkeypatch.setattr(local, "TIDY", 3600.0)
+    async with site.open() as executor:
+        first = (await told(executor, site.attempt(INODES, name="first"))).split()
+        await told(executor, site.attempt(f"sh -c '{does}'", name="does"))
+        third = (await told(executor, site.attempt(INODES, name="third"))).split()
+    assert first != third
+
+
 @pytest.mark.bwrap
 async def test_so_it_is_if_they_are_confined(confined_site: LocalSite) -> None:
     before, after = await found_after(confined_site, "sh -c 'touch more $TMPDIR/more'")
@@ -89,13 +111,29 @@ async def test_so_it_is_if_they_are_confined(confined_site: LocalSite) -> None:
 def test_an_attempt_of_another_pipeline_trust_branch_or_commit_takes_nothing(
     site: LocalSite, other: dict[str, Any]
 ) -> None:
-    left = Leftovers()
-    left.add(site.attempt("true", name="ended"))
+    left, ended = Leftovers(), site.attempt("true", name="ended")
+    left.begins(ended, {"code": b"1"})
+    left.add(ended)
     begins = site.attempt("true", name="begins")
     assert left.take(begins.model_copy(update=other)) is None
-    assert left.take(begins) == "mean-1.ended.1"
+    assert left.take(begins) == ("mean-1.ended.1", {"code": b"1"})
     assert left.take(begins) is None
     assert left.take_all() == []
+
+
+def test_nothing_is_taken_of_an_attempt_that_is_collected_again_or_began_earlier(
+    site: LocalSite,
+) -> None:
+    left, ended = Leftovers(), site.attempt("true", name="ended")
+    begins = site.attempt("true", name="begins")
+    left.add(ended)
+    assert left.take(begins) is None
+    left.begins(ended, {"code": b"1"})
+    left.add(ended)
+    assert left.take(begins) is not None
+    left.add(ended)
+    assert left.take(begins) is None
+    assert left.take_all() == ["mean-1.ended.1"]
 
 
 async def test_an_attempt_that_reads_other_files_is_given_those(site: LocalSite) -> None:
