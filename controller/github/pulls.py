@@ -1,7 +1,7 @@
 """Reads open pull requests on GitHub, and the commands that people give there."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -60,15 +60,17 @@ class Pulls:
         if seen is None:
             last = await self._client.last_comment(at, reserve=RESERVE)
             seen = LastComment(comment=last.id if last else 0, at=last.created if last else _EVER)
-        found = await self._client.comments_since(at, seen.at, reserve=RESERVE)
-        since, known = seen.at, seen.comment
-        # The answer includes older comments that were edited.
-        news = [one for one in found if one.id > known and one.created >= since]
+        found = await self._client.comments_since(at, earlier(seen.at), reserve=RESERVE)
+        # The answer includes older comments: those since a little earlier, as the times of two
+        # comments need not be in the order of their ids, and those that were edited.
+        known = seen.comment
+        news = [one for one in found if (one.id > known if known else one.created >= seen.at)]
         spoken = [one for one in news if is_command(one.body) and one.kind != "Bot"]
         people = {*(one.author for one in spoken), *(one.author for one in pressed)} - {""}
         may = {who: await self._client.permission(at, who) in MAY_COMMAND for who in sorted(people)}
         if news:
-            seen = LastComment(comment=news[-1].id, at=news[-1].created)
+            last = max(news, key=lambda one: one.id)
+            seen = LastComment(comment=last.id, at=last.created)
         commands = (
             *(_said(one, may.get(one.author, False)) for one in spoken),
             *(one for each in pressed if (one := _pressed(each, may.get(each.author, False)))),
@@ -116,6 +118,16 @@ def begin(moment: float) -> LastComment:
 
 
 _EVER = "1970-01-01T00:00:00Z"
+SLACK = 60
+"""Seconds by which a comment with a higher id may have an earlier time."""
+
+
+def earlier(moment: str) -> str:
+    """`SLACK` earlier than a time of GitHub's."""
+    if moment == _EVER:
+        return moment
+    at = datetime.fromisoformat(moment) - timedelta(seconds=SLACK)
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _pull(theirs: Theirs) -> Pull:

@@ -98,6 +98,8 @@ class RepositoryObserver:
                 unwatched[branch] = sha
         fresh = [n for n, pull in view.pulls.items() if not seen(pull_branch(n), pull.head, pull)]
         pulls = await self._read_pulls(before, view.pulls, fresh, commits)
+        turn = fresh[:AT_ONCE]
+        unread = [n for n in turn if n not in pulls or commits[pull_branch(n)].waits]
         asked = await self._with_rights(before, view, pulls, commits, default)
         return ObservedRepository(
             default_branch=default,
@@ -110,7 +112,7 @@ class RepositoryObserver:
             asked=asked,
             last_comment=view.last_comment,
             pressed=view.pressed,
-            unheard=view.unheard,
+            unheard=view.unheard or bool(unread),
             more=len(fresh) > AT_ONCE,
             nudged=_nudged(inbox),
         )

@@ -122,7 +122,8 @@ class ObservedRepository(Value):
     pressed: tuple[ButtonPressed, ...] = ()
     """Buttons that could not be handled, as the forge could not be reached."""
     unheard: bool = False
-    """Whether the forge could not be reached; pull requests are then as they were before."""
+    """Whether the forge could not be reached, and pull requests are as they were before, or one of
+    them could not be read, and is to be looked at again soon."""
     more: bool = False
     """Whether some pull requests were left for the next reconcile."""
     nudged: frozenset[str] | None = frozenset()

@@ -246,7 +246,8 @@ def add_comment(
     hub: Hub, repo: Repository, issue: Issue, who: User, body: str, by_app: bool = False
 ) -> Comment:
     _bounded(body)
-    comment = Comment(hub.next_id(), issue, who, body, hub.now(), hub.now(), by_app)
+    now = hub.now()  # once: a comment that was updated later than it was created was edited
+    comment = Comment(hub.next_id(), issue, who, body, now, now, by_app)
     repo.comments[comment.id] = comment
     tell_comment(hub, repo, comment, "created", who)
     return comment
