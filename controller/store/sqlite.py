@@ -272,9 +272,6 @@ class SqliteStore:
         return found
 
     def _commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
-        for key in change.absent:
-            if self._connection.execute(statements.IS_THERE, key).fetchone():
-                raise Conflict(f"{key} is there")
         try:
             outbox = self._written(change, now)
         except BaseException:
@@ -286,6 +283,9 @@ class SqliteStore:
     def _written(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
         outcome_only = change.put is None and bool(change.acknowledge or change.postpone)
         with self._writing(forced=not outcome_only) as connection:
+            for key in change.absent:
+                if connection.execute(statements.IS_THERE, key).fetchone():
+                    raise Conflict(f"{key} is there")
             if change.put is not None:
                 _put(connection, change.put, now)
             # Acknowledged before enqueued: what is withdrawn and wanted again is enqueued anew.
