@@ -85,6 +85,9 @@ class DatasetSource:
         self._check_at = 0.0
         self._unused: set[_Folder] = set()
         self._heard: set[Path] = set()
+        """Folders in which something changed since a look at one of their datasets began."""
+        self._stirred: set[WatchedDataset] = set()
+        """Datasets of whose folder that was heard since the last look at them began."""
         self._hints: dict[str, None] = {}
         self._news = asyncio.Event()
         self._errors: dict[WatchedDataset, str | None] = {}
@@ -132,6 +135,7 @@ class DatasetSource:
             folder is not None
             and folder.problem is None
             and folder.path not in self._heard
+            and dataset not in self._stirred
             and dataset in self._spread
             and dataset not in self._tasks
             and self._errors.get(dataset) is None
@@ -167,6 +171,7 @@ class DatasetSource:
         del self._listed[dataset]
         self._agenda.remove(dataset)
         self._spread.discard(dataset)
+        self._stirred.discard(dataset)
         self._errors.pop(dataset, None)
         if dataset.folder is not None:
             folder = self._folders[dataset.folder]
@@ -188,6 +193,7 @@ class DatasetSource:
                 continue
             if dataset.folder is not None:
                 self._heard.discard(dataset.folder)
+                self._stirred.discard(dataset)
             self._run(dataset, self._look_at(dataset, folders))
         while self._unused:
             folder = self._unused.pop()
@@ -291,6 +297,7 @@ class DatasetSource:
     def _changed(self, path: Path) -> None:
         if path in self._folders:
             for dataset in self._folders[path].datasets:
+                self._stirred.add(dataset)
                 self._agenda.add(dataset, monotonic() + self._debounce)
             self._news.set()
 
