@@ -1,9 +1,11 @@
 """Expectations on how texts look: what Great Expectations evaluates by pandas, by pandas itself."""
 
+import re
 from typing import Any
 
+from specs.figures import clip
 from validators.data.frame import frame_of
-from validators.data.literals import at_least, at_most, number_of
+from validators.data.literals import Unfit, at_least, at_most, number_of
 from validators.data.of_columns import Kwargs, limits, mapped
 from validators.data.outcome import ExpectationOutcome
 from validators.data.rows import Rows, counted
@@ -42,7 +44,11 @@ def _matches(rows: Rows, kwargs: Kwargs, patterns: list[str], *, every: bool) ->
     values = frame_of(pa.table({"values": counts.field("values")}))["values"].astype(str)
     met: Any = None
     for pattern in patterns:
-        one = values.str.contains(pattern)
+        try:
+            one = values.str.contains(pattern)
+        except (re.error, pa.ArrowInvalid) as error:
+            why = str(error).splitlines()[0].removeprefix("Invalid regular expression: ")
+            raise Unfit(f"`{clip(pattern)}` is not a regular expression: {clip(why)}") from None
         met = one if met is None else (met & one if every else met | one)
     mask = pa.array(met.to_numpy(dtype=bool))
     return int(pc.sum(counts.field("counts").filter(mask)).as_py() or 0), len(column)

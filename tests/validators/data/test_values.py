@@ -374,6 +374,8 @@ def _others() -> Iterator[Case]:
     yield Case(PASS, regex, {"column": "flag", "regex": "^(True|False)$"})
     yield Case(PASS, regex, {"column": "day", "regex": "^2024-05-0[123]$"})
     yield Case(FAIL, regex, {"column": "code", "regex": "^[0-9]"})
+    broken = "`(` is not a regular expression: missing )"
+    yield Case(ERROR, regex, {"column": "code", "regex": "("}, broken)
     lengths = {"column": "id", "min_value": 16, "max_value": 16}
     yield Case(PASS, "column_value_lengths_to_be_between", lengths)
     yield Case(PASS, "column_value_lengths_to_equal", {"column": "price", "value": 4})
