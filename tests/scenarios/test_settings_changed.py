@@ -68,7 +68,9 @@ async def test_a_repository_that_is_gone_from_the_settings_rests_and_that_is_sai
 ) -> None:
     world.push("Add the pipeline")
     async with world.controller():
-        served = await world.serves(1)
+        await world.serves(1)
+    served = await world.environment("production")
+    assert served is not None
     elsewhere = world.root / "elsewhere.git"
     world.remote.rename(elsewhere)  # so that it is another address, too
     world.configure(repositories=[{"name": "others", "url": "elsewhere.git", "poll": "200ms"}])
