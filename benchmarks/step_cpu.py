@@ -12,7 +12,6 @@ import asyncio
 import resource
 import sqlite3
 import subprocess
-import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -21,23 +20,17 @@ from typing import NamedTuple
 
 from controller.config import logs
 from controller.machine.actions import ReportCommit
-from controller.machine.core import Envelope, Fact, Key, parsed
-from controller.machine.messages import StartRun
-from controller.machine.runs.graph import Graph, fingerprint
-from controller.machine.runs.graph_builder import build
-from controller.machine.runs.run import Run, Trigger
+from controller.machine.core import Envelope, Key, parsed
+from controller.machine.runs.run import Run
 from controller.planning.checkout import (
     Checkout,
     checkout_of,
-    commit_of,
-    files_at,
-    source_of,
-    spec_at,
 )
 from controller.store.protocol import Transaction
 from controller.wiring.controller import Controller
-from controller.wiring.local_run import REPOSITORY, Stop, at_home
+from controller.wiring.local_run import Stop, at_home
 from deployers.processes import Processes, ProcessSpec
+from tests.controller.wiring.asked_run import asked_run
 
 STEP = """\
   step{0:03}:
@@ -91,7 +84,7 @@ class Chain:
     async def run(self, steps: int) -> StepCounts:
         """Run a chain of so many steps, none of it cached."""
         self._rounds += 1
-        run, graph = self._begun(steps)
+        run, begin = self._begun(steps)
         ended: asyncio.Future[ReportCommit] = asyncio.get_running_loop().create_future()
 
         async def tell(_owner: Key, action: ReportCommit) -> tuple[Envelope, ...]:
@@ -103,10 +96,8 @@ class Chain:
         calls, before = self.app.store.calls, own_cpu()
         self.app.wake_ended(loop)
         running = asyncio.create_task(loop.run())
-        start = Envelope(to=Key("run", run.id), id="start", message=StartRun(run=run))
-        fact = Fact(key=Key("graph", run.id), body=graph.model_dump(mode="json"))
-        await self.app.store.commit(Transaction(facts=(fact,), send=(start,)), run.created)
-        loop.wake(start.to)
+        await self.app.store.commit(begin, run.created)
+        loop.wake(Key("run", run.id))
         end = await ended
         assert end.state == "passed", end
         spent = own_cpu() - before
@@ -122,34 +113,12 @@ class Chain:
         assert parsed(Run, record.body).outcome == "passed"
         return record.text
 
-    def _begun(self, steps: int) -> tuple[Run, Graph]:
+    def _begun(self, steps: int) -> tuple[Run, Transaction]:
         work = self._checkout.top
         (work / "ml-pipeline.yaml").write_text(spec(steps, self._rounds))
         _git(work, "add", "-A")
         _git(work, "commit", "-q", "-m", "measure")
-        sha = commit_of(self._checkout, "HEAD")
-        files = files_at(self._checkout, sha)
-        loaded = spec_at(self._checkout, sha, files)
-        assert loaded is not None
-        assert loaded.pipeline is not None
-        source = source_of(self._checkout, REPOSITORY, sha, files).model_copy(
-            update={"repository": REPOSITORY}
-        )
-        graph = build(loaded.pipeline, source)
-        run = Run(
-            id=f"chain-{self._rounds}",
-            number=self._rounds,
-            pipeline="chain",
-            repository=REPOSITORY,
-            commit=sha,
-            branch="main",
-            folder="",
-            trigger=Trigger(kind="manual", why="to measure"),
-            datasets={},
-            fingerprint=fingerprint(graph, {}),
-            created=time.time(),
-        )
-        return run, graph
+        return asked_run(self._checkout, self._rounds)
 
 
 async def least(root: Path, steps: int, text: str) -> float:

@@ -2,7 +2,6 @@
 
 import asyncio
 import subprocess
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
@@ -12,25 +11,19 @@ import pytest
 
 from controller.executors import collector, local
 from controller.machine.actions import ReportCommit
-from controller.machine.core import Envelope, Fact, Key, parsed
-from controller.machine.messages import StartRun
+from controller.machine.core import Envelope, Key, parsed
 from controller.machine.runs import execution
-from controller.machine.runs.graph import fingerprint
-from controller.machine.runs.graph_builder import build
-from controller.machine.runs.run import Run, Trigger
+from controller.machine.runs.run import Run
 from controller.planning.checkout import (
     Checkout,
     checkout_of,
-    commit_of,
-    files_at,
-    source_of,
-    spec_at,
 )
 from controller.reconcile import loop as reconciling
 from controller.store.protocol import OutboxEntry, Record, Transaction
 from controller.store.sqlite import SqliteStore
 from controller.wiring.controller import Controller
-from controller.wiring.local_run import REPOSITORY, Stop, at_home
+from controller.wiring.local_run import Stop, at_home
+from tests.controller.wiring.asked_run import asked_run
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -76,7 +69,7 @@ class Runs:
 
         loop = self._app.runs(report)
         self._app.wake_ended(loop)
-        run, begin = self._begun()
+        run, begin = asked_run(self._checkout, self._number)
         await self._app.store.commit(begin, run.created)
         running = asyncio.create_task(loop.run())
         assert (await asyncio.wait_for(ended, 60)).state == "passed"
@@ -86,31 +79,6 @@ class Runs:
         record = await self._app.store.get(Key("run", run.id))
         assert record is not None
         return parsed(Run, record.body)
-
-    def _begun(self) -> tuple[Run, Transaction]:
-        sha = commit_of(self._checkout, "HEAD")
-        files = files_at(self._checkout, sha)
-        loaded = spec_at(self._checkout, sha, files)
-        assert loaded is not None
-        assert loaded.pipeline is not None
-        source = source_of(self._checkout, REPOSITORY, sha, files)
-        graph = build(loaded.pipeline, source.model_copy(update={"repository": REPOSITORY}))
-        run = Run(
-            id=f"chain-{self._number}",
-            number=self._number,
-            pipeline="chain",
-            repository=REPOSITORY,
-            commit=sha,
-            branch="main",
-            folder="",
-            trigger=Trigger(kind="manual", why="asked for"),
-            datasets={},
-            fingerprint=fingerprint(graph, {}),
-            created=time.time(),
-        )
-        start = Envelope(to=Key("run", run.id), id="start", message=StartRun(run=run))
-        plan = Fact(key=Key("graph", run.id), body=graph.model_dump(mode="json"))
-        return run, Transaction(facts=(plan,), send=(start,))
 
 
 @pytest.fixture
