@@ -21,7 +21,7 @@ from validators.data.files import Unreadable
 from validators.data.frame import frame_of
 from validators.data.literals import Unfit
 from validators.data.measure import measure, rows_of
-from validators.data.measured import Measured, NotYetMeasured, Wanted
+from validators.data.measured import Measured, Need, NotYetMeasured
 from validators.data.metrics.batch import RowBatch
 from validators.data.metrics.hits import RowsMeeting
 from validators.data.metrics.metric import Nulls, RowCount
@@ -110,12 +110,12 @@ def answers(
 
     Raises `Unreadable` if an object turns out not to be.
     """
-    known: dict[Wanted, Any] = {}
+    known: dict[Need, Any] = {}
     open_ones = dict(expectations)
     asked: dict[_Asked, dict[int, Expectation]] = {}
     kinds = dataset.kinds
     while open_ones:
-        wanted: dict[Wanted, None] = {}
+        wanted: dict[Need, None] = {}
         for place, one in list(open_ones.items()):
             try:
                 condition = condition_of(one.kwargs)

@@ -9,10 +9,10 @@ from typing import Any
 from validators.data.conditions import Condition, columns_of, mask_of
 from validators.data.dataset import OpenedDataset, Part
 from validators.data.files import Unreadable
-from validators.data.measured import Wanted
+from validators.data.measured import Need
 from validators.data.metrics.batch import RowBatch
 
-States = dict[Wanted, Any]
+States = dict[Need, Any]
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class _Task:
 
     part: Part
     group: int
-    questions: Sequence[Wanted]
+    questions: Sequence[Need]
 
 
-def measure(dataset: OpenedDataset, questions: Sequence[Wanted]) -> States:
+def measure(dataset: OpenedDataset, questions: Sequence[Need]) -> States:
     """The state of each metric over all rows, or the exception that measuring it raised.
 
     Raises `Unreadable` if an object cannot be read after all, with the key of the object.
@@ -36,7 +36,7 @@ def measure(dataset: OpenedDataset, questions: Sequence[Wanted]) -> States:
             done = list(pool.map(_done, tasks))
     else:
         done = [_done(task) for task in tasks]
-    by_part: dict[tuple[int, Wanted], list[Any]] = {}
+    by_part: dict[tuple[int, Need], list[Any]] = {}
     for task, states in zip(tasks, done, strict=True):
         for question, state in states.items():
             by_part.setdefault((id(task.part), question), []).append(state)
@@ -57,16 +57,16 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _tasks(dataset: OpenedDataset, questions: Sequence[Wanted]) -> Iterator[_Task]:
+def _tasks(dataset: OpenedDataset, questions: Sequence[Need]) -> Iterator[_Task]:
     """Groups of rows; where there are fewer of these than processors, their columns are divided."""
     groups = [(part, group) for part in dataset.parts for group in range(part.groups)]
     shares = 1
     if len(groups) < _processors() and dataset.rows > _SMALL:
         shares = -(-_processors() // max(1, len(groups)))
-    by_columns: dict[tuple[str, ...], list[Wanted]] = {}
+    by_columns: dict[tuple[str, ...], list[Need]] = {}
     for one in questions:
         by_columns.setdefault(_columns(one), []).append(one)
-    divided: list[list[Wanted]] = [[] for _ in range(shares)]
+    divided: list[list[Need]] = [[] for _ in range(shares)]
     for several in sorted(by_columns.values(), key=len, reverse=True):
         min(divided, key=len).extend(several)
     for part, group in groups:
@@ -79,7 +79,7 @@ _SMALL = 100_000
 """Rows that are not worth a second thread."""
 
 
-def _columns(question: Wanted) -> tuple[str, ...]:
+def _columns(question: Need) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*question.metric.columns, *columns_of(question.condition))))
 
 
@@ -101,9 +101,9 @@ def _done(task: _Task) -> States:
     return found
 
 
-def _by_column(questions: Sequence[Wanted]) -> Iterator[list[Wanted]]:
+def _by_column(questions: Sequence[Need]) -> Iterator[list[Need]]:
     """Questions with columns in common, together: one column in memory at a time, if possible."""
-    groups: list[tuple[set[str], list[Wanted]]] = []
+    groups: list[tuple[set[str], list[Need]]] = []
     for one in questions:
         columns, several = set(_columns(one)), [one]
         apart = []
@@ -118,9 +118,9 @@ def _by_column(questions: Sequence[Wanted]) -> Iterator[list[Wanted]]:
         yield several
 
 
-def _read(task: _Task, questions: Sequence[Wanted]) -> States:
+def _read(task: _Task, questions: Sequence[Need]) -> States:
     columns = list(dict.fromkeys(name for one in questions for name in _columns(one)))
-    parts: dict[Wanted, list[Any]] = {one: [] for one in questions}
+    parts: dict[Need, list[Any]] = {one: [] for one in questions}
     try:
         for batch in task.part.read(task.group, columns):
             for question, states in parts.items():
@@ -130,7 +130,7 @@ def _read(task: _Task, questions: Sequence[Wanted]) -> States:
     return {question: _merged(question, states) for question, states in parts.items()}
 
 
-def _state(question: Wanted, batch: RowBatch) -> Any:
+def _state(question: Need, batch: RowBatch) -> Any:
     try:
         return question.metric.of(_meeting(question.condition, batch))
     except Unreadable:
@@ -145,7 +145,7 @@ def _meeting(condition: Condition | None, batch: RowBatch) -> RowBatch:
     return batch.filtered(condition, lambda every: mask_of(condition, every))
 
 
-def _merged(question: Wanted, states: Sequence[Any]) -> Any:
+def _merged(question: Need, states: Sequence[Any]) -> Any:
     failed = next((state for state in states if isinstance(state, Exception)), None)
     if failed is not None:
         return failed
@@ -169,6 +169,6 @@ def rows_of(dataset: OpenedDataset, condition: Condition | None, columns: Sequen
     return pa.concat_tables(pieces)
 
 
-def known_states(states: Mapping[Wanted, Any]) -> States:
+def known_states(states: Mapping[Need, Any]) -> States:
     """Those that measuring did not raise."""
     return {one: state for one, state in states.items() if not isinstance(state, Exception)}

@@ -15,7 +15,7 @@ from validators.data.metrics.batch import Kinds
 from validators.data.metrics.metric import ColumnMetric
 
 
-class Wanted(NamedTuple):
+class Need(NamedTuple):
     """A metric of the rows that meet a condition; None: of all rows."""
 
     condition: Condition | None
@@ -36,9 +36,9 @@ class Measured:
     types: Mapping[str, Any]
     """The type of each column in the files."""
     condition: Condition | None
-    known: Mapping[Wanted, Any]
+    known: Mapping[Need, Any]
     """The state of each metric, or the exception that measuring it raised."""
-    asked: dict[Wanted, None] = field(default_factory=dict)
+    asked: dict[Need, None] = field(default_factory=dict)
     """What is not known and was asked for."""
 
     def __call__(self, metric: ColumnMetric) -> Any:
@@ -48,7 +48,7 @@ class Measured:
 
     def each(self, *metrics: ColumnMetric) -> list[Any]:
         """The states of several metrics, asked for at once."""
-        questions = [Wanted(self.condition, metric) for metric in metrics]
+        questions = [Need(self.condition, metric) for metric in metrics]
         lacking = [one for one in questions if one not in self.known]
         if lacking:
             self.asked.update(dict.fromkeys(lacking))
