@@ -38,6 +38,13 @@ class DatasetReading(GateValue):
     """Texts that mean null in formats without a null of their own."""
 
 
+class MetricFiles(GateValue):
+    """What was measured about the objects before, and where to write what is known afterwards."""
+
+    known: str | None = None
+    found: str
+
+
 class DataGateRequest(GateValue):
     """Judge one dataset version by one suite."""
 
@@ -47,3 +54,4 @@ class DataGateRequest(GateValue):
     objects: tuple[ObjectFile, ...]
     suite: SuiteFile
     reading: DatasetReading = DatasetReading()
+    metrics: MetricFiles | None = None
