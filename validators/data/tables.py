@@ -8,13 +8,13 @@ from typing import Any
 from specs.loading.explain import nearest
 from specs.model import ColumnType
 from specs.snapshot import TableSnapshot
-from validators.data.agreement import Disagreement, agreed, together
+from validators.data.agreement import Disagreement, agreed
 from validators.data.common_types import is_text
 from validators.data.files import ColumnValues, ObjectContents, Unreadable, read
 from validators.data.partitions import contradicted, partitions_of, with_partitions
 from validators.data.request import DatasetReading, ObjectFile
 from validators.data.snapshots import empty, fitted, names_of, snapshot_of
-from validators.data.texts import words_of_null
+from validators.data.texts import together, words_of_null
 from validators.report import Check
 from validators.verdict import Verdict
 
@@ -58,7 +58,7 @@ def load(
     apart: dict[str, list[str]] = defaultdict(list)
     for one in objects:
         try:
-            part = read(one, wanted, reading.nulls)
+            part = read(one, wanted, reading.nulls, written=reading.csv)
         except Unreadable as error:
             broken.append(_check("readable", f"`{one.key}` {error.why}", one.key, error.verdict))
             continue
