@@ -91,19 +91,13 @@ def time_of(values: Any) -> Any:
     return pa.timestamp(unit, "UTC") if all_match(values, _ZONED) else pa.timestamp(unit)
 
 
-def words_of_null(values: Any) -> tuple[list[str], int]:
-    """The words for null that alone keep the strings from having another type, and how often they
-    occur; none if there are other reasons."""
+def without_null_words(values: Any) -> tuple[Any, list[str]]:
+    """The strings without words that often mean null, and those words."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     words = pc.is_in(values, value_set=pa.array(_WORDS_OF_NULL))
-    found = pc.unique(values.filter(words)).to_pylist()
-    if found:
-        kind = type_of(values.filter(pc.invert(words)), only_times=False)
-        if not (pa.types.is_string(kind) or pa.types.is_null(kind)):
-            return found, pc.sum(words).as_py()
-    return [], 0
+    return values.filter(pc.invert(words)), pc.unique(values.filter(words)).to_pylist()
 
 
 def together(columns: Sequence[Any]) -> Any:
