@@ -5,7 +5,8 @@ Arrow's messages about broken files are not passed on, as they quote the data.
 
 import csv as plain_csv
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
@@ -16,7 +17,7 @@ from validators.data.formats.delimited import read_delimited
 from validators.data.formats.json_rows import read_json
 from validators.data.formats.orc import read_orc
 from validators.data.formats.parquet import read_parquet
-from validators.data.kinds import NAMED, FileFormat, form_of
+from validators.data.kinds import NAMED, FileFormat, Kind, form_of
 from validators.data.request import ObjectFile
 from validators.verdict import Verdict
 
@@ -55,9 +56,7 @@ def read_file(
     written: CsvFiles | None = None,
 ) -> ObjectContents:
     """Read the wanted columns (None: all) of a file in this format. Raises `Unreadable`."""
-    import pyarrow as pa
-
-    try:
+    with explained(form.kind, "UTF-8" if written is None else written.encoding):
         if path.stat().st_size == 0:
             raise Unreadable("is an empty file")
         match form.kind:
@@ -70,15 +69,23 @@ def read_file(
             case "json":
                 return read_json(path, form, wanted)
         return read_delimited(path, form, wanted, nulls, written or USUAL)
+
+
+@contextmanager
+def explained(kind: Kind, encoding: str = "UTF-8") -> Iterator[None]:
+    """What goes wrong while a file of this format is read, as `Unreadable`."""
+    import pyarrow as pa
+
+    try:
+        yield
     except FileNotFoundError:
         raise Unreadable("was not fetched to this machine", Verdict.ERROR) from None
     except PermissionError:
         raise Unreadable("cannot be read by this user", Verdict.ERROR) from None
     except UnicodeDecodeError:
-        encoding = "UTF-8" if written is None else written.encoding
-        raise Unreadable(f"is not readable as {NAMED[form.kind]} (it is not {encoding})") from None
+        raise Unreadable(f"is not readable as {NAMED[kind]} (it is not {encoding})") from None
     except (pa.ArrowException, OSError, ValueError, RecursionError, plain_csv.Error) as error:
-        raise Unreadable(f"is not readable as {NAMED[form.kind]}{_where(str(error))}") from None
+        raise Unreadable(f"is not readable as {NAMED[kind]}{_where(str(error))}") from None
 
 
 def _where(message: str) -> str:

@@ -49,7 +49,9 @@ def load(
     Every object must have those, and the columns in `everywhere`, which are not read.
     """
     if not objects:
-        return LoadedDataset(checks=(_check("objects", "this dataset version has no objects"),))
+        return LoadedDataset(
+            checks=(object_check("objects", "this dataset version has no objects"),)
+        )
     snapshot = snapshot_of(objects)
     if snapshot is not None:
         return _of_snapshot(objects, snapshot, wanted, reading)
@@ -61,7 +63,9 @@ def load(
         try:
             part = read(one, wanted, reading.nulls, written=reading.csv)
         except Unreadable as error:
-            broken.append(_check("readable", f"`{one.key}` {error.why}", one.key, error.verdict))
+            broken.append(
+                object_check("readable", f"`{one.key}` {error.why}", one.key, error.verdict)
+            )
             continue
         folders = partitions_of(one.key, reading.nulls)
         for name in part.doubled:
@@ -76,10 +80,10 @@ def load(
     names = tuple(dict.fromkeys(name for header in headers.values() for name in header))
     required = None if wanted is None or everywhere is None else wanted | everywhere
     checks = [
-        *_twice(doubled),
+        *columns_twice(doubled),
         *_said_twice(apart),
         *missing_columns(headers, required, leave_out),
-        *_unknown_types(reading.types, names),
+        *unknown_types(reading.types, names),
     ]
     loaded = _joined(parts, names, reading, checks)
     ordered = {key: header for key, header in headers.items() if key not in leave_out}
@@ -102,7 +106,9 @@ def _of_snapshot(
             part = read(one, wanted, reading.nulls, int96="us")  # tables store no finer unit
             parts[one.key] = fitted(part, one.key, snapshot, wanted)
         except Unreadable as error:
-            broken.append(_check("readable", f"`{one.key}` {error.why}", one.key, error.verdict))
+            broken.append(
+                object_check("readable", f"`{one.key}` {error.why}", one.key, error.verdict)
+            )
     if broken:
         return LoadedDataset(checks=tuple(broken))
     names = names_of(snapshot)
@@ -110,7 +116,7 @@ def _of_snapshot(
         parts or {"": empty(snapshot, wanted)},
         names,
         reading,
-        _unknown_types(reading.types, names),
+        unknown_types(reading.types, names),
     )
 
 
@@ -161,7 +167,7 @@ def _joined(
 # -- what is wrong with the objects ----------------------------------------------------------------
 
 
-def _check(
+def object_check(
     name: str,
     message: str,
     subject: str | None = None,
@@ -181,10 +187,10 @@ def _check(
     )
 
 
-def _twice(doubled: Mapping[str, Sequence[str]]) -> list[Check]:
+def columns_twice(doubled: Mapping[str, Sequence[str]]) -> list[Check]:
     """Repeated columns that the suite does not name; those that it names cannot be read at all."""
     return [
-        _check(
+        object_check(
             "columns once",
             f"there is more than one column `{name}` in {listed(keys)}",
             name,
@@ -200,7 +206,7 @@ def _said_twice(apart: Mapping[str, Sequence[str]]) -> list[Check]:
     """Columns with other values in the file than in its folder's name: programs differ in which of
     the two they read."""
     return [
-        _check(
+        object_check(
             "folders and columns",
             f"column `{name}` and the folder name differ in {listed(keys)}; Headgate reads the "
             "column, Spark and DuckDB the folder name",
@@ -213,7 +219,7 @@ def _said_twice(apart: Mapping[str, Sequence[str]]) -> list[Check]:
     ]
 
 
-def _unknown_types(types: Mapping[str, ColumnType], names: Sequence[str]) -> list[Check]:
+def unknown_types(types: Mapping[str, ColumnType], names: Sequence[str]) -> list[Check]:
     checks = []
     for name in types:
         if name not in names:
@@ -221,6 +227,6 @@ def _unknown_types(types: Mapping[str, ColumnType], names: Sequence[str]) -> lis
             message = f"`types` of the dataset names the column `{name}`, which does not exist"
             message += f"; did you mean `{meant}`?" if meant else ""
             step = "Fix `types` in the spec."
-            check = _check("types", message, name, Verdict.WARN, blocks=False, next_step=step)
+            check = object_check("types", message, name, Verdict.WARN, blocks=False, next_step=step)
             checks.append(check)
     return checks
