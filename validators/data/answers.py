@@ -19,9 +19,10 @@ from validators.data.conditions import Condition, condition_of
 from validators.data.dataset import OpenedDataset
 from validators.data.files import Unreadable
 from validators.data.frame import frame_of
+from validators.data.kept import KeptMetrics
 from validators.data.literals import Unfit
-from validators.data.measure import measure, rows_of
-from validators.data.measured import Measured, Need, NotYetMeasured
+from validators.data.measure import Work, measure, rows_of
+from validators.data.measured import Measured, MetricNeed, NotYetMeasured
 from validators.data.metrics.batch import RowBatch
 from validators.data.metrics.hits import RowsMeeting
 from validators.data.metrics.metric import Nulls, RowCount
@@ -96,6 +97,9 @@ _OF_TABLE: Final[Mapping[str, _Answer]] = {
 }
 
 
+ENGINE: Final = "Great Expectations"
+
+
 class _Asked(NamedTuple):
     """Expectations that Great Expectations evaluates together."""
 
@@ -104,18 +108,23 @@ class _Asked(NamedTuple):
 
 
 def answers(
-    dataset: OpenedDataset, expectations: Mapping[int, Expectation]
+    dataset: OpenedDataset,
+    expectations: Mapping[int, Expectation],
+    kept: KeptMetrics | None = None,
+    work: Work | None = None,
 ) -> Iterator[ExpectationOutcome]:
     """An outcome for each of the expectations, which are keyed by their place in the suite.
 
+    `kept` has what is known from earlier judgements; what measuring costs is added to `work`.
     Raises `Unreadable` if an object turns out not to be.
     """
-    known: dict[Need, Any] = {}
+    kept, work = kept or KeptMetrics(), work or Work()
+    known: dict[MetricNeed, Any] = {}
     open_ones = dict(expectations)
     asked: dict[_Asked, dict[int, Expectation]] = {}
     kinds = dataset.kinds
     while open_ones:
-        wanted: dict[Need, None] = {}
+        wanted: dict[MetricNeed, None] = {}
         for place, one in list(open_ones.items()):
             try:
                 condition = condition_of(one.kwargs)
@@ -134,7 +143,7 @@ def answers(
                 asked.setdefault(_Asked(condition, columns_named(one)), {})[place] = one
             else:
                 yield dataclasses.replace(outcome, place=place)
-        known |= measure(dataset, list(wanted))
+        known |= measure(dataset, list(wanted), kept, work)
     for group, several in asked.items():
         try:
             yield from list(_of_engine(dataset, group, several))
@@ -143,7 +152,8 @@ def answers(
         except Exception as error:  # as above; the other checks go on
             raised = type(error).__name__
             yield from (
-                ExpectationOutcome(place, success=False, raised=raised) for place in several
+                ExpectationOutcome(place, success=False, raised=raised, engine=ENGINE)
+                for place in several
             )
 
 
@@ -237,7 +247,7 @@ def _of_engine(
         for place, one in several.items()
     }
     for outcome in engine.evaluate(frame_of(table), plain):
-        yield dataclasses.replace(outcome, n=table.num_rows)
+        yield dataclasses.replace(outcome, n=table.num_rows, engine=ENGINE)
 
 
 READS_LIMITS: Final = frozenset((*_OF_VALUES, *_OF_PAIRS, *_OF_RECORDS, _TOGETHER))

@@ -41,6 +41,13 @@ class DatasetReading(GateValue):
     """How its files of delimited text are written, if not the usual way."""
 
 
+class MetricFiles(GateValue):
+    """What was measured about the objects before, and where to write what is known afterwards."""
+
+    known: str | None = None
+    found: str
+
+
 class DataGateRequest(GateValue):
     """Judge one dataset version by one suite."""
 
@@ -50,3 +57,4 @@ class DataGateRequest(GateValue):
     objects: tuple[ObjectFile, ...]
     suite: SuiteFile
     reading: DatasetReading = DatasetReading()
+    metrics: MetricFiles | None = None
