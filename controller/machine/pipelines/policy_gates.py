@@ -8,7 +8,7 @@ from typing import get_args
 from controller.machine.pipelines.policy_suites import suite_changes
 from controller.machine.pipelines.rule_change import RuleChange, format_setting, is_limit_raised
 from controller.machine.runs import exam
-from controller.machine.runs.gate_nodes import is_same_place, suites_for
+from controller.machine.runs.data_gate_nodes import is_same_place, suites_for
 from controller.machine.runs.graph import Rules
 from specs.caching import Cache, CacheFor, seconds_reusable
 from specs.gates import AbsoluteCheck, ModelGate, PairedCheck, SmallSlices
