@@ -293,8 +293,14 @@ class Workspace:
                 "dataset": asked["dataset"],
                 "version": given.digest,
                 "objects": [{"key": key, "path": str(path)} for key, path in objects],
-                "suite": {"path": str(checkout / suite), "origin": suite},
-                "reading": asked.get("reading", {}),  # absent in attempts of older controllers
+                "suite": {
+                    "path": str(checkout / suite),
+                    "origin": suite,
+                    "at": asked.get(
+                        "at", ()
+                    ),  # absent, like `reading`, in attempts of older controllers
+                },
+                "reading": asked.get("reading", {}),
             }
         evidence = [name for name in attempt.inputs if name != "model"]
         files = {name: str(await self._linked(attempt, name, own)) for name in evidence}

@@ -22,7 +22,7 @@ from validators.data.checks import (
 from validators.data.forms import is_known
 from validators.data.outcome import ExpectationOutcome, Misfit
 from validators.data.request import DataGateRequest, SuiteFile
-from validators.data.suite import Expectation, Suite, read_suite
+from validators.data.suite import Expectation, Suite, read_inline, read_suite
 from validators.data.tables import LoadedDataset, load
 from validators.report import Check, Report
 from validators.verdict import Verdict
@@ -37,7 +37,8 @@ def judge(request: DataGateRequest) -> Report:
         suite = Suite(problems=(text,))
     else:
         provenance["suite"] = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-        suite = read_suite(text, origin)
+        at = request.suite.at
+        suite = read_inline(text, origin, at) if at else read_suite(text, origin)
     flaws = [problem_check(problem) for problem in suite.problems]
     notes: list[str] = []
     checks: Sequence[Check] = flaws

@@ -25,6 +25,8 @@ class SuiteFile(GateValue):
     """Where it can be read."""
     origin: Annotated[str, Field(min_length=1)]
     """Its name in the repository, for annotations on its lines."""
+    at: tuple[str, ...] = ()
+    """Where it is in that file, if the file is a spec."""
 
 
 class DatasetReading(GateValue):

@@ -5,6 +5,7 @@ answer at once, and the gate checks the rest.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast, get_args
 
@@ -56,6 +57,23 @@ def suite_problems(text: str, file: str) -> tuple[Problem, ...]:
     return read_suite(text, file).problems
 
 
+def read_inline(text: str, file: str, at: YamlPath) -> Suite:
+    """The suite that a spec, the `text` of `file`, has at a path; never raises."""
+    tree = parse(text)
+    node = tree.root
+    for key in at:
+        node = node.children.get(key) if node is not None else None
+    if node is None:
+        message = "the spec has no suite there"
+        return Suite((), (Problem("error", "unreadable", message, file, path=shown(at)),))
+    return _Reader(tree, file, at).suite(node.plain)
+
+
+def plain_expectations(suite: Mapping[str, Any]) -> tuple[Expectation, ...]:
+    """The expectations of an inline suite as plain JSON, without positions."""
+    return _Reader(Tree("", None, ()), "", ("inline",)).suite(suite).expectations
+
+
 def read_suite(text: str, file: str) -> Suite:
     """All expectations and all problems of the text; never raises, whatever the text."""
     tree = parse(text)
@@ -92,31 +110,36 @@ def _refuse(constant: str) -> None:
 
 
 class _Reader:
-    """Collects problems while it reads one suite."""
+    """Collects problems while it reads one suite, which is `at` a path of the tree."""
 
-    def __init__(self, tree: Tree, file: str) -> None:
+    def __init__(self, tree: Tree, file: str, at: YamlPath = ()) -> None:
         self._tree = tree
         self._file = file
+        self._at = at
         self._problems: list[Problem] = []
 
     def suite(self, content: object) -> Suite:
+        within: YamlPath = ("expectations",)
+        if self._at and isinstance(content, list):
+            content, within = {"expectations": content}, ()
         if not isinstance(content, dict):
             self._add("type", "a suite is a mapping with `name` and `expectations`", (), content)
             return Suite((), tuple(self._problems))
         self._keys(content, _SUITE_KEYS, ())
-        if not isinstance(content.get("name"), str) and "expectation_suite_name" not in content:
+        is_named = self._at or isinstance(content.get("name"), str)
+        if not is_named and "expectation_suite_name" not in content:
             self._add("name", "the suite has no `name`", ("name",), content.get("name"), "a text")
         if content.get("suite_parameters"):
             message = "suite parameters are not supported: write the values themselves"
             self._add("suite-parameter", message, ("suite_parameters",))
         items = content.get("expectations")
         if not isinstance(items, list):
-            self._add("type", "`expectations` must be a list", ("expectations",), items, "a list")
+            self._add("type", "`expectations` must be a list", within, items, "a list")
             items = []
         elif not items:
             message = "the suite has no expectations: a gate that checks nothing cannot pass"
-            self._add("no-expectations", message, ("expectations",))
-        read = [self._expectation(item, ("expectations", i)) for i, item in enumerate(items)]
+            self._add("no-expectations", message, within)
+        read = [self._expectation(item, (*within, i)) for i, item in enumerate(items)]
         return Suite(tuple(one for one in read if one is not None), in_order(self._problems))
 
     def _expectation(self, item: object, path: YamlPath) -> Expectation | None:
@@ -144,7 +167,8 @@ class _Reader:
             self._add("type", "`may_be_empty` is true or false", where, empty, "true or false")
         if len(self._problems) > before or not isinstance(kind, str):
             return None
-        line, column = locate(self._tree, path) if self._tree.root else (None, None)
+        where = (*self._at, *path)
+        line, column = locate(self._tree, where) if self._tree.root else (None, None)
         return Expectation(kind, kwargs, cast("Severity", severity), line, column, bool(empty))
 
     def _keys(self, mapping: dict[str, Any], known: tuple[str, ...], path: YamlPath) -> None:
@@ -175,6 +199,7 @@ class _Reader:
         *,
         at_key: bool = False,
     ) -> None:
+        path = (*self._at, *path)
         line, column = locate(self._tree, path, key=at_key)
         self._problems.append(
             Problem(

@@ -128,7 +128,7 @@ def check_files(files: Mapping[Path, Path], known: Known | None = None) -> Check
         problems += (*loaded.problems, *unknown_secrets(loaded, known))
         sources[name] = loaded.text
         datasets = loaded.sketch.datasets.values() if loaded.sketch else ()
-        for suite in dict.fromkeys(d.expectations for d in datasets if d.expectations):
+        for suite in dict.fromkeys(d.suite_file for d in datasets if d.suite_file):
             file = path.parent / suite
             if suite.startswith(ROOT):
                 file = top / suite.removeprefix(ROOT)

@@ -1,11 +1,12 @@
 """PURE. How the expectations of a dataset changed between two texts of its suite."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from controller.machine.pipelines.rule_change import RuleChange
+from specs.model import Dataset
 from validators.data.phrases import subject_of, words_for
-from validators.data.suite import Expectation, read_suite
+from validators.data.suite import Expectation, plain_expectations, read_suite
 
 _SEVERITIES = ("info", "warning", "critical")
 _WIDER_IF_LOWER = ("min_value", "mostly")
@@ -13,14 +14,27 @@ _WIDER_IF_HIGHER = ("max_value",)
 _LIMITS = (*_WIDER_IF_LOWER, *_WIDER_IF_HIGHER)
 
 
-def suite_changes(was_path: str, path: str, before: str, after: str) -> Iterator[RuleChange]:
-    """What changed from one suite to another, each read as its path's ending says; `path` names
-    the suite as it is now.
+class NamedSuite(NamedTuple):
+    """The expectations of a suite, and what reports call it."""
+
+    name: str
+    expectations: tuple[Expectation, ...]
+
+
+def suite_of(name: str, dataset: Dataset, text: str) -> NamedSuite:
+    """The suite of the dataset of that name; `text` is its file's, read as its ending says."""
+    if dataset.suite_file is not None:
+        return NamedSuite(dataset.suite_file, read_suite(text, dataset.suite_file).expectations)
+    inline = dataset.inline_suite or {}
+    return NamedSuite(f"datasets.{name}.expectations", plain_expectations(inline))
+
+
+def suite_changes(before: NamedSuite, after: NamedSuite) -> Iterator[RuleChange]:
+    """What changed from one suite to another.
 
     Expectations are matched by their type and column; of several such, equal ones are matched.
     """
-    texts = ((before, was_path), (after, path))
-    was, now = (_by_subject(read_suite(*text).expectations) for text in texts)
+    was, now = (_by_subject(suite.expectations) for suite in (before, after))
     for key in dict.fromkeys([*was, *now]):
         old = [
             one
@@ -32,7 +46,7 @@ def suite_changes(was_path: str, path: str, before: str, after: str) -> Iterator
             for one in now.get(key, [])
             if _compared_fields(one) not in map(_compared_fields, was.get(key, []))
         ]
-        rule = f"{path}: {key[1]}" if key[1] else path
+        rule = f"{after.name}: {key[1]}" if key[1] else after.name
         for one, other in zip(old, new, strict=False):
             loosens = _is_looser(one, other)
             yield RuleChange(

@@ -4,6 +4,7 @@ A pull request is judged by the suites of its base, and by those of its own that
 """
 
 from collections.abc import Iterator
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from controller.machine.runs import exam
@@ -30,8 +31,8 @@ def data_gates(of: JudgedSpec) -> list[Node]:
         dataset = rules.spec.datasets[name]
         if dataset.expectations and name not in rules.lacking:
             called = of_base(name)
-            gate = data_gate(called)
-            found.append(_data_gate(gate, called, dataset.uri or "", dataset, rules.source))
+            judged = JudgedData(data_gate(called), called, dataset.uri or "")
+            found.append(_data_gate(judged, SuiteOf(name, dataset, rules.source)))
     return found
 
 
@@ -120,53 +121,94 @@ def _place(uri: str) -> tuple[str, ...]:
 
 
 def _gates_of_dataset(of: JudgedSpec, name: str) -> Iterator[Node]:
-    own = of.spec.datasets[name]
+    own = SuiteOf(name, of.spec.datasets[name], of.source)
     bases = suites_for(name, of.spec, of.rules.spec) if of.rules else ()
-    uri = own.uri or ""
-    judged: list[tuple[str | None, Dataset]] = []
-    gate = data_gate(name)
+    judged: list[SuiteOf] = []
+    data = JudgedData(data_gate(name), name, own.dataset.uri or "")
     if of.rules:
         for at, base in enumerate(bases):
-            theirs = of.rules.spec.datasets[base]
-            called = gate if at == 0 else further_data_gate(name, base)
-            yield _data_gate(called, name, uri, theirs, of.rules.source)
-            judged.append((of.rules.source.content(theirs.expectations), theirs))
-    suite = of.source.content(own.expectations)
-    if own.expectations and not any(
-        suite == theirs and is_read_alike(own, base) for theirs, base in judged
-    ):
-        called = proposed_data_gate(name) if bases else gate
-        yield _data_gate(called, name, uri, own, of.source)
+            theirs = SuiteOf(base, of.rules.spec.datasets[base], of.rules.source)
+            called = data.gate if at == 0 else further_data_gate(name, base)
+            yield _data_gate(data._replace(gate=called), theirs)
+            judged.append(theirs)
+    if own.dataset.expectations and not any(own.judges_like(theirs) for theirs in judged):
+        called = proposed_data_gate(name) if bases else data.gate
+        yield _data_gate(data._replace(gate=called), own)
 
 
-def is_read_alike(one: Dataset, other: Dataset) -> bool:
-    """Whether a gate would read the same values from the same objects."""
-    return (one.types, one.nulls) == (other.types, other.nulls)
+class JudgedData(NamedTuple):
+    """What a gate judges."""
+
+    gate: str
+    """The name of the node."""
+    name: str
+    """The dataset's name in the run."""
+    uri: str
 
 
-def _data_gate(node: str, name: str, uri: str, rules: Dataset, source: SourceTree) -> Node:
-    """The gate for the data at `uri`, read and judged as `rules`, a dataset of `source`, says."""
-    suite = rules.expectations
-    assert suite is not None, "only a dataset with a suite has a gate"
-    reading = {"types": dict(rules.types), "nulls": list(rules.nulls)}
+class SuiteOf(NamedTuple):
+    """What a gate judges by: the suite of a dataset of a spec, and how that reads its data."""
+
+    name: str
+    dataset: Dataset
+    source: SourceTree
+
+    def judges_like(self, other: "SuiteOf") -> bool:
+        """Whether a gate would give the same verdict on the same objects."""
+        own, theirs = self.dataset, other.dataset
+        alike = (own.types, own.nulls) == (theirs.types, theirs.nulls)
+        return alike and self._content == other._content
+
+    @property
+    def _content(self) -> object:
+        """The digest of the suite's file, or the suite itself."""
+        return self.source.content(self.dataset.suite_file) or self.dataset.inline_suite
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """What the verdict rests on besides the suite's file and the data."""
+        inline = self.dataset.inline_suite
+        return {**self.reading, **({"suite": inline} if inline else {})}
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How the data is read."""
+        return {"types": dict(self.dataset.types), "nulls": list(self.dataset.nulls)}
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """The digest of the suite's file."""
+        file = self.dataset.suite_file
+        return {file: self.source.content(file) or "missing"} if file else {}
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Where the suite is: a file, and for an inline suite its place there."""
+        if self.dataset.suite_file is not None:
+            return {"suite": self.dataset.suite_file}
+        return {"suite": self.source.file, "at": ["datasets", self.name, "expectations"]}
+
+
+def _data_gate(data: JudgedData, suite: SuiteOf) -> Node:
+    source = suite.source
     return Node(
-        name=node,
+        name=data.gate,
         kind="data_gate",
-        inputs={"dataset": From(dataset=name)},
-        definition={"gate": GATES_VERSION, **reading},
-        reads={suite: source.content(suite) or "missing"},
+        inputs={"dataset": From(dataset=data.name)},
+        definition={"gate": GATES_VERSION, **suite.definition},
+        reads=suite.reads,
         attempt=Attempt(
             id="",
             run="",
-            node=node,
+            node=data.gate,
             program="data_gate",
             repository=source.repository,
             commit=source.commit,
             folder=source.folder,
-            inputs={"dataset": Input(kind="dataset", digest="", name=name, uri=uri)},
+            inputs={"dataset": Input(kind="dataset", digest="", name=data.name, uri=data.uri)},
             outputs={"report": "report.json"},
             timeout=3600,
-            request={"dataset": name, "suite": suite, "reading": reading},
+            request={"dataset": data.name, **suite.place, "reading": suite.reading},
         ),
         retries=1,
     )
