@@ -293,12 +293,12 @@ class Workspace:
                 "dataset": asked["dataset"],
                 "version": given.digest,
                 "objects": [{"key": key, "path": str(path)} for key, path in objects],
+                # Some are absent in attempts of older controllers.
                 "suite": {
                     "path": str(checkout / suite),
                     "origin": suite,
-                    "at": asked.get(
-                        "at", ()
-                    ),  # absent, like `reading`, in attempts of older controllers
+                    "at": asked.get("at", ()),
+                    "params": asked.get("params", {}),
                 },
                 "reading": asked.get("reading", {}),
             }

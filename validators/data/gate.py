@@ -19,6 +19,7 @@ from validators.data.checks import (
     numbered,
     problem_check,
 )
+from validators.data.computing import computed
 from validators.data.forms import is_known
 from validators.data.outcome import ExpectationOutcome, Misfit
 from validators.data.request import DataGateRequest, SuiteFile
@@ -37,8 +38,7 @@ def judge(request: DataGateRequest) -> Report:
         suite = Suite(problems=(text,))
     else:
         provenance["suite"] = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-        at = request.suite.at
-        suite = read_inline(text, origin, at) if at else read_suite(text, origin)
+        suite = computed(_read(text, request), origin)
     flaws = [problem_check(problem) for problem in suite.problems]
     notes: list[str] = []
     checks: Sequence[Check] = flaws
@@ -61,6 +61,11 @@ def judge(request: DataGateRequest) -> Report:
         provenance=provenance,
         notes=tuple(notes),
     )
+
+
+def _read(text: str, request: DataGateRequest) -> Suite:
+    at, origin, params = request.suite.at, request.suite.origin, request.suite.params
+    return read_inline(text, origin, at, params) if at else read_suite(text, origin, params)
 
 
 def _text(suite: SuiteFile) -> str | Problem:

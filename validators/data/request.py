@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from specs.base import Scalar
 from specs.model import ColumnType
 from validators.report import GateValue
 
@@ -27,6 +28,8 @@ class SuiteFile(GateValue):
     """Its name in the repository, for annotations on its lines."""
     at: tuple[str, ...] = ()
     """Where it is in that file, if the file is a spec."""
+    params: Mapping[str, Scalar] = {}
+    """Those of the spec's `params` that it names."""
 
 
 class DatasetReading(GateValue):

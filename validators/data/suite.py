@@ -6,12 +6,14 @@ answer at once, and the gate checks the rest.
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast, get_args
 
 from specs.loading.explain import locate, nearest, shown
 from specs.loading.problems import Problem, in_order
 from specs.loading.tree import MOST_BYTES, Tree, YamlPath, parse
+from specs.suite_parameters import KEY, fault_of, filled, is_parameter, names_in, words_in
 
 Severity = Literal["critical", "warning", "info"]
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
@@ -42,6 +44,8 @@ class Expectation:
     column: int | None = None
     may_be_empty: bool = False
     """Whether it passes when there is nothing to check: `meta: {may_be_empty: true}`."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """The parameters in the expressions among its arguments, which are yet to be filled."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,12 @@ class Suite:
     problems: tuple[Problem, ...] = ()
 
 
-def suite_problems(text: str, file: str) -> tuple[Problem, ...]:
+def suite_problems(text: str, file: str, params: Mapping[str, Any] = {}) -> tuple[Problem, ...]:
     """The problems in the structure of the suite in `file`, for `headgate validate`."""
-    return read_suite(text, file).problems
+    return read_suite(text, file, params).problems
 
 
-def read_inline(text: str, file: str, at: YamlPath) -> Suite:
+def read_inline(text: str, file: str, at: YamlPath, params: Mapping[str, Any] = {}) -> Suite:
     """The suite that a spec, the `text` of `file`, has at a path; never raises."""
     tree = parse(text)
     node = tree.root
@@ -66,16 +70,21 @@ def read_inline(text: str, file: str, at: YamlPath) -> Suite:
     if node is None:
         message = "the spec has no suite there"
         return Suite((), (Problem("error", "unreadable", message, file, path=shown(at)),))
-    return _Reader(tree, file, at).suite(node.plain)
+    return _Reader(tree, file, at, params).suite(node.plain)
 
 
-def plain_expectations(suite: Mapping[str, Any]) -> tuple[Expectation, ...]:
+def plain_expectations(
+    suite: Mapping[str, Any], params: Mapping[str, Any]
+) -> tuple[Expectation, ...]:
     """The expectations of an inline suite as plain JSON, without positions."""
-    return _Reader(Tree("", None, ()), "", ("inline",)).suite(suite).expectations
+    return _Reader(Tree("", None, ()), "", ("inline",), params).suite(suite).expectations
 
 
-def read_suite(text: str, file: str) -> Suite:
-    """All expectations and all problems of the text; never raises, whatever the text."""
+def read_suite(text: str, file: str, params: Mapping[str, Any] = {}) -> Suite:
+    """All expectations and all problems of the text; never raises, whatever the text.
+
+    `params` are those of the spec; they go before the suite's own `suite_parameters`.
+    """
     tree = parse(text)
     content: object = tree.root.plain if tree.root is not None else None
     faults = tree.faults
@@ -98,7 +107,20 @@ def read_suite(text: str, file: str) -> Suite:
             for fault in faults
         )  # fmt: skip
         return Suite((), in_order(tuple(broken)))
-    return _Reader(tree, file).suite(content)
+    return _Reader(tree, file, (), params).suite(content)
+
+
+def words_in_suite(text: str, file: str) -> frozenset[str]:
+    """Every word of the suite in `file` that a parameter could be named; never raises."""
+    if KEY not in text:  # as in most
+        return frozenset()
+    content: object = None
+    if file.endswith(".json"):
+        with suppress(ValueError, RecursionError):
+            content = json.loads(text)
+    elif root := parse(text).root:
+        content = root.plain
+    return words_in(content)
 
 
 class _NotFiniteError(Exception):
@@ -112,10 +134,11 @@ def _refuse(constant: str) -> None:
 class _Reader:
     """Collects problems while it reads one suite, which is `at` a path of the tree."""
 
-    def __init__(self, tree: Tree, file: str, at: YamlPath = ()) -> None:
+    def __init__(self, tree: Tree, file: str, at: YamlPath, params: Mapping[str, Any]) -> None:
         self._tree = tree
         self._file = file
         self._at = at
+        self._params = params
         self._problems: list[Problem] = []
 
     def suite(self, content: object) -> Suite:
@@ -129,9 +152,12 @@ class _Reader:
         is_named = self._at or isinstance(content.get("name"), str)
         if not is_named and "expectation_suite_name" not in content:
             self._add("name", "the suite has no `name`", ("name",), content.get("name"), "a text")
-        if content.get("suite_parameters"):
-            message = "suite parameters are not supported: write the values themselves"
-            self._add("suite-parameter", message, ("suite_parameters",))
+        own = content.get("suite_parameters") or {}
+        if isinstance(own, dict):
+            self._params = {**own, **self._params}
+        else:
+            message = "`suite_parameters` must be a mapping"
+            self._add("type", message, ("suite_parameters",), own, "a mapping")
         items = content.get("expectations")
         if not isinstance(items, list):
             self._add("type", "`expectations` must be a list", within, items, "a list")
@@ -154,9 +180,8 @@ class _Reader:
             self._add("type", "the expectation has no `type`", (*path, "type"), kind, "expect_...")
         if not isinstance(kwargs, dict):
             self._add("type", "`kwargs` must be a mapping", (*path, "kwargs"), kwargs, "a mapping")
-        elif parameter := next((key for key, value in kwargs.items() if _is_parameter(value)), ""):
-            message = "suite parameters are not supported: write the value itself"
-            self._add("suite-parameter", message, (*path, "kwargs", parameter))
+        else:
+            self._parameters(kwargs, (*path, "kwargs"))
         if severity not in SEVERITIES:
             allowed = ", ".join(SEVERITIES)
             self._add("severity", "unknown severity", (*path, "severity"), severity, allowed)
@@ -169,7 +194,28 @@ class _Reader:
             return None
         where = (*self._at, *path)
         line, column = locate(self._tree, where) if self._tree.root else (None, None)
-        return Expectation(kind, kwargs, cast("Severity", severity), line, column, bool(empty))
+        kwargs = {key: filled(value, self._params) for key, value in kwargs.items()}
+        return Expectation(
+            kind,
+            kwargs,
+            cast("Severity", severity),
+            line,
+            column,
+            bool(empty),
+            self._asked(kwargs),
+        )
+
+    def _parameters(self, kwargs: Mapping[str, Any], path: YamlPath) -> None:
+        for key, value in kwargs.items():
+            if fault := fault_of(value, self._params):
+                where = (*path, key)
+                self._add("suite-parameter", fault.message, where, meant=fault.nearest)
+
+    def _asked(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of what the expressions name that are left among its arguments."""
+        texts = [value[KEY] for value in kwargs.values() if is_parameter(value)]
+        names = dict.fromkeys(name for text in texts for name in names_in(text))
+        return {name: self._params[name] for name in names if name in self._params}
 
     def _keys(self, mapping: dict[str, Any], known: tuple[str, ...], path: YamlPath) -> None:
         for key in mapping:
@@ -215,10 +261,6 @@ class _Reader:
                 nearest=meant,
             )
         )
-
-
-def _is_parameter(value: object) -> bool:
-    return isinstance(value, dict) and any(str(key).startswith("$PARAMETER") for key in value)
 
 
 def _short(value: object) -> str:

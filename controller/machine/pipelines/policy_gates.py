@@ -74,7 +74,7 @@ def _suites(before: Pipeline, after: Pipeline, texts: Mapping[Pair, Pair]) -> It
             was = _where(theirs)
             if (base, name) in texts and dataset.expectations:
                 old, new = texts[base, name]
-                yield from suite_changes(suite_of(base, theirs, old), suite_of(name, dataset, new))
+                yield from suite_changes(suite_of(before, base, old), suite_of(after, name, new))
             elif was != now:
                 # No suite, a renamed one, or one whose text cannot be compared.
                 yield RuleChange(rule=rule, was=was, now=now, loosens=True)

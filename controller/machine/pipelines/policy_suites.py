@@ -1,10 +1,12 @@
 """PURE. How the expectations of a dataset changed between two texts of its suite."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from controller.machine.pipelines.rule_change import RuleChange
-from specs.model import Dataset
+from specs.model import Pipeline
+from specs.suite_parameters import KEY, is_parameter
 from validators.data.phrases import subject_of, words_for
 from validators.data.suite import Expectation, plain_expectations, read_suite
 
@@ -21,12 +23,14 @@ class NamedSuite(NamedTuple):
     expectations: tuple[Expectation, ...]
 
 
-def suite_of(name: str, dataset: Dataset, text: str) -> NamedSuite:
-    """The suite of the dataset of that name; `text` is its file's, read as its ending says."""
-    if dataset.suite_file is not None:
-        return NamedSuite(dataset.suite_file, read_suite(text, dataset.suite_file).expectations)
-    inline = dataset.inline_suite or {}
-    return NamedSuite(f"datasets.{name}.expectations", plain_expectations(inline))
+def suite_of(spec: Pipeline, name: str, text: str) -> NamedSuite:
+    """The suite of a dataset, with its parameters filled; `text` is that of its file, which is read
+    as its ending says."""
+    dataset, params = spec.datasets[name], spec.params
+    if (file := dataset.suite_file) is not None:
+        return NamedSuite(file, read_suite(text, file, params).expectations)
+    found = plain_expectations(dataset.inline_suite or {}, params)
+    return NamedSuite(f"datasets.{name}.expectations", found)
 
 
 def suite_changes(before: NamedSuite, after: NamedSuite) -> Iterator[RuleChange]:
@@ -70,15 +74,23 @@ def _by_subject(
     return found
 
 
-def _compared_fields(one: Expectation) -> tuple[str, bool, Mapping[str, Any]]:
+def _compared_fields(one: Expectation) -> tuple[str, bool, Mapping[str, Any], Mapping[str, Any]]:
     """All of an expectation but its position and its notes."""
-    return one.severity, one.may_be_empty, one.kwargs
+    return one.severity, one.may_be_empty, one.kwargs, one.values
 
 
 def _describe_expectation(one: Expectation) -> str:
     weaker = "" if one.severity == "critical" else f" ({one.severity}: does not stop)"
     empty = ", or nothing to check" if one.may_be_empty else ""
-    return words_for(one).limit + empty + weaker
+    given = ", ".join(f"{name} {value}" for name, value in one.values.items())
+    with_ = f", with {given}" if given else ""
+    return words_for(_with_expressions_as_text(one)).limit + with_ + empty + weaker
+
+
+def _with_expressions_as_text(one: Expectation) -> Expectation:
+    """Only Great Expectations can compute them, and its import takes seconds."""
+    plain = {name: v[KEY] if is_parameter(v) else v for name, v in one.kwargs.items()}
+    return replace(one, kwargs=plain)
 
 
 def _is_looser(was: Expectation, now: Expectation) -> bool:
@@ -86,6 +98,8 @@ def _is_looser(was: Expectation, now: Expectation) -> bool:
     if _SEVERITIES.index(now.severity) < _SEVERITIES.index(was.severity):
         return True
     if now.may_be_empty and not was.may_be_empty:
+        return True
+    if was.values != now.values:
         return True
     names = was.kwargs.keys() | now.kwargs.keys()
     if any(was.kwargs.get(name) != now.kwargs.get(name) for name in names.difference(_LIMITS)):

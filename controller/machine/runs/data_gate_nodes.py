@@ -17,8 +17,10 @@ from controller.machine.runs.node_names import (
     of_base,
     proposed_data_gate,
 )
+from specs.base import Scalar
 from specs.model import Dataset, Pipeline
 from specs.references import DatasetReference
+from specs.suite_parameters import words_in
 
 
 def data_gates(of: JudgedSpec) -> list[Node]:
@@ -32,7 +34,7 @@ def data_gates(of: JudgedSpec) -> list[Node]:
         if dataset.expectations and name not in rules.lacking:
             called = of_base(name)
             judged = JudgedData(data_gate(called), called, dataset.uri or "")
-            found.append(_data_gate(judged, SuiteOf(name, dataset, rules.source)))
+            found.append(_data_gate(judged, SuiteOf(name, rules.spec, rules.source)))
     return found
 
 
@@ -121,13 +123,13 @@ def _place(uri: str) -> tuple[str, ...]:
 
 
 def _gates_of_dataset(of: JudgedSpec, name: str) -> Iterator[Node]:
-    own = SuiteOf(name, of.spec.datasets[name], of.source)
+    own = SuiteOf(name, of.spec, of.source)
     bases = suites_for(name, of.spec, of.rules.spec) if of.rules else ()
     judged: list[SuiteOf] = []
     data = JudgedData(data_gate(name), name, own.dataset.uri or "")
     if of.rules:
         for at, base in enumerate(bases):
-            theirs = SuiteOf(base, of.rules.spec.datasets[base], of.rules.source)
+            theirs = SuiteOf(base, of.rules.spec, of.rules.source)
             called = data.gate if at == 0 else further_data_gate(name, base)
             yield _data_gate(data._replace(gate=called), theirs)
             judged.append(theirs)
@@ -150,14 +152,20 @@ class SuiteOf(NamedTuple):
     """What a gate judges by: the suite of a dataset of a spec, and how that reads its data."""
 
     name: str
-    dataset: Dataset
+    spec: Pipeline
     source: SourceTree
+
+    @property
+    def dataset(self) -> Dataset:
+        """The dataset that has it."""
+        return self.spec.datasets[self.name]
 
     def judges_like(self, other: "SuiteOf") -> bool:
         """Whether a gate would give the same verdict on the same objects."""
         own, theirs = self.dataset, other.dataset
         alike = (own.types, own.nulls) == (theirs.types, theirs.nulls)
-        return alike and self._content == other._content
+        same = (self._content, self.params) == (other._content, other.params)
+        return alike and same
 
     @property
     def _content(self) -> object:
@@ -167,8 +175,16 @@ class SuiteOf(NamedTuple):
     @property
     def definition(self) -> dict[str, Any]:
         """What the verdict rests on besides the suite's file and the data."""
-        inline = self.dataset.inline_suite
-        return {**self.reading, **({"suite": inline} if inline else {})}
+        inline, params = self.dataset.inline_suite, self.params
+        suite = {"suite": inline} if inline else {}
+        return {**self.reading, **suite, **({"params": params} if params else {})}
+
+    @property
+    def params(self) -> dict[str, Scalar]:
+        """Those of the spec's `params` that it names."""
+        inline, file = self.dataset.inline_suite, self.dataset.suite_file
+        words = words_in(inline) if inline else self.source.suite_words.get(file or "", ())
+        return {name: value for name, value in self.spec.params.items() if name in words}
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -183,10 +199,13 @@ class SuiteOf(NamedTuple):
 
     @property
     def place(self) -> dict[str, Any]:
-        """Where the suite is: a file, and for an inline suite its place there."""
+        """Where the suite is, a file, and for an inline suite its place there; and what fills its
+        parameters."""
+        params = {"params": self.params} if self.params else {}
         if self.dataset.suite_file is not None:
-            return {"suite": self.dataset.suite_file}
-        return {"suite": self.source.file, "at": ["datasets", self.name, "expectations"]}
+            return {"suite": self.dataset.suite_file, **params}
+        at = ["datasets", self.name, "expectations"]
+        return {"suite": self.source.file, "at": at, **params}
 
 
 def _data_gate(data: JudgedData, suite: SuiteOf) -> Node:

@@ -54,6 +54,8 @@ class SourceTree(Value):
     read."""
     project: Project | None = None
     """The `environment.project` at the commit."""
+    suite_words: Mapping[str, tuple[str, ...]] = {}
+    """By path, as the spec writes it, of a suite's file: the `params` of the spec that it names."""
 
     @field_validator("files", mode="wrap")
     @classmethod

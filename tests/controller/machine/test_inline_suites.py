@@ -62,3 +62,39 @@ def test_suites_are_compared_wherever_they_are() -> None:
     pair = ("numbers", "numbers")
     assert suites_to_compare(file, inside) == {pair: ("numbers.yaml", None)}
     assert suites_to_compare(inside, inside) == {pair: (None, None)}
+
+
+MOST = {"type": "t", "kwargs": {"column": "x", "max_value": {"$PARAMETER": "depth"}}}
+
+
+def test_the_key_has_the_values_of_the_parameters_that_a_suite_names_and_no_others() -> None:
+    named, plain = inline(MOST), inline(UNIQUE)
+    deeper, other = ("params", {"depth": 7, "unused": 1}), ("params", {"depth": 6, "unused": 2})
+    assert gate(named).attempt.request["params"] == {"depth": 6}
+    assert key(named, deeper) != key(named)
+    assert key(named, other) == key(named)
+    assert key(plain, deeper) == key(plain)
+
+
+def test_a_suite_in_a_file_has_those_that_its_commit_names() -> None:
+    def key_with(depth: int, words: tuple[str, ...]) -> str:
+        there = source().model_copy(update={"suite_words": {"numbers.yaml": words}})
+        node = build(spec(("params.depth", depth)), there).by_name["gate.data.numbers"]
+        return key_of(node, {"dataset": "the rows"})
+
+    assert key_with(6, ("depth",)) != key_with(7, ("depth",))
+    assert key_with(6, ()) == key_with(7, ()) == key()
+
+
+def test_a_pull_request_that_changes_a_parameter_of_a_suite_is_judged_by_both() -> None:
+    base = Rules(spec=spec(inline(MOST)), source=source("b1"))
+    looser = spec(inline(MOST), ("params.depth", 99))
+    gates = {
+        node.name: node.attempt.request["params"]
+        for node in build(looser, source("c1"), rules=base).nodes
+        if node.kind == "data_gate"
+    }
+    assert gates == {
+        "gate.data.numbers": {"depth": 6},
+        "gate.data.numbers.proposed": {"depth": 99},
+    }

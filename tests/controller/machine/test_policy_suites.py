@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from controller.machine.pipelines.policy_suites import NamedSuite, suite_changes, suite_of
-from specs.model import Dataset
+from tests.controller.machine.kit import spec
 from validators.data.suite import read_suite
 
 SUITE = """\
@@ -20,7 +20,7 @@ expectations:
 
 
 def suite(path: str, text: str) -> NamedSuite:
-    return suite_of("flights", Dataset(uri="data/*", expectations=path), text)
+    return suite_of(spec(("datasets.numbers.expectations", path)), "numbers", text)
 
 
 def found(was: str, now: str) -> list[tuple[str, str, str, bool]]:
@@ -102,21 +102,41 @@ INLINE: list[dict[str, Any]] = [
 LOOSER = [{**INLINE[0], "kwargs": {"column": "x", "max_value": 9}}]
 
 
-def inline(expectations: list[dict[str, Any]]) -> Dataset:
-    return Dataset.model_validate({"uri": "data/*", "expectations": expectations})
+def inline(expectations: list[dict[str, Any]], **params: object) -> NamedSuite:
+    here = ("datasets.numbers.expectations", expectations)
+    return suite_of(spec(here, ("params", params)), "numbers", "")
 
 
 def test_a_looser_suite_in_the_spec_is_told_by_expectation() -> None:
-    before, after = (suite_of("flights", inline(each), "") for each in (INLINE, LOOSER))
+    before, after = map(inline, (INLINE, LOOSER))
     (change,) = suite_changes(before, after)
-    assert change.rule == "datasets.flights.expectations: x"
+    assert change.rule == "datasets.numbers.expectations: x"
     assert (change.was, change.now, change.loosens) == ("values ≤ 1", "values ≤ 9", True)
 
 
 def test_a_suite_that_moves_into_the_spec_is_compared_as_what_it_was() -> None:
     text = json.dumps({"name": "s", "expectations": INLINE})
     before = suite("suite.json", text)
-    assert list(suite_changes(before, suite_of("flights", inline(INLINE), ""))) == []
-    assert [one.loosens for one in suite_changes(before, suite_of("f", inline(LOOSER), ""))] == [
-        True
-    ]
+    assert list(suite_changes(before, inline(INLINE))) == []
+    assert [one.loosens for one in suite_changes(before, inline(LOOSER))] == [True]
+
+
+def limited(text: str, **params: object) -> NamedSuite:
+    value = {"$PARAMETER": text}
+    return inline([{**INLINE[0], "kwargs": {"column": "x", "max_value": value}}], **params)
+
+
+@pytest.mark.parametrize(
+    ("now", "loosens"), [({"most": 9}, True), ({"most": 3}, False), ({"most": 5}, None)]
+)
+def test_a_parameter_that_changes_is_a_limit_that_changes(
+    now: dict[str, int], loosens: bool | None
+) -> None:
+    changes = suite_changes(limited("most", most=5), limited("most", **now))
+    assert [one.loosens for one in changes] == ([] if loosens is None else [loosens])
+
+
+def test_a_parameter_in_an_expression_may_loosen_whichever_way_it_goes() -> None:
+    before, after = (limited("10 - most", most=most) for most in (5, 4))
+    (change,) = suite_changes(before, after)
+    assert (change.was, change.loosens) == ("values ≤ 10 - most, with most 5", True)
