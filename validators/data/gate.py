@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from specs.loading.problems import Problem
@@ -20,11 +21,14 @@ from validators.data.checks import (
     problem_check,
 )
 from validators.data.computing import computed
+from validators.data.dataset import OpenedDataset
+from validators.data.files import Unreadable
 from validators.data.forms import is_known
+from validators.data.opening import open_dataset
 from validators.data.outcome import ExpectationOutcome, Misfit
 from validators.data.request import DataGateRequest, SuiteFile
 from validators.data.suite import Expectation, Suite, read_inline, read_suite
-from validators.data.tables import LoadedDataset, load
+from validators.data.tables import object_check
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -44,12 +48,16 @@ def judge(request: DataGateRequest) -> Report:
     checks: Sequence[Check] = flaws
     if suite.expectations:
         needed = suite.expectations
-        loaded = load(
+        dataset = open_dataset(
             request.objects, columns_to_read(needed), columns_everywhere(needed), request.reading
         )
-        checks, notes = _judged(suite.expectations, loaded, origin, provenance)
-        checks = [*flaws, *loaded.checks, *checks]
-        notes = [_size(loaded, loaded.objects or len(request.objects)), *loaded.notes, *notes]
+        try:
+            checks, notes = _judged(suite.expectations, dataset, origin, provenance)
+        except Unreadable as error:
+            dataset = replace(dataset, is_readable=False)
+            checks = [object_check("readable", error.why, None, error.verdict)]
+        checks = [*flaws, *dataset.checks, *checks]
+        notes = [_size(dataset, dataset.objects or len(request.objects)), *dataset.notes, *notes]
     critical = [one for one in suite.expectations if one.severity == "critical"]
     if suite.expectations and not critical:
         notes.append("No expectation of the suite is critical: none of them can fail this gate.")
@@ -81,24 +89,24 @@ def _text(suite: SuiteFile) -> str | Problem:
     return Problem("error", "unreadable", why, suite.origin)
 
 
-def _size(loaded: LoadedDataset, objects: int) -> str:
+def _size(dataset: OpenedDataset, objects: int) -> str:
     counted = f"{objects:,} object{'s' * (objects != 1)}"
-    if loaded.table is None:
+    if not dataset.is_readable:
         return f"{counted}; no expectation was evaluated."
-    rows = loaded.table.num_rows
+    rows = dataset.rows
     return f"{rows:,} row{'s' * (rows != 1)} in {counted}."
 
 
 def _judged(
     expectations: Sequence[Expectation],
-    loaded: LoadedDataset,
+    dataset: OpenedDataset,
     origin: str,
     provenance: dict[str, str],
 ) -> tuple[list[Check], list[str]]:
     """The checks of the expectations, in the suite's order, and notes about them."""
-    if loaded.table is None:
+    if not dataset.is_readable:
         return [], []
-    if loaded.table.num_rows == 0:
+    if dataset.rows == 0:
         empty = Check(
             name="rows",
             verdict=Verdict.FAIL,
@@ -119,7 +127,7 @@ def _judged(
             misfits[place] = found
         else:
             fit[place] = one
-    facts, outcomes = _evaluated(fit, loaded)
+    facts, outcomes = _evaluated(fit, dataset)
     checks = [
         misfit_check(one, misfits[place], origin)
         if place in misfits
@@ -130,14 +138,14 @@ def _judged(
 
 
 def _evaluated(
-    fit: Mapping[int, Expectation], loaded: LoadedDataset
+    fit: Mapping[int, Expectation], dataset: OpenedDataset
 ) -> tuple[TableFacts, Mapping[int, ExpectationOutcome]]:
     facts = TableFacts(
-        rows=loaded.table.num_rows,
-        columns=loaded.columns,
-        types={field.name: str(field.type).removeprefix("large_") for field in loaded.table.schema},
-        clashing=loaded.clashing,
+        rows=dataset.rows,
+        columns=dataset.columns,
+        types={name: str(kind).removeprefix("large_") for name, kind in dataset.types.items()},
+        clashing=dataset.clashing,
     )
     possible = {place: one for place, one in fit.items() if can_be_asked(one, facts)}
-    found = answers(loaded.table, loaded.columns, possible)
+    found = answers(dataset, possible)
     return facts, {one.place: one for one in found}

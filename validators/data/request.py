@@ -17,6 +17,8 @@ class ObjectFile(GateValue):
     """Its name below the dataset's folder, used in reports. The suffix tells the format; folders
     named `name=value` are columns."""
     path: Annotated[str, Field(min_length=1)]
+    digest: str | None = None
+    """The digest of its content; without one, nothing that is measured about it is kept."""
 
 
 class SuiteFile(GateValue):
