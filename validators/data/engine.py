@@ -115,6 +115,21 @@ def _source() -> Any:
     return context.data_sources.add_pandas("gate")
 
 
+def arguments_of(kind: str) -> frozenset[str] | None:
+    """The arguments that an expectation of this type takes; None if there is no such type."""
+    from great_expectations.exceptions.exceptions import ExpectationNotFoundError
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    try:
+        return frozenset(get_expectation_impl(kind).__fields__) - _NO_ARGUMENTS
+    except ExpectationNotFoundError:
+        return None
+
+
+_NO_ARGUMENTS = frozenset(("id", "meta", "notes", "description", "severity", "rendered_content"))
+"""Fields of its classes that are keys beside `kwargs`."""
+
+
 class NotComputableError(Exception):
     """Great Expectations cannot compute the expression of an argument; says why."""
 

@@ -6,7 +6,6 @@ answer at once, and the gate checks the rest.
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast, get_args
 
@@ -30,7 +29,14 @@ _KEYS: Final = (
     "description",
     "rendered_content",
 )
-_BEFORE_1_0: Final = {"expectation_suite_name": "name", "expectation_type": "type"}
+_BEFORE_1_0: Final = {
+    "data_asset_type": None,
+    "evaluation_parameters": "suite_parameters",
+    "expectation_suite_name": "name",
+    "expectation_type": "type",
+    "ge_cloud_id": "id",
+}
+"""Keys of then, and what they are called now."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,15 @@ def read_suite(text: str, file: str, params: Mapping[str, Any] = {}) -> Suite:
 
     `params` are those of the spec; they go before the suite's own `suite_parameters`.
     """
+    tree, content, problems = read_content(text, file)
+    if problems:
+        return Suite((), problems)
+    return _Reader(tree, file, (), params).suite(content)
+
+
+def read_content(text: str, file: str) -> tuple[Tree, object, tuple[Problem, ...]]:
+    """The text of a suite as plain values, with positions if it is YAML as well, or its problems;
+    never raises."""
     tree = parse(text)
     content: object = tree.root.plain if tree.root is not None else None
     faults = tree.faults
@@ -93,34 +108,26 @@ def read_suite(text: str, file: str, params: Mapping[str, Any] = {}) -> Suite:
             content = json.loads(text, parse_constant=_refuse)
         except _NotFiniteError as error:
             message = f"{error} is not a number: write a limit, or leave it out"
-            return Suite((), (Problem("error", "not-finite", message, file),))
+            return tree, None, (Problem("error", "not-finite", message, file),)
         except (ValueError, RecursionError) as error:
             where = (error.lineno, error.colno) if isinstance(error, json.JSONDecodeError) else ()
             said = error.msg if isinstance(error, json.JSONDecodeError) else "cannot be read"
-            return Suite((), (Problem("error", "syntax", f"not JSON: {said}", file, *where),))
+            return tree, None, (Problem("error", "syntax", f"not JSON: {said}", file, *where),)
         if tree.root is None:
             faults = ()  # valid JSON but not YAML, e.g. indented by tabs: fine, without positions
-    if faults:
-        broken = (
-            Problem("error", fault.code, fault.message, file, *tree.position(fault.start), "",
-                    None, fault.expected)
-            for fault in faults
-        )  # fmt: skip
-        return Suite((), in_order(tuple(broken)))
-    return _Reader(tree, file, (), params).suite(content)
+    broken = (
+        Problem("error", fault.code, fault.message, file, *tree.position(fault.start), "",
+                None, fault.expected)
+        for fault in faults
+    )  # fmt: skip
+    return tree, content, in_order(tuple(broken))
 
 
 def words_in_suite(text: str, file: str) -> frozenset[str]:
     """Every word of the suite in `file` that a parameter could be named; never raises."""
     if KEY not in text:  # as in most
         return frozenset()
-    content: object = None
-    if file.endswith(".json"):
-        with suppress(ValueError, RecursionError):
-            content = json.loads(text)
-    elif root := parse(text).root:
-        content = root.plain
-    return words_in(content)
+    return words_in(read_content(text, file)[1])
 
 
 class _NotFiniteError(Exception):
@@ -223,13 +230,14 @@ class _Reader:
                 continue
             meant = _BEFORE_1_0.get(key)
             message = f"unknown key `{_short(key)}`"
-            if meant:
-                message += " of a suite before Great Expectations 1.0"
+            if key in _BEFORE_1_0:
+                message += " of a suite before Great Expectations 1.0; "
+                message += f"`headgate suite upgrade {self._file}` rewrites it"
             self._add(
                 "unknown-key",
                 message,
                 (*path, key),
-                expected=None if meant else ", ".join(known),
+                expected=None if key in _BEFORE_1_0 else ", ".join(known),
                 meant=meant or nearest(key, known),
                 at_key=True,
             )
