@@ -34,6 +34,19 @@ class SuiteFile(GateValue):
     """Those of the spec's `params` that it names."""
 
 
+class CustomModule(GateValue):
+    """The module of the repository that defines custom expectations."""
+
+    path: Annotated[str, Field(min_length=1)]
+    """Where it can be read."""
+    origin: Annotated[str, Field(min_length=1)]
+    """Its name in the repository."""
+    seconds: float = 1800.0
+    """How long all custom expectations may take; each gets an equal part of it."""
+    memory: int = 2 * 2**30
+    """How much memory, in bytes, they may have in addition to the data."""
+
+
 class DatasetReading(GateValue):
     """How to read the dataset, from the spec."""
 
@@ -52,3 +65,7 @@ class DataGateRequest(GateValue):
     objects: tuple[ObjectFile, ...]
     suite: SuiteFile
     reading: DatasetReading = DatasetReading()
+    leaves_custom: bool = False
+    """Whether another request is for the custom expectations, which this one leaves out."""
+    custom: CustomModule | None = None
+    """If given, only the custom expectations are judged, by this module."""

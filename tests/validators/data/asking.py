@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 def ask(
     folder: Path, table: Mapping[str, Any], suite: str, file: str = "suite.yaml", **rest: Any
 ) -> Report:
-    """The report on a table by a suite that is in a file; `rest` is more about the suite."""
+    """The report on a table by a suite that is in a file; `rest` is more about the request."""
     data, place = folder / "data.parquet", folder / file
     pq.write_table(pa.table(dict(table)), data)
     place.write_text(suite)
@@ -26,7 +26,10 @@ def ask(
         dataset="flights",
         version="v1",
         objects=(ObjectFile(key="data.parquet", path=str(data)),),
-        suite=SuiteFile(path=str(place), origin=file, **rest),
+        suite=SuiteFile(
+            path=str(place), origin=file, at=rest.pop("at", ()), params=rest.pop("params", {})
+        ),
+        **rest,
     )
     asked, report = folder / "request.json", folder / "report.json"
     asked.write_text(request.model_dump_json())
