@@ -176,6 +176,11 @@ class Dataset(Spec):
         description="A Great Expectations suite: the path of its file, JSON or YAML, or the suite "
         "itself.",
     )
+    custom_expectations: RepositoryPath | None = Field(
+        default=None,
+        description="A Python module that defines expectations of your own, for the suite; a gate "
+        "of their own judges them.",
+    )
     types: Mapping[Text, ColumnType] = Field(
         default={},
         description="The types of columns, by name, for the suite. By default they are inferred.",

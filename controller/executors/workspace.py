@@ -301,10 +301,20 @@ class Workspace:
                     "params": asked.get("params", {}),
                 },
                 "reading": asked.get("reading", {}),
+                "leaves_custom": asked.get("leaves_custom", False),
+                "custom": _module(asked.get("custom"), attempt, checkout),
             }
         evidence = [name for name in attempt.inputs if name != "model"]
         files = {name: str(await self._linked(attempt, name, own)) for name in evidence}
         return _model_request(attempt, files, checkout).model_dump(mode="json")
+
+
+def _module(named: str | None, attempt: Attempt, checkout: Path) -> dict[str, str] | None:
+    """The module by which a gate judges custom expectations."""
+    if named is None:
+        return None
+    origin = from_root(named, attempt.folder)
+    return {"path": str(checkout / origin), "origin": origin}
 
 
 def _write_addresses(path: Path, dataset: str | None, found: Addresses) -> None:
@@ -388,12 +398,14 @@ def common_variables() -> dict[str, str]:
 
 
 def _read_by(request: Mapping[str, Any]) -> tuple[Path, ...]:
-    """What a gate reads outside the attempt's folder: its suite, and the dataset's objects."""
+    """What a gate reads outside the attempt's folder: its suite and module, and the dataset's
+    objects."""
     if "suite" not in request:
         return ()
     objects = request["objects"][:1]
     pinned = (Path(one["path"]).parents[one["key"].count("/")] for one in objects)
-    return (Path(request["suite"]["path"]), *pinned)
+    rules = (request["suite"], request["custom"])
+    return (*(Path(file["path"]) for file in rules if file is not None), *pinned)
 
 
 def headgate_programs() -> tuple[Path, ...]:

@@ -11,9 +11,13 @@ from specs.suite_parameters import fault_of, words_in
 
 
 def lint_suites(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
-    """Parameters of suites in the spec that cannot be filled."""
+    """Modules that are none, and parameters of suites in the spec that cannot be filled."""
     names = loaded.names("params")
     for name, dataset in pipeline.datasets.items():
+        module = dataset.custom_expectations
+        if module is not None and not module.endswith(".py"):
+            message = f"`{module}` is no Python module: name a file that ends in .py"
+            yield loaded.problem("no-module", ("datasets", name, "custom_expectations"), message)
         suite = dataset.inline_suite
         if suite is None:
             continue

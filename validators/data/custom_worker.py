@@ -13,6 +13,7 @@ from typing import Self
 
 from pydantic import ValidationError
 
+from specs.figures import rounded
 from validators.data.custom_answer import FAILED, READY, CustomAnswer
 from validators.data.outcome import ExpectationOutcome
 from validators.data.request import CustomModule, DataGateRequest
@@ -128,8 +129,8 @@ class CustomWorker:
         except subprocess.TimeoutExpired:
             return f"{self._module.origin} closed the way of its answers; fix the module"
         how = f"with exit code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
-        gib = self._module.memory / 2**30
+        gib = rounded(self._module.memory / 2**30)
         return (
             f"its process ended {how}: {self._module.origin} called exit, crashed, or needed more "
-            f"than {gib:,.2g} GiB"
+            f"than {gib} GiB"
         )

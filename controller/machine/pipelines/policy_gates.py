@@ -49,6 +49,7 @@ def gate_changes(before: Rules, after: Rules, suites: Mapping[Pair, Pair]) -> It
     """All changes of gates and of the data and code that they judge by. `suites` has the texts of
     suites that differ, by the keys of `suites_to_compare`."""
     yield from _suites(before.spec, after.spec, suites)
+    yield from _modules(before, after)
     yield from _parsing(before.spec, after.spec)
     addresses = tuple(_addresses(before.spec, after.spec))
     yield from addresses
@@ -91,6 +92,24 @@ def _suites(before: Pipeline, after: Pipeline, texts: Mapping[Pair, Pair]) -> It
 def _where(dataset: Dataset) -> str:
     """Where its suite is."""
     return dataset.suite_file or ("in the spec" if dataset.expectations else "no suite")
+
+
+def _modules(before: Rules, after: Rules) -> Iterator[RuleChange]:
+    """The code of custom expectations: another one may be easier to meet."""
+    for name, dataset in after.spec.datasets.items():
+        now = dataset.custom_expectations
+        for base in suites_for(name, after.spec, before.spec):
+            was = before.spec.datasets[base].custom_expectations
+            texts = before.source.content(was), after.source.content(now)
+            if (was, texts[0]) == (now, texts[1]):
+                continue
+            changed = was == now
+            yield RuleChange(
+                rule=f"datasets.{name}.custom_expectations",
+                was=was or "none",
+                now=f"{now}, changed" if changed else (now or "none"),
+                loosens=was is not None,
+            )
 
 
 def _parsing(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:

@@ -3,7 +3,7 @@
 A pull request is judged by the suites of its base, and by those of its own that differ.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -12,6 +12,7 @@ from controller.machine.runs.attempt import Attempt, Input
 from controller.machine.runs.baseline_nodes import DataGates
 from controller.machine.runs.graph import GATES_VERSION, From, JudgedSpec, Node, SourceTree
 from controller.machine.runs.node_names import (
+    custom_data_gate,
     data_gate,
     further_data_gate,
     of_base,
@@ -34,7 +35,7 @@ def data_gates(of: JudgedSpec) -> list[Node]:
         if dataset.expectations and name not in rules.lacking:
             called = of_base(name)
             judged = JudgedData(data_gate(called), called, dataset.uri or "")
-            found.append(_data_gate(judged, SuiteOf(name, rules.spec, rules.source)))
+            found += _gates_by(SuiteOf(name, rules.spec, rules.source), judged)
     return found
 
 
@@ -131,11 +132,11 @@ def _gates_of_dataset(of: JudgedSpec, name: str) -> Iterator[Node]:
         for at, base in enumerate(bases):
             theirs = SuiteOf(base, of.rules.spec, of.rules.source)
             called = data.gate if at == 0 else further_data_gate(name, base)
-            yield _data_gate(data._replace(gate=called), theirs)
+            yield from _gates_by(theirs, data._replace(gate=called))
             judged.append(theirs)
     if own.dataset.expectations and not any(own.judges_like(theirs) for theirs in judged):
         called = proposed_data_gate(name) if bases else data.gate
-        yield _data_gate(data._replace(gate=called), own)
+        yield from _gates_by(own, data._replace(gate=called))
 
 
 class JudgedData(NamedTuple):
@@ -169,8 +170,14 @@ class SuiteOf(NamedTuple):
 
     @property
     def _content(self) -> object:
-        """The digest of the suite's file, or the suite itself."""
-        return self.source.content(self.dataset.suite_file) or self.dataset.inline_suite
+        """The digest of the suite's file, or the suite itself; and the digest of its module."""
+        own = self.source.content(self.dataset.suite_file) or self.dataset.inline_suite
+        return own, self.source.content(self.module), self.module is None
+
+    @property
+    def module(self) -> str | None:
+        """The path of the module with its custom expectations."""
+        return self.dataset.custom_expectations
 
     @property
     def definition(self) -> dict[str, Any]:
@@ -191,11 +198,9 @@ class SuiteOf(NamedTuple):
         """How the data is read."""
         return {"types": dict(self.dataset.types), "nulls": list(self.dataset.nulls)}
 
-    @property
-    def reads(self) -> dict[str, str]:
-        """The digest of the suite's file."""
-        file = self.dataset.suite_file
-        return {file: self.source.content(file) or "missing"} if file else {}
+    def reads(self, *files: str | None) -> dict[str, str]:
+        """The digests of files that it consists of."""
+        return {file: self.source.content(file) or "missing" for file in files if file is not None}
 
     @property
     def place(self) -> dict[str, Any]:
@@ -208,14 +213,34 @@ class SuiteOf(NamedTuple):
         return {"suite": self.source.file, "at": at, **params}
 
 
-def _data_gate(data: JudgedData, suite: SuiteOf) -> Node:
+def _gates_by(suite: SuiteOf, data: JudgedData) -> Iterator[Node]:
+    """The gate by a suite and, apart from it as its code is nobody's, the one by its module."""
+    file, module = suite.dataset.suite_file, suite.module
+    definition = {"gate": GATES_VERSION, **suite.definition}
+    if module is None:
+        yield _data_gate(suite, data, definition, suite.reads(file))
+        return
+    leaves = {"leaves_custom": True}
+    yield _data_gate(suite, data, {**definition, **leaves}, suite.reads(file), leaves)
+    custom = data._replace(gate=custom_data_gate(data.gate))
+    judged = {"custom": module}
+    yield _data_gate(suite, custom, {**definition, **judged}, suite.reads(file, module), judged)
+
+
+def _data_gate(
+    suite: SuiteOf,
+    data: JudgedData,
+    definition: Mapping[str, Any],
+    reads: Mapping[str, str],
+    asked: Mapping[str, Any] = {},
+) -> Node:
     source = suite.source
     return Node(
         name=data.gate,
         kind="data_gate",
         inputs={"dataset": From(dataset=data.name)},
-        definition={"gate": GATES_VERSION, **suite.definition},
-        reads=suite.reads,
+        definition=definition,
+        reads=reads,
         attempt=Attempt(
             id="",
             run="",
@@ -227,7 +252,7 @@ def _data_gate(data: JudgedData, suite: SuiteOf) -> Node:
             inputs={"dataset": Input(kind="dataset", digest="", name=data.name, uri=data.uri)},
             outputs={"report": "report.json"},
             timeout=3600,
-            request={"dataset": data.name, **suite.place, "reading": suite.reading},
+            request={"dataset": data.name, **suite.place, "reading": suite.reading, **asked},
         ),
         retries=1,
     )
