@@ -43,6 +43,7 @@ DATA = "data."
 
 ExecutorKind = Literal["local", "docker", "kubernetes"]
 Access = Literal["path", "uri"]
+OnFailure = Literal["stop", "use_last_good"]
 ColumnType = Literal["string", "int64", "double", "decimal", "bool", "date", "timestamp"]
 
 
@@ -181,11 +182,22 @@ class Dataset(Spec):
         default=("",),
         description="The texts of CSV and TSV that mean null; by default only the empty text.",
     )
+    on_failure: OnFailure = Field(
+        default="stop",
+        description="What happens when a new version fails its gate: `stop` runs nothing on it, "
+        "`use_last_good` goes on with the last version that passed. Only for data that has a "
+        "version before a run starts, and is not in the repository.",
+    )
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:
         if sum(each is not None for each in (self.uri, self.query, self.fetch)) != 1:
             raise ValueError("expected exactly one of `uri`, `query` and `fetch`")
+        if self.on_failure == "use_last_good" and not self.is_versioned:
+            raise ValueError(
+                "expected a `uri`, or a query with a `version`, for `on_failure: use_last_good`: "
+                "other data has no earlier version to read"
+            )
         return self
 
     @property

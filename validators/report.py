@@ -94,6 +94,9 @@ class Report(GateValue):
     baseline: str = ""
     """Model gate: what the candidate was compared with, e.g. `v6`; empty if with nothing."""
     checks: tuple[Check, ...] = ()
+    accepted: str = ""
+    """Who overruled the verdict, when and why: `accepted by ana on 2026-11-30: ...`. What failed
+    then warns; a gate that could not judge cannot be overruled."""
     enforces: bool = True
     """False for a gate that cannot fail (compared with itself, dry run); shown as such."""
     provenance: dict[str, str] = {}
@@ -106,7 +109,9 @@ class Report(GateValue):
     @property
     def verdict(self) -> Verdict:
         """The worst of the checks; ERROR when nothing was evaluated."""
-        return worst(check.verdict for check in self.checks)
+        found = worst(check.verdict for check in self.checks)
+        overruled = self.accepted and found in (Verdict.FAIL, Verdict.INCONCLUSIVE)
+        return Verdict.WARN if overruled else found
 
     def count(self, verdict: Verdict) -> int:
         """How many checks ended with this verdict."""

@@ -13,6 +13,7 @@ from controller.machine.core import Key, parsed
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import complete_versions, versioned
 from controller.machine.pipelines.dataset_changes import ObjectChanges
+from controller.machine.pipelines.failing_data import print_of
 from controller.machine.pipelines.launching import equivalent_run
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.pipelines.plan import (
@@ -31,7 +32,7 @@ from controller.machine.pipelines.rule_change import RuleChange
 from controller.machine.pipelines.trust import RunTerms, graph_of, rules_of
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.repositories.pull import Pull
-from controller.machine.runs.graph import Graph, Rules, fingerprint
+from controller.machine.runs.graph import Graph, Rules
 from controller.machine.runs.reasons import EarlierRun
 from controller.machine.runs.run import CachedResult, Run
 from controller.planning.canary_notes import canary_notes
@@ -178,7 +179,9 @@ def _covering_run(
     known = {name: version for name, version in datasets.items() if version is not None}
     if state is None or graph is None or len(known) != len(datasets):
         return None
-    run = equivalent_run(state, state.default_branch, fingerprint(graph, known))
+    run = equivalent_run(
+        state, state.default_branch, print_of(graph, known, state.accepted_versions)
+    )
     if run is None:
         return None
     return run.run if run.outcome == "passed" else f"{run.run} ({run.outcome})"

@@ -44,6 +44,9 @@ def _shown(
         yield f"{_of_data(reports)}; no model gate"
     else:
         yield "all steps ran; there is no gate, so nothing was judged"
+    for report in reports.values():
+        if report.accepted:
+            yield f"{report.subject} {report.accepted}"
     yield from _rules(run, plan)
 
 
@@ -97,10 +100,13 @@ def _warned(report: Report) -> Iterator[str]:
 
 
 def _of_data(reports: Mapping[str, Report]) -> str:
-    found = [report for report in reports.values() if report.gate == "data"]
+    every = [report for report in reports.values() if report.gate == "data"]
+    found = [report for report in every if not report.accepted]
+    if not found:
+        return "no data gate passed" if every else "the data passed"
     names = ", ".join(dict.fromkeys(report.subject for report in found))
     checks = sum(len(report.checks) for report in found)
-    return f"{names} passed {checks} check{'s' * (checks != 1)}" if found else "the data passed"
+    return f"{names} passed {checks} check{'s' * (checks != 1)}"
 
 
 def _rules(run: Run, plan: Plan | None) -> Iterator[str]:

@@ -111,6 +111,8 @@ def _report(report: Report, slim: Report, *, alone: bool) -> Iterator[str]:
     yield f"### {_ICONS[report.verdict]} {report.gate} gate: {escape(gate_of(report))}"
     if not alone and report.count(Verdict.PASS) < len(report.checks):
         yield f"{counts([report])}."
+    if report.accepted:
+        yield f"> **The verdict is overruled: {escape(report.accepted)}.**"
     if not report.enforces:
         yield f"> **{NOT_ENFORCING}**"
     if not report.checks:

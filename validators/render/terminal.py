@@ -92,6 +92,9 @@ def _report(report: Report) -> "Iterator[RenderableType]":
         (f"{report.verdict.value}  " * (report.verdict is not Verdict.PASS), f"bold {style}"),
         (counts([report]), "dim"),
     )
+    if report.accepted:
+        said = f"The verdict is overruled: {clean(report.accepted)}."
+        yield Padding(Text(said, "bold yellow"), (0, 0, 0, 2))
     if not report.enforces:
         yield Padding(Text(NOT_ENFORCING, "bold yellow"), (0, 0, 0, 2))
     if not report.checks:

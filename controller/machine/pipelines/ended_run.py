@@ -9,6 +9,7 @@ from controller.machine.decision_builder import DecisionBuilder
 from controller.machine.messages import ReleaseRequested, RunEnded
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.graph import SourceTree
+from controller.machine.runs.node_names import gate_name
 from controller.machine.runs.referenced_files import within_reach
 from controller.machine.runs.run import Run
 from specs.model import Pipeline as Spec
@@ -22,8 +23,12 @@ def update_alerts(
     """The alerts that fire after the run. People are notified once for each gate that stops the
     default branch, once when its runs fail, and when they pass again."""
     if run.outcome == "passed":
-        resolve_alerts(firing, spec.notify, run_incidents.passed_again(run), out)
-        return ()
+        # On older data, a gate has not passed what it stopped.
+        failing = tuple(f"{_gate_prefix(run.pipeline)}{gate_name(x.gate)}/" for x in run.fallbacks)
+        still = tuple(name for name in firing if failing and name.startswith(failing))
+        over = [name for name in firing if name not in still]
+        resolve_alerts(over, spec.notify, run_incidents.passed_again(run), out)
+        return still
     if run.outcome not in ("stopped", "failed"):
         return tuple(firing)
     gate = run.outcome == "stopped"
@@ -62,6 +67,10 @@ def version_of(
         datasets=run.datasets,
         verdicts=ended.verdicts,
         reports=ended.reports,
+        accepted_versions=tuple(
+            one for node in run.nodes.values() if (one := run.accepted_version(node))
+        ),
+        fallbacks=run.fallbacks,
         spec=spec,
         created=now,
     )

@@ -50,6 +50,7 @@ def gate_changes(before: Rules, after: Rules, suites: Mapping[Pair, Pair]) -> It
     suites that differ, by the keys of `suites_to_compare`."""
     yield from _suites(before.spec, after.spec, suites)
     yield from _parsing(before.spec, after.spec)
+    yield from _on_failure(before.spec, after.spec)
     addresses = tuple(_addresses(before.spec, after.spec))
     yield from addresses
     yield from _ages(before.spec, after.spec)
@@ -104,6 +105,17 @@ def _parsing(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
             if was.nulls != now.nulls:
                 rule, old, new = f"datasets.{name}.nulls", _quoted(was.nulls), _quoted(now.nulls)
                 yield RuleChange(rule=rule, was=old, now=new, loosens=judged)
+
+
+def _on_failure(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
+    """What a failed gate stops: with `use_last_good`, runs go on without the data it stopped."""
+    for name, dataset in after.datasets.items():
+        bases = suites_for(name, after, before) or ((name,) if name in before.datasets else ())
+        for base in bases:
+            was, now = before.datasets[base].on_failure, dataset.on_failure
+            if was != now:
+                rule, loosens = f"datasets.{name}.on_failure", now == "use_last_good"
+                yield RuleChange(rule=rule, was=was, now=now, loosens=loosens)
 
 
 def _quoted(texts: Iterable[str]) -> str:

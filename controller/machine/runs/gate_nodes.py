@@ -20,7 +20,7 @@ from controller.machine.runs.baseline_nodes import (
     evaluate_baseline,
     not_evaluated,
 )
-from controller.machine.runs.graph import Baseline, From, Node, Rules, SourceTree
+from controller.machine.runs.graph import Baseline, From, Node, Rules, SourceTree, key_of
 from controller.machine.runs.node_names import (
     BASE_MODEL_GATE,
     MODEL_GATE,
@@ -178,6 +178,12 @@ def _gates_of_dataset(of: JudgedSpec, name: str) -> Iterator[Node]:
     ):
         called = proposed_data_gate(name) if bases else gate
         yield _data_gate(called, name, uri, own, of.source)
+
+
+def question_of(gate: Node) -> str:
+    """What a data gate asks, whatever it is asked of: equal for two gates that would judge the same
+    objects alike."""
+    return key_of(gate.model_copy(update={"inputs": {}}), {})
 
 
 def is_read_alike(one: Dataset, other: Dataset) -> bool:

@@ -180,7 +180,7 @@ def _without_running(
             return progress.model_copy(
                 update={"skipped": f"{need} did not succeed: {why}"[:500], "ended": now}
             )
-        if need in node.after and upstream.verdict and not upstream.verdict.passes:
+        if need in node.after and run.stops(upstream):
             return progress.model_copy(
                 update={"skipped": f"{need}: {upstream.verdict}", "ended": now}
             )
