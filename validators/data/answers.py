@@ -1,26 +1,37 @@
-"""The outcome of each expectation: from Arrow where types matter, or from Great Expectations.
+"""The outcome of each expectation: from metrics, or from Great Expectations.
 
 Great Expectations 1.24 on pandas compares text with dates, rounds limits to floats, and fails on
 decimals and zones; docs/data-gate.md lists the cases. So expectations that compare values with
-members or limits are evaluated here, as are patterns and lengths of texts, and Great Expectations
-evaluates the others (formats, distributions), one column at a time and without nulls.
+members or limits are answered here, as are patterns and lengths of texts, from metrics that are
+measured in one pass over the data. Great Expectations evaluates the others (formats,
+distributions), one column at a time and without nulls.
 """
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from validators.data import engine, of_columns, of_records, of_statistics, of_texts
 from validators.data.checks import columns_named
 from validators.data.common_types import is_text
-from validators.data.conditions import Condition, condition_of, rows_meeting
-from validators.data.frame import frame_of, settled
+from validators.data.conditions import Condition, condition_of
+from validators.data.dataset import OpenedDataset
+from validators.data.files import Unreadable
+from validators.data.frame import frame_of
+from validators.data.kept import KeptMetrics
 from validators.data.literals import Unfit
+from validators.data.measure import Work, measure, rows_of
+from validators.data.measured import Measured, MetricNeed, NotYetMeasured
+from validators.data.metrics.batch import RowBatch
+from validators.data.metrics.hits import RowsMeeting
+from validators.data.metrics.metric import Nulls, RowCount
+from validators.data.of_columns import mapped
 from validators.data.outcome import ExpectationOutcome
-from validators.data.rows import Rows
 from validators.data.suite import Expectation
 
-_Answer = Callable[[Rows, Mapping[str, Any]], ExpectationOutcome]
+_Answer = Callable[[Measured, Mapping[str, Any]], ExpectationOutcome]
+_Rule = Callable[[RowBatch, Mapping[str, Any]], Any]
 
 _OF_VALUES: Final[Mapping[str, _Answer]] = {
     "expect_column_values_to_be_between": of_columns.between,
@@ -64,17 +75,17 @@ _OF_ROWS: Final[Mapping[str, _Answer]] = {
     "expect_column_values_to_be_in_type_list": of_columns.in_type_list,
 }
 """On one column, nulls included."""
-_OF_PAIRS: Final[Mapping[str, _Answer]] = {
+_OF_PAIRS: Final[Mapping[str, _Rule]] = {
     "expect_column_pair_values_to_be_equal": of_records.equal_pair,
     "expect_column_pair_values_a_to_be_greater_than_b": of_records.greater_pair,
     "expect_column_pair_values_to_be_in_set": of_records.pair_in_set,
 }
-_OF_RECORDS: Final[Mapping[str, _Answer]] = {
-    "expect_compound_columns_to_be_unique": of_records.unique_together,
+_OF_RECORDS: Final[Mapping[str, _Rule]] = {
     "expect_select_column_values_to_be_unique_within_record": of_records.unique_in_record,
     "expect_multicolumn_values_to_be_equal": of_records.equal_in_record,
     "expect_multicolumn_sum_to_equal": of_records.sum_in_record,
 }
+_TOGETHER: Final = "expect_compound_columns_to_be_unique"
 _OF_TABLE: Final[Mapping[str, _Answer]] = {
     "expect_table_row_count_to_be_between": of_records.row_count,
     "expect_table_row_count_to_equal": of_records.row_count,
@@ -86,6 +97,9 @@ _OF_TABLE: Final[Mapping[str, _Answer]] = {
 }
 
 
+ENGINE: Final = "Great Expectations"
+
+
 class _Asked(NamedTuple):
     """Expectations that Great Expectations evaluates together."""
 
@@ -94,74 +108,121 @@ class _Asked(NamedTuple):
 
 
 def answers(
-    table: Any, names: tuple[str, ...], expectations: Mapping[int, Expectation]
+    dataset: OpenedDataset,
+    expectations: Mapping[int, Expectation],
+    kept: KeptMetrics | None = None,
+    work: Work | None = None,
 ) -> Iterator[ExpectationOutcome]:
     """An outcome for each of the expectations, which are keyed by their place in the suite.
 
-    `names` are all columns of the dataset; `table` has the ones that were read.
+    `kept` has what is known from earlier judgements; what measuring costs is added to `work`.
+    Raises `Unreadable` if an object turns out not to be.
     """
-    every = Rows(settled(table), names, {field.name: field.type for field in table.schema})
-    left: dict[Condition | None, Rows] = {None: every}
+    kept, work = kept or KeptMetrics(), work or Work()
+    known: dict[MetricNeed, Any] = {}
+    open_ones = dict(expectations)
     asked: dict[_Asked, dict[int, Expectation]] = {}
-    for place, one in expectations.items():
-        try:
-            condition = condition_of(one.kwargs)
-            if condition not in left:
-                met = rows_meeting(condition, every.table) if condition else every.table
-                left[condition] = dataclasses.replace(every, table=met)
-            outcome = _outcome(left[condition], one)
-        except Unfit as error:
-            outcome = ExpectationOutcome(place, success=False, refused=str(error))
-        except Exception as error:  # of any kind: its message may quote the data
-            outcome = ExpectationOutcome(place, success=False, raised=type(error).__name__)
-        if outcome is not None:
-            yield dataclasses.replace(outcome, place=place)
-            continue
-        asked.setdefault(_Asked(condition, columns_named(one)), {})[place] = one
+    kinds = dataset.kinds
+    while open_ones:
+        wanted: dict[MetricNeed, None] = {}
+        for place, one in list(open_ones.items()):
+            try:
+                condition = condition_of(one.kwargs)
+                of = Measured(kinds, dataset.columns, dataset.types, condition, known, wanted)
+                outcome = _outcome(of, one)
+            except NotYetMeasured:
+                continue
+            except Unreadable:
+                raise
+            except Unfit as error:
+                outcome = ExpectationOutcome(place, success=False, refused=str(error))
+            except Exception as error:  # of any kind: its message may quote the data
+                outcome = ExpectationOutcome(place, success=False, raised=type(error).__name__)
+            del open_ones[place]
+            if outcome is None:
+                asked.setdefault(_Asked(condition, columns_named(one)), {})[place] = one
+            else:
+                yield dataclasses.replace(outcome, place=place)
+        known |= measure(dataset, list(wanted), kept, work)
     for group, several in asked.items():
         try:
-            yield from list(_of_engine(left[group.condition], group, several))
+            yield from list(_of_engine(dataset, group, several))
+        except Unreadable:
+            raise
         except Exception as error:  # as above; the other checks go on
             raised = type(error).__name__
             yield from (
-                ExpectationOutcome(place, success=False, raised=raised) for place in several
+                ExpectationOutcome(place, success=False, raised=raised, engine=ENGINE)
+                for place in several
             )
 
 
-def _outcome(rows: Rows, one: Expectation) -> ExpectationOutcome | None:
+def _outcome(of: Measured, one: Expectation) -> ExpectationOutcome | None:
     """The outcome, or None if Great Expectations must evaluate it."""
     kwargs = one.kwargs
     if table_answer := _OF_TABLE.get(one.type):
-        return table_answer(rows, kwargs)
-    if len(rows) == 0:
+        return table_answer(of, kwargs)
+    column = kwargs.get("column")
+    column = column if isinstance(column, str) else None
+    answer = _answer(of, one, column)
+    _ask(of, answer, column, kwargs)
+    rows = of(RowCount())
+    if rows == 0:
         return _nothing("no row meets its condition")
-    if answer := _OF_ROWS.get(one.type):
-        return answer(rows, kwargs)
-    if answer := _OF_PAIRS.get(one.type):
-        names = [kwargs["column_A"], kwargs["column_B"]]
-        ignored = kwargs.get("ignore_row_if") or "both_values_are_missing"
-        return _of_records(answer, rows, kwargs, names, ignored)
-    if answer := _OF_RECORDS.get(one.type):
-        ignored = kwargs.get("ignore_row_if") or "all_values_are_missing"
-        return _of_records(answer, rows, kwargs, kwargs["column_list"], ignored)
-    if isinstance(kwargs.get("column"), str):
-        column = rows.column(kwargs)
-        if column.null_count == len(column):
-            return _nothing(f"all {len(column):,} values of `{kwargs['column']}` are null")
-        if is_text(column.type) and (answer := _OF_TEXTS.get(one.type)):
-            return answer(rows, kwargs)
-    if answer := _OF_VALUES.get(one.type):
-        return answer(rows, kwargs)
-    return None
+    if answer is not None and one.type in _OF_ROWS:
+        return answer(of, kwargs)
+    if column is not None:
+        nulls = of(Nulls(column))[1]
+        if nulls == rows:
+            return _nothing(f"all {rows:,} values of `{column}` are null")
+    return None if answer is None else answer(of, kwargs)
 
 
-def _of_records(
-    answer: _Answer, rows: Rows, kwargs: Mapping[str, Any], names: list[str], ignored: object
-) -> ExpectationOutcome:
-    left = rows.with_values(names, ignored)
-    if len(left) == 0:
-        return _nothing(f"none of {len(rows):,} rows has values in its columns")
-    return answer(left, kwargs)
+def _answer(of: Measured, one: Expectation, column: str | None) -> _Answer | None:
+    """What answers it; None: Great Expectations."""
+    if rule := _OF_PAIRS.get(one.type):
+        columns = (one.kwargs["column_A"], one.kwargs["column_B"])
+        return _rows_meeting(one, rule, columns, "both_values_are_missing")
+    if rule := _OF_RECORDS.get(one.type):
+        return _rows_meeting(one, rule, tuple(one.kwargs["column_list"]), "all_values_are_missing")
+    if one.type == _TOGETHER:
+        return _unique_together
+    if column is not None and is_text(of.kinds[column]) and (answer := _OF_TEXTS.get(one.type)):
+        return answer
+    return _OF_ROWS.get(one.type) or _OF_VALUES.get(one.type)
+
+
+def _ask(of: Measured, answer: _Answer | None, column: str | None, kwargs: Any) -> None:
+    """Ask for all that is needed in any case, at once. Raises nothing else."""
+    with suppress(NotYetMeasured):
+        of.each(RowCount(), *([] if column is None else [Nulls(column)]))
+    with suppress(Exception):  # which is told once it is known that there are values
+        if answer is not None:
+            answer(of, kwargs)
+
+
+def _rows_meeting(
+    one: Expectation, rule: _Rule, columns: tuple[str, ...], by_default: str
+) -> _Answer:
+    """The answer of a rule for each row."""
+    ignored = str(one.kwargs.get("ignore_row_if") or by_default)
+    arguments = repr(sorted(one.kwargs.items(), key=lambda pair: pair[0]))
+    metric = RowsMeeting(one.type, arguments, columns, ignored, rule, one.kwargs)
+
+    def answer(of: Measured, kwargs: Mapping[str, Any]) -> ExpectationOutcome:
+        n, met = of(metric)
+        return mapped(n, met, kwargs) if n else _no_records(of)
+
+    return answer
+
+
+def _unique_together(of: Measured, kwargs: Mapping[str, Any]) -> ExpectationOutcome:
+    ignored = str(kwargs.get("ignore_row_if") or "all_values_are_missing")
+    return of_records.unique_together(of, kwargs, ignored) or _no_records(of)
+
+
+def _no_records(of: Measured) -> ExpectationOutcome:
+    return _nothing(f"none of {of(RowCount()):,} rows has values in its columns")
 
 
 def _nothing(why: str) -> ExpectationOutcome:
@@ -169,11 +230,9 @@ def _nothing(why: str) -> ExpectationOutcome:
 
 
 def _of_engine(
-    rows: Rows, group: _Asked, several: Mapping[int, Expectation]
+    dataset: OpenedDataset, group: _Asked, several: Mapping[int, Expectation]
 ) -> Iterator[ExpectationOutcome]:
-    table = rows.table
-    if group.columns:
-        table = table.select(list(group.columns))
+    table = rows_of(dataset, group.condition, group.columns)
     if len(group.columns) == 1:
         table = table.drop_null()
     plain = {
@@ -188,8 +247,8 @@ def _of_engine(
         for place, one in several.items()
     }
     for outcome in engine.evaluate(frame_of(table), plain):
-        yield dataclasses.replace(outcome, n=table.num_rows)
+        yield dataclasses.replace(outcome, n=table.num_rows, engine=ENGINE)
 
 
-READS_LIMITS: Final = frozenset((*_OF_VALUES, *_OF_PAIRS, *_OF_RECORDS))
+READS_LIMITS: Final = frozenset((*_OF_VALUES, *_OF_PAIRS, *_OF_RECORDS, _TOGETHER))
 """Expectations whose members and limits are read here, in forms that Great Expectations refuses."""

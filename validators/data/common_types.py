@@ -20,6 +20,24 @@ def common_type(columns: Sequence[Any]) -> Any:
     return None
 
 
+def known_type(kinds: Sequence[Any]) -> Any:
+    """The type that columns of these types have together, whatever their values; None if that
+    depends on the values, or there is none."""
+    import pyarrow as pa
+
+    distinct = list(dict.fromkeys(kinds))
+    if len(distinct) == 1:
+        return distinct[0]
+    plain = list(dict.fromkeys(_plain(kind) for kind in distinct if not pa.types.is_null(kind)))
+    if len(plain) == 1:
+        return plain[0]
+    if all(pa.types.is_signed_integer(kind) for kind in plain) or all(
+        pa.types.is_unsigned_integer(kind) for kind in plain
+    ):
+        return max(plain, key=lambda kind: kind.bit_width)
+    return pa.large_string() if {_family(kind) for kind in plain} == {"text"} else None
+
+
 def exactly(column: Any, kind: Any) -> Any:
     """The column as another type; None if a value would change."""
     import pyarrow as pa

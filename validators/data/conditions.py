@@ -13,9 +13,10 @@ from functools import reduce
 from typing import Any, Final
 
 from specs.figures import clip
+from validators.data.comparing import compare
 from validators.data.frame import frame_of
 from validators.data.literals import Position, Unfit, at_least, at_most, members, position
-from validators.data.of_records import compare
+from validators.data.metrics.batch import RowBatch
 
 
 @dataclass(frozen=True)
@@ -279,29 +280,25 @@ def _literal(node: ast.expr) -> object:
 # -- the rows that meet it -------------------------------------------------------------------------
 
 
-def rows_meeting(condition: Condition, table: Any) -> Any:
-    """The rows of a settled table that meet it. Null equals nothing and differs from everything."""
-    return table.filter(_mask(condition, table))
-
-
-def _mask(condition: Condition, table: Any) -> Any:
+def mask_of(condition: Condition, rows: RowBatch) -> Any:
+    """Mask of the rows that meet it. Null equals nothing and differs from everything."""
     import pyarrow.compute as pc
 
     match condition:
         case Both(left=left, right=right, either=either):
             join = pc.or_ if either else pc.and_
-            return join(_mask(left, table), _mask(right, table))
+            return join(mask_of(left, rows), mask_of(right, rows))
         case Not(part=part):
-            return pc.invert(_mask(part, table))
+            return pc.invert(mask_of(part, rows))
         case Null(column=name):
-            return pc.is_null(table.column(name))
+            return pc.is_null(rows.column(name))
         case In(column=name, values=values):
-            column = table.column(name)
+            column = rows.column(name)
             return pc.is_in(column, value_set=_read(name, members, list(values), column.type))
         case Compare():
-            return _compared(condition, table)
+            return _compared(condition, rows)
         case PandasQuery(text=text, columns=columns):
-            return _queried(text, table.select(list(columns)))
+            return _queried(text, rows.settled(columns))
 
 
 def _queried(text: str, table: Any) -> Any:
@@ -313,15 +310,15 @@ def _queried(text: str, table: Any) -> Any:
     return pa.array(met)
 
 
-def _compared(condition: Compare, table: Any) -> Any:
+def _compared(condition: Compare, rows: RowBatch) -> Any:
     import pyarrow.compute as pc
 
-    column, sign = table.column(condition.column), condition.sign
+    column, sign = rows.column(condition.column), condition.sign
     if sign == "!=":
         same = Compare(condition.column, "==", condition.value, condition.other)
-        return pc.invert(_compared(same, table))
+        return pc.invert(_compared(same, rows))
     if condition.other is not None:
-        return compare(column, table.column(condition.other), _NAMED[sign])
+        return compare(column, rows.column(condition.other), _NAMED[sign])
     if sign == "==":
         one = _read(condition.column, members, [condition.value], column.type)
         return pc.is_in(column, value_set=one)

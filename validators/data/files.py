@@ -8,13 +8,14 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from validators.data.kinds import NAMED, FileFormat, form_of
+from validators.data.kinds import NAMED, FileFormat, Kind, form_of
 from validators.data.request import ObjectFile
 from validators.verdict import Verdict
 
@@ -85,9 +86,7 @@ def read_file(
     int96: Literal["ns", "us"] = "ns",
 ) -> ObjectContents:
     """Read the wanted columns (None: all) of a file in this format. Raises `Unreadable`."""
-    import pyarrow as pa
-
-    try:
+    with explained(form.kind):
         if path.stat().st_size == 0:
             raise Unreadable("is an empty file")
         if form.kind == "parquet":
@@ -95,12 +94,21 @@ def read_file(
         if form.kind == "json":
             return _json(path, form, wanted)
         return _delimited(path, form, wanted, nulls)
+
+
+@contextmanager
+def explained(kind: Kind) -> Iterator[None]:
+    """What goes wrong while a file of this format is read, as `Unreadable`."""
+    import pyarrow as pa
+
+    try:
+        yield
     except FileNotFoundError:
         raise Unreadable("was not fetched to this machine", Verdict.ERROR) from None
     except PermissionError:
         raise Unreadable("cannot be read by this user", Verdict.ERROR) from None
     except (pa.ArrowException, OSError, ValueError, RecursionError, plain_csv.Error) as error:
-        raise Unreadable(f"is not readable as {NAMED[form.kind]}{_where(str(error))}") from None
+        raise Unreadable(f"is not readable as {NAMED[kind]}{_where(str(error))}") from None
 
 
 def _where(message: str) -> str:
@@ -120,7 +128,7 @@ def _where(message: str) -> str:
     return f" ({found})" if found else ""
 
 
-def _pick(names: Sequence[str], wanted: frozenset[str] | None) -> tuple[list[str], tuple[str, ...]]:
+def pick(names: Sequence[str], wanted: frozenset[str] | None) -> tuple[list[str], tuple[str, ...]]:
     """The columns to read, and the repeated columns, which are not read.
 
     Raises `Unreadable` if one of the latter is wanted, as it is ambiguous.
@@ -137,7 +145,7 @@ def _parquet(path: Path, wanted: frozenset[str] | None, int96: str) -> ObjectCon
 
     with pq.ParquetFile(path, coerce_int96_timestamp_unit=int96) as file:
         names = file.schema_arrow.names
-        picked, doubled = _pick(names, wanted)
+        picked, doubled = pick(names, wanted)
         table = file.read(columns=picked)
     columns = {name: ColumnValues(table[name]) for name in picked}
     return ObjectContents(tuple(dict.fromkeys(names)), table.num_rows, columns, doubled)
@@ -155,7 +163,7 @@ def _delimited(
 
     delimiter = "\t" if form.kind == "tsv" else ","
     names, is_empty = _head(path, form, delimiter)
-    picked, doubled = _pick(names, wanted)
+    picked, doubled = pick(names, wanted)
     header = tuple(dict.fromkeys(names))
     if is_empty:
         none = pa.chunked_array([pa.array([], pa.string())])
@@ -232,7 +240,7 @@ def _json(path: Path, form: FileFormat, wanted: frozenset[str] | None) -> Object
     if lines == b"":
         return ObjectContents((), 0, {}, leaves_out=True)
     table = _rows(path, form, lines, {})
-    picked, _ = _pick(table.column_names, wanted)
+    picked, _ = pick(table.column_names, wanted)
     found = {name: table[name] for name in picked}
     as_texts = {
         name: kind for name, of in found.items() if (kind := _without_times(of.type)) != of.type

@@ -14,11 +14,12 @@ def settled(table: Any) -> Any:
     """
     import pyarrow as pa
 
-    columns = {name: _settled(table.column(name)) for name in table.column_names}
+    columns = {name: settled_column(table.column(name)) for name in table.column_names}
     return pa.table(columns) if columns else table
 
 
-def _settled(column: Any) -> Any:
+def settled_column(column: Any) -> Any:
+    """One column with one representation per value; see `settled`."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -31,10 +32,18 @@ def _settled(column: Any) -> Any:
     if plain := _plain(column.type):
         column = column.cast(plain, safe=False)  # a date in milliseconds may have a time of day
     if pa.types.is_floating(column.type):
-        zero = pa.scalar(0, column.type)
-        missing = pa.scalar(None, column.type)
-        column = pc.if_else(pc.is_nan(column), missing, pc.add(column, zero))
+        column = pc.add(column, pa.scalar(0, column.type))
+        absent = pc.is_nan(column)
+        if pc.any(absent).as_py():
+            column = pc.if_else(absent, pa.scalar(None, column.type), column)
     return column
+
+
+def settled_kind(kind: Any) -> Any:
+    """The type of a column of this type once it is settled."""
+    import pyarrow as pa
+
+    return settled_column(pa.chunked_array([], kind)).type
 
 
 def _plain(kind: Any) -> Any:

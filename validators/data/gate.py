@@ -1,13 +1,14 @@
 """The data gate: evaluate a suite on a dataset version, and report."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from specs.loading.problems import Problem
 from specs.loading.tree import MOST_BYTES
 from validators.data import engine
-from validators.data.answers import READS_LIMITS, answers
+from validators.data.answers import ENGINE, READS_LIMITS, answers
 from validators.data.checks import (
     TableFacts,
     can_be_asked,
@@ -19,11 +20,16 @@ from validators.data.checks import (
     numbered,
     problem_check,
 )
+from validators.data.dataset import OpenedDataset
+from validators.data.files import Unreadable
 from validators.data.forms import is_known
+from validators.data.kept import KeptMetrics
+from validators.data.measure import Work
+from validators.data.opening import open_dataset
 from validators.data.outcome import ExpectationOutcome, Misfit
-from validators.data.request import DataGateRequest, SuiteFile
+from validators.data.request import DataGateRequest, MetricFiles, SuiteFile
 from validators.data.suite import Expectation, Suite, read_suite
-from validators.data.tables import LoadedDataset, load
+from validators.data.tables import object_check
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -43,12 +49,20 @@ def judge(request: DataGateRequest) -> Report:
     checks: Sequence[Check] = flaws
     if suite.expectations:
         needed = suite.expectations
-        loaded = load(
+        dataset = open_dataset(
             request.objects, columns_to_read(needed), columns_everywhere(needed), request.reading
         )
-        checks, notes = _judged(suite.expectations, loaded, origin, provenance)
-        checks = [*flaws, *loaded.checks, *checks]
-        notes = [_size(loaded, loaded.objects or len(request.objects)), *loaded.notes, *notes]
+        kept, work = _kept(request.metrics), Work()
+        try:
+            checks, notes = _judged(suite.expectations, dataset, origin, provenance, kept, work)
+        except Unreadable as error:
+            dataset = replace(dataset, is_readable=False)
+            checks = [object_check("readable", error.why, None, error.verdict)]
+        checks = [*flaws, *dataset.checks, *checks]
+        objects = dataset.objects or len(request.objects)
+        notes = [_size(dataset, objects), *_cost(objects, work), *dataset.notes, *notes]
+        if request.metrics:
+            kept.write(Path(request.metrics.found))
     critical = [one for one in suite.expectations if one.severity == "critical"]
     if suite.expectations and not critical:
         notes.append("No expectation of the suite is critical: none of them can fail this gate.")
@@ -75,24 +89,40 @@ def _text(suite: SuiteFile) -> str | Problem:
     return Problem("error", "unreadable", why, suite.origin)
 
 
-def _size(loaded: LoadedDataset, objects: int) -> str:
+def _size(dataset: OpenedDataset, objects: int) -> str:
     counted = f"{objects:,} object{'s' * (objects != 1)}"
-    if loaded.table is None:
+    if not dataset.is_readable:
         return f"{counted}; no expectation was evaluated."
-    rows = loaded.table.num_rows
+    rows = dataset.rows
     return f"{rows:,} row{'s' * (rows != 1)} in {counted}."
+
+
+def _kept(files: MetricFiles | None) -> KeptMetrics:
+    return KeptMetrics(Path(files.known) if files and files.known else None)
+
+
+def _cost(objects: int, work: Work) -> list[str]:
+    """What is remarkable about what the judgement had to read."""
+    if work.known and not work.read:
+        return ["Every object had been measured for an earlier version: no row was read again."]
+    if work.known:
+        which = f"{len(work.read):,} of {objects:,} objects"
+        return [f"Rows of {which} were read; the others were measured for an earlier version."]
+    return []
 
 
 def _judged(
     expectations: Sequence[Expectation],
-    loaded: LoadedDataset,
+    dataset: OpenedDataset,
     origin: str,
     provenance: dict[str, str],
+    kept: KeptMetrics,
+    work: Work,
 ) -> tuple[list[Check], list[str]]:
     """The checks of the expectations, in the suite's order, and notes about them."""
-    if loaded.table is None:
+    if not dataset.is_readable:
         return [], []
-    if loaded.table.num_rows == 0:
+    if dataset.rows == 0:
         empty = Check(
             name="rows",
             verdict=Verdict.FAIL,
@@ -113,25 +143,36 @@ def _judged(
             misfits[place] = found
         else:
             fit[place] = one
-    facts, outcomes = _evaluated(fit, loaded)
+    facts, outcomes = _evaluated(fit, dataset, kept, work)
     checks = [
         misfit_check(one, misfits[place], origin)
         if place in misfits
         else check_of(one, outcomes.get(place), facts, origin)
         for place, one in enumerate(expectations)
     ]
-    return checks, missing_notes(list(fit.values()), facts)
+    notes = [*_engines(outcomes.values()), *missing_notes(list(fit.values()), facts)]
+    return checks, notes
+
+
+def _engines(outcomes: Collection[ExpectationOutcome]) -> list[str]:
+    """Who evaluated how many, if it was not all Headgate."""
+    theirs = sum(one.engine == ENGINE for one in outcomes)
+    if not theirs:
+        return []
+    return [
+        f"{ENGINE} evaluated {theirs:,} of {len(outcomes):,} expectations, Headgate the others."
+    ]
 
 
 def _evaluated(
-    fit: Mapping[int, Expectation], loaded: LoadedDataset
+    fit: Mapping[int, Expectation], dataset: OpenedDataset, kept: KeptMetrics, work: Work
 ) -> tuple[TableFacts, Mapping[int, ExpectationOutcome]]:
     facts = TableFacts(
-        rows=loaded.table.num_rows,
-        columns=loaded.columns,
-        types={field.name: str(field.type).removeprefix("large_") for field in loaded.table.schema},
-        clashing=loaded.clashing,
+        rows=dataset.rows,
+        columns=dataset.columns,
+        types={name: str(kind).removeprefix("large_") for name, kind in dataset.types.items()},
+        clashing=dataset.clashing,
     )
     possible = {place: one for place, one in fit.items() if can_be_asked(one, facts)}
-    found = answers(loaded.table, loaded.columns, possible)
+    found = answers(dataset, possible, kept, work)
     return facts, {one.place: one for one in found}

@@ -1,4 +1,4 @@
-"""Expectations on the values of a column, each or as a set, computed exactly by Arrow."""
+"""Expectations on the values of a column, each or as a set."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -8,16 +8,18 @@ from specs.figures import clip
 from validators.data.literals import (
     Position,
     Unfit,
-    at_least,
-    at_most,
     decimal_of,
     members,
     number_of,
-    of_value,
     position,
 )
+from validators.data.measured import Measured
+from validators.data.metrics.distinct import Alike, AllValues, FewValues, Groups, Hashed, groups_of
+from validators.data.metrics.hits import InRange, Members, Present
+from validators.data.metrics.metric import Extremes, Nulls, RowCount, position_of
+from validators.data.metrics.order import InOrder
+from validators.data.metrics.tally import SortedCounts, Tallied, has_keys, together
 from validators.data.outcome import ExpectationOutcome
-from validators.data.rows import Rows, counted
 from validators.data.type_names import answers_to
 
 Kwargs = Mapping[str, Any]
@@ -63,47 +65,57 @@ def within(at: Position, kwargs: Kwargs, kind: Any = None) -> bool:
     return bool(above and below)
 
 
-def value_set(kwargs: Kwargs, kind: Any) -> Any:
-    """The members of `value_set` that a column of the type can hold."""
+def listed_in(kwargs: Kwargs, kind: Any) -> tuple[object, ...]:
+    """The members of `value_set`, without null. Raises `Unfit` for one that is not of the type."""
     listed = kwargs.get("value_set")
     if not isinstance(listed, list):
         raise Unfit("`value_set` must be a list")
+    wanted = tuple(one for one in listed if one is not None)
     try:
-        return members(listed, kind)
+        members(wanted, kind)
     except Unfit as error:
         raise Unfit(f"`value_set`: {error}") from None
+    return wanted
 
 
-def null(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    return mapped(len(rows), rows.column(kwargs).null_count, kwargs)
+def values_in(of: Measured, column: str) -> int:
+    """How many values of the column are not null."""
+    rows, nulls = of(Nulls(column))
+    return int(rows - nulls)
 
 
-def not_null(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    return mapped(len(rows), len(rows) - rows.column(kwargs).null_count, kwargs)
+def null(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    rows, nulls = of(Nulls(kwargs["column"]))
+    return mapped(rows, nulls, kwargs)
 
 
-def between(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    import pyarrow.compute as pc
-
-    column = rows.values(kwargs)
-    low, high = limits(kwargs, column.type)
-    met = pc.is_valid(column)
-    if low is not None:
-        met = pc.and_(met, at_least(column, low, strict=bool(kwargs.get("strict_min"))))
-    if high is not None:
-        met = pc.and_(met, at_most(column, high, strict=bool(kwargs.get("strict_max"))))
-    found = counted(met)
-    span = _span(column) if found < len(column) else None
-    return mapped(len(column), found, kwargs, span=span)
+def not_null(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    rows, nulls = of(Nulls(kwargs["column"]))
+    return mapped(rows, rows - nulls, kwargs)
 
 
-def _span(column: Any) -> tuple[Any, Any] | None:
+def between(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    column = kwargs["column"]
+    kind = of.kinds[column]
+    strict = [bool(kwargs.get(key)) for key in ("strict_min", "strict_max")]
+    met, extremes = of.each(
+        InRange(column, *limits(kwargs, kind), *strict), Extremes(column)
+    )  # fmt: skip
+    n = values_in(of, column)
+    span = _span(extremes, kind) if met < n else None
+    return mapped(n, met, kwargs, span=span)
+
+
+def _span(extremes: list[Any], kind: Any) -> tuple[Any, Any] | None:
     """Least and greatest value, for numbers and dates only: text would reveal a raw value."""
-    import pyarrow.compute as pc
+    ends = [shown(fraction_of(at), kind) for at in extremes]
+    return (ends[0], ends[1]) if ends and None not in ends else None
 
-    both = pc.min_max(column)
-    low, high = (shown(of_value(both[key]), column.type) for key in ("min", "max"))
-    return None if low is None or high is None else (low, high)
+
+def fraction_of(kept: Any) -> Position:
+    """The position that a metric gives, as positions are computed with."""
+    at = position_of(kept)
+    return Fraction(at) if isinstance(at, int) else at
 
 
 def shown(at: Position | None, kind: Any) -> Any:
@@ -142,117 +154,162 @@ def _number(at: Fraction, kind: Any) -> Any:
     return decimal_of(at.numerator, kind.scale)
 
 
-def in_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    import pyarrow.compute as pc
-
-    column = rows.values(kwargs)
-    held = counted(pc.is_in(column, value_set=value_set(kwargs, column.type)))
-    return mapped(len(column), held, kwargs)
+def in_set(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    n, met = _members(of, kwargs)
+    return mapped(n, met, kwargs)
 
 
-def not_in_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    import pyarrow.compute as pc
-
-    column = rows.values(kwargs)
-    held = counted(pc.is_in(column, value_set=value_set(kwargs, column.type)))
-    return mapped(len(column), len(column) - held, kwargs)
+def not_in_set(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    n, met = _members(of, kwargs)
+    return mapped(n, n - met, kwargs)
 
 
-def distinct_in_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    import pyarrow.compute as pc
-
-    column = rows.values(kwargs)
-    found = pc.unique(column)
-    strangers = len(found) - counted(pc.is_in(found, value_set=value_set(kwargs, column.type)))
-    return ExpectationOutcome(place=0, success=not strangers, unexpected=strangers, n=len(column))
-
-
-def distinct_contain_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    column = rows.values(kwargs)
-    lacking = _lacking(column, kwargs)
-    return ExpectationOutcome(place=0, success=not lacking, lacking=lacking, n=len(column))
+def _members(of: Measured, kwargs: Kwargs) -> tuple[int, int]:
+    """How many values there are, and how many of them are in the set."""
+    column = kwargs["column"]
+    (rows, nulls), met = of.each(
+        Nulls(column), Members(column, listed_in(kwargs, of.kinds[column]))
+    )  # fmt: skip
+    return rows - nulls, met
 
 
-def distinct_equal_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    strangers = distinct_in_set(rows, kwargs)
-    lacking = _lacking(rows.values(kwargs), kwargs)
+def distinct_in_set(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    n, strangers = _strangers(of, kwargs)
+    return ExpectationOutcome(place=0, success=not strangers, unexpected=strangers, n=n)
+
+
+def _strangers(of: Measured, kwargs: Kwargs) -> tuple[int, int]:
+    """How many values there are, and how many distinct ones are not in the set."""
+    column = kwargs["column"]
+    listed = listed_in(kwargs, of.kinds[column])
+    (rows, nulls), met, present = of.each(
+        Nulls(column), Members(column, listed), Present(column, listed)
+    )  # fmt: skip
+    n = rows - nulls
+    if met == n:
+        return n, 0
+    there = [one for one, found in zip(listed, present, strict=True) if found]
+    known = len(members(there, of.kinds[column]).unique())
+    return n, distinct(of, column).distinct - known
+
+
+def distinct_contain_set(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    lacking = _lacking(of, kwargs)
+    n = values_in(of, kwargs["column"])
+    return ExpectationOutcome(place=0, success=not lacking, lacking=lacking, n=n)
+
+
+def distinct_equal_set(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    n, strangers = _strangers(of, kwargs)
+    lacking = _lacking(of, kwargs)
     return ExpectationOutcome(
         place=0,
-        success=strangers.success and not lacking,
-        unexpected=strangers.unexpected or None,
+        success=not strangers and not lacking,
+        unexpected=strangers or None,
         lacking=lacking,
-        n=strangers.n,
+        n=n,
     )
 
 
-def _lacking(column: Any, kwargs: Kwargs) -> tuple[str, ...]:
+def _lacking(of: Measured, kwargs: Kwargs) -> tuple[str, ...]:
     """The members that the column lacks, as written in the suite."""
+    column = kwargs["column"]
+    listed = listed_in(kwargs, of.kinds[column])
+    present = of(Present(column, listed))
+    lacking = [one for one, found in zip(listed, present, strict=True) if not found]
+    return tuple(clip(str(one), 40) for one in lacking)
+
+
+def most_common_in_set(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
-    found = pc.unique(column)
-    wanted = [one for one in kwargs.get("value_set") or [] if one is not None]
-    value_set(kwargs, column.type)  # raises, naming the key
-    has = [
-        len(array := members([one], column.type)) > 0
-        and counted(pc.is_in(array, value_set=found)) > 0
-        for one in wanted
-    ]
-    return tuple(clip(str(one), 40) for one, held in zip(wanted, has, strict=True) if not held)
-
-
-def most_common_in_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    import pyarrow.compute as pc
-
-    column = rows.values(kwargs)
-    allowed = value_set(kwargs, column.type)
-    counts = pc.value_counts(column)
-    values, times = counts.field("values"), counts.field("counts")
-    modes = values.filter(pc.equal(times, pc.max(times)))
-    held = counted(pc.is_in(modes, value_set=allowed))
+    column = kwargs["column"]
+    kind = of.kinds[column]
+    listed = listed_in(kwargs, kind)
+    if has_keys(kind):
+        modes = together(of(Tallied(column))).most_frequent()
+        allowed = {position(one, kind) for one in listed}
+        held = sum(at in allowed for at in modes)
+    else:
+        modes = _modes(of, column)
+        mask = pc.is_in(modes, value_set=members(listed, kind))
+        held = int(pc.sum(mask).as_py() or 0)
     success = held > 0 if kwargs.get("ties_okay") else held == len(modes) == 1
-    return ExpectationOutcome(place=0, success=success, n=len(column))
+    return ExpectationOutcome(place=0, success=success, n=values_in(of, column))
 
 
-def unique(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
+def _modes(of: Measured, column: str) -> Any:
+    """The most frequent values of texts, or of what else has no keys, as an Arrow array."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    column = rows.values(kwargs)
-    times = pc.value_counts(column).field("counts")
-    return mapped(len(column), counted(pc.equal(times, 1)), kwargs)
+    kind = of.kinds[column]
+    few = of(FewValues(column))
+    if few is not None:
+        values, counts = few
+        return values.filter(pa.array(counts == counts.max()))
+    every = pc.value_counts(pa.chunked_array(of(AllValues(column)), kind))
+    values, times = every.field("values"), every.field("counts")
+    return values.filter(pc.equal(times, pc.max(times)))
 
 
-def increasing(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    return _ordered(rows, kwargs, "greater")
+def unique(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    column = kwargs["column"]
+    if has_keys(of.kinds[column]):
+        once = together(of(Tallied(column))).once
+    else:
+        once = groups(of, (column,), "any_value_is_missing").once
+    return mapped(values_in(of, column), once, kwargs)
 
 
-def decreasing(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    return _ordered(rows, kwargs, "less")
+def distinct(of: Measured, column: str) -> Groups | SortedCounts:
+    """How many distinct values the column has, and how many occur once."""
+    if has_keys(of.kinds[column]):
+        return together(of(Tallied(column)))
+    few = of(FewValues(column))
+    if few is not None:
+        return Groups(int(few.counts.sum()), len(few.values), int((few.counts == 1).sum()))
+    return groups(of, (column,), "any_value_is_missing")
 
 
-def _ordered(rows: Rows, kwargs: Kwargs, name: str) -> ExpectationOutcome:
+def groups(of: Measured, columns: tuple[str, ...], ignored: str) -> Groups:
+    """How many distinct rows there are, of those that `ignored` leaves, and how many occur once."""
+    tally = together(of(Hashed(columns, ignored)))
+    repeated = tally.repeated
+    if len(repeated) == 0:
+        return Groups(tally.n, tally.distinct, tally.once)
+    return groups_of(tally, of(Alike(columns, ignored, repeated)))
+
+
+def increasing(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    return _ordered(of, kwargs, "greater")
+
+
+def decreasing(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    return _ordered(of, kwargs, "less")
+
+
+def _ordered(of: Measured, kwargs: Kwargs, sign: str) -> ExpectationOutcome:
     """Each value compared with the one before it; the first always counts as met."""
-    import pyarrow.compute as pc
-
-    column = rows.values(kwargs)
-    if len(column) == 0:
-        return mapped(0, 0, kwargs)
-    compare = getattr(pc, name if kwargs.get("strictly") else f"{name}_equal")
-    met = compare(column.slice(1), column.slice(0, len(column) - 1))
-    return mapped(len(column), 1 + counted(met), kwargs)
+    sign = sign if kwargs.get("strictly") else f"{sign}_equal"
+    n, met, *_ = of(InOrder(kwargs["column"], sign))
+    return mapped(n, met, kwargs)
 
 
-def of_type(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    return _typed(rows, kwargs, [kwargs["type_"]])
+def of_type(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    return _typed(of, kwargs, [kwargs["type_"]])
 
 
-def in_type_list(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
+def in_type_list(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
     listed = kwargs.get("type_list")
     if not isinstance(listed, list):
         raise Unfit("`type_list` must be a list of names")
-    return _typed(rows, kwargs, listed)
+    return _typed(of, kwargs, listed)
 
 
-def _typed(rows: Rows, kwargs: Kwargs, names: list[Any]) -> ExpectationOutcome:
-    kind = rows.types[kwargs["column"]]
+def _typed(of: Measured, kwargs: Kwargs, names: list[Any]) -> ExpectationOutcome:
+    kind = of.types[kwargs["column"]]
     answers = [answers_to(kind, name) for name in names]  # all names, so that an unknown one raises
-    return ExpectationOutcome(place=0, success=any(answers), observed=str(kind), n=len(rows))
+    return ExpectationOutcome(
+        place=0, success=any(answers), observed=str(kind), n=of(RowCount())
+    )  # fmt: skip

@@ -1,109 +1,55 @@
-"""Expectations on several columns per row, and on the table, computed exactly by Arrow."""
+"""Expectations on several columns per row, and on the table."""
 
-import operator
 from collections.abc import Mapping
 from functools import reduce
 from itertools import combinations
-from typing import Any, Final
+from typing import Any
 
+from validators.data.comparing import compare, family_of
 from validators.data.literals import Unfit, number_of, position, scalar
-from validators.data.of_columns import mapped, within
+from validators.data.measured import Measured
+from validators.data.metrics.batch import RowBatch
+from validators.data.metrics.metric import RowCount
+from validators.data.of_columns import groups, mapped, within
 from validators.data.outcome import ExpectationOutcome
-from validators.data.rows import Rows, counted
 
 Kwargs = Mapping[str, Any]
-_IN_PYTHON: Final = {
-    "equal": operator.eq,
-    "greater": operator.gt,
-    "greater_equal": operator.ge,
-    "less": operator.lt,
-    "less_equal": operator.le,
-}
 
 
-def equal_pair(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
+def unique_together(of: Measured, kwargs: Kwargs, ignored: str) -> ExpectationOutcome | None:
+    """Rows that occur once, of those that `ignored` leaves; None if it leaves none."""
+    tally = groups(of, tuple(kwargs["column_list"]), ignored)
+    return mapped(tally.n, tally.once, kwargs) if tally.n else None
+
+
+# -- rules for each row: masks of the rows that meet them ------------------------------------------
+
+
+def equal_pair(rows: RowBatch, kwargs: Kwargs) -> Any:
     return _compared(rows, kwargs, "equal")
 
 
-def greater_pair(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
+def greater_pair(rows: RowBatch, kwargs: Kwargs) -> Any:
     return _compared(rows, kwargs, "greater_equal" if kwargs.get("or_equal") else "greater")
 
 
-def _compared(rows: Rows, kwargs: Kwargs, name: str) -> ExpectationOutcome:
-    met = compare(rows.column(kwargs, "column_A"), rows.column(kwargs, "column_B"), name)
-    return mapped(len(rows), counted(met), kwargs)
+def _compared(rows: RowBatch, kwargs: Kwargs, name: str) -> Any:
+    return compare(rows.column(kwargs["column_A"]), rows.column(kwargs["column_B"]), name)
 
 
-def compare(left: Any, right: Any, name: str) -> Any:
-    """Compare two columns by value across types; null never compares as true."""
+def pair_in_set(rows: RowBatch, kwargs: Kwargs) -> Any:
     import pyarrow as pa
-    import pyarrow.compute as pc
-
-    left, right = _alike(left, right)
-    try:
-        return pc.fill_null(getattr(pc, name)(left, right), fill_value=False)
-    except pa.ArrowInvalid:
-        # A whole number that no float equals: Arrow refuses, Python compares exactly.
-        both = zip(left.to_pylist(), right.to_pylist(), strict=True)
-        return pa.array([None not in pair and _IN_PYTHON[name](*pair) for pair in both])
-
-
-def _alike(left: Any, right: Any) -> tuple[Any, Any]:
-    """The columns in comparable types; a time without a zone is UTC. Raises Unfit."""
-    import pyarrow as pa
-
-    families = [_family(column.type) for column in (left, right)]
-    if families[0] != families[1]:
-        raise Unfit(f"{left.type} and {right.type} cannot be compared")
-    if families[0] == "a moment" and left.type != right.type:
-        zoned = pa.timestamp("ns" if "ns" in (_unit(left), _unit(right)) else "us", "UTC")
-        return _zoned(left, zoned), _zoned(right, zoned)
-    if families[0] == "number":
-        whole = pa.types.is_boolean
-        return tuple(one.cast(pa.int8()) if whole(one.type) else one for one in (left, right))
-    return left, right
-
-
-def _unit(column: Any) -> str:
-    return str(getattr(column.type, "unit", "us"))
-
-
-def _zoned(column: Any, kind: Any) -> Any:
-    import pyarrow as pa
-
-    if pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("s"))
-    return column.cast(pa.timestamp(column.type.unit, "UTC")).cast(kind)
-
-
-def _family(kind: Any) -> str:
-    import pyarrow as pa
-
-    types = pa.types
-    if types.is_floating(kind) or types.is_integer(kind):
-        return "number"
-    if types.is_decimal(kind) or types.is_boolean(kind):
-        return "number"
-    if types.is_string(kind) or types.is_large_string(kind):
-        return "text"
-    if types.is_date(kind) or types.is_timestamp(kind):
-        return "a moment"
-    return str(kind)
-
-
-def pair_in_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow.compute as pc
 
     pairs = kwargs.get("value_pairs_set")
     if not isinstance(pairs, list) or any(len(pair) != 2 for pair in pairs):
         raise Unfit("`value_pairs_set` must be a list of pairs")
-    columns = [rows.column(kwargs, key) for key in ("column_A", "column_B")]
+    columns = [rows.column(kwargs[key]) for key in ("column_A", "column_B")]
     masks = [
         reduce(pc.and_, [_is(column, one) for column, one in zip(columns, pair, strict=True)])
         for pair in pairs
     ]
-    met = counted(reduce(pc.or_, masks)) if masks else 0
-    return mapped(len(rows), met, kwargs)
+    return reduce(pc.or_, masks) if masks else pa.array([False] * rows.rows)
 
 
 def _is(column: Any, value: object) -> Any:
@@ -117,29 +63,19 @@ def _is(column: Any, value: object) -> Any:
     return pc.fill_null(pc.equal(column, found), fill_value=False)
 
 
-def unique_together(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
+def unique_in_record(rows: RowBatch, kwargs: Kwargs) -> Any:
     import pyarrow.compute as pc
 
-    names = kwargs["column_list"]
-    groups = rows.table.select(names).group_by(names).aggregate([([], "count_all")])
-    return mapped(len(rows), counted(pc.equal(groups["count_all"], 1)), kwargs)
-
-
-def unique_in_record(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    import pyarrow.compute as pc
-
-    columns = [rows.table.column(name) for name in kwargs["column_list"]]
+    columns = [rows.column(name) for name in kwargs["column_list"]]
     twice = [_same(left, right) for left, right in combinations(columns, 2)]
-    return mapped(len(rows), counted(pc.invert(reduce(pc.or_, twice))), kwargs)
+    return pc.invert(reduce(pc.or_, twice))
 
 
-def equal_in_record(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
+def equal_in_record(rows: RowBatch, kwargs: Kwargs) -> Any:
     import pyarrow.compute as pc
 
-    first, *others = (rows.table.column(name) for name in kwargs["column_list"])
-    return mapped(
-        len(rows), counted(reduce(pc.and_, [_same(first, other) for other in others])), kwargs
-    )
+    first, *others = (rows.column(name) for name in kwargs["column_list"])
+    return reduce(pc.and_, [_same(first, other) for other in others])
 
 
 def _same(left: Any, right: Any) -> Any:
@@ -149,20 +85,19 @@ def _same(left: Any, right: Any) -> Any:
     return pc.or_(compare(left, right, "equal"), pc.and_(pc.is_null(left), pc.is_null(right)))
 
 
-def sum_in_record(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
+def sum_in_record(rows: RowBatch, kwargs: Kwargs) -> Any:
     """The sum of each row; a row with a null has none and does not meet it."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    columns = [rows.table.column(name) for name in kwargs["column_list"]]
+    columns = [rows.column(name) for name in kwargs["column_list"]]
     for name, column in zip(kwargs["column_list"], columns, strict=True):
-        if _family(column.type) != "number":
+        if family_of(column.type) != "number":
             raise Unfit(f"`{name}` is {column.type}, which has no sum")
     floats = any(pa.types.is_floating(column.type) for column in columns)
     sums = reduce(pc.add, [_addable(column, floats=floats) for column in columns])
     wanted = scalar(position(kwargs["sum_total"], sums.type), sums.type)
-    met = 0 if wanted is None else counted(pc.equal(sums, wanted))
-    return mapped(len(rows), met, kwargs)
+    return pa.array([False] * rows.rows) if wanted is None else pc.equal(sums, wanted)
 
 
 def _addable(column: Any, *, floats: bool) -> Any:
@@ -181,12 +116,12 @@ def _addable(column: Any, *, floats: bool) -> Any:
 # -- the table -------------------------------------------------------------------------------------
 
 
-def row_count(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    return _counted(len(rows), kwargs)
+def row_count(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    return _counted(of(RowCount()), kwargs)
 
 
-def column_count(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    return _counted(len(rows.names), kwargs)
+def column_count(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    return _counted(len(of.names), kwargs)
 
 
 def _counted(found: int, kwargs: Kwargs) -> ExpectationOutcome:
@@ -197,21 +132,21 @@ def _counted(found: int, kwargs: Kwargs) -> ExpectationOutcome:
     return ExpectationOutcome(place=0, success=success, observed=found)
 
 
-def column_set(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    wanted = set(kwargs.get("column_set") or rows.names)
+def column_set(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    wanted = set(kwargs.get("column_set") or of.names)
     exact = kwargs.get("exact_match", True)
-    success = wanted == set(rows.names) if exact in (True, None) else wanted <= set(rows.names)
-    return ExpectationOutcome(place=0, success=success, names=rows.names)
+    success = wanted == set(of.names) if exact in (True, None) else wanted <= set(of.names)
+    return ExpectationOutcome(place=0, success=success, names=of.names)
 
 
-def ordered_columns(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
+def ordered_columns(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
     wanted = kwargs.get("column_list")
-    success = wanted is None or list(wanted) == list(rows.names)
-    return ExpectationOutcome(place=0, success=success, names=rows.names)
+    success = wanted is None or list(wanted) == list(of.names)
+    return ExpectationOutcome(place=0, success=success, names=of.names)
 
 
-def column_exists(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
+def column_exists(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
     index = kwargs.get("column_index")
-    there = kwargs["column"] in rows.names
-    place = there and rows.names.index(kwargs["column"])
+    there = kwargs["column"] in of.names
+    place = there and of.names.index(kwargs["column"])
     return ExpectationOutcome(place=0, success=there and index in (None, place))

@@ -6,85 +6,97 @@ from math import isclose, isnan, sqrt
 from typing import Any
 
 from specs.figures import number, significant
-from validators.data.literals import Position, Unfit, decimal_of, number_of, of_value, steps
-from validators.data.of_columns import limits, mapped, shown, within
+from validators.data.literals import Position, Unfit, number_of, of_value, steps
+from validators.data.measured import Measured
+from validators.data.metrics.distinct import AllValues
+from validators.data.metrics.metric import ColumnMetric, Extremes, Nulls
+from validators.data.metrics.sums import BelowScore, Moments, NearMean, Total, is_countable
+from validators.data.metrics.tally import Tallied, has_keys, together
+from validators.data.of_columns import (
+    distinct,
+    fraction_of,
+    limits,
+    mapped,
+    shown,
+    values_in,
+    within,
+)
 from validators.data.outcome import ExpectationOutcome
-from validators.data.rows import Rows
 
 Kwargs = Mapping[str, Any]
-_PIECE = 1 << 20
 _CLOSE = 1e-4
 """A float quantile within this share of a limit counts as the limit, as in Great Expectations."""
 
 
-def least(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    return _extreme(rows, kwargs, "min")
+def least(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    return _extreme(of, kwargs, 0)
 
 
-def greatest(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    return _extreme(rows, kwargs, "max")
+def greatest(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    return _extreme(of, kwargs, 1)
 
 
-def _extreme(rows: Rows, kwargs: Kwargs, which: str) -> ExpectationOutcome:
-    import pyarrow.compute as pc
+def _extreme(of: Measured, kwargs: Kwargs, which: int) -> ExpectationOutcome:
+    extremes = of(Extremes(kwargs["column"]))
+    kind = of.kinds[kwargs["column"]]
+    if not extremes:
+        raise Unfit(f"a column of {kind} has no least or greatest value")
+    return _between(of, fraction_of(extremes[which]), kind, kwargs)
 
-    column = rows.values(kwargs)
-    return _between(of_value(pc.min_max(column)[which]), column, kwargs)
 
-
-def mean(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
+def mean(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    column = _numbers(rows, kwargs)
-    if pa.types.is_floating(column.type):
-        return _between_floats(float(pc.mean(column).as_py()), column, kwargs)
-    return _between(total(column, "mean") / len(column), column, kwargs)
+    kind, total = _number_kind(of, kwargs), of(Total(kwargs["column"], "mean"))
+    n = values_in(of, kwargs["column"])
+    if pa.types.is_floating(kind):
+        return _between_floats(of, total / n, kwargs)
+    return _between(of, Fraction(total, n), kind, kwargs)
 
 
-def total_between(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
+def total_between(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    column = _numbers(rows, kwargs)
-    if pa.types.is_floating(column.type):
-        return _between_floats(float(pc.sum(column).as_py()), column, kwargs)
-    if pa.types.is_temporal(column.type):
-        raise Unfit(f"a column of {column.type} has no sum")
-    return _between(total(column, "sum"), column, kwargs)
+    kind = _number_kind(of, kwargs)
+    if pa.types.is_temporal(kind):
+        raise Unfit(f"a column of {kind} has no sum")
+    total = of(Total(kwargs["column"], "sum"))
+    if pa.types.is_floating(kind):
+        return _between_floats(of, total, kwargs)
+    return _between(of, Fraction(total), kind, kwargs)
 
 
-def deviation(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    column = _numbers(rows, kwargs)
-    _, found = _spread(column)
+def deviation(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    _, found = _spread(of, kwargs["column"])
     if found is None:
         return ExpectationOutcome(
             place=0, success=False, n=1, nothing="one value has no standard deviation"
         )
-    return _between_floats(found, column, kwargs)
+    return _between_floats(of, found, kwargs)
 
 
-def median(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    column = _numbers(rows, kwargs)
-    return _between(next(_quantiles(column, [Fraction(1, 2)], "linear")), column, kwargs)
+def median(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    found = next(_quantiles(of, kwargs["column"], [Fraction(1, 2)], "linear"))
+    return _between(of, found, _number_kind(of, kwargs), kwargs)
 
 
-def quantiles(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
+def quantiles(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
     """Each quantile within its own range; null means no limit."""
-    column = _numbers(rows, kwargs)
+    kind = _number_kind(of, kwargs)
     asked = kwargs["quantile_ranges"]
     shares = [Fraction(number_of(share)) for share in asked["quantiles"]]
-    found = list(_quantiles(column, shares, kwargs.get("allow_relative_error") or "nearest"))
-    good = [
-        _close(at, pair, column.type) for at, pair in zip(found, asked["value_ranges"], strict=True)
-    ]
+    how = kwargs.get("allow_relative_error") or "nearest"
+    found = list(_quantiles(of, kwargs["column"], shares, how))
+    good = [_close(at, pair, kind) for at, pair in zip(found, asked["value_ranges"], strict=True)]
     told = [
         f"{number(share)}: {significant(value) if isinstance(value, float) else number(value)}"
         for share, at in zip(asked["quantiles"], found, strict=True)
-        if (value := shown(at, column.type)) is not None
+        if (value := shown(at, kind)) is not None
     ]
-    observed = ", ".join(told) or None
-    return ExpectationOutcome(place=0, success=all(good), observed=observed, n=len(column))
+    n = values_in(of, kwargs["column"])
+    return ExpectationOutcome(
+        place=0, success=all(good), observed=", ".join(told) or None, n=n
+    )  # fmt: skip
 
 
 def _close(at: Position, pair: list[Any], kind: Any) -> bool:
@@ -95,25 +107,22 @@ def _close(at: Position, pair: list[Any], kind: Any) -> bool:
     return isinstance(at, float) and any(isclose(at, end, rel_tol=_CLOSE) for end in ends)
 
 
-def distinct_count(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    import pyarrow.compute as pc
-
-    column = rows.values(kwargs)
-    found = int(pc.count_distinct(column).as_py())
+def distinct_count(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    found = distinct(of, kwargs["column"]).distinct
+    n = values_in(of, kwargs["column"])
     return ExpectationOutcome(
-        place=0, success=within(Fraction(found), kwargs), observed=found, n=len(column)
-    )
+        place=0, success=within(Fraction(found), kwargs), observed=found, n=n
+    )  # fmt: skip
 
 
-def distinct_share(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    import pyarrow.compute as pc
-
-    column = rows.values(kwargs)
-    return _share(int(pc.count_distinct(column).as_py()), len(column), kwargs)
+def distinct_share(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    found = distinct(of, kwargs["column"]).distinct
+    return _share(found, values_in(of, kwargs["column"]), kwargs)
 
 
-def non_null_share(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    return _share(len(rows) - rows.column(kwargs).null_count, len(rows), kwargs)
+def non_null_share(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    rows, nulls = of(Nulls(kwargs["column"]))
+    return _share(rows - nulls, rows, kwargs)
 
 
 def _share(part: int, whole: int, kwargs: Kwargs) -> ExpectationOutcome:
@@ -123,35 +132,51 @@ def _share(part: int, whole: int, kwargs: Kwargs) -> ExpectationOutcome:
     )
 
 
-def z_scores(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
+def z_scores(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
     """Each value's distance from the mean, in standard deviations; undefined if all are equal."""
-    import numpy as np
-
-    away, deviation_found = _spread(_numbers(rows, kwargs))
+    column = kwargs["column"]
+    (n, centre, _), deviation_found = _spread(of, column)
     if not deviation_found or isnan(deviation_found):
-        return _no_spread(len(away), deviation_found, "so there are no z-scores")
+        return _no_spread(n, deviation_found, "so there are no z-scores")
     threshold = float(number_of(kwargs["threshold"]))
-    scores = away / deviation_found
-    met = abs(scores) < abs(threshold) if kwargs.get("double_sided") else scores < threshold
-    return mapped(len(away), int(np.count_nonzero(met)), kwargs)
+    both = bool(kwargs.get("double_sided"))
+    return mapped(n, of(BelowScore(column, centre, deviation_found, threshold, both)), kwargs)
 
 
-def no_outliers(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
+def no_outliers(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
     """Within some standard deviations of the mean, or interquartile ranges of the quartiles."""
-    import numpy as np
-
-    away, deviation_found = _spread(_numbers(rows, kwargs))
+    column = kwargs["column"]
+    of.each(*_about_outliers(of, kwargs))
+    (n, centre, _), deviation_found = _spread(of, column)
     reach = float(number_of(kwargs.get("multiplier", 1.5)))
     if deviation_found is None or isnan(deviation_found):
-        return _no_spread(len(away), deviation_found, "so outliers are not defined")
+        return _no_spread(n, deviation_found, "so outliers are not defined")
     if kwargs.get("method", "iqr") == "std":
         reach *= deviation_found
-        met = abs(away) < reach if reach > 0 else away == 0
+        low, high, closed = (-reach, reach, False) if reach > 0 else (0.0, 0.0, True)
     else:
-        low, high = np.quantile(away, [0.25, 0.75])
+        low, high = (
+            _away(at, centre, of.kinds[column])
+            for at in _quantiles(of, column, [Fraction(1, 4), Fraction(3, 4)], "linear")
+        )
         reach *= high - low
-        met = (away >= low - reach) & (away <= high + reach)
-    return mapped(len(away), int(np.count_nonzero(met)), kwargs)
+        low, high, closed = low - reach, high + reach, True
+    return mapped(n, of(NearMean(column, centre, low, high, closed)), kwargs)
+
+
+def _about_outliers(of: Measured, kwargs: Kwargs) -> Iterator[ColumnMetric]:
+    """What all of it needs, to be measured at once."""
+    column = kwargs["column"]
+    yield from (Moments(column), Extremes(column))
+    if kwargs.get("method", "iqr") == "iqr" and has_keys(of.kinds[column]):
+        yield Tallied(column)
+
+
+def _away(at: Any, centre: str | float, kind: Any) -> float:
+    """The distance of a position from the mean, in units of the values."""
+    if isinstance(centre, str):
+        return float(Fraction(at) / steps(kind) - Fraction(centre))
+    return float(at) - centre
 
 
 def _no_spread(n: int, deviation_found: float | None, so: str) -> ExpectationOutcome:
@@ -166,114 +191,70 @@ def _no_spread(n: int, deviation_found: float | None, so: str) -> ExpectationOut
 # -- computing them --------------------------------------------------------------------------------
 
 
-def _numbers(rows: Rows, kwargs: Kwargs) -> Any:
-    """The values, with true as 1 and false as 0."""
+def _number_kind(of: Measured, kwargs: Kwargs) -> Any:
+    """The column's type, in which true is 1 and false is 0."""
     import pyarrow as pa
 
-    column = rows.values(kwargs)
-    return column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
+    kind = of.kinds[kwargs["column"]]
+    return pa.int8() if pa.types.is_boolean(kind) else kind
 
 
-def _between(at: Position | None, column: Any, kwargs: Kwargs) -> ExpectationOutcome:
-    if at is None:
-        raise Unfit(f"a column of {column.type} has no least or greatest value")
-    observed = shown(at, column.type)
+def _between(of: Measured, at: Position, kind: Any, kwargs: Kwargs) -> ExpectationOutcome:
+    n = values_in(of, kwargs["column"])
     return ExpectationOutcome(
-        place=0, success=within(at, kwargs, column.type), observed=observed, n=len(column)
+        place=0, success=within(at, kwargs, kind), observed=shown(at, kind), n=n
     )
 
 
-def _between_floats(found: float, column: Any, kwargs: Kwargs) -> ExpectationOutcome:
+def _between_floats(of: Measured, found: float, kwargs: Kwargs) -> ExpectationOutcome:
     """For aggregates that are always floats: the limits are read as floats, too."""
     import pyarrow as pa
 
     success = within(found, kwargs, pa.float64())
-    return ExpectationOutcome(place=0, success=success, observed=found, n=len(column))
+    n = values_in(of, kwargs["column"])
+    return ExpectationOutcome(place=0, success=success, observed=found, n=n)
 
 
-def _pieces(column: Any) -> Iterator[Any]:
-    """The column in pieces small enough to be cast to wider types."""
-    for chunk in column.chunks:
-        for start in range(0, len(chunk), _PIECE):
-            yield chunk.slice(start, _PIECE)
+def _spread(of: Measured, column: str) -> tuple[list[Any], float | None]:
+    """The moments, and the standard deviation (n - 1); None for less than two values."""
+    moments, extremes = of.each(Moments(column), Extremes(column))
+    n, _, squares = moments
+    if n < 2:
+        return moments, None
+    if extremes[0] == extremes[1]:
+        return moments, 0.0
+    return moments, sqrt(squares / (n - 1)) if squares >= 0 else squares
 
 
-def total(column: Any, what: str) -> Fraction:
-    """The sum in steps of the column's type; it may not fit in 64 bits."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    kind = column.type
-    if not (_countable(kind) or pa.types.is_temporal(kind)):
-        raise Unfit(f"a column of {kind} has no {what}")
-    return sum(
-        (Fraction(pc.sum(_wide(piece)).as_py()) for piece in _pieces(column)), Fraction(0)
-    ) * steps(kind)
-
-
-def _countable(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_integer(kind) or pa.types.is_decimal(kind))
-
-
-def _wide(piece: Any) -> Any:
-    """Whole numbers and decimals as a type with room for sums and differences."""
-    import pyarrow as pa
-
-    kind = piece.type
-    if pa.types.is_temporal(kind):
-        piece = piece.cast(pa.int32() if kind.bit_width == 32 else pa.int64())
-    return piece.cast(pa.decimal256(75, kind.scale if pa.types.is_decimal(kind) else 0))
-
-
-def _spread(column: Any) -> tuple[Any, float | None]:
-    """The values' distances from their mean as floats, and the standard deviation (n - 1).
-
-    The mean is subtracted before anything becomes a float, so that large numbers that are close
-    together keep their differences.
-    """
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    kind = column.type
-    if pa.types.is_floating(kind):
-        away = column.cast(pa.float64()).to_numpy()
-    elif _countable(kind):
-        middle = round(total(column, "mean") / len(column))
-        scale = kind.scale if pa.types.is_decimal(kind) else 0
-        centre = pa.scalar(decimal_of(middle, scale), pa.decimal256(75, scale))
-        parts = [
-            pc.subtract(_wide(piece), centre).cast(pa.float64()).to_numpy(zero_copy_only=False)
-            for piece in _pieces(column)
-        ]
-        away = np.concatenate(parts)
-    else:
-        raise Unfit(f"a column of {kind} has no standard deviation")
-    if len(away) < 2:
-        return away, None
-    if away.min() == away.max():
-        return away * 0, 0.0
-    with np.errstate(invalid="ignore"):
-        away = away - away.mean()
-    return away, sqrt(float((away**2).sum()) / (len(away) - 1))
-
-
-def _quantiles(column: Any, shares: list[Fraction], how: str) -> Iterator[Position]:
+def _quantiles(of: Measured, column: str, shares: list[Fraction], how: str) -> Iterator[Position]:
     """The values at these shares of the sorted column."""
     import pyarrow as pa
 
-    if not (_countable(column.type) or pa.types.is_temporal(column.type)) and not (
-        pa.types.is_floating(column.type)
+    kind = of.kinds[column]
+    if not (
+        is_countable(kind)
+        or pa.types.is_temporal(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
     ):
-        raise Unfit(f"a column of {column.type} has no quantiles")
-    ordered = column.sort()
+        raise Unfit(f"a column of {kind} has no quantiles")
+    at, n = _sorted(of, column)
     for share in shares:
-        place = share * (len(ordered) - 1)
+        place = share * (n - 1)
         low, rest = int(place), place - int(place)
-        high = min(low + 1, len(ordered) - 1)
-        yield _mixed(of_value(ordered[low]), of_value(ordered[high]), rest, low, how)
+        yield _mixed(at(low), at(min(low + 1, n - 1)), rest, low, how)
+
+
+def _sorted(of: Measured, column: str) -> tuple[Callable[[int], Any], int]:
+    """The position at each place of the sorted values, and how many there are."""
+    import pyarrow as pa
+
+    kind = of.kinds[column]
+    if has_keys(kind):
+        tally = together(of(Tallied(column)))
+        return lambda place: fraction_of(tally.at(place)), tally.n
+    ordered = pa.chunked_array(of(AllValues(column)), kind).sort()
+    return lambda place: of_value(ordered[place]), len(ordered)
 
 
 def _mixed(low: Any, high: Any, rest: Fraction, place: int, how: str) -> Position:

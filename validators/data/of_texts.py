@@ -1,76 +1,56 @@
 """Expectations on how texts look: what Great Expectations evaluates by pandas, by pandas itself."""
 
-import re
 from typing import Any
 
-from specs.figures import clip
-from validators.data.frame import frame_of
-from validators.data.literals import Unfit, at_least, at_most, number_of
+from validators.data.literals import number_of
+from validators.data.measured import Measured
+from validators.data.metrics.hits import Lengths, Matches
+from validators.data.metrics.metric import Nulls
 from validators.data.of_columns import Kwargs, limits, mapped
 from validators.data.outcome import ExpectationOutcome
-from validators.data.rows import Rows, counted
 
 
-def match_regex(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    found, n = _matches(rows, kwargs, [kwargs["regex"]], every=False)
+def match_regex(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    n, found = _matches(of, kwargs, [kwargs["regex"]])
     return mapped(n, found, kwargs)
 
 
-def not_match_regex(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    found, n = _matches(rows, kwargs, [kwargs["regex"]], every=False)
+def not_match_regex(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    n, found = _matches(of, kwargs, [kwargs["regex"]])
     return mapped(n, n - found, kwargs)
 
 
-def match_regex_list(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
+def match_regex_list(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
     every = kwargs.get("match_on") == "all"
-    found, n = _matches(rows, kwargs, kwargs["regex_list"], every=every)
+    n, found = _matches(of, kwargs, kwargs["regex_list"], every=every)
     return mapped(n, found, kwargs)
 
 
-def not_match_regex_list(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    found, n = _matches(rows, kwargs, kwargs["regex_list"], every=False)
+def not_match_regex_list(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    n, found = _matches(of, kwargs, kwargs["regex_list"])
     return mapped(n, n - found, kwargs)
 
 
-def _matches(rows: Rows, kwargs: Kwargs, patterns: list[str], *, every: bool) -> tuple[int, int]:
-    """How many of how many values match one of the patterns, or every one. Each distinct value is
-    looked at once, as what pandas' dialect of patterns is depends on its version and the pattern.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    column = rows.values(kwargs)
-    counts = pc.value_counts(column)
-    values = frame_of(pa.table({"values": counts.field("values")}))["values"].astype(str)
-    met: Any = None
-    for pattern in patterns:
-        try:
-            one = values.str.contains(pattern)
-        except (re.error, pa.ArrowInvalid) as error:
-            why = str(error).splitlines()[0].removeprefix("Invalid regular expression: ")
-            raise Unfit(f"`{clip(pattern)}` is not a regular expression: {clip(why)}") from None
-        met = one if met is None else (met & one if every else met | one)
-    mask = pa.array(met.to_numpy(dtype=bool))
-    return int(pc.sum(counts.field("counts").filter(mask)).as_py() or 0), len(column)
+def _matches(
+    of: Measured, kwargs: Kwargs, patterns: list[str], *, every: bool = False
+) -> tuple[int, int]:
+    """How many values there are, and how many match one of the patterns, or every one."""
+    column = kwargs["column"]
+    (rows, nulls), found = of.each(Nulls(column), Matches(column, tuple(patterns), every))
+    return rows - nulls, found
 
 
-def lengths_between(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    import pyarrow.compute as pc
-
-    lengths = pc.utf8_length(rows.values(kwargs))
-    low, high = limits(kwargs)
-    met = pc.is_valid(lengths)
-    if low is not None:
-        met = pc.and_(met, at_least(lengths, low, strict=bool(kwargs.get("strict_min"))))
-    if high is not None:
-        met = pc.and_(met, at_most(lengths, high, strict=bool(kwargs.get("strict_max"))))
-    return mapped(len(lengths), counted(met), kwargs)
+def lengths_between(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    strict = [bool(kwargs.get(key)) for key in ("strict_min", "strict_max")]
+    return _lengths(of, kwargs, *limits(kwargs), *strict)
 
 
-def lengths_equal(rows: Rows, kwargs: Kwargs) -> ExpectationOutcome:
-    import pyarrow.compute as pc
+def lengths_equal(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
+    length = number_of(kwargs["value"])
+    return _lengths(of, kwargs, length, length, False, False)
 
-    lengths = pc.utf8_length(rows.values(kwargs))
-    found = number_of(kwargs["value"])
-    met = pc.and_(at_least(lengths, found, strict=False), at_most(lengths, found, strict=False))
-    return mapped(len(lengths), counted(met), kwargs)
+
+def _lengths(of: Measured, kwargs: Kwargs, *bounds: Any) -> ExpectationOutcome:
+    column = kwargs["column"]
+    (rows, nulls), met = of.each(Nulls(column), Lengths(column, *bounds))
+    return mapped(rows - nulls, met, kwargs)

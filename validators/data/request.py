@@ -16,6 +16,8 @@ class ObjectFile(GateValue):
     """Its name below the dataset's folder, used in reports. The suffix tells the format; folders
     named `name=value` are columns."""
     path: Annotated[str, Field(min_length=1)]
+    digest: str | None = None
+    """The digest of its content; without one, nothing that is measured about it is kept."""
 
 
 class SuiteFile(GateValue):
@@ -36,6 +38,13 @@ class DatasetReading(GateValue):
     """Texts that mean null in formats without a null of their own."""
 
 
+class MetricFiles(GateValue):
+    """What was measured about the objects before, and where to write what is known afterwards."""
+
+    known: str | None = None
+    found: str
+
+
 class DataGateRequest(GateValue):
     """Judge one dataset version by one suite."""
 
@@ -45,3 +54,4 @@ class DataGateRequest(GateValue):
     objects: tuple[ObjectFile, ...]
     suite: SuiteFile
     reading: DatasetReading = DatasetReading()
+    metrics: MetricFiles | None = None

@@ -48,7 +48,9 @@ def load(
     Every object must have those, and the columns in `everywhere`, which are not read.
     """
     if not objects:
-        return LoadedDataset(checks=(_check("objects", "this dataset version has no objects"),))
+        return LoadedDataset(
+            checks=(object_check("objects", "this dataset version has no objects"),)
+        )
     snapshot = snapshot_of(objects)
     if snapshot is not None:
         return _of_snapshot(objects, snapshot, wanted, reading)
@@ -60,7 +62,9 @@ def load(
         try:
             part = read(one, wanted, reading.nulls)
         except Unreadable as error:
-            broken.append(_check("readable", f"`{one.key}` {error.why}", one.key, error.verdict))
+            broken.append(
+                object_check("readable", f"`{one.key}` {error.why}", one.key, error.verdict)
+            )
             continue
         folders = partitions_of(one.key, reading.nulls)
         for name in part.doubled:
@@ -75,10 +79,10 @@ def load(
     names = tuple(dict.fromkeys(name for header in headers.values() for name in header))
     required = None if wanted is None or everywhere is None else wanted | everywhere
     checks = [
-        *_twice(doubled),
+        *columns_twice(doubled),
         *_said_twice(apart),
         *missing_columns(headers, required, leave_out),
-        *_unknown_types(reading.types, names),
+        *unknown_types(reading.types, names),
     ]
     return _joined(parts, names, reading, checks)
 
@@ -99,7 +103,9 @@ def _of_snapshot(
             part = read(one, wanted, reading.nulls, int96="us")  # tables store no finer unit
             parts[one.key] = fitted(part, one.key, snapshot, wanted)
         except Unreadable as error:
-            broken.append(_check("readable", f"`{one.key}` {error.why}", one.key, error.verdict))
+            broken.append(
+                object_check("readable", f"`{one.key}` {error.why}", one.key, error.verdict)
+            )
     if broken:
         return LoadedDataset(checks=tuple(broken))
     names = names_of(snapshot)
@@ -107,7 +113,7 @@ def _of_snapshot(
         parts or {"": empty(snapshot, wanted)},
         names,
         reading,
-        _unknown_types(reading.types, names),
+        unknown_types(reading.types, names),
     )
 
 
@@ -156,14 +162,14 @@ def _clash(name: str, why: Disagreement, wished: ColumnType | None) -> Check:
     if why.unfit:
         message = f"column `{name}` cannot be read as {wished} in {_listed(why.unfit)}"
         step = f"Fix the values, or `types: {{{name}: ...}}` of the dataset."
-        return _check("type as said", message, name, next_step=step)
+        return object_check("type as said", message, name, next_step=step)
     by_type: dict[str, list[str]] = {}
     for key, kind in why.types.items():
         by_type.setdefault(kind, []).append(key)
     said = "; ".join(f"{kind} in {_listed(keys)}" for kind, keys in by_type.items())
     message = f"column `{name}` is {said}, and no single type holds all these values"
     step = f"Write the column with one type everywhere, or set it: `types: {{{name}: string}}`."
-    return _check("one type everywhere", message, name, next_step=step)
+    return object_check("one type everywhere", message, name, next_step=step)
 
 
 def _note_of_nulls(
@@ -185,7 +191,7 @@ def _note_of_nulls(
 # -- what is wrong with the objects ----------------------------------------------------------------
 
 
-def _check(
+def object_check(
     name: str,
     message: str,
     subject: str | None = None,
@@ -230,7 +236,7 @@ def missing_columns(
         is_null = all(key in leave_out for key in lacking)
         blocks = (wanted is None or name in wanted) and not is_null
         checks.append(
-            _check(
+            object_check(
                 "same columns everywhere",
                 f"{message}; where it is missing, it counts as null" if is_null else message,
                 name,
@@ -242,10 +248,10 @@ def missing_columns(
     return checks
 
 
-def _twice(doubled: Mapping[str, Sequence[str]]) -> list[Check]:
+def columns_twice(doubled: Mapping[str, Sequence[str]]) -> list[Check]:
     """Repeated columns that the suite does not name; those that it names cannot be read at all."""
     return [
-        _check(
+        object_check(
             "columns once",
             f"there is more than one column `{name}` in {_listed(keys)}",
             name,
@@ -261,7 +267,7 @@ def _said_twice(apart: Mapping[str, Sequence[str]]) -> list[Check]:
     """Columns with other values in the file than in its folder's name: programs differ in which of
     the two they read."""
     return [
-        _check(
+        object_check(
             "folders and columns",
             f"column `{name}` and the folder name differ in {_listed(keys)}; Headgate reads the "
             "column, Spark and DuckDB the folder name",
@@ -274,7 +280,7 @@ def _said_twice(apart: Mapping[str, Sequence[str]]) -> list[Check]:
     ]
 
 
-def _unknown_types(types: Mapping[str, ColumnType], names: Sequence[str]) -> list[Check]:
+def unknown_types(types: Mapping[str, ColumnType], names: Sequence[str]) -> list[Check]:
     checks = []
     for name in types:
         if name not in names:
@@ -282,7 +288,7 @@ def _unknown_types(types: Mapping[str, ColumnType], names: Sequence[str]) -> lis
             message = f"`types` of the dataset names the column `{name}`, which does not exist"
             message += f"; did you mean `{meant}`?" if meant else ""
             step = "Fix `types` in the spec."
-            check = _check("types", message, name, Verdict.WARN, blocks=False, next_step=step)
+            check = object_check("types", message, name, Verdict.WARN, blocks=False, next_step=step)
             checks.append(check)
     return checks
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from validators.data.answers import answers
+from validators.data.dataset import in_memory
 from validators.data.frame import frame_of, settled
 from validators.data.suite import Expectation
 
@@ -62,7 +63,7 @@ def test_every_column_can_be_looked_at_for_nulls_and_repeats(kind: Any, values: 
         at: Expectation(f"expect_column_values_to_{what}", {"column": "x"})
         for at, what in enumerate(["not_be_null", "be_unique"])
     }
-    nulls, repeats = answers(table, ("x",), asked)
+    nulls, repeats = answers(in_memory(table, ("x",)), asked)
     assert (nulls.success, nulls.unexpected) == (False, 1)
     nested = isinstance(values[0], list | dict)
     assert (repeats.unexpected, repeats.raised is not None) == (None if nested else 2, nested)

@@ -13,13 +13,14 @@ import json, sys, warnings
 import pyarrow as pa
 from validators.data.answers import READS_LIMITS, answers
 from validators.data import engine
+from validators.data.dataset import in_memory
 from validators.data.frame import frame_of, settled
 from validators.data.suite import Expectation
 warnings.simplefilter("ignore")
 columns, asked = json.load(sys.stdin)
 table = pa.table(columns)
 several = {at: Expectation("expect_" + kind, kwargs) for at, (kind, kwargs) in enumerate(asked)}
-ours = {one.place: one for one in answers(table, tuple(columns), several)}
+ours = {one.place: one for one in answers(in_memory(table, tuple(columns)), several)}
 theirs = {one.place: one for one in engine.evaluate(frame_of(settled(table)), several)}
 print(json.dumps([
     [[one.success, one.unexpected, one.evaluated, one.raised] for one in (ours[at], theirs[at])]

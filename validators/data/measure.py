@@ -1,0 +1,200 @@
+"""Measure metrics in one pass over the rows of a dataset, on all processors."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from validators.data.conditions import Condition, columns_of, mask_of
+from validators.data.dataset import OpenedDataset, Part
+from validators.data.files import Unreadable
+from validators.data.kept import KeptMetrics, object_id
+from validators.data.measured import MetricNeed
+from validators.data.metrics.batch import RowBatch
+
+States = dict[MetricNeed, Any]
+"""The state of each metric, or the exception that measuring it raised."""
+_SMALL: Final = 100_000
+"""Rows that are not worth a second thread."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What measuring cost."""
+
+    read: set[str] = field(default_factory=set)
+    """The objects of which rows were read."""
+    known: set[str] = field(default_factory=set)
+    """The objects of which some metrics were known from earlier judgements."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Some metrics of one group of rows."""
+
+    at: int
+    """The place of its part."""
+    part: Part
+    group: int
+    needs: Sequence[MetricNeed]
+
+
+def measure(
+    dataset: OpenedDataset, needs: Sequence[MetricNeed], kept: KeptMetrics, work: Work
+) -> States:
+    """The state of each metric over all rows.
+
+    Raises `Unreadable` if an object cannot be read after all, with the key of the object.
+    """
+    kinds = dataset.kinds
+    parts = [part for part in dataset.parts if part.groups]
+    found: list[States] = [{} for _ in parts]
+    for part, states in zip(parts, found, strict=True):
+        for need in needs if part.digest else ():
+            known = kept.get(_id(part), need, kinds)
+            if known is not None:
+                (states[need],) = known
+                work.known.add(part.key)
+    pieces: list[dict[MetricNeed, list[Any]]] = [{} for _ in parts]
+    tasks = list(_tasks(parts, needs, found, dataset.rows))
+    for task, states in zip(tasks, _all_done(tasks, work), strict=True):
+        for need, state in states.items():
+            pieces[task.at].setdefault(need, []).append(state)
+    for part, states, several in zip(parts, found, pieces, strict=True):
+        for need, groups in several.items():
+            states[need] = _merged(need, groups)
+            if part.digest and not isinstance(states[need], Exception):
+                kept.put(_id(part), need, kinds, states[need])
+    return {need: _merged(need, [states[need] for states in found]) for need in needs}
+
+
+def _id(part: Part) -> str:
+    return object_id(part.key, part.digest or "")
+
+
+def _all_done(tasks: Sequence[_Task], work: Work) -> list[States]:
+    workers = min(len(tasks), _processors())
+    if workers < 2:
+        return [_done(task, work) for task in tasks]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(lambda task: _done(task, work), tasks))
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _tasks(
+    parts: Sequence[Part], needs: Sequence[MetricNeed], found: Sequence[States], rows: int
+) -> Iterator[_Task]:
+    """Groups of rows; where there are fewer of these than processors, their columns are divided."""
+    left = [[need for need in needs if need not in states] for states in found]
+    groups = sum(part.groups for part, lacking in zip(parts, left, strict=True) if lacking)
+    shares = 1
+    if groups < _processors() and rows > _SMALL:
+        shares = -(-_processors() // max(1, groups))
+    for at, (part, lacking) in enumerate(zip(parts, left, strict=True)):
+        divided = _divided(lacking, shares)
+        for group in range(part.groups):
+            for share in divided:
+                yield _Task(at, part, group, share)
+
+
+def _divided(needs: Sequence[MetricNeed], shares: int) -> list[list[MetricNeed]]:
+    """The needs in so many shares of about equal size, those of the same columns together."""
+    by_columns: dict[tuple[str, ...], list[MetricNeed]] = {}
+    for one in needs:
+        by_columns.setdefault(one.columns, []).append(one)
+    divided: list[list[MetricNeed]] = [[] for _ in range(shares)]
+    for several in sorted(by_columns.values(), key=len, reverse=True):
+        min(divided, key=len).extend(several)
+    return [share for share in divided if share]
+
+
+def _done(task: _Task, work: Work) -> States:
+    """The states of one group of rows."""
+    found: States = {}
+    footer = task.part.footer(task.group)
+    left = []
+    for need in task.needs:
+        state = None
+        if footer is not None and need.condition is None:
+            state = need.metric.of_footer(footer)
+        if state is None:
+            left.append(need)
+        else:
+            found[need] = state
+    if left:
+        work.read.add(task.part.key)
+    for several in _by_column(left):
+        found |= _read(task, several)
+    return found
+
+
+def _by_column(needs: Sequence[MetricNeed]) -> Iterator[list[MetricNeed]]:
+    """Needs with columns in common, together: one column in memory at a time, if possible."""
+    groups: list[tuple[set[str], list[MetricNeed]]] = []
+    for one in needs:
+        columns, several = set(one.columns), [one]
+        apart = []
+        for group in groups:
+            if group[0] & columns:
+                columns |= group[0]
+                several = [*group[1], *several]
+            else:
+                apart.append(group)
+        groups = [*apart, (columns, several)]
+    for _, several in groups:
+        yield several
+
+
+def _read(task: _Task, needs: Sequence[MetricNeed]) -> States:
+    columns = list(dict.fromkeys(name for one in needs for name in one.columns))
+    parts: dict[MetricNeed, list[Any]] = {one: [] for one in needs}
+    try:
+        for batch in task.part.read(task.group, columns):
+            for need, states in parts.items():
+                states.append(_state(need, batch))
+    except Unreadable as error:
+        raise Unreadable(f"`{task.part.key}` {error.why}", error.verdict) from None
+    return {need: _merged(need, states) for need, states in parts.items()}
+
+
+def _state(need: MetricNeed, batch: RowBatch) -> Any:
+    try:
+        return need.metric.of(_meeting(need.condition, batch))
+    except Unreadable:
+        raise
+    except Exception as error:  # of any kind: it belongs to this metric, not to the others
+        return error
+
+
+def _meeting(condition: Condition | None, batch: RowBatch) -> RowBatch:
+    if condition is None:
+        return batch
+    return batch.filtered(condition, lambda every: mask_of(condition, every))
+
+
+def _merged(need: MetricNeed, states: Sequence[Any]) -> Any:
+    failed = next((state for state in states if isinstance(state, Exception)), None)
+    if failed is not None:
+        return failed
+    try:
+        return need.metric.merged(states)
+    except Exception as error:  # as above
+        return error
+
+
+def rows_of(dataset: OpenedDataset, condition: Condition | None, columns: Sequence[str]) -> Any:
+    """The settled columns of the rows that meet a condition, as one table: all in memory."""
+    import pyarrow as pa
+
+    needed = list(dict.fromkeys((*columns, *columns_of(condition))))
+    pieces = [
+        _meeting(condition, batch).settled(columns)
+        for part in dataset.parts
+        for group in range(part.groups)
+        for batch in part.read(group, needed)
+    ]
+    return pa.concat_tables(pieces)
