@@ -157,6 +157,16 @@ class Triggers(Spec):
     schedule: ScheduleTrigger | None = Field(default=None, description="The clock.")
 
 
+class Column(Spec):
+    """What may be done with a column of a dataset."""
+
+    examples: bool = Field(
+        default=False,
+        description="Whether reports may show a few of its values that fail the suite, at most 5 "
+        "of up to 40 characters each. Without it they have counts and aggregates only.",
+    )
+
+
 class Dataset(Spec):
     """Data, and the expectations that it has to meet."""
 
@@ -182,6 +192,9 @@ class Dataset(Spec):
         default=("",),
         description="The texts of CSV and TSV that mean null; by default only the empty text.",
     )
+    columns: Mapping[Text, Column] = Field(
+        default={}, description="What reports may show of columns, by name."
+    )
     on_failure: OnFailure = Field(
         default="stop",
         description="What happens when a new version fails its gate: `stop` runs nothing on it, "
@@ -199,6 +212,11 @@ class Dataset(Spec):
                 "other data has no earlier version to read"
             )
         return self
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """The columns of which reports may show values, in order."""
+        return tuple(sorted(name for name, one in self.columns.items() if one.examples))
 
     @property
     def is_versioned(self) -> bool:

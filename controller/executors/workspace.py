@@ -312,6 +312,7 @@ class Workspace:
                 "metrics": metrics,
                 "suite": {"path": str(checkout / suite), "origin": suite},
                 "reading": asked.get("reading", {}),  # absent in attempts of older controllers
+                "examples": asked.get("examples", ()),
             }
         evidence = [name for name in attempt.inputs if name != "model"]
         files = {name: str(await self._linked(attempt, name, own)) for name in evidence}

@@ -54,4 +54,6 @@ class DataGateRequest(GateValue):
     objects: tuple[ObjectFile, ...]
     suite: SuiteFile
     reading: DatasetReading = DatasetReading()
+    examples: tuple[str, ...] = ()
+    """The columns of which the report may show values."""
     metrics: MetricFiles | None = None

@@ -6,7 +6,17 @@ agree on. A WARN passes there, with its message as output.
 
 import xml.etree.ElementTree as ET
 
-from validators.render.common import NOTHING_CHECKED, Reports, as_reports, evidence, gate_of, place
+from validators.render.common import (
+    NOTHING_CHECKED,
+    Reports,
+    as_reports,
+    evidence,
+    examples,
+    failing_objects,
+    gate_of,
+    not_shown,
+    place,
+)
 from validators.render.safe_text import clean
 from validators.report import Check, Report
 from validators.verdict import Verdict
@@ -96,6 +106,11 @@ def _of(check: Check) -> bool:
 
 def _details(check: Check) -> str:
     lines = [f"{name}: {fact}" for name, fact in evidence(check).items()]
+    lines += [f"in: {key} {said}" if key else said for key, said in failing_objects(check)]
+    if values := examples(check):
+        lines.append(f"for example: {', '.join(values)}")
+    if left_out := not_shown(check):
+        lines.append(left_out)
     if check.next_step:
         lines.append(f"next: {clean(check.next_step)}")
     if where := place(check):

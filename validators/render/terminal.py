@@ -12,7 +12,10 @@ from validators.render.common import (
     as_reports,
     counts,
     evidence,
+    examples,
+    failing_objects,
     gate_of,
+    not_shown,
     ordered,
     overall,
     place,
@@ -171,6 +174,14 @@ def _body(check: Check, style: str) -> "RenderableType":
             body.append("   " * bool(at))
             body.append(f"{name} ", "dim")
             body.append(fact, "bold" if name == "observed" else "")
+    for key, said in failing_objects(check):
+        body.append(f"\n  {key} ", "dim")
+        body.append(said)
+    if values := examples(check):
+        body.append("\nfor example ", "dim")
+        body.append(", ".join(values))
+    if left_out := not_shown(check):
+        body.append(f"\n{left_out}", "dim")
     if check.next_step:
         body.append("\n→ ", style)
         body.append(clean(check.next_step))

@@ -196,11 +196,12 @@ def _data_gate(node: str, name: str, uri: str, rules: Dataset, source: SourceTre
     suite = rules.expectations
     assert suite is not None, "only a dataset with a suite has a gate"
     reading = {"types": dict(rules.types), "nulls": list(rules.nulls)}
+    shown = {"examples": list(rules.examples)} if rules.examples else {}
     return Node(
         name=node,
         kind="data_gate",
         inputs={"dataset": From(dataset=name)},
-        definition={"gate": GATES_VERSION, **reading},
+        definition={"gate": GATES_VERSION, **reading, **shown},
         reads={suite: source.content(suite) or "missing"},
         attempt=Attempt(
             id="",
@@ -213,7 +214,7 @@ def _data_gate(node: str, name: str, uri: str, rules: Dataset, source: SourceTre
             inputs={"dataset": Input(kind="dataset", digest="", name=name, uri=uri)},
             outputs={"report": "report.json"},
             timeout=3600,
-            request={"dataset": name, "suite": suite, "reading": reading},
+            request={"dataset": name, "suite": suite, "reading": reading, **shown},
         ),
         retries=1,
     )

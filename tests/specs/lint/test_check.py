@@ -241,10 +241,11 @@ def test_a_release_without_a_model_or_a_gate_is_reported() -> None:
 SUITE = "expectations: expectations.yaml"
 
 
-def test_types_have_no_effect_without_a_suite() -> None:
-    problem = only(edit((SUITE, "types: {zip: string}")))
+@pytest.mark.parametrize("setting", ["types: {zip: string}", "columns: {zip: {examples: true}}"])
+def test_what_is_for_the_suite_has_no_effect_without_one(setting: str) -> None:
+    problem = only(edit((SUITE, setting)))
     assert (problem.code, problem.severity) == ("no-effect", "warning")
-    assert problem.path == "datasets.flights.types"
+    assert problem.path == f"datasets.flights.{setting.partition(':')[0]}"
 
 
 @pytest.mark.parametrize("nulls", ["[NA]", "[NA, n/a]"])
