@@ -8,13 +8,15 @@ from controller.machine.runs.run import Run, why_ended
 from validators.report import Report
 
 
-def gate_failed(run: Run, reports: Sequence[Report]) -> Incident:
-    """A gate stopped a run of the default branch."""
+def gate_failed(run: Run, reports: Sequence[Report], older: str | None = None) -> Incident:
+    """A gate stopped a run of the default branch. `older` says which data is read in place of that
+    which failed, if any is."""
     why = why_ended(run)
+    goes_on = f" Runs go on: {older}." if older else ""
     return Incident(
         pipeline=run.pipeline,
         title=f"{run.pipeline}: {run.id} was stopped by {why}",
-        what=f"{_because(run)} The candidate was not released.",
+        what=f"{_because(run)} The candidate was not released.{goes_on}",
         now="what served before; production is unchanged",
         evidence=evidence(reports),
         commands=(f"headgate show {run.id}", f"headgate explain {run.id}"),

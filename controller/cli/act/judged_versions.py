@@ -7,8 +7,8 @@ from controller.cli.context import not_found
 from controller.cli.failures import Failed
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.runs.data_exceptions import AcceptedVersion
-from controller.machine.runs.dataset_nodes import DATA_OUTPUT
-from controller.machine.runs.node_names import data_gate, dataset_node
+from controller.machine.runs.judged_data import version_of
+from controller.machine.runs.node_names import data_gate
 from controller.machine.runs.run import NEW, Progress, Run
 from specs.digests import short
 from specs.loading.explain import one_of
@@ -47,8 +47,7 @@ def judged_versions(runs: Iterable[Run], dataset: str) -> list[JudgedVersion]:
     found: dict[str, JudgedVersion] = {}
     for run in sorted(runs, key=lambda one: (one.releases, one.number), reverse=True):
         gate = run.nodes.get(data_gate(dataset), NEW)
-        made = run.nodes.get(dataset_node(dataset), NEW).outputs or {}
-        version = run.datasets.get(dataset) or made.get(DATA_OUTPUT)
+        version = version_of(run, dataset)
         if version is not None and (gate.done or gate.verdict is not None):
             found.setdefault(version, JudgedVersion(version, run, gate))
     return sorted(found.values(), key=lambda one: one.run.number, reverse=True)

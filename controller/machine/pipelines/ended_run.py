@@ -18,7 +18,12 @@ from validators.report import Report
 
 
 def update_alerts(
-    firing: Sequence[str], run: Run, spec: Spec, reports: Sequence[Report], out: DecisionBuilder
+    firing: Sequence[str],
+    run: Run,
+    spec: Spec,
+    reports: Sequence[Report],
+    out: DecisionBuilder,
+    older: str | None = None,
 ) -> tuple[str, ...]:
     """The alerts that fire after the run. People are notified once for each gate that stops the
     default branch, once when its runs fail, and when they pass again."""
@@ -35,7 +40,9 @@ def update_alerts(
     kind = _gate_prefix(run.pipeline) + f"{_stopped_by(run)}/" if gate else f"{run.pipeline}/run/"
     if any(one.startswith(kind) for one in firing):
         return tuple(firing)  # people were notified, and the commit has this run's report
-    incident = run_incidents.gate_failed(run, reports) if gate else run_incidents.run_failed(run)
+    incident = (
+        run_incidents.gate_failed(run, reports, older) if gate else run_incidents.run_failed(run)
+    )
     if spec.release is not None and spec.release.batch is not None:
         stays = "what it pointed to before; production is unchanged"
         incident = incident.model_copy(update={"points": True, "now": stays})

@@ -4,7 +4,7 @@ Only runs of the default branch say which versions pass. Their last good version
 a failing one, also for pull requests, if the rules that are in force say so.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from controller.machine.messages import RevokeData
@@ -28,8 +28,8 @@ from controller.machine.runs.run import NEW, Run, Trigger
 from specs.digests import digest, short
 from specs.model import Pipeline as Spec
 
-MOST_ACCEPTED = 50
-"""How many accepted versions are remembered, the newest ones."""
+MOST_ACCEPTED = 10
+"""How many accepted versions are remembered, the newest ones. The data of each is kept."""
 LONGEST_REASON = 500
 """Characters of a reason that are kept."""
 
@@ -86,7 +86,9 @@ def in_use(pipeline: PipelineState) -> tuple[AcceptedVersion, ...]:
     )
 
 
-def print_of(graph: Graph, datasets: Mapping[str, str], accepted: Iterable[AcceptedVersion]) -> str:
+def print_of(
+    graph: Graph, datasets: Mapping[str, str], accepted: Collection[AcceptedVersion]
+) -> str:
     """The fingerprint of a run. A person's acceptance lets more of it run, so it counts, too."""
     own = fingerprint(graph, datasets)
     keys = sorted(one.key for one in that_apply(accepted, graph, datasets))
@@ -94,10 +96,12 @@ def print_of(graph: Graph, datasets: Mapping[str, str], accepted: Iterable[Accep
 
 
 def that_apply(
-    accepted: Iterable[AcceptedVersion], graph: Graph, datasets: Mapping[str, str]
+    accepted: Collection[AcceptedVersion], graph: Graph, datasets: Mapping[str, str]
 ) -> tuple[AcceptedVersion, ...]:
     """Those of the accepted versions that a run of this graph would read. Data that the run itself
     fetches may turn out to be any of them."""
+    if not accepted:
+        return ()
     keys: dict[str, str | None] = {}
     for node in graph.nodes:
         name = node.inputs["dataset"].dataset if node.kind == "data_gate" else None
@@ -167,21 +171,25 @@ def note_judged(
     return pipeline.model_copy(update={"good": good, "failing": failing})
 
 
-def go_on_with_last_good(
-    pipeline: PipelineState, run: Run, judging: Judging, now: float
-) -> PipelineState:
-    """Request a run on the last good data, if the spec asks for that where data has stopped one."""
+def last_good(pipeline: PipelineState, run: Run, judging: Judging) -> tuple[Fallback, ...]:
+    """What is read in place of the data that has stopped a run, if the spec asks for that."""
     older = {one.dataset for one in run.fallbacks}
     failed = {
         name: version
         for name, version in run.datasets.items()
         if name not in older and run.stops(run.nodes.get(data_gate(name), NEW))
     }
-    replaced = fallbacks(pipeline, judging.spec, judging, failed)
-    if not replaced or run.branch in pipeline.wanted:
+    return fallbacks(pipeline, judging.spec, judging, failed)
+
+
+def go_on(
+    pipeline: PipelineState, branch: str, replaced: Sequence[Fallback], now: float
+) -> PipelineState:
+    """Request a run on the last good data."""
+    if not replaced or branch in pipeline.wanted:
         return pipeline  # a requested run falls back by itself
     trigger = Trigger(kind="data", why="; ".join(map(str, replaced)))
-    return request_run(pipeline, run.branch, trigger, now)
+    return request_run(pipeline, branch, trigger, now)
 
 
 def only_of(pipeline: PipelineState, spec: Spec) -> PipelineState:

@@ -154,14 +154,15 @@ def _judging(spec: Spec, source: SourceTree, terms: RunTerms | None) -> Judging:
 
 def _covered(pipeline: PipelineState, branch: str, ready: ReadyRun, last: Last) -> Iterator[Action]:
     """The report on a requested commit that needs no run, as an earlier one covers it."""
-    commit = pipeline.wanted[branch].commit
+    commit, newest = pipeline.wanted[branch].commit, pipeline.last.get(branch)
     same = f"nothing it reads has changed since {last.run} ({last.outcome})"
-    if ready.fallbacks:
+    title = "; ".join(filter(None, (describe(ready.fallbacks), same)))
+    stopped = any(newest and newest.run == one.run for one in ready.fallbacks)
+    if stopped and newest is not None and newest.commit == commit:
         # On the run that the gate stopped: its report has the evidence, and stays.
-        title = f"nothing to run: {describe(ready.fallbacks)}; {same}"
-        yield report(pipeline, branch, commit, "skipped", title, ready.fallbacks[0].run)
+        yield report(pipeline, branch, commit, "skipped", f"nothing to run: {title}", newest.run)
     elif last.commit != commit:
-        yield report(pipeline, branch, commit, "skipped", f"nothing to run: {same}", last.run)
+        yield report(pipeline, branch, commit, "skipped", f"nothing to run: {title}", last.run)
 
 
 def equivalent_run(

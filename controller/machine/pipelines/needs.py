@@ -9,9 +9,7 @@ from typing import NamedTuple
 
 from controller.machine.core import InboxMessage
 from controller.machine.messages import (
-    AcceptData,
     CommitSeen,
-    RevokeData,
     RulesAccepted,
     RunEnded,
     RunRequested,
@@ -100,10 +98,8 @@ def needs_of(pipeline: PipelineState, inbox: Sequence[InboxMessage]) -> Pipeline
                 if message.branch == after.default_branch:  # its last spec says whom to notify
                     last[after.heads[message.branch]] = specs[message.branch]
                 after = without_branch(after, message)
-            case RunEnded() if message.stale or message.outcome == "stopped":
-                branches.add(message.branch)  # it may run again, on other data
-            case AcceptData() | RevokeData():
-                branches.add(after.default_branch)
+            case RunEnded() if message.stale:
+                branches.add(message.branch)
             case RunRequested() | RulesAccepted():
                 branch = message.branch or after.default_branch
                 after = with_pull(after, branch, message.pull)

@@ -38,7 +38,8 @@ from controller.machine.pipelines.failing_data import (
     accept,
     describe,
     fallbacks,
-    go_on_with_last_good,
+    go_on,
+    last_good,
     note_judged,
     only_of,
     revoke,
@@ -426,9 +427,12 @@ def _run_ended(
     if not run.releases or pipeline.gone is not None or code is None or code.spec is None:
         return pipeline
     reports = observed.reports.get(message.run, ())
-    alerts = ended_run.update_alerts(pipeline.alerts, run, code.spec, reports, context.out)
+    replaced = last_good(pipeline, run, Judging(code.spec, code.source))
+    alerts = ended_run.update_alerts(
+        pipeline.alerts, run, code.spec, reports, context.out, describe(replaced)
+    )
     pipeline = pipeline.model_copy(update={"alerts": alerts})
-    pipeline = go_on_with_last_good(pipeline, run, Judging(code.spec, code.source), context.now)
+    pipeline = go_on(pipeline, branch, replaced, context.now)
     package = message.package
     if package is None or code.spec.release is None:
         return pipeline

@@ -41,6 +41,12 @@ def data_gate(dataset: str) -> str:
     return f"{_GATE}{dataset_node(dataset)}"
 
 
+def dataset_of_gate(name: str) -> str | None:
+    """The dataset whose own gate has that name; None for any other node."""
+    dataset = name.removeprefix(f"{_GATE}{DATA}")
+    return dataset if dataset != name and "." not in dataset else None
+
+
 def further_data_gate(dataset: str, base_dataset: str) -> str:
     """The gate with the suite of another dataset of the base branch."""
     return f"{data_gate(dataset)}.of.{base_dataset}"

@@ -32,7 +32,11 @@ def update_nodes(run: Run, observed: ObservedRun, now: float) -> Run:
             progress = _without_running(run, node, progress, nodes, observed, now)
         nodes[node.name] = progress
     built = _environments(run, observed)
-    return run.model_copy(update={"nodes": nodes, "datasets": datasets, "environments": built})
+    update: dict[str, object] = {"nodes": nodes, "datasets": datasets, "environments": built}
+    if run.fallbacks:  # whose rows may be gone, so that a query has read newer ones
+        left = (one for one in run.fallbacks if datasets.get(one.dataset) == one.version)
+        update["fallbacks"] = tuple(left)
+    return run.model_copy(update=update)
 
 
 def _waits(needs: Sequence[str], nodes: Mapping[str, Progress]) -> bool:

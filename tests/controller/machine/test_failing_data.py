@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from controller.machine.actions import Notify, ReportCommit
 from controller.machine.core import parsed
 from controller.machine.messages import MESSAGES, AcceptData
 from controller.machine.pipelines.failing_data import in_use
@@ -206,6 +207,22 @@ def test_with_use_last_good_a_run_that_would_repeat_the_last_is_not_started_but_
     assert team.pipeline.held_back is not None
     assert short(BAD) in team.pipeline.held_back
     assert [status for _, status, _ in team.alerts()] == ["firing"]
+    told = next(each for each in team.actions if isinstance(each, Notify))
+    assert "Runs go on: numbers is read at" in told.incident.what
+
+
+def test_the_report_with_the_evidence_stays_on_the_commit_whose_run_the_gate_stopped() -> None:
+    """A later commit is not to blame: it has the result of the run that covers it."""
+    team = delivered_badly(USE_LAST_GOOD)
+    team.turn()
+    docs = team.push("c2", USE_LAST_GOOD, README__md="better words")
+    team.turn()
+    skipped = [x for x in team.actions if isinstance(x, ReportCommit) and x.state == "skipped"]
+    assert [(each.commit, each.run) for each in skipped] == [
+        (sha("c1"), "mean-2"),
+        (docs, "mean-1"),
+    ]
+    assert all("numbers is read at" in each.title for each in skipped)
 
 
 def test_with_use_last_good_a_commit_goes_on_with_the_last_version_that_passed() -> None:
@@ -326,6 +343,24 @@ def test_the_same_name_at_another_address_has_no_last_good_version_here() -> Non
     team.turn(31.0)
     assert reads(team) == BAD
     assert list(team.pipeline.good) == []
+
+
+def test_a_query_is_read_at_the_rows_of_its_last_good_version() -> None:
+    query = {"url": "${SHOP}", "sql": "SELECT * FROM n", "version": "SELECT max(at) FROM n"}
+    says = {"query": query, "expectations": "numbers.yaml", "on_failure": "use_last_good"}
+    team = Team()
+    where = "a query of ${SHOP}"
+    team.drop("numbers 1", where)
+    team.push("c1", ("datasets.numbers", says))
+    for number, verdict in ((1, Verdict.PASS), (2, Verdict.FAIL)):
+        team.drop(f"numbers {number}", where)
+        team.turn()
+        team.turn(31.0)
+        team.end("passed" if verdict is Verdict.PASS else "stopped", data=verdict)
+        team.turn()
+    team.push("c2", ("datasets.numbers", says), ("params.depth", 7))
+    team.turn()
+    assert (reads(team), [one.failed for one in team.last_run.fallbacks]) == (GOOD, [BAD])
 
 
 # -- pull requests -------------------------------------------------------------------------------
