@@ -13,7 +13,7 @@ from controller.machine.core import Key, parsed
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import complete_versions, versioned
 from controller.machine.pipelines.dataset_changes import ObjectChanges
-from controller.machine.pipelines.failing_data import print_of
+from controller.machine.pipelines.failing_data import Judging, fallbacks, print_of
 from controller.machine.pipelines.launching import equivalent_run
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.pipelines.plan import (
@@ -29,7 +29,7 @@ from controller.machine.pipelines.plan import (
 from controller.machine.pipelines.policy import made_since, rule_changes
 from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
 from controller.machine.pipelines.rule_change import RuleChange
-from controller.machine.pipelines.trust import RunTerms, graph_of, rules_of
+from controller.machine.pipelines.trust import RunTerms, graph_of, rules_in_force, rules_of
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.repositories.pull import Pull
 from controller.machine.runs.graph import Graph, Rules
@@ -300,6 +300,10 @@ async def plan_of_pull(
     seen = history.state.data if history.state else {}
     known = complete_versions(seen, code.spec, commit)
     unknown = {name: "not listed yet" for name in versioned(code.spec) if name not in known}
+    rules = rules_in_force(terms)
+    judging = Judging(rules.spec, rules.source) if rules else Judging(code.spec, code.source)
+    older = fallbacks(history.state, code.spec, judging, known) if history.state else ()
+    known |= {one.dataset: one.version for one in older}
     return await plan_of(
         cache,
         code.spec,
@@ -309,5 +313,6 @@ async def plan_of_pull(
         history=history,
         policy=await compare(repositories, code, base, pull.base_commit),
         problems=unknown,
+        notes=tuple(map(str, older)),
         at=time.time(),
     )
