@@ -36,10 +36,13 @@ def run_failed(run: Run) -> Incident:
 
 def passed_again(run: Run) -> Incident:
     """A later run passed."""
+    accepted = [one for node in run.nodes.values() if (one := run.accepted_version(node))]
+    overruled = "; ".join(one.in_full for one in accepted)
+    how = f"The other gates passed; {overruled}." if overruled else "All gates passed."
     return Incident(
         pipeline=run.pipeline,
         title=f"{run.pipeline}: {run.id} passed",
-        what=f"{_because(run)} All gates passed.",
+        what=f"{_because(run)} {how}",
         commands=(f"headgate show {run.id}",),
     )
 

@@ -128,7 +128,7 @@ def fallbacks(
         and is_same_place(judging.spec.datasets[name], spec.datasets[name])
     ]
     questions = _questions(judging) if asked else {}
-    accepted = {(one.dataset, one.version) for one in pipeline.accepted_versions}
+    accepted = {one.key for one in pipeline.accepted_versions}
     found = []
     for name in asked:
         gate, where = data_gate(name), origin(spec, name)
@@ -137,7 +137,7 @@ def fallbacks(
             continue
         if (failed.version, failed.question) != (versions[name], questions[gate]):
             continue
-        if (name, failed.version) in accepted:
+        if failed.key in accepted:
             continue
         found.append(
             Fallback(dataset=name, gate=gate, version=good, failed=failed.version, run=failed.run)
@@ -167,7 +167,9 @@ def note_judged(
             good[where] = version
             failing.pop(where, None)
         elif verdict in ACCEPTABLE:
-            failing[where] = FailedVersion(version=version, question=questions[gate], run=run.id)
+            failing[where] = FailedVersion(
+                version=version, question=questions[gate], key=progress.key or "", run=run.id
+            )
     return pipeline.model_copy(update={"good": good, "failing": failing})
 
 

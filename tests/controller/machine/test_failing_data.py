@@ -124,6 +124,8 @@ def test_a_run_that_rests_on_an_acceptance_is_released_and_its_version_says_so()
     assert team.releases() == [1, 2]
     version = next(fact.body for fact in team.facts if fact.key.name == "mean/2")
     assert [one["reason"] for one in version["accepted_versions"]] == ["a strike"]
+    resolved = [x for x in team.actions if isinstance(x, Notify) and x.status == "resolved"]
+    assert [f"numbers {short(BAD)} accepted by ana" in x.incident.what for x in resolved] == [True]
 
 
 def test_a_commit_that_changes_nothing_is_covered_by_the_run_on_accepted_data() -> None:
@@ -330,6 +332,20 @@ def test_what_a_person_accepts_is_read_in_place_of_the_last_good_version() -> No
     revoke(team)
     team.turn()
     team.push("c2", USE_LAST_GOOD, ("params.depth", 7))
+    team.turn()
+    assert reads(team) == GOOD
+
+
+def test_what_was_accepted_and_fails_a_new_suite_is_replaced_by_the_last_good_version() -> None:
+    team = delivered_badly(USE_LAST_GOOD)
+    accept(team)
+    team.turn()
+    team.end(data=Verdict.FAIL)
+    team.turn()
+    team.push("c2", USE_LAST_GOOD, numbers__yaml="a stricter suite")
+    team.turn()
+    assert (reads(team), team.last_run.accepted_versions) == (BAD, ())
+    team.end("stopped", data=Verdict.FAIL)
     team.turn()
     assert reads(team) == GOOD
 
