@@ -173,6 +173,10 @@ class Report(GateValue):
         overruled = self.accepted and found in (Verdict.FAIL, Verdict.INCONCLUSIVE)
         return Verdict.WARN if overruled else found
 
+    def overrules(self, check: Check) -> bool:
+        """Whether a person has overruled the gate in what this check found."""
+        return bool(self.accepted) and check.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE)
+
     def count(self, verdict: Verdict) -> int:
         """How many checks ended with this verdict."""
         return sum(check.verdict is verdict for check in self.checks)

@@ -141,7 +141,11 @@ def stopped(run: Run, reports: Mapping[str, Report]) -> str | None:
 
 def _blocking(reports: Mapping[str, Report]) -> Iterator[Check]:
     for report in reports.values():
-        yield from (check for check in report.checks if check.verdict is not Verdict.SKIPPED)
+        yield from (
+            check
+            for check in report.checks
+            if check.verdict is not Verdict.SKIPPED and not report.overrules(check)
+        )
 
 
 def _missed(check: Check, report: Report, run: Run) -> str:

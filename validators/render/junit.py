@@ -95,8 +95,7 @@ def _case(report: Report, check: Check) -> ET.Element:
 
 def _element(report: Report, check: Check) -> str | None:
     """How a check ended, in JUnit's words; None: it passed, warned, or was overruled."""
-    overruled = report.accepted and check.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE)
-    return None if overruled else _ELEMENT.get(check.verdict)
+    return None if report.overrules(check) else _ELEMENT.get(check.verdict)
 
 
 def _of(check: Check) -> bool:
