@@ -72,8 +72,8 @@ def _commands(action: ReportCommit, run: Run | None, graph: Graph | None) -> Ite
             yield f"headgate explain {action.run}"
             yield f"headgate show {action.run}"
             for one in stopped_data(run) if run is not None else ():
-                what = f"{action.pipeline}/{one.dataset} {short(one.version)}"
-                yield f'headgate accept {what} --reason "..."'
+                dataset, version = f"{action.pipeline}/{one.dataset}", short(one.version)
+                yield f'headgate accept {dataset} {version} --reason "..."'
         case "failed":
             yield f"headgate logs {action.run} {failed_step(run)}".rstrip()
             yield f"headgate retry {action.run}"
