@@ -6,6 +6,7 @@ from controller.machine.runs.run import Run
 from controller.reports import headline
 from controller.reports.commit_report import build
 from controller.reports.exceptions import with_exceptions
+from controller.reports.gates import completed
 from specs.digests import digest, short
 from tests.controller.reports.stories import FLIGHTS, done, graph, model_report, run
 from tests.controller.reports.test_commit_report import SHA, action
@@ -64,6 +65,12 @@ def test_another_gate_that_stops_it_is_what_stopped_it() -> None:
     assert headline.stopped(stopped, found) == "stopped: roc_auc 0.512, limit >= 0.6"
     told = run_incidents.gate_failed(stopped, [*found.values()])
     assert [line.signal for line in told.evidence] == ["roc_auc at least 0.6"]
+
+
+def test_a_report_that_is_lost_is_overruled_all_the_same() -> None:
+    found = completed(accepted(), graph(SHA), {MODEL: reports()[MODEL]})
+    lost = next(one for one in found if one.subject == DATA)
+    assert (lost.verdict, lost.accepted) == (Verdict.WARN, SAID)
 
 
 def test_without_a_model_gate_the_heading_does_not_say_that_the_data_passed() -> None:
