@@ -16,13 +16,8 @@ from controller.machine.runs.data_exceptions import (
     FailedVersion,
     Fallback,
 )
-from controller.machine.runs.gate_nodes import (
-    JudgedSpec,
-    data_gates,
-    is_same_place,
-    question_of,
-)
-from controller.machine.runs.graph import Graph, SourceTree, fingerprint, key_of
+from controller.machine.runs.data_gate_nodes import data_gates, is_same_place, question_of
+from controller.machine.runs.graph import Graph, JudgedSpec, SourceTree, fingerprint, key_of
 from controller.machine.runs.node_names import data_gate
 from controller.machine.runs.run import NEW, Run, Trigger
 from specs.digests import digest, short

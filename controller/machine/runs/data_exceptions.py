@@ -55,7 +55,7 @@ class FailedVersion(Value):
 
     version: str
     question: str
-    """What the gate asked: see `gate_nodes.question_of`."""
+    """What the gate asked: see `data_gate_nodes.question_of`."""
     key: str
     """The cache key of the gate."""
     run: str

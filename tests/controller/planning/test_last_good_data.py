@@ -6,7 +6,7 @@ from controller.machine.core import parsed
 from controller.machine.pipelines.data import origin
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.runs.data_exceptions import FailedVersion
-from controller.machine.runs.gate_nodes import question_of
+from controller.machine.runs.data_gate_nodes import question_of
 from controller.planning.checkout import checkout_of, files_at
 from controller.store.protocol import Store
 from tests.controller.cli import seeds
