@@ -95,11 +95,12 @@ class RulesAccepted(Message):
 
 
 class AcceptData(Message):
-    """To a pipeline: a person accepts a dataset version that its gate did not pass."""
+    """To a pipeline: a person accepts a dataset version that its gates did not pass."""
 
     addressees = _PIPELINE
     type: Literal["accept_data"] = "accept_data"
-    version: AcceptedVersion
+    versions: tuple[AcceptedVersion, ...]
+    """The same version, as each gate has judged it that did not pass."""
 
 
 class RevokeData(Message):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from controller.machine.runs.data_exceptions import AcceptedVersion, Fallback
-from controller.machine.runs.node_names import gate_name
+from controller.machine.runs.node_names import data_gate, gate_name
 from validators.report import Report
 
 
@@ -14,7 +14,7 @@ def with_exceptions(
 ) -> dict[str, Report]:
     """The reports, by gate, of a run or a model version to which these exceptions apply."""
     overruled = {gate_name(one.gate): str(one) for one in accepted}
-    older = {gate_name(one.gate): f"{one}." for one in fallbacks}
+    older = {gate_name(data_gate(one.dataset)): f"{one}." for one in fallbacks}
     found = {}
     for name, report in reports.items():
         gate = gate_name(name)

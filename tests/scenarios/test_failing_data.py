@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from controller.artifacts import Artifacts
-from controller.cli.act.judged_versions import acceptance_of, judged_versions
+from controller.cli.act.judged_versions import acceptances_of, judged_versions
 from controller.machine.core import Key
 from controller.machine.messages import AcceptData, RevokeData
 from controller.machine.runs.run import Run
@@ -42,11 +42,12 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 async def accept(world: World, stopped: Run, reason: str) -> None:
     """Ana accepts what stopped a run, as `headgate accept` sends it."""
     (judged,) = judged_versions([stopped], "points")
-    assert judged.gate.outputs is not None
+    ((name, gate),) = judged.stopped_by.items()
+    assert gate.outputs is not None
     artifacts = Artifacts(world.root / "home" / "artifacts")
-    report = Report.model_validate_json(await artifacts.read_bytes(judged.gate.outputs["report"]))
-    accepted = acceptance_of(judged, "points", report, "ana", reason)
-    await world.say(PIPELINE, AcceptData(version=accepted))
+    report = Report.model_validate_json(await artifacts.read_bytes(gate.outputs["report"]))
+    accepted = acceptances_of(judged, "points", {name: report}, "ana", reason)
+    await world.say(PIPELINE, AcceptData(versions=accepted))
 
 
 async def noted(world: World, commit: str, words: str) -> str:

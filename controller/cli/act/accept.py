@@ -4,7 +4,7 @@ import click
 
 from controller.artifacts.opening import open_artifacts
 from controller.cli.act.judged_versions import (
-    acceptance_of,
+    acceptances_of,
     datasets_of,
     find_version,
     is_meant,
@@ -92,20 +92,20 @@ async def _accept(
     judged = judged_versions(runs, dataset)
     newest = newest_version(pipeline, dataset, judged)
     one = find_version(judged, dataset, version, newest)
-    known = next((each for each in pipeline.accepted_versions if each.key == one.gate.key), None)
-    if known is not None:
-        click.echo(f"{dataset} {short(one.version)} is already {known}.")
+    keys = {gate.key for gate in one.stopped_by.values()}
+    known = [each for each in pipeline.accepted_versions if each.key in keys]
+    if keys and len(known) == len(keys):
+        click.echo(f"{dataset} {short(one.version)} is already {known[0]}.")
         return
     if objection := objection_to(one, dataset, newest):
         raise Failed(objection)
-    digest = (one.gate.outputs or {}).get("report", "")
-    artifacts = open_artifacts(here.settings, here.home)
-    reports, _ = await read_reports(artifacts, {dataset: digest} if digest else {})
-    report = reports.get(dataset)
-    objection = objection_to_report(one, dataset, report)
-    if objection is not None or report is None:
-        raise Failed(objection or "")
-    message = AcceptData(version=acceptance_of(one, dataset, report, user_name(), reason))
+    digests = {n: (gate.outputs or {}).get("report", "") for n, gate in one.stopped_by.items()}
+    reports, _ = await read_reports(open_artifacts(here.settings, here.home), digests)
+    for name in digests:
+        if objection := objection_to_report(one, dataset, reports.get(name)):
+            raise Failed(objection)
+    versions = acceptances_of(one, dataset, reports, user_name(), reason)
+    message = AcceptData(versions=versions)
     key = Key("pipeline", pipeline.name)
     if await send_and_wait(store, here.home, key, message, wait=wait):
         after = await require(store, "pipeline", pipeline.name, PipelineState, "pipeline")

@@ -1,15 +1,14 @@
 """PURE. The versions of a dataset that a gate has judged, and which of them can be accepted."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from controller.cli.context import not_found
 from controller.cli.failures import Failed
 from controller.machine.pipelines.pipeline import PipelineState
-from controller.machine.runs.data_exceptions import AcceptedVersion
-from controller.machine.runs.judged_data import version_of
-from controller.machine.runs.node_names import data_gate
-from controller.machine.runs.run import NEW, Progress, Run
+from controller.machine.runs.data_exceptions import ACCEPTABLE, AcceptedVersion
+from controller.machine.runs.judged_data import judgements, verdict_on, version_of
+from controller.machine.runs.run import Progress, Run
 from specs.digests import short
 from specs.loading.explain import one_of
 from validators.report import Report
@@ -21,7 +20,15 @@ class JudgedVersion(NamedTuple):
 
     version: str
     run: Run
-    gate: Progress
+    gates: Mapping[str, Progress]
+    """Its gates by its own suite, by node."""
+    verdict: Verdict | None
+    """The worst of theirs; None if one of them has given none."""
+
+    @property
+    def stopped_by(self) -> dict[str, Progress]:
+        """The gates that did not pass."""
+        return {n: x for n, x in self.gates.items() if x.verdict and not x.verdict.passes}
 
 
 def datasets_of(pipeline: PipelineState) -> list[str]:
@@ -46,10 +53,10 @@ def judged_versions(runs: Iterable[Run], dataset: str) -> list[JudgedVersion]:
     """Each version once, the last judged first; by the default branch's run if there is one."""
     found: dict[str, JudgedVersion] = {}
     for run in sorted(runs, key=lambda one: (one.releases, one.number), reverse=True):
-        gate = run.nodes.get(data_gate(dataset), NEW)
-        version = version_of(run, dataset)
-        if version is not None and (gate.done or gate.verdict is not None):
-            found.setdefault(version, JudgedVersion(version, run, gate))
+        version, gates = version_of(run, dataset), judgements(run, dataset)
+        if version is not None and gates:
+            verdict = verdict_on(run, dataset)
+            found.setdefault(version, JudgedVersion(version, run, gates, verdict))
     return sorted(found.values(), key=lambda one: one.run.number, reverse=True)
 
 
@@ -80,7 +87,7 @@ def find_version(
 def objection_to(one: JudgedVersion, dataset: str, newest: str | None) -> str | None:
     """Why a version cannot be accepted, and what to do instead; None if it can be, as far as the
     run says."""
-    what, run, verdict = f"{dataset} {short(one.version)}", one.run, one.gate.verdict
+    what, run, verdict = f"{dataset} {short(one.version)}", one.run, one.verdict
     if verdict is not None and verdict.passes:
         return f"{what} passed its gate in {run.id}: there is nothing to accept."
     if not run.releases:
@@ -115,24 +122,25 @@ def objection_to_report(one: JudgedVersion, dataset: str, report: Report | None)
     return f"{_not_judged(what, run)} Not evaluated: {errors[0].name}{more}."
 
 
-def acceptance_of(
-    one: JudgedVersion, dataset: str, report: Report, by: str, reason: str
-) -> AcceptedVersion:
-    """The acceptance of a version that nothing speaks against."""
-    assert one.gate.verdict is not None
-    failed = sum(not check.verdict.passes for check in report.checks)
-    skipped = report.count(Verdict.SKIPPED)
-    return AcceptedVersion(
-        dataset=dataset,
-        version=one.version,
-        gate=data_gate(dataset),
-        key=one.gate.key or "",
-        run=one.run.id,
-        verdict=one.gate.verdict,
-        failed=failed - skipped,
-        by=by,
-        reason=reason,
-        at=0.0,
+def acceptances_of(
+    one: JudgedVersion, dataset: str, reports: Mapping[str, Report], by: str, reason: str
+) -> tuple[AcceptedVersion, ...]:
+    """The acceptance of a version that nothing speaks against: of each gate that did not pass.
+    `reports` are theirs."""
+    return tuple(
+        AcceptedVersion(
+            dataset=dataset,
+            version=one.version,
+            gate=name,
+            key=gate.key or "",
+            run=one.run.id,
+            verdict=gate.verdict or Verdict.FAIL,
+            failed=sum(reports[name].count(verdict) for verdict in ACCEPTABLE),
+            by=by,
+            reason=reason,
+            at=0.0,
+        )
+        for name, gate in one.stopped_by.items()
     )
 
 

@@ -9,7 +9,7 @@ from controller.machine.decision_builder import DecisionBuilder
 from controller.machine.messages import ReleaseRequested, RunEnded
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.graph import SourceTree
-from controller.machine.runs.node_names import gate_name
+from controller.machine.runs.node_names import gate_name, own_data_gates
 from controller.machine.runs.referenced_files import within_reach
 from controller.machine.runs.run import Run
 from specs.model import Pipeline as Spec
@@ -29,7 +29,8 @@ def update_alerts(
     default branch, once when its runs fail, and when they pass again."""
     if run.outcome == "passed":
         # On older data, a gate has not passed what it stopped.
-        failing = tuple(f"{_gate_prefix(run.pipeline)}{gate_name(x.gate)}/" for x in run.fallbacks)
+        gates = [gate for one in run.fallbacks for gate in own_data_gates(one.dataset)]
+        failing = tuple(f"{_gate_prefix(run.pipeline)}{gate_name(gate)}/" for gate in gates)
         still = tuple(name for name in firing if failing and name.startswith(failing))
         over = [name for name in firing if name not in still]
         resolve_alerts(over, spec.notify, run_incidents.passed_again(run), out)

@@ -17,9 +17,9 @@ from controller.machine.runs.data_exceptions import (
     Fallback,
 )
 from controller.machine.runs.data_gate_nodes import data_gates, is_same_place, question_of
-from controller.machine.runs.graph import Graph, JudgedSpec, SourceTree, fingerprint, key_of
-from controller.machine.runs.node_names import data_gate
-from controller.machine.runs.run import NEW, Run, Trigger
+from controller.machine.runs.graph import Graph, JudgedSpec, Node, SourceTree, fingerprint, key_of
+from controller.machine.runs.judged_data import judgements, verdict_on
+from controller.machine.runs.run import Run, Trigger
 from specs.digests import digest, short
 from specs.model import Pipeline as Spec
 
@@ -36,17 +36,24 @@ class Judging(NamedTuple):
     source: SourceTree
 
 
-def accept(pipeline: PipelineState, version: AcceptedVersion, now: float) -> PipelineState:
-    """Accept a version. A run then goes on where its gate stopped one: what ran before comes from
-    the cache. Accepting it again changes nothing."""
-    if any(one.key == version.key for one in pipeline.accepted_versions):
+def accept(
+    pipeline: PipelineState, versions: Iterable[AcceptedVersion], now: float
+) -> PipelineState:
+    """Accept a version, as each of its gates has judged it. A run then goes on where they stopped
+    one: what ran before comes from the cache. Accepting it again changes nothing."""
+    known = {one.key for one in pipeline.accepted_versions}
+    new = [
+        one.model_copy(update={"at": now, "reason": _kept(one.reason)})
+        for one in versions
+        if one.key not in known
+    ]
+    if not new:
         return pipeline
-    reason = " ".join(version.reason.split())[:LONGEST_REASON]
-    kept = version.model_copy(update={"at": now, "reason": reason})
-    accepted = (*pipeline.accepted_versions, kept)[-MOST_ACCEPTED:]
+    accepted = (*pipeline.accepted_versions, *new)[-MOST_ACCEPTED:]
     pipeline = pipeline.model_copy(update={"accepted_versions": accepted})
-    what = f"{kept.dataset} {short(kept.version)}, which its gate stopped in {kept.run}"
-    return _run_again(pipeline, f"{kept.by} accepted {what}: {reason}", kept.by, now)
+    one = new[0]
+    what = f"{one.dataset} {short(one.version)}, which its gate stopped in {one.run}"
+    return _run_again(pipeline, f"{one.by} accepted {what}: {one.reason}", one.by, now)
 
 
 def revoke(pipeline: PipelineState, asked: RevokeData, now: float) -> PipelineState:
@@ -59,9 +66,13 @@ def revoke(pipeline: PipelineState, asked: RevokeData, now: float) -> PipelineSt
     if left == pipeline.accepted_versions:
         return pipeline
     pipeline = pipeline.model_copy(update={"accepted_versions": left})
-    reason = " ".join(asked.reason.split())[:LONGEST_REASON]
-    why = f"{asked.by} no longer accepts {asked.dataset} {short(asked.version)}: {reason}"
+    what = f"{asked.dataset} {short(asked.version)}"
+    why = f"{asked.by} no longer accepts {what}: {_kept(asked.reason)}"
     return _run_again(pipeline, why, asked.by, now)
+
+
+def _kept(reason: str) -> str:
+    return " ".join(reason.split())[:LONGEST_REASON]
 
 
 def _run_again(pipeline: PipelineState, why: str, by: str, now: float) -> PipelineState:
@@ -126,17 +137,14 @@ def fallbacks(
     accepted = {one.key for one in pipeline.accepted_versions}
     found = []
     for name in asked:
-        gate, where = data_gate(name), origin(spec, name)
+        where = origin(spec, name)
         failed, good = pipeline.failing.get(where), pipeline.good.get(where)
-        if failed is None or good is None or gate not in questions:
+        if failed is None or good is None or accepted.issuperset(failed.keys):
             continue
-        if (failed.version, failed.question) != (versions[name], questions[gate]):
-            continue
-        if failed.key in accepted:
-            continue
-        found.append(
-            Fallback(dataset=name, gate=gate, version=good, failed=failed.version, run=failed.run)
-        )
+        if (failed.version, failed.question) == (versions[name], questions.get(name)):
+            found.append(
+                Fallback(dataset=name, version=good, failed=failed.version, run=failed.run)
+            )
     return tuple(found)
 
 
@@ -150,11 +158,9 @@ def note_judged(
     questions = _questions(judging)
     replaced = {one.dataset for one in run.fallbacks}
     for name, version in run.datasets.items():
-        gate = data_gate(name)
-        progress = run.nodes.get(gate, NEW)
-        if name not in judging.spec.datasets or gate not in questions:
+        if name not in questions:
             continue
-        where, verdict = origin(judging.spec, name), progress.verdict
+        where, verdict = origin(judging.spec, name), verdict_on(run, name)
         if name in replaced:
             if name in stale or verdict in ACCEPTABLE:
                 good.pop(where, None)
@@ -162,8 +168,10 @@ def note_judged(
             good[where] = version
             failing.pop(where, None)
         elif verdict in ACCEPTABLE:
+            gates = judgements(run, name).values()
+            keys = tuple(x.key or "" for x in gates if x.verdict and not x.verdict.passes)
             failing[where] = FailedVersion(
-                version=version, question=questions[gate], key=progress.key or "", run=run.id
+                version=version, question=questions[name], keys=keys, run=run.id
             )
     return pipeline.model_copy(update={"good": good, "failing": failing})
 
@@ -174,7 +182,7 @@ def last_good(pipeline: PipelineState, run: Run, judging: Judging) -> tuple[Fall
     failed = {
         name: version
         for name, version in run.datasets.items()
-        if name not in older and run.stops(run.nodes.get(data_gate(name), NEW))
+        if name not in older and any(map(run.stops, judgements(run, name).values()))
     }
     return fallbacks(pipeline, judging.spec, judging, failed)
 
@@ -206,6 +214,8 @@ def describe(found: Iterable[Fallback]) -> str | None:
 
 
 def _questions(judging: Judging) -> dict[str, str]:
-    """What the gates of the spec ask, by node."""
-    gates = data_gates(JudgedSpec(judging.spec, judging.source, None))
-    return {node.name: question_of(node) for node in gates}
+    """What the gates of each dataset ask."""
+    gates: dict[str, list[Node]] = {}
+    for node in data_gates(JudgedSpec(judging.spec, judging.source, None)):
+        gates.setdefault(node.inputs["dataset"].dataset or "", []).append(node)
+    return {dataset: question_of(asked) for dataset, asked in gates.items()}

@@ -296,7 +296,7 @@ def _spec_gone(
 def _accept_data(
     pipeline: PipelineState, message: AcceptData, context: PipelineContext
 ) -> PipelineState:
-    return accept(pipeline, message.version, context.now)
+    return accept(pipeline, message.versions, context.now)
 
 
 def _revoke_data(

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from controller.machine.core import Value
-from controller.machine.runs.node_names import gate_name
+from controller.machine.runs.node_names import data_gate, gate_name
 from specs.digests import short
 from validators.verdict import Verdict
 
@@ -51,13 +51,13 @@ class AcceptedVersion(Value):
 
 
 class FailedVersion(Value):
-    """A dataset version that its gate stopped on the default branch."""
+    """A dataset version that its gates stopped on the default branch."""
 
     version: str
     question: str
-    """What the gate asked: see `data_gate_nodes.question_of`."""
-    key: str
-    """The cache key of the gate."""
+    """What the gates asked: see `data_gate_nodes.question_of`."""
+    keys: tuple[str, ...]
+    """The cache keys of the gates that did not pass."""
     run: str
 
 
@@ -65,8 +65,6 @@ class Fallback(Value):
     """The last good version of a dataset, which a run reads in place of the newest."""
 
     dataset: str
-    gate: str
-    """The node of the gate."""
     version: str
     """What is read."""
     failed: str
@@ -92,9 +90,12 @@ def exceptions_of(
     accepted: Iterable[AcceptedVersion], fallbacks: Iterable[Fallback]
 ) -> dict[str, str]:
     """The exceptions in words, by dataset."""
-    return {one.dataset: str(one) for one in accepted} | {
-        one.dataset: str(one) for one in fallbacks
-    }
+    found: dict[str, list[str]] = {}
+    for one in accepted:
+        found.setdefault(one.dataset, []).append(str(one))
+    for older in fallbacks:
+        found.setdefault(older.dataset, []).append(str(older))
+    return {dataset: "; ".join(said) for dataset, said in found.items()}
 
 
 def evidence_of(
@@ -105,5 +106,7 @@ def evidence_of(
         {"signal": gate_name(one.gate), "verdict": one.verdict.value, "exception": str(one)}
         for one in accepted
     )
-    replaced = ({"signal": gate_name(one.gate), "exception": str(one)} for one in fallbacks)
+    replaced = (
+        {"signal": gate_name(data_gate(one.dataset)), "exception": str(one)} for one in fallbacks
+    )
     return (*overruled, *replaced)

@@ -3,7 +3,7 @@
 A pull request is judged by the suites of its base, and by those of its own that differ.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -26,6 +26,7 @@ from controller.machine.runs.node_names import (
     proposed_data_gate,
 )
 from specs.base import Scalar
+from specs.digests import digest
 from specs.model import Dataset, Pipeline
 from specs.references import DatasetReference
 from specs.suite_parameters import words_in
@@ -110,10 +111,10 @@ def _replaced(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
     return tuple(b for b, d in base.datasets.items() if d.expectations and b in found)
 
 
-def question_of(gate: Node) -> str:
-    """What a data gate asks, whatever it is asked of: equal for two gates that would judge the same
-    objects alike."""
-    return key_of(gate.model_copy(update={"inputs": {}}), {})
+def question_of(gates: Iterable[Node]) -> str:
+    """What data gates ask, whatever they are asked of: equal if they would judge the same objects
+    alike."""
+    return digest([key_of(gate.model_copy(update={"inputs": {}}), {}) for gate in gates])
 
 
 def is_same_place(one: Dataset, other: Dataset) -> bool:

@@ -48,7 +48,7 @@ def test_a_version_that_its_gate_stopped_is_accepted_by_the_person_who_gives_the
     result = stopped.do("accept", dataset, given, *WHY)
     assert result.exit_code == 0, result.stderr
     (message,) = messages_to_handle(stopped)
-    version: Mapping[str, Any] = message.body["version"]
+    version: Mapping[str, Any] = message.body["versions"][0]
     assert (message.to.name, version["version"], version["reason"]) == ("toy", BAD, "a strike")
     assert (version["failed"], version["verdict"], version["run"]) == (1, "FAIL", "toy-2")
     assert version["by"]
@@ -111,8 +111,40 @@ def test_a_gate_that_decided_nothing_is_overruled_with_as_many_checks_as_decided
     set_up(stopped, MENDED, seeds.judged(3, MENDED, Verdict.INCONCLUSIVE, digest_))
     assert stopped.do("accept", "rows", MENDED, *WHY).exit_code == 0
     (message,) = messages_to_handle(stopped)
-    version = message.body["version"]
+    (version,) = message.body["versions"]
     assert (version["verdict"], version["failed"]) == ("INCONCLUSIVE", 1)
+
+
+def with_custom(at: Desk, verdict: Verdict) -> None:
+    """toy-3 was stopped by its gate and, by that verdict or not, by that of custom expectations."""
+    report = seeds.keep_report(at.home, seeds.failing_report())
+    run = seeds.judged(3, MENDED, Verdict.FAIL, report)
+    gate = run.nodes["gate.data.rows"].model_copy(update={"key": "custom", "verdict": verdict})
+    nodes = {**run.nodes, "gate.data.rows.custom": gate}
+    set_up(at, MENDED, run.model_copy(update={"nodes": nodes}))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "gates"),
+    [
+        (Verdict.PASS, ["gate.data.rows"]),
+        (Verdict.FAIL, ["gate.data.rows", "gate.data.rows.custom"]),
+    ],
+)
+def test_both_gates_of_a_dataset_are_overruled_if_both_stopped_it(
+    stopped: Desk, verdict: Verdict, gates: list[str]
+) -> None:
+    with_custom(stopped, verdict)
+    assert stopped.do("accept", "rows", MENDED, *WHY).exit_code == 0
+    (message,) = messages_to_handle(stopped)
+    assert [one["gate"] for one in message.body["versions"]] == gates
+
+
+def test_custom_expectations_that_could_not_be_judged_keep_a_version_from_being_accepted(
+    stopped: Desk,
+) -> None:
+    with_custom(stopped, Verdict.ERROR)
+    assert "there is no verdict to overrule" in refused(stopped, "rows", MENDED, *WHY)
 
 
 def test_nobody_accepts_what_they_cannot_read(stopped: Desk) -> None:

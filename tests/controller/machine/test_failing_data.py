@@ -58,7 +58,7 @@ def acceptance(team: Team, run: str = "mean-2", **facts: Any) -> AcceptedVersion
 
 
 def accept(team: Team, **facts: Any) -> None:
-    message = AcceptData(version=acceptance(team, **facts))
+    message = AcceptData(versions=(acceptance(team, **facts),))
     team.say("accept_data", message.model_dump(mode="json", exclude={"type"}))
 
 

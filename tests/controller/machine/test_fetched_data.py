@@ -156,9 +156,7 @@ def test_rows_newer_than_the_run_asked_for_are_cached_under_their_own_version() 
 
 def test_a_run_that_found_newer_rows_than_the_last_good_ones_does_not_say_it_read_those() -> None:
     one = run_of(ASKED, taken="newer rows", version=V2)
-    older = Fallback(
-        dataset="numbers", gate="gate.data.numbers", version=V1, failed=V2, run="mean-0"
-    )
+    older = Fallback(dataset="numbers", version=V1, failed=V2, run="mean-0")
     (sent,) = one.inbox
     run = parsed(Run, fields(sent)["run"]).model_copy(update={"fallbacks": (older,)})
     one.inbox.clear()

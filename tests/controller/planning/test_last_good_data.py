@@ -34,8 +34,8 @@ def test_a_plan_reads_the_last_good_version_as_a_run_would_and_says_so(
     assert bad != good
 
     where = origin(seeds.spec(text), "rows")
-    question = question_of(graph.by_name["gate.data.rows"])
-    failed = FailedVersion(version=bad, question=question, key="k", run="toy-2")
+    question = question_of([graph.by_name["gate.data.rows"]])
+    failed = FailedVersion(version=bad, question=question, keys=("k",), run="toy-2")
     state = pipeline(desk)
     state = state.model_copy(update={"good": {where: good}, "failing": {where: failed}})
     desk.keep(seeds.put("pipeline", "toy", state, revision=1))

@@ -84,7 +84,6 @@ def test_without_a_model_gate_the_heading_does_not_say_that_the_data_passed() ->
 def test_data_that_is_read_at_its_last_good_version_is_named_with_that_which_failed() -> None:
     older = Fallback(
         dataset="flights",
-        gate=DATA,
         version=FLIGHTS,
         failed=digest("flights of April"),
         run="flight-delay-11",
