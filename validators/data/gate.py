@@ -48,9 +48,11 @@ def judge(request: DataGateRequest) -> Report:
         dataset = open_dataset(
             request.objects, columns_to_read(needed), columns_everywhere(needed), request.reading
         )
-        kept, work = _kept(request.metrics), Work()
+        work = Work(_kept(request.metrics))
         try:
-            checks, notes = _judged(suite.expectations, dataset, origin, provenance, kept, work)
+            checks, notes = _judged(
+                suite.expectations, dataset, origin, provenance, work, request.examples
+            )
         except Unreadable as error:
             dataset = replace(dataset, is_readable=False)
             checks = [object_check("readable", error.why, None, error.verdict)]
@@ -58,7 +60,7 @@ def judge(request: DataGateRequest) -> Report:
         objects = dataset.objects or len(request.objects)
         notes = [_size(dataset, objects), *_cost(objects, work), *dataset.notes, *notes]
         if request.metrics:
-            kept.write(Path(request.metrics.found))
+            work.kept.write(Path(request.metrics.found))
     critical = [one for one in suite.expectations if one.severity == "critical"]
     if suite.expectations and not critical:
         notes.append("No expectation of the suite is critical: none of them can fail this gate.")
@@ -99,8 +101,8 @@ def _judged(
     dataset: OpenedDataset,
     origin: str,
     provenance: dict[str, str],
-    kept: KeptMetrics,
     work: Work,
+    examples: Collection[str],
 ) -> tuple[list[Check], list[str]]:
     """The checks of the expectations, in the suite's order, and notes about them."""
     if not dataset.is_readable:
@@ -126,7 +128,7 @@ def _judged(
             misfits[place] = found
         else:
             fit[place] = one
-    facts, outcomes = _evaluated(fit, dataset, kept, work)
+    facts, outcomes = _evaluated(fit, dataset, work, examples)
     checks = [
         misfit_check(one, misfits[place], origin)
         if place in misfits
@@ -148,7 +150,10 @@ def _engines(outcomes: Collection[ExpectationOutcome]) -> list[str]:
 
 
 def _evaluated(
-    fit: Mapping[int, Expectation], dataset: OpenedDataset, kept: KeptMetrics, work: Work
+    fit: Mapping[int, Expectation],
+    dataset: OpenedDataset,
+    work: Work,
+    examples: Collection[str],
 ) -> tuple[TableFacts, Mapping[int, ExpectationOutcome]]:
     facts = TableFacts(
         rows=dataset.rows,
@@ -157,5 +162,5 @@ def _evaluated(
         clashing=dataset.clashing,
     )
     possible = {place: one for place, one in fit.items() if can_be_asked(one, facts)}
-    found = answers(dataset, possible, kept, work)
+    found = answers(dataset, possible, work, examples)
     return facts, {one.place: one for one in found}

@@ -24,8 +24,11 @@ _SMALL: Final = 100_000
 
 @dataclass(frozen=True)
 class Work:
-    """What measuring cost."""
+    """What a judgement knows of earlier ones, and what it finds out about single objects."""
 
+    kept: KeptMetrics = field(default_factory=KeptMetrics)
+    by_object: dict[str, States] = field(default_factory=dict)
+    """By the keys of the objects; without large states."""
     read: set[str] = field(default_factory=set)
     """The objects of which rows were read."""
     known: set[str] = field(default_factory=set)
@@ -43,19 +46,18 @@ class _Task:
     needs: Sequence[MetricNeed]
 
 
-def measure(
-    dataset: OpenedDataset, needs: Sequence[MetricNeed], kept: KeptMetrics, work: Work
-) -> States:
+def measure(dataset: OpenedDataset, needs: Sequence[MetricNeed], work: Work) -> States:
     """What each metric says of all rows, or the exception that measuring it raised.
 
-    Raises `Unreadable` if an object cannot be read after all, with the key of the object.
+    What is found out about single objects is added to `work`. Raises `Unreadable` if an object
+    cannot be read after all, with the key of the object.
     """
     views: dict[MetricNeed, list[MetricNeed]] = {}
     for need in needs:
         views.setdefault(need._replace(metric=need.metric.source), []).append(need)
     said: States = {}
     for several in _passes(list(views), dataset.rows):
-        states = _pass(dataset, several, kept, work)
+        states = _pass(dataset, several, work)
         while states:
             source, state = states.popitem()
             if isinstance(state, list) and source.metric.is_large:
@@ -83,16 +85,14 @@ def _passes(sources: Sequence[MetricNeed], rows: int) -> Iterator[list[MetricNee
         yield large[at : at + each]
 
 
-def _pass(
-    dataset: OpenedDataset, needs: Sequence[MetricNeed], kept: KeptMetrics, work: Work
-) -> States:
+def _pass(dataset: OpenedDataset, needs: Sequence[MetricNeed], work: Work) -> States:
     """The state of each metric over all rows."""
     kinds = dataset.kinds
     parts = [part for part in dataset.parts if part.groups]
     found: list[States] = [{} for _ in parts]
     for part, states in zip(parts, found, strict=True):
         for need in needs if part.digest else ():
-            known = kept.get(_id(part), need, kinds)
+            known = work.kept.get(_id(part), need, kinds)
             if known is not None:
                 (states[need],) = known
                 work.known.add(part.key)
@@ -105,7 +105,9 @@ def _pass(
         for need, groups in several.items():
             states[need] = _merged(need, groups)
             if part.digest and not isinstance(states[need], Exception):
-                kept.put(_id(part), need, kinds, states[need])
+                work.kept.put(_id(part), need, kinds, states[need])
+        small = {need: state for need, state in states.items() if not need.metric.is_large}
+        work.by_object.setdefault(part.key, {}).update(small)
     return {need: _merged(need, [states[need] for states in found]) for need in needs}
 
 

@@ -94,9 +94,7 @@ def quantiles(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
         if (value := shown(at, kind)) is not None
     ]
     n = values_in(of, kwargs["column"])
-    return ExpectationOutcome(
-        place=0, success=all(good), observed=", ".join(told) or None, n=n
-    )  # fmt: skip
+    return ExpectationOutcome(place=0, success=all(good), observed=", ".join(told) or None, n=n)
 
 
 def _close(at: Position, pair: list[Any], kind: Any) -> bool:
@@ -110,9 +108,7 @@ def _close(at: Position, pair: list[Any], kind: Any) -> bool:
 def distinct_count(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
     found = distinct(of, kwargs["column"]).distinct
     n = values_in(of, kwargs["column"])
-    return ExpectationOutcome(
-        place=0, success=within(Fraction(found), kwargs), observed=found, n=n
-    )  # fmt: skip
+    return ExpectationOutcome(place=0, success=within(Fraction(found), kwargs), observed=found, n=n)
 
 
 def distinct_share(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:

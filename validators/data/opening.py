@@ -1,7 +1,7 @@
 """Open a dataset version: as a stream where files say the types of their columns, else whole."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def open_dataset(
     loaded = load(objects, wanted, everywhere, reading)
     table = loaded.table
     return OpenedDataset(
-        parts=() if table is None else (TableInMemory(table),),
+        parts=() if table is None else tuple(_parts(table, loaded.rows)),
         rows=0 if table is None else table.num_rows,
         columns=loaded.columns,
         types={} if table is None else {one.name: one.type for one in table.schema},
@@ -61,6 +61,14 @@ def open_dataset(
         objects=loaded.objects,
         is_readable=table is not None,
     )
+
+
+def _parts(table: Any, rows: Mapping[str, int]) -> Iterator[TableInMemory]:
+    """The rows of each object, which are known by their order."""
+    at = 0
+    for key, several in rows.items():
+        yield TableInMemory(table.slice(at, several), key)
+        at += several
 
 
 def _is_parquet(one: ObjectFile) -> bool:
