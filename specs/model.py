@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -31,6 +31,7 @@ from specs.notifications import Notification
 from specs.references import OutputReference, Reference
 from specs.release import Release
 from specs.schedule import ScheduleTrigger
+from specs.suites import Suite, plain_suite
 from specs.values import Cpu, Duration, Size
 
 SPEC_FILE = "ml-pipeline.yaml"
@@ -171,8 +172,15 @@ class Dataset(Spec):
     fetch: "Fetch | None" = Field(
         default=None, description="Instead of `uri`: a command that fetches the data."
     )
-    expectations: RepositoryPath | None = Field(
-        default=None, description="The file of a Great Expectations suite, JSON or YAML."
+    expectations: Suite | None = Field(
+        default=None,
+        description="A Great Expectations suite: the path of its file, JSON or YAML, or the suite "
+        "itself.",
+    )
+    custom_expectations: RepositoryPath | None = Field(
+        default=None,
+        description="A Python module that defines expectations of your own, for the suite; a gate "
+        "of their own judges them.",
     )
     types: Mapping[Text, ColumnType] = Field(
         default={},
@@ -196,6 +204,18 @@ class Dataset(Spec):
     def is_versioned(self) -> bool:
         """Whether its version is known before anything has run."""
         return self.uri is not None or (self.query is not None and self.query.version is not None)
+
+    @property
+    def suite_file(self) -> str | None:
+        """The path of its suite; None without one, or if the suite is in the spec."""
+        return self.expectations if isinstance(self.expectations, str) else None
+
+    @property
+    def inline_suite(self) -> dict[str, Any] | None:
+        """The suite that is in the spec, as plain JSON; None without one, or if it is a file."""
+        if self.expectations is None or isinstance(self.expectations, str):
+            return None
+        return plain_suite(self.expectations)
 
     @property
     def address(self) -> str:

@@ -14,6 +14,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "init": "Draft a spec for a folder.",
         "validate": "Check specs, settings and suites.",
         "plan": "Say what a commit would run, and why.",
+        "suite": "Upgrade a suite of Great Expectations before 1.0.",
     },
     "Run": {
         "run": "Run a commit's pipeline and its gates here.",

@@ -1,14 +1,12 @@
 """The data gate: evaluate a suite on a dataset version, and report."""
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from specs.loading.problems import Problem
-from specs.loading.tree import MOST_BYTES
 from validators.data import engine
 from validators.data.answers import ENGINE, READS_LIMITS, answers
+from validators.data.asked_suite import asked_suite
 from validators.data.checks import (
     TableFacts,
     can_be_asked,
@@ -20,6 +18,7 @@ from validators.data.checks import (
     numbered,
     problem_check,
 )
+from validators.data.core_types import custom_of, only_custom, without_custom
 from validators.data.dataset import OpenedDataset
 from validators.data.files import Unreadable
 from validators.data.forms import is_known
@@ -27,8 +26,8 @@ from validators.data.kept import KeptMetrics
 from validators.data.measure import Work
 from validators.data.opening import open_dataset
 from validators.data.outcome import ExpectationOutcome, Misfit
-from validators.data.request import DataGateRequest, MetricFiles, SuiteFile
-from validators.data.suite import Expectation, Suite, read_suite
+from validators.data.request import DataGateRequest, MetricFiles
+from validators.data.suite import Expectation
 from validators.data.tables import object_check
 from validators.report import Check, Report
 from validators.verdict import Verdict
@@ -36,16 +35,13 @@ from validators.verdict import Verdict
 
 def judge(request: DataGateRequest) -> Report:
     """Judge the dataset. Every problem of the suite or the data becomes a check."""
-    provenance = {"dataset version": request.version}
     origin = request.suite.origin
-    text = _text(request.suite)
-    if isinstance(text, Problem):
-        suite = Suite(problems=(text,))
-    else:
-        provenance["suite"] = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-        suite = read_suite(text, origin)
+    suite, provenance = asked_suite(request)
     flaws = [problem_check(problem) for problem in suite.problems]
     notes: list[str] = []
+    if request.leaves_custom and (left := custom_of(suite)):
+        suite = without_custom(suite)
+        flaws += [] if suite.expectations else [only_custom(len(left))]
     checks: Sequence[Check] = flaws
     if suite.expectations:
         needed = suite.expectations
@@ -74,19 +70,6 @@ def judge(request: DataGateRequest) -> Report:
         provenance=provenance,
         notes=tuple(notes),
     )
-
-
-def _text(suite: SuiteFile) -> str | Problem:
-    try:
-        with Path(suite.path).open(encoding="utf-8") as file:
-            return file.read(MOST_BYTES + 1)
-    except FileNotFoundError:
-        why = "the suite does not exist"
-    except UnicodeDecodeError:
-        why = "the suite is not UTF-8 text"
-    except OSError as error:
-        why = f"the suite cannot be read: {error.strerror}"
-    return Problem("error", "unreadable", why, suite.origin)
 
 
 def _size(dataset: OpenedDataset, objects: int) -> str:

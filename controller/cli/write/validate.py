@@ -16,6 +16,7 @@ from controller.config.settings_file import load_settings
 from controller.git.commit_info import as_text
 from controller.planning.checkout import check_at, top_of, tracked_from
 from controller.planning.choosing import specs_in
+from specs.base import Scalar
 from specs.globs import ROOT, seen_from
 from specs.loading.load import load
 from specs.loading.problems import (
@@ -128,12 +129,13 @@ def check_files(files: Mapping[Path, Path], known: Known | None = None) -> Check
         problems += (*loaded.problems, *unknown_secrets(loaded, known))
         sources[name] = loaded.text
         datasets = loaded.sketch.datasets.values() if loaded.sketch else ()
-        for suite in dict.fromkeys(d.expectations for d in datasets if d.expectations):
+        params = loaded.sketch.params if loaded.sketch else {}
+        for suite in dict.fromkeys(d.suite_file for d in datasets if d.suite_file):
             file = path.parent / suite
             if suite.startswith(ROOT):
                 file = top / suite.removeprefix(ROOT)
             if file.is_file():
-                problems += _suite(file, sources)
+                problems += _suite(file, sources, params)
     problems += _duplicates(sources)
     return Checked(len(sources), in_order(problems), sources)
 
@@ -156,14 +158,14 @@ def _duplicates(sources: Mapping[str, str]) -> Iterator[Problem]:
             yield loaded.problem("duplicate", ("metadata", "name"), message, expected=expected)
 
 
-def _suite(path: Path, sources: dict[str, str]) -> Iterable[Problem]:
+def _suite(path: Path, sources: dict[str, str], params: Mapping[str, Scalar]) -> Iterable[Problem]:
     name = str(path)
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         return [Problem("error", "encoding", "the file is not UTF-8 text", name)]
     sources[name] = text
-    return suite_problems(text, name)
+    return suite_problems(text, name, params)
 
 
 def _print_text(checked: Checked) -> None:

@@ -14,9 +14,10 @@ from controller.machine.pipelines.trust import (
     secrets_for_pulls,
     without_secrets,
 )
-from controller.machine.runs.gate_nodes import judged_by, suites_for
+from controller.machine.runs.data_gate_nodes import suites_for
 from controller.machine.runs.graph import Graph, Rules, SourceTree, key_of
 from controller.machine.runs.graph_builder import build
+from controller.machine.runs.model_gate_nodes import judged_by
 from specs.digests import digest
 from specs.gates import AbsoluteCheck
 from tests.controller.machine.kit import baseline, source, spec
