@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from specs.csv_files import CsvFiles
 from tests.validators.data.reading import packed, read
+from validators.data.formats import quotes
 from validators.verdict import Verdict
 
 OPEN: list[tuple[str, int]] = [
@@ -62,6 +63,22 @@ def test_a_file_that_is_no_text_is_told_so(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("quotes")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text('a,"\n\r', max_size=14), st.integers(1, 4))
+def test_quotes_that_alternate_are_well_formed_wherever_a_block_ends(text: str, block: int) -> None:
+    raw = text.encode()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(quotes, "_BLOCK", block)
+        alternate = quotes._alternate(lambda: io.BytesIO(raw), b'"', b",")
+    try:
+        list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error:
+        assert not alternate
+    else:
+        assert alternate or '"' in text
+    assert alternate or '"' in text
 
 
 CELLS = st.text('ab,"\n x', max_size=6)

@@ -23,7 +23,10 @@ _BLOCK: Final = 1 << 20
 def require_closed_quotes(text: Callable[[], Any], written: CsvFiles, delimiter: str) -> None:
     """Raises `Unreadable` with the line of the first quote that is not closed; `text` opens the
     file as UTF-8."""
-    if written.quote is None or not _has(text, written.quote.encode()):
+    if written.quote is None:
+        return
+    is_simple = written.escape is None
+    if is_simple and _alternate(text, written.quote.encode(), delimiter.encode()):
         return
     csv.field_size_limit(2**31 - 1)
     rows = partial(
@@ -51,12 +54,27 @@ def _raises(rows: Iterable[object]) -> bool:
     return False
 
 
-def _has(text: Callable[[], Any], mark: bytes) -> bool:
+def _alternate(text: Callable[[], Any], quote: bytes, delimiter: bytes) -> bool:
+    """Whether every quote is at the start or the end of a value, by turns: then all is well. Takes
+    a tenth of the time of a reader; False for quotes within values."""
+    import numpy as np
+
+    edges = np.zeros(256, bool)
+    edges[[*delimiter, *b"\r\n"]] = True
+    is_inside = False
     with text() as stream:
-        while block := stream.read(_BLOCK):
-            if mark in block:
-                return True
-    return False
+        before, block = b"\n", stream.read(_BLOCK).removeprefix(b"\xef\xbb\xbf")
+        while block:
+            after = stream.read(_BLOCK)
+            letters = np.frombuffer(before + block + (after[:1] or b"\n"), np.uint8)
+            places = np.flatnonzero(letters[1:-1] == quote[0]) + 1
+            opens, closes = edges[letters[places - 1]], edges[letters[places + 1]]
+            due = (np.arange(len(places)) % 2 == 0) ^ is_inside
+            if (opens == closes).any() or (opens != due).any():
+                return False
+            is_inside ^= bool(len(places) % 2)
+            before, block = block[-1:], after
+    return not is_inside
 
 
 def _first_open(lines: Iterable[str], rows: Callable[..., Any]) -> int | None:
