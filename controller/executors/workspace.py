@@ -318,6 +318,7 @@ class Workspace:
                     "params": asked.get("params", {}),
                 },
                 "reading": asked.get("reading", {}),
+                "examples": asked.get("examples", ()),
                 "leaves_custom": asked.get("leaves_custom", False),
                 "custom": _module(asked.get("custom"), attempt, checkout),
             }
