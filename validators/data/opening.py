@@ -14,6 +14,7 @@ from validators.data.dataset import OpenedDataset, TableInMemory
 from validators.data.differences import missing_columns, note_of_order
 from validators.data.files import Unreadable
 from validators.data.frame import settled_kind
+from validators.data.inferred import note_of_types
 from validators.data.kinds import form_of
 from validators.data.partitions import partitions_of
 from validators.data.request import DatasetReading, ObjectFile
@@ -121,9 +122,16 @@ class _Streamed:
             columns=names,
             types=types,
             checks=tuple(self._checks(files, names)),
-            notes=tuple(note_of_order({} if self.snapshot else _headers(files))),
+            notes=tuple(self._notes(files, types, constants)),
             objects=len(files),
         )
+
+    def _notes(
+        self, files: Sequence[_File], types: Mapping[str, Any], inferred: Mapping[str, Any]
+    ) -> list[str]:
+        undeclared = {name: types[name] for name in inferred if name not in self.reading.types}
+        order = [] if self.snapshot else note_of_order(_headers(files))
+        return [*order, *note_of_types(undeclared)]
 
     def _files(self) -> tuple[list[_File], list[Check]]:
         files, broken = [], []

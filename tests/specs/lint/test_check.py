@@ -254,6 +254,14 @@ def test_nulls_without_the_empty_field_are_a_warning(nulls: str) -> None:
     assert (problem.path, problem.severity) == ("datasets.flights.nulls", "warning")
 
 
+def test_csv_of_rows_that_are_never_written_as_such_is_a_warning() -> None:
+    query = 'query: {url: "${SHOP}", sql: SELECT 1, version: SELECT 1}'
+    text = edit(('uri: "data/*.parquet"', query), (SUITE, f"{SUITE}, csv: {{quote: null}}"))
+    problem = only(text)
+    assert (problem.path, problem.severity) == ("datasets.flights.csv", "warning")
+    assert "the rows of a query are stored as Parquet" in problem.message
+
+
 @pytest.mark.parametrize("nulls", ["[]", "['', NA]"])
 def test_no_nulls_or_additional_nulls_are_fine(nulls: str) -> None:
     assert check(edit((SUITE, f"{SUITE}, nulls: {nulls}")), FILE).problems == ()
