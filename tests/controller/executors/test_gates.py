@@ -64,6 +64,19 @@ async def test_a_gate_says_the_same_from_a_warm_process_and_without(site: LocalS
     assert min(peaks.values()) > 60 * 2**20
 
 
+async def test_code_of_the_repository_is_never_forked_from_a_warm_process_and_is_kept_in(
+    site: LocalSite,
+) -> None:
+    request = {"dataset": "numbers", "suite": "custom.json", "custom": "custom.py"}
+    attempt = site.data_gate(await site.dataset(NUMBERS), request=request)
+    async with site.open() as executor:
+        status = await run(executor, attempt)
+        assert status.state is AttemptState.SUCCEEDED, status
+        assert not warm_processes()
+        report = json.loads(await site.stored((await executor.collect(attempt))["report"]))
+    assert [each["verdict"] for each in report["checks"]] == ["PASS"], report
+
+
 async def test_a_limit_of_memory_holds_for_a_gate(site: LocalSite) -> None:
     numbers = await site.dataset(NUMBERS)
     async with site.open() as executor:
