@@ -59,6 +59,8 @@ class Check(GateValue):
     """Whether a FAIL stops the candidate. If not, it is reported as WARN."""
     next_step: str | None = None
     """What to do about it, with the exact command where there is one."""
+    engine: str | None = None
+    """What evaluated it, where that may be one of several."""
     where: Location | None = None
 
 

@@ -9,6 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from controller.artifacts import Artifact
+from controller.executors.kept_metrics import FOUND
 from controller.executors.ownership import take_back_outputs
 from controller.executors.working_copy import GIVEN, explain_missing
 from controller.executors.workspace import Workspace
@@ -77,6 +78,8 @@ def _collected(
                 f"{attempt.node} succeeded but did not write its output {name}: write it to "
                 f"{{outputs.{name}}}, or remove it from `outputs`"
             ) from None
+    if attempt.program == "data_gate" and "custom" not in attempt.request:
+        workspace.kept_metrics.keep(attempt.inputs["dataset"].uri, folder / "outputs" / FOUND)
     return found
 
 

@@ -23,6 +23,7 @@ from controller.artifacts import Artifacts
 from controller.buckets.catalog import Addresses
 from controller.buckets.protocol import Contents
 from controller.config.secrets import Secrets
+from controller.executors.kept_metrics import FOUND, KeptMetricFiles
 from controller.executors.leftovers import Leftover
 from controller.executors.ownership import WRITABLE
 from controller.executors.requirements import Locked, Requirements
@@ -277,22 +278,39 @@ class Workspace:
             await self.artifacts.link(one.artifact, one.place or one.path)
         return one.path
 
+    @property
+    def kept_metrics(self) -> KeptMetricFiles:
+        """What data gates measured; the dot tells the folder from those of attempts."""
+        return KeptMetricFiles(self.home / ".metrics")
+
+    def _metric_files(self, uri: str, own: Path) -> dict[str, str]:
+        known = self.kept_metrics.known(uri)
+        found = {"found": str(own / "outputs" / FOUND)}
+        return found if known is None else {**found, "known": str(known)}
+
     async def _request(self, attempt: Attempt, own: Path, checkout: Path) -> dict[str, Any]:
         asked = attempt.request
         if attempt.program == "data_gate":
             given = attempt.inputs["dataset"]
-            objects: list[tuple[str, Path]]
+            objects: list[dict[str, str]]
+            metrics: dict[str, str] | None = None
             if given.kind == "taken":
                 taken = await self._linked(attempt, "dataset", own)
                 objects = await asyncio.to_thread(_below, taken)
             else:
                 pinned, manifest = await self.datasets.pinned(given.uri, given.digest)
-                objects = [(e.key, pinned / e.key) for e in manifest]
+                objects = [
+                    {"key": e.key, "path": str(pinned / e.key), "digest": f"{e.version} {e.size}"}
+                    for e in manifest
+                ]
+                if "custom" not in asked:  # code of the repository measures nothing for others
+                    metrics = self._metric_files(given.uri, own)
             suite = from_root(str(asked["suite"]), attempt.folder)
             return {
                 "dataset": asked["dataset"],
                 "version": given.digest,
-                "objects": [{"key": key, "path": str(path)} for key, path in objects],
+                "objects": objects,
+                "metrics": metrics,
                 # Some are absent in attempts of older controllers.
                 "suite": {
                     "path": str(checkout / suite),
@@ -331,11 +349,12 @@ def _write_addresses(path: Path, dataset: str | None, found: Addresses) -> None:
         file.write("\n]}\n")
 
 
-def _below(folder: Path) -> list[tuple[str, Path]]:
+def _below(folder: Path) -> list[dict[str, str]]:
     """The files of a dataset that was fetched, with their relative paths."""
-    return sorted(
+    files = sorted(
         (path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file()
     )
+    return [{"key": key, "path": str(path)} for key, path in files]
 
 
 def own_environment(own: Path) -> dict[str, str]:
@@ -398,14 +417,16 @@ def common_variables() -> dict[str, str]:
 
 
 def _read_by(request: Mapping[str, Any]) -> tuple[Path, ...]:
-    """What a gate reads outside the attempt's folder: its suite and module, and the dataset's
-    objects."""
+    """What a gate reads outside the attempt's folder: its suite and module, the dataset's objects,
+    and what was measured about them before."""
     if "suite" not in request:
         return ()
     objects = request["objects"][:1]
     pinned = (Path(one["path"]).parents[one["key"].count("/")] for one in objects)
+    known = (request.get("metrics") or {}).get("known")
+    measured = (Path(known),) if known else ()
     rules = (request["suite"], request["custom"])
-    return (*(Path(file["path"]) for file in rules if file is not None), *pinned)
+    return (*(Path(file["path"]) for file in rules if file is not None), *pinned, *measured)
 
 
 def headgate_programs() -> tuple[Path, ...]:

@@ -148,6 +148,7 @@ def check_of(
         verdict=verdict,
         message=message,
         subject=subject,
+        engine=None if outcome is None else outcome.engine,
         observed=_observed(expectation, outcome, facts),
         limit=limit,
         n=_n(outcome, facts),

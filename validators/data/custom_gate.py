@@ -25,6 +25,7 @@ from validators.data.checks import (
 from validators.data.core_types import custom_of
 from validators.data.custom_worker import CustomError, CustomWorker
 from validators.data.dataset import OpenedDataset
+from validators.data.gate import NO_ROWS
 from validators.data.opening import open_dataset
 from validators.data.outcome import ExpectationOutcome
 from validators.data.request import CustomModule, DataGateRequest
@@ -92,6 +93,8 @@ def _judged(
     asked: Sequence[Expectation],
     dataset: OpenedDataset,
 ) -> list[Check]:
+    if dataset.rows == 0:
+        return [NO_ROWS]
     facts = TableFacts(
         rows=dataset.rows,
         columns=dataset.columns,

@@ -1,10 +1,12 @@
 """The data gate: evaluate a suite on a dataset version, and report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Final
 
 from validators.data import engine
-from validators.data.answers import READS_LIMITS, answers
+from validators.data.answers import ENGINE, READS_LIMITS, answers
 from validators.data.asked_suite import asked_suite
 from validators.data.checks import (
     TableFacts,
@@ -21,13 +23,24 @@ from validators.data.core_types import custom_of, only_custom, without_custom
 from validators.data.dataset import OpenedDataset
 from validators.data.files import Unreadable
 from validators.data.forms import is_known
+from validators.data.kept import KeptMetrics
+from validators.data.measure import Work
 from validators.data.opening import open_dataset
 from validators.data.outcome import ExpectationOutcome, Misfit
-from validators.data.request import DataGateRequest
+from validators.data.request import DataGateRequest, MetricFiles
 from validators.data.suite import Expectation
 from validators.data.tables import object_check
 from validators.report import Check, Report
 from validators.verdict import Verdict
+
+NO_ROWS: Final = Check(
+    name="rows",
+    verdict=Verdict.FAIL,
+    message="the dataset has no rows, so no expectation was evaluated",
+    observed=0,
+    limit="at least 1",
+    n=0,
+)
 
 
 def judge(request: DataGateRequest) -> Report:
@@ -45,13 +58,17 @@ def judge(request: DataGateRequest) -> Report:
         dataset = open_dataset(
             request.objects, columns_to_read(needed), columns_everywhere(needed), request.reading
         )
+        kept, work = _kept(request.metrics), Work()
         try:
-            checks, notes = _judged(suite.expectations, dataset, origin, provenance)
+            checks, notes = _judged(suite.expectations, dataset, origin, provenance, kept, work)
         except Unreadable as error:
             dataset = replace(dataset, is_readable=False)
             checks = [object_check("readable", error.why, None, error.verdict)]
         checks = [*flaws, *dataset.checks, *checks]
-        notes = [_size(dataset, dataset.objects or len(request.objects)), *dataset.notes, *notes]
+        objects = dataset.objects or len(request.objects)
+        notes = [_size(dataset, objects), *_cost(objects, work), *dataset.notes, *notes]
+        if request.metrics:
+            kept.write(Path(request.metrics.found))
     critical = [one for one in suite.expectations if one.severity == "critical"]
     if suite.expectations and not critical:
         notes.append("No expectation of the suite is critical: none of them can fail this gate.")
@@ -73,25 +90,33 @@ def _size(dataset: OpenedDataset, objects: int) -> str:
     return f"{rows:,} row{'s' * (rows != 1)} in {counted}."
 
 
+def _kept(files: MetricFiles | None) -> KeptMetrics:
+    return KeptMetrics(Path(files.known) if files and files.known else None)
+
+
+def _cost(objects: int, work: Work) -> list[str]:
+    """What is remarkable about what the judgement had to read."""
+    if work.known and not work.read:
+        return ["Every object had been measured for an earlier version: no row was read again."]
+    if work.known:
+        which = f"{len(work.read):,} of {objects:,} objects"
+        return [f"Rows of {which} were read; the others were measured for an earlier version."]
+    return []
+
+
 def _judged(
     expectations: Sequence[Expectation],
     dataset: OpenedDataset,
     origin: str,
     provenance: dict[str, str],
+    kept: KeptMetrics,
+    work: Work,
 ) -> tuple[list[Check], list[str]]:
     """The checks of the expectations, in the suite's order, and notes about them."""
     if not dataset.is_readable:
         return [], []
     if dataset.rows == 0:
-        empty = Check(
-            name="rows",
-            verdict=Verdict.FAIL,
-            message="the dataset has no rows, so no expectation was evaluated",
-            observed=0,
-            limit="at least 1",
-            n=0,
-        )
-        return [empty], []
+        return [NO_ROWS], []
     provenance["great_expectations"] = engine.VERSION
     misfits: dict[int, Misfit] = {}
     fit: dict[int, Expectation] = {}
@@ -103,18 +128,29 @@ def _judged(
             misfits[place] = found
         else:
             fit[place] = one
-    facts, outcomes = _evaluated(fit, dataset)
+    facts, outcomes = _evaluated(fit, dataset, kept, work)
     checks = [
         misfit_check(one, misfits[place], origin)
         if place in misfits
         else check_of(one, outcomes.get(place), facts, origin)
         for place, one in enumerate(expectations)
     ]
-    return checks, missing_notes(list(fit.values()), facts)
+    notes = [*_engines(outcomes.values()), *missing_notes(list(fit.values()), facts)]
+    return checks, notes
+
+
+def _engines(outcomes: Collection[ExpectationOutcome]) -> list[str]:
+    """Who evaluated how many, if it was not all Headgate."""
+    theirs = sum(one.engine == ENGINE for one in outcomes)
+    if not theirs:
+        return []
+    return [
+        f"{ENGINE} evaluated {theirs:,} of {len(outcomes):,} expectations, Headgate the others."
+    ]
 
 
 def _evaluated(
-    fit: Mapping[int, Expectation], dataset: OpenedDataset
+    fit: Mapping[int, Expectation], dataset: OpenedDataset, kept: KeptMetrics, work: Work
 ) -> tuple[TableFacts, Mapping[int, ExpectationOutcome]]:
     facts = TableFacts(
         rows=dataset.rows,
@@ -123,5 +159,5 @@ def _evaluated(
         clashing=dataset.clashing,
     )
     possible = {place: one for place, one in fit.items() if can_be_asked(one, facts)}
-    found = answers(dataset, possible)
+    found = answers(dataset, possible, kept, work)
     return facts, {one.place: one for one in found}

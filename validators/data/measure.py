@@ -1,111 +1,142 @@
 """Measure metrics in one pass over the rows of a dataset, on all processors."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from validators.data.conditions import Condition, columns_of, mask_of
 from validators.data.dataset import OpenedDataset, Part
 from validators.data.files import Unreadable
-from validators.data.measured import Need
+from validators.data.kept import KeptMetrics, object_id
+from validators.data.measured import MetricNeed
 from validators.data.metrics.batch import RowBatch
 
-States = dict[Need, Any]
+States = dict[MetricNeed, Any]
+"""The state of each metric, or the exception that measuring it raised."""
+_SMALL: Final = 100_000
+"""Rows that are not worth a second thread."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What measuring cost."""
+
+    read: set[str] = field(default_factory=set)
+    """The objects of which rows were read."""
+    known: set[str] = field(default_factory=set)
+    """The objects of which some metrics were known from earlier judgements."""
 
 
 @dataclass(frozen=True)
 class _Task:
-    """Some questions about one group of rows."""
+    """Some metrics of one group of rows."""
 
+    at: int
+    """The place of its part."""
     part: Part
     group: int
-    questions: Sequence[Need]
+    needs: Sequence[MetricNeed]
 
 
-def measure(dataset: OpenedDataset, questions: Sequence[Need]) -> States:
-    """The state of each metric over all rows, or the exception that measuring it raised.
+def measure(
+    dataset: OpenedDataset, needs: Sequence[MetricNeed], kept: KeptMetrics, work: Work
+) -> States:
+    """The state of each metric over all rows.
 
     Raises `Unreadable` if an object cannot be read after all, with the key of the object.
     """
-    tasks = list(_tasks(dataset, questions))
+    kinds = dataset.kinds
+    parts = [part for part in dataset.parts if part.groups]
+    found: list[States] = [{} for _ in parts]
+    for part, states in zip(parts, found, strict=True):
+        for need in needs if part.digest else ():
+            known = kept.get(_id(part), need, kinds)
+            if known is not None:
+                (states[need],) = known
+                work.known.add(part.key)
+    pieces: list[dict[MetricNeed, list[Any]]] = [{} for _ in parts]
+    tasks = list(_tasks(parts, needs, found, dataset.rows))
+    for task, states in zip(tasks, _all_done(tasks, work), strict=True):
+        for need, state in states.items():
+            pieces[task.at].setdefault(need, []).append(state)
+    for part, states, several in zip(parts, found, pieces, strict=True):
+        for need, groups in several.items():
+            states[need] = _merged(need, groups)
+            if part.digest and not isinstance(states[need], Exception):
+                kept.put(_id(part), need, kinds, states[need])
+    return {need: _merged(need, [states[need] for states in found]) for need in needs}
+
+
+def _id(part: Part) -> str:
+    return object_id(part.key, part.digest or "")
+
+
+def _all_done(tasks: Sequence[_Task], work: Work) -> list[States]:
     workers = min(len(tasks), _processors())
-    if workers > 1:
-        with ThreadPoolExecutor(workers) as pool:
-            done = list(pool.map(_done, tasks))
-    else:
-        done = [_done(task) for task in tasks]
-    by_part: dict[tuple[int, Need], list[Any]] = {}
-    for task, states in zip(tasks, done, strict=True):
-        for question, state in states.items():
-            by_part.setdefault((id(task.part), question), []).append(state)
-    return {
-        question: _merged(
-            question,
-            [
-                _merged(question, by_part[id(part), question])
-                for part in dataset.parts
-                if part.groups
-            ],
-        )
-        for question in questions
-    }
+    if workers < 2:
+        return [_done(task, work) for task in tasks]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(lambda task: _done(task, work), tasks))
 
 
 def _processors() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _tasks(dataset: OpenedDataset, questions: Sequence[Need]) -> Iterator[_Task]:
+def _tasks(
+    parts: Sequence[Part], needs: Sequence[MetricNeed], found: Sequence[States], rows: int
+) -> Iterator[_Task]:
     """Groups of rows; where there are fewer of these than processors, their columns are divided."""
-    groups = [(part, group) for part in dataset.parts for group in range(part.groups)]
+    left = [[need for need in needs if need not in states] for states in found]
+    groups = sum(part.groups for part, lacking in zip(parts, left, strict=True) if lacking)
     shares = 1
-    if len(groups) < _processors() and dataset.rows > _SMALL:
-        shares = -(-_processors() // max(1, len(groups)))
-    by_columns: dict[tuple[str, ...], list[Need]] = {}
-    for one in questions:
-        by_columns.setdefault(_columns(one), []).append(one)
-    divided: list[list[Need]] = [[] for _ in range(shares)]
+    if groups < _processors() and rows > _SMALL:
+        shares = -(-_processors() // max(1, groups))
+    for at, (part, lacking) in enumerate(zip(parts, left, strict=True)):
+        divided = _divided(lacking, shares)
+        for group in range(part.groups):
+            for share in divided:
+                yield _Task(at, part, group, share)
+
+
+def _divided(needs: Sequence[MetricNeed], shares: int) -> list[list[MetricNeed]]:
+    """The needs in so many shares of about equal size, those of the same columns together."""
+    by_columns: dict[tuple[str, ...], list[MetricNeed]] = {}
+    for one in needs:
+        by_columns.setdefault(one.columns, []).append(one)
+    divided: list[list[MetricNeed]] = [[] for _ in range(shares)]
     for several in sorted(by_columns.values(), key=len, reverse=True):
         min(divided, key=len).extend(several)
-    for part, group in groups:
-        for share in divided:
-            if share:
-                yield _Task(part, group, share)
+    return [share for share in divided if share]
 
 
-_SMALL = 100_000
-"""Rows that are not worth a second thread."""
-
-
-def _columns(question: Need) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*question.metric.columns, *columns_of(question.condition))))
-
-
-def _done(task: _Task) -> States:
+def _done(task: _Task, work: Work) -> States:
     """The states of one group of rows."""
     found: States = {}
     footer = task.part.footer(task.group)
     left = []
-    for question in task.questions:
+    for need in task.needs:
         state = None
-        if footer is not None and question.condition is None:
-            state = question.metric.of_footer(footer)
+        if footer is not None and need.condition is None:
+            state = need.metric.of_footer(footer)
         if state is None:
-            left.append(question)
+            left.append(need)
         else:
-            found[question] = state
+            found[need] = state
+    if left:
+        work.read.add(task.part.key)
     for several in _by_column(left):
         found |= _read(task, several)
     return found
 
 
-def _by_column(questions: Sequence[Need]) -> Iterator[list[Need]]:
-    """Questions with columns in common, together: one column in memory at a time, if possible."""
-    groups: list[tuple[set[str], list[Need]]] = []
-    for one in questions:
-        columns, several = set(_columns(one)), [one]
+def _by_column(needs: Sequence[MetricNeed]) -> Iterator[list[MetricNeed]]:
+    """Needs with columns in common, together: one column in memory at a time, if possible."""
+    groups: list[tuple[set[str], list[MetricNeed]]] = []
+    for one in needs:
+        columns, several = set(one.columns), [one]
         apart = []
         for group in groups:
             if group[0] & columns:
@@ -118,24 +149,24 @@ def _by_column(questions: Sequence[Need]) -> Iterator[list[Need]]:
         yield several
 
 
-def _read(task: _Task, questions: Sequence[Need]) -> States:
-    columns = list(dict.fromkeys(name for one in questions for name in _columns(one)))
-    parts: dict[Need, list[Any]] = {one: [] for one in questions}
+def _read(task: _Task, needs: Sequence[MetricNeed]) -> States:
+    columns = list(dict.fromkeys(name for one in needs for name in one.columns))
+    parts: dict[MetricNeed, list[Any]] = {one: [] for one in needs}
     try:
         for batch in task.part.read(task.group, columns):
-            for question, states in parts.items():
-                states.append(_state(question, batch))
+            for need, states in parts.items():
+                states.append(_state(need, batch))
     except Unreadable as error:
         raise Unreadable(f"`{task.part.key}` {error.why}", error.verdict) from None
-    return {question: _merged(question, states) for question, states in parts.items()}
+    return {need: _merged(need, states) for need, states in parts.items()}
 
 
-def _state(question: Need, batch: RowBatch) -> Any:
+def _state(need: MetricNeed, batch: RowBatch) -> Any:
     try:
-        return question.metric.of(_meeting(question.condition, batch))
+        return need.metric.of(_meeting(need.condition, batch))
     except Unreadable:
         raise
-    except Exception as error:  # of any kind: it belongs to this question, not to the others
+    except Exception as error:  # of any kind: it belongs to this metric, not to the others
         return error
 
 
@@ -145,12 +176,12 @@ def _meeting(condition: Condition | None, batch: RowBatch) -> RowBatch:
     return batch.filtered(condition, lambda every: mask_of(condition, every))
 
 
-def _merged(question: Need, states: Sequence[Any]) -> Any:
+def _merged(need: MetricNeed, states: Sequence[Any]) -> Any:
     failed = next((state for state in states if isinstance(state, Exception)), None)
     if failed is not None:
         return failed
     try:
-        return question.metric.merged(states)
+        return need.metric.merged(states)
     except Exception as error:  # as above
         return error
 
@@ -167,8 +198,3 @@ def rows_of(dataset: OpenedDataset, condition: Condition | None, columns: Sequen
         for batch in part.read(group, needed)
     ]
     return pa.concat_tables(pieces)
-
-
-def known_states(states: Mapping[Need, Any]) -> States:
-    """Those that measuring did not raise."""
-    return {one: state for one, state in states.items() if not isinstance(state, Exception)}

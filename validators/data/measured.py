@@ -10,16 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from validators.data.conditions import Condition
+from validators.data.conditions import Condition, columns_of
 from validators.data.metrics.batch import Kinds
 from validators.data.metrics.metric import ColumnMetric
 
 
-class Need(NamedTuple):
+class MetricNeed(NamedTuple):
     """A metric of the rows that meet a condition; None: of all rows."""
 
     condition: Condition | None
     metric: ColumnMetric
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns to read."""
+        return tuple(dict.fromkeys((*self.metric.columns, *columns_of(self.condition))))
 
 
 class NotYetMeasured(Exception):  # noqa: N818 - not an error
@@ -36,9 +41,9 @@ class Measured:
     types: Mapping[str, Any]
     """The type of each column in the files."""
     condition: Condition | None
-    known: Mapping[Need, Any]
+    known: Mapping[MetricNeed, Any]
     """The state of each metric, or the exception that measuring it raised."""
-    asked: dict[Need, None] = field(default_factory=dict)
+    asked: dict[MetricNeed, None] = field(default_factory=dict)
     """What is not known and was asked for."""
 
     def __call__(self, metric: ColumnMetric) -> Any:
@@ -48,7 +53,7 @@ class Measured:
 
     def each(self, *metrics: ColumnMetric) -> list[Any]:
         """The states of several metrics, asked for at once."""
-        questions = [Need(self.condition, metric) for metric in metrics]
+        questions = [MetricNeed(self.condition, metric) for metric in metrics]
         lacking = [one for one in questions if one not in self.known]
         if lacking:
             self.asked.update(dict.fromkeys(lacking))

@@ -39,6 +39,8 @@ class ExpectationOutcome:
     """Why a value in the suite cannot be read as the column's type, with the fix."""
     names: tuple[str, ...] | None = None
     """The columns of the table, for expectations about columns."""
+    engine: str = "Headgate"
+    """Who evaluated it."""
     raised: str | None = None
     """The class of the exception that prevented the evaluation; its message may quote data."""
 

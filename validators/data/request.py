@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from specs.base import Scalar
+from specs.csv_files import CsvFiles
 from specs.model import ColumnType
 from validators.report import GateValue
 
@@ -54,6 +55,15 @@ class DatasetReading(GateValue):
     """Types of columns, overriding those in the files."""
     nulls: tuple[str, ...] = ("",)
     """Texts that mean null in formats without a null of their own."""
+    csv: CsvFiles | None = None
+    """How its files of delimited text are written, if not the usual way."""
+
+
+class MetricFiles(GateValue):
+    """What was measured about the objects before, and where to write what is known afterwards."""
+
+    known: str | None = None
+    found: str
 
 
 class DataGateRequest(GateValue):
@@ -69,3 +79,4 @@ class DataGateRequest(GateValue):
     """Whether another request is for the custom expectations, which this one leaves out."""
     custom: CustomModule | None = None
     """If given, only the custom expectations are judged, by this module."""
+    metrics: MetricFiles | None = None

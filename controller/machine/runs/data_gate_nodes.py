@@ -163,10 +163,8 @@ class SuiteOf(NamedTuple):
 
     def judges_like(self, other: "SuiteOf") -> bool:
         """Whether a gate would give the same verdict on the same objects."""
-        own, theirs = self.dataset, other.dataset
-        alike = (own.types, own.nulls) == (theirs.types, theirs.nulls)
         same = (self._content, self.params) == (other._content, other.params)
-        return alike and same
+        return same and self.reading == other.reading
 
     @property
     def _content(self) -> object:
@@ -195,8 +193,11 @@ class SuiteOf(NamedTuple):
 
     @property
     def reading(self) -> dict[str, Any]:
-        """How the data is read."""
-        return {"types": dict(self.dataset.types), "nulls": list(self.dataset.nulls)}
+        """How the data is read. Part of the cache key: what is not said is left out."""
+        own = self.dataset
+        csv = {} if own.csv is None else own.csv.model_dump(mode="json", exclude_defaults=True)
+        said = {"types": dict(own.types), "nulls": list(own.nulls)}
+        return said if own.csv is None else {**said, "csv": csv}
 
     def reads(self, *files: str | None) -> dict[str, str]:
         """The digests of files that it consists of."""

@@ -120,6 +120,7 @@ def _definition(was: Mapping[str, Any], now: Mapping[str, Any], run: str) -> Ite
         "gate": "Headgate's gate",
         "types": "the dataset's `types`",
         "nulls": "the dataset's `nulls`",
+        "csv": "the dataset's `csv`",
         "suite": "the suite in the spec",
         "custom": "the dataset's `custom_expectations`",
         "leaves_custom": "who judges its custom expectations",
