@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "docker": (),
     "data_gate": (),
     "warm_gate": (),
+    "suites": (),
     "model_gate": (),
     "folders": (),
     "manifests": (),
