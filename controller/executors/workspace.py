@@ -303,14 +303,13 @@ class Workspace:
                     {"key": e.key, "path": str(pinned / e.key), "digest": f"{e.version} {e.size}"}
                     for e in manifest
                 ]
-                if "custom" not in asked:  # code of the repository measures nothing for others
-                    metrics = self._metric_files(given.uri, own)
+                metrics = self._metric_files(given.uri, own)
             suite = from_root(str(asked["suite"]), attempt.folder)
             return {
                 "dataset": asked["dataset"],
                 "version": given.digest,
                 "objects": objects,
-                "metrics": metrics,
+                "metrics": None if asked.get("custom") else metrics,
                 # Some are absent in attempts of older controllers.
                 "suite": {
                     "path": str(checkout / suite),
@@ -319,6 +318,7 @@ class Workspace:
                     "params": asked.get("params", {}),
                 },
                 "reading": asked.get("reading", {}),
+                "examples": asked.get("examples", ()),
                 "leaves_custom": asked.get("leaves_custom", False),
                 "custom": _module(asked.get("custom"), attempt, checkout),
             }
@@ -423,10 +423,10 @@ def _read_by(request: Mapping[str, Any]) -> tuple[Path, ...]:
         return ()
     objects = request["objects"][:1]
     pinned = (Path(one["path"]).parents[one["key"].count("/")] for one in objects)
-    known = (request.get("metrics") or {}).get("known")
-    measured = (Path(known),) if known else ()
+    known = (request["metrics"] or {}).get("known")
     rules = (request["suite"], request["custom"])
-    return (*(Path(file["path"]) for file in rules if file is not None), *pinned, *measured)
+    files = (*(file["path"] for file in rules if file is not None), *([known] if known else []))
+    return (*map(Path, files), *pinned)
 
 
 def headgate_programs() -> tuple[Path, ...]:

@@ -337,7 +337,7 @@ def _readings(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     """Settings for reading a dataset that have no effect or an unexpected one."""
     for name, dataset in pipeline.datasets.items():
         path = ("datasets", name)
-        for key in ("custom_expectations", "types", "nulls"):
+        for key in ("custom_expectations", "types", "nulls", "columns"):
             if dataset.expectations is None and key in dataset.model_fields_set:
                 message = f"`{key}` is for the suite, and `datasets.{name}` has no `expectations`"
                 yield loaded.problem(

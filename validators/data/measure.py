@@ -12,9 +12,12 @@ from validators.data.files import Unreadable
 from validators.data.kept import KeptMetrics, object_id
 from validators.data.measured import MetricNeed
 from validators.data.metrics.batch import RowBatch
+from validators.data.metrics.tally import together
 
 States = dict[MetricNeed, Any]
 """The state of each metric, or the exception that measuring it raised."""
+_ROOM: Final = 512 << 20
+"""Bytes of large states that are held together; one is always held."""
 _SMALL: Final = 100_000
 """Rows that are not worth a second thread."""
 
@@ -43,10 +46,47 @@ class _Task:
 def measure(
     dataset: OpenedDataset, needs: Sequence[MetricNeed], kept: KeptMetrics, work: Work
 ) -> States:
-    """The state of each metric over all rows.
+    """What each metric says of all rows, or the exception that measuring it raised.
 
     Raises `Unreadable` if an object cannot be read after all, with the key of the object.
     """
+    views: dict[MetricNeed, list[MetricNeed]] = {}
+    for need in needs:
+        views.setdefault(need._replace(metric=need.metric.source), []).append(need)
+    said: States = {}
+    for several in _passes(list(views), dataset.rows):
+        states = _pass(dataset, several, kept, work)
+        while states:
+            source, state = states.popitem()
+            if isinstance(state, list) and source.metric.is_large:
+                state = together(state)
+            said |= {need: _seen(need, state) for need in views[source]}
+    return said
+
+
+def _seen(need: MetricNeed, state: Any) -> Any:
+    if isinstance(state, Exception):
+        return state
+    try:
+        return need.metric.seen(state)
+    except Exception as error:  # of any kind: it belongs to this metric, not to the others
+        return error
+
+
+def _passes(sources: Sequence[MetricNeed], rows: int) -> Iterator[list[MetricNeed]]:
+    """What is measured together: as many large states as there is room for, and all others with
+    the first of these."""
+    large = [one for one in sources if one.metric.is_large]
+    each = max(1, _ROOM // max(1, 8 * rows))
+    yield [*(one for one in sources if not one.metric.is_large), *large[:each]]
+    for at in range(each, len(large), each):
+        yield large[at : at + each]
+
+
+def _pass(
+    dataset: OpenedDataset, needs: Sequence[MetricNeed], kept: KeptMetrics, work: Work
+) -> States:
+    """The state of each metric over all rows."""
     kinds = dataset.kinds
     parts = [part for part in dataset.parts if part.groups]
     found: list[States] = [{} for _ in parts]

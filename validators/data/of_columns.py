@@ -14,11 +14,11 @@ from validators.data.literals import (
     position,
 )
 from validators.data.measured import Measured
-from validators.data.metrics.distinct import Alike, AllValues, FewValues, Groups, Hashed, groups_of
+from validators.data.metrics.distinct import Alike, AllValues, FewValues, Hashed, repetition_of
 from validators.data.metrics.hits import InRange, Members, Present
 from validators.data.metrics.metric import Extremes, Nulls, RowCount, position_of
 from validators.data.metrics.order import InOrder
-from validators.data.metrics.tally import SortedCounts, Tallied, has_keys, together
+from validators.data.metrics.tally import MostFrequent, Repeats, Repetition, has_keys, key_at
 from validators.data.outcome import ExpectationOutcome
 from validators.data.type_names import answers_to
 
@@ -227,14 +227,13 @@ def most_common_in_set(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
     kind = of.kinds[column]
     listed = listed_in(kwargs, kind)
     if has_keys(kind):
-        modes = together(of(Tallied(column))).most_frequent()
-        allowed = {position(one, kind) for one in listed}
-        held = sum(at in allowed for at in modes)
+        keys = [key for one in listed if (key := key_at(position(one, kind))) is not None]
+        modes, held = of(MostFrequent(column, tuple(dict.fromkeys(keys))))
     else:
-        modes = _modes(of, column)
-        mask = pc.is_in(modes, value_set=members(listed, kind))
-        held = int(pc.sum(mask).as_py() or 0)
-    success = held > 0 if kwargs.get("ties_okay") else held == len(modes) == 1
+        found = _modes(of, column)
+        mask = pc.is_in(found, value_set=members(listed, kind))
+        modes, held = len(found), int(pc.sum(mask).as_py() or 0)
+    success = held > 0 if kwargs.get("ties_okay") else held == modes == 1
     return ExpectationOutcome(place=0, success=success, n=values_in(of, column))
 
 
@@ -256,29 +255,29 @@ def _modes(of: Measured, column: str) -> Any:
 def unique(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
     column = kwargs["column"]
     if has_keys(of.kinds[column]):
-        once = together(of(Tallied(column))).once
+        once = of(Repeats(column)).once
     else:
         once = groups(of, (column,), "any_value_is_missing").once
     return mapped(values_in(of, column), once, kwargs)
 
 
-def distinct(of: Measured, column: str) -> Groups | SortedCounts:
+def distinct(of: Measured, column: str) -> Repetition:
     """How many distinct values the column has, and how many occur once."""
     if has_keys(of.kinds[column]):
-        return together(of(Tallied(column)))
+        repeats: Repetition = of(Repeats(column))
+        return repeats
     few = of(FewValues(column))
     if few is not None:
-        return Groups(int(few.counts.sum()), len(few.values), int((few.counts == 1).sum()))
+        return Repetition(int(few.counts.sum()), len(few.values), int((few.counts == 1).sum()))
     return groups(of, (column,), "any_value_is_missing")
 
 
-def groups(of: Measured, columns: tuple[str, ...], ignored: str) -> Groups:
+def groups(of: Measured, columns: tuple[str, ...], ignored: str) -> Repetition:
     """How many distinct rows there are, of those that `ignored` leaves, and how many occur once."""
-    tally = together(of(Hashed(columns, ignored)))
-    repeated = tally.repeated
-    if len(repeated) == 0:
-        return Groups(tally.n, tally.distinct, tally.once)
-    return groups_of(tally, of(Alike(columns, ignored, repeated)))
+    found = of(Hashed(columns, ignored))
+    if len(found.repeated) == 0:
+        return Repetition(found.n, found.distinct, found.once)
+    return repetition_of(found, of(Alike(columns, ignored, found.repeated)))
 
 
 def increasing(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:

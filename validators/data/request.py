@@ -75,8 +75,10 @@ class DataGateRequest(GateValue):
     objects: tuple[ObjectFile, ...]
     suite: SuiteFile
     reading: DatasetReading = DatasetReading()
+    examples: tuple[str, ...] = ()
+    """The columns of which the report may show values."""
+    metrics: MetricFiles | None = None
     leaves_custom: bool = False
     """Whether another request is for the custom expectations, which this one leaves out."""
     custom: CustomModule | None = None
     """If given, only the custom expectations are judged, by this module."""
-    metrics: MetricFiles | None = None

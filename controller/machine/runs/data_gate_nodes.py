@@ -3,14 +3,21 @@
 A pull request is judged by the suites of its base, and by those of its own that differ.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from controller.machine.runs import exam
 from controller.machine.runs.attempt import Attempt, Input
 from controller.machine.runs.baseline_nodes import DataGates
-from controller.machine.runs.graph import GATES_VERSION, From, JudgedSpec, Node, SourceTree
+from controller.machine.runs.graph import (
+    GATES_VERSION,
+    From,
+    JudgedSpec,
+    Node,
+    SourceTree,
+    key_of,
+)
 from controller.machine.runs.node_names import (
     custom_data_gate,
     data_gate,
@@ -19,6 +26,7 @@ from controller.machine.runs.node_names import (
     proposed_data_gate,
 )
 from specs.base import Scalar
+from specs.digests import digest
 from specs.model import Dataset, Pipeline
 from specs.references import DatasetReference
 from specs.suite_parameters import words_in
@@ -103,6 +111,12 @@ def _replaced(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
     return tuple(b for b, d in base.datasets.items() if d.expectations and b in found)
 
 
+def question_of(gates: Iterable[Node]) -> str:
+    """What data gates ask, whatever they are asked of: equal if they would judge the same objects
+    alike."""
+    return digest([key_of(gate.model_copy(update={"inputs": {}}), {}) for gate in gates])
+
+
 def is_same_place(one: Dataset, other: Dataset) -> bool:
     """Whether two datasets have the same address, query or command."""
     return (one.uri, one.query, one.fetch) == (other.uri, other.query, other.fetch)
@@ -182,7 +196,8 @@ class SuiteOf(NamedTuple):
         """What the verdict rests on besides the suite's file and the data."""
         inline, params = self.dataset.inline_suite, self.params
         suite = {"suite": inline} if inline else {}
-        return {**self.reading, **suite, **({"params": params} if params else {})}
+        given = {"params": params} if params else {}
+        return {**self.reading, **suite, **given, **self.shown}
 
     @property
     def params(self) -> dict[str, Scalar]:
@@ -194,10 +209,18 @@ class SuiteOf(NamedTuple):
     @property
     def reading(self) -> dict[str, Any]:
         """How the data is read. Part of the cache key: what is not said is left out."""
-        own = self.dataset
-        csv = {} if own.csv is None else own.csv.model_dump(mode="json", exclude_defaults=True)
-        said = {"types": dict(own.types), "nulls": list(own.nulls)}
-        return said if own.csv is None else {**said, "csv": csv}
+        said: dict[str, Any] = {
+            "types": dict(self.dataset.types),
+            "nulls": list(self.dataset.nulls),
+        }
+        if self.dataset.csv is not None:
+            said["csv"] = self.dataset.csv.model_dump(mode="json", exclude_defaults=True)
+        return said
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The columns of which the report may show values."""
+        return {"examples": list(self.dataset.examples)} if self.dataset.examples else {}
 
     def reads(self, *files: str | None) -> dict[str, str]:
         """The digests of files that it consists of."""
@@ -253,7 +276,13 @@ def _data_gate(
             inputs={"dataset": Input(kind="dataset", digest="", name=data.name, uri=data.uri)},
             outputs={"report": "report.json"},
             timeout=3600,
-            request={"dataset": data.name, **suite.place, "reading": suite.reading, **asked},
+            request={
+                "dataset": data.name,
+                **suite.place,
+                "reading": suite.reading,
+                **suite.shown,
+                **asked,
+            },
         ),
         retries=1,
     )
