@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "data_gate": (),
     "data_formats": (),
     "warm_gate": (),
+    "suites": (),
     "model_gate": (),
     "folders": (),
     "manifests": (),

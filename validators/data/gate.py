@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from validators.data import engine
 from validators.data.answers import ENGINE, READS_LIMITS, answers
@@ -31,6 +32,15 @@ from validators.data.suite import Expectation
 from validators.data.tables import object_check
 from validators.report import Check, Report
 from validators.verdict import Verdict
+
+NO_ROWS: Final = Check(
+    name="rows",
+    verdict=Verdict.FAIL,
+    message="the dataset has no rows, so no expectation was evaluated",
+    observed=0,
+    limit="at least 1",
+    n=0,
+)
 
 
 def judge(request: DataGateRequest) -> Report:
@@ -108,15 +118,7 @@ def _judged(
     if not dataset.is_readable:
         return [], []
     if dataset.rows == 0:
-        empty = Check(
-            name="rows",
-            verdict=Verdict.FAIL,
-            message="the dataset has no rows, so no expectation was evaluated",
-            observed=0,
-            limit="at least 1",
-            n=0,
-        )
-        return [empty], []
+        return [NO_ROWS], []
     provenance["great_expectations"] = engine.VERSION
     misfits: dict[int, Misfit] = {}
     fit: dict[int, Expectation] = {}
