@@ -55,10 +55,14 @@ def judge(request: DataGateRequest) -> Report:
     checks: Sequence[Check] = flaws
     if suite.expectations:
         needed = suite.expectations
-        dataset = open_dataset(
-            request.objects, columns_to_read(needed), columns_everywhere(needed), request.reading
-        )
         work = Work(_kept(request.metrics))
+        dataset = open_dataset(
+            request.objects,
+            columns_to_read(needed),
+            columns_everywhere(needed),
+            request.reading,
+            work.kept,
+        )
         try:
             checks, notes = _judged(
                 suite.expectations, dataset, origin, provenance, work, request.examples
