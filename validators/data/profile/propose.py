@@ -6,6 +6,7 @@ from itertools import product
 from typing import Final
 
 from specs.figures import clip
+from specs.snapshot import SNAPSHOT_KEYS
 from validators.data.answers import answers
 from validators.data.dataset import OpenedDataset
 from validators.data.files import Unreadable
@@ -59,7 +60,7 @@ def _proposed(request: ProfileRequest) -> SuiteProposal:
         return SuiteProposal(problems=("the dataset has no rows",))
     sound = [name for name in dataset.columns if name in dataset.types and name not in about]
     columns = sound[:MOST_COLUMNS]
-    is_typed = all(_has_types(one.key) for one in request.objects)
+    is_typed = all(_has_types(one.key) for one in request.objects if one.key not in SNAPSHOT_KEYS)
     sample = sample_of(dataset, columns)
     facts = facts_of(dataset, sample, columns)
     several = [of_column(one, is_typed=is_typed) for one in facts]
