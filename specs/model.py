@@ -23,6 +23,7 @@ from specs.base import (
     Variable,
 )
 from specs.caching import Cache
+from specs.csv_files import CsvFiles
 from specs.datasets import Query
 from specs.gates import Gates
 from specs.names import slug
@@ -180,6 +181,9 @@ class Dataset(Spec):
     nulls: Many[str] = Field(
         default=("",),
         description="The texts of CSV and TSV that mean null; by default only the empty text.",
+    )
+    csv: CsvFiles | None = Field(
+        default=None, description="How its CSV, TSV and .txt files are written, if not as usual."
     )
 
     @model_validator(mode="after")

@@ -25,6 +25,9 @@ _COMMIT: Final = re.compile(r"_delta_log/(\d{20})\.json")
 _CHECKPOINT: Final = re.compile(r"_delta_log/(\d{20})\.checkpoint\..*(parquet|json)")
 
 
+_UNSUPPORTED: Final = re.compile(r"Feature '([\w-]+)' is not supported")
+
+
 class Version(NamedTuple):
     """A version of a table."""
 
@@ -71,6 +74,12 @@ def versions(folder: Path, uri: str) -> list[Version]:
                 newest.load_as_version(number)
                 found.insert(0, Version(number, _snapshot(newest, uri)))
     except (DeltaError, ValueError, KeyError, OSError) as error:
+        if feature := _UNSUPPORTED.search(str(error)):
+            raise NeedsHuman(
+                f"the Delta table {uri} uses the feature {feature[1]}, which delta-rs does not "
+                "support: drop it (`ALTER TABLE ... DROP FEATURE`), fetch the rows with `query:`, "
+                "or export them"
+            ) from None
         raise NeedsHuman(
             # Not the error's message: it may quote the log.
             f"the log of the Delta table {uri} cannot be read ({type(error).__name__}): the table "
@@ -173,10 +182,10 @@ def _files(
                 "it a deep clone"
             )
         values = one.get("partition") or {}
-        yield key, LiveFile(one["size_bytes"], {n: _written(values.get(n)) for n in partitions})
+        yield key, LiveFile(one["size_bytes"], {n: log_text(values.get(n)) for n in partitions})
 
 
-def _written(value: Any) -> str | None:
+def log_text(value: Any) -> str | None:
     """The value of a partition column as Delta logs write it."""
     if value is None:
         return None

@@ -7,25 +7,28 @@ renamed columns, format version 3.
 """
 
 import asyncio
+import datetime as dt
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from controller.buckets.delta import Version
+from controller.buckets.delta import Version, log_text
 from specs.failures import NeedsHuman
 from specs.snapshot import LiveFile, TableSnapshot
 
 if TYPE_CHECKING:
     from pyiceberg.io import FileIO
-    from pyiceberg.manifest import ManifestEntry
+    from pyiceberg.manifest import DataFile, ManifestEntry
     from pyiceberg.schema import Schema
     from pyiceberg.table.metadata import TableMetadata
     from pyiceberg.table.snapshots import Snapshot as IcebergSnapshot
+    from pyiceberg.types import NestedField
 
 METADATA: Final = "metadata"
 HINT: Final = f"{METADATA}/version-hint.text"
 _METADATA_FILE: Final = re.compile(r"metadata/v?(\d+)(-[\w-]+)?(\.gz)?\.metadata\.json(\.gz)?")
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _HIGHEST: Final = 2
 """The highest supported version of the format."""
 
@@ -157,14 +160,17 @@ def _files(
     from pyiceberg.manifest import DataFileContent, FileFormat
 
     names = _Names(metadata, where.uri)
+    absent = _AbsentColumns(metadata, where.uri)
     for entry in entries:
         file = entry.data_file
         if file.content != DataFileContent.DATA:
+            how = "equality" if file.content == DataFileContent.EQUALITY_DELETES else "position"
             raise NeedsHuman(
-                f"the Iceberg table {where.uri} has delete files: its data files still hold rows "
-                "that were deleted. Rewrite them: `CALL system.rewrite_data_files(table => '...', "
-                "options => map('delete-file-threshold', '1'))`, and set `write.delete.mode`, "
-                "`write.update.mode` and `write.merge.mode` to `copy-on-write`"
+                f"the Iceberg table {where.uri} has {how} delete files: its data files still hold "
+                "rows that were deleted. Rewrite them: `CALL system.rewrite_data_files(table => "
+                "'...', options => map('delete-file-threshold', '1'))`, and set "
+                "`write.delete.mode`, `write.update.mode` and `write.merge.mode` to "
+                "`copy-on-write`; Flink writes equality deletes with `write.upsert.enabled`"
             )
         if file.file_format != FileFormat.PARQUET:
             raise NeedsHuman(
@@ -172,7 +178,7 @@ def _files(
                 "Parquet is supported: rewrite them as Parquet"
             )
         names.check(entry.snapshot_id)
-        yield where.key(file.file_path), LiveFile(file.file_size_in_bytes, {})
+        yield where.key(file.file_path), LiveFile(file.file_size_in_bytes, absent.of(file))
 
 
 class _Location:
@@ -249,6 +255,49 @@ class _Names:
             "misread them. Rewrite them: `CALL system.rewrite_data_files(table => '...', options "
             "=> map('rewrite-all', 'true'))`"
         )
+
+
+class _AbsentColumns:
+    """The values of partition columns that a data file lacks, as in tables migrated from Hive."""
+
+    def __init__(self, metadata: "TableMetadata", uri: str) -> None:
+        self._specs = metadata.specs()
+        self._fields = {field.field_id: field for field in metadata.schema().fields}
+        self._uri = uri
+
+    def of(self, file: "DataFile") -> dict[str, str | None]:
+        """By column. Statistics tell which columns a file has; one without any has them all."""
+        from pyiceberg.transforms import IdentityTransform
+
+        if not file.value_counts:
+            return {}
+        found = {}
+        for place, part in enumerate(self._specs[file.spec_id].fields):
+            column = self._fields.get(part.source_id)
+            if column is None or not isinstance(part.transform, IdentityTransform):
+                continue
+            value = file.partition[place]
+            if part.source_id not in file.value_counts and value is not None:
+                found[column.name] = log_text(self._plain(column, value))
+        return found
+
+    def _plain(self, column: "NestedField", value: Any) -> Any:
+        """The value as Python has it; Iceberg counts days and microseconds since 1970."""
+        match str(column.field_type):
+            case "date":
+                return _EPOCH.date() + dt.timedelta(days=value)
+            case "timestamp":
+                return _EPOCH.replace(tzinfo=None) + dt.timedelta(microseconds=value)
+            case "timestamptz":
+                return _EPOCH + dt.timedelta(microseconds=value)
+            case "time" | "uuid" | "binary" as kind:
+                raise NeedsHuman(
+                    f"the Iceberg table {self._uri} has data files without its partition column "
+                    f"`{column.name}`, which is of type {kind}: rewrite them, as with `CALL "
+                    "system.rewrite_data_files(table => '...', options => map('rewrite-all', "
+                    "'true'))`"
+                )
+        return value
 
 
 def _ids(schema: "Schema") -> dict[int, str]:

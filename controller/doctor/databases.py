@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 
 from controller.config.secrets import Secrets
 from controller.doctor.findings import Finding, bad, ok
-from controller.queries.database import read_transaction
-from controller.queries.versions import rows_of, version_of
+from controller.queries.sessions import open_session
+from controller.queries.versions import version_of
 from specs.datasets import Query
 from specs.failures import Failure
 from specs.model import Pipeline
@@ -35,8 +35,8 @@ async def _query(what: str, query: Query, secrets: Secrets) -> Finding:
 
 
 def _ask(address: str, version: str | None) -> None:
-    with read_transaction(address, WITHIN) as connection:
+    with open_session(address, WITHIN) as session:
         if version is not None:
-            version_of(connection, version)
+            version_of(session, version)
         else:
-            rows_of(connection, "SELECT 1").close()
+            session.rows("SELECT 1", 1)

@@ -23,6 +23,8 @@ CONNECT_TIMEOUT = 10
 """Seconds that connecting may take."""
 SNAPSHOTS: Final = ("postgresql", "sqlite")
 """Databases whose transactions see one snapshot."""
+_FILES: Final = {"sqlite": ("", "-wal", "-shm"), "duckdb": ("", ".wal")}
+"""Databases that are files, and the endings of all their files."""
 _ONLY_A_PERSON: Final = re.compile(
     r"authentication failed|no password supplied|does not exist|no pg_hba\.conf|permission denied"
     r"|syntax error|unknown (database|column|table)|access denied",
@@ -50,20 +52,22 @@ def parse_address(address: str) -> "URL":
             "postgresql://user:password@host/name or sqlite:////folder/file.db"
         ) from None
     url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
-    if url.get_backend_name() != "sqlite":
+    backend = url.get_backend_name()
+    if backend not in _FILES:
         return url
     file = Path(url.database or "")
     if not file.is_absolute():
-        raise NeedsHuman("the path of an SQLite file must be absolute: sqlite:////folder/file.db")
+        raise NeedsHuman(f"the path of a file must be absolute, as in {backend}:////folder/file.db")
     return url.set(database=str(file.resolve()))
 
 
 def files_of(address: str) -> tuple[Path, ...]:
     """The files of this machine that are needed to read the database: its file or its socket."""
     url = parse_address(address)
-    if url.get_backend_name() == "sqlite":
+    ends = _FILES.get(url.get_backend_name())
+    if ends is not None:
         name = url.database or ""
-        return tuple(p for p in (Path(name + end) for end in ("", "-wal", "-shm")) if p.exists())
+        return tuple(p for p in (Path(name + end) for end in ends) if p.exists())
     host = url.query.get("host", "")
     return (Path(host),) if isinstance(host, str) and host.startswith("/") else ()
 

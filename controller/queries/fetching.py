@@ -1,29 +1,10 @@
-"""Fetches the rows of a statement into one Parquet file, in bounded memory. Equal rows in the same
-order give equal bytes.
+"""Fetches the rows of a statement and their version."""
 
-The rows are first spooled to a temporary file, as the types of columns are known only after the
-last row.
-"""
-
-import pickle
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, suppress
-from itertools import count
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, Any
 
-from controller.queries.columns import QueryColumn, declared_by_postgresql, declared_by_sqlite
-from controller.queries.database import SNAPSHOTS, read_transaction
-from controller.queries.versions import rows_of, version_of
-from specs.failures import NeedsHuman, TryAgain
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, CursorResult
-
-BATCH = 10_000
-"""Rows that are requested, spooled and written at once."""
+from controller.queries.sessions import open_session
+from controller.queries.versions import version_of
+from specs.failures import TryAgain
 
 
 class RowsChanged(TryAgain):
@@ -37,90 +18,11 @@ def fetch(
 
     Raises `NeedsHuman`, `TryAgain` for an unreachable database, and `RowsChanged`.
     """
-    with read_transaction(address) as connection, TemporaryFile(dir=scratch) as spool:
-        found = version_of(connection, version) if version is not None else None
-        declared = _declared(connection, statement)
-        with closing(rows_of(connection, statement, BATCH)) as result:
-            columns = _columns(connection, result, declared)
-            rows = _spool(result, columns, spool)
-        if version is not None and connection.dialect.name not in SNAPSHOTS:
-            connection.rollback()  # otherwise the transaction may still see the old state
-            if version_of(connection, version) != found:
+    with open_session(address) as session:
+        found = version_of(session, version) if version is not None else None
+        rows = session.fetch(statement, target, scratch)
+        if version is not None and not session.sees_one_state:
+            session.renew()
+            if version_of(session, version) != found:
                 raise RowsChanged("the rows changed while they were fetched")
-        _write(columns, spool, target)
     return rows, found
-
-
-def _columns(
-    connection: "Connection", result: "CursorResult[Any]", declared: dict[str, str]
-) -> list[QueryColumn]:
-    names = list(result.keys())
-    twice = [name for name, times in Counter(names).items() if times > 1]
-    if twice:
-        raise NeedsHuman(f"two columns are called {twice[0]}; rename one with AS")
-    cursor = result.cursor
-    assert cursor is not None, "the statement returns rows"
-    match connection.dialect.name:
-        case "postgresql":
-            said = map(declared_by_postgresql, cursor.description)
-            return [QueryColumn(name, one) for name, one in zip(names, said, strict=True)]
-        case "sqlite":
-            return [
-                QueryColumn(n, declared_by_sqlite(declared.get(n, "")), loose=True) for n in names
-            ]
-    return [QueryColumn(name) for name in names]
-
-
-def _declared(connection: "Connection", statement: str) -> dict[str, str]:
-    """The declared types of the columns in SQLite, which it tells only about a view."""
-    if connection.dialect.name != "sqlite":
-        return {}
-    from sqlalchemy.exc import SQLAlchemyError
-
-    with suppress(SQLAlchemyError):  # the error is reported when the statement itself is run
-        rows_of_view = "SELECT name, type FROM pragma_table_info('headgate_rows')"
-        options = {"no_parameters": True}
-        connection.exec_driver_sql(
-            f"CREATE TEMP VIEW headgate_rows AS {statement}", execution_options=options
-        )
-        found = connection.exec_driver_sql(rows_of_view).all()
-        return {str(name): str(type_) for name, type_ in found}
-    return {}
-
-
-def _spool(result: "CursorResult[Any]", columns: list[QueryColumn], file: IO[bytes]) -> int:
-    rows = 0
-    for part in result.partitions(BATCH):
-        values = [list(each) for each in zip(*part, strict=True)]
-        for column, some in zip(columns, values, strict=True):
-            column.observe(some)
-        pickle.dump([[*map(_picklable, some)] for some in values], file, pickle.HIGHEST_PROTOCOL)
-        rows += len(part)
-    return rows
-
-
-def _picklable(value: object) -> object:
-    return bytes(value) if isinstance(value, memoryview) else value
-
-
-def _parts(file: IO[bytes]) -> Iterator[list[list[Any]]]:
-    file.seek(0)
-    for _ in count():
-        try:
-            yield pickle.load(file)  # noqa: S301 - written by this process
-        except EOFError:
-            return
-
-
-def _write(columns: list[QueryColumn], file: IO[bytes], target: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    types = [column.type() for column in columns]
-    named = zip(columns, types, strict=True)
-    schema = pa.schema([pa.field(column.name, type_) for column, type_ in named])
-    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-        for part in _parts(file):
-            together = zip(columns, part, types, strict=True)
-            arrays = [column.array(values, type_) for column, values, type_ in together]
-            writer.write_batch(pa.record_batch(arrays, schema=schema))

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from controller.queries.database import read_transaction
+from controller.queries.sessions import open_session
 from controller.queries.versions import version_of
 from specs.datasets import Query
 from specs.digests import digest
@@ -77,5 +77,5 @@ class QueryVersions:
 
     def _version(self, query: Query) -> str:
         assert query.version is not None, "the caller has checked"
-        with read_transaction(self._reveal(query.secret), TIMEOUT) as connection:
-            return digest(version_of(connection, query.version))
+        with open_session(self._reveal(query.secret), TIMEOUT) as session:
+            return digest(version_of(session, query.version))

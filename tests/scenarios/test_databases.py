@@ -1,11 +1,13 @@
 """Data that is no files: rows of a database and what a command fetches, through the controller."""
 
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from subprocess import check_call
 from threading import Thread
 
 import pytest
@@ -41,10 +43,24 @@ with urllib.request.urlopen(os.environ["URL"]) as answer:
     words.parse_args().out.write_bytes(answer.read())
 """
 
-Execute = Callable[[str], None]
+Execute = Callable[[str], object]
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+WRITE = """\
+import duckdb, sys, time
+while True:
+    try:
+        with duckdb.connect(sys.argv[1]) as connection:
+            connection.execute(sys.argv[2])
+        break
+    except duckdb.IOException:  # the controller is reading it
+        time.sleep(0.05)
+"""
+
+
+@pytest.fixture(
+    params=["sqlite", "duckdb", pytest.param("postgresql", marks=pytest.mark.postgresql)]
+)
 def shop(request: pytest.FixtureRequest, world: World) -> Execute:
     """A database whose address the controller knows as SHOP; runs statements in it."""
     if request.param == "postgresql":
@@ -53,6 +69,10 @@ def shop(request: pytest.FixtureRequest, world: World) -> Execute:
         world.secrets = Secrets({"SHOP": address})
         return lambda statement: server.execute(address, statement)
     file = world.root / "shop.db"
+    if request.param == "duckdb":
+        world.secrets = Secrets({"SHOP": f"duckdb:///{file}"})
+        # In a process of its own: within one, DuckDB takes no lock between connections.
+        return lambda statement: check_call([sys.executable, "-c", WRITE, str(file), statement])
     world.secrets = Secrets({"SHOP": f"sqlite:///{file}"})
 
     def execute(statement: str) -> None:

@@ -1,13 +1,14 @@
 """The values of one column in all objects of a dataset, brought to one type."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from specs.model import ColumnType
 from validators.data import texts
 from validators.data.common_types import common_type, exactly, is_text
-from validators.data.files import ColumnValues
+from validators.data.contents import ColumnValues
+from validators.data.notation import plain, plainly
 
 
 @dataclass(frozen=True)
@@ -34,24 +35,18 @@ def agreed(columns: Mapping[str, ColumnValues], wished: ColumnType | None) -> An
     return Disagreement(types, unfit) if unfit else cast
 
 
-def together(columns: Sequence[Any]) -> Any:
-    """All values of several string columns."""
-    import pyarrow as pa
-
-    return pa.chunked_array([part for column in columns for part in column.chunks], pa.string())
-
-
 def _as_they_look(columns: Mapping[str, ColumnValues]) -> dict[str, Any]:
     """Typed values as they are; untyped ones as the type inferred from all of them together."""
     import pyarrow as pa
 
+    columns = plainly(columns)
     untyped = [column.values for column in columns.values() if column.source != "typed"]
     typed = [column.values.type for column in columns.values() if column.source == "typed"]
     if any(map(is_text, typed)):
         looks = pa.string()  # text in one file makes it text in all
     else:
         quoted = any(column.source == "quoted" for column in columns.values())
-        looks = texts.type_of(together(untyped), only_times=quoted)
+        looks = texts.type_of(texts.together(untyped), only_times=quoted)
     return {
         key: column.values if column.source == "typed" else texts.read_as(column.values, looks)
         for key, column in columns.items()
@@ -62,19 +57,23 @@ def _as_said(columns: Mapping[str, ColumnValues], wished: ColumnType) -> dict[st
     """The values, with text read as the type in the spec; None for an object where that fails."""
     import pyarrow as pa
 
-    values = {
-        key: exactly(column.values, pa.string()) if is_text(column.values.type) else column.values
-        for key, column in columns.items()
+    values = {key: _plain_text(plain(column, wished)) for key, column in columns.items()}
+    written = {
+        key: each
+        for key, each in values.items()
+        if each is not None and pa.types.is_string(each.type)
     }
-    written = [each for each in values.values() if pa.types.is_string(each.type)]
     kind = _fixed(wished)
     if kind is None:
-        every = together(written)
+        every = texts.together(list(written.values()))
         kind = texts.decimal_of(every) if wished == "decimal" else texts.time_of(every)
-    return {
-        key: texts.read_as(each, kind) if pa.types.is_string(each.type) else each
-        for key, each in values.items()
-    }
+    return values | {key: texts.read_as(each, kind) for key, each in written.items()}
+
+
+def _plain_text(values: Any) -> Any:
+    import pyarrow as pa
+
+    return exactly(values, pa.string()) if values is not None and is_text(values.type) else values
 
 
 def _kind_of(values: list[Any], wished: ColumnType | None) -> Any:

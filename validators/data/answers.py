@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from validators.data import engine, of_columns, of_records, of_statistics, of_texts
 from validators.data.checks import columns_named
-from validators.data.common_types import is_text
+from validators.data.common_types import is_nested, is_text
 from validators.data.conditions import Condition, condition_of
 from validators.data.dataset import OpenedDataset
 from validators.data.files import Unreadable
@@ -24,6 +24,7 @@ from validators.data.literals import Unfit
 from validators.data.measure import Work, measure, rows_of
 from validators.data.measured import Measured, MetricNeed, NotYetMeasured
 from validators.data.metrics.batch import RowBatch
+from validators.data.metrics.by_engine import ONE_BY_ONE, EngineError, MetByEngine
 from validators.data.metrics.hits import RowsMeeting
 from validators.data.metrics.metric import Nulls, RowCount
 from validators.data.of_columns import mapped
@@ -57,6 +58,14 @@ _OF_VALUES: Final[Mapping[str, _Answer]] = {
     "expect_column_values_to_not_be_outliers": of_statistics.no_outliers,
 }
 """On the values of one column that are not null."""
+_WITHOUT_LIMITS: Final = frozenset({
+    "expect_column_values_to_be_unique",
+    "expect_column_values_to_be_increasing",
+    "expect_column_values_to_be_decreasing",
+    "expect_column_unique_value_count_to_be_between",
+    "expect_column_proportion_of_unique_values_to_be_between",
+})  # fmt: skip
+"""Those of them that compare values with each other only."""
 _OF_TEXTS: Final[Mapping[str, _Answer]] = {
     "expect_column_values_to_match_regex": of_texts.match_regex,
     "expect_column_values_to_not_match_regex": of_texts.not_match_regex,
@@ -134,6 +143,8 @@ def answers(
                 continue
             except Unreadable:
                 raise
+            except EngineError as error:
+                outcome = ExpectationOutcome(place, success=False, raised=str(error), engine=ENGINE)
             except Unfit as error:
                 outcome = ExpectationOutcome(place, success=False, refused=str(error))
             except Exception as error:  # of any kind: its message may quote the data
@@ -189,6 +200,10 @@ def _answer(of: Measured, one: Expectation, column: str | None) -> _Answer | Non
         return _unique_together
     if column is not None and is_text(of.kinds[column]) and (answer := _OF_TEXTS.get(one.type)):
         return answer
+    if column is not None and one.type in ONE_BY_ONE:
+        return _met_by_engine(one, column)
+    if column is not None and one.type in _WITHOUT_LIMITS and is_nested(of.kinds[column]):
+        return None  # Arrow compares no lists and structs
     return _OF_ROWS.get(one.type) or _OF_VALUES.get(one.type)
 
 
@@ -216,6 +231,25 @@ def _rows_meeting(
     return answer
 
 
+def _met_by_engine(one: Expectation, column: str) -> _Answer:
+    """The answer of Great Expectations, which looks at each value alone."""
+    plain = _unconditional(one)
+    metric = MetByEngine(column, one.type, repr(sorted(plain.kwargs.items())), plain)
+
+    def answer(of: Measured, kwargs: Mapping[str, Any]) -> ExpectationOutcome:
+        n, unexpected = of(metric)
+        return dataclasses.replace(mapped(n, n - unexpected, kwargs), engine=ENGINE)
+
+    return answer
+
+
+def _unconditional(one: Expectation) -> Expectation:
+    """The expectation on rows that meet its condition already."""
+    left_out = ("row_condition", "condition_parser")
+    kwargs = {key: value for key, value in one.kwargs.items() if key not in left_out}
+    return dataclasses.replace(one, kwargs=kwargs)
+
+
 def _unique_together(of: Measured, kwargs: Mapping[str, Any]) -> ExpectationOutcome:
     ignored = str(kwargs.get("ignore_row_if") or "all_values_are_missing")
     return of_records.unique_together(of, kwargs, ignored) or _no_records(of)
@@ -235,17 +269,7 @@ def _of_engine(
     table = rows_of(dataset, group.condition, group.columns)
     if len(group.columns) == 1:
         table = table.drop_null()
-    plain = {
-        place: dataclasses.replace(
-            one,
-            kwargs={
-                key: value
-                for key, value in one.kwargs.items()
-                if key not in ("row_condition", "condition_parser")
-            },
-        )
-        for place, one in several.items()
-    }
+    plain = {place: _unconditional(one) for place, one in several.items()}
     for outcome in engine.evaluate(frame_of(table), plain):
         yield dataclasses.replace(outcome, n=table.num_rows, engine=ENGINE)
 

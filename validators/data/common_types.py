@@ -67,6 +67,11 @@ def is_text(kind: Any) -> bool:
     return _family(_plain(kind)) == "text"
 
 
+def is_nested(kind: Any) -> bool:
+    """Whether it is a type of lists, structs or maps."""
+    return _family(_plain(kind)) == "nested"
+
+
 def _plain(kind: Any) -> Any:
     """The type of the values, however they are stored."""
     from pyarrow import types

@@ -4,21 +4,34 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final, Literal
 
-Kind = Literal["parquet", "csv", "tsv", "json"]
+Kind = Literal["parquet", "orc", "arrow", "csv", "tsv", "txt", "json"]
+Packing = Literal["gzip", "zstd"]
 
 _KINDS: Final[dict[str, Kind]] = {
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".orc": "orc",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+    ".ipc": "arrow",
+    ".feather": "arrow",
     ".csv": "csv",
     ".tsv": "tsv",
+    ".txt": "txt",
     ".jsonl": "json",
     ".ndjson": "json",
     ".json": "json",
 }
+_PACKINGS: Final[dict[str, Packing]] = {".gz": "gzip", ".zst": "zstd"}
+TYPED: Final[frozenset[Kind]] = frozenset({"parquet", "orc", "arrow"})
+"""The formats that say the types of columns. They compress within themselves."""
 NAMED: Final[dict[Kind, str]] = {
     "parquet": "Parquet",
+    "orc": "ORC",
+    "arrow": "Arrow or Feather",
     "csv": "CSV",
     "tsv": "TSV",
+    "txt": "text with a declared delimiter",
     "json": "JSON lines or a JSON array",
 }
 _READABLE: Final = "; ".join(
@@ -32,17 +45,16 @@ class FileFormat:
     """The format of an object."""
 
     kind: Kind
-    packed: bool = False
-    """Whether it is compressed with gzip."""
+    packed: Packing | None = None
+    """How the whole file is compressed, beside what the format does itself."""
 
 
 def form_of(key: str) -> FileFormat | str:
     """The format of the object, or why it cannot be read, with the formats that can."""
     suffixes = [suffix.lower() for suffix in PurePosixPath(key).suffixes]
-    packed = suffixes[-1:] == [".gz"]
-    ending = "".join(suffixes[-2:-1] if packed else suffixes[-1:])
-    kind = _KINDS.get(ending)
-    if kind and not (packed and kind == "parquet"):
+    packed = _PACKINGS.get("".join(suffixes[-1:]))
+    kind = _KINDS.get("".join(suffixes[-2:-1] if packed else suffixes[-1:]))
+    if kind and not (packed and kind in TYPED):
         return FileFormat(kind, packed)
     whole = "".join(suffixes[-2:] if packed else suffixes[-1:])
     why = (
@@ -50,4 +62,4 @@ def form_of(key: str) -> FileFormat | str:
         if whole
         else "has no suffix that tells its format"
     )
-    return f"{why}; readable formats: {_READABLE}; all but Parquet also as .gz"
+    return f"{why}; readable formats: {_READABLE}; the texts among them also as .gz and .zst"

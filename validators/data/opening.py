@@ -9,8 +9,10 @@ from typing import Any
 from specs.snapshot import TableSnapshot
 from validators.data.agreement import Disagreement, agreed
 from validators.data.common_types import known_type
+from validators.data.contents import ColumnValues, pick
 from validators.data.dataset import OpenedDataset, TableInMemory
-from validators.data.files import ColumnValues, Unreadable, pick
+from validators.data.differences import missing_columns, note_of_order
+from validators.data.files import Unreadable
 from validators.data.frame import settled_kind
 from validators.data.kinds import form_of
 from validators.data.partitions import partitions_of
@@ -20,7 +22,6 @@ from validators.data.stream import ParquetPart, opened
 from validators.data.tables import (
     columns_twice,
     load,
-    missing_columns,
     object_check,
     unknown_types,
 )
@@ -112,6 +113,7 @@ class _Streamed:
             columns=names,
             types=types,
             checks=tuple(self._checks(files, names)),
+            notes=tuple(note_of_order({} if self.snapshot else _headers(files))),
             objects=len(files),
         )
 
@@ -214,11 +216,15 @@ class _Streamed:
         for one in files:
             for name in one.doubled:
                 doubled[name].append(one.object.key)
-        headers = {one.object.key: one.header for one in files if one.header}
+        headers = _headers(files)
         required = None
         if self.wanted is not None and self.everywhere is not None:
             required = self.wanted | self.everywhere
         return [*columns_twice(doubled), *missing_columns(headers, required), *unknown]
+
+
+def _headers(files: Sequence[_File]) -> dict[str, tuple[str, ...]]:
+    return {one.object.key: one.header for one in files if one.header}
 
 
 def _type_in(snapshot: TableSnapshot, name: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from validators.data.agreement import Disagreement, agreed
-from validators.data.files import ColumnValues, ObjectContents
+from validators.data.contents import ColumnValues, ObjectContents
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from specs.csv_files import CsvFiles
 from specs.model import ColumnType
 from validators.report import GateValue
 
@@ -36,6 +37,8 @@ class DatasetReading(GateValue):
     """Types of columns, overriding those in the files."""
     nulls: tuple[str, ...] = ("",)
     """Texts that mean null in formats without a null of their own."""
+    csv: CsvFiles | None = None
+    """How its files of delimited text are written, if not the usual way."""
 
 
 class MetricFiles(GateValue):

@@ -12,7 +12,7 @@ from typing import Any, Final
 from specs.snapshot import SNAPSHOT_KEYS, TableSnapshot, read_snapshot
 from validators.data import texts
 from validators.data.common_types import exactly
-from validators.data.files import ColumnValues, ObjectContents, Unreadable
+from validators.data.contents import ColumnValues, ObjectContents, Unreadable
 from validators.data.request import ObjectFile
 
 _DECIMAL: Final = re.compile(r"decimal\((\d+), ?(\d+)\)")

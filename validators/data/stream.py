@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from specs.snapshot import TableSnapshot
+from validators.data.contents import ColumnValues, ObjectContents, Unreadable
 from validators.data.dataset import ROWS
-from validators.data.files import ColumnValues, ObjectContents, Unreadable, explained
+from validators.data.files import explained
 from validators.data.frame import settled_kind
 from validators.data.metrics.batch import RowBatch
 from validators.data.metrics.footers import RowGroup

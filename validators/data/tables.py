@@ -1,20 +1,21 @@
 """The objects of a dataset version as one table, and those that do not fit into it."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from specs.loading.explain import nearest
 from specs.model import ColumnType
 from specs.snapshot import TableSnapshot
-from validators.data.agreement import Disagreement, agreed, together
+from validators.data.agreement import Disagreement, agreed
 from validators.data.common_types import is_text
-from validators.data.files import ColumnValues, ObjectContents, Unreadable, read
+from validators.data.differences import Among, clash, listed, missing_columns, note_of_order
+from validators.data.files import ObjectContents, Unreadable, read
+from validators.data.inferred import is_inferred, note_of_nulls, note_of_types
 from validators.data.partitions import contradicted, partitions_of, with_partitions
 from validators.data.request import DatasetReading, ObjectFile
 from validators.data.snapshots import empty, fitted, names_of, snapshot_of
-from validators.data.texts import words_of_null
 from validators.report import Check
 from validators.verdict import Verdict
 
@@ -60,7 +61,7 @@ def load(
     apart: dict[str, list[str]] = defaultdict(list)
     for one in objects:
         try:
-            part = read(one, wanted, reading.nulls)
+            part = read(one, wanted, reading.nulls, written=reading.csv)
         except Unreadable as error:
             broken.append(
                 object_check("readable", f"`{one.key}` {error.why}", one.key, error.verdict)
@@ -84,7 +85,9 @@ def load(
         *missing_columns(headers, required, leave_out),
         *unknown_types(reading.types, names),
     ]
-    return _joined(parts, names, reading, checks)
+    loaded = _joined(parts, names, reading, checks)
+    ordered = {key: header for key, header in headers.items() if key not in leave_out}
+    return replace(loaded, notes=(*note_of_order(ordered), *loaded.notes))
 
 
 def _of_snapshot(
@@ -129,6 +132,8 @@ def _joined(
     found: dict[str, Any] = {}
     clashes: dict[str, Check] = {}
     notes: list[str] = []
+    inferred: dict[str, Any] = {}
+    among = Among(list(parts))
     rows = sum(part.rows for part in parts.values())
     for name in names:
         columns = {key: part.columns[name] for key, part in parts.items() if name in part.columns}
@@ -136,7 +141,7 @@ def _joined(
             continue
         values = agreed(columns, types.get(name))
         if isinstance(values, Disagreement):
-            clashes[name] = _clash(name, values, types.get(name))
+            clashes[name] = clash(name, values, types.get(name), among)
             found[name] = pa.nulls(rows)
             continue
         kind = next(iter(values.values())).type
@@ -148,44 +153,15 @@ def _joined(
             ],
             kind,
         )
+        if name not in types and is_inferred(columns):
+            inferred[name] = kind
         if name not in types and is_text(kind):
-            notes += _note_of_nulls(name, columns, reading.nulls)
+            notes += note_of_nulls(name, columns, reading.nulls)
     if not found and names:
         found[names[0]] = pa.nulls(rows)  # without a column there would be no rows
     every = (*checks, *clashes.values())
-    return LoadedDataset(
-        pa.table(found), tuple(names), frozenset(clashes), every, tuple(notes), len(parts)
-    )
-
-
-def _clash(name: str, why: Disagreement, wished: ColumnType | None) -> Check:
-    if why.unfit:
-        message = f"column `{name}` cannot be read as {wished} in {_listed(why.unfit)}"
-        step = f"Fix the values, or `types: {{{name}: ...}}` of the dataset."
-        return object_check("type as said", message, name, next_step=step)
-    by_type: dict[str, list[str]] = {}
-    for key, kind in why.types.items():
-        by_type.setdefault(kind, []).append(key)
-    said = "; ".join(f"{kind} in {_listed(keys)}" for kind, keys in by_type.items())
-    message = f"column `{name}` is {said}, and no single type holds all these values"
-    step = f"Write the column with one type everywhere, or set it: `types: {{{name}: string}}`."
-    return object_check("one type everywhere", message, name, next_step=step)
-
-
-def _note_of_nulls(
-    name: str, columns: Mapping[str, ColumnValues], nulls: Sequence[str]
-) -> list[str]:
-    """A note if a column is text only because of words that may mean null."""
-    untyped = [column.values for column in columns.values() if column.source == "text"]
-    if len(untyped) < len(columns):
-        return []
-    words, count = words_of_null(together(untyped))
-    if not words:
-        return []
-    values = f"{count:,} value{'s' * (count != 1)} ({', '.join(words)})"
-    every = ", ".join(f"'{word}'" for word in (*nulls, *words))
-    why = f"`{name}` is text only because of {values}"
-    return [f"{why}; if that means null, set `nulls: [{every}]` in the dataset."]
+    told = (*note_of_types(inferred), *notes)
+    return LoadedDataset(pa.table(found), tuple(names), frozenset(clashes), every, told, len(parts))
 
 
 # -- what is wrong with the objects ----------------------------------------------------------------
@@ -211,49 +187,12 @@ def object_check(
     )
 
 
-def missing_columns(
-    headers: Mapping[str, Sequence[str]],
-    wanted: frozenset[str] | None,
-    leave_out: Collection[str] = (),
-) -> list[Check]:
-    """One check per column that some objects have and others lack.
-
-    A column that the suite names blocks. It only warns for other columns, and where rows may leave
-    out nulls in every object that lacks it.
-    """
-    checks = []
-    for name in dict.fromkeys(name for header in headers.values() for name in header):
-        lacking = [key for key, header in headers.items() if name not in header]
-        if not lacking:
-            continue
-        having = [key for key in headers if key not in lacking]
-        message = (
-            f"column `{name}` is missing in {_listed(lacking)}"
-            if len(lacking) <= len(having)
-            else f"column `{name}` is only in {_listed(having)}"
-        )
-        message += f" ({len(having)} of {len(headers)} objects have it)"
-        is_null = all(key in leave_out for key in lacking)
-        blocks = (wanted is None or name in wanted) and not is_null
-        checks.append(
-            object_check(
-                "same columns everywhere",
-                f"{message}; where it is missing, it counts as null" if is_null else message,
-                name,
-                Verdict.FAIL if blocks else Verdict.WARN,
-                blocks=blocks,
-                next_step="Fix these objects, or write the column in all of them.",
-            )
-        )
-    return checks
-
-
 def columns_twice(doubled: Mapping[str, Sequence[str]]) -> list[Check]:
     """Repeated columns that the suite does not name; those that it names cannot be read at all."""
     return [
         object_check(
             "columns once",
-            f"there is more than one column `{name}` in {_listed(keys)}",
+            f"there is more than one column `{name}` in {listed(keys)}",
             name,
             Verdict.WARN,
             blocks=False,
@@ -269,7 +208,7 @@ def _said_twice(apart: Mapping[str, Sequence[str]]) -> list[Check]:
     return [
         object_check(
             "folders and columns",
-            f"column `{name}` and the folder name differ in {_listed(keys)}; Headgate reads the "
+            f"column `{name}` and the folder name differ in {listed(keys)}; Headgate reads the "
             "column, Spark and DuckDB the folder name",
             name,
             Verdict.WARN,
@@ -291,8 +230,3 @@ def unknown_types(types: Mapping[str, ColumnType], names: Sequence[str]) -> list
             check = object_check("types", message, name, Verdict.WARN, blocks=False, next_step=step)
             checks.append(check)
     return checks
-
-
-def _listed(keys: Sequence[str]) -> str:
-    shown = ", ".join(f"`{key}`" for key in keys[:3])
-    return shown + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")

@@ -4,12 +4,14 @@ All values of the dataset decide together, never those of one file. Text becomes
 where nothing is lost: 02134 and +1 stay text.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 _BLANK: Final = r"[ \t]*"
 _WHOLE: Final = r"-?(0|[1-9][0-9]*)"
 _POINT: Final = rf"({_WHOLE}\.[0-9]*|-?\.[0-9]+)"
-_NUMBER: Final = rf"({_POINT}([eE][+-]?[0-9]+)?|{_WHOLE}([eE][+-][0-9]+)?)"
+NUMBER: Final = rf"({_POINT}([eE][+-]?[0-9]+)?|{_WHOLE}([eE][+-][0-9]+)?)"
+"""A number with a point or an exponent, or a whole one."""
 _BARE_EXPONENT: Final = rf"{_WHOLE}[eE][0-9]+"
 _PLAIN: Final = rf"({_POINT}|{_WHOLE})"
 _DAY: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -89,19 +91,20 @@ def time_of(values: Any) -> Any:
     return pa.timestamp(unit, "UTC") if all_match(values, _ZONED) else pa.timestamp(unit)
 
 
-def words_of_null(values: Any) -> tuple[list[str], int]:
-    """The words for null that alone keep the strings from having another type, and how often they
-    occur; none if there are other reasons."""
+def without_null_words(values: Any) -> tuple[Any, list[str]]:
+    """The strings without words that often mean null, and those words."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     words = pc.is_in(values, value_set=pa.array(_WORDS_OF_NULL))
-    found = pc.unique(values.filter(words)).to_pylist()
-    if found:
-        kind = type_of(values.filter(pc.invert(words)), only_times=False)
-        if not (pa.types.is_string(kind) or pa.types.is_null(kind)):
-            return found, pc.sum(words).as_py()
-    return [], 0
+    return values.filter(pc.invert(words)), pc.unique(values.filter(words)).to_pylist()
+
+
+def together(columns: Sequence[Any]) -> Any:
+    """All values of several string columns."""
+    import pyarrow as pa
+
+    return pa.chunked_array([part for column in columns for part in column.chunks], pa.string())
 
 
 def all_match(values: Any, pattern: str) -> bool:
@@ -129,10 +132,10 @@ def _numbers(values: Any) -> Any:
     if all_match(values, _WHOLE):
         short = read_as(values, pa.int64()) is not None
         return pa.int64() if short else pa.decimal128(38, 0)
-    if not all_match(values, _NUMBER):
+    if not all_match(values, NUMBER):
         # 12e4 alone may be a code; among numbers with a point it is a number.
         with_point = pc.any(pc.match_substring(values, ".")).as_py()
-        if not with_point or not all_match(values, f"{_NUMBER}|{_BARE_EXPONENT}"):
+        if not with_point or not all_match(values, f"{NUMBER}|{_BARE_EXPONENT}"):
             return None
     doubles = read_as(values, pa.float64())
     if doubles is None or pc.max(pc.abs(doubles)).as_py() < _ROOM:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from validators.data.files import ColumnValues, ObjectContents, read_file
+from validators.data.formats import arrow
 from validators.data.kinds import FileFormat
 from validators.data.texts import read_as, type_of
 
@@ -25,6 +26,10 @@ def _form_of(start: bytes) -> FileFormat:
     """The format, from the content: artifacts have no suffix."""
     if start.startswith(b"PAR1"):
         return FileFormat("parquet")
+    if start.startswith(b"ORC"):
+        return FileFormat("orc")
+    if start.startswith((arrow.FILE, arrow.FEATHER_1, arrow.STREAM)):
+        return FileFormat("arrow")
     begins = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     return FileFormat("json" if begins.startswith((b"{", b"[")) else "csv")
 

@@ -11,6 +11,7 @@ from controller.machine.runs import exam
 from controller.machine.runs.gate_nodes import is_same_place, suites_for
 from controller.machine.runs.graph import Rules
 from specs.caching import Cache, CacheFor, seconds_reusable
+from specs.csv_files import CsvFiles
 from specs.gates import AbsoluteCheck, ModelGate, PairedCheck, SmallSlices
 from specs.metrics import is_own
 from specs.model import Pipeline, place_of
@@ -104,6 +105,13 @@ def _parsing(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
             if was.nulls != now.nulls:
                 rule, old, new = f"datasets.{name}.nulls", _quoted(was.nulls), _quoted(now.nulls)
                 yield RuleChange(rule=rule, was=old, now=new, loosens=judged)
+            if was.csv != now.csv:
+                rule, old, new = f"datasets.{name}.csv", _written(was.csv), _written(now.csv)
+                yield RuleChange(rule=rule, was=old, now=new, loosens=judged)
+
+
+def _written(csv: CsvFiles | None) -> str:
+    return json.dumps(csv.model_dump(mode="json", exclude_defaults=True)) if csv else "none"
 
 
 def _quoted(texts: Iterable[str]) -> str:

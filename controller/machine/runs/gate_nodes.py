@@ -182,14 +182,22 @@ def _gates_of_dataset(of: JudgedSpec, name: str) -> Iterator[Node]:
 
 def is_read_alike(one: Dataset, other: Dataset) -> bool:
     """Whether a gate would read the same values from the same objects."""
-    return (one.types, one.nulls) == (other.types, other.nulls)
+    return _reading(one) == _reading(other)
+
+
+def _reading(rules: Dataset) -> dict[str, Any]:
+    """How the gate reads the dataset. Part of the cache key: what is not said is left out."""
+    reading: dict[str, Any] = {"types": dict(rules.types), "nulls": list(rules.nulls)}
+    if rules.csv is not None:
+        reading["csv"] = rules.csv.model_dump(mode="json", exclude_defaults=True)
+    return reading
 
 
 def _data_gate(node: str, name: str, uri: str, rules: Dataset, source: SourceTree) -> Node:
     """The gate for the data at `uri`, read and judged as `rules`, a dataset of `source`, says."""
     suite = rules.expectations
     assert suite is not None, "only a dataset with a suite has a gate"
-    reading = {"types": dict(rules.types), "nulls": list(rules.nulls)}
+    reading = _reading(rules)
     return Node(
         name=node,
         kind="data_gate",

@@ -120,6 +120,7 @@ def _definition(was: Mapping[str, Any], now: Mapping[str, Any], run: str) -> Ite
         "gate": "Headgate's gate",
         "types": "the dataset's `types`",
         "nulls": "the dataset's `nulls`",
+        "csv": "the dataset's `csv`",
     }
     for name in dict.fromkeys([*was, *now]):
         old, new = was.get(name), now.get(name)

@@ -11,6 +11,8 @@ from deltalake import DeltaTable
 
 from controller.buckets.catalog import Catalog
 from controller.buckets.protocol import Listing
+from validators.data.request import ObjectFile
+from validators.data.tables import load
 
 
 class Lake(Protocol):
@@ -50,6 +52,15 @@ def rows_of_table(folder: Path, column: str = "a") -> list[Any]:
 def keys(listing: Listing) -> set[str]:
     """Of the objects that belong to the version."""
     return {entry.key for entry in listing.manifest}
+
+
+def rows_of_gate(folder: Path) -> list[dict[str, Any]]:
+    """What the data gate reads of it, sorted by the column `a`."""
+    objects = [ObjectFile(key=key, path=str(folder / key)) for key in sorted(files_below(folder))]
+    loaded = load(objects, None)
+    assert loaded.checks == ()
+    found: list[dict[str, Any]] = loaded.table.to_pylist()
+    return sorted(found, key=lambda row: row["a"])
 
 
 def numbers(*values: int, **columns: list[Any]) -> pa.Table:

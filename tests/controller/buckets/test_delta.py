@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
@@ -16,7 +17,7 @@ from controller.buckets.stores import Stores
 from controller.config.settings import ObjectStore
 from specs.failures import NeedsHuman
 from specs.snapshot import DELTA_KEY
-from tests.controller.buckets.tabled import Lake, keys, numbers, rows, rows_of_table
+from tests.controller.buckets.tabled import Lake, keys, numbers, rows, rows_of_gate, rows_of_table
 from tests.servers.moto import KEY, Moto
 
 
@@ -356,6 +357,10 @@ def _managed(folder: Path) -> None:
     _commit(folder, 1, _with_feature("catalogManaged"))
 
 
+def _unsupported(folder: Path) -> None:
+    _commit(folder, 1, _with_feature("rowsThatSing"))
+
+
 def _garbage(folder: Path) -> None:
     (folder / "_delta_log" / f"{1:020}.json").write_text('{"add": {"pa')
 
@@ -369,10 +374,18 @@ def _garbage(folder: Path) -> None:
             r"column mapping: in its files, the column `a` is called `col-1f`.*columnMapping\.mode",
         ),
         (_shallow_clone, "outside its folder, like a shallow clone: make it a deep clone"),
+        (_unsupported, "uses the feature rowsThatSing, which delta-rs does not support"),
         (_managed, r"managed by a catalog|cannot be read"),
         (_garbage, "log of the Delta table .* cannot be read"),
     ],
-    ids=["deletion vectors", "column mapping", "shallow clone", "catalog", "garbage"],
+    ids=[
+        "deletion vectors",
+        "column mapping",
+        "shallow clone",
+        "unsupported",
+        "catalog",
+        "garbage",
+    ],
 )
 async def test_a_table_that_plain_readers_would_misread_is_refused_with_the_fix(
     local: LocalLake, tmp_path: Path, change: Callable[[Path], None], said: str
@@ -393,6 +406,20 @@ async def test_column_mapping_under_the_same_names_and_unused_vectors_are_read(
     _mapping("a")(folder)
     _commit(folder, 2, _with_feature("columnMapping", "deletionVectors"))
     assert await writer.read() == [1, 2]
+
+
+async def test_types_that_were_widened_are_those_of_the_table(
+    local: LocalLake, tmp_path: Path
+) -> None:
+    writer = Writer(local)
+    writer.write(pa.table({"a": pa.array([1], pa.int32()), "b": pa.array([2], pa.int16())}))
+    folder = tmp_path / "lake" / "trips"
+    (about,) = (one["metaData"] for one in _actions(folder, 0) if "metaData" in one)
+    wide = about["schemaString"].replace('"integer"', '"long"').replace('"short"', '"double"')
+    _commit(folder, 1, _with_feature("typeWidening"), {"metaData": {**about, "schemaString": wide}})
+    pinned, _ = await local.catalog.pinned(writer.uri, await writer.version())
+    (row,) = rows_of_gate(pinned)
+    assert (row, type(row["b"])) == ({"a": 1, "b": 2.0}, float)
 
 
 async def test_without_the_extra_it_is_named(

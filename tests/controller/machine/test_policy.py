@@ -53,6 +53,11 @@ LOOSER = [
         "expectations: suite.yaml, types: {zip: string}",
         "datasets.rows.types",
     ),
+    (
+        "expectations: suite.yaml",
+        "expectations: suite.yaml, csv: {delimiter: ';'}",
+        "datasets.rows.csv",
+    ),
     ("pull-request", "automatic", "release.production.approval"),
     ("{get: /healthz}, ", "", "release.staging.smoke"),
     ("not_worse_by: 1%", "not_worse_by: 2%", f"{ROLLOUT}.signals.errors"),

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from controller.queries.fetching import BATCH, fetch
+from controller.queries.fetching import fetch
+from controller.queries.sql_session import BATCH
 from specs.failures import NeedsHuman, TryAgain
 from tests.servers.postgresql import Postgresql
 
@@ -281,7 +282,9 @@ def test_what_sqlite_cannot_give_is_told_in_words(
     ("address", "message"),
     [
         ("no address", "the secret is not the address of a database"),
-        ("sqlite:///shop.db", "must be absolute"),
+        ("sqlite:///shop.db", "must be absolute, as in sqlite:////folder/file.db"),
+        ("duckdb:///shop.db", "must be absolute, as in duckdb:////folder/file.db"),
+        ("duckdb:////nowhere/shop.db", "the DuckDB file does not exist"),
         ("oracle://u:hunter2@h/x", "the driver for oracle is not installed"),
         ("nothing://u:hunter2@h/x", "the driver for nothing is not installed"),
         ("sqlite:////nowhere/shop.db", "unable to open database file"),

@@ -26,6 +26,8 @@ SAME_ROWS: dict[str, str] = {
     "a.CSV": 'name,n\r\n"a, b",1\r\n,2\r\n',
     "a.tsv": "name\tn\na, b\t1\n\t2\n",
     "a.tsv.gz": "name\tn\na, b\t1\n\t2\n",
+    "a.csv.zst": 'name,n\n"a, b",1\n,2\n',
+    "a.jsonl.ZST": '{"name": "a, b", "n": 1}\n{"n": 2}\n',
     "a.jsonl": '{"name": "a, b", "n": 1}\n{"n": 2}\n',
     "a.json": '{"name": "a, b", "n": 1}\n\n{"name": null, "n": 2}',
     "array.json": '[{"name": "a, b", "n": 1}, {"name": null, "n": 2}]\n',
@@ -43,7 +45,7 @@ def test_every_kind_of_text_gives_the_same_rows(key: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "key", ["a.orc", "a.xlsx", "a.avro.gz", "a.parquet.gz", "000000_0", "a.gz"]
+    "key", ["a.xlsx", "a.avro.gz", "a.parquet.gz", "a.arrow.zst", "a.orc.gz", "000000_0", "a.gz"]
 )
 def test_a_kind_that_cannot_be_read_is_an_error_that_names_those_that_can(
     key: str, tmp_path: Path
@@ -51,7 +53,8 @@ def test_a_kind_that_cannot_be_read_is_an_error_that_names_those_that_can(
     check = _only(read(tmp_path, {key: "x"}))
     assert check.verdict is Verdict.ERROR
     assert check.message.startswith(f"`{key}` ")
-    for kind in ("Parquet (.parquet, .pq)", "CSV (.csv)", "TSV (.tsv)", "JSON lines", ".gz"):
+    kinds = ("Parquet (.parquet, .pq)", "ORC", "Arrow", "CSV (.csv)", "TSV (.tsv)", "JSON lines")
+    for kind in (*kinds, ".gz and .zst"):
         assert kind in check.message
 
 

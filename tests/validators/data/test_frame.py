@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from validators.data.answers import answers
+from validators.data.answers import ENGINE, answers
 from validators.data.dataset import in_memory
 from validators.data.frame import frame_of, settled
 from validators.data.suite import Expectation
@@ -65,8 +65,10 @@ def test_every_column_can_be_looked_at_for_nulls_and_repeats(kind: Any, values: 
     }
     nulls, repeats = answers(in_memory(table, ("x",)), asked)
     assert (nulls.success, nulls.unexpected) == (False, 1)
-    nested = isinstance(values[0], list | dict)
-    assert (repeats.unexpected, repeats.raised is not None) == (None if nested else 2, nested)
+    if isinstance(values[0], list | dict):
+        assert repeats.engine == ENGINE  # Arrow compares no lists and structs
+    else:
+        assert (repeats.raised, repeats.unexpected) == (None, 2)
 
 
 def test_what_is_not_a_number_is_null_and_a_negative_zero_is_zero() -> None:

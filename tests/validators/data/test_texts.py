@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from specs.csv_files import CsvFiles
 from tests.validators.data.reading import column, read
 from validators.verdict import Verdict
 
@@ -194,7 +195,8 @@ def test_the_spec_says_which_texts_are_null(tmp_path: Path) -> None:
 
 def test_numbers_that_one_word_makes_text_are_told_of(tmp_path: Path) -> None:
     files = {"a.csv": "x,y\n1,NA\nNA,b\n", "b.csv": "x,y\n2,c\n\\N,d\n"}
-    (note,) = read(tmp_path, files, nulls=("", "?")).notes
+    types, note = read(tmp_path, files, nulls=("", "?")).notes
+    assert types == "Types inferred from the texts: `x` string, `y` string."
     assert note == (
         r"`x` is text only because of 2 values (NA, \N); if that means null, set `nulls: "
         r"['', '?', 'NA', '\N']` in the dataset."
@@ -238,3 +240,23 @@ def test_a_row_may_be_longer_than_what_is_read_at_once(
     lines = values if key == "a.csv" else [f'{{"x": "{value}"}}' for value in values]
     text = "\n".join(["x", *lines] if key == "a.csv" else lines) + "\n"
     assert column(read(tmp_path, {key: text})) == ("string", values)
+
+
+def test_a_word_among_numbers_of_a_declared_notation_is_told_of(tmp_path: Path) -> None:
+    csv = CsvFiles(delimiter=";", decimal=",")
+    (_, note) = read(tmp_path, {"a.csv": "x;y\n1,5;1\nNA;2\n"}, csv=csv).notes
+    assert note.startswith("`x` is text only because of 1 value (NA)")
+
+
+def test_types_that_nobody_declared_are_told_and_no_more_than_fit_a_line(tmp_path: Path) -> None:
+    head = "day,at,zoned,price,wide,code,flag,none,said"
+    row = "2024-05-01,2024-05-01 10:00,2024-05-01T10:00Z,1.5,12345678901234567890,02,true,,7"
+    (note,) = read(tmp_path, {"a.csv": f"{head}\n{row}\n"}, types={"said": "string"}).notes
+    assert note == (
+        "Types inferred from the texts: `day` date, `at` timestamp, `zoned` timestamp in UTC, "
+        "`price` double, `wide` decimal(38, 0), `code` string, `flag` bool, `none` all null."
+    )
+    many = ",".join(f"c{n}" for n in range(100))
+    (note,) = read(tmp_path, {"a.csv": f"{many}\n{'1,' * 99}1\n"}).notes
+    assert note.endswith("`c11` int64 and 88 more.")
+    assert read(tmp_path, {"a.parquet": {"x": ["1"]}}).notes == ()

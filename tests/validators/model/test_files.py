@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pyarrow import csv
 
 from specs.gates import Columns
+from tests.validators.data.reading import written
 from tests.validators.model.tables import Bench, flights, one, write
 from validators.model.__main__ import main
 from validators.model.request import ModelGateRequest
@@ -87,6 +88,17 @@ def test_parquet_csv_and_json_lines_say_the_same(tmp_path: Path) -> None:
         assert other.score is not None
         assert np.array_equal(parquet.score, other.score)
         assert other.slices["carrier"].values == parquet.slices["carrier"].values
+
+
+@pytest.mark.parametrize("key", ["a.orc", "a.arrow", "a.arrows"])
+def test_orc_and_arrow_say_the_same_as_parquet(key: str, tmp_path: Path) -> None:
+    table = pa.table(flights(300))
+    pq.write_table(table, tmp_path / "a")
+    (tmp_path / "b").write_bytes(written(table, key))
+    parquet, other = (load(tmp_path / name, COLUMNS, ["carrier"]) for name in "ab")
+    assert why_unpaired(parquet, other) is None
+    assert parquet.score is not None
+    assert np.array_equal(parquet.score, np.asarray(other.score))
 
 
 def test_an_airline_called_na_is_no_missing_value(tmp_path: Path) -> None:

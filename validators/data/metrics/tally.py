@@ -128,7 +128,7 @@ def _counted(keys: Any, low: int, room: int) -> Piece:
 
     base = keys.dtype.type(low)
     counts = np.bincount((keys - base).astype(np.int64, copy=False), minlength=room)
-    if len(keys) == room and counts.max() == 1:
+    if len(keys) == room and counts.max() == 1 and keys.dtype == np.int64:
         return Piece(range(low, low + room))
     there = np.flatnonzero(counts)
     counts = counts[there]
@@ -239,7 +239,7 @@ def has_keys(kind: Any) -> bool:
 
 
 def keys_of(values: Any) -> Any:
-    """The values as a numpy array of their positions."""
+    """The values as a numpy array of their positions: int64, uint64 for that type, or floats."""
     import numpy as np
     import pyarrow as pa
 
@@ -247,10 +247,12 @@ def keys_of(values: Any) -> Any:
     if pa.types.is_decimal(kind):
         return np.concatenate([np.array([], np.int64), *map(_low_half, values.chunks)])
     if pa.types.is_boolean(kind):
-        return values.cast(pa.uint8()).to_numpy()
-    if pa.types.is_temporal(kind):
+        values = values.cast(pa.uint8())
+    elif pa.types.is_temporal(kind):
         values = values.cast(pa.int32() if kind.bit_width == 32 else pa.int64())
-    return values.to_numpy()
+    found = values.to_numpy()
+    is_small = found.dtype.kind in "iu" and found.dtype != np.uint64
+    return found.astype(np.int64, copy=False) if is_small else found
 
 
 def _low_half(chunk: Any) -> Any:

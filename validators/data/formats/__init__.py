@@ -1,0 +1,1 @@
+"""The formats of files: each module reads one into `ObjectContents`."""
