@@ -109,4 +109,5 @@ def test_a_dataset_passes_the_suite_that_is_proposed_from_it(table: Any) -> None
 @settings(max_examples=60, deadline=None)
 @given(tables(IN_CSV))
 def test_so_does_one_whose_types_are_read_from_text(table: Any) -> None:
-    check(csv.write_csv, table, "a.csv")
+    whole = table.append_column("row", [list(range(len(table)))])  # an empty line is no row
+    check(csv.write_csv, whole, "a.csv")

@@ -125,3 +125,29 @@ def test_the_example_without_a_suite_gets_one_that_its_spec_may_name(tmp_path: P
     done = do("--in", str(folder))
     assert done.exit_code == 0, done.stderr
     assert "name: penguins" in done.stdout
+
+
+def test_init_proposes_a_suite_for_data_that_is_there(tmp_path: Path) -> None:
+    folder = tmp_path / "team"
+    (folder / "data").mkdir(parents=True)
+    shutil.copy(EXAMPLES / "minimal" / "data" / "penguins.csv", folder / "data")
+    done = CliRunner().invoke(main, ["init", str(folder)])
+    assert done.exit_code == 0, done.stderr
+    suite = folder / "expectations" / "data.yaml"
+    assert f"Wrote {suite}" in done.stdout
+    assert (
+        "expectations: expectations/data.yaml   # guessed"
+        in (folder / "ml-pipeline.yaml").read_text()
+    )
+    assert types_of(suite.read_text())["id"] == "int64"
+
+
+def test_init_says_why_data_has_no_suite_and_drafts_the_rest(tmp_path: Path) -> None:
+    folder = tmp_path / "team"
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / "rows.parquet").write_bytes(b"PAR1 but not for long")
+    done = CliRunner().invoke(main, ["init", str(folder)])
+    assert done.exit_code == 0, done.stderr
+    assert "no suite is proposed for data: `rows.parquet` is not readable" in done.stderr
+    assert "`headgate profile data` writes one" in (folder / "ml-pipeline.yaml").read_text()
+    assert not (folder / "expectations").exists()

@@ -10,7 +10,7 @@ from specs.snapshot import SNAPSHOT_KEYS
 from validators.data.answers import answers
 from validators.data.dataset import OpenedDataset
 from validators.data.files import Unreadable
-from validators.data.kinds import form_of
+from validators.data.kinds import TYPED, form_of
 from validators.data.opening import open_dataset
 from validators.data.outcome import ExpectationOutcome
 from validators.data.profile.facts import ColumnFacts, facts_of, sample_of
@@ -93,7 +93,7 @@ def _opened(request: ProfileRequest) -> OpenedDataset:
 
 def _has_types(key: str) -> bool:
     form = form_of(key)
-    return isinstance(form, str) or form.kind == "parquet"
+    return isinstance(form, str) or form.kind in TYPED
 
 
 def _met_by(

@@ -106,8 +106,8 @@ def _of_spec(spec: _Spec, name: str, home: Path) -> DataToProfile:
     root = base_folder(dataset.uri, spec.top, spec.folder) if is_relative(dataset.uri) else None
     request = ProfileRequest(
         dataset=name,
-        objects=asyncio.run(_objects_at(dataset.uri, root, home)),
-        reading=DatasetReading(types=dataset.types, nulls=dataset.nulls),
+        objects=objects_at(dataset.uri, root, home),
+        reading=DatasetReading(types=dataset.types, nulls=dataset.nulls, csv=dataset.csv),
     )
     return DataToProfile(request, spec.path, dataset.expectations is None)
 
@@ -115,12 +115,20 @@ def _of_spec(spec: _Spec, name: str, home: Path) -> DataToProfile:
 def _at_address(uri: str, home: Path) -> ProfileRequest:
     fixed = uri.partition("*")[0].rstrip("/")
     name = fixed.rpartition("/")[2] or "data"
-    return ProfileRequest(dataset=name, objects=asyncio.run(_objects_at(uri, None, home)))
+    return ProfileRequest(dataset=name, objects=objects_at(uri, None, home))
 
 
-async def _objects_at(uri: str, repository: Path | None, home: Path) -> tuple[ObjectFile, ...]:
+def objects_at(uri: str, repository: Path | None, home: Path) -> tuple[ObjectFile, ...]:
     """The objects of a dataset as they are now. Files of this machine stay where they are, unless
-    they are of a table, whose log says which of them are live."""
+    they are of a table, whose log says which of them are live, or in the repository.
+
+    `repository` is the folder that a path in the repository is relative to; what has to be fetched
+    is kept in `home`. Raises `NeedsHuman` if there are none.
+    """
+    return asyncio.run(_listed_objects(uri, repository, home))
+
+
+async def _listed_objects(uri: str, repository: Path | None, home: Path) -> tuple[ObjectFile, ...]:
     # Files that change meanwhile are read as they are: nothing is released by a proposal.
     catalog = Catalog(home / DATASETS, _stores(), wall=lambda: 0.0)
     digest = (await catalog.list(uri, repository=repository)).manifest.digest
