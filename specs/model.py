@@ -31,6 +31,7 @@ from specs.notifications import Notification
 from specs.references import OutputReference, Reference
 from specs.release import Release
 from specs.schedule import ScheduleTrigger
+from specs.suites import suite_file
 from specs.values import Cpu, Duration, Size
 
 SPEC_FILE = "ml-pipeline.yaml"
@@ -172,7 +173,9 @@ class Dataset(Spec):
         default=None, description="Instead of `uri`: a command that fetches the data."
     )
     expectations: RepositoryPath | None = Field(
-        default=None, description="The file of a Great Expectations suite, JSON or YAML."
+        default=None,
+        description="The file of a Great Expectations suite, JSON or YAML; or of a data contract "
+        "(ODCS 3), of whose objects FILE#OBJECT names one.",
     )
     types: Mapping[Text, ColumnType] = Field(
         default={},
@@ -191,6 +194,11 @@ class Dataset(Spec):
         if sum(each is not None for each in (self.uri, self.query, self.fetch)) != 1:
             raise ValueError("expected exactly one of `uri`, `query` and `fetch`")
         return self
+
+    @property
+    def suite(self) -> str | None:
+        """The path of the file of its `expectations`."""
+        return None if self.expectations is None else suite_file(self.expectations)
 
     @property
     def is_versioned(self) -> bool:

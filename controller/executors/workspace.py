@@ -39,6 +39,7 @@ from specs.failures import NeedsHuman
 from specs.globs import from_root
 from specs.loading.load import load
 from specs.references import render, render_env
+from specs.suites import contract_object, suite_file
 from validators.model.request import ModelGateRequest
 
 COMMITS = 64
@@ -304,13 +305,19 @@ class Workspace:
                     for e in manifest
                 ]
                 metrics = self._metric_files(given.uri, own)
-            suite = from_root(str(asked["suite"]), attempt.folder)
+            named = str(asked["suite"])
+            suite = from_root(suite_file(named), attempt.folder)
             return {
                 "dataset": asked["dataset"],
                 "version": given.digest,
                 "objects": objects,
                 "metrics": metrics,
-                "suite": {"path": str(checkout / suite), "origin": suite},
+                "suite": {
+                    "path": str(checkout / suite),
+                    "origin": suite,
+                    "part": contract_object(named),
+                    "dataset": asked.get("suite_of"),
+                },
                 "reading": asked.get("reading", {}),  # absent in attempts of older controllers
             }
         evidence = [name for name in attempt.inputs if name != "model"]

@@ -35,7 +35,7 @@ def lint_pointers(
     """The suites that are in Git LFS: two commits can only be compared by what is in git itself."""
     datasets = loaded.sketch.datasets if loaded.sketch else {}
     for name, dataset in datasets.items():
-        suite = dataset.expectations
+        suite = dataset.suite
         file = as_seen(suite.removeprefix("./"), folder) if suite is not None else ""
         if suite is not None and file in pointers and file not in absent:
             message = (
@@ -56,9 +56,9 @@ def _readers(pipeline: Pipeline) -> Iterator[tuple[YamlPath, str, Sequence[str]]
     """The place of each, its name in messages, and what it reads."""
     admitted = pipeline.triggers.commits.paths
     for name, dataset in pipeline.datasets.items():
-        if dataset.expectations is not None:
+        if dataset.suite is not None:
             where: YamlPath = ("datasets", name, "expectations")
-            yield where, f"the suite of `{name}`", (dataset.expectations,)
+            yield where, f"the suite of `{name}`", (dataset.suite,)
         if dataset.uri is not None and "://" not in dataset.uri:
             yield ("datasets", name, "uri"), f"`datasets.{name}`", _all_of(dataset.uri)
     for where, build in _builds(pipeline):

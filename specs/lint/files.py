@@ -89,8 +89,8 @@ def _one_file(
 
 def _named(pipeline: Pipeline) -> Iterator[tuple[YamlPath, str]]:
     for name, dataset in pipeline.datasets.items():
-        if dataset.expectations is not None:
-            yield ("datasets", name, "expectations"), dataset.expectations
+        if dataset.suite is not None:
+            yield ("datasets", name, "expectations"), dataset.suite
     if pipeline.environment.requirements is not None:
         yield ("environment", "requirements"), pipeline.environment.requirements
     if pipeline.environment.build is not None:

@@ -20,6 +20,7 @@ from validators.data.checks import (
     numbered,
     problem_check,
 )
+from validators.data.contracts.reading import read_expectations
 from validators.data.dataset import OpenedDataset
 from validators.data.files import Unreadable
 from validators.data.forms import is_known
@@ -28,10 +29,13 @@ from validators.data.measure import Work
 from validators.data.opening import open_dataset
 from validators.data.outcome import ExpectationOutcome, Misfit
 from validators.data.request import DataGateRequest, MetricFiles, SuiteFile
-from validators.data.suite import Expectation, Suite, read_suite
+from validators.data.suite import Expectation, Suite
 from validators.data.tables import object_check
 from validators.report import Check, Report
 from validators.verdict import Verdict
+
+_MOST_UNCHECKED = 20
+"""Notes about what is not checked, at most."""
 
 
 def judge(request: DataGateRequest) -> Report:
@@ -43,7 +47,9 @@ def judge(request: DataGateRequest) -> Report:
         suite = Suite(problems=(text,))
     else:
         provenance["suite"] = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-        suite = read_suite(text, origin)
+        suite = read_expectations(
+            text, origin, request.suite.dataset or request.dataset, request.suite.part
+        )
     flaws = [problem_check(problem) for problem in suite.problems]
     notes: list[str] = []
     checks: Sequence[Check] = flaws
@@ -63,6 +69,7 @@ def judge(request: DataGateRequest) -> Report:
         notes = [_size(dataset, objects), *_cost(objects, work), *dataset.notes, *notes]
         if request.metrics:
             kept.write(Path(request.metrics.found))
+    notes += _unchecked(suite)
     critical = [one for one in suite.expectations if one.severity == "critical"]
     if suite.expectations and not critical:
         notes.append("No expectation of the suite is critical: none of them can fail this gate.")
@@ -74,6 +81,17 @@ def judge(request: DataGateRequest) -> Report:
         provenance=provenance,
         notes=tuple(notes),
     )
+
+
+def _unchecked(suite: Suite) -> list[str]:
+    """What a data contract asks and nothing checks, with its line."""
+    every = [
+        f"{one.file}:{one.line}: {one.message}"
+        + (f", did you mean `{one.nearest}`?" if one.nearest else "")
+        for one in suite.unchecked
+    ]
+    more = len(every) - _MOST_UNCHECKED
+    return [*every[:_MOST_UNCHECKED], *([f"and {more:,} more are not checked"] if more > 0 else [])]
 
 
 def _text(suite: SuiteFile) -> str | Problem:

@@ -22,12 +22,16 @@ class ObjectFile(GateValue):
 
 
 class SuiteFile(GateValue):
-    """The Great Expectations suite to evaluate."""
+    """The Great Expectations suite, or data contract, to evaluate."""
 
     path: Annotated[str, Field(min_length=1)]
     """Where it can be read."""
     origin: Annotated[str, Field(min_length=1)]
     """Its name in the repository, for annotations on its lines."""
+    part: str | None = None
+    """Which object of it is meant, if it is a data contract."""
+    dataset: str | None = None
+    """The dataset that it was written for, if that had another name."""
 
 
 class DatasetReading(GateValue):

@@ -49,11 +49,8 @@ class Suite:
 
     expectations: tuple[Expectation, ...] = ()
     problems: tuple[Problem, ...] = ()
-
-
-def suite_problems(text: str, file: str) -> tuple[Problem, ...]:
-    """The problems in the structure of the suite in `file`, for `headgate validate`."""
-    return read_suite(text, file).problems
+    unchecked: tuple[Problem, ...] = ()
+    """What a data contract asks and nothing checks, as warnings."""
 
 
 def read_suite(text: str, file: str) -> Suite:

@@ -28,7 +28,8 @@ from specs.loading.problems import (
     to_sarif,
 )
 from specs.model import SPEC_FILE, is_spec_file, misnamed, spec_order
-from validators.data.suite import suite_problems
+from specs.suites import contract_object
+from validators.data.contracts.reading import expectation_problems
 
 
 class Checked(NamedTuple):
@@ -127,13 +128,13 @@ def check_files(files: Mapping[Path, Path], known: Known | None = None) -> Check
         loaded = with_files(loaded, source, there[top], sources)
         problems += (*loaded.problems, *unknown_secrets(loaded, known))
         sources[name] = loaded.text
-        datasets = loaded.sketch.datasets.values() if loaded.sketch else ()
-        for suite in dict.fromkeys(d.expectations for d in datasets if d.expectations):
+        for dataset, one in (loaded.sketch.datasets if loaded.sketch else {}).items():
+            suite = one.suite or ""
             file = path.parent / suite
             if suite.startswith(ROOT):
                 file = top / suite.removeprefix(ROOT)
-            if file.is_file():
-                problems += _suite(file, sources)
+            if suite and file.is_file():
+                problems += _suite(file, dataset, one.expectations or "", sources)
     problems += _duplicates(sources)
     return Checked(len(sources), in_order(problems), sources)
 
@@ -156,14 +157,17 @@ def _duplicates(sources: Mapping[str, str]) -> Iterator[Problem]:
             yield loaded.problem("duplicate", ("metadata", "name"), message, expected=expected)
 
 
-def _suite(path: Path, sources: dict[str, str]) -> Iterable[Problem]:
+def _suite(
+    path: Path, dataset: str, expectations: str, sources: dict[str, str]
+) -> Iterable[Problem]:
+    """The problems of the suite or contract that `expectations` of a dataset names."""
     name = str(path)
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         return [Problem("error", "encoding", "the file is not UTF-8 text", name)]
     sources[name] = text
-    return suite_problems(text, name)
+    return expectation_problems(text, name, dataset, contract_object(expectations))
 
 
 def _print_text(checked: Checked) -> None:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import get_args
 
-from controller.machine.pipelines.policy_suites import suite_changes
+from controller.machine.pipelines.policy_suites import SuiteText, suite_changes
 from controller.machine.pipelines.rule_change import RuleChange, format_setting, is_limit_raised
 from controller.machine.runs import exam
 from controller.machine.runs.gate_nodes import is_same_place, suites_for
@@ -40,9 +40,9 @@ def suites_to_compare(before: Pipeline, after: Pipeline) -> dict[Pair, Pair]:
     found: dict[Pair, Pair] = {}
     for name, dataset in after.datasets.items():
         for base in suites_for(name, after, before):
-            was = before.datasets[base].expectations
-            if was and dataset.expectations:
-                found[base, name] = was, dataset.expectations
+            was = before.datasets[base].suite
+            if was and dataset.suite:
+                found[base, name] = was, dataset.suite
     return found
 
 
@@ -73,7 +73,8 @@ def _suites(before: Pipeline, after: Pipeline, texts: Mapping[Pair, Pair]) -> It
         for base in bases:
             was = before.datasets[base].expectations or ""
             if (base, name) in texts and now:
-                yield from suite_changes(was, now, *texts[base, name])
+                old, new = texts[base, name]
+                yield from suite_changes(SuiteText(was, base, old), SuiteText(now, name, new))
             elif now is None:
                 yield RuleChange(rule=rule, was=was, now="no suite", loosens=True)
             elif was != now:

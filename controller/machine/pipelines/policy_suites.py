@@ -1,11 +1,13 @@
 """PURE. How the expectations of a dataset changed between two texts of its suite."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from controller.machine.pipelines.rule_change import RuleChange
+from specs.suites import contract_object, suite_file
+from validators.data.contracts.reading import read_expectations
 from validators.data.phrases import subject_of, words_for
-from validators.data.suite import Expectation, read_suite
+from validators.data.suite import Expectation
 
 _SEVERITIES = ("info", "warning", "critical")
 _WIDER_IF_LOWER = ("min_value", "mostly")
@@ -13,14 +15,28 @@ _WIDER_IF_HIGHER = ("max_value",)
 _LIMITS = (*_WIDER_IF_LOWER, *_WIDER_IF_HIGHER)
 
 
-def suite_changes(was_path: str, path: str, before: str, after: str) -> Iterator[RuleChange]:
-    """What changed from one suite to another, each read as its path's ending says; `path` names
-    the suite as it is now.
+class SuiteText(NamedTuple):
+    """The text of a suite or data contract, and how a spec names it."""
+
+    named: str
+    """The `expectations` of the dataset: a path, maybe with an object of the contract."""
+    dataset: str
+    text: str
+
+    @property
+    def expectations(self) -> Sequence[Expectation]:
+        """Read as the path's ending says."""
+        file, part = suite_file(self.named), contract_object(self.named)
+        return read_expectations(self.text, file, self.dataset, part).expectations
+
+
+def suite_changes(before: SuiteText, after: SuiteText) -> Iterator[RuleChange]:
+    """What changed from one suite, or data contract, to another.
 
     Expectations are matched by their type and column; of several such, equal ones are matched.
     """
-    texts = ((before, was_path), (after, path))
-    was, now = (_by_subject(read_suite(*text).expectations) for text in texts)
+    was, now = (_by_subject(each.expectations) for each in (before, after))
+    path = after.named
     for key in dict.fromkeys([*was, *now]):
         old = [
             one

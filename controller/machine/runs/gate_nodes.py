@@ -35,6 +35,7 @@ from controller.machine.runs.step_nodes import file_name, step_node
 from specs.gates import Evidence, ModelGate
 from specs.model import Dataset, Pipeline
 from specs.references import DatasetReference, StepReference
+from specs.suites import choice_of
 
 GATES_VERSION = 4
 """Part of a gate's key: raise it when a gate would judge the same evidence differently."""
@@ -72,7 +73,8 @@ def data_gates(of: JudgedSpec) -> list[Node]:
         if dataset.expectations and name not in rules.lacking:
             called = of_base(name)
             gate = data_gate(called)
-            found.append(_data_gate(gate, called, dataset.uri or "", dataset, rules.source))
+            uri = dataset.uri or ""
+            found.append(_data_gate(gate, called, uri, dataset, rules.source, name))
     return found
 
 
@@ -164,20 +166,29 @@ def _gates_of_dataset(of: JudgedSpec, name: str) -> Iterator[Node]:
     own = of.spec.datasets[name]
     bases = suites_for(name, of.spec, of.rules.spec) if of.rules else ()
     uri = own.uri or ""
-    judged: list[tuple[str | None, Dataset]] = []
+    judged: list[tuple[_SuiteRules, Dataset]] = []
     gate = data_gate(name)
     if of.rules:
         for at, base in enumerate(bases):
             theirs = of.rules.spec.datasets[base]
             called = gate if at == 0 else further_data_gate(name, base)
-            yield _data_gate(called, name, uri, theirs, of.rules.source)
-            judged.append((of.rules.source.content(theirs.expectations), theirs))
-    suite = of.source.content(own.expectations)
+            yield _data_gate(called, name, uri, theirs, of.rules.source, base)
+            judged.append((_rules_in(theirs, base, of.rules.source), theirs))
+    suite = _rules_in(own, name, of.source)
     if own.expectations and not any(
         suite == theirs and is_read_alike(own, base) for theirs, base in judged
     ):
         called = proposed_data_gate(name) if bases else gate
-        yield _data_gate(called, name, uri, own, of.source)
+        yield _data_gate(called, name, uri, own, of.source, name)
+
+
+_SuiteRules = tuple[str | None, str | None]
+"""The content of a suite or contract, and what chooses the object of the latter."""
+
+
+def _rules_in(dataset: Dataset, name: str, source: SourceTree) -> _SuiteRules:
+    """What judges the dataset of that name in `source`."""
+    return source.content(dataset.suite), choice_of(dataset.expectations or "", name)
 
 
 def is_read_alike(one: Dataset, other: Dataset) -> bool:
@@ -193,16 +204,22 @@ def _reading(rules: Dataset) -> dict[str, Any]:
     return reading
 
 
-def _data_gate(node: str, name: str, uri: str, rules: Dataset, source: SourceTree) -> Node:
-    """The gate for the data at `uri`, read and judged as `rules`, a dataset of `source`, says."""
-    suite = rules.expectations
+def _data_gate(
+    node: str, name: str, uri: str, rules: Dataset, source: SourceTree, base: str
+) -> Node:
+    """The gate for the data at `uri`, read and judged as `rules`, the dataset `base` of `source`,
+    says."""
+    suite, named = rules.suite, rules.expectations
     assert suite is not None, "only a dataset with a suite has a gate"
+    assert named is not None
     reading = _reading(rules)
+    choice = choice_of(named, base)  # in the cache key only of what may be a contract
+    request = {"dataset": name, "suite": named, "reading": reading}
     return Node(
         name=node,
         kind="data_gate",
         inputs={"dataset": From(dataset=name)},
-        definition={"gate": GATES_VERSION, **reading},
+        definition={"gate": GATES_VERSION, **reading, **({"object": choice} if choice else {})},
         reads={suite: source.content(suite) or "missing"},
         attempt=Attempt(
             id="",
@@ -215,7 +232,7 @@ def _data_gate(node: str, name: str, uri: str, rules: Dataset, source: SourceTre
             inputs={"dataset": Input(kind="dataset", digest="", name=name, uri=uri)},
             outputs={"report": "report.json"},
             timeout=3600,
-            request={"dataset": name, "suite": suite, "reading": reading},
+            request=request if base == name else {**request, "suite_of": base},
         ),
         retries=1,
     )

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from controller.machine.pipelines.policy_suites import suite_changes
+from controller.machine.pipelines.policy_suites import SuiteText, suite_changes
+from controller.machine.pipelines.rule_change import RuleChange
 from validators.data.suite import read_suite
 
 SUITE = """\
@@ -17,9 +18,16 @@ expectations:
 """
 
 
+def changed(
+    before: str, after: str, was: str = "suite.yaml", now: str = "suite.yaml"
+) -> list[RuleChange]:
+    """What changed between two texts of a suite, in files of these names."""
+    return list(suite_changes(SuiteText(was, "flights", before), SuiteText(now, "flights", after)))
+
+
 def found(was: str, now: str) -> list[tuple[str, str, str, bool]]:
     assert SUITE.count(was) == 1
-    changes = suite_changes("suite.yaml", "suite.yaml", SUITE, SUITE.replace(was, now))
+    changes = changed(SUITE, SUITE.replace(was, now))
     return [(one.rule, one.was, one.now, one.loosens) for one in changes]
 
 
@@ -44,7 +52,7 @@ def test_a_limit_that_nothing_is_above_loosens() -> None:
         "expectations": [{"type": "t", "kwargs": {"column": "a", "max_value": 5}}],
     }
     text = json.dumps(suite)
-    (change,) = suite_changes("suite.json", "suite.json", text, text.replace("5", "NaN"))
+    (change,) = changed(text, text.replace("5", "NaN"), "suite.json", "suite.json")
     assert change.loosens
 
 
@@ -69,7 +77,7 @@ def test_an_added_expectation_is_told_and_one_that_moved_is_not() -> None:
     added = "  - {type: expect_column_to_exist, kwargs: {column: carrier}}\n"
     head, *lines = SUITE.partition("expectations:\n")[2].splitlines(keepends=True)
     moved = "name: flights\nexpectations:\n" + "".join([*lines, head, added])
-    changes = list(suite_changes("suite.yaml", "suite.yaml", SUITE, moved))
+    changes = changed(SUITE, moved)
     assert [(one.rule, one.was, one.loosens) for one in changes] == [
         ("suite.yaml: carrier", "none", False)
     ]
@@ -79,7 +87,7 @@ def test_a_suite_that_becomes_json_is_compared_as_what_it_was() -> None:
     nulls, *_ = read_suite(SUITE, "suite.yaml").expectations
     kept = {"type": nulls.type, "kwargs": dict(nulls.kwargs)}
     text = json.dumps({"name": "flights", "expectations": [kept]}, indent="\t")
-    changes = list(suite_changes("suite.yaml", "suite.json", SUITE, text))
+    changes = changed(SUITE, text, "suite.yaml", "suite.json")
     assert {(change.now, change.loosens) for change in changes} == {("removed", True)}
 
 
