@@ -94,3 +94,51 @@ def test_a_suite_that_becomes_json_is_compared_as_what_it_was() -> None:
 def test_an_expectation_that_only_warns_is_said_to() -> None:
     (change,) = found("{column: id}}", "{column: id}, severity: warning}")
     assert change[1:3] == ("unique values", "unique values (warning: does not stop)")
+
+
+CONTRACT = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: shop
+version: 1.0.0
+status: active
+schema:
+  - name: orders
+    properties:
+      - {name: id, logicalType: integer, required: true}
+      - name: state
+        logicalTypeOptions: {maxLength: 9}
+        quality:
+          - {metric: nullValues, mustBeLessThan: 5, unit: percent}
+  - name: customers
+    properties: [{name: id, required: true}]
+"""
+NAMED = "shop.odcs.yaml#orders"
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "column", "loosens"),
+    [
+        ("id, logicalType: integer, required: true", "id, logicalType: integer", "id", True),
+        ("integer", "number", "id", True),
+        ("maxLength: 9", "maxLength: 99", "state", True),
+        ("maxLength: 9", "maxLength: 8", "state", False),
+        ("mustBeLessThan: 5", "mustBeLessThan: 50", "state", True),
+        ("mustBeLessThan: 5", "mustBeLessThan: 1", "state", False),
+    ],
+)
+def test_a_contract_is_compared_by_what_it_asks(
+    was: str, now: str, column: str, loosens: bool
+) -> None:
+    assert CONTRACT.count(was) == 1
+    changes = changed(CONTRACT, CONTRACT.replace(was, now), NAMED, NAMED)
+    assert {change.rule for change in changes} == {f"{NAMED}: {column}"}
+    assert any(change.loosens for change in changes) is loosens
+
+
+def test_what_changes_in_another_object_of_the_contract_does_not_matter() -> None:
+    rest = CONTRACT.replace("{name: id, required: true}", "{name: id}")
+    assert rest != CONTRACT
+    assert changed(CONTRACT, rest, NAMED, NAMED) == []
+    (change,) = changed(CONTRACT, rest, "shop.odcs.yaml#customers", "shop.odcs.yaml#customers")
+    assert change.loosens

@@ -122,7 +122,7 @@ def _options(
     for key, value in options.items():
         if key not in checked and key not in _SILENT:
             draft.skip(f"`{key}: {value}` of `{column}`", (*path, key))
-    if logical == "string":
+    if "minLength" in checked:
         _lengths(draft, options, column, path)
         if "pattern" in options:
             _matches(draft, column, str(options["pattern"]), (*path, "pattern"))
@@ -138,9 +138,12 @@ _SILENT: Final = ("timezone", "defaultTimezone")
 
 
 def _checked_options(logical: str) -> tuple[str, ...]:
+    """The options of a logical type that are checked; of a property without one, any of them."""
     limits = tuple(key for key, _, _ in _LIMITS)
+    texts = ("minLength", "maxLength", "pattern", "format")
     return {
-        "string": ("minLength", "maxLength", "pattern", "format"),
+        "None": (*texts, *limits),
+        "string": texts,
         "integer": (*limits, "format"),
         "number": (*limits, "format"),
         "date": (*limits, "format"),

@@ -1,12 +1,18 @@
 """What a data contract asks, as expectations; and what of it nothing checks."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.validators.data.contracts.contracts import asked, contract, not_checked, read
 from validators.data.contracts.reading import expectation_problems, read_expectations
+from validators.data.gate import judge
+from validators.data.request import DataGateRequest, ObjectFile, SuiteFile
+from validators.verdict import Verdict
 
 X = {"column": "x"}
 
@@ -256,3 +262,31 @@ def test_a_suite_stays_a_suite() -> None:
     assert read_expectations(text, "x.json").expectations[0].type == "expect_DataContract"
     (problem,) = read_expectations(text, "x.json", "x", "orders").problems
     assert "this is a suite" in problem.message
+
+
+def test_the_gate_judges_by_a_contract_and_names_what_it_leaves_out(tmp_path: Path) -> None:
+    content = contract(
+        column("string", required=True, logicalTypeOptions={"maxLength": 3}),
+        {"name": "note", "logicalType": "string"},
+        quality=[{"type": "sql", "query": "SELECT 1", "mustBe": 1}],
+        slaProperties=[{"property": "retention", "value": 3, "unit": "y"}],
+    )
+    (tmp_path / "orders.odcs.json").write_text(json.dumps(content))
+    rows = {"x": ["abc", "abcd"], "note": pa.array([None, None], pa.string())}
+    pq.write_table(pa.table(rows), tmp_path / "a.parquet")
+    report = judge(
+        DataGateRequest(
+            dataset="orders",
+            version="sha256:" + "0f" * 32,
+            objects=(ObjectFile(key="a.parquet", path=str(tmp_path / "a.parquet")),),
+            suite=SuiteFile(path=str(tmp_path / "orders.odcs.json"), origin="orders.odcs.json"),
+        )
+    )
+    failing = [check for check in report.checks if check.verdict is not Verdict.PASS]
+    assert [(check.subject, check.verdict) for check in failing] == [("x", Verdict.FAIL)]
+    assert failing[0].where is not None
+    assert failing[0].where.file == "orders.odcs.json"
+    assert [note for note in report.notes if "not checked" in note] == [
+        "orders.odcs.json:1: not checked: a rule as SQL: SELECT 1",
+        "orders.odcs.json:1: not checked: the service level retention 3 y",
+    ]
