@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -23,6 +23,7 @@ from specs.base import (
     Variable,
 )
 from specs.caching import Cache
+from specs.contracts import file_of, object_of
 from specs.csv_files import CsvFiles
 from specs.datasets import Query
 from specs.gates import Gates
@@ -31,7 +32,7 @@ from specs.notifications import Notification
 from specs.references import OutputReference, Reference
 from specs.release import Release
 from specs.schedule import ScheduleTrigger
-from specs.suites import suite_file
+from specs.suites import Suite, plain_suite
 from specs.values import Cpu, Duration, Size
 
 SPEC_FILE = "ml-pipeline.yaml"
@@ -172,10 +173,15 @@ class Dataset(Spec):
     fetch: "Fetch | None" = Field(
         default=None, description="Instead of `uri`: a command that fetches the data."
     )
-    expectations: RepositoryPath | None = Field(
+    expectations: Suite | None = Field(
         default=None,
-        description="The file of a Great Expectations suite, JSON or YAML; or of a data contract "
-        "(ODCS 3), of whose objects FILE#OBJECT names one.",
+        description="A Great Expectations suite: the path of its file, JSON or YAML, or the suite "
+        "itself. Or the path of a data contract (ODCS 3); FILE#OBJECT names one of its objects.",
+    )
+    custom_expectations: RepositoryPath | None = Field(
+        default=None,
+        description="A Python module that defines expectations of your own, for the suite; a gate "
+        "of their own judges them.",
     )
     types: Mapping[Text, ColumnType] = Field(
         default={},
@@ -196,14 +202,26 @@ class Dataset(Spec):
         return self
 
     @property
-    def suite(self) -> str | None:
-        """The path of the file of its `expectations`."""
-        return None if self.expectations is None else suite_file(self.expectations)
-
-    @property
     def is_versioned(self) -> bool:
         """Whether its version is known before anything has run."""
         return self.uri is not None or (self.query is not None and self.query.version is not None)
+
+    @property
+    def suite_file(self) -> str | None:
+        """The path of its suite; None without one, or if the suite is in the spec."""
+        return file_of(self.expectations) if isinstance(self.expectations, str) else None
+
+    @property
+    def contract_object(self) -> str | None:
+        """The object of a data contract that its `expectations` name."""
+        return object_of(self.expectations) if isinstance(self.expectations, str) else None
+
+    @property
+    def inline_suite(self) -> dict[str, Any] | None:
+        """The suite that is in the spec, as plain JSON; None without one, or if it is a file."""
+        if self.expectations is None or isinstance(self.expectations, str):
+            return None
+        return plain_suite(self.expectations)
 
     @property
     def address(self) -> str:

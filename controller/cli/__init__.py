@@ -15,6 +15,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "profile": "Propose a suite from data.",
         "validate": "Check specs, settings and suites.",
         "plan": "Say what a commit would run, and why.",
+        "suite": "Upgrade a suite of Great Expectations before 1.0.",
     },
     "Run": {
         "run": "Run a commit's pipeline and its gates here.",

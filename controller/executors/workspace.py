@@ -39,7 +39,6 @@ from specs.failures import NeedsHuman
 from specs.globs import from_root
 from specs.loading.load import load
 from specs.references import render, render_env
-from specs.suites import contract_object, suite_file
 from validators.model.request import ModelGateRequest
 
 COMMITS = 64
@@ -305,24 +304,36 @@ class Workspace:
                     for e in manifest
                 ]
                 metrics = self._metric_files(given.uri, own)
-            named = str(asked["suite"])
-            suite = from_root(suite_file(named), attempt.folder)
+            suite = from_root(str(asked["suite"]), attempt.folder)
             return {
                 "dataset": asked["dataset"],
                 "version": given.digest,
                 "objects": objects,
-                "metrics": metrics,
+                "metrics": None if asked.get("custom") else metrics,
+                # Some are absent in attempts of older controllers.
                 "suite": {
                     "path": str(checkout / suite),
                     "origin": suite,
-                    "part": contract_object(named),
-                    "dataset": asked.get("suite_of"),
+                    "at": asked.get("at", ()),
+                    "params": asked.get("params", {}),
+                    "part": asked.get("object"),
+                    "like": asked.get("like"),
                 },
-                "reading": asked.get("reading", {}),  # absent in attempts of older controllers
+                "reading": asked.get("reading", {}),
+                "leaves_custom": asked.get("leaves_custom", False),
+                "custom": _module(asked.get("custom"), attempt, checkout),
             }
         evidence = [name for name in attempt.inputs if name != "model"]
         files = {name: str(await self._linked(attempt, name, own)) for name in evidence}
         return _model_request(attempt, files, checkout).model_dump(mode="json")
+
+
+def _module(named: str | None, attempt: Attempt, checkout: Path) -> dict[str, str] | None:
+    """The module by which a gate judges custom expectations."""
+    if named is None:
+        return None
+    origin = from_root(named, attempt.folder)
+    return {"path": str(checkout / origin), "origin": origin}
 
 
 def _write_addresses(path: Path, dataset: str | None, found: Addresses) -> None:
@@ -407,15 +418,16 @@ def common_variables() -> dict[str, str]:
 
 
 def _read_by(request: Mapping[str, Any]) -> tuple[Path, ...]:
-    """What a gate reads outside the attempt's folder: its suite, the dataset's objects, and what
-    was measured about them before."""
+    """What a gate reads outside the attempt's folder: its suite and module, the dataset's objects,
+    and what was measured about them before."""
     if "suite" not in request:
         return ()
     objects = request["objects"][:1]
     pinned = (Path(one["path"]).parents[one["key"].count("/")] for one in objects)
-    known = (request.get("metrics") or {}).get("known")
-    measured = (Path(known),) if known else ()
-    return (Path(request["suite"]["path"]), *pinned, *measured)
+    known = (request["metrics"] or {}).get("known")
+    rules = (request["suite"], request["custom"])
+    files = (*(file["path"] for file in rules if file is not None), *([known] if known else []))
+    return (*map(Path, files), *pinned)
 
 
 def headgate_programs() -> tuple[Path, ...]:

@@ -105,6 +105,7 @@ class CommitSpecs:
             file=file,
             images=images,
             project=reading.project if reading is not None else None,
+            suite_words=reading.suite_words if reading is not None else {},
         )
 
 

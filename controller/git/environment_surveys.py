@@ -1,17 +1,21 @@
-"""Reads the files that a spec's environment depends on, from a commit or a work tree."""
+"""Reads the files that a spec's meaning depends on, from a commit or a work tree: those of its
+environment, and the suites that may name its `params`."""
 
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from specs.globs import from_root
 from specs.lint.environment import with_environment
+from specs.lint.suites import with_params_used
 from specs.loading.load import LoadedSpec
 from specs.path_index import Paths
 from specs.projects.conda import PROGRAMS
 from specs.projects.survey import MOST_BYTES, Survey, SurveyRequest, survey
-from specs.projects.values import EnvironmentProblem
+from specs.projects.values import EnvironmentProblem, Project
+from validators.data.suite import words_in_suite
 
 _NO_CONDA: Final = EnvironmentProblem(
     "project",
@@ -21,6 +25,16 @@ _NO_CONDA: Final = EnvironmentProblem(
     is_error=False,
     elsewhere=True,
 )
+
+
+class Surveyed(NamedTuple):
+    """The result of a survey."""
+
+    loaded: LoadedSpec
+    """The spec, with the problems of its environment."""
+    project: Project | None
+    suite_words: Mapping[str, tuple[str, ...]]
+    """See `SourceTree`."""
 
 
 class FileSurvey:
@@ -36,6 +50,7 @@ class FileSurvey:
         self._files = files
         self._texts: dict[str, str | None] = {}
         self._found = Survey()
+        self._suites = _suites_with_params(loaded, folder, files)
 
     def wanted(self) -> frozenset[str]:
         """The files to read next; empty at the end. Blocking, as parsing a lock may take long."""
@@ -51,7 +66,7 @@ class FileSurvey:
                 platform.python_version(),
             )
         )
-        return self._found.wanted
+        return self._found.wanted or frozenset(self._suites.keys() - self._texts.keys())
 
     def give(self, path: str, content: bytes | None) -> None:
         """Provide the content of a file; None if it cannot be read."""
@@ -61,12 +76,24 @@ class FileSurvey:
         except UnicodeDecodeError:
             self._texts[path] = None
 
-    def end(self) -> tuple[LoadedSpec, Survey]:
-        """The spec with the problems of its environment, and the result of the survey."""
+    def end(self) -> Surveyed:
+        """The result."""
         found = self._found
         if found.project is not None and found.project.kind == "conda" and conda_program() is None:
             found = found._replace(problems=(*found.problems, _NO_CONDA))
-        return with_environment(self._loaded, found), found
+        words = self._suite_words()
+        used = {name for names in words.values() for name in names}
+        loaded = with_params_used(with_environment(self._loaded, found), used)
+        return Surveyed(loaded, found.project, words)
+
+    def _suite_words(self) -> dict[str, tuple[str, ...]]:
+        params = self._loaded.sketch.params if self._loaded.sketch else {}
+        found = {}
+        for file, name in self._suites.items():
+            words = words_in_suite(self._texts.get(file) or "", name) & params.keys()
+            if words:
+                found[name] = tuple(sorted(words))
+        return found
 
     def texts(self) -> Iterator[tuple[str, str]]:
         """The files that were read, with their texts."""
@@ -75,13 +102,22 @@ class FileSurvey:
 
 def surveyed(
     loaded: LoadedSpec, folder: str, files: Paths, read: Callable[[str], bytes | None]
-) -> tuple[LoadedSpec, Survey]:
-    """Survey the environment of a spec, reading files of the repository with `read`."""
+) -> Surveyed:
+    """Survey a spec, reading files of the repository with `read`."""
     look = FileSurvey(loaded, folder, files)
     while wanted := look.wanted():
         for path in wanted:
             look.give(path, read(path))
     return look.end()
+
+
+def _suites_with_params(loaded: LoadedSpec, folder: str, files: Paths) -> dict[str, str]:
+    """By path in the repository: the suites, as a spec with `params` names them."""
+    if loaded.sketch is None or not loaded.sketch.params:
+        return {}
+    named = (dataset.suite_file for dataset in loaded.sketch.datasets.values())
+    found = {from_root(name, folder): name for name in named if name is not None}
+    return {path: name for path, name in found.items() if path in files}
 
 
 def conda_program() -> Path | None:

@@ -37,6 +37,7 @@ class SpecReading:
     images: Mapping[str, Problem]
     """The images to look up, each with the problem that it is if there is no such image."""
     project: Project | None
+    suite_words: Mapping[str, tuple[str, ...]]
     text: str
     """The source; empty if there is nothing to show of it."""
     weight: int
@@ -85,7 +86,8 @@ class SpecReader:
 
     def end(self, *, engine: bool) -> SpecReading:
         """The result. `engine`: whether there is a Docker Engine to run containers."""
-        loaded, found = self._look.end()
+        found = self._look.end()
+        loaded = found.loaded
         # What depends on the machine is an error on a controller.
         problems = [
             replace(each, severity="error") if each.code == ELSEWHERE else each
@@ -103,6 +105,7 @@ class SpecReader:
             problems=tuple(dict.fromkeys(problems)),
             images=images,
             project=found.project,
+            suite_words=found.suite_words,
             text=loaded.text if problems or images else "",
             weight=_BYTES_OF_TEXT * len(self._text) + 1000,
             asked=self._paths.asked,

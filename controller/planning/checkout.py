@@ -251,7 +251,7 @@ def fork_points(checkout: Checkout, base: str, head: str) -> list[str]:
 def with_project(
     checkout: Checkout, loaded: LoadedSpec, source: SourceTree
 ) -> tuple[LoadedSpec, SourceTree]:
-    """The spec and its source with their Python project, at that commit or in the work tree."""
+    """The spec and its source with all that its files say, at that commit or in the work tree."""
 
     def read(path: str) -> bytes | None:
         if source.commit != WORK_TREE:
@@ -261,8 +261,9 @@ def with_project(
         except OSError:
             return None
 
-    loaded, found = surveyed(loaded, source.folder, source.commit_files.paths, read)
-    return loaded, source.model_copy(update={"project": found.project})
+    found = surveyed(loaded, source.folder, source.commit_files.paths, read)
+    known = {"project": found.project, "suite_words": found.suite_words}
+    return found.loaded, source.model_copy(update=known)
 
 
 def tracked_from(folder: Path, top: Path | None = None) -> SourceTree:

@@ -215,7 +215,8 @@ def _since(checkout: Checkout, base: str, head: str, mine: Rules) -> list[tuple[
 def _changes(checkout: Checkout, before: Rules, after: Rules) -> tuple[RuleChange, ...]:
     suites: dict[Pair, Pair] = {}
     for datasets, (was, now) in suites_to_compare(before.spec, after.spec).items():
-        old, new = text_of(checkout, before.source, was), text_of(checkout, after.source, now)
+        old = text_of(checkout, before.source, was) if was is not None else ""
+        new = text_of(checkout, after.source, now) if now is not None else ""
         if old is not None and new is not None:
             suites[datasets] = old, new
     return rule_changes(before, after, suites)

@@ -31,7 +31,7 @@ from controller.machine.pipelines.rule_change import RuleChange
 from controller.machine.pipelines.trust import RunTerms, graph_of, rules_of
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.repositories.pull import Pull
-from controller.machine.runs.graph import Graph, Rules, fingerprint
+from controller.machine.runs.graph import Graph, Rules, SourceTree, fingerprint
 from controller.machine.runs.reasons import EarlierRun
 from controller.machine.runs.run import CachedResult, Run
 from controller.planning.canary_notes import canary_notes
@@ -266,12 +266,19 @@ async def _suites(mirror: Mirror, before: Rules, after: Rules) -> dict[Pair, Pai
     """The texts, before and after, of the suites that may differ."""
     suites: dict[Pair, Pair] = {}
     for datasets, (was, now) in suites_to_compare(before.spec, after.spec).items():
-        old = await mirror.read(before.source.commit, before.source.within(was))
-        new = await mirror.read(after.source.commit, after.source.within(now))
+        old = await _text(mirror, before.source, was)
+        new = await _text(mirror, after.source, now)
         if old is not None and new is not None:
-            # The check of the suite itself reports a file that is not text.
-            suites[datasets] = old.decode(errors="replace"), new.decode(errors="replace")
+            suites[datasets] = old, new
     return suites
+
+
+async def _text(mirror: Mirror, source: SourceTree, path: str | None) -> str | None:
+    if path is None:
+        return ""
+    content = await mirror.read(source.commit, source.within(path))
+    # The check of the suite itself reports a file that is not text.
+    return content.decode(errors="replace") if content is not None else None
 
 
 async def plan_of_pull(

@@ -29,9 +29,9 @@ from controller.machine.pipelines.trust import (
 )
 from controller.machine.runs.dataset_nodes import UNASKED
 from controller.machine.runs.exam import lacks
-from controller.machine.runs.gate_nodes import BaselineChoice
 from controller.machine.runs.graph import Baseline, Graph, Rules, SourceTree, fingerprint
 from controller.machine.runs.graph_builder import build, build_model_only
+from controller.machine.runs.model_gate_nodes import BaselineChoice
 from controller.machine.runs.node_names import of_base
 from controller.machine.runs.run import Run, Trigger, why_ended
 from controller.planning.checkout import Checkout, git_folder

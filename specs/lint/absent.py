@@ -35,15 +35,17 @@ def lint_pointers(
     """The suites that are in Git LFS: two commits can only be compared by what is in git itself."""
     datasets = loaded.sketch.datasets if loaded.sketch else {}
     for name, dataset in datasets.items():
-        suite = dataset.suite
-        file = as_seen(suite.removeprefix("./"), folder) if suite is not None else ""
-        if suite is not None and file in pointers and file not in absent:
-            message = (
-                f"the suite of `{name}` is in Git LFS, which hides the rules that a commit "
-                f"changes: keep it in git itself (`git lfs untrack {suite}`, then add and commit "
-                "it again)"
-            )
-            yield loaded.problem("pointer", ("datasets", name, "expectations"), message)
+        rules = {"expectations": dataset.suite_file}
+        rules["custom_expectations"] = dataset.custom_expectations
+        for key, named in rules.items():
+            file = as_seen(named.removeprefix("./"), folder) if named is not None else ""
+            if named is not None and file in pointers and file not in absent:
+                message = (
+                    f"the suite of `{name}` is in Git LFS, which hides the rules that a commit "
+                    f"changes: keep it in git itself (`git lfs untrack {named}`, then add and "
+                    "commit it again)"
+                )
+                yield loaded.problem("pointer", ("datasets", name, key), message)
 
 
 def below_absent(glob: str, absent: Collection[str]) -> bool:
@@ -56,9 +58,12 @@ def _readers(pipeline: Pipeline) -> Iterator[tuple[YamlPath, str, Sequence[str]]
     """The place of each, its name in messages, and what it reads."""
     admitted = pipeline.triggers.commits.paths
     for name, dataset in pipeline.datasets.items():
-        if dataset.suite is not None:
+        if dataset.suite_file is not None:
             where: YamlPath = ("datasets", name, "expectations")
-            yield where, f"the suite of `{name}`", (dataset.suite,)
+            yield where, f"the suite of `{name}`", (dataset.suite_file,)
+        if dataset.custom_expectations is not None:
+            where = ("datasets", name, "custom_expectations")
+            yield where, f"the suite of `{name}`", (dataset.custom_expectations,)
         if dataset.uri is not None and "://" not in dataset.uri:
             yield ("datasets", name, "uri"), f"`datasets.{name}`", _all_of(dataset.uri)
     for where, build in _builds(pipeline):

@@ -16,6 +16,7 @@ from specs.lint.files import lint_files
 from specs.lint.names import lint_names
 from specs.lint.paths import lint_paths
 from specs.lint.policy import lint_policy
+from specs.lint.suites import lint_suites, params_in_suites
 from specs.lint.variables import in_env, lint_env
 from specs.loading.explain import nearest, one_of, shown
 from specs.loading.load import MOST_PROBLEMS, LoadedSpec, load, shortened
@@ -83,6 +84,7 @@ def lint(
             _unread_datasets(loaded, pipeline),
             _readings(loaded, pipeline),
             lint_datasets(loaded, pipeline),
+            lint_suites(loaded, pipeline),
             lint_policy(loaded, pipeline),
             lint_draft(loaded),
             lint_files(loaded, pipeline, there, absent) if there is not None else (),
@@ -170,7 +172,7 @@ def _from_first(cycle: Sequence[str], order: Sequence[str]) -> tuple[str, ...]:
 
 
 def _steps(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
-    used = fetched_params(pipeline)
+    used = fetched_params(pipeline) | params_in_suites(pipeline)
     for name, step in pipeline.steps.items():
         path = ("steps", name)
         try:
@@ -197,7 +199,7 @@ def _steps(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
         yield from _within_step(loaded, name, step)
     for key in pipeline.params:
         if key not in used and not _serve_uses(pipeline, key):
-            message = f"no command or variable uses the parameter `{key}`"
+            message = f"no command, variable or suite uses the parameter `{key}`"
             yield loaded.problem(
                 "unused", ("params", key), message, severity="warning", at_key=True
             )
@@ -335,7 +337,7 @@ def _readings(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     """Settings for reading a dataset that have no effect or an unexpected one."""
     for name, dataset in pipeline.datasets.items():
         path = ("datasets", name)
-        for key in ("types", "nulls"):
+        for key in ("custom_expectations", "types", "nulls"):
             if dataset.expectations is None and key in dataset.model_fields_set:
                 message = f"`{key}` is for the suite, and `datasets.{name}` has no `expectations`"
                 yield loaded.problem(

@@ -89,8 +89,10 @@ def _one_file(
 
 def _named(pipeline: Pipeline) -> Iterator[tuple[YamlPath, str]]:
     for name, dataset in pipeline.datasets.items():
-        if dataset.suite is not None:
-            yield ("datasets", name, "expectations"), dataset.suite
+        if dataset.suite_file is not None:
+            yield ("datasets", name, "expectations"), dataset.suite_file
+        if dataset.custom_expectations is not None:
+            yield ("datasets", name, "custom_expectations"), dataset.custom_expectations
     if pipeline.environment.requirements is not None:
         yield ("environment", "requirements"), pipeline.environment.requirements
     if pipeline.environment.build is not None:

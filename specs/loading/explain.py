@@ -40,6 +40,9 @@ _OTHER_NAMES: Final = {
 }
 """Names that types and metrics have elsewhere, and the names they have here."""
 
+_OLD_KEYS: Final = {"expectation_type": "type", "expectation_suite_name": "name"}
+"""Keys of Great Expectations before 1.0, and what they are called since."""
+
 _LIMITS: Final = {"le": "at most", "lt": "less than", "ge": "at least", "gt": "more than"}
 
 _PATTERNS: Final = {
@@ -140,6 +143,7 @@ def _unknown_key(tree: Tree, path: YamlPath, file: str, schema: dict[str, Any]) 
     )
     line, column = locate(tree, path, key=True)
     where = f" in `{shown(path[:-1])}`" if path[:-1] else ""
+    since = _OLD_KEYS.get(str(path[-1]))
     return Problem(
         "error",
         "unknown-key",
@@ -149,7 +153,7 @@ def _unknown_key(tree: Tree, path: YamlPath, file: str, schema: dict[str, Any]) 
         column,
         shown(path),
         expected=one_of(names),
-        nearest=nearest(str(path[-1]), names),
+        nearest=since if since in names else nearest(str(path[-1]), names),
     )
 
 

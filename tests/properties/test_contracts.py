@@ -61,7 +61,7 @@ def rules(draw: st.DrawFn) -> dict[str, Any]:
 @given(rules(), VALUES)
 def test_a_rule_is_met_exactly_by_what_meets_its_words(rule: Any, values: Any) -> None:
     content = contract({"name": "x", "quality": [rule]})
-    suite = read_expectations(json.dumps(content), "orders.odcs.json", "orders")
+    suite = read_expectations(json.dumps(content), "orders.odcs.json", like="orders")
     assert suite.problems == ()
     asked = [one for one in suite.expectations if one.type != "expect_column_to_exist"]
     assert asked or suite.unchecked

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from validators.data.custom_gate import judge_custom
 from validators.data.gate import judge
 from validators.data.request import DataGateRequest
 from validators.report import Check, Report
@@ -59,7 +60,7 @@ def _report(source: Path) -> Report:
         place = ".".join(str(part) for part in first["loc"])
         return _error("request", f"the request is not valid: {place}: {first['msg']}")
     try:
-        return judge(request)
+        return judge_custom(request, request.custom) if request.custom else judge(request)
     except MemoryError:
         return _error(
             request.dataset,

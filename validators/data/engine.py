@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
+from specs.figures import clip
 from specs.loading.explain import nearest
 from validators.data.outcome import ExpectationOutcome, Misfit, outcome_of
 from validators.data.suite import Expectation
@@ -112,6 +113,37 @@ def _source() -> Any:
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     return context.data_sources.add_pandas("gate")
+
+
+def arguments_of(kind: str) -> frozenset[str] | None:
+    """The arguments that an expectation of this type takes; None if there is no such type."""
+    from great_expectations.exceptions.exceptions import ExpectationNotFoundError
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    try:
+        return frozenset(get_expectation_impl(kind).__fields__) - _NO_ARGUMENTS
+    except ExpectationNotFoundError:
+        return None
+
+
+_NO_ARGUMENTS = frozenset(("id", "meta", "notes", "description", "severity", "rendered_content"))
+"""Fields of its classes that are keys beside `kwargs`."""
+
+
+class NotComputableError(Exception):
+    """Great Expectations cannot compute the expression of an argument; says why."""
+
+
+def computed(expression: str, values: Mapping[str, Any]) -> Any:
+    """The value of an expression of parameters. Raises `NotComputableError`."""
+    from great_expectations.core.suite_parameters import parse_suite_parameter
+    from great_expectations.exceptions.exceptions import SuiteParameterError
+
+    try:
+        return parse_suite_parameter(expression, dict(values))
+    except (SuiteParameterError, ArithmeticError, TypeError, ValueError) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise NotComputableError(f"`{clip(expression)}` cannot be computed: {why}") from None
 
 
 def evaluate(frame: Any, expectations: Mapping[int, Expectation]) -> Sequence[ExpectationOutcome]:

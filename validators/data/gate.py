@@ -1,14 +1,12 @@
 """The data gate: evaluate a suite on a dataset version, and report."""
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from specs.loading.problems import Problem
-from specs.loading.tree import MOST_BYTES
 from validators.data import engine
 from validators.data.answers import ENGINE, READS_LIMITS, answers
+from validators.data.asked_suite import asked_suite
 from validators.data.checks import (
     TableFacts,
     can_be_asked,
@@ -20,15 +18,16 @@ from validators.data.checks import (
     numbered,
     problem_check,
 )
-from validators.data.contracts.reading import read_expectations
+from validators.data.core_types import custom_of, only_custom, without_custom
 from validators.data.dataset import OpenedDataset
 from validators.data.files import Unreadable
 from validators.data.forms import is_known
 from validators.data.kept import KeptMetrics
+from validators.data.kinds import has_types
 from validators.data.measure import Work
 from validators.data.opening import open_dataset
 from validators.data.outcome import ExpectationOutcome, Misfit
-from validators.data.request import DataGateRequest, MetricFiles, SuiteFile
+from validators.data.request import DataGateRequest, DatasetReading, MetricFiles
 from validators.data.suite import Expectation, Suite
 from validators.data.tables import object_check
 from validators.report import Check, Report
@@ -40,23 +39,18 @@ _MOST_UNCHECKED = 20
 
 def judge(request: DataGateRequest) -> Report:
     """Judge the dataset. Every problem of the suite or the data becomes a check."""
-    provenance = {"dataset version": request.version}
     origin = request.suite.origin
-    text = _text(request.suite)
-    if isinstance(text, Problem):
-        suite = Suite(problems=(text,))
-    else:
-        provenance["suite"] = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-        suite = read_expectations(
-            text, origin, request.suite.dataset or request.dataset, request.suite.part
-        )
+    suite, provenance = asked_suite(request)
     flaws = [problem_check(problem) for problem in suite.problems]
     notes: list[str] = []
+    if request.leaves_custom and (left := custom_of(suite)):
+        suite = without_custom(suite)
+        flaws += [] if suite.expectations else [only_custom(len(left))]
     checks: Sequence[Check] = flaws
     if suite.expectations:
-        needed = suite.expectations
+        needed, reading = suite.expectations, _reading(request, suite.texts)
         dataset = open_dataset(
-            request.objects, columns_to_read(needed), columns_everywhere(needed), request.reading
+            request.objects, columns_to_read(needed), columns_everywhere(needed), reading
         )
         kept, work = _kept(request.metrics), Work()
         try:
@@ -83,6 +77,15 @@ def judge(request: DataGateRequest) -> Report:
     )
 
 
+def _reading(request: DataGateRequest, texts: Collection[str]) -> DatasetReading:
+    """How to read the dataset if these columns are known to be text. Files that say the types of
+    their columns are believed."""
+    if any(has_types(one.key) for one in request.objects):
+        return request.reading
+    types = {**dict.fromkeys(texts, "string"), **request.reading.types}
+    return request.reading.model_copy(update={"types": types})
+
+
 def _unchecked(suite: Suite) -> list[str]:
     """What a data contract asks and nothing checks, with its line."""
     every = [
@@ -92,19 +95,6 @@ def _unchecked(suite: Suite) -> list[str]:
     ]
     more = len(every) - _MOST_UNCHECKED
     return [*every[:_MOST_UNCHECKED], *([f"and {more:,} more are not checked"] if more > 0 else [])]
-
-
-def _text(suite: SuiteFile) -> str | Problem:
-    try:
-        with Path(suite.path).open(encoding="utf-8") as file:
-            return file.read(MOST_BYTES + 1)
-    except FileNotFoundError:
-        why = "the suite does not exist"
-    except UnicodeDecodeError:
-        why = "the suite is not UTF-8 text"
-    except OSError as error:
-        why = f"the suite cannot be read: {error.strerror}"
-    return Problem("error", "unreadable", why, suite.origin)
 
 
 def _size(dataset: OpenedDataset, objects: int) -> str:

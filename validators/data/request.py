@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from specs.base import Scalar
 from specs.csv_files import CsvFiles
 from specs.model import ColumnType
 from validators.report import GateValue
@@ -28,10 +29,27 @@ class SuiteFile(GateValue):
     """Where it can be read."""
     origin: Annotated[str, Field(min_length=1)]
     """Its name in the repository, for annotations on its lines."""
+    at: tuple[str, ...] = ()
+    """Where it is in that file, if the file is a spec."""
     part: str | None = None
-    """Which object of it is meant, if it is a data contract."""
-    dataset: str | None = None
-    """The dataset that it was written for, if that had another name."""
+    """Which object is meant, if it is a data contract."""
+    like: str | None = None
+    """The dataset whose name chooses the object, if not the judged one."""
+    params: Mapping[str, Scalar] = {}
+    """Those of the spec's `params` that it names."""
+
+
+class CustomModule(GateValue):
+    """The module of the repository that defines custom expectations."""
+
+    path: Annotated[str, Field(min_length=1)]
+    """Where it can be read."""
+    origin: Annotated[str, Field(min_length=1)]
+    """Its name in the repository."""
+    seconds: float = 1800.0
+    """How long all custom expectations may take; each gets an equal part of it."""
+    memory: int = 2 * 2**30
+    """How much memory, in bytes, they may have in addition to the data."""
 
 
 class DatasetReading(GateValue):
@@ -62,3 +80,7 @@ class DataGateRequest(GateValue):
     suite: SuiteFile
     reading: DatasetReading = DatasetReading()
     metrics: MetricFiles | None = None
+    leaves_custom: bool = False
+    """Whether another request is for the custom expectations, which this one leaves out."""
+    custom: CustomModule | None = None
+    """If given, only the custom expectations are judged, by this module."""

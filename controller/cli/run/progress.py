@@ -17,8 +17,8 @@ from controller.cli.terminal.printing import console
 from controller.cli.terminal.tree import node_line, render_run
 from controller.cli.terminal.views import NodeView, run_view
 from controller.machine.pipelines.plan import Plan
-from controller.machine.runs.gate_nodes import BaselineChoice
 from controller.machine.runs.graph import Graph
+from controller.machine.runs.model_gate_nodes import BaselineChoice
 from controller.machine.runs.run import Outcome, Run, why_ended
 from controller.reports.forge import CommitReport
 from controller.reports.github_job import annotation_commands, job_summary

@@ -35,7 +35,7 @@ def with_files(
     while wanted := look.wanted():
         for path in wanted:
             look.give(path, _read(Path(source.repository) / path))
-    found, _ = look.end()
+    found = look.end().loaded
     listed = requirements_file(loaded)
     if any(problem.file == listed for problem in found.problems):
         for path, text in look.texts():

@@ -27,8 +27,7 @@ from specs.loading.problems import (
     to_json,
     to_sarif,
 )
-from specs.model import SPEC_FILE, is_spec_file, misnamed, spec_order
-from specs.suites import contract_object
+from specs.model import SPEC_FILE, Pipeline, is_spec_file, misnamed, spec_order
 from validators.data.contracts.reading import expectation_problems
 
 
@@ -128,13 +127,9 @@ def check_files(files: Mapping[Path, Path], known: Known | None = None) -> Check
         loaded = with_files(loaded, source, there[top], sources)
         problems += (*loaded.problems, *unknown_secrets(loaded, known))
         sources[name] = loaded.text
-        for dataset, one in (loaded.sketch.datasets if loaded.sketch else {}).items():
-            suite = one.suite or ""
-            file = path.parent / suite
-            if suite.startswith(ROOT):
-                file = top / suite.removeprefix(ROOT)
-            if suite and file.is_file():
-                problems += _suite(file, dataset, one.expectations or "", sources)
+        if loaded.sketch is not None:
+            for dataset in loaded.sketch.datasets:
+                problems += _suite(loaded.sketch, dataset, path.parent, top, sources)
     problems += _duplicates(sources)
     return Checked(len(sources), in_order(problems), sources)
 
@@ -158,16 +153,24 @@ def _duplicates(sources: Mapping[str, str]) -> Iterator[Problem]:
 
 
 def _suite(
-    path: Path, dataset: str, expectations: str, sources: dict[str, str]
+    spec: Pipeline, dataset: str, folder: Path, top: Path, sources: dict[str, str]
 ) -> Iterable[Problem]:
-    """The problems of the suite or contract that `expectations` of a dataset names."""
+    """The problems of the suite, or data contract, of a dataset of the spec in `folder`."""
+    of = spec.datasets[dataset]
+    suite = of.suite_file
+    if suite is None:
+        return []
+    path = top / suite.removeprefix(ROOT) if suite.startswith(ROOT) else folder / suite
+    if not path.is_file():
+        return []
     name = str(path)
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         return [Problem("error", "encoding", "the file is not UTF-8 text", name)]
     sources[name] = text
-    return expectation_problems(text, name, dataset, contract_object(expectations))
+    part = of.contract_object
+    return expectation_problems(text, name, spec.params, like=dataset, part=part)
 
 
 def _print_text(checked: Checked) -> None:

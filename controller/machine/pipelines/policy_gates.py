@@ -5,16 +5,16 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import get_args
 
-from controller.machine.pipelines.policy_suites import SuiteText, suite_changes
+from controller.machine.pipelines.policy_suites import suite_changes, suite_of
 from controller.machine.pipelines.rule_change import RuleChange, format_setting, is_limit_raised
 from controller.machine.runs import exam
-from controller.machine.runs.gate_nodes import is_same_place, suites_for
+from controller.machine.runs.data_gate_nodes import is_same_place, suites_for
 from controller.machine.runs.graph import Rules
 from specs.caching import Cache, CacheFor, seconds_reusable
 from specs.csv_files import CsvFiles
 from specs.gates import AbsoluteCheck, ModelGate, PairedCheck, SmallSlices
 from specs.metrics import is_own
-from specs.model import Pipeline, place_of
+from specs.model import Dataset, Pipeline, place_of
 from specs.references import DatasetReference
 from specs.values import format_percent
 
@@ -34,15 +34,15 @@ def rules_of(gate: ModelGate) -> tuple[str, ...]:
     return tuple(rules)
 
 
-def suites_to_compare(before: Pipeline, after: Pipeline) -> dict[Pair, Pair]:
+def suites_to_compare(before: Pipeline, after: Pipeline) -> dict[Pair, tuple[str | None, ...]]:
     """The paths of the suites, before and after, by the datasets that they belong to, which may
-    have been renamed or moved."""
-    found: dict[Pair, Pair] = {}
+    have been renamed or moved. A suite in the spec has no path, and an empty text."""
+    found: dict[Pair, tuple[str | None, ...]] = {}
     for name, dataset in after.datasets.items():
         for base in suites_for(name, after, before):
-            was = before.datasets[base].suite
-            if was and dataset.suite:
-                found[base, name] = was, dataset.suite
+            was = before.datasets[base]
+            if was.expectations and dataset.expectations:
+                found[base, name] = was.suite_file, dataset.suite_file
     return found
 
 
@@ -50,6 +50,7 @@ def gate_changes(before: Rules, after: Rules, suites: Mapping[Pair, Pair]) -> It
     """All changes of gates and of the data and code that they judge by. `suites` has the texts of
     suites that differ, by the keys of `suites_to_compare`."""
     yield from _suites(before.spec, after.spec, suites)
+    yield from _modules(before, after)
     yield from _parsing(before.spec, after.spec)
     addresses = tuple(_addresses(before.spec, after.spec))
     yield from addresses
@@ -67,27 +68,51 @@ def gate_changes(before: Rules, after: Rules, suites: Mapping[Pair, Pair]) -> It
 def _suites(before: Pipeline, after: Pipeline, texts: Mapping[Pair, Pair]) -> Iterator[RuleChange]:
     kept: set[str] = set()
     for name, dataset in after.datasets.items():
-        rule, now = f"datasets.{name}.expectations", dataset.expectations
+        rule, now = f"datasets.{name}.expectations", _where(dataset)
         bases = suites_for(name, after, before)
         kept |= set(bases)
         for base in bases:
-            was = before.datasets[base].expectations or ""
-            if (base, name) in texts and now:
+            theirs = before.datasets[base]
+            was = _where(theirs)
+            if (base, name) in texts and dataset.expectations:
                 old, new = texts[base, name]
-                yield from suite_changes(SuiteText(was, base, old), SuiteText(now, name, new))
-            elif now is None:
-                yield RuleChange(rule=rule, was=was, now="no suite", loosens=True)
+                yield from suite_changes(suite_of(before, base, old), suite_of(after, name, new))
             elif was != now:
-                # A renamed suite, or one whose text cannot be compared.
+                # No suite, a renamed one, or one whose text cannot be compared.
                 yield RuleChange(rule=rule, was=was, now=now, loosens=True)
         known = before.datasets.get(name)
-        was = (known.expectations or "no suite") if known else "no such dataset"
-        if not bases and was != (now or "no suite") and (known or not now):
-            yield RuleChange(rule=rule, was=was, now=now or "no suite", loosens=False)
+        was = _where(known) if known else "no such dataset"
+        if not bases and was != now and (known or not dataset.expectations):
+            yield RuleChange(rule=rule, was=was, now=now, loosens=False)
     for name, dataset in before.datasets.items():
         if dataset.expectations and name not in kept:
-            rule, was = f"datasets.{name}.expectations", dataset.expectations
+            rule, was = f"datasets.{name}.expectations", _where(dataset)
             yield RuleChange(rule=rule, was=was, now="no such dataset", loosens=True)
+
+
+def _where(dataset: Dataset) -> str:
+    """Where its suite is."""
+    if isinstance(dataset.expectations, str):
+        return dataset.expectations
+    return "in the spec" if dataset.expectations else "no suite"
+
+
+def _modules(before: Rules, after: Rules) -> Iterator[RuleChange]:
+    """The code of custom expectations: another one may be easier to meet."""
+    for name, dataset in after.spec.datasets.items():
+        now = dataset.custom_expectations
+        for base in suites_for(name, after.spec, before.spec):
+            was = before.spec.datasets[base].custom_expectations
+            texts = before.source.content(was), after.source.content(now)
+            if (was, texts[0]) == (now, texts[1]):
+                continue
+            changed = was == now
+            yield RuleChange(
+                rule=f"datasets.{name}.custom_expectations",
+                was=was or "none",
+                now=f"{now}, changed" if changed else (now or "none"),
+                loosens=was is not None,
+            )
 
 
 def _parsing(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:

@@ -1,13 +1,15 @@
 """PURE. How the expectations of a dataset changed between two texts of its suite."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from controller.machine.pipelines.rule_change import RuleChange
-from specs.suites import contract_object, suite_file
+from specs.model import Pipeline
+from specs.suite_parameters import KEY, is_parameter
 from validators.data.contracts.reading import read_expectations
 from validators.data.phrases import subject_of, words_for
-from validators.data.suite import Expectation
+from validators.data.suite import Expectation, plain_expectations
 
 _SEVERITIES = ("info", "warning", "critical")
 _WIDER_IF_LOWER = ("min_value", "mostly")
@@ -15,28 +17,31 @@ _WIDER_IF_HIGHER = ("max_value",)
 _LIMITS = (*_WIDER_IF_LOWER, *_WIDER_IF_HIGHER)
 
 
-class SuiteText(NamedTuple):
-    """The text of a suite or data contract, and how a spec names it."""
+class NamedSuite(NamedTuple):
+    """The expectations of a suite, and what reports call it."""
 
-    named: str
-    """The `expectations` of the dataset: a path, maybe with an object of the contract."""
-    dataset: str
-    text: str
-
-    @property
-    def expectations(self) -> Sequence[Expectation]:
-        """Read as the path's ending says."""
-        file, part = suite_file(self.named), contract_object(self.named)
-        return read_expectations(self.text, file, self.dataset, part).expectations
+    name: str
+    expectations: tuple[Expectation, ...]
 
 
-def suite_changes(before: SuiteText, after: SuiteText) -> Iterator[RuleChange]:
-    """What changed from one suite, or data contract, to another.
+def suite_of(spec: Pipeline, name: str, text: str) -> NamedSuite:
+    """The suite or contract of a dataset, with its parameters filled; `text` is that of its file,
+    which is read as its ending says."""
+    dataset, params = spec.datasets[name], spec.params
+    if (file := dataset.suite_file) is not None:
+        part = dataset.contract_object
+        found = read_expectations(text, file, params, like=name, part=part).expectations
+        return NamedSuite(f"{file}#{part}" if part else file, found)
+    found = plain_expectations(dataset.inline_suite or {}, params)
+    return NamedSuite(f"datasets.{name}.expectations", found)
+
+
+def suite_changes(before: NamedSuite, after: NamedSuite) -> Iterator[RuleChange]:
+    """What changed from one suite to another.
 
     Expectations are matched by their type and column; of several such, equal ones are matched.
     """
-    was, now = (_by_subject(each.expectations) for each in (before, after))
-    path = after.named
+    was, now = (_by_subject(suite.expectations) for suite in (before, after))
     for key in dict.fromkeys([*was, *now]):
         old = [
             one
@@ -48,7 +53,7 @@ def suite_changes(before: SuiteText, after: SuiteText) -> Iterator[RuleChange]:
             for one in now.get(key, [])
             if _compared_fields(one) not in map(_compared_fields, was.get(key, []))
         ]
-        rule = f"{path}: {key[1]}" if key[1] else path
+        rule = f"{after.name}: {key[1]}" if key[1] else after.name
         for one, other in zip(old, new, strict=False):
             loosens = _is_looser(one, other)
             yield RuleChange(
@@ -72,15 +77,23 @@ def _by_subject(
     return found
 
 
-def _compared_fields(one: Expectation) -> tuple[str, bool, Mapping[str, Any]]:
+def _compared_fields(one: Expectation) -> tuple[str, bool, Mapping[str, Any], Mapping[str, Any]]:
     """All of an expectation but its position and its notes."""
-    return one.severity, one.may_be_empty, one.kwargs
+    return one.severity, one.may_be_empty, one.kwargs, one.values
 
 
 def _describe_expectation(one: Expectation) -> str:
     weaker = "" if one.severity == "critical" else f" ({one.severity}: does not stop)"
     empty = ", or nothing to check" if one.may_be_empty else ""
-    return words_for(one).limit + empty + weaker
+    given = ", ".join(f"{name} {value}" for name, value in one.values.items())
+    with_ = f", with {given}" if given else ""
+    return words_for(_with_expressions_as_text(one)).limit + with_ + empty + weaker
+
+
+def _with_expressions_as_text(one: Expectation) -> Expectation:
+    """Only Great Expectations can compute them, and its import takes seconds."""
+    plain = {name: v[KEY] if is_parameter(v) else v for name, v in one.kwargs.items()}
+    return replace(one, kwargs=plain)
 
 
 def _is_looser(was: Expectation, now: Expectation) -> bool:
@@ -88,6 +101,8 @@ def _is_looser(was: Expectation, now: Expectation) -> bool:
     if _SEVERITIES.index(now.severity) < _SEVERITIES.index(was.severity):
         return True
     if now.may_be_empty and not was.may_be_empty:
+        return True
+    if was.values != now.values:
         return True
     names = was.kwargs.keys() | now.kwargs.keys()
     if any(was.kwargs.get(name) != now.kwargs.get(name) for name in names.difference(_LIMITS)):

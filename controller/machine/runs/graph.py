@@ -6,7 +6,7 @@ reads, its parameters, its environment and the digests of its inputs. Equal keys
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidatorFunctionWrapHandler, field_validator, model_validator
 
@@ -21,6 +21,8 @@ from specs.path_index import near
 from specs.projects.values import Project
 
 NodeKind = Literal["step", "data_gate", "model_gate", "baseline", "data"]
+GATES_VERSION = 4
+"""Part of a gate's key: raise it when a gate would judge the same evidence differently."""
 LINK = "symlink:"
 """The prefix of a symbolic link's digest; see `controller.git.links`."""
 
@@ -52,6 +54,8 @@ class SourceTree(Value):
     read."""
     project: Project | None = None
     """The `environment.project` at the commit."""
+    suite_words: Mapping[str, tuple[str, ...]] = {}
+    """By path, as the spec writes it, of a suite's file: the `params` of the spec that it names."""
 
     @field_validator("files", mode="wrap")
     @classmethod
@@ -135,6 +139,14 @@ class Rules(Value):
 
     def __str__(self) -> str:
         return f"{self.branch} ({self.source.commit[:12]})".strip()
+
+
+class JudgedSpec(NamedTuple):
+    """A spec at a commit, and the rules that judge it; None: its own."""
+
+    spec: Pipeline
+    source: SourceTree
+    rules: Rules | None
 
 
 class Node(Value):

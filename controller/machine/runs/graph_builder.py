@@ -3,15 +3,18 @@
 from typing import Final
 
 from controller.machine.runs import exam
+from controller.machine.runs.data_gate_nodes import by_dataset, data_gates
 from controller.machine.runs.dataset_nodes import dataset_nodes, reading_from
-from controller.machine.runs.gate_nodes import (
-    BaselineChoice,
+from controller.machine.runs.graph import (
+    Baseline,
+    From,
+    Graph,
     JudgedSpec,
-    by_dataset,
-    data_gates,
-    model_gates,
+    Node,
+    Rules,
+    SourceTree,
 )
-from controller.machine.runs.graph import Baseline, From, Graph, Node, Rules, SourceTree
+from controller.machine.runs.model_gate_nodes import BaselineChoice, model_gates
 from controller.machine.runs.node_names import of_base
 from controller.machine.runs.step_nodes import in_dependency_order, package_facts, step_node
 from specs.model import Pipeline

@@ -13,6 +13,7 @@ _GATE = "gate."
 _BASE = "base."
 _BASELINE = "baseline."
 _PROPOSED = ".proposed"
+_CUSTOM = ".custom"
 
 
 def of_base(name: str) -> str:
@@ -49,6 +50,11 @@ def further_data_gate(dataset: str, base_dataset: str) -> str:
 def proposed_data_gate(dataset: str) -> str:
     """The gate with a suite that only the pull request has."""
     return f"{data_gate(dataset)}{_PROPOSED}"
+
+
+def custom_data_gate(gate: str) -> str:
+    """The gate that judges the custom expectations which a data gate leaves out."""
+    return f"{in_force(gate)}{_CUSTOM}{_PROPOSED if is_proposed(gate) else ''}"
 
 
 def is_proposed(name: str) -> bool:

@@ -121,6 +121,9 @@ def _definition(was: Mapping[str, Any], now: Mapping[str, Any], run: str) -> Ite
         "types": "the dataset's `types`",
         "nulls": "the dataset's `nulls`",
         "csv": "the dataset's `csv`",
+        "suite": "the suite in the spec",
+        "custom": "the dataset's `custom_expectations`",
+        "leaves_custom": "who judges its custom expectations",
     }
     for name in dict.fromkeys([*was, *now]):
         old, new = was.get(name), now.get(name)

@@ -47,7 +47,7 @@ def within_reach(spec: Pipeline, source: SourceTree) -> SourceTree:
 def _paths_in(spec: Pipeline) -> Iterator[str]:
     yield from spec.triggers.commits.paths
     for dataset in spec.datasets.values():
-        yield from _with_contents(dataset.suite, dataset.uri)
+        yield from _with_contents(dataset.suite_file, dataset.custom_expectations, dataset.uri)
     environment = spec.environment
     yield from _with_contents(environment.requirements, environment.project, environment.build)
     for step in spec.commands.values():

@@ -137,7 +137,8 @@ def reads_of(spec: Pipeline, source: SourceTree, globs: tuple[str, ...] | None) 
     by a command that parses it: what else matters of one is in the nodes' definitions, and that of
     another pipeline does not matter."""
     admitted = source.admitted(globs if globs is not None else spec.triggers.commits.paths)
-    named = (dataset.suite for dataset in spec.datasets.values())
+    data = spec.datasets.values()
+    named = (file for each in data for file in (each.suite_file, each.custom_expectations))
     parsed = {as_seen(glob, source.folder) for glob in globs or ()}
     suites = {as_seen(suite, source.folder) for suite in named if suite is not None}
     return {

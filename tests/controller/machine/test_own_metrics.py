@@ -6,9 +6,9 @@ import pytest
 
 from controller.machine.pipelines.policy import rule_changes
 from controller.machine.runs.exam import changed, evidence_of
-from controller.machine.runs.gate_nodes import judged_by
 from controller.machine.runs.graph import From, Graph, Node, Rules, fingerprint, key_of
 from controller.machine.runs.graph_builder import build
+from controller.machine.runs.model_gate_nodes import judged_by
 from specs.references import StepReference
 from tests.controller.machine.kit import baseline, source, spec
 

@@ -1,11 +1,13 @@
 """Which changes of a suite let data through that was stopped before."""
 
 import json
+from typing import Any
 
 import pytest
 
-from controller.machine.pipelines.policy_suites import SuiteText, suite_changes
+from controller.machine.pipelines.policy_suites import NamedSuite, suite_changes, suite_of
 from controller.machine.pipelines.rule_change import RuleChange
+from tests.controller.machine.kit import spec
 from validators.data.suite import read_suite
 
 SUITE = """\
@@ -18,16 +20,14 @@ expectations:
 """
 
 
-def changed(
-    before: str, after: str, was: str = "suite.yaml", now: str = "suite.yaml"
-) -> list[RuleChange]:
-    """What changed between two texts of a suite, in files of these names."""
-    return list(suite_changes(SuiteText(was, "flights", before), SuiteText(now, "flights", after)))
+def suite(path: str, text: str) -> NamedSuite:
+    return suite_of(spec(("datasets.numbers.expectations", path)), "numbers", text)
 
 
 def found(was: str, now: str) -> list[tuple[str, str, str, bool]]:
     assert SUITE.count(was) == 1
-    changes = changed(SUITE, SUITE.replace(was, now))
+    before, after = suite("suite.yaml", SUITE), suite("suite.yaml", SUITE.replace(was, now))
+    changes = suite_changes(before, after)
     return [(one.rule, one.was, one.now, one.loosens) for one in changes]
 
 
@@ -47,12 +47,13 @@ def test_an_expectation_that_asks_for_less_loosens(was: str, now: str, column: s
 
 
 def test_a_limit_that_nothing_is_above_loosens() -> None:
-    suite = {
+    content = {
         "name": "s",
         "expectations": [{"type": "t", "kwargs": {"column": "a", "max_value": 5}}],
     }
-    text = json.dumps(suite)
-    (change,) = changed(text, text.replace("5", "NaN"), "suite.json", "suite.json")
+    text = json.dumps(content)
+    before, after = suite("suite.json", text), suite("suite.json", text.replace("5", "NaN"))
+    (change,) = suite_changes(before, after)
     assert change.loosens
 
 
@@ -77,7 +78,7 @@ def test_an_added_expectation_is_told_and_one_that_moved_is_not() -> None:
     added = "  - {type: expect_column_to_exist, kwargs: {column: carrier}}\n"
     head, *lines = SUITE.partition("expectations:\n")[2].splitlines(keepends=True)
     moved = "name: flights\nexpectations:\n" + "".join([*lines, head, added])
-    changes = changed(SUITE, moved)
+    changes = list(suite_changes(suite("suite.yaml", SUITE), suite("suite.yaml", moved)))
     assert [(one.rule, one.was, one.loosens) for one in changes] == [
         ("suite.yaml: carrier", "none", False)
     ]
@@ -87,13 +88,59 @@ def test_a_suite_that_becomes_json_is_compared_as_what_it_was() -> None:
     nulls, *_ = read_suite(SUITE, "suite.yaml").expectations
     kept = {"type": nulls.type, "kwargs": dict(nulls.kwargs)}
     text = json.dumps({"name": "flights", "expectations": [kept]}, indent="\t")
-    changes = changed(SUITE, text, "suite.yaml", "suite.json")
+    changes = list(suite_changes(suite("suite.yaml", SUITE), suite("suite.json", text)))
     assert {(change.now, change.loosens) for change in changes} == {("removed", True)}
 
 
 def test_an_expectation_that_only_warns_is_said_to() -> None:
     (change,) = found("{column: id}}", "{column: id}, severity: warning}")
     assert change[1:3] == ("unique values", "unique values (warning: does not stop)")
+
+
+INLINE: list[dict[str, Any]] = [
+    {"type": "expect_column_values_to_be_between", "kwargs": {"column": "x", "max_value": 1}}
+]
+LOOSER = [{**INLINE[0], "kwargs": {"column": "x", "max_value": 9}}]
+
+
+def inline(expectations: list[dict[str, Any]], **params: object) -> NamedSuite:
+    here = ("datasets.numbers.expectations", expectations)
+    return suite_of(spec(here, ("params", params)), "numbers", "")
+
+
+def test_a_looser_suite_in_the_spec_is_told_by_expectation() -> None:
+    before, after = map(inline, (INLINE, LOOSER))
+    (change,) = suite_changes(before, after)
+    assert change.rule == "datasets.numbers.expectations: x"
+    assert (change.was, change.now, change.loosens) == ("values ≤ 1", "values ≤ 9", True)
+
+
+def test_a_suite_that_moves_into_the_spec_is_compared_as_what_it_was() -> None:
+    text = json.dumps({"name": "s", "expectations": INLINE})
+    before = suite("suite.json", text)
+    assert list(suite_changes(before, inline(INLINE))) == []
+    assert [one.loosens for one in suite_changes(before, inline(LOOSER))] == [True]
+
+
+def limited(text: str, **params: object) -> NamedSuite:
+    value = {"$PARAMETER": text}
+    return inline([{**INLINE[0], "kwargs": {"column": "x", "max_value": value}}], **params)
+
+
+@pytest.mark.parametrize(
+    ("now", "loosens"), [({"most": 9}, True), ({"most": 3}, False), ({"most": 5}, None)]
+)
+def test_a_parameter_that_changes_is_a_limit_that_changes(
+    now: dict[str, int], loosens: bool | None
+) -> None:
+    changes = suite_changes(limited("most", most=5), limited("most", **now))
+    assert [one.loosens for one in changes] == ([] if loosens is None else [loosens])
+
+
+def test_a_parameter_in_an_expression_may_loosen_whichever_way_it_goes() -> None:
+    before, after = (limited("10 - most", most=most) for most in (5, 4))
+    (change,) = suite_changes(before, after)
+    assert (change.was, change.loosens) == ("values ≤ 10 - most, with most 5", True)
 
 
 CONTRACT = """\
@@ -116,6 +163,10 @@ schema:
 NAMED = "shop.odcs.yaml#orders"
 
 
+def changed(before: str, after: str, named: str = NAMED) -> list[RuleChange]:
+    return list(suite_changes(suite(named, before), suite(named, after)))
+
+
 @pytest.mark.parametrize(
     ("was", "now", "column", "loosens"),
     [
@@ -131,7 +182,7 @@ def test_a_contract_is_compared_by_what_it_asks(
     was: str, now: str, column: str, loosens: bool
 ) -> None:
     assert CONTRACT.count(was) == 1
-    changes = changed(CONTRACT, CONTRACT.replace(was, now), NAMED, NAMED)
+    changes = changed(CONTRACT, CONTRACT.replace(was, now))
     assert {change.rule for change in changes} == {f"{NAMED}: {column}"}
     assert any(change.loosens for change in changes) is loosens
 
@@ -139,6 +190,6 @@ def test_a_contract_is_compared_by_what_it_asks(
 def test_what_changes_in_another_object_of_the_contract_does_not_matter() -> None:
     rest = CONTRACT.replace("{name: id, required: true}", "{name: id}")
     assert rest != CONTRACT
-    assert changed(CONTRACT, rest, NAMED, NAMED) == []
-    (change,) = changed(CONTRACT, rest, "shop.odcs.yaml#customers", "shop.odcs.yaml#customers")
+    assert changed(CONTRACT, rest) == []
+    (change,) = changed(CONTRACT, rest, "shop.odcs.yaml#customers")
     assert change.loosens

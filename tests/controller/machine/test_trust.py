@@ -14,9 +14,10 @@ from controller.machine.pipelines.trust import (
     secrets_for_pulls,
     without_secrets,
 )
-from controller.machine.runs.gate_nodes import judged_by, suites_for
+from controller.machine.runs.data_gate_nodes import suites_for
 from controller.machine.runs.graph import Graph, Rules, SourceTree, key_of
 from controller.machine.runs.graph_builder import build
+from controller.machine.runs.model_gate_nodes import judged_by
 from specs.digests import digest
 from specs.gates import AbsoluteCheck
 from tests.controller.machine.kit import baseline, source, spec
@@ -293,19 +294,19 @@ def test_what_a_step_reads_in_place_of_judged_data_is_judged_by_the_same_suite()
 CONTRACT = ("datasets.numbers.expectations", "all.odcs.yaml#numbers")
 
 
-def choices(graph: Graph) -> dict[str, tuple[str, str | None]]:
-    """By gate: the file and object that judge, and the dataset that they are for, if another."""
+def choices(graph: Graph) -> dict[str, tuple[str, str | None, str]]:
+    """By gate: the file and object that judge, and the dataset that they are for."""
     nodes = {name: graph.by_name[name] for name in gates(graph)}
     requests = {name: node.attempt.request for name, node in nodes.items()}
-    return {name: (one["suite"], one.get("suite_of")) for name, one in requests.items()}
+    return {name: (one["suite"], one["object"], one["like"]) for name, one in requests.items()}
 
 
 def test_another_object_of_the_same_contract_is_proposed_and_not_swapped() -> None:
     other = (CONTRACT[0], "all.odcs.yaml#lenient")
     graph = build(spec(other), source("c2"), rules=base(CONTRACT))
     assert choices(graph) == {
-        "gate.data.numbers": (CONTRACT[1], None),
-        "gate.data.numbers.proposed": (other[1], None),
+        "gate.data.numbers": ("all.odcs.yaml", "numbers", "numbers"),
+        "gate.data.numbers.proposed": ("all.odcs.yaml", "lenient", "numbers"),
     }
     keys = {key_of(graph.by_name[name], {"dataset": "d"}) for name in choices(graph)}
     assert len(keys) == 2, "a verdict by one object is not that by another"
@@ -321,6 +322,6 @@ def test_a_renamed_dataset_is_judged_by_the_object_of_its_old_name() -> None:
     ]
     graph = build(spec(*renamed), source("c2"), rules=base(named))
     assert choices(graph) == {
-        "gate.data.figures": ("all.odcs.yaml", "numbers"),
-        "gate.data.figures.proposed": ("all.odcs.yaml", None),
+        "gate.data.figures": ("all.odcs.yaml", None, "numbers"),
+        "gate.data.figures.proposed": ("all.odcs.yaml", None, "figures"),
     }

@@ -18,9 +18,13 @@ class ContractDraft:
 
     tree: Tree
     file: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Those of the spec."""
     expectations: list[Expectation] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     unchecked: list[Problem] = field(default_factory=list)
+    texts: set[str] = field(default_factory=set)
+    """The columns that are text."""
 
     def expect(
         self, kind: str, kwargs: Mapping[str, Any], path: YamlPath, severity: Severity = "critical"
@@ -74,7 +78,12 @@ class ContractDraft:
 
     def suite(self) -> Suite:
         """What was collected."""
-        return Suite(tuple(self.expectations), in_order(self.problems), in_order(self.unchecked))
+        return Suite(
+            tuple(self.expectations),
+            in_order(self.problems),
+            in_order(self.unchecked),
+            frozenset(self.texts),
+        )
 
     def _place(self, path: YamlPath) -> tuple[int, int]:
         return locate(self.tree, path) if self.tree.root else (1, 1)

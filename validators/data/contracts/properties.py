@@ -89,6 +89,8 @@ def _type(draft: ContractDraft, one: Mapping[str, Any], column: str, path: YamlP
         expected = ", ".join(_TYPES)
         draft.wrong("unknown `logicalType`", (*path, "logicalType"), logical, expected)
         return
+    if logical == "string":
+        draft.texts.add(column)
     options = one.get("logicalTypeOptions")
     if logical == "timestamp" and isinstance(options, dict) and options.get("timezone") is True:
         names = ("timestamp with time zone",)

@@ -166,7 +166,9 @@ def _own(draft: ContractDraft, rule: Mapping[str, Any], path: YamlPath) -> None:
     if isinstance(given, dict) and isinstance(given.get("expectations"), list):
         entries = given["expectations"]
     where = (*path, "implementation")
-    found = read_suite(json.dumps({"name": "rule", "expectations": entries}, default=str), "x.json")
+    found = read_suite(
+        json.dumps({"name": "rule", "expectations": entries}, default=str), "x.json", draft.params
+    )
     for problem in found.problems:
         draft.wrong(problem.message, where, problem.found, problem.expected)
     line, column = locate(draft.tree, where) if draft.tree.root else (1, 1)

@@ -9,10 +9,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from specs.contracts import is_named_as_contract
 from specs.figures import clip
 from specs.loading.problems import Problem
 from specs.loading.tree import MOST_BYTES, parse
-from specs.suites import is_named_as_contract
 from validators.data.contracts.draft import ContractDraft
 from validators.data.contracts.properties import column_of, of_property
 from validators.data.contracts.quality import quality_rules
@@ -26,29 +26,41 @@ _OF_OBJECTS: Final = (
 )  # fmt: skip
 
 
-def read_expectations(text: str, file: str, dataset: str = "", part: str | None = None) -> Suite:
+def read_expectations(
+    text: str,
+    file: str,
+    params: Mapping[str, Any] = {},
+    *,
+    like: str = "",
+    part: str | None = None,
+) -> Suite:
     """All expectations and all problems of the text; never raises, whatever the text.
 
-    `part` is the schema object of a contract that is meant; by default the only one or, if the file
-    is named as a contract, the one that is named like the dataset.
+    `params` are those of the spec. `part` is the schema object of a contract that is meant; by
+    default the only one or, if the file is named as a contract, the one named as `like`.
     """
     content = _contract_in(text, file)
     if content is None:
-        found = read_suite(text, file)
+        found = read_suite(text, file, params)
         if part is None or found.problems:
             return found
         why = f"`#{clip(part, 40)}` names an object of a data contract, but this is a suite"
         return Suite((), (Problem("error", "contract", why, file),))
-    draft = ContractDraft(parse(text), file)
-    _read(draft, content, dataset, part)
+    draft = ContractDraft(parse(text), file, params)
+    _read(draft, content, like, part)
     return draft.suite()
 
 
 def expectation_problems(
-    text: str, file: str, dataset: str = "", part: str | None = None
+    text: str,
+    file: str,
+    params: Mapping[str, Any] = {},
+    *,
+    like: str = "",
+    part: str | None = None,
 ) -> tuple[Problem, ...]:
     """The problems of a suite or contract, and what is not checked, for `headgate validate`."""
-    found = read_expectations(text, file, dataset, part)
+    found = read_expectations(text, file, params, like=like, part=part)
     return (*found.problems, *found.unchecked)
 
 

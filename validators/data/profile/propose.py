@@ -10,7 +10,7 @@ from specs.snapshot import SNAPSHOT_KEYS
 from validators.data.answers import answers
 from validators.data.dataset import OpenedDataset
 from validators.data.files import Unreadable
-from validators.data.kinds import TYPED, form_of
+from validators.data.kinds import has_types
 from validators.data.opening import open_dataset
 from validators.data.outcome import ExpectationOutcome
 from validators.data.profile.facts import ColumnFacts, facts_of, sample_of
@@ -60,7 +60,7 @@ def _proposed(request: ProfileRequest) -> SuiteProposal:
         return SuiteProposal(problems=("the dataset has no rows",))
     sound = [name for name in dataset.columns if name in dataset.types and name not in about]
     columns = sound[:MOST_COLUMNS]
-    is_typed = all(_has_types(one.key) for one in request.objects if one.key not in SNAPSHOT_KEYS)
+    is_typed = all(has_types(one.key) for one in request.objects if one.key not in SNAPSHOT_KEYS)
     sample = sample_of(dataset, columns)
     facts = facts_of(dataset, sample, columns)
     several = [of_column(one, is_typed=is_typed) for one in facts]
@@ -89,11 +89,6 @@ def _opened(request: ProfileRequest) -> OpenedDataset:
         return dataset
     once = frozenset(name for name in names.columns if name not in twice)
     return open_dataset(request.objects, once, frozenset(), request.reading)
-
-
-def _has_types(key: str) -> bool:
-    form = form_of(key)
-    return isinstance(form, str) or form.kind in TYPED
 
 
 def _met_by(

@@ -14,7 +14,7 @@ def data_of(folder: Folder) -> Data:
     """The data to train on."""
     if folder.beside is not None and folder.beside.datasets:
         known = next(iter(folder.beside.datasets.values()))
-        return Data(known.uri, None, known.expectations)
+        return Data(known.uri, None, known.suite_file)
     suite = _suite(folder)
     for ending in DATA:
         for file in folder.files:

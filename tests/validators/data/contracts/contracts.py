@@ -36,7 +36,9 @@ def is_standard(content: Mapping[str, Any]) -> bool:
 
 def read(content: Mapping[str, Any], dataset: str = "orders", part: str | None = None) -> Suite:
     assert is_standard(content), pyodcs.validate_result(pyodcs.parse(json.dumps(content), "json"))
-    return read_expectations(json.dumps(content), "contracts/orders.odcs.json", dataset, part)
+    return read_expectations(
+        json.dumps(content), "contracts/orders.odcs.json", like=dataset, part=part
+    )
 
 
 def asked(content: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:

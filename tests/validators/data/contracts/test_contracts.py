@@ -190,7 +190,7 @@ def test_what_cannot_be_checked_is_named(said: Any, what: str) -> None:
 def test_service_levels_are_named_with_their_place() -> None:
     content = contract(column(), slaProperties=[{"property": "latency", "value": 4, "unit": "d"}])
     text = json.dumps(content, indent=1)
-    (problem,) = expectation_problems(text, "orders.odcs.json", "orders")
+    (problem,) = expectation_problems(text, "orders.odcs.json", like="orders")
     assert problem.message == "not checked: the service level latency 4 d"
     assert problem.severity == "warning"
     assert '"property": "latency"' in text.splitlines()[problem.line]
@@ -198,7 +198,7 @@ def test_service_levels_are_named_with_their_place() -> None:
 
 def test_a_misspelt_key_is_named_with_the_nearest() -> None:
     text = json.dumps(contract(column(requird=True)))
-    (problem,) = expectation_problems(text, "orders.odcs.json", "orders")
+    (problem,) = expectation_problems(text, "orders.odcs.json", like="orders")
     assert problem.message == "not checked: the unknown key `requird`"
     assert problem.nearest == "required"
 
@@ -231,9 +231,12 @@ def test_if_no_object_is_meant_the_names_are_told() -> None:
 
 def test_a_file_of_another_name_needs_its_object_named() -> None:
     text = json.dumps(two())
-    (problem,) = read_expectations(text, "contract.json", "orders").problems
+    (problem,) = read_expectations(text, "contract.json", like="orders").problems
     assert "its file is not named .odcs.yaml" in problem.message
-    assert len(read_expectations(text, "contract.json", "orders", "orders").expectations) == 1
+    assert (
+        len(read_expectations(text, "contract.json", like="orders", part="orders").expectations)
+        == 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -253,14 +256,14 @@ def test_a_file_of_another_name_needs_its_object_named() -> None:
 )  # fmt: skip
 def test_a_contract_that_cannot_be_understood_is_an_error(change: Any, message: str) -> None:
     text = json.dumps({**contract(column()), **change})
-    problems = read_expectations(text, "orders.odcs.json", "orders").problems
+    problems = read_expectations(text, "orders.odcs.json", like="orders").problems
     assert any(message in problem.message for problem in problems)
 
 
 def test_a_suite_stays_a_suite() -> None:
     text = '{"name": "x", "expectations": [{"type": "expect_DataContract"}]}'
     assert read_expectations(text, "x.json").expectations[0].type == "expect_DataContract"
-    (problem,) = read_expectations(text, "x.json", "x", "orders").problems
+    (problem,) = read_expectations(text, "x.json", like="x", part="orders").problems
     assert "this is a suite" in problem.message
 
 

@@ -1,13 +1,12 @@
-"""PURE. The gates of a run as nodes: what judges the data and the candidate, and by which evidence.
+"""PURE. The gates of a run's candidate as nodes: what judges it, and by which evidence.
 
-A pull request is judged by the gates of its base, and by those of its own that ask for more. If it
-changes the exam (see `exam`), the base's own steps examine the candidate as well, on the base's
-data: `gate.model.base`.
+A pull request is judged by the gate of its base, with what its own adds to it. If it changes the
+exam (see `exam`), the base's own steps examine the candidate as well, on the base's data:
+`gate.model.base`.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlsplit
 
 from controller.machine.runs import exam
 from controller.machine.runs.attempt import Attempt, Input
@@ -20,25 +19,18 @@ from controller.machine.runs.baseline_nodes import (
     evaluate_baseline,
     not_evaluated,
 )
-from controller.machine.runs.graph import Baseline, From, Node, Rules, SourceTree
+from controller.machine.runs.graph import GATES_VERSION, Baseline, From, JudgedSpec, Node, Rules
 from controller.machine.runs.node_names import (
     BASE_MODEL_GATE,
     MODEL_GATE,
-    data_gate,
-    further_data_gate,
     is_of_base,
     name_in_spec,
     of_base,
-    proposed_data_gate,
 )
 from controller.machine.runs.step_nodes import file_name, step_node
 from specs.gates import Evidence, ModelGate
-from specs.model import Dataset, Pipeline
-from specs.references import DatasetReference, StepReference
-from specs.suites import choice_of
-
-GATES_VERSION = 4
-"""Part of a gate's key: raise it when a gate would judge the same evidence differently."""
+from specs.model import Pipeline
+from specs.references import StepReference
 
 
 class BaselineChoice(NamedTuple):
@@ -49,196 +41,6 @@ class BaselineChoice(NamedTuple):
     """Why there is no baseline, if there is none."""
     lost: bool = False
     """Whether there should be one, so that checks against it are inconclusive."""
-
-
-class JudgedSpec(NamedTuple):
-    """A spec at a commit, and the rules that judge it; None: its own."""
-
-    spec: Pipeline
-    source: SourceTree
-    rules: Rules | None
-
-
-# -- data ------------------------------------------------------------------------------------------
-
-
-def data_gates(of: JudgedSpec) -> list[Node]:
-    """The gates of each dataset, by the base's suites for it and by the spec's own if that differs;
-    and the gates of datasets that only the base's exam reads."""
-    found = [gate for name in of.spec.datasets for gate in _gates_of_dataset(of, name)]
-    rules = of.rules
-    for name in exam.lacks(of.spec, of.source, rules) if rules else ():
-        assert rules is not None
-        dataset = rules.spec.datasets[name]
-        if dataset.expectations and name not in rules.lacking:
-            called = of_base(name)
-            gate = data_gate(called)
-            uri = dataset.uri or ""
-            found.append(_data_gate(gate, called, uri, dataset, rules.source, name))
-    return found
-
-
-def by_dataset(gates: list[Node]) -> DataGates:
-    """The data gates by the dataset that they judge."""
-    found: dict[str | None, tuple[str, ...]] = {}
-    for gate in gates:
-        dataset = gate.inputs["dataset"].dataset
-        found[dataset] = (*found.get(dataset, ()), gate.name)
-    return found
-
-
-def suites_for(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
-    """The base's datasets whose suites apply to a dataset of a pull request: the one of that name,
-    those at the same address or one inside it, and those that the same input of a step read before.
-
-    If there are none and the dataset has no suite, the suites of the datasets that it replaces as
-    inputs of a step apply; failing those, all suites that would otherwise apply to no dataset.
-    Renaming a dataset must not free it from its suite.
-    """
-    found = _related(name, spec, base)
-    if found or spec.datasets[name].expectations:
-        return found
-    replaced = _replaced(name, spec, base)
-    if replaced:
-        return replaced
-    others = (_related(each, spec, base) for each in spec.datasets)
-    kept = {one for related in others for one in related}
-    return tuple(b for b, d in base.datasets.items() if d.expectations and b not in kept)
-
-
-def _related(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
-    own = spec.datasets[name]
-    roles = {
-        there.dataset
-        for step, now in spec.steps.items()
-        if (before := base.steps.get(step))
-        for local, here in now.inputs.items()
-        if here == DatasetReference(name)
-        and isinstance(there := before.inputs.get(local), DatasetReference)
-    }
-    known = name in base.datasets
-    return tuple(
-        other
-        for other, dataset in base.datasets.items()
-        if dataset.expectations
-        and (
-            other == name
-            or other in roles
-            or is_same_place(dataset, own)
-            or (not known and dataset.uri and own.uri and _within(dataset.uri, own.uri))
-        )
-    )
-
-
-def _replaced(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
-    """The base's datasets with a suite that a step no longer reads, now that it reads this one."""
-    found: set[str] = set()
-    for step, now in spec.steps.items():
-        before = base.steps.get(step)
-        if before is None or DatasetReference(name) not in now.inputs.values():
-            continue
-        left = set(before.inputs.values()) - set(now.inputs.values())
-        found |= {each.dataset for each in left if isinstance(each, DatasetReference)}
-    return tuple(b for b, d in base.datasets.items() if d.expectations and b in found)
-
-
-def is_same_place(one: Dataset, other: Dataset) -> bool:
-    """Whether two datasets have the same address, query or command."""
-    return (one.uri, one.query, one.fetch) == (other.uri, other.query, other.fetch)
-
-
-def _within(one: str, other: str) -> bool:
-    """Whether one of two addresses is inside the other."""
-    places = [_place(uri) for uri in (one, other)]
-    shorter, longer = sorted(places, key=len)
-    return longer[: len(shorter)] == shorter
-
-
-def _place(uri: str) -> tuple[str, ...]:
-    """The fixed start of an address: scheme, bucket, and the folders before the first glob."""
-    parts = urlsplit(uri)
-    path = [part for part in f"{parts.netloc}/{parts.path}".split("/") if part]
-    fixed = next((at for at, part in enumerate(path) if set(part) & set("*?[")), len(path))
-    return (parts.scheme if parts.scheme != "file" else "", *path[:fixed])
-
-
-def _gates_of_dataset(of: JudgedSpec, name: str) -> Iterator[Node]:
-    own = of.spec.datasets[name]
-    bases = suites_for(name, of.spec, of.rules.spec) if of.rules else ()
-    uri = own.uri or ""
-    judged: list[tuple[_SuiteRules, Dataset]] = []
-    gate = data_gate(name)
-    if of.rules:
-        for at, base in enumerate(bases):
-            theirs = of.rules.spec.datasets[base]
-            called = gate if at == 0 else further_data_gate(name, base)
-            yield _data_gate(called, name, uri, theirs, of.rules.source, base)
-            judged.append((_rules_in(theirs, base, of.rules.source), theirs))
-    suite = _rules_in(own, name, of.source)
-    if own.expectations and not any(
-        suite == theirs and is_read_alike(own, base) for theirs, base in judged
-    ):
-        called = proposed_data_gate(name) if bases else gate
-        yield _data_gate(called, name, uri, own, of.source, name)
-
-
-_SuiteRules = tuple[str | None, str | None]
-"""The content of a suite or contract, and what chooses the object of the latter."""
-
-
-def _rules_in(dataset: Dataset, name: str, source: SourceTree) -> _SuiteRules:
-    """What judges the dataset of that name in `source`."""
-    return source.content(dataset.suite), choice_of(dataset.expectations or "", name)
-
-
-def is_read_alike(one: Dataset, other: Dataset) -> bool:
-    """Whether a gate would read the same values from the same objects."""
-    return _reading(one) == _reading(other)
-
-
-def _reading(rules: Dataset) -> dict[str, Any]:
-    """How the gate reads the dataset. Part of the cache key: what is not said is left out."""
-    reading: dict[str, Any] = {"types": dict(rules.types), "nulls": list(rules.nulls)}
-    if rules.csv is not None:
-        reading["csv"] = rules.csv.model_dump(mode="json", exclude_defaults=True)
-    return reading
-
-
-def _data_gate(
-    node: str, name: str, uri: str, rules: Dataset, source: SourceTree, base: str
-) -> Node:
-    """The gate for the data at `uri`, read and judged as `rules`, the dataset `base` of `source`,
-    says."""
-    suite, named = rules.suite, rules.expectations
-    assert suite is not None, "only a dataset with a suite has a gate"
-    assert named is not None
-    reading = _reading(rules)
-    choice = choice_of(named, base)  # in the cache key only of what may be a contract
-    request = {"dataset": name, "suite": named, "reading": reading}
-    return Node(
-        name=node,
-        kind="data_gate",
-        inputs={"dataset": From(dataset=name)},
-        definition={"gate": GATES_VERSION, **reading, **({"object": choice} if choice else {})},
-        reads={suite: source.content(suite) or "missing"},
-        attempt=Attempt(
-            id="",
-            run="",
-            node=node,
-            program="data_gate",
-            repository=source.repository,
-            commit=source.commit,
-            folder=source.folder,
-            inputs={"dataset": Input(kind="dataset", digest="", name=name, uri=uri)},
-            outputs={"report": "report.json"},
-            timeout=3600,
-            request=request if base == name else {**request, "suite_of": base},
-        ),
-        retries=1,
-    )
-
-
-# -- the candidate ---------------------------------------------------------------------------------
 
 
 def judged_by(spec: Pipeline, rules: Rules | None) -> ModelGate | None:

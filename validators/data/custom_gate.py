@@ -1,0 +1,114 @@
+"""Judge the custom expectations of a suite, by a module that nobody vouches for.
+
+The module is imported by a process of its own (`custom_process`), which is asked for one
+expectation at a time. Whatever it does there (raise, hang, exit, eat memory, answer for others) is
+an ERROR of the expectation that it was asked for, and a new process goes on with the next one.
+"""
+
+import ctypes
+import dataclasses
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from validators.data.asked_suite import asked_suite
+from validators.data.checks import (
+    TableFacts,
+    can_be_asked,
+    check_of,
+    columns_everywhere,
+    numbered,
+    problem_check,
+)
+from validators.data.core_types import custom_of
+from validators.data.custom_worker import CustomError, CustomWorker
+from validators.data.dataset import OpenedDataset
+from validators.data.opening import open_dataset
+from validators.data.outcome import ExpectationOutcome
+from validators.data.request import CustomModule, DataGateRequest
+from validators.data.suite import Expectation
+from validators.report import Check, Report
+from validators.verdict import Verdict
+
+_SET_DUMPABLE = 4
+"""As in prctl(2)."""
+
+
+def judge_custom(request: DataGateRequest, module: CustomModule) -> Report:
+    """The report on the custom expectations alone."""
+    _keep_to_itself()
+    suite, provenance = asked_suite(request)
+    asked = custom_of(suite)
+    checks: Sequence[Check] = [problem_check(problem) for problem in suite.problems]
+    if asked:
+        dataset = open_dataset(request.objects, None, columns_everywhere(asked), request.reading)
+        checks = dataset.checks or _judged(request, module, asked, dataset)
+    elif not checks:
+        checks = [_nothing_to_do(module)]
+    critical = [one for one in asked if one.severity == "critical"]
+    return Report(
+        gate="data",
+        subject=f"{request.dataset}, by its custom expectations",
+        checks=numbered(list(checks)),
+        enforces=bool(critical) or not asked,
+        provenance={**provenance, "module": module.origin},
+    )
+
+
+def _keep_to_itself() -> None:
+    """Let no process of the same user read or change this one."""
+    with suppress(OSError, AttributeError):  # not on Linux
+        ctypes.CDLL(None).prctl(_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _nothing_to_do(module: CustomModule) -> Check:
+    return Check(
+        name="custom expectations",
+        verdict=Verdict.ERROR,
+        message="all expectations of the suite are Great Expectations' own, so the module has "
+        "nothing to judge",
+        subject=module.origin,
+        next_step="Use one of its types in the suite, or remove `custom_expectations`.",
+    )
+
+
+def _judged(
+    request: DataGateRequest,
+    module: CustomModule,
+    asked: Sequence[Expectation],
+    dataset: OpenedDataset,
+) -> list[Check]:
+    facts = TableFacts(
+        rows=dataset.rows,
+        columns=dataset.columns,
+        types={name: str(kind) for name, kind in dataset.types.items()},
+        clashing=dataset.clashing,
+    )
+    possible = [place for place, one in enumerate(asked) if can_be_asked(one, facts)]
+    outcomes = _outcomes(request, module, possible)
+    origin = request.suite.origin
+    return [check_of(one, outcomes.get(place), facts, origin) for place, one in enumerate(asked)]
+
+
+def _outcomes(
+    request: DataGateRequest, module: CustomModule, places: Sequence[int]
+) -> Mapping[int, ExpectationOutcome]:
+    """An outcome for each place among the custom expectations."""
+    found: dict[int, ExpectationOutcome] = {}
+    each = module.seconds / (len(places) + 1)
+    worker: CustomWorker | None = None
+    try:
+        for place in places:
+            try:
+                worker = worker or CustomWorker.started(request, module, each)
+                outcome = worker.ask(place, each)
+            except CustomError as error:
+                outcome = ExpectationOutcome(place, success=False, refused=str(error))
+                if worker is None:  # nor would it begin for another
+                    return {one: dataclasses.replace(outcome, place=one) for one in places} | found
+                worker.close()
+                worker = None
+            found[place] = outcome
+    finally:
+        if worker is not None:
+            worker.close()
+    return found
