@@ -58,7 +58,8 @@ def judge(request: DataGateRequest) -> Report:
         except Unreadable as error:
             dataset = replace(dataset, is_readable=False)
             checks = [object_check("readable", error.why, None, error.verdict)]
-        checks = [*flaws, *dataset.checks, *checks]
+        of_objects = [one for one in dataset.checks if not _is_of_contract(one, suite, request)]
+        checks = [*flaws, *of_objects, *checks]
         objects = dataset.objects or len(request.objects)
         notes = [_size(dataset, objects), *_cost(objects, work), *dataset.notes, *notes]
         if request.metrics:
@@ -84,6 +85,16 @@ def _reading(request: DataGateRequest, texts: Collection[str]) -> DatasetReading
         return request.reading
     types = {**dict.fromkeys(texts, "string"), **request.reading.types}
     return request.reading.model_copy(update={"types": types})
+
+
+def _is_of_contract(check: Check, suite: Suite, request: DataGateRequest) -> bool:
+    """Whether it is about the type of a column that only a contract names: one that is missing has
+    a check of its own."""
+    return (
+        check.name.startswith("types: ")
+        and check.subject in suite.texts
+        and check.subject not in request.reading.types
+    )
 
 
 def _unchecked(suite: Suite) -> list[str]:

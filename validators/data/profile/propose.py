@@ -24,11 +24,13 @@ from validators.data.profile.proposals import (
 from validators.data.profile.ranges import with_slack
 from validators.data.profile.request import ProfileRequest, SuiteProposal
 from validators.data.profile.writing import suite_text
-from validators.data.suite import Expectation
+from validators.data.suite import Expectation, read_suite
 from validators.verdict import Verdict
 
 MOST_COLUMNS: Final = 300
 """Columns that expectations are proposed for: nobody reviews more."""
+_MOST_APART: Final = 100
+"""Columns without an entry that are named, if the suite would be too large."""
 _PAIRS: Final = 12
 """Pairs of columns that are tried as a key."""
 _UNIQUE: Final = "expect_column_values_to_be_unique"
@@ -68,14 +70,26 @@ def _proposed(request: ProfileRequest) -> SuiteProposal:
     every_row = [*of_table(dataset.rows, columns), *_keys(dataset, sample, facts, met)]
     table = _met_by(dataset, sample, every_row)
     kept = [replace(each, proposals=_first_of(each.proposals, met)) for each in several]
-    kept += [ColumnProposals(name, said=(why,)) for name, why in about.items()]
-    return SuiteProposal(
-        text=suite_text(
-            request.dataset, _head(request, dataset, len(sound)), list(table.values()), kept
-        ),
-        rows=dataset.rows,
-        expectations=len(table) + sum(len(each.proposals) for each in kept),
-    )
+    apart = [ColumnProposals(name, said=(why,)) for name, why in about.items()]
+    return _written(request, dataset, len(sound), list(table.values()), kept, apart)
+
+
+def _written(
+    request: ProfileRequest,
+    dataset: OpenedDataset,
+    sound: int,
+    table: Sequence[Proposal],
+    columns: Sequence[ColumnProposals],
+    apart: Sequence[ColumnProposals],
+) -> SuiteProposal:
+    """The suite, with as many columns as one may have; those `apart` have no entry anyway."""
+    while True:
+        head = _head(request, dataset, len(columns), sound)
+        text = suite_text(request.dataset, head, table, [*columns, *apart])
+        if not read_suite(text, "").problems or not columns:
+            count = len(table) + sum(len(each.proposals) for each in columns)
+            return SuiteProposal(text=text, rows=dataset.rows, expectations=count)
+        columns, apart = columns[: len(columns) * 3 // 4], apart[:_MOST_APART]
 
 
 def _opened(request: ProfileRequest) -> OpenedDataset:
@@ -161,7 +175,7 @@ def _keys(
     return list(_met_by(dataset, sample, tried).values())[:1]
 
 
-def _head(request: ProfileRequest, dataset: OpenedDataset, sound: int) -> list[str]:
+def _head(request: ProfileRequest, dataset: OpenedDataset, shown: int, sound: int) -> list[str]:
     name = clip(request.dataset, 60)
     rows = f"{dataset.rows:,} row{'s' * (dataset.rows != 1)}"
     objects = f"{dataset.objects:,} object{'s' * (dataset.objects != 1)}"
@@ -170,6 +184,6 @@ def _head(request: ProfileRequest, dataset: OpenedDataset, sound: int) -> list[s
         "Review it: a comment says what the data is like, and only you know what it must be like.",
         "`severity: warning` is reported and does not stop a run; what must stop it is critical.",
     ]
-    if sound > MOST_COLUMNS:
-        lines.append(f"The first {MOST_COLUMNS} of {sound:,} columns; the others have no entry.")
+    if sound > shown:
+        lines.append(f"The first {shown:,} of {sound:,} columns; the others have no entry.")
     return lines

@@ -12,6 +12,7 @@ from tests.validators.data.contracts.contracts import asked, contract, not_check
 from validators.data.contracts.reading import expectation_problems, read_expectations
 from validators.data.gate import judge
 from validators.data.request import DataGateRequest, ObjectFile, SuiteFile
+from validators.report import Report
 from validators.verdict import Verdict
 
 X = {"column": "x"}
@@ -267,6 +268,31 @@ def test_a_suite_stays_a_suite() -> None:
     assert "this is a suite" in problem.message
 
 
+def judged(folder: Path, content: Any, key: str) -> Report:
+    """The gate's report on an object of a folder by a contract."""
+    (folder / "orders.odcs.json").write_text(json.dumps(content))
+    return judge(
+        DataGateRequest(
+            dataset="orders",
+            version="sha256:" + "0f" * 32,
+            objects=(ObjectFile(key=key, path=str(folder / key)),),
+            suite=SuiteFile(path=str(folder / "orders.odcs.json"), origin="orders.odcs.json"),
+        )
+    )
+
+
+def test_columns_that_are_text_are_read_as_text_where_files_have_no_types(tmp_path: Path) -> None:
+    content = contract(column("string"), {"name": "gone", "logicalType": "string"})
+    (tmp_path / "a.csv").write_text("x,y\n123,1\n456,2\n")
+    checks = judged(tmp_path, content, "a.csv").checks
+    assert [check.verdict for check in checks if check.subject == "x"] == [Verdict.PASS] * 2
+    assert {check.subject for check in checks if check.verdict is not Verdict.PASS} == {"gone"}
+    assert not [check for check in checks if check.name.startswith("types")]
+    pq.write_table(pa.table({"x": [123], "gone": [""]}), tmp_path / "a.parquet")
+    checks = judged(tmp_path, content, "a.parquet").checks
+    assert [one.subject for one in checks if one.verdict is Verdict.FAIL] == ["x"]
+
+
 def test_the_gate_judges_by_a_contract_and_names_what_it_leaves_out(tmp_path: Path) -> None:
     content = contract(
         column("string", required=True, logicalTypeOptions={"maxLength": 3}),
@@ -274,17 +300,9 @@ def test_the_gate_judges_by_a_contract_and_names_what_it_leaves_out(tmp_path: Pa
         quality=[{"type": "sql", "query": "SELECT 1", "mustBe": 1}],
         slaProperties=[{"property": "retention", "value": 3, "unit": "y"}],
     )
-    (tmp_path / "orders.odcs.json").write_text(json.dumps(content))
     rows = {"x": ["abc", "abcd"], "note": pa.array([None, None], pa.string())}
     pq.write_table(pa.table(rows), tmp_path / "a.parquet")
-    report = judge(
-        DataGateRequest(
-            dataset="orders",
-            version="sha256:" + "0f" * 32,
-            objects=(ObjectFile(key="a.parquet", path=str(tmp_path / "a.parquet")),),
-            suite=SuiteFile(path=str(tmp_path / "orders.odcs.json"), origin="orders.odcs.json"),
-        )
-    )
+    report = judged(tmp_path, content, "a.parquet")
     failing = [check for check in report.checks if check.verdict is not Verdict.PASS]
     assert [(check.subject, check.verdict) for check in failing] == [("x", Verdict.FAIL)]
     assert failing[0].where is not None

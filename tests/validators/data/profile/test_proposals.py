@@ -160,6 +160,13 @@ def test_data_that_cannot_be_judged_gets_no_proposal_but_a_reason(
     assert any(why in problem for problem in found.problems)
 
 
+def test_a_suite_that_would_be_too_large_to_be_read_has_fewer_columns(tmp_path: Path) -> None:
+    words = [f"word {at}x{'long' * 8}" for at in range(45)] * 25
+    text = text_of(parquet(tmp_path, {f"c{at}": words for at in range(290)}))
+    assert read_suite(text, "proposed.yaml").problems == ()
+    assert " of 290 columns; the others have no entry" in text
+
+
 def test_a_table_of_too_many_columns_has_entries_for_the_first(tmp_path: Path) -> None:
     wide = {f"c{at}": [1.5, 2.5] for at in range(350)}
     text = text_of(parquet(tmp_path, wide))
