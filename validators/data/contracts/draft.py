@@ -23,6 +23,8 @@ class ContractDraft:
     expectations: list[Expectation] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     unchecked: list[Problem] = field(default_factory=list)
+    columns: dict[str, str] = field(default_factory=dict)
+    """The column of each property, by its name in the contract."""
     texts: set[str] = field(default_factory=set)
     """The columns that are text."""
 

@@ -19,6 +19,7 @@ _TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     "time": ("time",),
     "array": ("list",),
     "object": ("struct",),
+    "map": ("map",),
 }
 """The names of types that a column of a logical type may have."""
 _SAID: Final = (
@@ -26,9 +27,10 @@ _SAID: Final = (
     "unique", "primaryKey", "primaryKeyPosition", "quality", "businessName", "description", "tags",
     "customProperties", "authoritativeDefinitions", "classification", "criticalDataElement",
     "encryptedName", "examples", "partitioned", "partitionKeyPosition", "transformDescription",
-    "transformLogic", "transformSourceObjects", "relationships", "properties", "items",
+    "transformLogic", "transformSourceObjects", "relationships", "properties", "items", "map",
+    "enum", "deprecated",
 )  # fmt: skip
-"""The keys of a property, of versions 3.0 and 3.1."""
+"""The keys of a property, of versions 3.0 to 3.2."""
 _FLAGS: Final = ("required", "unique", "primaryKey")
 _FORMATS: Final[Mapping[str, str]] = {
     "uuid": "^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$",
@@ -70,7 +72,8 @@ def of_property(draft: ContractDraft, one: Mapping[str, Any], path: YamlPath) ->
         _options(draft, options, str(one.get("logicalType")), column, (*path, "logicalTypeOptions"))
     else:
         draft.wrong("`logicalTypeOptions` is a mapping", (*path, "logicalTypeOptions"), options)
-    for inner in ("properties", "items"):
+    _enum(draft, one.get("enum"), column, (*path, "enum"))
+    for inner in ("properties", "items", "map"):
         if one.get(inner):
             draft.skip(f"`{inner}` inside of `{column}`", (*path, inner))
     if one.get("relationships"):
@@ -112,6 +115,19 @@ def _typed(draft: ContractDraft, column: str, names: Sequence[str], path: YamlPa
     else:
         kwargs = {"column": column, "type_list": list(names)}
         draft.expect("column_values_to_be_in_type_list", kwargs, path)
+
+
+def _enum(draft: ContractDraft, listed: Any, column: str, path: YamlPath) -> None:
+    """The values that a column may have, as version 3.2 lists them."""
+    if listed is None:
+        return
+    if not isinstance(listed, list) or not all(
+        isinstance(one, dict) and "value" in one for one in listed
+    ):
+        draft.wrong("`enum` is a list of mappings with a `value`", path, listed)
+        return
+    kwargs = {"column": column, "value_set": [one["value"] for one in listed]}
+    draft.expect("column_values_to_be_in_set", kwargs, path)
 
 
 # -- logicalTypeOptions ----------------------------------------------------------------------------

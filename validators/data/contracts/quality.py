@@ -20,8 +20,10 @@ _SAID: Final = (
     "engine", "implementation", "dimension", "method", "businessImpact", "schedule", "scheduler",
     "tags", "customProperties", "authoritativeDefinitions", "mustBe", "mustNotBe",
     "mustBeGreaterThan", "mustBeGreaterOrEqualTo", "mustBeLessThan", "mustBeLessOrEqualTo",
-    "mustBeBetween", "mustNotBeBetween", "validValues",
+    "mustBeBetween", "mustNotBeBetween", "validValues", "pattern",
 )  # fmt: skip
+_OLD_NAMES: Final = {"duplicateCount": "duplicateValues", "validValues": "invalidValues"}
+"""What versions before 3.1 call a metric, as a `rule`."""
 _SEVERITIES: Final[Mapping[str, Severity]] = {
     "info": "info", "low": "info", "warning": "warning", "medium": "warning",
 }  # fmt: skip
@@ -79,7 +81,7 @@ class _Rule:
 
     @property
     def metric(self) -> str:
-        return str(self.said.get("metric") or self.said.get("rule"))
+        return _metric(self.said)
 
     @property
     def is_percent(self) -> bool:
@@ -87,8 +89,10 @@ class _Rule:
 
     @property
     def arguments(self) -> Mapping[str, Any]:
-        found = self.said.get("arguments") or {}
-        return found if isinstance(found, dict) else {}
+        """What belongs into `arguments`, also where it stands beside them as in older versions."""
+        found = self.said.get("arguments")
+        beside = {key: self.said[key] for key in ("validValues", "pattern") if key in self.said}
+        return {**beside, **(found if isinstance(found, dict) else {})}
 
     def expect(self, kind: str, **kwargs: Any) -> None:
         about = {} if self.column is None else {"column": self.column}
@@ -115,6 +119,11 @@ class _Rule:
             return None
         least = 1 - self.wanted.high / 100
         return {"mostly": math.nextafter(least, 2) if self.wanted.strict_high else least}
+
+
+def _metric(said: Mapping[str, Any]) -> str:
+    old = str(said.get("rule"))
+    return str(said.get("metric") or _OLD_NAMES.get(old, old))
 
 
 def quality_rules(draft: ContractDraft, rules: Any, path: YamlPath, column: str | None) -> None:
@@ -184,10 +193,19 @@ def _own(draft: ContractDraft, rule: Mapping[str, Any], path: YamlPath) -> None:
 def _library(
     draft: ContractDraft, said: Mapping[str, Any], path: YamlPath, column: str | None
 ) -> None:
-    wanted = _wanted(draft, said, path)
-    if wanted is None:
-        return
-    rule = _Rule(draft, said, path, column, wanted, _severity(said))
+    given = [key for key in said if key.startswith("must")]
+    if not given and said.get("rule") == "validValues":
+        given, said = ["mustBe"], {**said, "mustBe": 0}
+    if not given:
+        draft.wrong(f"the rule needs one of {', '.join(_OPERATORS)}", path)
+    for key in given:
+        wanted = _wanted(draft, said, key, path)
+        if wanted is not None:
+            _measured(_Rule(draft, said, path, column, wanted, _severity(said)))
+
+
+def _measured(rule: _Rule) -> None:
+    column = rule.column
     if rule.metric == "rowCount":
         _row_count(rule)
     elif rule.metric == "duplicateValues" and column is None:
@@ -198,14 +216,10 @@ def _library(
         _OF_COLUMNS[rule.metric](rule)
 
 
-def _wanted(draft: ContractDraft, said: Mapping[str, Any], path: YamlPath) -> _Range | None:
-    """The range that a rule asks for; None if there is none that can be checked."""
-    given = [key for key in said if key.startswith("must")]
-    if len(given) != 1:
-        many = "needs one of" if not given else "has more than one of"
-        draft.wrong(f"the rule {many} {', '.join(_OPERATORS)}", path)
-        return None
-    (key,) = given
+def _wanted(
+    draft: ContractDraft, said: Mapping[str, Any], key: str, path: YamlPath
+) -> _Range | None:
+    """The range that an operator of a rule asks for; None if that cannot be checked."""
     value = said[key]
     limits = value if isinstance(value, list) else [value]
     if any(isinstance(one, bool) or not isinstance(one, int | float) for one in limits):
@@ -224,7 +238,7 @@ def _wanted(draft: ContractDraft, said: Mapping[str, Any], path: YamlPath) -> _R
             return _Range(None, one)
         case "mustBeBetween", [low, high]:
             return _Range(low, high)
-    draft.skip(f"`{key}: {value}` of the rule {said.get('metric') or said.get('rule')}", path)
+    draft.skip(f"`{key}: {value}` of the rule {_metric(said)}", path)
     return None
 
 
@@ -273,22 +287,22 @@ def _missing_values(rule: _Rule) -> None:
 
 
 def _invalid_values(rule: _Rule) -> None:
-    valid = rule.arguments.get("validValues", rule.said.get("validValues"))
-    pattern = rule.arguments.get("pattern")
-    if valid is None and pattern is None:
-        rule.skip("it has neither `validValues` nor a `pattern`")
-        return
+    listed, pattern = rule.arguments.get("validValues"), rule.arguments.get("pattern")
+    valid = [one for one in listed if one is not None] if isinstance(listed, list) else []
     mostly = rule.mostly()
-    if mostly is None and isinstance(valid, list) and pattern is None and not rule.is_percent:
+    if not valid and pattern is None:
+        rule.skip("it has neither `validValues` nor a `pattern`")
+    elif mostly is None and pattern is None and not rule.is_percent:
         rule.expect_rows(f"`{rule.column}`.notnull() and not `{rule.column}`.isin({valid!r})")
-        return
-    if mostly is None:
+    elif mostly is None:
         rule.skip(_ONLY_SHARES)
-        return
-    if isinstance(valid, list) and valid:
-        rule.expect("column_values_to_be_in_set", value_set=valid, **mostly)
-    if pattern is not None:
-        rule.expect("column_values_to_match_regex", regex=str(pattern), **mostly)
+    elif valid and pattern is not None and mostly:
+        rule.skip("a share of values that are not listed or do not match is not counted together")
+    else:
+        if valid:
+            rule.expect("column_values_to_be_in_set", value_set=valid, **mostly)
+        if pattern is not None:
+            rule.expect("column_values_to_match_regex", regex=str(pattern), **mostly)
 
 
 def _duplicate_values(rule: _Rule) -> None:
@@ -300,11 +314,13 @@ def _duplicate_values(rule: _Rule) -> None:
 
 
 def _duplicate_rows(rule: _Rule) -> None:
-    columns = rule.arguments.get("properties")
+    named = rule.arguments.get("properties")
     mostly = rule.mostly()
-    if not isinstance(columns, list) or not all(isinstance(one, str) for one in columns):
+    if not isinstance(named, list) or not named or not all(isinstance(one, str) for one in named):
         rule.skip("it has no `arguments: {properties: [...]}`")
-    elif mostly is None:
+        return
+    columns = [rule.draft.columns.get(one, one) for one in named]
+    if mostly is None:
         rule.skip(_ONLY_SHARES)
     elif len(columns) == 1:
         rule.expect("column_values_to_be_unique", column=columns[0], **mostly)

@@ -151,6 +151,7 @@ def _object(draft: ContractDraft, one: Any, at: int) -> None:
             draft.wrong("a property is a mapping with a `name`", where, each)
             continue
         named.append(each)
+        draft.columns[each["name"]] = column_of(each)
         of_property(draft, each, where)
     _primary_key(draft, named, at)
     if one.get("relationships"):

@@ -197,6 +197,45 @@ def test_service_levels_are_named_with_their_place() -> None:
     assert '"property": "latency"' in text.splitlines()[problem.line]
 
 
+def told(version: str, said: Any) -> list[tuple[str, dict[str, Any]]]:
+    """What a property asks in a version that the reference implementation does not read."""
+    text = json.dumps(contract(said, apiVersion=version))
+    suite = read_expectations(text, "orders.odcs.json", like="orders")
+    assert (suite.problems, suite.unchecked) == ((), ())
+    return [(one.type.removeprefix("expect_"), one.kwargs) for one in suite.expectations[1:]]
+
+
+def test_rules_have_their_names_of_version_3_0() -> None:
+    count = {"rule": "duplicateCount", "mustBe": 0}
+    values = {"rule": "validValues", "validValues": ["open"]}
+    assert told("v3.0.2", column(quality=[count, values])) == [
+        ("column_values_to_be_unique", X),
+        ("column_values_to_be_in_set", {**X, "value_set": ["open"]}),
+    ]
+
+
+def test_values_are_listed_as_in_version_3_2() -> None:
+    listed = [{"value": 1, "label": "high"}, {"value": 2}]
+    assert told("v3.2.0", column(enum=listed)) == [
+        ("column_values_to_be_in_set", {**X, "value_set": [1, 2]})
+    ]
+
+
+def test_several_operators_of_a_rule_all_hold() -> None:
+    said = rule("rowCount", mustBeGreaterThan=1, mustBeLessThan=9)
+    assert told("v3.0.2", column(quality=[said])) == [
+        (BETWEEN, {"min_value": 2}),
+        (BETWEEN, {"max_value": 8}),
+    ]
+
+
+def test_a_key_is_of_the_columns_that_its_properties_are() -> None:
+    pair = {"properties": ["x", "y"]}
+    named = column(physicalName="X1"), {"name": "y", "physicalName": "Y1"}
+    found = asked(contract(*named, quality=[rule("duplicateValues", mustBe=0, arguments=pair)]))
+    assert found == [("compound_columns_to_be_unique", {"column_list": ["X1", "Y1"]})]
+
+
 def test_a_misspelt_key_is_named_with_the_nearest() -> None:
     text = json.dumps(contract(column(requird=True)))
     (problem,) = expectation_problems(text, "orders.odcs.json", like="orders")
