@@ -5,6 +5,7 @@ Only punctuation is ever taken over from the texts, never a letter or a digit.
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Final, NamedTuple
 
 _LONGEST: Final = 64
@@ -36,7 +37,7 @@ def patterns_of(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(several))
 
 
-def _patterns(texts: Sequence[str], classes: Sequence[str]) -> Iterator[str]:
+def _patterns(texts: Sequence[str], classes: tuple[str, ...]) -> Iterator[str]:
     """A pattern with the lengths that occur, and one with any."""
     several = [_runs(text, classes) for text in texts]
     first = several[0] if several else []
@@ -57,7 +58,7 @@ def _narrowest(pattern: str, texts: Sequence[str]) -> str:
     return next((one for one in closer if re.fullmatch(f"{one}+", every)), pattern)
 
 
-def _runs(text: str, classes: Sequence[str]) -> list[_Run]:
+def _runs(text: str, classes: tuple[str, ...]) -> list[_Run]:
     """The runs of a text; empty if it has a character that codes do not have."""
     found: list[_Run] = []
     for letter in text:
@@ -71,7 +72,8 @@ def _runs(text: str, classes: Sequence[str]) -> list[_Run]:
     return found
 
 
-def _class_of(letter: str, classes: Sequence[str]) -> str | None:
+@cache
+def _class_of(letter: str, classes: tuple[str, ...]) -> str | None:
     if letter in _MARKS:
         return re.escape(letter) if letter in ".+" else letter
     return next((one for one in classes if re.fullmatch(one, letter)), None)
