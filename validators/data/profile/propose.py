@@ -112,7 +112,7 @@ def _met_by(
     likely = list(proposals)
     if sample.rows < dataset.rows:
         found = _outcomes(sample, [one for one in likely if _is_guess(one)])
-        likely = [one for one in likely if not _is_guess(one) or found[id(one)].success]
+        likely = [one for one in likely if not _is_guess(one) or _as_met(one, found[id(one)])]
     outcomes = _outcomes(dataset, likely)
     kept = {id(one): _as_met(one, outcomes[id(one)]) for one in likely}
     return {key: one for key, one in kept.items() if one is not None}

@@ -88,6 +88,16 @@ def test_a_range_leaves_out_a_few_wild_values_and_says_how_many(tmp_path: Path) 
     assert "0 to 1,048.4, 99.8 % of them 0 to 39; widened by 10 %; 1 outside" in text
 
 
+def test_a_sample_does_not_hide_a_range_that_few_values_are_outside_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "SAMPLE", 1000)
+    amounts = [float(at % 40) for at in range(20_000)]
+    amounts[::2500] = [1e6] * 8
+    range_ = expected(text_of(parquet(tmp_path, {"amount": amounts})), "amount")
+    assert range_["expect_column_values_to_be_between"].kwargs["max_value"] == 43
+
+
 def test_shares_of_nulls_get_slack_by_how_many_rows_there_are(tmp_path: Path) -> None:
     few = text_of(parquet(tmp_path, {"x": [None, *range(19)]}))
     many = text_of(parquet(tmp_path, {"x": [None, *range(19)] * 5000}))
