@@ -28,9 +28,9 @@ def _is_date_format(form: str) -> str:
     known = {each[1] for each in DIRECTIVES.split()}
     for letter in found:
         if letter not in known:
-            raise ValueError(f"%{letter} is not one of {DIRECTIVES}")
+            raise ValueError(f"expected {DIRECTIVES}, and not %{letter}")
         if found.count(letter) > 1:
-            raise ValueError(f"%{letter} appears twice")
+            raise ValueError(f"expected %{letter} once")
     for letters in (_YEARS, _MONTHS, frozenset("d")):
         if len(letters & {*found}) != 1:
             every = " or ".join(f"%{letter}" for letter in sorted(letters))
@@ -40,7 +40,7 @@ def _is_date_format(form: str) -> str:
     needs = {"M": _HOURS, "S": frozenset("M"), "f": frozenset("S"), "z": _HOURS}
     for letter, other in needs.items():
         if letter in found and not other & {*found}:
-            raise ValueError(f"%{letter} needs %{min(other)} as well")
+            raise ValueError(f"expected %{min(other)} beside %{letter}")
     return form
 
 
@@ -85,7 +85,9 @@ class Booleans(Spec):
     def _differ(self) -> Self:
         both = {*self.true} & {*self.false}
         if both:
-            raise ValueError(f"{min(both)} is among the words for true and for false")
+            raise ValueError(
+                f"expected {min(both)} among the words for true or for false, not both"
+            )
         return self
 
 
@@ -135,27 +137,27 @@ class CsvFiles(Spec):
         between = self.delimiter or ","
         if self.decimal == between:
             raise ValueError(
-                "a comma cannot be both the decimal point and the delimiter: set `delimiter`"
+                "expected `delimiter` as well: a comma cannot be both it and the decimal point"
                 if self.delimiter is None
-                else "`decimal` and `delimiter` are the same character"
+                else "expected `decimal` and `delimiter` to be different characters"
             )
         if self.decimal == self.thousands:
-            raise ValueError("`decimal` and `thousands` are the same character")
+            raise ValueError("expected `decimal` and `thousands` to be different characters")
         if self.thousands == between and self.quote is None:
-            raise ValueError("`thousands` and `delimiter` are the same, and there is no `quote`")
+            raise ValueError(
+                "expected `thousands` and `delimiter` to differ where there is no `quote`"
+            )
         marks = {"quote": self.quote, "escape": self.escape, "comment": self.comment}
         used = {between: "delimiter"}
         for key, mark in marks.items():
             if mark is not None and mark in used:
-                raise ValueError(f"`{key}` and `{used[mark]}` are the same character")
+                raise ValueError(f"expected `{key}` and `{used[mark]}` to be different characters")
             used |= {mark: key} if mark is not None else {}
         if self.columns and self.header:
-            raise ValueError(
-                "`columns` names the columns of files without a header: set `header: false`"
-            )
+            raise ValueError("expected `header: false` beside `columns`, which replaces a header")
         twice = {name for name in self.columns if self.columns.count(name) > 1}
         if twice:
-            raise ValueError(f"`columns` has {min(twice)} more than once")
+            raise ValueError(f"expected {min(twice)} once in `columns`")
         return self
 
     @property

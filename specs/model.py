@@ -46,6 +46,7 @@ DATA = "data."
 
 ExecutorKind = Literal["local", "docker", "kubernetes"]
 Access = Literal["path", "uri"]
+OnFailure = Literal["stop", "use_last_good"]
 ColumnType = Literal["string", "int64", "double", "decimal", "bool", "date", "timestamp"]
 
 
@@ -159,6 +160,16 @@ class Triggers(Spec):
     schedule: ScheduleTrigger | None = Field(default=None, description="The clock.")
 
 
+class Column(Spec):
+    """What may be done with a column of a dataset."""
+
+    examples: bool = Field(
+        default=False,
+        description="Whether reports may show a few of its values that fail the suite, at most 5 "
+        "of up to 40 characters each. Without it they have counts and aggregates only.",
+    )
+
+
 class Dataset(Spec):
     """Data, and the expectations that it has to meet."""
 
@@ -194,12 +205,31 @@ class Dataset(Spec):
     csv: CsvFiles | None = Field(
         default=None, description="How its CSV, TSV and .txt files are written, if not as usual."
     )
+    columns: Mapping[Text, Column] = Field(
+        default={}, description="What reports may show of columns, by name."
+    )
+    on_failure: OnFailure = Field(
+        default="stop",
+        description="What happens when a new version fails its gate: `stop` runs nothing on it, "
+        "`use_last_good` goes on with the last version that passed. Only for data that has a "
+        "version before a run starts, and is not in the repository.",
+    )
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:
         if sum(each is not None for each in (self.uri, self.query, self.fetch)) != 1:
             raise ValueError("expected exactly one of `uri`, `query` and `fetch`")
+        if self.on_failure == "use_last_good" and not self.is_versioned:
+            raise ValueError(
+                "expected a `uri`, or a query with a `version`, for `on_failure: use_last_good`: "
+                "other data has no earlier version to read"
+            )
         return self
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """The columns of which reports may show values, in order."""
+        return tuple(sorted(name for name, one in self.columns.items() if one.examples))
 
     @property
     def is_versioned(self) -> bool:

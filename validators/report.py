@@ -1,5 +1,6 @@
 """What a gate returns: checks with their evidence, and the verdict that follows from them."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,6 +30,59 @@ class Interval(GateValue):
     confidence: Annotated[float, Field(gt=0, lt=1)]
 
 
+MOST_OBJECTS = 10
+"""Objects that are named of those with rows that fail a check."""
+MOST_EXAMPLES = 5
+LONGEST_EXAMPLE = 40
+"""Characters of an example. A longer value is left out, not cut: a part of a secret would not be
+recognised as one."""
+
+
+class FailingObject(GateValue):
+    """An object of a dataset with rows that fail a check."""
+
+    key: str
+    failing: Annotated[int, Field(gt=0)]
+    rows: int
+    """How many of its rows, or values, were evaluated."""
+
+
+class FailingObjects(GateValue):
+    """Where the rows are that fail a check: the objects with most of them, and how many more."""
+
+    worst: Annotated[tuple[FailingObject, ...], Field(min_length=1, max_length=MOST_OBJECTS)]
+    more: int = 0
+
+    @classmethod
+    def of(cls, every: Iterable[FailingObject]) -> "FailingObjects | None":
+        """Of all objects with rows that fail; None if there are none."""
+        ranked = sorted(every, key=lambda one: (-one.failing, one.key))
+        if not ranked:
+            return None
+        return cls(worst=tuple(ranked[:MOST_OBJECTS]), more=max(len(ranked) - MOST_OBJECTS, 0))
+
+
+class Examples(GateValue):
+    """Some of the values that fail a check, of a column that the spec marks `examples: true`. No
+    report has a value of any other column."""
+
+    values: Annotated[
+        tuple[Annotated[str, Field(max_length=LONGEST_EXAMPLE)], ...],
+        Field(max_length=MOST_EXAMPLES),
+    ]
+    hidden: int = 0
+    """How many other values fail it."""
+
+    @classmethod
+    def of(cls, every: Iterable[object]) -> "Examples | None":
+        """Of the distinct values that fail, in their order; None if there are none."""
+        texts = list(dict.fromkeys(str(value) for value in every))
+        if not texts:
+            return None
+        shown = [text for text in texts if len(text) <= LONGEST_EXAMPLE][:MOST_EXAMPLES]
+        return cls(values=tuple(shown), hidden=len(texts) - len(shown))
+
+
 class Check(GateValue):
     """One question about the evidence, and its answer.
 
@@ -53,6 +107,10 @@ class Check(GateValue):
     """Of the difference where there is a baseline, else of the observed value."""
     n: int | None = None
     """How many rows, pairs or requests were evaluated."""
+    objects: FailingObjects | None = None
+    """Data gate: which objects have rows that fail it."""
+    examples: Examples | None = None
+    """Data gate: values that fail it, if they may be shown."""
     window: float | None = None
     """Seconds of traffic that were evaluated."""
     blocks: bool = True
@@ -96,6 +154,9 @@ class Report(GateValue):
     baseline: str = ""
     """Model gate: what the candidate was compared with, e.g. `v6`; empty if with nothing."""
     checks: tuple[Check, ...] = ()
+    accepted: str = ""
+    """Who overruled the verdict, when and why: `accepted by ana on 2026-11-30: ...`. What failed
+    then warns; a gate that could not judge cannot be overruled."""
     enforces: bool = True
     """False for a gate that cannot fail (compared with itself, dry run); shown as such."""
     provenance: dict[str, str] = {}
@@ -108,7 +169,13 @@ class Report(GateValue):
     @property
     def verdict(self) -> Verdict:
         """The worst of the checks; ERROR when nothing was evaluated."""
-        return worst(check.verdict for check in self.checks)
+        found = worst(check.verdict for check in self.checks)
+        overruled = self.accepted and found in (Verdict.FAIL, Verdict.INCONCLUSIVE)
+        return Verdict.WARN if overruled else found
+
+    def overrules(self, check: Check) -> bool:
+        """Whether a person has overruled the gate in what this check found."""
+        return bool(self.accepted) and check.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE)
 
     def count(self, verdict: Verdict) -> int:
         """How many checks ended with this verdict."""

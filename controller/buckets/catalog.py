@@ -255,14 +255,21 @@ class Catalog:
         return await asyncio.to_thread(differ, at, before, current, folder, self._stores)
 
     async def sweep(self, keep: Collection[str], before: float) -> int:
-        """See `Bucket.sweep`; also deletes manifests of versions not listed or read since."""
+        """See `Bucket.sweep`; also deletes manifests of versions not in `keep` that were not listed
+        or read since."""
         return await asyncio.to_thread(self._sweep, keep, before)
 
     def _sweep(self, keep: Collection[str], before: float) -> int:
         self._remembered.clear()
-        discard_all(self._folder / "listed", before)
-        manifests.sweep(self._folder, before)
+        discard_all(self._folder / "listed", before, self._records_of(keep))
+        manifests.sweep(self._folder, keep, before)
         return self._local.sweep(keep, before) + self._remote.sweep(keep, before)
+
+    def _records_of(self, keep: Collection[str]) -> set[str]:
+        """The names of the records of these versions."""
+        records = self._folder / "listed"
+        found = records.iterdir() if records.is_dir() else ()
+        return {path.name for path in found if _version_in(path) in keep}
 
     def _bucket(self, uri: str) -> Bucket:
         return self._remote if is_remote(uri) else self._local
@@ -295,6 +302,7 @@ class Catalog:
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = self._folder / f"{token_hex(8)}.new"
         about: dict[str, object] = {"uri": uri, "repository": str(repository or "")}
+        about["version"] = listing.manifest.digest.rpartition(":")[2]
         if table is not None:
             about["table"] = table._asdict()
         scratch.write_text(json.dumps(about))
@@ -312,6 +320,12 @@ async def changes(
             moved = await catalog.differ(uri, was[name], now[name])
             found |= {name: moved} if moved else {}
     return found
+
+
+def _version_in(record: Path) -> str | None:
+    """The version that a record is about; records of older controllers do not say."""
+    version = json.loads(record.read_text()).get("version")
+    return version if isinstance(version, str) else None
 
 
 def _retrieved(listing: "asyncio.Task[Listing]") -> None:

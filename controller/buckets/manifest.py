@@ -11,7 +11,7 @@ import marshal
 import tempfile
 import threading
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from heapq import merge
 from pathlib import Path
@@ -185,14 +185,15 @@ def read(folder: Path, digest: str) -> StoredManifest | None:
     return StoredManifest(digest, about["count"], about["size"], paths)
 
 
-def sweep(folder: Path, before: float) -> int:
-    """Delete the manifests that were neither written nor read since `before` (seconds since the
-    epoch), and segments that no other manifest uses; how many manifests were deleted. Blocking.
+def sweep(folder: Path, keep: Collection[str], before: float) -> int:
+    """Delete the manifests that are not in `keep` and were neither written nor read since `before`
+    (seconds since the epoch), and segments that no other manifest uses; how many manifests were
+    deleted. Blocking.
 
     A segment whose index is not written yet is newer than `before`, so it is kept.
     """
     indexes = folder / "indexes"
-    gone = discard_all(indexes, before)
+    gone = discard_all(indexes, before, keep)
     left = indexes.iterdir() if indexes.is_dir() else ()
     wanted = {name for index in left for name in json.loads(index.read_bytes())["segments"]}
     discard_all(folder / "segments", before, wanted)

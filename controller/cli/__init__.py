@@ -37,6 +37,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "trigger": "Request a run.",
         "retry": "Retry a run or a rollout.",
         "abort": "Stop a run or a rollout.",
+        "accept": "Accept a dataset version that its gate stopped.",
         "approve": "Approve a rollout.",
         "promote": "Promote the version in progress now.",
         "rollback": "Roll back the canary, or to an earlier version.",

@@ -320,6 +320,7 @@ class Workspace:
                     "like": asked.get("like"),
                 },
                 "reading": asked.get("reading", {}),
+                "examples": asked.get("examples", ()),
                 "leaves_custom": asked.get("leaves_custom", False),
                 "custom": _module(asked.get("custom"), attempt, checkout),
             }

@@ -18,6 +18,7 @@ from controller.machine.pipelines.rule_change import RuleChange
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.run import Run
 from controller.planning.plans import loosened_since
+from controller.reports.exceptions import with_exceptions
 from controller.reports.model_card import ModelCard, render
 from controller.store.model_versions import Versions
 from controller.store.protocol import Store
@@ -191,4 +192,4 @@ class Proposals:
                 log.warning("the report of a gate is lost", gate=gate, reason=str(failure))
                 continue
             found[gate] = Report.model_validate_json(content)
-        return found
+        return with_exceptions(found, version.accepted_versions, version.fallbacks)

@@ -12,6 +12,7 @@ from pydantic import SerializeAsAny, field_validator
 from controller.machine.core import Action, Message, parsed
 from controller.machine.repositories.pull import Pull
 from controller.machine.runs.attempt import Attempt
+from controller.machine.runs.data_exceptions import AcceptedVersion
 from controller.machine.runs.run import Outcome, Run
 from validators.report import Report
 from validators.verdict import Verdict
@@ -91,6 +92,26 @@ class RulesAccepted(Message):
     commit: str
     by: str
     pull: Pull
+
+
+class AcceptData(Message):
+    """To a pipeline: a person accepts a dataset version that its gates did not pass."""
+
+    addressees = _PIPELINE
+    type: Literal["accept_data"] = "accept_data"
+    versions: tuple[AcceptedVersion, ...]
+    """The same version, as each gate has judged it that did not pass."""
+
+
+class RevokeData(Message):
+    """To a pipeline: a dataset version is not accepted any more."""
+
+    addressees = _PIPELINE
+    type: Literal["revoke_data"] = "revoke_data"
+    dataset: str
+    version: str
+    by: str
+    reason: str
 
 
 class CancelRun(Message):

@@ -4,19 +4,24 @@ from collections.abc import Sequence
 
 from controller.machine.actions import Incident
 from controller.machine.incidents import evidence
+from controller.machine.runs.data_exceptions import AcceptedVersion
 from controller.machine.runs.run import Run, why_ended
 from validators.report import Report
 
 
-def gate_failed(run: Run, reports: Sequence[Report]) -> Incident:
-    """A gate stopped a run of the default branch."""
+def gate_failed(run: Run, reports: Sequence[Report], older: str | None = None) -> Incident:
+    """A gate stopped a run of the default branch. `older` says which data is read in place of that
+    which failed, if any is."""
     why = why_ended(run)
+    goes_on = f" Runs go on: {older}." if older else ""
+    overruled = {one.dataset for one in _accepted(run)}
+    counted = [one for one in reports if one.gate != "data" or one.subject not in overruled]
     return Incident(
         pipeline=run.pipeline,
         title=f"{run.pipeline}: {run.id} was stopped by {why}",
-        what=f"{_because(run)} The candidate was not released.",
+        what=f"{_because(run)} The candidate was not released.{goes_on}",
         now="what served before; production is unchanged",
-        evidence=evidence(reports),
+        evidence=evidence(counted),
         commands=(f"headgate show {run.id}", f"headgate explain {run.id}"),
     )
 
@@ -34,10 +39,12 @@ def run_failed(run: Run) -> Incident:
 
 def passed_again(run: Run) -> Incident:
     """A later run passed."""
+    overruled = "; ".join(one.in_full for one in _accepted(run))
+    how = f"The other gates passed; {overruled}." if overruled else "All gates passed."
     return Incident(
         pipeline=run.pipeline,
         title=f"{run.pipeline}: {run.id} passed",
-        what=f"{_because(run)} All gates passed.",
+        what=f"{_because(run)} {how}",
         commands=(f"headgate show {run.id}",),
     )
 
@@ -50,6 +57,11 @@ def spec_gone(pipeline: str, why: str) -> Incident:
         what=f"It does not run any more: {why}.",
         now="what served before; its environments keep what they run",
     )
+
+
+def _accepted(run: Run) -> list[AcceptedVersion]:
+    """The dataset versions that it read although their gates did not pass."""
+    return [one for node in run.nodes.values() if (one := run.accepted_version(node))]
 
 
 def _because(run: Run) -> str:

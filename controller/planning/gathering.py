@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from controller.buckets.stores import Stores
 from controller.machine.pipelines.dataset_changes import ObjectChanges
+from controller.machine.pipelines.failing_data import Judging, fallbacks
 from controller.machine.pipelines.plan import Plan
 from controller.machine.pipelines.policy import made_since, rule_changes
 from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
@@ -82,6 +83,9 @@ async def plan(
         versions |= {dataset: found.version} if found.version else {}
         problems |= {dataset: found.problem} if found.problem else {}
         moved |= {dataset: found.moved} if found.moved else {}
+    judging = Judging(rules.spec, rules.source) if rules else Judging(spec, source)
+    older = fallbacks(history.state, spec, judging, versions) if history.state else ()
+    versions |= {one.dataset: one.version for one in older}
     for dataset in lacks(spec, source, rules) if rules else ():
         if rules and dataset not in rules.lacking:
             found = await lookup.look(rules.spec, dataset, rules.source)
@@ -97,7 +101,7 @@ async def plan(
         history=history,
         policy=policy or PolicyChange(),
         problems=problems,
-        notes=tuple(_notes(history if store else None, rules)),
+        notes=(*_notes(history if store else None, rules), *map(str, older)),
         moved=moved,
         pushed=build(spec, source, baseline),
         at=time.time(),

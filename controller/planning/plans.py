@@ -13,6 +13,7 @@ from controller.machine.core import Key, parsed
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import complete_versions, versioned
 from controller.machine.pipelines.dataset_changes import ObjectChanges
+from controller.machine.pipelines.failing_data import Judging, fallbacks, print_of
 from controller.machine.pipelines.launching import equivalent_run
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.pipelines.plan import (
@@ -28,10 +29,10 @@ from controller.machine.pipelines.plan import (
 from controller.machine.pipelines.policy import made_since, rule_changes
 from controller.machine.pipelines.policy_gates import Pair, suites_to_compare
 from controller.machine.pipelines.rule_change import RuleChange
-from controller.machine.pipelines.trust import RunTerms, graph_of, rules_of
+from controller.machine.pipelines.trust import RunTerms, graph_of, rules_in_force, rules_of
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.repositories.pull import Pull
-from controller.machine.runs.graph import Graph, Rules, SourceTree, fingerprint
+from controller.machine.runs.graph import Graph, Rules, SourceTree
 from controller.machine.runs.reasons import EarlierRun
 from controller.machine.runs.run import CachedResult, Run
 from controller.planning.canary_notes import canary_notes
@@ -178,7 +179,9 @@ def _covering_run(
     known = {name: version for name, version in datasets.items() if version is not None}
     if state is None or graph is None or len(known) != len(datasets):
         return None
-    run = equivalent_run(state, state.default_branch, fingerprint(graph, known))
+    run = equivalent_run(
+        state, state.default_branch, print_of(graph, known, state.accepted_versions)
+    )
     if run is None:
         return None
     return run.run if run.outcome == "passed" else f"{run.run} ({run.outcome})"
@@ -304,6 +307,10 @@ async def plan_of_pull(
     seen = history.state.data if history.state else {}
     known = complete_versions(seen, code.spec, commit)
     unknown = {name: "not listed yet" for name in versioned(code.spec) if name not in known}
+    rules = rules_in_force(terms)
+    judging = Judging(rules.spec, rules.source) if rules else Judging(code.spec, code.source)
+    older = fallbacks(history.state, code.spec, judging, known) if history.state else ()
+    known |= {one.dataset: one.version for one in older}
     return await plan_of(
         cache,
         code.spec,
@@ -313,5 +320,6 @@ async def plan_of_pull(
         history=history,
         policy=await compare(repositories, code, base, pull.base_commit),
         problems=unknown,
+        notes=tuple(map(str, older)),
         at=time.time(),
     )

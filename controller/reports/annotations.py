@@ -55,7 +55,8 @@ def _failing(reports: Iterable[Report]) -> Iterator[Check]:
     for report in reports:
         for check in report.checks:
             if check.where and check.verdict not in (Verdict.PASS, Verdict.SKIPPED):
-                yield check
+                overruled = {"verdict": Verdict.WARN} if report.overrules(check) else {}
+                yield check.model_copy(update=overruled)
 
 
 def _annotation(check: Check) -> Annotation:

@@ -94,8 +94,9 @@ def completed(run: Run, graph: Graph | None, reports: Mapping[str, Report]) -> t
     for node, progress in _unreported(run, graph, reports):
         lost = f"its report is lost; its verdict was {progress.verdict}"
         why = lost if progress.verdict else f"no verdict: {_why_not(progress)}"
-        kind = _GATES[node.kind]
-        found.append(_substitute(kind, node.name, progress.verdict or Verdict.ERROR, why))
+        kind, accepted = _GATES[node.kind], run.accepted_version(progress)
+        instead = _substitute(kind, node.name, progress.verdict or Verdict.ERROR, why)
+        found.append(instead.model_copy(update={"accepted": str(accepted or "")}))
     if run.outcome != "passed" and worst(report.verdict for report in found).passes:
         found.append(
             _substitute("model", run.id, Verdict.ERROR, f"{run.outcome}: {why_ended(run)}")

@@ -18,6 +18,7 @@ from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Run, passed_before
 from controller.planning.plans import Cache, plan_of_pull, plan_of_run
 from controller.reports.changes import PreviousRun, rows_read
+from controller.reports.exceptions import with_exceptions
 from controller.reports.run_summary import DataSince
 from controller.reports.trend import VERSIONS, PastMeasurement, past
 from controller.store.model_versions import Versions
@@ -163,7 +164,8 @@ class Gathering:
             return None
 
     async def reports(self, run: Run, graph: Graph | None) -> dict[str, Report]:
-        """The gates' reports by gate, in order, without lost ones."""
+        """The gates' reports by gate, in order, without lost ones; with the exceptions that apply
+        to the run."""
         names = [node.name for node in graph.nodes] if graph else list(run.nodes)
         nodes = ((name, run.nodes[name]) for name in names if name in run.nodes)
         digests = {
@@ -172,7 +174,8 @@ class Gathering:
             if node.verdict is not None and node.outputs
         }
         found = {name: await self.report(name, digest) for name, digest in digests.items()}
-        return {name: report for name, report in found.items() if report is not None}
+        kept = {name: report for name, report in found.items() if report is not None}
+        return with_exceptions(kept, run.accepted_versions, run.fallbacks)
 
     async def report(self, gate: str, digest: str) -> Report | None:
         """The report of a gate; None if it is lost."""

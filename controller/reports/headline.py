@@ -44,6 +44,9 @@ def _shown(
         yield f"{_of_data(reports)}; no model gate"
     else:
         yield "all steps ran; there is no gate, so nothing was judged"
+    for report in reports.values():
+        if report.accepted:
+            yield f"{report.subject} {report.accepted}"
     yield from _rules(run, plan)
 
 
@@ -97,10 +100,13 @@ def _warned(report: Report) -> Iterator[str]:
 
 
 def _of_data(reports: Mapping[str, Report]) -> str:
-    found = [report for report in reports.values() if report.gate == "data"]
+    every = [report for report in reports.values() if report.gate == "data"]
+    found = [report for report in every if not report.accepted]
+    if not found:
+        return "no data gate passed" if every else "the data passed"
     names = ", ".join(dict.fromkeys(report.subject for report in found))
     checks = sum(len(report.checks) for report in found)
-    return f"{names} passed {checks} check{'s' * (checks != 1)}" if found else "the data passed"
+    return f"{names} passed {checks} check{'s' * (checks != 1)}"
 
 
 def _rules(run: Run, plan: Plan | None) -> Iterator[str]:
@@ -135,7 +141,11 @@ def stopped(run: Run, reports: Mapping[str, Report]) -> str | None:
 
 def _blocking(reports: Mapping[str, Report]) -> Iterator[Check]:
     for report in reports.values():
-        yield from (check for check in report.checks if check.verdict is not Verdict.SKIPPED)
+        yield from (
+            check
+            for check in report.checks
+            if check.verdict is not Verdict.SKIPPED and not report.overrules(check)
+        )
 
 
 def _missed(check: Check, report: Report, run: Run) -> str:

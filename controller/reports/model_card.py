@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from controller.machine.pipelines.rule_change import RuleChange
 from controller.machine.pipelines.version import ModelVersion
+from controller.machine.runs.data_exceptions import exceptions_of
 from controller.reports.forge import LONGEST
 from controller.reports.gates import gates
 from controller.reports.headline import judged, loosened
@@ -109,6 +110,8 @@ def _facts(card: ModelCard) -> list[list[str]]:
     ]
     datasets = sorted(version.datasets.items())[:MOST_ROWS]
     rows += [[f"Dataset {escape(name)}", code(digest)] for name, digest in datasets]
+    notes = exceptions_of(version.accepted_versions, version.fallbacks).items()
+    rows += [[f"⚠️ {escape(name)}", escape(said)] for name, said in list(notes)[:MOST_ROWS]]
     params = dict(spec.params)
     for step in spec.steps:
         own = spec.steps[step].params

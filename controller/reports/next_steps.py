@@ -5,8 +5,10 @@ from typing import assert_never
 
 from controller.machine.actions import ReportCommit
 from controller.machine.runs.graph import Graph
+from controller.machine.runs.judged_data import stopped_data
 from controller.machine.runs.node_names import is_evidence
 from controller.machine.runs.run import Run
+from specs.digests import short
 from validators.render.markdown import code
 from validators.verdict import Verdict
 
@@ -69,6 +71,9 @@ def _commands(action: ReportCommit, run: Run | None, graph: Graph | None) -> Ite
         case "stopped":
             yield f"headgate explain {action.run}"
             yield f"headgate show {action.run}"
+            for one in stopped_data(run) if run is not None else ():
+                dataset, version = f"{action.pipeline}/{one.dataset}", short(one.version)
+                yield f'headgate accept {dataset} {version} --reason "..."'
         case "failed":
             yield f"headgate logs {action.run} {failed_step(run)}".rstrip()
             yield f"headgate retry {action.run}"

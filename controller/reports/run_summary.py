@@ -41,6 +41,7 @@ def run_summary(
         parts = [f"{run.id} {run.outcome}{by} after {took}.", f"Why it ran: {_why(run)}."]
     if since is not None and run.finished is not None:
         parts.append(f"Since {code(since.run)}: {'; '.join(_changes(since))}.")
+    parts += [f"{prose(str(one))}." for one in run.fallbacks]
     if run.trigger.by:
         parts.append(f"Who: {escape(run.trigger.by)}.")
     parts.append("It releases nothing." if here else _released(run, graph))

@@ -67,9 +67,10 @@ def in_full(reasons: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:
 
 def _row(run: Run, node: Node, planned: bool, reasons: Sequence[str]) -> list[str]:
     progress = run.nodes.get(node.name, NEW)
-    stopped = progress.verdict is not None and not progress.verdict.passes
-    icon = "❌" if stopped else ICONS[progress.phase]
+    accepted = run.accepted_version(progress)
+    icon = "❌" if run.stops(progress) else "⚠️" if accepted else ICONS[progress.phase]
     why = _planned(run, node, progress) if planned else _happened(progress, reasons)
+    why += f"; accepted by {accepted.by}" if accepted else ""
     return [icon, code(node.name), _took(progress), escape(why)]
 
 

@@ -130,10 +130,16 @@ def _inside(shape: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
         yield (), shape["$ref"]
     for each in (*shape.get("anyOf", ()), *shape.get("oneOf", ())):
         yield from _inside(each)
-    for inner in shape.get("patternProperties", {}).values():
-        yield from (((("NAME"), *below), to) for below, to in _inside(inner))
+    for inner in _by_name(shape):
+        yield from ((("NAME", *below), to) for below, to in _inside(inner))
     if isinstance(shape.get("items"), Mapping):
         yield from ((("[]", *below), to) for below, to in _inside(shape["items"]))
+
+
+def _by_name(shape: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """What a mapping has below names that the spec chooses."""
+    values = (*shape.get("patternProperties", {}).values(), shape.get("additionalProperties"))
+    yield from (each for each in values if isinstance(each, Mapping))
 
 
 def _type(shape: Mapping[str, Any], places: Places) -> str:
@@ -158,9 +164,7 @@ def _type(shape: Mapping[str, Any], places: Places) -> str:
     if shape.get("type") == "array":
         return f"list of {_type(shape['items'], places)}"
     if shape.get("type") == "object":
-        values = (*shape.get("patternProperties", {}).values(), shape.get("additionalProperties"))
-        inner = next((each for each in values if isinstance(each, Mapping)), {})
-        return f"NAME: {_type(inner, places)}"
+        return f"NAME: {_type(next(_by_name(shape), {}), places)}"
     names = {"string": "text", "integer": "whole number", "number": "number"}
     return {**names, "boolean": "`true` or `false`"}.get(shape.get("type", ""), "any value")
 

@@ -337,12 +337,17 @@ def _readings(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     """Settings for reading a dataset that have no effect or an unexpected one."""
     for name, dataset in pipeline.datasets.items():
         path = ("datasets", name)
-        for key in ("custom_expectations", "types", "nulls"):
+        for key in ("custom_expectations", "types", "nulls", "csv", "columns"):
             if dataset.expectations is None and key in dataset.model_fields_set:
                 message = f"`{key}` is for the suite, and `datasets.{name}` has no `expectations`"
                 yield loaded.problem(
                     "no-effect", (*path, key), message, severity="warning", at_key=True
                 )
+        if dataset.query is not None and dataset.csv is not None and dataset.expectations:
+            message = "`csv` has no effect: the rows of a query are stored as Parquet"
+            yield loaded.problem(
+                "no-effect", (*path, "csv"), message, severity="warning", at_key=True
+            )
         if dataset.nulls and "" not in dataset.nulls:
             message = f'`{shown((*path, "nulls"))}` lacks "": an empty field is then a text'
             yield loaded.problem(

@@ -22,6 +22,7 @@ def lint_datasets(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     for name, dataset in pipeline.datasets.items():
         if dataset.fetch is not None:
             yield from _fetch(loaded, pipeline, name, dataset.fetch)
+        yield from _on_failure(loaded, name, dataset)
     yield from _addresses(loaded, pipeline)
     yield from _trigger(loaded, pipeline)
 
@@ -38,6 +39,21 @@ def fetched_params(pipeline: Pipeline) -> set[str]:
             return set(pipeline.params)
         found |= {each.name for each in named if each.kind == "params"}
     return found
+
+
+def _on_failure(loaded: LoadedSpec, name: str, dataset: Dataset) -> Iterator[Problem]:
+    if dataset.on_failure == "stop":
+        return
+    path = ("datasets", name, "on_failure")
+    if dataset.expectations is None:
+        message = f"`{name}` has no `expectations`, so there is no gate that it could fail"
+        yield loaded.problem("no-effect", path, message, severity="warning", at_key=True)
+    if dataset.uri is not None and "://" not in dataset.uri:
+        message = (
+            f"`{name}` is in the repository, so its version is that of the commit: revert the "
+            "commit instead, and leave `on_failure` out"
+        )
+        yield loaded.problem("no-earlier-version", path, message, at_key=True)
 
 
 def _fetch(loaded: LoadedSpec, pipeline: Pipeline, name: str, fetch: Fetch) -> Iterator[Problem]:

@@ -8,16 +8,16 @@ from pydantic import ValidationError
 from specs.csv_files import CsvFiles
 
 CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
-    ({"delimiter": ";", "decimal": ";"}, "`decimal` and `delimiter` are the same"),
-    ({"decimal": ","}, "set `delimiter`"),
+    ({"delimiter": ";", "decimal": ";"}, "expected `decimal` and `delimiter` to be different"),
+    ({"decimal": ","}, "expected `delimiter` as well"),
     ({"delimiter": ";", "decimal": ",", "thousands": ","}, "`decimal` and `thousands`"),
-    ({"thousands": ",", "quote": None}, "`thousands` and `delimiter` are the same"),
-    ({"delimiter": "'", "quote": "'"}, "`quote` and `delimiter` are the same"),
-    ({"escape": '"'}, "`escape` and `quote` are the same"),
-    ({"comment": ","}, "`comment` and `delimiter` are the same"),
-    ({"columns": ["a"]}, "set `header: false`"),
-    ({"header": False, "columns": ["a", "b", "a"]}, "`columns` has a more than once"),
-    ({"booleans": {"true": ["J", "x"], "false": ["x"]}}, "x is among the words for true and"),
+    ({"thousands": ",", "quote": None}, "expected `thousands` and `delimiter` to differ"),
+    ({"delimiter": "'", "quote": "'"}, "expected `quote` and `delimiter`"),
+    ({"escape": '"'}, "expected `escape` and `quote`"),
+    ({"comment": ","}, "expected `comment` and `delimiter`"),
+    ({"columns": ["a"]}, "expected `header: false`"),
+    ({"header": False, "columns": ["a", "b", "a"]}, "expected a once in `columns`"),
+    ({"booleans": {"true": ["J", "x"], "false": ["x"]}}, "expected x among the words for true or"),
     ({"booleans": {"true": ["J"]}}, "Field required"),
     ({"booleans": {"true": [], "false": ["N"]}}, "at least 1 item"),
     ({"delimiter": ";;"}, "one ASCII character"),
@@ -31,12 +31,12 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"delimeter": ";"}, "Extra inputs"),
     ({"dates": "%d.%m"}, "expected a day with %Y or %y"),
     ({"dates": "%Y-%m-%d %b"}, "expected a day with %B or %b or %m"),
-    ({"dates": "%Y-%m-%d %Y"}, "%Y appears twice"),
-    ({"dates": "%Y-%j"}, "%j is not one of"),
-    ({"dates": "%Y-%m-%d %"}, "% is not one of"),
+    ({"dates": "%Y-%m-%d %Y"}, "expected %Y once"),
+    ({"dates": "%Y-%j"}, "and not %j"),
+    ({"dates": "%Y-%m-%d %"}, "and not %"),
     ({"dates": "%Y-%m-%d %I"}, "%I with %p"),
-    ({"dates": "%Y-%m-%d %M"}, "%M needs %H as well"),
-    ({"dates": ["%Y-%m-%d", "%Y-%m-%d %H%f"]}, "%f needs %S as well"),
+    ({"dates": "%Y-%m-%d %M"}, "expected %H beside %M"),
+    ({"dates": ["%Y-%m-%d", "%Y-%m-%d %H%f"]}, "expected %S beside %f"),
 ]
 
 

@@ -8,7 +8,7 @@ distributions), one column at a time and without nulls.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +19,6 @@ from validators.data.conditions import Condition, condition_of
 from validators.data.dataset import OpenedDataset
 from validators.data.files import Unreadable
 from validators.data.frame import frame_of
-from validators.data.kept import KeptMetrics
 from validators.data.literals import Unfit
 from validators.data.measure import Work, measure, rows_of
 from validators.data.measured import Measured, MetricNeed, NotYetMeasured
@@ -30,6 +29,7 @@ from validators.data.metrics.metric import Nulls, RowCount
 from validators.data.of_columns import mapped
 from validators.data.outcome import ExpectationOutcome
 from validators.data.suite import Expectation
+from validators.report import FailingObject
 
 _Answer = Callable[[Measured, Mapping[str, Any]], ExpectationOutcome]
 _Rule = Callable[[RowBatch, Mapping[str, Any]], Any]
@@ -109,6 +109,15 @@ _OF_TABLE: Final[Mapping[str, _Answer]] = {
 ENGINE: Final = "Great Expectations"
 
 
+_AMONG_ALL: Final = frozenset({
+    "expect_column_values_to_be_unique",
+    "expect_column_values_to_be_increasing",
+    "expect_column_values_to_be_decreasing",
+    _TOGETHER,
+})  # fmt: skip
+"""Whether a value or row meets these depends on others, in other objects."""
+
+
 class _Asked(NamedTuple):
     """Expectations that Great Expectations evaluates together."""
 
@@ -119,15 +128,15 @@ class _Asked(NamedTuple):
 def answers(
     dataset: OpenedDataset,
     expectations: Mapping[int, Expectation],
-    kept: KeptMetrics | None = None,
     work: Work | None = None,
+    examples: Collection[str] = (),
 ) -> Iterator[ExpectationOutcome]:
     """An outcome for each of the expectations, which are keyed by their place in the suite.
 
-    `kept` has what is known from earlier judgements; what measuring costs is added to `work`.
-    Raises `Unreadable` if an object turns out not to be.
+    `work` has what is known from earlier judgements, and is added to. Values are shown of the
+    columns in `examples`. Raises `Unreadable` if an object turns out not to be.
     """
-    kept, work = kept or KeptMetrics(), work or Work()
+    work, shows = work or Work(), frozenset(examples)
     known: dict[MetricNeed, Any] = {}
     open_ones = dict(expectations)
     asked: dict[_Asked, dict[int, Expectation]] = {}
@@ -137,8 +146,10 @@ def answers(
         for place, one in list(open_ones.items()):
             try:
                 condition = condition_of(one.kwargs)
-                of = Measured(kinds, dataset.columns, dataset.types, condition, known, wanted)
-                outcome = _outcome(of, one)
+                of = Measured(
+                    kinds, dataset.columns, dataset.types, condition, known, shows, wanted
+                )
+                outcome = _located(of, one, _outcome(of, one), work)
             except NotYetMeasured:
                 continue
             except Unreadable:
@@ -154,7 +165,7 @@ def answers(
                 asked.setdefault(_Asked(condition, columns_named(one)), {})[place] = one
             else:
                 yield dataclasses.replace(outcome, place=place)
-        known |= measure(dataset, list(wanted), kept, work)
+        known |= measure(dataset, list(wanted), work)
     for group, several in asked.items():
         try:
             yield from list(_of_engine(dataset, group, several))
@@ -166,6 +177,26 @@ def answers(
                 ExpectationOutcome(place, success=False, raised=raised, engine=ENGINE)
                 for place in several
             )
+
+
+def _located(
+    of: Measured, one: Expectation, outcome: ExpectationOutcome | None, work: Work
+) -> ExpectationOutcome | None:
+    """The outcome with the objects that fail, if it counts values or rows one by one."""
+    if outcome is None or not outcome.unexpected or not outcome.evaluated:
+        return outcome
+    if one.type in _AMONG_ALL or len(work.by_object) < 2:
+        return outcome
+    failing = []
+    for key, known in work.by_object.items():
+        with suppress(NotYetMeasured):
+            alone = dataclasses.replace(of, known=known, shows=frozenset(), asked={})
+            found = _outcome(alone, one)
+            if found is not None and found.unexpected and found.evaluated:
+                failing.append(
+                    FailingObject(key=key, failing=found.unexpected, rows=found.evaluated)
+                )
+    return dataclasses.replace(outcome, objects=tuple(failing))
 
 
 def _outcome(of: Measured, one: Expectation) -> ExpectationOutcome | None:

@@ -13,7 +13,7 @@ from validators.data.literals import Unfit
 from validators.data.outcome import ExpectationOutcome, Misfit
 from validators.data.phrases import subject_of, tolerance, words_for
 from validators.data.suite import Expectation
-from validators.report import Check, Location
+from validators.report import Check, Examples, FailingObjects, Location
 from validators.verdict import Verdict
 
 
@@ -149,6 +149,8 @@ def check_of(
         message=message,
         subject=subject,
         engine=None if outcome is None else outcome.engine,
+        objects=None if outcome is None else FailingObjects.of(outcome.objects),
+        examples=None if outcome is None else _examples(outcome),
         observed=_observed(expectation, outcome, facts),
         limit=limit,
         n=_n(outcome, facts),
@@ -156,6 +158,13 @@ def check_of(
         next_step=_next_step(expectation, outcome, facts, origin),
         where=_where(expectation, origin),
     )
+
+
+def _examples(outcome: ExpectationOutcome) -> Examples | None:
+    found = Examples.of(outcome.strangers)
+    if found is None or not outcome.unexpected:
+        return found
+    return found.model_copy(update={"hidden": max(outcome.unexpected - len(found.values), 0)})
 
 
 def _judged(

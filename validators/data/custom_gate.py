@@ -7,8 +7,11 @@ an ERROR of the expectation that it was asked for, and a new process goes on wit
 
 import ctypes
 import dataclasses
+import os
+import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from validators.data.asked_suite import asked_suite
 from validators.data.checks import (
@@ -22,6 +25,7 @@ from validators.data.checks import (
 from validators.data.core_types import custom_of
 from validators.data.custom_worker import CustomError, CustomWorker
 from validators.data.dataset import OpenedDataset
+from validators.data.gate import NO_ROWS
 from validators.data.opening import open_dataset
 from validators.data.outcome import ExpectationOutcome
 from validators.data.request import CustomModule, DataGateRequest
@@ -29,13 +33,13 @@ from validators.data.suite import Expectation
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
-_SET_DUMPABLE = 4
+_SET_DUMPABLE, _SET_CHILD_SUBREAPER = 4, 36
 """As in prctl(2)."""
 
 
 def judge_custom(request: DataGateRequest, module: CustomModule) -> Report:
     """The report on the custom expectations alone."""
-    _keep_to_itself()
+    _keep_apart()
     suite, provenance = asked_suite(request)
     asked = custom_of(suite)
     checks: Sequence[Check] = [problem_check(problem) for problem in suite.problems]
@@ -54,10 +58,22 @@ def judge_custom(request: DataGateRequest, module: CustomModule) -> Report:
     )
 
 
-def _keep_to_itself() -> None:
-    """Let no process of the same user read or change this one."""
+def _keep_apart() -> None:
+    """Let no process of the same user read or change this one, nor outlive it unseen."""
     with suppress(OSError, AttributeError):  # not on Linux
-        ctypes.CDLL(None).prctl(_SET_DUMPABLE, 0, 0, 0, 0)
+        prctl = ctypes.CDLL(None).prctl
+        prctl(_SET_DUMPABLE, 0, 0, 0, 0)
+        prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _end_all() -> None:
+    """End whatever the module has started and left; it could change the report otherwise."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    with suppress(ChildProcessError, FileNotFoundError):  # no child is left; not on Linux
+        while True:
+            for child in children.read_text(encoding="ascii").split():
+                os.kill(int(child), signal.SIGKILL)
+            os.waitpid(-1, 0)
 
 
 def _nothing_to_do(module: CustomModule) -> Check:
@@ -77,6 +93,8 @@ def _judged(
     asked: Sequence[Expectation],
     dataset: OpenedDataset,
 ) -> list[Check]:
+    if dataset.rows == 0:
+        return [NO_ROWS]
     facts = TableFacts(
         rows=dataset.rows,
         columns=dataset.columns,
@@ -111,4 +129,5 @@ def _outcomes(
     finally:
         if worker is not None:
             worker.close()
+        _end_all()
     return found

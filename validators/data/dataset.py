@@ -70,7 +70,10 @@ class TableInMemory:
     table: Any
     """A `pyarrow.Table`."""
     key: str = ""
-    digest: str | None = None
+
+    @property
+    def digest(self) -> None:
+        """What is measured is not kept: the values of its columns depend on other objects."""
 
     @property
     def groups(self) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from validators.data import engine
 from validators.data.answers import ENGINE, READS_LIMITS, answers
@@ -35,6 +36,14 @@ from validators.verdict import Verdict
 
 _MOST_UNCHECKED = 20
 """Notes about what is not checked, at most."""
+NO_ROWS: Final = Check(
+    name="rows",
+    verdict=Verdict.FAIL,
+    message="the dataset has no rows, so no expectation was evaluated",
+    observed=0,
+    limit="at least 1",
+    n=0,
+)
 
 
 def judge(request: DataGateRequest) -> Report:
@@ -52,9 +61,11 @@ def judge(request: DataGateRequest) -> Report:
         dataset = open_dataset(
             request.objects, columns_to_read(needed), columns_everywhere(needed), reading
         )
-        kept, work = _kept(request.metrics), Work()
+        work = Work(_kept(request.metrics))
         try:
-            checks, notes = _judged(suite.expectations, dataset, origin, provenance, kept, work)
+            checks, notes = _judged(
+                suite.expectations, dataset, origin, provenance, work, request.examples
+            )
         except Unreadable as error:
             dataset = replace(dataset, is_readable=False)
             checks = [object_check("readable", error.why, None, error.verdict)]
@@ -63,7 +74,7 @@ def judge(request: DataGateRequest) -> Report:
         objects = dataset.objects or len(request.objects)
         notes = [_size(dataset, objects), *_cost(objects, work), *dataset.notes, *notes]
         if request.metrics:
-            kept.write(Path(request.metrics.found))
+            work.kept.write(Path(request.metrics.found))
     notes += _unchecked(suite)
     critical = [one for one in suite.expectations if one.severity == "critical"]
     if suite.expectations and not critical:
@@ -135,22 +146,14 @@ def _judged(
     dataset: OpenedDataset,
     origin: str,
     provenance: dict[str, str],
-    kept: KeptMetrics,
     work: Work,
+    examples: Collection[str],
 ) -> tuple[list[Check], list[str]]:
     """The checks of the expectations, in the suite's order, and notes about them."""
     if not dataset.is_readable:
         return [], []
     if dataset.rows == 0:
-        empty = Check(
-            name="rows",
-            verdict=Verdict.FAIL,
-            message="the dataset has no rows, so no expectation was evaluated",
-            observed=0,
-            limit="at least 1",
-            n=0,
-        )
-        return [empty], []
+        return [NO_ROWS], []
     provenance["great_expectations"] = engine.VERSION
     misfits: dict[int, Misfit] = {}
     fit: dict[int, Expectation] = {}
@@ -162,7 +165,7 @@ def _judged(
             misfits[place] = found
         else:
             fit[place] = one
-    facts, outcomes = _evaluated(fit, dataset, kept, work)
+    facts, outcomes = _evaluated(fit, dataset, work, examples)
     checks = [
         misfit_check(one, misfits[place], origin)
         if place in misfits
@@ -184,7 +187,10 @@ def _engines(outcomes: Collection[ExpectationOutcome]) -> list[str]:
 
 
 def _evaluated(
-    fit: Mapping[int, Expectation], dataset: OpenedDataset, kept: KeptMetrics, work: Work
+    fit: Mapping[int, Expectation],
+    dataset: OpenedDataset,
+    work: Work,
+    examples: Collection[str],
 ) -> tuple[TableFacts, Mapping[int, ExpectationOutcome]]:
     facts = TableFacts(
         rows=dataset.rows,
@@ -193,5 +199,5 @@ def _evaluated(
         clashing=dataset.clashing,
     )
     possible = {place: one for place, one in fit.items() if can_be_asked(one, facts)}
-    found = answers(dataset, possible, kept, work)
+    found = answers(dataset, possible, work, examples)
     return facts, {one.place: one for one in found}

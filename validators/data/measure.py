@@ -12,17 +12,23 @@ from validators.data.files import Unreadable
 from validators.data.kept import KeptMetrics, object_id
 from validators.data.measured import MetricNeed
 from validators.data.metrics.batch import RowBatch
+from validators.data.metrics.tally import together
 
 States = dict[MetricNeed, Any]
 """The state of each metric, or the exception that measuring it raised."""
+_ROOM: Final = 512 << 20
+"""Bytes of large states that are held together; one is always held."""
 _SMALL: Final = 100_000
 """Rows that are not worth a second thread."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What measuring cost."""
+    """What a judgement knows of earlier ones, and what it finds out about single objects."""
 
+    kept: KeptMetrics = field(default_factory=KeptMetrics)
+    by_object: dict[str, States] = field(default_factory=dict)
+    """By the keys of the objects; without large states."""
     read: set[str] = field(default_factory=set)
     """The objects of which rows were read."""
     known: set[str] = field(default_factory=set)
@@ -40,19 +46,53 @@ class _Task:
     needs: Sequence[MetricNeed]
 
 
-def measure(
-    dataset: OpenedDataset, needs: Sequence[MetricNeed], kept: KeptMetrics, work: Work
-) -> States:
-    """The state of each metric over all rows.
+def measure(dataset: OpenedDataset, needs: Sequence[MetricNeed], work: Work) -> States:
+    """What each metric says of all rows, or the exception that measuring it raised.
 
-    Raises `Unreadable` if an object cannot be read after all, with the key of the object.
+    What is found out about single objects is added to `work`. Raises `Unreadable` if an object
+    cannot be read after all, with the key of the object.
     """
+    views: dict[MetricNeed, list[MetricNeed]] = {}
+    for need in needs:
+        views.setdefault(need._replace(metric=need.metric.source), []).append(need)
+    said: States = {}
+    for several in _passes(list(views), dataset.rows):
+        states = _pass(dataset, several, work)
+        while states:
+            source, state = states.popitem()
+            if isinstance(state, list) and source.metric.is_large:
+                state = together(state)
+            said |= {need: _seen(need, state) for need in views[source]}
+    return said
+
+
+def _seen(need: MetricNeed, state: Any) -> Any:
+    if isinstance(state, Exception):
+        return state
+    try:
+        return need.metric.seen(state)
+    except Exception as error:  # of any kind: it belongs to this metric, not to the others
+        return error
+
+
+def _passes(sources: Sequence[MetricNeed], rows: int) -> Iterator[list[MetricNeed]]:
+    """What is measured together: as many large states as there is room for, and all others with
+    the first of these."""
+    large = [one for one in sources if one.metric.is_large]
+    each = max(1, _ROOM // max(1, 8 * rows))
+    yield [*(one for one in sources if not one.metric.is_large), *large[:each]]
+    for at in range(each, len(large), each):
+        yield large[at : at + each]
+
+
+def _pass(dataset: OpenedDataset, needs: Sequence[MetricNeed], work: Work) -> States:
+    """The state of each metric over all rows."""
     kinds = dataset.kinds
     parts = [part for part in dataset.parts if part.groups]
     found: list[States] = [{} for _ in parts]
     for part, states in zip(parts, found, strict=True):
         for need in needs if part.digest else ():
-            known = kept.get(_id(part), need, kinds)
+            known = work.kept.get(_id(part), need, kinds)
             if known is not None:
                 (states[need],) = known
                 work.known.add(part.key)
@@ -65,7 +105,9 @@ def measure(
         for need, groups in several.items():
             states[need] = _merged(need, groups)
             if part.digest and not isinstance(states[need], Exception):
-                kept.put(_id(part), need, kinds, states[need])
+                work.kept.put(_id(part), need, kinds, states[need])
+        small = {need: state for need, state in states.items() if not need.metric.is_large}
+        work.by_object.setdefault(part.key, {}).update(small)
     return {need: _merged(need, [states[need] for states in found]) for need in needs}
 
 

@@ -43,6 +43,8 @@ class Measured:
     condition: Condition | None
     known: Mapping[MetricNeed, Any]
     """The state of each metric, or the exception that measuring it raised."""
+    shows: frozenset[str] = frozenset()
+    """The columns of which values may be shown."""
     asked: dict[MetricNeed, None] = field(default_factory=dict)
     """What is not known and was asked for."""
 

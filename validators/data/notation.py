@@ -32,7 +32,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "z": "Z|[+-][0-9]{2}:?[0-9]{2}",
 }
 """The pattern of what each directive stands for."""
-_NUMERIC: Final = ("int32", "int64", "float", "double", "decimal")
+_NUMERIC: Final = ("int64", "double", "decimal")
 _CENTURY: Final = "69"
 """The first year of two digits that is one of the 20th century, as in POSIX."""
 
@@ -43,7 +43,7 @@ def plain(column: ColumnValues, wished: ColumnType) -> Any:
     written = column.written
     if written is None:
         return column.values
-    if wished.startswith(_NUMERIC) and _has_numbers(written):
+    if wished in _NUMERIC and _has_numbers(written):
         return _numbers(column.values, written)
     if wished == "bool" and written.booleans:
         return _truths(column.values, written)

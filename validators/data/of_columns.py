@@ -1,6 +1,7 @@
 """Expectations on the values of a column, each or as a set."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -14,11 +15,11 @@ from validators.data.literals import (
     position,
 )
 from validators.data.measured import Measured
-from validators.data.metrics.distinct import Alike, AllValues, FewValues, Groups, Hashed, groups_of
-from validators.data.metrics.hits import InRange, Members, Present
+from validators.data.metrics.distinct import Alike, AllValues, FewValues, Hashed, repetition_of
+from validators.data.metrics.hits import Hits, InRange, Members, Present, Strangers
 from validators.data.metrics.metric import Extremes, Nulls, RowCount, position_of
 from validators.data.metrics.order import InOrder
-from validators.data.metrics.tally import SortedCounts, Tallied, has_keys, together
+from validators.data.metrics.tally import MostFrequent, Repeats, Repetition, has_keys, key_at
 from validators.data.outcome import ExpectationOutcome
 from validators.data.type_names import answers_to
 
@@ -94,16 +95,27 @@ def not_null(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
     return mapped(rows, rows - nulls, kwargs)
 
 
+def each_value(
+    of: Measured, kwargs: Kwargs, rule: Hits, *, against: bool = False
+) -> ExpectationOutcome:
+    """The outcome for a rule that each value has to meet or, with `against`, that none may meet."""
+    (rows, nulls), met = of.each(Nulls(rule.column), rule)
+    n = rows - nulls
+    met = n - met if against else met
+    some: tuple[str, ...] = ()
+    if met < n and rule.column in of.shows:
+        some = tuple(of(Strangers(rule.column, rule, against)))
+    return mapped(n, met, kwargs, strangers=some)
+
+
 def between(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
     column = kwargs["column"]
     kind = of.kinds[column]
     strict = [bool(kwargs.get(key)) for key in ("strict_min", "strict_max")]
-    met, extremes = of.each(
-        InRange(column, *limits(kwargs, kind), *strict), Extremes(column)
-    )  # fmt: skip
-    n = values_in(of, column)
-    span = _span(extremes, kind) if met < n else None
-    return mapped(n, met, kwargs, span=span)
+    rule = InRange(column, *limits(kwargs, kind), *strict)
+    _, extremes = of.each(rule, Extremes(column))
+    found = each_value(of, kwargs, rule)
+    return replace(found, span=_span(extremes, kind)) if found.unexpected else found
 
 
 def _span(extremes: list[Any], kind: Any) -> tuple[Any, Any] | None:
@@ -155,22 +167,16 @@ def _number(at: Fraction, kind: Any) -> Any:
 
 
 def in_set(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
-    n, met = _members(of, kwargs)
-    return mapped(n, met, kwargs)
+    return each_value(of, kwargs, _members(of, kwargs))
 
 
 def not_in_set(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
-    n, met = _members(of, kwargs)
-    return mapped(n, n - met, kwargs)
+    return each_value(of, kwargs, _members(of, kwargs), against=True)
 
 
-def _members(of: Measured, kwargs: Kwargs) -> tuple[int, int]:
-    """How many values there are, and how many of them are in the set."""
+def _members(of: Measured, kwargs: Kwargs) -> Members:
     column = kwargs["column"]
-    (rows, nulls), met = of.each(
-        Nulls(column), Members(column, listed_in(kwargs, of.kinds[column]))
-    )  # fmt: skip
-    return rows - nulls, met
+    return Members(column, listed_in(kwargs, of.kinds[column]))
 
 
 def distinct_in_set(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
@@ -184,7 +190,7 @@ def _strangers(of: Measured, kwargs: Kwargs) -> tuple[int, int]:
     listed = listed_in(kwargs, of.kinds[column])
     (rows, nulls), met, present = of.each(
         Nulls(column), Members(column, listed), Present(column, listed)
-    )  # fmt: skip
+    )
     n = rows - nulls
     if met == n:
         return n, 0
@@ -227,14 +233,13 @@ def most_common_in_set(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
     kind = of.kinds[column]
     listed = listed_in(kwargs, kind)
     if has_keys(kind):
-        modes = together(of(Tallied(column))).most_frequent()
-        allowed = {position(one, kind) for one in listed}
-        held = sum(at in allowed for at in modes)
+        keys = [key for one in listed if (key := key_at(position(one, kind))) is not None]
+        modes, held = of(MostFrequent(column, tuple(dict.fromkeys(keys))))
     else:
-        modes = _modes(of, column)
-        mask = pc.is_in(modes, value_set=members(listed, kind))
-        held = int(pc.sum(mask).as_py() or 0)
-    success = held > 0 if kwargs.get("ties_okay") else held == len(modes) == 1
+        found = _modes(of, column)
+        mask = pc.is_in(found, value_set=members(listed, kind))
+        modes, held = len(found), int(pc.sum(mask).as_py() or 0)
+    success = held > 0 if kwargs.get("ties_okay") else held == modes == 1
     return ExpectationOutcome(place=0, success=success, n=values_in(of, column))
 
 
@@ -256,29 +261,29 @@ def _modes(of: Measured, column: str) -> Any:
 def unique(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
     column = kwargs["column"]
     if has_keys(of.kinds[column]):
-        once = together(of(Tallied(column))).once
+        once = of(Repeats(column)).once
     else:
         once = groups(of, (column,), "any_value_is_missing").once
     return mapped(values_in(of, column), once, kwargs)
 
 
-def distinct(of: Measured, column: str) -> Groups | SortedCounts:
+def distinct(of: Measured, column: str) -> Repetition:
     """How many distinct values the column has, and how many occur once."""
     if has_keys(of.kinds[column]):
-        return together(of(Tallied(column)))
+        repeats: Repetition = of(Repeats(column))
+        return repeats
     few = of(FewValues(column))
     if few is not None:
-        return Groups(int(few.counts.sum()), len(few.values), int((few.counts == 1).sum()))
+        return Repetition(int(few.counts.sum()), len(few.values), int((few.counts == 1).sum()))
     return groups(of, (column,), "any_value_is_missing")
 
 
-def groups(of: Measured, columns: tuple[str, ...], ignored: str) -> Groups:
+def groups(of: Measured, columns: tuple[str, ...], ignored: str) -> Repetition:
     """How many distinct rows there are, of those that `ignored` leaves, and how many occur once."""
-    tally = together(of(Hashed(columns, ignored)))
-    repeated = tally.repeated
-    if len(repeated) == 0:
-        return Groups(tally.n, tally.distinct, tally.once)
-    return groups_of(tally, of(Alike(columns, ignored, repeated)))
+    found = of(Hashed(columns, ignored))
+    if len(found.repeated) == 0:
+        return Repetition(found.n, found.distinct, found.once)
+    return repetition_of(found, of(Alike(columns, ignored, found.repeated)))
 
 
 def increasing(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
@@ -310,6 +315,4 @@ def in_type_list(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
 def _typed(of: Measured, kwargs: Kwargs, names: list[Any]) -> ExpectationOutcome:
     kind = of.types[kwargs["column"]]
     answers = [answers_to(kind, name) for name in names]  # all names, so that an unknown one raises
-    return ExpectationOutcome(
-        place=0, success=any(answers), observed=str(kind), n=of(RowCount())
-    )  # fmt: skip
+    return ExpectationOutcome(place=0, success=any(answers), observed=str(kind), n=of(RowCount()))

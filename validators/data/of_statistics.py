@@ -11,7 +11,7 @@ from validators.data.measured import Measured
 from validators.data.metrics.distinct import AllValues
 from validators.data.metrics.metric import ColumnMetric, Extremes, Nulls
 from validators.data.metrics.sums import BelowScore, Moments, NearMean, Total, is_countable
-from validators.data.metrics.tally import Tallied, has_keys, together
+from validators.data.metrics.tally import Neighbours, has_keys
 from validators.data.of_columns import (
     distinct,
     fraction_of,
@@ -94,9 +94,7 @@ def quantiles(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
         if (value := shown(at, kind)) is not None
     ]
     n = values_in(of, kwargs["column"])
-    return ExpectationOutcome(
-        place=0, success=all(good), observed=", ".join(told) or None, n=n
-    )  # fmt: skip
+    return ExpectationOutcome(place=0, success=all(good), observed=", ".join(told) or None, n=n)
 
 
 def _close(at: Position, pair: list[Any], kind: Any) -> bool:
@@ -110,9 +108,7 @@ def _close(at: Position, pair: list[Any], kind: Any) -> bool:
 def distinct_count(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
     found = distinct(of, kwargs["column"]).distinct
     n = values_in(of, kwargs["column"])
-    return ExpectationOutcome(
-        place=0, success=within(Fraction(found), kwargs), observed=found, n=n
-    )  # fmt: skip
+    return ExpectationOutcome(place=0, success=within(Fraction(found), kwargs), observed=found, n=n)
 
 
 def distinct_share(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
@@ -169,7 +165,7 @@ def _about_outliers(of: Measured, kwargs: Kwargs) -> Iterator[ColumnMetric]:
     column = kwargs["column"]
     yield from (Moments(column), Extremes(column))
     if kwargs.get("method", "iqr") == "iqr" and has_keys(of.kinds[column]):
-        yield Tallied(column)
+        yield Neighbours(column, (Fraction(1, 4), Fraction(3, 4)))
 
 
 def _away(at: Any, centre: str | float, kind: Any) -> float:
@@ -238,23 +234,27 @@ def _quantiles(of: Measured, column: str, shares: list[Fraction], how: str) -> I
         or pa.types.is_boolean(kind)
     ):
         raise Unfit(f"a column of {kind} has no quantiles")
-    at, n = _sorted(of, column)
-    for share in shares:
-        place = share * (n - 1)
-        low, rest = int(place), place - int(place)
-        yield _mixed(at(low), at(min(low + 1, n - 1)), rest, low, how)
+    for place, low, high in _neighbours(of, column, shares):
+        yield _mixed(low, high, place - int(place), int(place), how)
 
 
-def _sorted(of: Measured, column: str) -> tuple[Callable[[int], Any], int]:
-    """The position at each place of the sorted values, and how many there are."""
+def _neighbours(
+    of: Measured, column: str, shares: list[Fraction]
+) -> Iterator[tuple[Fraction, Any, Any]]:
+    """For each share: its place among the sorted values, and the positions before and after it."""
     import pyarrow as pa
 
     kind = of.kinds[column]
     if has_keys(kind):
-        tally = together(of(Tallied(column)))
-        return lambda place: fraction_of(tally.at(place)), tally.n
+        for place, low, high in of(Neighbours(column, tuple(shares))):
+            yield place, fraction_of(low), fraction_of(high)
+        return
     ordered = pa.chunked_array(of(AllValues(column)), kind).sort()
-    return lambda place: of_value(ordered[place]), len(ordered)
+    last = len(ordered) - 1
+    for share in shares:
+        place = share * last
+        before = int(place)
+        yield place, of_value(ordered[before]), of_value(ordered[min(before + 1, last)])
 
 
 def _mixed(low: Any, high: Any, rest: Fraction, place: int, how: str) -> Position:

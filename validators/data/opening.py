@@ -1,7 +1,7 @@
 """Open a dataset version: as a stream where files say the types of their columns, else whole."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from validators.data.dataset import OpenedDataset, TableInMemory
 from validators.data.differences import missing_columns, note_of_order
 from validators.data.files import Unreadable
 from validators.data.frame import settled_kind
+from validators.data.inferred import note_of_types
 from validators.data.kinds import form_of
 from validators.data.partitions import partitions_of
 from validators.data.request import DatasetReading, ObjectFile
@@ -51,7 +52,7 @@ def open_dataset(
     loaded = load(objects, wanted, everywhere, reading)
     table = loaded.table
     return OpenedDataset(
-        parts=() if table is None else (TableInMemory(table),),
+        parts=() if table is None else tuple(_parts(table, loaded.rows)),
         rows=0 if table is None else table.num_rows,
         columns=loaded.columns,
         types={} if table is None else {one.name: one.type for one in table.schema},
@@ -61,6 +62,14 @@ def open_dataset(
         objects=loaded.objects,
         is_readable=table is not None,
     )
+
+
+def _parts(table: Any, rows: Mapping[str, int]) -> Iterator[TableInMemory]:
+    """The rows of each object, which are known by their order."""
+    at = 0
+    for key, several in rows.items():
+        yield TableInMemory(table.slice(at, several), key)
+        at += several
 
 
 def _is_parquet(one: ObjectFile) -> bool:
@@ -113,9 +122,16 @@ class _Streamed:
             columns=names,
             types=types,
             checks=tuple(self._checks(files, names)),
-            notes=tuple(note_of_order({} if self.snapshot else _headers(files))),
+            notes=tuple(self._notes(files, types, constants)),
             objects=len(files),
         )
+
+    def _notes(
+        self, files: Sequence[_File], types: Mapping[str, Any], inferred: Mapping[str, Any]
+    ) -> list[str]:
+        undeclared = {name: types[name] for name in inferred if name not in self.reading.types}
+        order = [] if self.snapshot else note_of_order(_headers(files))
+        return [*order, *note_of_types(undeclared)]
 
     def _files(self) -> tuple[list[_File], list[Check]]:
         files, broken = [], []

@@ -7,6 +7,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from validators.report import FailingObject
+
 
 class Misfit(NamedTuple):
     """Why an expectation cannot be evaluated, and the type that was probably meant."""
@@ -29,6 +31,10 @@ class ExpectationOutcome:
     """An aggregate: number, date or type name."""
     span: tuple[Any, Any] | None = None
     """Least and greatest value of a numeric or date column with values out of range."""
+    strangers: tuple[str, ...] = ()
+    """Some distinct values that do not meet it, of a column whose values may be shown."""
+    objects: tuple[FailingObject, ...] = ()
+    """The objects with values or rows that do not meet it, where that can be said."""
     lacking: tuple[str, ...] = ()
     """The members of the suite's set that the column lacks."""
     n: int | None = None

@@ -79,6 +79,8 @@ class DataGateRequest(GateValue):
     objects: tuple[ObjectFile, ...]
     suite: SuiteFile
     reading: DatasetReading = DatasetReading()
+    examples: tuple[str, ...] = ()
+    """The columns of which the report may show values."""
     metrics: MetricFiles | None = None
     leaves_custom: bool = False
     """Whether another request is for the custom expectations, which this one leaves out."""

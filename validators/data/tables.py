@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from specs.loading.explain import nearest
@@ -34,8 +34,13 @@ class LoadedDataset:
     """The problems of the objects themselves."""
     notes: tuple[str, ...] = ()
     """What a reader should know about how they were read."""
-    objects: int = 0
-    """How many there are, without the log of a table."""
+    rows: Mapping[str, int] = field(default_factory=dict)
+    """How many rows of the table are of each object, in their order."""
+
+    @property
+    def objects(self) -> int:
+        """How many there are, without the log of a table."""
+        return len(self.rows)
 
 
 def load(
@@ -161,7 +166,8 @@ def _joined(
         found[names[0]] = pa.nulls(rows)  # without a column there would be no rows
     every = (*checks, *clashes.values())
     told = (*note_of_types(inferred), *notes)
-    return LoadedDataset(pa.table(found), tuple(names), frozenset(clashes), every, told, len(parts))
+    sizes = {key: part.rows for key, part in parts.items() if key}
+    return LoadedDataset(pa.table(found), tuple(names), frozenset(clashes), every, told, sizes)
 
 
 # -- what is wrong with the objects ----------------------------------------------------------------

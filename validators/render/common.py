@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from specs.figures import duration, number, percent, signed, significant
+from specs.figures import clip, duration, number, percent, signed, significant
 from validators.render.safe_text import LONGEST_TEXT, clean
-from validators.report import Check, Interval, Report
+from validators.report import LONGEST_EXAMPLE, MOST_EXAMPLES, Check, Interval, Report
 from validators.verdict import Verdict, worst
 
 Reports = Report | Sequence[Report]
@@ -31,6 +31,9 @@ _DONE: Final = {
 
 NOT_ENFORCING: Final = "This gate does not enforce: it cannot stop a candidate."
 NOTHING_CHECKED: Final = "No check was evaluated: a gate that checks nothing cannot pass."
+
+LONGEST_KEY: Final = 120
+"""Characters of an object's key."""
 
 _GATES: Final = ("model", "data", "canary", "switch", "smoke")
 
@@ -165,6 +168,38 @@ def bounds(of: Interval, *, signs: bool) -> str:
     """Both bounds; with signs for a difference."""
     write = signed if signs else significant
     return f"{write(of.low)} to {write(of.high)}"
+
+
+def failing_objects(check: Check) -> list[tuple[str, str]]:
+    """The objects with rows that fail the check, each with how many of its rows those are; cleaned.
+    The last may say how many more there are."""
+    found = check.objects
+    if found is None:
+        return []
+    named = [
+        (clean(clip(one.key, LONGEST_KEY)), f"{number(one.failing)} of {number(one.rows)} {share}")
+        for one in found.worst
+        for share in [f"({percent(one.failing / one.rows)})" if one.rows else ""]
+    ]
+    more = f"and {number(found.more)} more object{'s' * (found.more != 1)}"
+    return [*named, *([("", more)] if found.more else [])]
+
+
+def examples(check: Check) -> list[str]:
+    """Values that fail the check, in quotes; cleaned."""
+    return [f'"{clean(value)}"' for value in check.examples.values] if check.examples else []
+
+
+def not_shown(check: Check) -> str:
+    """What the examples leave out; empty if that is nothing."""
+    hidden = check.examples.hidden if check.examples else 0
+    if not hidden:
+        return ""
+    verb = "is" if hidden == 1 else "are"
+    return (
+        f"{number(hidden)} other value{'s' * (hidden != 1)} {verb} not shown: at most "
+        f"{MOST_EXAMPLES}, of up to {LONGEST_EXAMPLE} characters"
+    )
 
 
 def place(check: Check) -> str | None:

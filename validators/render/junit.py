@@ -6,7 +6,17 @@ agree on. A WARN passes there, with its message as output.
 
 import xml.etree.ElementTree as ET
 
-from validators.render.common import NOTHING_CHECKED, Reports, as_reports, evidence, gate_of, place
+from validators.render.common import (
+    NOTHING_CHECKED,
+    Reports,
+    as_reports,
+    evidence,
+    examples,
+    failing_objects,
+    gate_of,
+    not_shown,
+    place,
+)
 from validators.render.safe_text import clean
 from validators.report import Check, Report
 from validators.verdict import Verdict
@@ -37,7 +47,7 @@ def _suite(report: Report) -> ET.Element:
     checks = report.checks or (
         Check(name="checks", verdict=report.verdict, message=NOTHING_CHECKED),
     )
-    elements = [_ELEMENT.get(check.verdict) for check in checks]
+    elements = [_element(report, check) for check in checks]
     suite = ET.Element(
         "testsuite",
         {
@@ -50,6 +60,7 @@ def _suite(report: Report) -> ET.Element:
     )
     properties = ET.SubElement(suite, "properties")
     facts = {"verdict": report.verdict.value, "enforces": str(report.enforces).lower()}
+    facts |= {"accepted": report.accepted} if report.accepted else {}
     for name, value in {**report.provenance, **facts}.items():
         ET.SubElement(properties, "property", {"name": clean(name), "value": clean(value)})
     suite.extend(_case(report, check) for check in checks)
@@ -70,15 +81,21 @@ def _case(report: Report, check: Check) -> ET.Element:
         case.set("file", clean(check.where.file))
         if check.where.line is not None:
             case.set("line", str(check.where.line))
-    kind = _ELEMENT.get(check.verdict)
+    kind = _element(report, check)
     if kind == "skipped":
         ET.SubElement(case, kind, {"message": clean(check.message)})
     elif kind is not None:
         attributes = {"message": clean(check.message), "type": check.verdict.value}
         ET.SubElement(case, kind, attributes).text = _details(check)
-    elif check.verdict is Verdict.WARN:
-        ET.SubElement(case, "system-out").text = f"WARN: {clean(check.message)}\n{_details(check)}"
+    elif check.verdict is not Verdict.PASS:
+        said = f"{check.verdict.value}: {clean(check.message)}\n{_details(check)}"
+        ET.SubElement(case, "system-out").text = said
     return case
+
+
+def _element(report: Report, check: Check) -> str | None:
+    """How a check ended, in JUnit's words; None: it passed, warned, or was overruled."""
+    return None if report.overrules(check) else _ELEMENT.get(check.verdict)
 
 
 def _of(check: Check) -> bool:
@@ -88,6 +105,11 @@ def _of(check: Check) -> bool:
 
 def _details(check: Check) -> str:
     lines = [f"{name}: {fact}" for name, fact in evidence(check).items()]
+    lines += [f"in: {key} {said}" if key else said for key, said in failing_objects(check)]
+    if values := examples(check):
+        lines.append(f"for example: {', '.join(values)}")
+    if left_out := not_shown(check):
+        lines.append(left_out)
     if check.next_step:
         lines.append(f"next: {clean(check.next_step)}")
     if where := place(check):

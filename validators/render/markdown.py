@@ -15,8 +15,11 @@ from validators.render.common import (
     as_reports,
     attention,
     counts,
+    examples,
+    failing_objects,
     gate_of,
     headline,
+    not_shown,
     ordered,
     overall,
     place,
@@ -111,6 +114,8 @@ def _report(report: Report, slim: Report, *, alone: bool) -> Iterator[str]:
     yield f"### {_ICONS[report.verdict]} {report.gate} gate: {escape(gate_of(report))}"
     if not alone and report.count(Verdict.PASS) < len(report.checks):
         yield f"{counts([report])}."
+    if report.accepted:
+        yield f"> **The verdict is overruled: {escape(report.accepted)}.**"
     if not report.enforces:
         yield f"> **{NOT_ENFORCING}**"
     if not report.checks:
@@ -157,6 +162,8 @@ def _item(alike: Sequence[Check]) -> str:
     if len(alike) == 1 and first.message != first.name:
         lines.append(prose(first.message))
     lines[-1] += _brackets(shared)
+    if len(alike) == 1:
+        lines += _found_in(first)
     if first.next_step:
         lines.append(f"→ {prose(first.next_step)}")
     own = [{n: fact for n, fact in one.items() if n not in shared} for one in facts]
@@ -167,7 +174,18 @@ def _item(alike: Sequence[Check]) -> str:
 def _below(check: Check, facts: Mapping[str, str]) -> str:
     """One of several like checks."""
     said = ": ".join(part for part in (escape(facts.get("of", "")), prose(check.message)) if part)
-    return f"  - {said or '…'}{_brackets({n: facts[n] for n in facts if n != 'of'})}"
+    head = f"  - {said or '…'}{_brackets({n: facts[n] for n in facts if n != 'of'})}"
+    return "<br>".join((head, *_found_in(check)))
+
+
+def _found_in(check: Check) -> Iterator[str]:
+    """Which objects have the rows that fail a check, and some of the values."""
+    if found := failing_objects(check):
+        yield "in " + ", ".join(f"{code(key)} {escape(said)}".strip() for key, said in found)
+    if values := examples(check):
+        yield "for example " + ", ".join(map(code, values))
+    if left_out := not_shown(check):
+        yield escape(left_out)
 
 
 def _brackets(facts: Mapping[str, str]) -> str:

@@ -12,7 +12,10 @@ from validators.render.common import (
     as_reports,
     counts,
     evidence,
+    examples,
+    failing_objects,
     gate_of,
+    not_shown,
     ordered,
     overall,
     place,
@@ -92,6 +95,9 @@ def _report(report: Report) -> "Iterator[RenderableType]":
         (f"{report.verdict.value}  " * (report.verdict is not Verdict.PASS), f"bold {style}"),
         (counts([report]), "dim"),
     )
+    if report.accepted:
+        said = f"The verdict is overruled: {clean(report.accepted)}."
+        yield Padding(Text(said, "bold yellow"), (0, 0, 0, 2))
     if not report.enforces:
         yield Padding(Text(NOT_ENFORCING, "bold yellow"), (0, 0, 0, 2))
     if not report.checks:
@@ -168,6 +174,14 @@ def _body(check: Check, style: str) -> "RenderableType":
             body.append("   " * bool(at))
             body.append(f"{name} ", "dim")
             body.append(fact, "bold" if name == "observed" else "")
+    for key, said in failing_objects(check):
+        body.append(f"\n  {key} ", "dim")
+        body.append(said)
+    if values := examples(check):
+        body.append("\nfor example ", "dim")
+        body.append(", ".join(values))
+    if left_out := not_shown(check):
+        body.append(f"\n{left_out}", "dim")
     if check.next_step:
         body.append("\n→ ", style)
         body.append(clean(check.next_step))

@@ -1,1 +1,1 @@
-"""Commands that act: trigger, retry, abort, approve, promote, rollback, pause, resume."""
+"""Commands that act: trigger, retry, abort, accept, approve, promote, rollback, pause, resume."""

@@ -19,6 +19,7 @@ from controller.cli.terminal.printing import show
 from controller.machine.core import Key, Value, parsed
 from controller.machine.error_text import without_traceback
 from controller.machine.pipelines.dataset_changes import ObjectChanges, describe_changes
+from controller.machine.runs.data_exceptions import exceptions_of
 from controller.machine.runs.graph import Graph, Node
 from controller.machine.runs.reasons import EarlierRun, reasons
 from controller.machine.runs.run import NodePhase, Progress, Run, passed_before
@@ -103,8 +104,12 @@ async def explained(store: StoreReader, run: Run, catalog: Catalog) -> Explained
         branch=run.branch,
         commit=run.commit,
         before=before.id if before else None,
-        datasets=tuple(
-            _data(name, was.get(name), now, moved.get(name)) for name, now in run.datasets.items()
+        datasets=(
+            *(
+                _data(name, was.get(name), now, moved.get(name))
+                for name, now in run.datasets.items()
+            ),
+            *exceptions_of(run.accepted_versions, run.fallbacks).values(),
         ),
         nodes=tuple(_node(node, run, earlier) for node in graph.nodes),
     )

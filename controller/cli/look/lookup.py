@@ -14,8 +14,10 @@ from controller.machine.environments.rollout import EndedRollout, Rollout
 from controller.machine.environments.version_diff import differs
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.machine.runs.attempt import Status
+from controller.machine.runs.data_exceptions import exceptions_of
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.run import Run, why_ended
+from controller.reports.exceptions import with_exceptions
 from controller.reports.gates import completed
 from controller.store.model_versions import Versions
 from controller.store.protocol import StoreReader
@@ -39,6 +41,8 @@ class ShownRun(Value):
 
     run: RunView
     by: str
+    exceptions: Mapping[str, str] = {}
+    """By dataset: who accepted its version, or why an older one was read."""
     attempts: tuple[Attempted, ...]
     reports: tuple[Report, ...]
     lost_reports: tuple[str, ...] = ()
@@ -80,7 +84,8 @@ async def find(store: StoreReader, artifacts: Artifacts, what: str) -> Shown:
     version = await store.get(Key("model", what.replace("/v", "/")))
     if version is not None:
         found = parsed(ModelVersion, version.body)
-        reports, lost = await read_reports(artifacts, found.reports)
+        kept, lost = await read_reports(artifacts, found.reports)
+        reports = with_exceptions(kept, found.accepted_versions, found.fallbacks)
         return ShownVersion(version=found, reports=tuple(reports.values()), lost_reports=lost)
     rollout = await _find_rollout(store, what)
     if rollout is not None:
@@ -133,7 +138,7 @@ def _shown_rollout(
 
 async def _find_run(store: StoreReader, artifacts: Artifacts, run: Run) -> ShownRun:
     graph = await store.get(Key("graph", run.id))
-    reports, lost = await read_reports(artifacts, _digests(run))
+    reports, lost = await _reports_of(artifacts, run)
     attempts = (
         Attempted(id=tried.id, node=name, asked=tried.asked, status=tried.status)
         for name, node in run.nodes.items()
@@ -142,6 +147,7 @@ async def _find_run(store: StoreReader, artifacts: Artifacts, run: Run) -> Shown
     return ShownRun(
         run=run_view(run, parsed(Graph, graph.body) if graph else None),
         by=run.trigger.by,
+        exceptions=exceptions_of(run.accepted_versions, run.fallbacks),
         attempts=tuple(sorted(attempts, key=lambda tried: tried.asked)),
         reports=tuple(reports.values()),
         lost_reports=lost,
@@ -161,6 +167,12 @@ async def read_reports(
         except (Failure, ValueError) as failure:
             lost.append(f"the report of {gate} cannot be read: {one_line(str(failure))}")
     return reports, tuple(lost)
+
+
+async def _reports_of(artifacts: Artifacts, run: Run) -> tuple[dict[str, Report], tuple[str, ...]]:
+    """As `read_reports`, with the exceptions that apply to the run."""
+    found, lost = await read_reports(artifacts, _digests(run))
+    return with_exceptions(found, run.accepted_versions, run.fallbacks), lost
 
 
 class ShownEvidence(NamedTuple):
@@ -191,7 +203,7 @@ async def _of_run(store: StoreReader, artifacts: Artifacts, run: Run) -> ShownEv
             "shows its progress."
         )
     graph = await store.get(Key("graph", run.id))
-    found, _ = await read_reports(artifacts, _digests(run))
+    found, _ = await _reports_of(artifacts, run)
     reports = completed(run, parsed(Graph, graph.body) if graph else None, found)
     if not reports:
         raise Failed(f"{run.id} has no gates; `headgate show {run.id}` shows its steps.")

@@ -25,6 +25,7 @@ from controller.cli.terminal.printing import show as print_
 from controller.cli.terminal.styles import ROLLOUT_STYLES
 from controller.cli.terminal.tree import render_run
 from controller.config.settings_file import load_secrets
+from controller.machine.runs.data_exceptions import exceptions_of
 from controller.store.protocol import StoreReader
 from specs.figures import duration
 from validators.render import as_html, junit, markdown, terminal
@@ -106,6 +107,7 @@ def _run(shown: ShownRun) -> Sequence["RenderableType"]:
         "commit": f"{run.commit} on {run.branch}",
         "baseline": f"v{run.baseline}" if run.baseline else "none",
         **{f"dataset {name}": digest for name, digest in run.datasets.items()},
+        **{f"note on {name}": text for name, text in shown.exceptions.items()},
         "started": moment(run.created),
         "ended": moment(run.finished) if run.finished else "not yet",
     }
@@ -142,12 +144,14 @@ def _version(shown: ShownVersion) -> Sequence["RenderableType"]:
     from rich.text import Text
 
     one = shown.version
+    notes = exceptions_of(one.accepted_versions, one.fallbacks)
     facts = {
         "digest": one.digest,
         "model": one.model,
         "run": one.run,
         "commit": f"{one.source.commit} on {one.branch}",
         **{f"dataset {name}": digest for name, digest in one.datasets.items()},
+        **{f"note on {name}": text for name, text in notes.items()},
         **{f"gate {gate}": verdict.value for gate, verdict in one.verdicts.items()},
         "created": moment(one.created),
     }

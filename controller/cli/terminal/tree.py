@@ -135,6 +135,8 @@ def _pipeline(view: PipelineView, now: float) -> "Tree":
         tree.add(Text.assemble(("○ ", "dim"), (one_line(view.gone, 400), "yellow")))
     if view.held_back:
         tree.add(Text.assemble(("○ ", "dim"), (one_line(view.held_back, 400), "yellow")))
+    for accepted in view.accepted:
+        tree.add(Text.assemble(("! ", "bold yellow"), (one_line(accepted, 400), "yellow")))
     if view.schedule is not None and view.schedule.next is not None:
         tree.add(_schedule(view.schedule, view.schedule.next, now))
     for environment in view.environments:

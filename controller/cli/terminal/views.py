@@ -13,6 +13,7 @@ from controller.machine.environments.rollout import (
     weights,
 )
 from controller.machine.error_text import without_traceback
+from controller.machine.pipelines.failing_data import in_use
 from controller.machine.pipelines.pipeline import KEEPS, PipelineState, queue_of
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
 from controller.machine.runs.attempt import AttemptState, Building
@@ -45,7 +46,7 @@ class NodeView(Value):
     """How long the last attempt took, once it has ended."""
     waits_for: tuple[str, ...] = ()
     detail: str = ""
-    """Why it failed or was skipped, or how its last attempt ended."""
+    """Why it failed or was skipped, who overruled it, or how its last attempt ended."""
 
 
 class RunView(Value):
@@ -191,6 +192,9 @@ class PipelineView(Value):
     held_back: str | None = None
     """Which new data is not used yet, and why: `dataset flights has newer data, and its marker
     _SUCCESS is older than b.csv`."""
+    accepted: tuple[str, ...] = ()
+    """The dataset versions that a person accepted although their gates did not pass, and that runs
+    may read now: who, when and why."""
     schedule: ScheduleView | None = None
     wanted: tuple[WantedView, ...] = ()
     alerts: tuple[str, ...] = ()
@@ -306,7 +310,9 @@ def _node_view(run: Run, name: str, needs: Sequence[str]) -> NodeView:
     waits = [n for n in needs if not run.nodes.get(n, Progress()).done]
     lacks = [one.what for one in run.built if name in one.waiting]
     phase: NodePhase = "waiting" if lacks else progress.phase
-    detail = without_traceback(progress.failed or progress.skipped or "")
+    accepted = run.accepted_version(progress)
+    overruled = str(accepted) if accepted is not None else ""
+    detail = without_traceback(progress.failed or progress.skipped or overruled)
     if not detail and status is not None and status.state is not AttemptState.SUCCEEDED:
         detail = f"retried: {status.message or status.state.value}"
     return NodeView(
@@ -456,6 +462,7 @@ def pipeline_view(
         invalid=pipeline.invalid,
         gone=f"{pipeline.gone}; {KEEPS}" if pipeline.gone is not None else None,
         held_back=pipeline.held_back,
+        accepted=tuple(one.in_full for one in in_use(pipeline)),
         schedule=schedule,
         wanted=wanted,
         alerts=pipeline.alerts,

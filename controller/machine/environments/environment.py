@@ -13,6 +13,7 @@ from controller.machine.environments.job import BatchJob, ObservedJob
 from controller.machine.environments.rollout import EndedRollout, Rollout, Warm, weights
 from controller.machine.messages import ReleaseRequested
 from controller.machine.pipelines.version import ModelVersion, Quarantined, Ref
+from controller.machine.runs.data_exceptions import evidence_of
 from deployers.protocol import Deployed, Traffic
 from specs.digests import short
 from specs.notifications import Notification
@@ -336,7 +337,7 @@ def file_of(
         model=model,
         pinned=env.pinned is not None,
         verdicts={**(version.verdicts if version else {}), **(verdicts or {})},
-        evidence=evidence,
+        evidence=(*_exceptions(version), *evidence),
         quarantine=tuple(
             QuarantinedDigest(
                 digest=q.digest, version=q.version, reason=q.reason, since=moment(q.since)
@@ -345,6 +346,10 @@ def file_of(
         ),
         changed=LastChange(by=by, reason=reason, at=moment(at)),
     )
+
+
+def _exceptions(version: ModelVersion | None) -> tuple[Mapping[str, Any], ...]:
+    return evidence_of(version.accepted_versions, version.fallbacks) if version else ()
 
 
 def moment(seconds: float) -> datetime:

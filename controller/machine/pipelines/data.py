@@ -66,6 +66,11 @@ def place(spec: Spec, name: str, commit: str) -> str:
     return f"{name} at {uri} once quiet for {duration(trigger.quiet.total_seconds())}"
 
 
+def origin(spec: Spec, name: str) -> str:
+    """Identifies a dataset by its name and location alone, whatever makes it complete."""
+    return f"{name} at {_where(spec.datasets[name])}"
+
+
 def update_seen(
     data: Mapping[str, SeenDataset],
     specs: Mapping[str, Spec],

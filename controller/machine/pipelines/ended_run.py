@@ -9,6 +9,7 @@ from controller.machine.decision_builder import DecisionBuilder
 from controller.machine.messages import ReleaseRequested, RunEnded
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.graph import SourceTree
+from controller.machine.runs.node_names import gate_name, own_data_gates
 from controller.machine.runs.referenced_files import within_reach
 from controller.machine.runs.run import Run
 from specs.model import Pipeline as Spec
@@ -17,20 +18,32 @@ from validators.report import Report
 
 
 def update_alerts(
-    firing: Sequence[str], run: Run, spec: Spec, reports: Sequence[Report], out: DecisionBuilder
+    firing: Sequence[str],
+    run: Run,
+    spec: Spec,
+    reports: Sequence[Report],
+    out: DecisionBuilder,
+    older: str | None = None,
 ) -> tuple[str, ...]:
     """The alerts that fire after the run. People are notified once for each gate that stops the
     default branch, once when its runs fail, and when they pass again."""
     if run.outcome == "passed":
-        resolve_alerts(firing, spec.notify, run_incidents.passed_again(run), out)
-        return ()
+        # On older data, a gate has not passed what it stopped.
+        gates = [gate for one in run.fallbacks for gate in own_data_gates(one.dataset)]
+        failing = tuple(f"{_gate_prefix(run.pipeline)}{gate_name(gate)}/" for gate in gates)
+        still = tuple(name for name in firing if failing and name.startswith(failing))
+        over = [name for name in firing if name not in still]
+        resolve_alerts(over, spec.notify, run_incidents.passed_again(run), out)
+        return still
     if run.outcome not in ("stopped", "failed"):
         return tuple(firing)
     gate = run.outcome == "stopped"
     kind = _gate_prefix(run.pipeline) + f"{_stopped_by(run)}/" if gate else f"{run.pipeline}/run/"
     if any(one.startswith(kind) for one in firing):
         return tuple(firing)  # people were notified, and the commit has this run's report
-    incident = run_incidents.gate_failed(run, reports) if gate else run_incidents.run_failed(run)
+    incident = (
+        run_incidents.gate_failed(run, reports, older) if gate else run_incidents.run_failed(run)
+    )
     if spec.release is not None and spec.release.batch is not None:
         stays = "what it pointed to before; production is unchanged"
         incident = incident.model_copy(update={"points": True, "now": stays})
@@ -62,6 +75,10 @@ def version_of(
         datasets=run.datasets,
         verdicts=ended.verdicts,
         reports=ended.reports,
+        accepted_versions=tuple(
+            one for node in run.nodes.values() if (one := run.accepted_version(node))
+        ),
+        fallbacks=run.fallbacks,
         spec=spec,
         created=now,
     )

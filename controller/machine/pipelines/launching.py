@@ -1,6 +1,6 @@
 """PURE. Starts the requested runs of a pipeline, or reports on their commits why not."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from controller.machine.core import Action, Envelope, Fact, Key
@@ -12,6 +12,13 @@ from controller.machine.pipelines.data import (
     missing,
     place,
     versioned,
+)
+from controller.machine.pipelines.failing_data import (
+    Judging,
+    describe,
+    fallbacks,
+    print_of,
+    that_apply,
 )
 from controller.machine.pipelines.pipeline import (
     Last,
@@ -33,8 +40,9 @@ from controller.machine.pipelines.trust import (
 )
 from controller.machine.repositories.pull import scope_of
 from controller.machine.runs import exam
+from controller.machine.runs.data_exceptions import AcceptedVersion, Fallback
 from controller.machine.runs.dataset_nodes import UNASKED
-from controller.machine.runs.graph import Graph, SourceTree, fingerprint
+from controller.machine.runs.graph import Graph, SourceTree
 from controller.machine.runs.graph_builder import build
 from controller.machine.runs.node_names import of_base
 from controller.machine.runs.run import Run
@@ -64,18 +72,14 @@ def start(
     ready = prepare(pipeline, branch, code.spec, code.source, context.observed)
     if ready.waits_for:
         return _wait(pipeline, branch, ready.waits_for, context)
-    last = equivalent_run(pipeline, branch, ready.fingerprint)
+    falls_back = bool(ready.fallbacks)
+    last = equivalent_run(pipeline, branch, ready.fingerprint, falls_back=falls_back)
     again = last is not None and _is_stale(wanted, ready.graph, last, context.now)
     if last is not None and not wanted.force and not again:
+        context.out.actions += _covered(pipeline, branch, ready, last)
         if last.commit != wanted.commit:
-            title = (
-                f"nothing to run: nothing it reads has changed since {last.run} ({last.outcome})"
-            )
-            context.out.actions.append(
-                report(pipeline, branch, wanted.commit, "skipped", title, last.run)
-            )
             pipeline = _note_covered(pipeline, branch, last.run, wanted.commit)
-        return drop_first(_note_taken(pipeline, branch, ready.datasets), branch), None
+        return drop_first(_note_taken(pipeline, branch, ready), branch), None
     return _begin_run(pipeline, branch, wanted, ready, context), None
 
 
@@ -87,10 +91,24 @@ class ReadyRun(NamedTuple):
     places: Mapping[str, str]
     """By dataset, its `data.place`."""
     waits_for: str | None
+    fallbacks: tuple[Fallback, ...] = ()
+    """The datasets that it reads at their last good version."""
+    accepted: tuple[AcceptedVersion, ...] = ()
+    """All accepted versions of the pipeline's datasets."""
 
     @property
     def fingerprint(self) -> str:
-        return fingerprint(self.graph, self.datasets)
+        return print_of(self.graph, self.datasets, self.accepted)
+
+    @property
+    def accepted_versions(self) -> tuple[AcceptedVersion, ...]:
+        """The accepted versions that it reads."""
+        return that_apply(self.accepted, self.graph, self.datasets)
+
+    @property
+    def newest(self) -> Mapping[str, str]:
+        """The newest complete versions, also of datasets that it reads at an older one."""
+        return {**self.datasets, **{one.dataset: one.failed for one in self.fallbacks}}
 
 
 def report_refusal(
@@ -113,23 +131,50 @@ def prepare(
     listings = observed.listings.get(commit, {})
     waits_for = missing(pipeline.data, spec, commit, listings, barred)
     datasets = complete_versions(pipeline.data, spec, commit)
+    replaced = fallbacks(pipeline, spec, _judging(spec, source, terms), datasets)
+    datasets |= {one.dataset: one.version for one in replaced}
     datasets |= {n: UNASKED for n in versioned(spec) if n in barred and n not in datasets}
     places = {name: place(spec, name, commit) for name in spec.datasets}
+    exceptions = replaced, pipeline.accepted_versions
     if terms is None:
-        return ReadyRun(build(spec, source, observed.baseline), datasets, places, waits_for)
+        graph = build(spec, source, observed.baseline)
+        return ReadyRun(graph, datasets, places, waits_for, *exceptions)
     if not waits_for:
         terms, besides, waits_for = _base_data(pipeline, spec, source, terms, observed)
         datasets |= besides
     graph = graph_of(spec, source, observed.baseline, terms)
-    return ReadyRun(graph, datasets, places, waits_for)
+    return ReadyRun(graph, datasets, places, waits_for, *exceptions)
 
 
-def equivalent_run(pipeline: PipelineState, branch: str, print_: str) -> Last | None:
+def _judging(spec: Spec, source: SourceTree, terms: RunTerms | None) -> Judging:
+    """The rules that judge a run's data: of a pull request, those of its base."""
+    rules = rules_in_force(terms) if terms else None
+    return Judging(rules.spec, rules.source) if rules else Judging(spec, source)
+
+
+def _covered(pipeline: PipelineState, branch: str, ready: ReadyRun, last: Last) -> Iterator[Action]:
+    """The report on a requested commit that needs no run, as an earlier one covers it."""
+    commit, newest = pipeline.wanted[branch].commit, pipeline.last.get(branch)
+    same = f"nothing it reads has changed since {last.run} ({last.outcome})"
+    title = "; ".join(filter(None, (describe(ready.fallbacks), same)))
+    stopped = any(newest and newest.run == one.run for one in ready.fallbacks)
+    if stopped and newest is not None and newest.commit == commit:
+        # On the run that the gate stopped: its report has the evidence, and stays.
+        yield report(pipeline, branch, commit, "skipped", f"nothing to run: {title}", newest.run)
+    elif last.commit != commit:
+        yield report(pipeline, branch, commit, "skipped", f"nothing to run: {title}", last.run)
+
+
+def equivalent_run(
+    pipeline: PipelineState, branch: str, print_: str, *, falls_back: bool = False
+) -> Last | None:
     """A run with that fingerprint whose result counts for the new commit as well: the branch's
     last, or its last that passed; for a merge group also the last run of a pull request into the
     same base, once that has ended."""
-    # A firing alert is resolved only by a new run that passes, even if all of it is cached.
-    passed = None if pipeline.alerts else pipeline.passed.get(branch)
+    # A firing alert is resolved only by a new run that passes, even if all of it is cached. A run
+    # on the last good data would not resolve it: the newest still fails.
+    unheard = pipeline.alerts and not falls_back
+    passed = None if unheard else pipeline.passed.get(branch)
     for one in (pipeline.last.get(branch), passed):
         if one and one.fingerprint == print_ and one.outcome in SETTLED:
             return one
@@ -279,6 +324,8 @@ def _begin_run(
         base=pull.base_commit if pull else None,
         scope=scope_of(branch, pull, pipeline.default_branch),
         accepted=_accepted_by(pipeline, branch),
+        accepted_versions=ready.accepted_versions,
+        fallbacks=ready.fallbacks,
         fresh=wanted.fresh,
         releases=branch == pipeline.default_branch,
         created=context.now,
@@ -303,13 +350,13 @@ def _begin_run(
             "last": {**pipeline.last, branch: last},
         }
     )
-    return drop_first(_note_taken(pipeline, branch, ready.datasets), branch)
+    return drop_first(_note_taken(pipeline, branch, ready), branch)
 
 
-def _note_taken(pipeline: PipelineState, branch: str, datasets: Mapping[str, str]) -> PipelineState:
+def _note_taken(pipeline: PipelineState, branch: str, ready: ReadyRun) -> PipelineState:
     if branch != pipeline.default_branch:
         return pipeline
-    return pipeline.model_copy(update={"taken": dict(datasets)})
+    return pipeline.model_copy(update={"taken": dict(ready.newest)})
 
 
 def _note_covered(pipeline: PipelineState, branch: str, run: str, commit: str) -> PipelineState:

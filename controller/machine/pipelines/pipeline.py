@@ -19,6 +19,7 @@ from controller.machine.messages import CommitSeen, SpecGone
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import DatasetListing, SeenDataset
 from controller.machine.repositories.pull import Pull, scope_of
+from controller.machine.runs.data_exceptions import AcceptedVersion, FailedVersion
 from controller.machine.runs.graph import Baseline
 from controller.machine.runs.run import Run, Trigger
 from specs.failures import Ignore
@@ -104,6 +105,12 @@ class PipelineState(Value):
     """By branch, the newest run that passed."""
     data: Mapping[str, SeenDataset] = {}
     """By `data.place`."""
+    accepted_versions: tuple[AcceptedVersion, ...] = ()
+    """The dataset versions that may be read although their gates did not pass, newest last."""
+    good: Mapping[str, str] = {}
+    """By `data.origin`, the last version that passed its gate on the default branch."""
+    failing: Mapping[str, FailedVersion] = {}
+    """By `data.origin`, the newest version that a gate has judged there, if that did not pass."""
     taken: Mapping[str, str] = {}
     """By dataset, the version that the newest run of the default branch reads."""
     scheduled: float | None = None

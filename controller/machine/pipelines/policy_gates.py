@@ -52,6 +52,7 @@ def gate_changes(before: Rules, after: Rules, suites: Mapping[Pair, Pair]) -> It
     yield from _suites(before.spec, after.spec, suites)
     yield from _modules(before, after)
     yield from _parsing(before.spec, after.spec)
+    yield from _on_failure(before.spec, after.spec)
     addresses = tuple(_addresses(before.spec, after.spec))
     yield from addresses
     yield from _ages(before.spec, after.spec)
@@ -138,6 +139,17 @@ def _parsing(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
 
 def _written(csv: CsvFiles | None) -> str:
     return json.dumps(csv.model_dump(mode="json", exclude_defaults=True)) if csv else "none"
+
+
+def _on_failure(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
+    """What a failed gate stops: with `use_last_good`, runs go on without the data it stopped."""
+    for name, dataset in after.datasets.items():
+        bases = suites_for(name, after, before) or ((name,) if name in before.datasets else ())
+        for base in bases:
+            was, now = before.datasets[base].on_failure, dataset.on_failure
+            if was != now:
+                rule, loosens = f"datasets.{name}.on_failure", now == "use_last_good"
+                yield RuleChange(rule=rule, was=was, now=now, loosens=loosens)
 
 
 def _quoted(texts: Iterable[str]) -> str:

@@ -10,9 +10,11 @@ from controller.machine.actions import ReportCommit
 from controller.machine.core import Blocked, Decision, InboxMessage, Message
 from controller.machine.decision_builder import DecisionBuilder
 from controller.machine.messages import (
+    AcceptData,
     ActionFailed,
     CancelRun,
     CommitSeen,
+    RevokeData,
     RulesAccepted,
     RunEnded,
     RunRequested,
@@ -30,6 +32,17 @@ from controller.machine.pipelines.data import (
     update_seen,
     with_newer,
     without_replaced,
+)
+from controller.machine.pipelines.failing_data import (
+    Judging,
+    accept,
+    describe,
+    fallbacks,
+    go_on,
+    last_good,
+    note_judged,
+    only_of,
+    revoke,
 )
 from controller.machine.pipelines.launching import start
 from controller.machine.pipelines.pipeline import (
@@ -93,7 +106,7 @@ def decide(
         update={
             "waits_for": "; ".join(waits) or None,
             "invalid": _describe_invalid(pipeline, observed),
-            "held_back": _describe_unmarked(pipeline, observed),
+            "held_back": _describe_held_back(pipeline, observed),
         }
     )
     soon = _until_start(pipeline, now)
@@ -148,12 +161,16 @@ def _describe_invalid(pipeline: PipelineState, observed: ObservedPipeline) -> st
     return f"{one.file}:{one.line}:{one.column}: {one.message}{more}"
 
 
-def _describe_unmarked(pipeline: PipelineState, observed: ObservedPipeline) -> str | None:
+def _describe_held_back(pipeline: PipelineState, observed: ObservedPipeline) -> str | None:
     head = pipeline.heads.get(pipeline.default_branch, "")
     code = observed.code.get(head)
     if code is None or code.spec is None or pipeline.gone is not None:
         return None
-    return describe_unmarked(pipeline.data, code.spec, head, observed.listings.get(head, {}))
+    listings = observed.listings.get(head, {})
+    newest = complete_versions(pipeline.data, code.spec, head)
+    replaced = fallbacks(pipeline, code.spec, Judging(code.spec, code.source), newest)
+    said = (describe_unmarked(pipeline.data, code.spec, head, listings), describe(replaced))
+    return "; ".join(filter(None, said)) or None
 
 
 def _unavailable_store(observed: ObservedPipeline) -> Blocked | None:
@@ -276,6 +293,18 @@ def _spec_gone(
     return without_branch(pipeline, message)
 
 
+def _accept_data(
+    pipeline: PipelineState, message: AcceptData, context: PipelineContext
+) -> PipelineState:
+    return accept(pipeline, message.versions, context.now)
+
+
+def _revoke_data(
+    pipeline: PipelineState, message: RevokeData, context: PipelineContext
+) -> PipelineState:
+    return revoke(pipeline, message, context.now)
+
+
 def _cancel_run(
     pipeline: PipelineState, message: CancelRun, context: PipelineContext
 ) -> PipelineState:
@@ -321,6 +350,7 @@ def _update_data(
     pipeline = pipeline.model_copy(update={"data": data})
     if head is None or spec is None:
         return pipeline, wait
+    pipeline = only_of(pipeline, spec)
     return _request_for_new_data(pipeline, spec, complete_versions(data, spec, head), now), wait
 
 
@@ -362,7 +392,9 @@ def _note_newer_data(pipeline: PipelineState, run: Run, spec: Spec) -> PipelineS
     """Note the rows that a run took: the database may have changed since the run was started."""
     if not run.releases:
         return pipeline
-    newer = {n: v for n, v in run.datasets.items() if pipeline.taken.get(n, v) != v}
+    older = {one.dataset for one in run.fallbacks}
+    read = {n: v for n, v in run.datasets.items() if n not in older}
+    newer = {n: v for n, v in read.items() if pipeline.taken.get(n, v) != v}
     data = with_newer(pipeline.data, spec, run.commit, newer)
     return pipeline.model_copy(update={"taken": {**pipeline.taken, **newer}, "data": data})
 
@@ -386,14 +418,21 @@ def _run_ended(
     code = observed.code.get(run.commit)
     if code is not None and code.spec is not None:
         pipeline = _note_newer_data(pipeline, run, code.spec)
+        if run.releases:
+            judging = Judging(code.spec, code.source)
+            pipeline = note_judged(pipeline, run, judging, message.stale)
     stale = {name: run.datasets[name] for name in message.stale}
     if stale:
         return _request_after_change(pipeline, run, stale, code, context.now)
     if not run.releases or pipeline.gone is not None or code is None or code.spec is None:
         return pipeline
     reports = observed.reports.get(message.run, ())
-    alerts = ended_run.update_alerts(pipeline.alerts, run, code.spec, reports, context.out)
+    replaced = last_good(pipeline, run, Judging(code.spec, code.source))
+    alerts = ended_run.update_alerts(
+        pipeline.alerts, run, code.spec, reports, context.out, describe(replaced)
+    )
     pipeline = pipeline.model_copy(update={"alerts": alerts})
+    pipeline = go_on(pipeline, branch, replaced, context.now)
     package = message.package
     if package is None or code.spec.release is None:
         return pipeline
@@ -420,6 +459,8 @@ HANDLERS: Mapping[type[Message], Callable[[PipelineState, Any, PipelineContext],
     RunRequested: _run_requested,
     ScheduleDue: _schedule_due,
     RulesAccepted: _rules_accepted,
+    AcceptData: _accept_data,
+    RevokeData: _revoke_data,
     CancelRun: _cancel_run,
     RunEnded: _run_ended,
     ActionFailed: _action_failed,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from controller.machine.core import Value
+from controller.machine.runs.data_exceptions import AcceptedVersion, Fallback
 from controller.machine.runs.graph import SourceTree
 from specs.digests import short
 from specs.model import Pipeline
@@ -26,6 +27,10 @@ class ModelVersion(Value):
     """By gate: `data.flights`, `model`."""
     reports: Mapping[str, str] = {}
     """Artifact digests of the gates' reports, by gate."""
+    accepted_versions: tuple[AcceptedVersion, ...] = ()
+    """The dataset versions that it was made from although their gates did not pass."""
+    fallbacks: tuple[Fallback, ...] = ()
+    """The datasets that it was made from at their last good version."""
     spec: Pipeline
     created: float
 

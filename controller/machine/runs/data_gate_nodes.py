@@ -3,14 +3,21 @@
 A pull request is judged by the suites of its base, and by those of its own that differ.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from controller.machine.runs import exam
 from controller.machine.runs.attempt import Attempt, Input
 from controller.machine.runs.baseline_nodes import DataGates
-from controller.machine.runs.graph import GATES_VERSION, From, JudgedSpec, Node, SourceTree
+from controller.machine.runs.graph import (
+    GATES_VERSION,
+    From,
+    JudgedSpec,
+    Node,
+    SourceTree,
+    key_of,
+)
 from controller.machine.runs.node_names import (
     custom_data_gate,
     data_gate,
@@ -20,6 +27,7 @@ from controller.machine.runs.node_names import (
 )
 from specs.base import Scalar
 from specs.contracts import choice_of
+from specs.digests import digest
 from specs.model import Dataset, Pipeline
 from specs.references import DatasetReference
 from specs.suite_parameters import words_in
@@ -104,6 +112,12 @@ def _replaced(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
     return tuple(b for b, d in base.datasets.items() if d.expectations and b in found)
 
 
+def question_of(gates: Iterable[Node]) -> str:
+    """What data gates ask, whatever they are asked of: equal if they would judge the same objects
+    alike."""
+    return digest([key_of(gate.model_copy(update={"inputs": {}}), {}) for gate in gates])
+
+
 def is_same_place(one: Dataset, other: Dataset) -> bool:
     """Whether two datasets have the same address, query or command."""
     return (one.uri, one.query, one.fetch) == (other.uri, other.query, other.fetch)
@@ -164,10 +178,8 @@ class SuiteOf(NamedTuple):
 
     def judges_like(self, other: "SuiteOf") -> bool:
         """Whether a gate would give the same verdict on the same objects."""
-        own, theirs = self.dataset, other.dataset
-        alike = (own.types, own.nulls, own.csv) == (theirs.types, theirs.nulls, theirs.csv)
         same = (self._content, self.params) == (other._content, other.params)
-        return alike and same
+        return same and self.reading == other.reading
 
     @property
     def _content(self) -> object:
@@ -193,7 +205,8 @@ class SuiteOf(NamedTuple):
         inline, params = self.dataset.inline_suite, self.params
         suite = {"suite": inline} if inline else {}
         choice = {"object": self.choice} if self.choice else {}
-        return {**self.reading, **suite, **choice, **({"params": params} if params else {})}
+        given = {"params": params} if params else {}
+        return {**self.reading, **suite, **choice, **given, **self.shown}
 
     @property
     def params(self) -> dict[str, Scalar]:
@@ -212,6 +225,11 @@ class SuiteOf(NamedTuple):
         if self.dataset.csv is not None:
             said["csv"] = self.dataset.csv.model_dump(mode="json", exclude_defaults=True)
         return said
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The columns of which the report may show values."""
+        return {"examples": list(self.dataset.examples)} if self.dataset.examples else {}
 
     def reads(self, *files: str | None) -> dict[str, str]:
         """The digests of files that it consists of."""
@@ -269,7 +287,13 @@ def _data_gate(
             inputs={"dataset": Input(kind="dataset", digest="", name=data.name, uri=data.uri)},
             outputs={"report": "report.json"},
             timeout=3600,
-            request={"dataset": data.name, **suite.place, "reading": suite.reading, **asked},
+            request={
+                "dataset": data.name,
+                **suite.place,
+                "reading": suite.reading,
+                **suite.shown,
+                **asked,
+            },
         ),
         retries=1,
     )

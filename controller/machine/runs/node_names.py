@@ -42,6 +42,18 @@ def data_gate(dataset: str) -> str:
     return f"{_GATE}{dataset_node(dataset)}"
 
 
+def own_data_gates(dataset: str) -> tuple[str, str]:
+    """The gates of a dataset by its own suite: of all that is not custom, and of what is."""
+    gate = data_gate(dataset)
+    return gate, custom_data_gate(gate)
+
+
+def dataset_of_gate(name: str) -> str | None:
+    """The dataset of whose own gates one has that name; None for any other node."""
+    dataset = name.removesuffix(_CUSTOM).removeprefix(f"{_GATE}{DATA}")
+    return dataset if name in own_data_gates(dataset) and "." not in dataset else None
+
+
 def further_data_gate(dataset: str, base_dataset: str) -> str:
     """The gate with the suite of another dataset of the base branch."""
     return f"{data_gate(dataset)}.of.{base_dataset}"

@@ -32,7 +32,11 @@ def update_nodes(run: Run, observed: ObservedRun, now: float) -> Run:
             progress = _without_running(run, node, progress, nodes, observed, now)
         nodes[node.name] = progress
     built = _environments(run, observed)
-    return run.model_copy(update={"nodes": nodes, "datasets": datasets, "environments": built})
+    update: dict[str, object] = {"nodes": nodes, "datasets": datasets, "environments": built}
+    if run.fallbacks:  # whose rows may be gone, so that a query has read newer ones
+        left = (one for one in run.fallbacks if datasets.get(one.dataset) == one.version)
+        update["fallbacks"] = tuple(left)
+    return run.model_copy(update=update)
 
 
 def _waits(needs: Sequence[str], nodes: Mapping[str, Progress]) -> bool:
@@ -180,7 +184,7 @@ def _without_running(
             return progress.model_copy(
                 update={"skipped": f"{need} did not succeed: {why}"[:500], "ended": now}
             )
-        if need in node.after and upstream.verdict and not upstream.verdict.passes:
+        if need in node.after and run.stops(upstream):
             return progress.model_copy(
                 update={"skipped": f"{need}: {upstream.verdict}", "ended": now}
             )

@@ -10,6 +10,7 @@ from typing import Literal
 from controller.machine.core import Value
 from controller.machine.error_text import without_traceback
 from controller.machine.runs.attempt import AttemptState, Building, Status
+from controller.machine.runs.data_exceptions import AcceptedVersion, Fallback, accepted_in
 from controller.machine.runs.graph import Graph
 from controller.machine.runs.node_names import gate_name, is_evidence
 from specs.model import SPEC_FILE
@@ -117,6 +118,10 @@ class Run(Value):
     """Whose rules judge it, if not those of the default branch: `into easy`."""
     accepted: str = ""
     """Who agreed that a pull request's commit is judged by its own rules."""
+    accepted_versions: tuple[AcceptedVersion, ...] = ()
+    """The dataset versions that it may read although their gates fail."""
+    fallbacks: tuple[Fallback, ...] = ()
+    """The datasets that it reads at their last good version."""
     base: str | None = None
     """The commit of a pull request's base branch whose gates and release policy it is judged by."""
     fresh: bool = False
@@ -157,7 +162,7 @@ class Run(Value):
             return "running"
         if self.cancelled is not None:
             return "cancelled"
-        if any(node.verdict and not node.verdict.passes for node in self.nodes.values()):
+        if any(self.stops(node) for node in self.nodes.values()):
             return "stopped"
         if any(node.failed and not is_evidence(name) for name, node in self.nodes.items()):
             return "failed"
@@ -182,11 +187,22 @@ class Run(Value):
         """The environments that had to be built, in order."""
         return sorted(self.environments.values(), key=lambda one: one.since)
 
+    def accepted_version(self, node: Progress) -> AcceptedVersion | None:
+        """What lets steps read the version that a gate did not pass; None if nothing does."""
+        return accepted_in(self.accepted_versions, node.key, node.verdict)
+
+    def stops(self, node: Progress) -> bool:
+        """Whether a gate keeps what needs it from running."""
+        if node.verdict is None or node.verdict.passes:
+            return False
+        return self.accepted_version(node) is None
+
     @property
     def verdicts(self) -> dict[str, Verdict]:
-        """The gates' verdicts, by gate."""
+        """The gates' verdicts, by gate. One that a person has overruled is a warning: a limit was
+        missed and does not block."""
         return {
-            gate_name(name): node.verdict
+            gate_name(name): Verdict.WARN if self.accepted_version(node) else node.verdict
             for name, node in self.nodes.items()
             if node.verdict is not None
         }
@@ -253,7 +269,7 @@ def why_ended(run: Run) -> str:
     if run.cancelled is not None:
         return run.cancelled
     for name, node in run.nodes.items():
-        if node.verdict and not node.verdict.passes:
+        if run.stops(node):
             return f"{name} ({node.verdict})"
     for name, node in run.nodes.items():
         if node.failed and not is_evidence(name) and (building := node.unbuilt) is not None:

@@ -1,6 +1,8 @@
 """A digest is enough to read a dataset version, in every later controller too."""
 
+import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,37 @@ async def test_a_version_of_which_an_object_is_gone_or_replaced_is_told_by_its_n
         os.utime(tmp_path / "bucket" / "a.csv", (2e9, 2e9))
     with pytest.raises(ObjectChanged, match=r"a\.csv was replaced or deleted before it was read"):
         await catalog(tmp_path).verify_unchanged(uri, first)
+
+
+MONTH = 30 * 86_400.0
+
+
+async def test_a_version_that_a_state_names_can_be_read_for_ever_though_its_objects_are_gone(
+    tmp_path: Path,
+) -> None:
+    """As the last version that passed its gate, which no run has read for a month."""
+    uri = drop(tmp_path, "1")
+    first = (await catalog(tmp_path).list(uri)).manifest.digest
+    await catalog(tmp_path).pinned(uri, first)
+    drop(tmp_path, "22")
+    second = (await catalog(tmp_path).list(uri)).manifest.digest
+    await catalog(tmp_path).pinned(uri, second)
+    await catalog(tmp_path).sweep({first.rpartition(":")[2]}, time.time() + MONTH)
+    folder, _ = await catalog(tmp_path).pinned(uri, first)
+    assert (folder / "a.csv").read_text() == "1"
+    with pytest.raises(NeedsHuman, match="trigger a run"):
+        await catalog(tmp_path).pinned(uri, second)
+
+
+async def test_a_record_of_an_older_controller_is_swept_like_any_that_is_not_used(
+    tmp_path: Path,
+) -> None:
+    uri = drop(tmp_path, "1")
+    first = (await catalog(tmp_path).list(uri)).manifest.digest
+    (record,) = (tmp_path / "datasets" / "manifests" / "listed").iterdir()
+    about = json.loads(record.read_text())
+    del about["version"]
+    record.write_text(json.dumps(about))
+    assert (await catalog(tmp_path).pinned(uri, first))[0].is_dir()
+    await catalog(tmp_path).sweep({first.rpartition(":")[2]}, time.time() + MONTH)
+    assert not record.exists()

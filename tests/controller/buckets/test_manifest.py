@@ -117,7 +117,7 @@ def test_sweeping_takes_only_the_segments_that_no_manifest_has(tmp_path: Path) -
     index = tmp_path / "indexes" / second.digest.rpartition(":")[2]
     while index.stat().st_ctime < before:
         assert read(tmp_path, second.digest) == second  # it is in use
-    assert sweep(tmp_path, before) == 1
+    assert sweep(tmp_path, (), before) == 1
     assert read(tmp_path, first.digest) is None
     assert tuple(second) == MANY[:15_000]
     left = {p.name for p in (tmp_path / "segments").iterdir()}

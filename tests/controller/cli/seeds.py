@@ -1,14 +1,19 @@
 """What a controller would have left in the state: real values of the machines."""
 
+import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from controller.artifacts import Artifacts
 from controller.machine.core import Fact, Key, Value
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.environments.rollout import EndedRollout, Rollout, begin_canary, watch
+from controller.machine.pipelines.data import SeenDataset
 from controller.machine.pipelines.pipeline import Last, PipelineState
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.machine.runs.attempt import AttemptState, Status
+from controller.machine.runs.data_exceptions import AcceptedVersion
 from controller.machine.runs.graph import Graph, SourceTree
 from controller.machine.runs.graph_builder import build
 from controller.machine.runs.run import AttemptRecord, Progress, Run, Trigger
@@ -17,6 +22,7 @@ from specs.digests import digest
 from specs.lint.check import check
 from specs.model import Pipeline as Spec
 from specs.traffic import Arm, Exchange
+from validators.report import Check, Report
 from validators.verdict import Verdict
 
 COMMIT = "c0ffee" + "0" * 34
@@ -142,6 +148,63 @@ def pipeline(last: Run | None = None, **facts: Any) -> PipelineState:
         known["last"] = {last.branch: of}
         known["active"] = {last.branch: last.id} if last.live else {}
     return PipelineState(**(known | facts))
+
+
+ROWS_AT = "rows at data/*.csv"
+
+
+def judged(number: int, data: str, verdict: Verdict, report: str = "", **facts: Any) -> Run:
+    """A run whose data gate gave that verdict on a version of the rows; `report` is the digest of
+    its report."""
+    id_ = f"toy-{number}"
+    gate = passed(id_, "gate.data.rows", verdict, report="1")
+    gate = gate.model_copy(update={"key": digest(["gate", data])})
+    if report:
+        gate = gate.model_copy(update={"outputs": {"report": report}})
+    nodes = {"gate.data.rows": gate, "train": Progress(skipped="gate.data.rows", ended=1005.0)}
+    return run(number, **({"datasets": {"rows": data}, "nodes": nodes} | facts))
+
+
+def reading(last: Run, newest: str, name: str = "toy", **facts: Any) -> PipelineState:
+    """A pipeline whose newest rows are that version."""
+    found = pipeline(last, name=name, **facts)
+    of = found.last["main"].model_copy(update={"places": {"rows": ROWS_AT}})
+    seen = SeenDataset(current=newest, since=900.0, ready=newest)
+    return found.model_copy(update={"last": {"main": of}, "data": {ROWS_AT: seen}})
+
+
+def failing_report(*verdicts: Verdict) -> Report:
+    """The report of a data gate, with a check for each verdict; by default one fails."""
+    checks = tuple(
+        Check(name=f"check {at}", verdict=verdict, message=f"It is {verdict}.")
+        for at, verdict in enumerate(verdicts or (Verdict.FAIL, Verdict.PASS))
+    )
+    return Report(gate="data", subject="rows", checks=checks)
+
+
+def keep_report(home: Path, report: Report) -> str:
+    """Store a report, as a controller does; its digest."""
+    content = report.model_dump_json().encode()
+    return asyncio.run(Artifacts(home / "artifacts").put_bytes(content)).digest
+
+
+def acceptance(of: Run, data: str) -> AcceptedVersion:
+    """What `headgate accept` makes of a run that the rows stopped."""
+    gate = of.nodes["gate.data.rows"]
+    assert gate.key is not None
+    assert gate.verdict is not None
+    return AcceptedVersion(
+        dataset="rows",
+        version=data,
+        gate="gate.data.rows",
+        key=gate.key,
+        run=of.id,
+        verdict=gate.verdict,
+        failed=1,
+        by="ana",
+        reason="a strike",
+        at=86_400.0,
+    )
 
 
 def version(number: int) -> ModelVersion:

@@ -19,6 +19,7 @@ from controller.machine.core import Key
 from controller.store.protocol import Delivered, Store, Transaction
 from tests.controller.cli import seeds
 from tests.controller.cli.conftest import Desk
+from validators.verdict import Verdict
 
 ROOT = Path(__file__).parents[3]
 COMMAND = (sys.executable, "-m", "controller.cli")
@@ -85,6 +86,9 @@ RUNS_OF_VERBS: Mapping[tuple[str, str], Sequence[str]] = {
     ("retry", "--no-wait"): ("toy/staging", "--no-wait"),
     ("abort", "--reason"): ("toy", "--reason", "slow"),
     ("abort", "--no-wait"): ("toy", "--no-wait"),
+    ("accept", "--reason"): ("rows", "4", "--reason", "a strike"),
+    ("accept", "--revoke"): ("rows", "4", "--reason", "no strike", "--revoke"),
+    ("accept", "--no-wait"): ("rows", "4", "--reason", "a strike", "--no-wait"),
     ("approve", "--reason"): ("toy", "--reason", "looked at it"),
     ("approve", "--no-wait"): ("toy", "--no-wait"),
     ("promote", "--reason"): ("toy", "--reason", "tonight"),
@@ -123,11 +127,25 @@ def test_every_verb_can_be_run_with_each_of_its_options(told: Desk, verb: str, o
     if verb == "approve":
         waits = seeds.environment(stable=seeds.version(1).ref, rollout=bad)
         told.keep(seeds.put("environment", "toy/production", waits, revision=1))
+    if verb == "accept":
+        stop_by_data(told, accepted=option == "--revoke")
     result = told.do(verb, *RUNS_OF_VERBS[verb, option])
     assert result.exit_code == 0, result.stderr
     (message,) = messages_to_handle(told)
-    given = RUNS_OF_VERBS[verb, option][2:]
-    assert all(str(value) in map(str, message.body.values()) for value in given)
+    given = [value for value in RUNS_OF_VERBS[verb, option][2:] if not value.startswith("--")]
+    said = json.dumps(message.body)
+    assert all(value in said for value in given)
+
+
+def stop_by_data(at: Desk, *, accepted: bool) -> None:
+    """toy-2 was stopped by the version 4... of the rows; which a person has accepted or not."""
+    bad = "sha256:" + "4" * 64
+    report = seeds.keep_report(at.home, seeds.failing_report())
+    run = seeds.judged(2, bad, Verdict.FAIL, report)
+    known = (seeds.acceptance(run, bad),) if accepted else ()
+    at.keep(seeds.put("run", run.id, run))
+    state = seeds.reading(run, bad, accepted_versions=known)
+    at.keep(seeds.put("pipeline", "toy", state, revision=1))
 
 
 @pytest.mark.parametrize(("given", "leave"), [((), 2), (("--from", "1"), 1), (("--to", "3"), 1)])

@@ -26,6 +26,44 @@ from tests.told import ToldConfinement
 
 ROOT = Path(__file__).parents[3]
 FOLDER = "models/mean"
+KEPT_IN = """
+import os
+from pathlib import Path
+from great_expectations.expectations.expectation import BatchExpectation
+
+
+class ExpectToBeKeptIn(BatchExpectation):
+    metric_dependencies = ("table.row_count",)
+
+    def _validate(self, metrics, runtime_configuration=None, execution_engine=None):
+        return {"success": not any(map(_works, (_forge, _look_around, _spy)))}
+
+
+def _works(act):
+    try:
+        return act()
+    except OSError:
+        return False
+
+
+def _forge():
+    report = Path(os.environ["TMPDIR"]).parent / "outputs" / "report.json"
+    report.write_text("PASS")
+    return True
+
+
+def _look_around():
+    there = {path.name for path in Path(__file__).parent.iterdir()}
+    return IS_CONFINED and there != {"custom.json", "custom.py"}
+
+
+def _spy():
+    return IS_CONFINED and bool(Path(f"/proc/{os.getppid()}/environ").read_bytes())
+
+
+IS_CONFINED = os.getpid() < 100
+"""
+"""An expectation that it cannot do what it should not be able to."""
 FILES = {
     f"{FOLDER}/said.txt": "committed\n",
     f"{FOLDER}/offline.txt": "--no-index\nno-such-package-of-ours\n",
@@ -42,6 +80,10 @@ FILES = {
             ],
         }
     ),
+    f"{FOLDER}/custom.json": json.dumps(
+        {"name": "numbers", "expectations": [{"type": "expect_to_be_kept_in"}]}
+    ),
+    f"{FOLDER}/custom.py": KEPT_IN,
     "shared/note.txt": "beside\n",
 }
 

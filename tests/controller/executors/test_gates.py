@@ -64,6 +64,19 @@ async def test_a_gate_says_the_same_from_a_warm_process_and_without(site: LocalS
     assert min(peaks.values()) > 60 * 2**20
 
 
+async def test_code_of_the_repository_is_never_forked_from_a_warm_process_and_is_kept_in(
+    site: LocalSite,
+) -> None:
+    request = {"dataset": "numbers", "suite": "custom.json", "custom": "custom.py"}
+    attempt = site.data_gate(await site.dataset(NUMBERS), request=request)
+    async with site.open() as executor:
+        status = await run(executor, attempt)
+        assert status.state is AttemptState.SUCCEEDED, status
+        assert not warm_processes()
+        report = json.loads(await site.stored((await executor.collect(attempt))["report"]))
+    assert [each["verdict"] for each in report["checks"]] == ["PASS"], report
+
+
 async def test_a_limit_of_memory_holds_for_a_gate(site: LocalSite) -> None:
     numbers = await site.dataset(NUMBERS)
     async with site.open() as executor:
@@ -120,6 +133,27 @@ async def test_gates_of_pipelines_with_users_are_warm_too(
         assert each["owners"] == [0], "its report was given back to the controller"
         report = json.loads(each["stored"]["report"])
         assert [one["verdict"] for one in report["checks"]] == ["PASS", "FAIL"]
+
+
+@pytest.mark.bwrap
+async def test_code_of_the_repository_is_kept_in_as_the_user_of_its_pipeline(
+    tmp_path: Path, team: tuple[Path, str], namespaces: None
+) -> None:
+    site = LocalSite(tmp_path, *team, kind="namespace")
+    request = {"dataset": "numbers", "suite": "custom.json", "custom": "custom.py"}
+    attempt = site.data_gate(await site.dataset(NUMBERS), request=request)
+    given = {
+        "root": str(tmp_path),
+        "team": str(team[0]),
+        "commit": team[1],
+        "attempts": [attempt.model_dump(mode="json")],
+    }
+    done = with_rights("tests.controller.executors.users_story", given)
+    assert done.code == 0, done.err
+    for each in json.loads(done.out):  # none if root lacks a right here
+        assert not each["warm"]
+        report = json.loads(each["stored"]["report"])
+        assert [one["verdict"] for one in report["checks"]] == ["PASS"], report
 
 
 @pytest.mark.parametrize(

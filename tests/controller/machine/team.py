@@ -12,6 +12,7 @@ from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import DatasetListing
 from controller.machine.pipelines.needs import PipelineNeeds, datasets_to_list, needs_of
 from controller.machine.pipelines.pipeline import ObservedPipeline, PipelineState, begin
+from controller.machine.runs.graph import Graph, key_of
 from controller.machine.runs.run import Progress, Run
 from specs.digests import digest
 from specs.model import SPEC_FILE, Dataset
@@ -94,13 +95,17 @@ class Team:
         model: str = "a model",
         stale: Sequence[str] = (),
         stale_at: float | None = None,
+        data: Verdict | None = None,
     ) -> None:
+        """The run ends; `data` is the verdict of the gate of `numbers`, if it gave one."""
         one = self.runs[run or self.last_run.id]
         failed = {
             "failed": {"train": Progress(failed="no memory left")},
             "stopped": {"gate.model": Progress(outputs={}, verdict=Verdict.FAIL)},
         }
-        over = one.model_copy(update={"finished": self.now, "nodes": failed.get(outcome, {})})
+        nodes = failed.get(outcome, {}) if data is None else {}
+        nodes |= {"gate.data.numbers": self.judged(one, data)} if data is not None else {}
+        over = one.model_copy(update={"finished": self.now, "nodes": nodes})
         if outcome == "cancelled":
             over = over.model_copy(update={"cancelled": "by ada"})
         assert over.outcome == outcome
@@ -110,6 +115,13 @@ class Team:
         body |= {"package": digest(model) if outcome == "passed" else None, "stale": [*stale]}
         body |= {"stale_at": stale_at}
         self.say("run_ended", body)
+
+    def judged(self, run: Run, verdict: Verdict) -> Progress:
+        """The data gate of a run once it has judged what the run reads."""
+        (body,) = (fact.body for fact in self.facts if fact.key == Key("graph", run.id))
+        gate = parsed(Graph, body).by_name["gate.data.numbers"]
+        key = key_of(gate, {"dataset": run.datasets["numbers"]})
+        return Progress(key=key, outputs={"report": digest("a report")}, verdict=verdict)
 
     # -- what there is to see ----------------------------------------------------------------
 

@@ -4,14 +4,16 @@ from typing import Any
 
 import pytest
 
+from controller.machine.core import parsed
 from controller.machine.pipelines.data import DatasetListing
 from controller.machine.pipelines.policy import rule_changes
 from controller.machine.pipelines.trust import RunTerms, graph_of
 from controller.machine.runs.attempt import Attempt, AttemptState
+from controller.machine.runs.data_exceptions import Fallback
 from controller.machine.runs.dataset_nodes import UNASKED
 from controller.machine.runs.graph import Graph, Rules, fingerprint, key_of
 from controller.machine.runs.graph_builder import build, build_model_only
-from controller.machine.runs.run import CachedResult
+from controller.machine.runs.run import CachedResult, Run
 from specs.digests import digest
 from tests.controller.machine.kit import baseline, fields, source, spec
 from tests.controller.machine.lab import Lab, lab
@@ -150,6 +152,19 @@ def test_rows_newer_than_the_run_asked_for_are_cached_under_their_own_version() 
     newer = Lab(older.graph, datasets={"numbers": V2}, cache=dict(first.cache))
     newer.finish(dt=1.0)
     assert newer.order == []
+
+
+def test_a_run_that_found_newer_rows_than_the_last_good_ones_does_not_say_it_read_those() -> None:
+    one = run_of(ASKED, taken="newer rows", version=V2)
+    older = Fallback(dataset="numbers", version=V1, failed=V2, run="mean-0")
+    (sent,) = one.inbox
+    run = parsed(Run, fields(sent)["run"]).model_copy(update={"fallbacks": (older,)})
+    one.inbox.clear()
+    one.send("start_run", {"run": run.model_dump(mode="json")})
+    one.reconcile()
+    assert [each.version for each in one.run.fallbacks] == [V1]
+    one.finish(dt=1.0)
+    assert (one.run.datasets, one.run.fallbacks) == ({"numbers": V2}, ())
 
 
 def test_rows_that_change_while_they_are_fetched_start_the_run_over() -> None:

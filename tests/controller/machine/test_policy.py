@@ -487,6 +487,23 @@ def test_a_switch_is_told_with_what_it_was_and_what_it_is() -> None:
 # -- how data is read ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "loosens"),
+    [("stop", "use_last_good", True), ("use_last_good", "stop", False)],
+)
+def test_going_on_without_what_a_gate_stopped_loosens(was: str, now: str, loosens: bool) -> None:
+    text = 'uri: "data/*.csv", expectations: suite.yaml'
+    assert text in SPEC
+    before, after = (
+        spec(
+            SPEC.replace(text, f"uri: s3://lake/rows, expectations: suite.yaml, on_failure: {one}")
+        )
+        for one in (was, now)
+    )
+    found = [(one.rule, one.loosens) for one in rule_changes(before, after)]
+    assert found == [("datasets.rows.on_failure", loosens)]
+
+
 def test_how_data_without_a_suite_is_read_is_told_and_loosens_nothing() -> None:
     more = FULL.replace("\nparams:", '\n  weather: {uri: "weather/*.csv"}\nparams:')
     typed = more.replace('"weather/*.csv"}', '"weather/*.csv", types: {zip: string}}')

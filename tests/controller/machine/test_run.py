@@ -1,16 +1,20 @@
 """A run executes its nodes, retries, uses the cache, and ends."""
 
+from typing import Any
+
 import pytest
 
 from controller.machine.actions import ReportCommit, StartAttempt
-from controller.machine.core import Blocked
+from controller.machine.core import Blocked, parsed
 from controller.machine.messages import StartRun
 from controller.machine.runs.attempt import AttemptState, Status
+from controller.machine.runs.data_exceptions import AcceptedVersion
 from controller.machine.runs.execution import POLL, PROGRESS, RAREST_POLL
+from controller.machine.runs.graph import key_of
 from controller.machine.runs.node_progress import LATE
-from controller.machine.runs.run import RENEWED, why_ended
+from controller.machine.runs.run import RENEWED, Run, why_ended
 from tests.controller.machine.kit import baseline, fields
-from tests.controller.machine.lab import lab
+from tests.controller.machine.lab import Lab, lab
 from tests.controller.machine.test_error_text import WORDS
 from tests.controller.machine.test_own_metrics import BOTH
 from validators.verdict import Verdict
@@ -109,6 +113,68 @@ def test_a_data_gate_that_does_not_pass_stops_everything_that_reads_the_data(
     assert one.order == ["gate.data.numbers"]
     assert run.nodes["train"].skipped == f"gate.data.numbers: {verdict}"
     assert fields(one.messages[0])["package"] is None
+
+
+def accepting(one: Lab, verdict: Verdict) -> AcceptedVersion:
+    """A person's acceptance of the data that a run reads, as its gate judges it."""
+    gate = one.graph.by_name["gate.data.numbers"]
+    version = one.datasets["numbers"]
+    return AcceptedVersion(
+        dataset="numbers",
+        version=version,
+        gate=gate.name,
+        key=key_of(gate, {"dataset": version}),
+        run="mean-0",
+        verdict=verdict,
+        failed=3,
+        by="ana",
+        reason="a strike",
+        at=0.0,
+    )
+
+
+def lab_with(verdict: Verdict, **facts: Any) -> Lab:
+    """A run whose data gate gives that verdict, and whose data was accepted as FAIL before."""
+    one = lab(verdicts={"gate.data.numbers": verdict})
+    accepted = accepting(one, Verdict.FAIL).model_copy(update=facts)
+    (sent,) = one.inbox
+    run = parsed(Run, fields(sent)["run"]).model_copy(update={"accepted_versions": (accepted,)})
+    one.inbox.clear()
+    one.send("start_run", {"run": run.model_dump(mode="json")})
+    return one
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.INCONCLUSIVE])
+def test_accepted_data_is_read_though_its_gate_does_not_pass_and_that_is_a_warning(
+    verdict: Verdict,
+) -> None:
+    one = lab_with(verdict)
+    run = one.finish()
+    assert (run.outcome, run.nodes["gate.data.numbers"].verdict) == ("passed", verdict)
+    assert run.verdicts["data.numbers"] is Verdict.WARN
+    assert str(run.accepted_versions[0]) == (
+        "accepted by ana on 1970-01-01: a strike; the gate failed 3 checks"
+    )
+    assert fields(one.messages[0])["verdict"] == "WARN"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "facts"),
+    [(Verdict.ERROR, {}), (Verdict.SKIPPED, {}), (Verdict.FAIL, {"key": "of another suite"})],
+)
+def test_what_was_not_judged_or_was_judged_by_another_suite_is_not_accepted(
+    verdict: Verdict, facts: dict[str, Any]
+) -> None:
+    one = lab_with(verdict, **facts)
+    assert one.finish().outcome == "stopped"
+    assert one.order == ["gate.data.numbers"]
+
+
+def test_an_accepted_version_lets_no_other_gate_pass() -> None:
+    one = lab_with(Verdict.FAIL)
+    one.verdicts["gate.model"] = Verdict.FAIL
+    run = one.finish()
+    assert (run.outcome, why_ended(run)) == ("stopped", "gate.model (FAIL)")
 
 
 def test_a_warning_does_not_stop_a_run() -> None:

@@ -150,6 +150,14 @@ def test_the_suite_of_the_base_judges_what_the_base_reads() -> None:
     }
 
 
+def test_a_pull_request_cannot_have_values_shown_that_its_base_does_not_show() -> None:
+    shown = ("datasets.numbers.columns", {"salary": {"examples": True}})
+    theirs = build(spec(shown), source(), rules=base()).by_name["gate.data.numbers"]
+    assert "examples" not in theirs.attempt.request
+    ours = build(spec(), source(), rules=base(shown)).by_name["gate.data.numbers"]
+    assert ours.attempt.request["examples"] == ["salary"]
+
+
 def test_a_dataset_that_the_base_does_not_know_is_judged_by_its_own_suite() -> None:
     more = ("datasets.more", {"uri": "file:///more/*.csv", "expectations": "more.yaml"})
     assert "gate.data.more" in build(spec(more), source("c2"), rules=base()).by_name

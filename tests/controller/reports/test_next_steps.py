@@ -1,14 +1,18 @@
 """The next steps: named once, where readers look for them, and only if they can help."""
 
+from typing import Any
+
 import pytest
 
 from controller.machine.pipelines.plan import Plan
 from controller.machine.pipelines.rule_change import RuleChange
 from controller.machine.repositories import reports
 from controller.machine.repositories.pull import Pull
+from controller.machine.runs.run import Progress
 from controller.reports.commit_report import ReportContext, build
 from controller.reports.rules import title_of
-from tests.controller.reports.stories import done, graph, model_report, run
+from specs.digests import short
+from tests.controller.reports.stories import FLIGHTS, done, graph, model_report, run
 from tests.controller.reports.test_commit_report import (
     HUB,
     PULL,
@@ -38,6 +42,30 @@ def told(plan: Plan, state: str = "passed", **facts: object) -> str:
     return build(
         said, run(SHA, NODES, **{**PULL, **facts}), GRAPH, reports, plan, None, context
     ).text
+
+
+FAILED = {"gate.data.flights": done(1, Verdict.FAIL, report="r")}
+
+
+def test_who_is_told_that_data_stopped_production_is_told_how_to_accept_it() -> None:
+    text = build(action("stopped", "x"), run(SHA, FAILED), GRAPH, {}).text
+    assert f"headgate accept flight-delay/flights {short(FLIGHTS)} --reason" in text
+
+
+@pytest.mark.parametrize(
+    ("nodes", "facts"),
+    [
+        (FAILED, PULL),
+        ({**FAILED, "gate.model": done(2, Verdict.FAIL, report="y")}, {}),
+        ({"gate.data.flights": done(1, Verdict.ERROR, report="r")}, {}),
+    ],
+)
+def test_what_cannot_be_accepted_is_not_offered(
+    nodes: dict[str, Progress], facts: dict[str, Any]
+) -> None:
+    """For a pull request, or with another gate that stops it, or if the gate could not judge."""
+    text = build(action("stopped", "x"), run(SHA, nodes, **facts), GRAPH, {}).text
+    assert "headgate accept" not in text
 
 
 def test_a_pass_with_loosened_rules_says_which_check_fails_who_may_accept_and_how() -> None:

@@ -241,10 +241,11 @@ def test_a_release_without_a_model_or_a_gate_is_reported() -> None:
 SUITE = "expectations: expectations.yaml"
 
 
-def test_types_have_no_effect_without_a_suite() -> None:
-    problem = only(edit((SUITE, "types: {zip: string}")))
+@pytest.mark.parametrize("setting", ["types: {zip: string}", "columns: {zip: {examples: true}}"])
+def test_what_is_for_the_suite_has_no_effect_without_one(setting: str) -> None:
+    problem = only(edit((SUITE, setting)))
     assert (problem.code, problem.severity) == ("no-effect", "warning")
-    assert problem.path == "datasets.flights.types"
+    assert problem.path == f"datasets.flights.{setting.partition(':')[0]}"
 
 
 @pytest.mark.parametrize("nulls", ["[NA]", "[NA, n/a]"])
@@ -253,9 +254,42 @@ def test_nulls_without_the_empty_field_are_a_warning(nulls: str) -> None:
     assert (problem.path, problem.severity) == ("datasets.flights.nulls", "warning")
 
 
+def test_csv_of_rows_that_are_never_written_as_such_is_a_warning() -> None:
+    query = 'query: {url: "${SHOP}", sql: SELECT 1, version: SELECT 1}'
+    text = edit(('uri: "data/*.parquet"', query), (SUITE, f"{SUITE}, csv: {{quote: null}}"))
+    problem = only(text)
+    assert (problem.path, problem.severity) == ("datasets.flights.csv", "warning")
+    assert "the rows of a query are stored as Parquet" in problem.message
+
+
 @pytest.mark.parametrize("nulls", ["[]", "['', NA]"])
 def test_no_nulls_or_additional_nulls_are_fine(nulls: str) -> None:
     assert check(edit((SUITE, f"{SUITE}, nulls: {nulls}")), FILE).problems == ()
+
+
+LAST_GOOD = "on_failure: use_last_good"
+
+
+def test_the_last_good_version_of_data_in_the_repository_is_a_commit_to_revert() -> None:
+    problem = only(edit((SUITE, f"{SUITE}, {LAST_GOOD}")))
+    assert (problem.code, problem.path) == ("no-earlier-version", "datasets.flights.on_failure")
+    assert "revert the commit" in problem.message
+    outside = edit((SUITE, f"{SUITE}, {LAST_GOOD}"), ("data/*.parquet", "s3://lake/*.parquet"))
+    assert check(outside, FILE).problems == ()
+
+
+def test_without_a_suite_nothing_fails_so_that_a_last_good_version_is_of_no_use() -> None:
+    problem = only(edit((SUITE, LAST_GOOD), ("data/*.parquet", "s3://lake/*.parquet")))
+    assert (problem.code, problem.severity) == ("no-effect", "warning")
+
+
+def test_what_a_command_fetches_has_no_earlier_version() -> None:
+    fetched = edit(
+        ('uri: "data/*.parquet"', 'fetch: {run: "get {output}"}'),
+        (SUITE, f"{SUITE}, {LAST_GOOD}"),
+    )
+    found = check(fetched, FILE).problems
+    assert any("no earlier version to read" in (one.expected or "") for one in found)
 
 
 def test_a_missing_file_gets_the_nearest_name() -> None:

@@ -1,5 +1,6 @@
 """CSV that is written another way, read as the spec declares it."""
 
+import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +15,7 @@ from specs.csv_files import CsvFiles
 from tests.validators.data.reading import column, packed, read
 from validators.data.agreement import Disagreement, agreed
 from validators.data.contents import ColumnValues
+from validators.data.request import DatasetReading
 from validators.data.tables import LoadedDataset
 from validators.report import Check
 from validators.verdict import Verdict
@@ -85,6 +87,14 @@ def test_a_comment_within_a_quoted_value_is_part_of_it(tmp_path: Path) -> None:
     text = 'x,n\n"a\n#b",1\n# a "comment\n"c\\"\n#d",2\n'
     loaded = read(tmp_path, {"a.csv": text}, csv=_csv(comment="#", escape="\\"))
     assert loaded.table.to_pylist() == [{"x": "a\n#b", "n": 1}, {"x": 'c"\n#d', "n": 2}]
+
+
+def test_what_the_spec_declares_reaches_the_gate_through_its_request() -> None:
+    csv = _csv(
+        **GERMAN, header=False, columns=["a"], quote=None, booleans={"true": ["J"], "false": ["N"]}
+    )
+    said = {"csv": csv.model_dump(mode="json", exclude_defaults=True)}
+    assert DatasetReading.model_validate_json(json.dumps(said)).csv == csv
 
 
 # -- numbers, dates and booleans -------------------------------------------------------------------

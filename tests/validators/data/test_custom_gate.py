@@ -1,6 +1,7 @@
 """Custom expectations are judged by a module that may do what it likes, to itself alone."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,14 @@ class ExpectWrite(_Acts):
     def act(self):
         with open(FORGED, "w") as file:
             file.write("PASS")
+
+class ExpectDaemon(_Acts):
+    def act(self):
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                os.execvp("sleep", ["sleep", "86399.25"])
+            os._exit(0)
 
 class ExpectPrint(_Acts):
     def act(self): print("nothing of this is an answer", flush=True)
@@ -216,3 +225,13 @@ def test_a_missing_column_fails_without_the_module(tmp_path: Path) -> None:
         Verdict.FAIL,
         "column `z` is missing from the dataset",
     )
+
+
+def test_nothing_that_the_module_starts_outlives_the_gate(tmp_path: Path) -> None:
+    report = judged(tmp_path, HOSTILE, suite(("expect_daemon", {}), ("expect_print", {})))
+    assert report.verdict is Verdict.PASS
+    left = []
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended
+            left.append(each.read_bytes())
+    assert not any(b"86399.25" in line for line in left)

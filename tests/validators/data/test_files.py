@@ -33,6 +33,7 @@ SAME_ROWS: dict[str, str] = {
     "array.json": '[{"name": "a, b", "n": 1}, {"name": null, "n": 2}]\n',
     "pretty.json": '\ufeff [\n  {\n    "name": "a, b",\r\n    "n": 1\n  }\n,\n  {"n": 2}\n ]\n',
     "array.json.gz": '[{"name": "a, b", "n": 1}, {"n": 2}]',
+    "array.json.zst": '[{"name": "a, b", "n": 1}, {"n": 2}]',
     "array.jsonl": '[{"name": "a, b", "n": 1}, {"n": 2}]',
 }
 

@@ -1,12 +1,14 @@
 """A suite with parameters judges as the same suite with their values."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.validators.data.asking import ask
+from tests.validators.data.asking import ROOT, ask
 from validators.data.suite import read_suite
 from validators.report import Report
 from validators.verdict import Verdict
@@ -70,3 +72,22 @@ def test_what_cannot_be_filled_is_an_error_and_the_rest_is_judged(
 ) -> None:
     report = judged(tmp_path, suite(parameter(text), 9))
     assert [check.verdict for check in report.checks] == [Verdict.ERROR, Verdict.PASS]
+
+
+IMPORTED = """
+import sys
+from validators.data.__main__ import main
+main(sys.argv[1:])
+print("great_expectations" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(("text", "imports"), [("most", "False"), ("most * 2", "True")])
+def test_only_an_expression_costs_the_import_of_great_expectations(
+    tmp_path: Path, text: str, imports: str
+) -> None:
+    judged(tmp_path, suite(parameter(text)), most=9)
+    paths = (str(tmp_path / "request.json"), str(tmp_path / "again.json"))
+    command = (sys.executable, "-W", "ignore", "-c", IMPORTED, *paths)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == imports

@@ -4,7 +4,19 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
-from validators.report import Check, Interval, Location, MetricComparison, Report
+from validators.report import (
+    LONGEST_EXAMPLE,
+    MOST_EXAMPLES,
+    MOST_OBJECTS,
+    Check,
+    Examples,
+    FailingObject,
+    FailingObjects,
+    Interval,
+    Location,
+    MetricComparison,
+    Report,
+)
 from validators.verdict import Verdict
 
 TITLE = "flight-delay at 3fa9c1d"
@@ -39,6 +51,20 @@ DATA = Report(
             limit="no nulls",
             n=27004,
             where=Location(file="expectations/flights.yaml", line=7, column=5),
+        ),
+        Check(
+            name="origin: matches ^[A-Z]{3}$",
+            verdict=Verdict.FAIL,
+            message="`origin`: 50 of 27,004 values do not match ^[A-Z]{3}$ (0.19 %), none allowed",
+            subject="origin",
+            observed="50 (0.19 %)",
+            limit="matches ^[A-Z]{3}$",
+            n=27004,
+            objects=FailingObjects.of(
+                FailingObject(key=f"2013-{month:02}.parquet", failing=failing, rows=2250)
+                for month, failing in enumerate((1, 1, 1, 1, 30, 1, 1, 10, 1, 1, 1, 1), 1)
+            ),
+            examples=Examples.of(["jfk", "", "L.A", "EWR ", "N/A", "n/a", "a" * 41]),
         ),
     ),
     provenance={"dataset version": "sha256:" + "0f" * 32},
@@ -154,6 +180,29 @@ checks = st.builds(
     window=st.floats(0, 1e6) | st.none(),
     next_step=hostile | st.none(),
     where=st.builds(Location, file=hostile, line=st.integers(1, 999)) | st.none(),
+    objects=st.builds(
+        FailingObjects,
+        worst=st.lists(
+            st.builds(
+                FailingObject,
+                key=hostile,
+                failing=st.integers(1, 10**9),
+                rows=st.integers(0, 10**9),
+            ),
+            min_size=1,
+            max_size=MOST_OBJECTS,
+        ).map(tuple),
+        more=st.integers(0, 10**6),
+    )
+    | st.none(),
+    examples=st.builds(
+        Examples,
+        values=st.lists(hostile.map(lambda one: one[:LONGEST_EXAMPLE]), max_size=MOST_EXAMPLES).map(
+            tuple
+        ),
+        hidden=st.integers(0, 10**6),
+    )
+    | st.none(),
 )
 metrics = st.builds(
     MetricComparison,

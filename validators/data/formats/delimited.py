@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from specs.csv_files import CsvFiles
 from validators.data.contents import ColumnValues, ObjectContents, Unreadable, pick
+from validators.data.formats.quotes import require_closed_quotes
 from validators.data.formats.streams import in_blocks, opened
 from validators.data.kinds import FileFormat
 from validators.verdict import Verdict
@@ -36,6 +37,7 @@ def read_delimited(
     delimiter = _delimiter(form, written)
     text = _texts(path, form, written)
     names, is_empty = _head(text, written, delimiter)
+    require_closed_quotes(text, written, delimiter)
     picked, doubled = pick(names, wanted)
     header = tuple(dict.fromkeys(names))
     notation = written if written.has_notation else None
@@ -114,6 +116,8 @@ def _head(text: Opened, written: CsvFiles, delimiter: str) -> tuple[list[str], b
         first = next(filter(None, rows), None)
         if first is None:
             raise Unreadable("is an empty file")
+        if any("\0" in value for value in first):
+            raise Unreadable("is not text: it begins with bytes that are no characters")
         if written.header:
             return first, not any(line.strip("\r\n") for line in lines)
     names = list(written.columns) or [f"c{at}" for at in range(1, len(first) + 1)]

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from validators.data.metrics.batch import Distinct, RowBatch, added
 from validators.data.metrics.metric import ColumnMetric, OfColumn
-from validators.data.metrics.tally import MOST_KEPT, Piece, SortedCounts, piece_of
+from validators.data.metrics.tally import MOST_KEPT, Piece, Repetition, SortedCounts, piece_of
 
 MOST: Final = 10_000
 """Distinct values of a column that are told apart by value."""
@@ -94,6 +94,10 @@ class Hashed(_OfRows):
     """The pieces (see `tally`) of the rows' hashes: equal rows have equal hashes, so a hash that
     occurs once is a row that occurs once. `Alike` tells the others apart."""
 
+    @property
+    def is_large(self) -> bool:
+        return True
+
     def of(self, batch: RowBatch) -> list[Piece]:
         found = piece_of(hashes(self._rows(batch)))
         return [] if found is None else [found]
@@ -101,16 +105,20 @@ class Hashed(_OfRows):
     def merged(self, states: Sequence[list[Piece]]) -> list[Piece]:
         return [piece for state in states for piece in state]
 
+    def seen(self, state: SortedCounts) -> "HashCounts":
+        return HashCounts(state.n, state.distinct, state.once, state.repeated)
+
     def dump(self, state: list[Piece]) -> None:
         """Never kept: the hashes of another version of Polars may be others."""
 
 
-class Groups(NamedTuple):
-    """How many values or rows there are, how many distinct ones, and how many occur once."""
+class HashCounts(NamedTuple):
+    """How many rows there are, distinct hashes, hashes that occur once, and all others, sorted."""
 
     n: int
     distinct: int
     once: int
+    repeated: Any
 
 
 @dataclass(frozen=True)
@@ -141,13 +149,13 @@ class Alike(_OfRows):
         """Never kept."""
 
 
-def groups_of(tally: SortedCounts, alike: Any) -> Groups:
-    """All distinct rows, given the tally of their hashes and the state of `Alike` for it."""
+def repetition_of(found: HashCounts, alike: Any) -> Repetition:
+    """All distinct rows, given the counts of their hashes and the state of `Alike` for it."""
     import pyarrow.compute as pc
 
     counts = alike["count_all"]
     once = int(pc.sum(pc.equal(counts, 1)).as_py() or 0)
-    return Groups(tally.n, tally.once + alike.num_rows, tally.once + once)
+    return Repetition(found.n, found.once + alike.num_rows, found.once + once)
 
 
 def hashes(table: Any) -> Any:

@@ -1,9 +1,10 @@
 """How many values, or rows, meet what an expectation asks of each."""
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from specs.figures import clip
 from validators.data.frame import frame_of
@@ -11,17 +12,28 @@ from validators.data.literals import Position, Unfit, at_least, at_most, members
 from validators.data.metrics.batch import Distinct, RowBatch, counted
 from validators.data.metrics.metric import ColumnMetric, Footer, OfColumn
 
+SHOWN: Final = 20
+"""Distinct values that are looked at, of which a report shows a few."""
+
 
 @dataclass(frozen=True)
-class _Hits(OfColumn):
-    """A number of values of one column; values that are null do not count."""
+class Hits(OfColumn):
+    """How many values of one column meet a rule; values that are null do not count."""
+
+    def of(self, batch: RowBatch) -> int:
+        values, weights = batch.encoded(self.column) or Distinct(batch.values(self.column), None)
+        return counted(self.mask(values), weights)
+
+    @abstractmethod
+    def mask(self, values: Any) -> Any:
+        """Which of these (settled) values meet it, as an Arrow mask."""
 
     def merged(self, states: Sequence[int]) -> int:
         return sum(states)
 
 
 @dataclass(frozen=True)
-class InRange(_Hits):
+class InRange(Hits):
     """How many values lie between two limits (None: no limit), in positions of the column's
     type."""
 
@@ -31,14 +43,11 @@ class InRange(_Hits):
     strict_high: bool
 
     def of(self, batch: RowBatch) -> int:
-        encoded = batch.encoded(self.column)
-        if encoded is None and (extremes := batch.extremes(self.column)):
-            values = batch.values(self.column)
-            if self._holds(*extremes):
-                return len(values)
-            return counted(self._mask(values))
-        values, weights = encoded or Distinct(batch.values(self.column), None)
-        return counted(self._mask(values), weights)
+        is_encoded = batch.encoded(self.column) is not None
+        extremes = None if is_encoded else batch.extremes(self.column)
+        if extremes is not None and self._holds(*extremes):
+            return len(batch.values(self.column))
+        return super().of(batch)
 
     def of_footer(self, footer: Footer) -> int | None:
         extremes, nulls = footer.extremes(self.column), footer.nulls(self.column)
@@ -53,7 +62,7 @@ class InRange(_Hits):
             return bool(above)
         return bool(above and (greatest < self.high if self.strict_high else greatest <= self.high))
 
-    def _mask(self, values: Any) -> Any:
+    def mask(self, values: Any) -> Any:
         import pyarrow.compute as pc
 
         met = pc.is_valid(values)
@@ -65,16 +74,15 @@ class InRange(_Hits):
 
 
 @dataclass(frozen=True)
-class Members(_Hits):
+class Members(Hits):
     """How many values are among the members that a suite lists."""
 
     listed: tuple[object, ...]
 
-    def of(self, batch: RowBatch) -> int:
+    def mask(self, values: Any) -> Any:
         import pyarrow.compute as pc
 
-        values, weights = batch.encoded(self.column) or Distinct(batch.values(self.column), None)
-        return counted(pc.is_in(values, value_set=members(self.listed, values.type)), weights)
+        return pc.is_in(values, value_set=members(self.listed, values.type))
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,7 @@ class Present(OfColumn):
 
 
 @dataclass(frozen=True)
-class Matches(_Hits):
+class Matches(Hits):
     """How many texts match one of the patterns, or every one, as pandas matches them.
 
     Each distinct text is looked at once, as what pandas' dialect of patterns is depends on its
@@ -113,9 +121,12 @@ class Matches(_Hits):
     every: bool
 
     def of(self, batch: RowBatch) -> int:
+        values, counts = batch.distinct(self.column)
+        return counted(self.mask(values), counts)
+
+    def mask(self, values: Any) -> Any:
         import pyarrow as pa
 
-        values, counts = batch.distinct(self.column)
         texts = frame_of(pa.table({"values": values}))["values"].astype(str)
         met: Any = None
         for pattern in self.patterns:
@@ -125,11 +136,11 @@ class Matches(_Hits):
                 why = str(error).splitlines()[0].removeprefix("Invalid regular expression: ")
                 raise Unfit(f"`{clip(pattern)}` is not a regular expression: {clip(why)}") from None
             met = one if met is None else (met & one if self.every else met | one)
-        return int(counts[met.to_numpy(dtype=bool)].sum())
+        return pa.array(met.to_numpy(dtype=bool))
 
 
 @dataclass(frozen=True)
-class Lengths(_Hits):
+class Lengths(Hits):
     """How many texts have a length, in characters, between two limits (None: no limit)."""
 
     low: Position | None
@@ -137,17 +148,42 @@ class Lengths(_Hits):
     strict_low: bool
     strict_high: bool
 
-    def of(self, batch: RowBatch) -> int:
+    def mask(self, values: Any) -> Any:
         import pyarrow.compute as pc
 
-        values, weights = batch.encoded(self.column) or Distinct(batch.values(self.column), None)
         lengths = pc.utf8_length(values)
         met = pc.is_valid(lengths)
         if self.low is not None:
             met = pc.and_(met, at_least(lengths, self.low, strict=self.strict_low))
         if self.high is not None:
             met = pc.and_(met, at_most(lengths, self.high, strict=self.strict_high))
-        return counted(met, weights)
+        return met
+
+
+@dataclass(frozen=True)
+class Strangers(OfColumn):
+    """Some of the distinct values that do not meet a rule (with `against`, that do), as texts.
+
+    To be shown only if the team allows it for the column.
+    """
+
+    rule: Hits
+    against: bool
+
+    def of(self, batch: RowBatch) -> list[str]:
+        import pyarrow.compute as pc
+
+        encoded = batch.encoded(self.column)
+        values = batch.values(self.column) if encoded is None else encoded.values
+        met = self.rule.mask(values)
+        found = pc.unique(values.filter(met if self.against else pc.invert(met)))
+        return [str(one) for one in found[:SHOWN].to_pylist()]
+
+    def merged(self, states: Sequence[list[str]]) -> list[str]:
+        return list(dict.fromkeys(one for state in states for one in state))[:SHOWN]
+
+    def dump(self, state: list[str]) -> None:
+        """Never kept: they are values."""
 
 
 @dataclass(frozen=True)

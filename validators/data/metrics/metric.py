@@ -51,6 +51,20 @@ class ColumnMetric(ABC):
     def merged(self, states: Sequence[State]) -> State:
         """The state of all rows, given at least one state, in the order of the rows."""
 
+    @property
+    def source(self) -> "ColumnMetric":
+        """What is measured: several metrics may be views of one that is too large to be held."""
+        return self
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the state takes up to eight bytes a row."""
+        return False
+
+    def seen(self, state: State) -> Any:
+        """What is said of the state of the source, of all rows."""
+        return state
+
     def dump(self, state: State) -> Any:
         """The state of an object in JSON's types, to be kept for the object's next judgement; None
         if it is too large for that."""

@@ -7,16 +7,24 @@ other pieces as a sorted numpy array: eight bytes a distinct value of a batch, a
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
+from validators.data.literals import Position
 from validators.data.metrics.batch import RowBatch
 from validators.data.metrics.metric import OfColumn
 
 MOST_KEPT: Final = 4096
 """Distinct values of an object that are kept for its next judgement."""
+MOST_JOINED: Final = 1 << 20
+"""Entries of an object's pieces that are worth joining to see whether few values remain."""
 _DENSE: Final = 4
 """Whole numbers whose range is at most this many times their number are counted, not sorted."""
+_MANY: Final = 1 << 20
+_OFTEN: Final = 4
+"""More than `_MANY` entries, whose values occur less often than this, are held one by one."""
+_STRIDE: Final = 1 << 22
 
 
 class Piece(NamedTuple):
@@ -25,7 +33,7 @@ class Piece(NamedTuple):
     keys: Any
     """A numpy array, or a `range` of whole numbers."""
     counts: Any = None
-    """A numpy array of int64; None if each occurs once."""
+    """A numpy array of whole numbers; None if each occurs once."""
 
     @property
     def first(self) -> Any:
@@ -37,14 +45,112 @@ class Piece(NamedTuple):
 
     @property
     def n(self) -> int:
-        return len(self.keys) if self.counts is None else int(self.counts.sum())
+        return len(self.keys) if self.counts is None else int(self.counts.sum(dtype="int64"))
+
+    @property
+    def distinct(self) -> int:
+        return len(self.keys)
+
+    @property
+    def once(self) -> int:
+        """How many values occur once."""
+        return len(self.keys) if self.counts is None else int((self.counts == 1).sum())
+
+    def at(self, place: int) -> Any:
+        """The value at a place of the sorted values, from 0."""
+        if self.counts is None:
+            return _plain(self.keys[place])
+        ends = self.counts.cumsum(dtype="int64")
+        return _plain(self.keys[ends.searchsorted(place, side="right")])
+
+    def repeats(self, least: int) -> Any:
+        """The keys that occur at least so often, sorted; `least` is more than 1."""
+        return self.keys[:0] if self.counts is None else self.keys[self.counts >= least]
+
+    @property
+    def most(self) -> int:
+        """How often the most frequent value occurs."""
+        return 1 if self.counts is None else int(self.counts.max())
+
+    def how_often(self, key: Any) -> int:
+        """How often a key occurs."""
+        if isinstance(self.keys, range):
+            return int(key in self.keys)
+        place = self.keys.searchsorted(key)
+        if place == len(self.keys) or self.keys[place] != key:
+            return 0
+        return 1 if self.counts is None else int(self.counts[place])
+
+
+class SortedKeys(NamedTuple):
+    """Sorted keys, each as often as it occurs: for many that are nearly all distinct."""
+
+    keys: Any
+
+    @property
+    def n(self) -> int:
+        return len(self.keys)
+
+    @property
+    def distinct(self) -> int:
+        return sum(int(starts.sum()) for starts, _ in self._runs())
+
+    @property
+    def once(self) -> int:
+        """How many values occur once."""
+        return sum(int((starts & ends).sum()) for starts, ends in self._runs())
+
+    def at(self, place: int) -> Any:
+        """The value at a place, from 0."""
+        return _plain(self.keys[place])
+
+    def repeats(self, least: int) -> Any:
+        """The keys that occur at least so often, sorted; `least` is more than 1."""
+        import numpy as np
+
+        found = [self.keys[:0]]
+        for at in range(0, len(self.keys), _STRIDE):
+            ahead = self.keys[at + least - 1 : at + least - 1 + _STRIDE]
+            behind = self.keys[at : at + len(ahead)]
+            found.append(np.unique(ahead[ahead == behind]))
+        return np.unique(np.concatenate(found))
+
+    @property
+    def most(self) -> int:
+        """How often the most frequent value occurs."""
+        low, high = 1, len(self.keys)
+        while low < high:  # by halves: that often, or not
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if len(self.repeats(middle)) else (low, middle - 1)
+        return low
+
+    def how_often(self, key: Any) -> int:
+        """How often a key occurs."""
+        left, right = (self.keys.searchsorted(key, side) for side in ("left", "right"))
+        return int(right - left)
+
+    def _runs(self) -> Iterator[tuple[Any, Any]]:
+        """Piece by piece: masks of the places where a value begins, and where it ends."""
+        import numpy as np
+
+        for at in range(0, len(self.keys), _STRIDE):
+            piece = self.keys[at : at + _STRIDE + 1]
+            changes = piece[1:] != piece[:-1]
+            begins = at == 0 or self.keys[at] != self.keys[at - 1]
+            if at + _STRIDE >= len(self.keys):
+                changes = np.append(changes, True)
+            yield np.concatenate([[begins], changes[:-1]]), changes
+
+
+def _plain(key: Any) -> Any:
+    return key if isinstance(key, int) else key.item()
 
 
 @dataclass(frozen=True, eq=False)
 class SortedCounts:
     """The values of all rows: disjoint pieces in ascending order."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[Piece | SortedKeys, ...]
 
     @cached_property
     def n(self) -> int:
@@ -54,51 +160,36 @@ class SortedCounts:
     @cached_property
     def distinct(self) -> int:
         """How many distinct values there are."""
-        return sum(len(piece.keys) for piece in self.pieces)
+        return sum(piece.distinct for piece in self.pieces)
 
     @cached_property
     def once(self) -> int:
         """How many values occur once."""
-        return sum(
-            len(piece.keys) if piece.counts is None else int((piece.counts == 1).sum())
-            for piece in self.pieces
-        )
+        return sum(piece.once for piece in self.pieces)
 
     @property
     def repeated(self) -> Any:
         """The keys that occur more than once, sorted."""
         import numpy as np
 
-        several = [
-            piece.keys[piece.counts > 1] for piece in self.pieces if piece.counts is not None
-        ]
+        several = [piece.repeats(2) for piece in self.pieces if not isinstance(piece.keys, range)]
         return np.concatenate(several) if several else np.array([], np.uint64)
 
-    def most_frequent(self) -> list[Any]:
-        """The keys that occur as often as no other."""
-        most = max(
-            (1 if piece.counts is None else int(piece.counts.max()) for piece in self.pieces),
-            default=0,
-        )
-        found: list[Any] = []
-        for piece in self.pieces:
-            if piece.counts is not None:
-                found += piece.keys[piece.counts == most].tolist()
-            elif most == 1:
-                found += list(piece.keys)
-        return found
+    def most_frequent(self, among: Sequence[Any]) -> tuple[int, int]:
+        """How many values occur as often as no other, and how many of those are in `among`."""
+        most = max((piece.most for piece in self.pieces), default=0)
+        if most == 1:
+            modes = self.distinct
+        else:
+            modes = sum(len(piece.repeats(most)) for piece in self.pieces if piece.most == most)
+        held = sum(any(piece.how_often(key) == most for piece in self.pieces) for key in among)
+        return modes, held
 
     def at(self, place: int) -> Any:
         """The value at a place of the sorted values, from 0."""
-        import numpy as np
-
         for piece in self.pieces:
             if place < piece.n:
-                if piece.counts is None:
-                    found = piece.keys[place]
-                else:
-                    found = piece.keys[np.searchsorted(piece.counts.cumsum(), place, side="right")]
-                return found if isinstance(found, int) else found.item()
+                return piece.at(place)
             place -= piece.n
         raise IndexError(place)
 
@@ -119,7 +210,14 @@ def piece_of(keys: Any) -> Piece | None:
     if len(starts) == len(ordered) - 1:
         return Piece(ordered)
     starts = np.concatenate([[0], starts])
-    return Piece(ordered[starts], np.diff(starts, append=len(ordered)))
+    return Piece(ordered[starts], _small(np.diff(starts, append=len(ordered))))
+
+
+def _small(counts: Any) -> Any:
+    """The counts in the least room."""
+    import numpy as np
+
+    return counts.astype(np.min_scalar_type(int(counts.max())))
 
 
 def _counted(keys: Any, low: int, room: int) -> Piece:
@@ -133,12 +231,14 @@ def _counted(keys: Any, low: int, room: int) -> Piece:
     there = np.flatnonzero(counts)
     counts = counts[there]
     found = there.astype(keys.dtype) + base
-    return Piece(found, None if counts.max() == 1 else counts)
+    return Piece(found, None if counts.max() == 1 else _small(counts))
 
 
-def together(pieces: Sequence[Piece]) -> SortedCounts:
-    """The tally of all pieces."""
-    return SortedCounts(tuple(_joined(group) for group in _overlapping(pieces)))
+def together(pieces: list[Piece]) -> SortedCounts:
+    """The tally of all pieces, which are taken from the list, as there may be no room for both."""
+    groups = list(_overlapping(pieces))
+    pieces.clear()
+    return SortedCounts(tuple(_joined(group) for group in groups))
 
 
 def _overlapping(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
@@ -155,36 +255,55 @@ def _overlapping(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
         yield group
 
 
-def _joined(group: list[Piece]) -> Piece:
+def _joined(group: list[Piece]) -> Piece | SortedKeys:
+    """One piece of all of them, which are taken from the list."""
+    if len(group) == 1:
+        return group.pop()
+    n, entries = sum(piece.n for piece in group), sum(len(piece.keys) for piece in group)
+    if entries > _MANY and _OFTEN * entries > n:
+        return SortedKeys(_all_keys(group, n))
+    return _counts_added(group)
+
+
+def _all_keys(group: list[Piece], n: int) -> Any:
+    """All keys, as often as they occur, in one array."""
     import numpy as np
 
-    if len(group) == 1:
-        return group[0]
+    every = np.empty(n, np.asarray(group[0].keys[:1]).dtype)
+    at = 0
+    while group:
+        keys, counts = group.pop()
+        part = np.asarray(keys) if counts is None else np.repeat(keys, counts)
+        every[at : at + len(part)] = part
+        at += len(part)
+    every.sort()
+    return every
+
+
+def _counts_added(group: list[Piece]) -> Piece:
+    import numpy as np
+
     every = np.concatenate([np.asarray(piece.keys) for piece in group])
-    if all(piece.counts is None for piece in group):
-        group.clear()
-        every.sort(kind="stable")  # which finds that the pieces are sorted
-        starts = np.flatnonzero(every[1:] != every[:-1]) + 1
-        if len(starts) == len(every) - 1:
-            return Piece(every)
-        starts = np.concatenate([[0], starts])
-        return Piece(every[starts], np.diff(starts, append=len(every)))
     counts = np.concatenate([
         np.ones(len(piece.keys), np.int64) if piece.counts is None else piece.counts
         for piece in group
     ])  # fmt: skip
+    group.clear()
     order = np.argsort(every, kind="stable")
     every, counts = every[order], counts[order]
     starts = np.concatenate([[0], np.flatnonzero(every[1:] != every[:-1]) + 1])
-    return Piece(every[starts], np.add.reduceat(counts, starts))
+    totals = np.add.reduceat(counts, starts, dtype=np.int64)
+    return Piece(every[starts], None if totals.max() == 1 else totals)
 
 
 @dataclass(frozen=True)
 class Tallied(OfColumn):
-    """The pieces of a column of numbers, days or times; `together` makes the tally of them.
+    """The pieces of a column of numbers, days or times. The keys are positions (see
+    `literals.Position`)."""
 
-    The keys are positions (see `literals.Position`).
-    """
+    @property
+    def is_large(self) -> bool:
+        return True
 
     def of(self, batch: RowBatch) -> list[Piece]:
         found = piece_of(keys_of(batch.values(self.column)))
@@ -194,9 +313,11 @@ class Tallied(OfColumn):
         return [piece for state in states for piece in state]
 
     def dump(self, state: list[Piece]) -> Any:
-        pieces = together(state).pieces
-        held = sum(0 if isinstance(piece.keys, range) else len(piece.keys) for piece in pieces)
-        if held > MOST_KEPT:
+        held = sum(0 if isinstance(piece.keys, range) else len(piece.keys) for piece in state)
+        if held > MOST_JOINED:
+            return None
+        pieces = [one for one in together(list(state)).pieces if isinstance(one, Piece)]
+        if sum(0 if isinstance(one.keys, range) else len(one.keys) for one in pieces) > MOST_KEPT:
             return None
         return [
             [piece.keys.start, piece.keys.stop]
@@ -223,6 +344,62 @@ class Tallied(OfColumn):
         ]
 
 
+@dataclass(frozen=True)
+class _View(OfColumn):
+    """What is said of a tally, by the `pieces` of a column."""
+
+    @property
+    def source(self) -> Tallied:
+        return Tallied(self.column)
+
+    def of(self, batch: RowBatch) -> list[Piece]:
+        return self.source.of(batch)
+
+    def merged(self, states: Sequence[list[Piece]]) -> list[Piece]:
+        return self.source.merged(states)
+
+
+class Repetition(NamedTuple):
+    """How many values or rows there are, how many distinct ones, and how many occur once."""
+
+    n: int
+    distinct: int
+    once: int
+
+
+@dataclass(frozen=True)
+class Repeats(_View):
+    """How many values are distinct, and how many occur once."""
+
+    def seen(self, state: SortedCounts) -> Repetition:
+        return Repetition(state.n, state.distinct, state.once)
+
+
+@dataclass(frozen=True)
+class MostFrequent(_View):
+    """How many values occur as often as no other, and how many of those are among some keys."""
+
+    among: tuple[Any, ...]
+
+    def seen(self, state: SortedCounts) -> tuple[int, int]:
+        return state.most_frequent(self.among)
+
+
+@dataclass(frozen=True)
+class Neighbours(_View):
+    """For some shares (0 to 1) of the way through the n sorted values: the place there, and the
+    values at the places of whole numbers before and after it."""
+
+    shares: tuple[Fraction, ...]
+
+    def seen(self, state: SortedCounts) -> list[tuple[Fraction, Any, Any]]:
+        places = [share * (state.n - 1) for share in self.shares]
+        return [
+            (place, state.at(int(place)), state.at(min(int(place) + 1, state.n - 1)))
+            for place in places
+        ]
+
+
 def has_keys(kind: Any) -> bool:
     """Whether each value of a (settled) type is a number of 64 bits."""
     import pyarrow as pa
@@ -236,6 +413,13 @@ def has_keys(kind: Any) -> bool:
         or types.is_floating(kind)
         or (types.is_temporal(kind) and not types.is_interval(kind))
     )
+
+
+def key_at(position: Position) -> Any:
+    """The key at a position; None if there is none, between two steps of a column's type."""
+    if isinstance(position, Fraction):
+        return position.numerator if position.denominator == 1 else None
+    return position
 
 
 def keys_of(values: Any) -> Any:

@@ -7,14 +7,13 @@ from typing import Any, Final
 
 from validators.data.common_types import is_text
 from validators.data.dataset import OpenedDataset, in_memory
-from validators.data.kept import KeptMetrics
 from validators.data.literals import steps
 from validators.data.measure import Work, measure, rows_of
 from validators.data.measured import MetricNeed
 from validators.data.metrics.distinct import FewValues
 from validators.data.metrics.lengths import LengthExtremes
 from validators.data.metrics.metric import ColumnMetric, Extremes, Nulls, position_of
-from validators.data.metrics.tally import SortedCounts, Tallied, has_keys, together
+from validators.data.metrics.tally import SortedCounts, Tallied, has_keys
 
 SAMPLE: Final = 500_000
 """Rows that are looked at twice, at most."""
@@ -99,7 +98,7 @@ def facts_of(
 def _measured(dataset: OpenedDataset, metrics: Sequence[ColumnMetric]) -> dict[ColumnMetric, Any]:
     """The states of the metrics, without those that the column's type does not have."""
     needs = [MetricNeed(None, one) for one in metrics]
-    found = measure(dataset, needs, KeptMetrics(), Work())
+    found = measure(dataset, needs, Work())
     return {need.metric: state for need, state in found.items() if not isinstance(state, Exception)}
 
 
@@ -132,7 +131,7 @@ def _facts(
     kind = dataset.kinds[name]
     rows, nulls = whole[Nulls(name)]
     ends = whole.get(Extremes(name))
-    pieces = some.get(Tallied(name))
+    counts = some.get(Tallied(name))
     return ColumnFacts(
         name=name,
         kind=kind,
@@ -140,7 +139,7 @@ def _facts(
         rows=rows,
         nulls=nulls,
         span=_written(ends, kind) if ends else None,
-        core=_core(together(pieces), kind) if pieces else None,
+        core=_core(counts, kind) if counts is not None and counts.n else None,
         few=_counted(whole.get(FewValues(name))),
         lengths=tuple(whole.get(LengthExtremes(name)) or ()) or None,
         looks=_looks(sample, name) if is_text(kind) else (),
