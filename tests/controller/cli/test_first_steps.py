@@ -292,7 +292,9 @@ def test_validate_reads_a_data_contract_and_tells_what_it_leaves_unchecked(tmp_p
     team = folder(tmp_path, {**TEAM, "contracts/shop.odcs.yaml": CONTRACT})
     assert do("init", str(team)).exit_code == 0
     spec = team / SPEC_FILE
-    text = spec.read_text().replace("expectations/rows.yaml", "contracts/shop.odcs.yaml#rows")
+    text = spec.read_text()
+    assert text.count("expectations: contracts/shop.odcs.yaml\n") == 1, "which init has found"
+    text = text.replace("shop.odcs.yaml", "shop.odcs.yaml#rows")
     spec.write_text(text)
     done = do("validate", str(team), "--json")
     assert done.exit_code == 1
