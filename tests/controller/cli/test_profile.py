@@ -1,6 +1,8 @@
 """`headgate profile`: a suite for somebody's own data, which that data passes."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,8 @@ kind: MLPipeline
 metadata: {name: shop}
 datasets:
   orders: {uri: "data/*.csv", types: {zip: string}}
-  stock: {query: {url: "${DB}", sql: "SELECT 1"}}
+  stock: {query: {url: "${DB}", sql: "SELECT code, day FROM stock ORDER BY code"}}
+  feed: {fetch: {run: fetch it, file: feed.csv}}
 steps:
   train: {run: "true", inputs: {orders: datasets.orders}}
 """
@@ -27,7 +30,7 @@ def do(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["profile", *arguments])
 
 
-def shop(tmp_path: Path) -> Path:
+def shop_in(tmp_path: Path) -> Path:
     """A pipeline with two datasets, one of which is in the repository."""
     folder = tmp_path / "shop"
     (folder / "data").mkdir(parents=True)
@@ -49,7 +52,7 @@ def types_of(text: str) -> dict[str, str]:
 
 
 def test_a_dataset_of_the_spec_is_read_as_the_spec_says(tmp_path: Path) -> None:
-    done = do("orders", "--in", str(shop(tmp_path)))
+    done = do("orders", "--in", str(shop_in(tmp_path)))
     assert done.exit_code == 0, done.stderr
     assert types_of(done.stdout) == {"order_id": "int64", "zip": "string"}
     assert "100 rows in 1 object" in done.stdout
@@ -57,7 +60,7 @@ def test_a_dataset_of_the_spec_is_read_as_the_spec_says(tmp_path: Path) -> None:
 
 
 def test_files_need_no_spec(tmp_path: Path) -> None:
-    done = do(str(shop(tmp_path) / "data" / "orders.csv"))
+    done = do(str(shop_in(tmp_path) / "data" / "orders.csv"))
     assert types_of(done.stdout) == {"order_id": "int64", "zip": "int64"}
     assert read_suite(done.stdout, "x.yaml").expectations[1].kwargs["column_set"] == [
         "order_id",
@@ -76,8 +79,23 @@ def test_a_partitioned_folder_has_its_folders_as_columns() -> None:
     assert "[Biscoe, Dream, Torgersen]" in done.stdout
 
 
+def test_a_query_is_asked_for_its_rows_as_a_run_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as shop, shop:
+        shop.execute("CREATE TABLE stock (code TEXT NOT NULL, day TEXT)")
+        shop.executemany(
+            "INSERT INTO stock VALUES (?, '2026-11-30')", [(f"K-{at:04}",) for at in range(50)]
+        )
+    monkeypatch.setenv("HEADGATE_SECRET_DB", f"sqlite:///{tmp_path}/shop.db")
+    done = do("stock", "--in", str(shop_in(tmp_path)))
+    assert done.exit_code == 0, done.stderr
+    assert 'regex: "^[A-Z]-[0-9]{4}$"' in done.stdout
+    assert "50 rows" in done.stdout
+
+
 def test_an_existing_file_is_only_overwritten_by_force(tmp_path: Path) -> None:
-    folder = shop(tmp_path)
+    folder = shop_in(tmp_path)
     target = folder / "expectations" / "orders.yaml"
     arguments = ("orders", "--in", str(folder), "--output", str(target))
     first = do(*arguments)
@@ -95,9 +113,10 @@ def test_an_existing_file_is_only_overwritten_by_force(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ((), "has 2 datasets; name one of them:\n  headgate profile orders\n"),
+        ((), "has 3 datasets; name one of them:\n  headgate profile orders\n"),
         (("order",), "has no dataset order, and there is no such file; did you mean orders?"),
-        (("stock",), "stock is a query of ${DB}, which only a run reads: write some of its rows"),
+        (("stock",), "secret DB"),
+        (("feed",), "feed is what `fetch it` fetches, which only a run does: fetch it yourself"),
         (("no/such.csv",), "there is no file no/such.csv"),
         (("s3x://bucket/x",), "s3x://bucket/x"),
         (("orders", "--force"), "--force needs --output"),
@@ -106,13 +125,13 @@ def test_an_existing_file_is_only_overwritten_by_force(tmp_path: Path) -> None:
 def test_what_cannot_be_profiled_is_told_with_the_fix(
     tmp_path: Path, arguments: tuple[str, ...], why: str
 ) -> None:
-    done = do(*arguments, "--in", str(shop(tmp_path)))
+    done = do(*arguments, "--in", str(shop_in(tmp_path)))
     assert done.exit_code in (1, 2)
     assert why in done.stderr
 
 
 def test_broken_data_is_named_with_its_file(tmp_path: Path) -> None:
-    folder = shop(tmp_path)
+    folder = shop_in(tmp_path)
     (folder / "data" / "more.csv").write_text("order_id,zip\n1\n")
     done = do("orders", "--in", str(folder))
     assert done.exit_code == 1

@@ -12,6 +12,8 @@ from controller.buckets.catalog import DATASETS, Catalog
 from controller.buckets.places import base_folder, is_relative
 from controller.buckets.stores import Stores, is_remote
 from controller.cli.context import find_settings, read_settings
+from controller.cli.revealing import revealer
+from controller.cli.write.profiling.process import fetch_apart
 from controller.planning.checkout import check_at, tracked_from
 from controller.planning.choosing import choose, spec_argument, specs_in
 from specs.failures import NeedsHuman
@@ -98,18 +100,26 @@ def _of_spec(spec: _Spec, name: str, home: Path) -> DataToProfile:
         meant = nearest(name, spec.datasets)
         asked = f"; did you mean {meant}?" if meant else ""
         raise NeedsHuman(f"{spec.path} has no dataset {name}, and there is no such file{asked}")
-    if dataset.uri is None:
-        raise NeedsHuman(
-            f"{name} is {dataset.address}, which only a run reads: write some of its rows to a "
-            f"file and name that, as in `{_COMMAND} {name}.parquet`"
-        )
-    root = base_folder(dataset.uri, spec.top, spec.folder) if is_relative(dataset.uri) else None
     request = ProfileRequest(
         dataset=name,
-        objects=objects_at(dataset.uri, root, home),
+        objects=_objects_of(spec, name, dataset, home),
         reading=DatasetReading(types=dataset.types, nulls=dataset.nulls, csv=dataset.csv),
     )
     return DataToProfile(request, spec.path, dataset.expectations is None)
+
+
+def _objects_of(spec: _Spec, name: str, dataset: Dataset, home: Path) -> tuple[ObjectFile, ...]:
+    if dataset.query is not None:
+        address = revealer(click.get_current_context())(dataset.query.secret)
+        rows = fetch_apart(name, dataset.query, address, home)
+        return (_object(rows.parent, rows.name),)
+    if dataset.uri is None:
+        raise NeedsHuman(
+            f"{name} is what {dataset.address} fetches, which only a run does: fetch it yourself "
+            f"and name the files, as in `{_COMMAND} {name}.parquet`"
+        )
+    root = base_folder(dataset.uri, spec.top, spec.folder) if is_relative(dataset.uri) else None
+    return objects_at(dataset.uri, root, home)
 
 
 def _at_address(uri: str, home: Path) -> ProfileRequest:
