@@ -1,7 +1,8 @@
 """What `headgate profile` proposes for data that people know."""
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.validators.data.profile.profiling import judged, objects_in, proposed, text_of
+from validators.data.metrics.batch import RowBatch
 from validators.data.profile import facts
 from validators.data.request import ObjectFile
+from validators.data.stream import ParquetPart
 from validators.data.suite import Expectation, read_suite
 from validators.verdict import Verdict
 
@@ -183,3 +186,27 @@ def test_a_table_of_too_many_columns_has_entries_for_the_first(tmp_path: Path) -
     assert "The first 300 of 350 columns" in text
     assert expected(text, "c299")
     assert not expected(text, "c300")
+
+
+def test_a_proposal_reads_each_column_a_few_times_however_much_it_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for the sample, once for the facts, and once to judge what is proposed."""
+    reads: Counter[tuple[int, str]] = Counter()
+    real = ParquetPart.read
+
+    def counted(part: ParquetPart, group: int, columns: Sequence[str]) -> Iterator[RowBatch]:
+        reads.update((group, column) for column in columns)
+        return real(part, group, columns)
+
+    monkeypatch.setattr(ParquetPart, "read", counted)
+    rows = {
+        "id": range(40_000),
+        "code": [f"K-{at}" for at in range(40_000)],
+        "amount": [at / 7 for at in range(40_000)],
+        "state": ["open", "closed"] * 20_000,
+    }
+    pq.write_table(pa.table(rows), tmp_path / "0.parquet", row_group_size=10_000)
+    text_of(objects_in(tmp_path, "0.parquet"))
+    most = {column: max(reads[group, column] for group in range(4)) for column in rows}
+    assert most == {"id": 3, "code": 3, "amount": 3, "state": 3}
