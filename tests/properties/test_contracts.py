@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -39,6 +39,18 @@ MEETS: dict[str, Callable[[float, Any], bool]] = {
     "mustBeLessOrEqualTo": lambda n, limit: n <= limit,
     "mustBeBetween": lambda n, limit: limit[0] <= n <= limit[1],
 }
+
+
+def _keys(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, dict) else list(range(len(value)))
+
+
+def _places(value: Any, above: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Every mapping and list in a value, with its place."""
+    if isinstance(value, dict | list):
+        yield above, value
+        for key in _keys(value):
+            yield from _places(value[key], (*above, key))
 
 
 @st.composite
@@ -79,3 +91,52 @@ def test_a_rule_is_met_exactly_by_what_meets_its_words(rule: Any, values: Any) -
         for one in outcomes
     )
     assert said == met
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+WHOLE = contract(
+    {
+        "name": "x",
+        "logicalType": "string",
+        "required": True,
+        "primaryKey": True,
+        "primaryKeyPosition": 1,
+        "logicalTypeOptions": {"minLength": 1, "maxLength": 9, "pattern": "a", "format": "uuid"},
+        "enum": [{"value": "a"}],
+        "quality": [
+            {"metric": "nullValues", "mustBeLessThan": 5, "unit": "percent", "severity": "info"},
+            {"metric": "invalidValues", "arguments": {"validValues": ["a"]}, "mustBe": 0},
+            {"metric": "missingValues", "arguments": {"missingValues": [None]}, "mustBe": 0},
+            {"type": "custom", "engine": "greatExpectations", "implementation": {"type": "x"}},
+        ],
+    },
+    {"name": "y", "logicalType": "date", "logicalTypeOptions": {"minimum": "2024-01-01"}},
+    quality=[
+        {"metric": "rowCount", "mustBeBetween": [1, 2]},
+        {"metric": "duplicateValues", "arguments": {"properties": ["x", "y"]}, "mustBe": 0},
+    ],
+    slaProperties=[{"property": "latency", "value": 4, "unit": "d"}],
+)
+PLACES = [(*above, key) for above, value in _places(WHOLE, ()) for key in _keys(value)]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(PLACES), ANYTHING)
+def test_whatever_stands_in_a_contract_it_is_read_or_named(place: Any, value: Any) -> None:
+    content = json.loads(json.dumps(WHOLE))
+    at = content
+    for key in place[:-1]:
+        at = at[key]
+    at[place[-1]] = value
+    for text, file in ((json.dumps(content), "a.json"), (json.dumps(content, indent=1), "a.yaml")):
+        suite = read_expectations(text, file, like="orders")
+        assert suite.expectations or suite.problems
+        json.dumps([one.kwargs for one in suite.expectations], allow_nan=False)
+        lines = len(text.splitlines())
+        assert all(1 <= one.line <= lines for one in (*suite.problems, *suite.unchecked))

@@ -16,7 +16,20 @@ from tests.validators.data.profile.profiling import judged, objects_in, proposed
 from validators.verdict import Verdict
 
 NAMES = st.sampled_from(
-    ["x", "order_id", "email", "no", "Größe", "a b", "1", "month", "year", 'quote"d', "line\nbreak"]
+    [
+        "x",
+        "order_id",
+        "email",
+        "no",
+        "Größe",
+        "a b",
+        "1",
+        "month",
+        "year",
+        'quote"d',
+        "line\nbreak",
+        "bell\x07\u2028",
+    ]
 )
 INTEGERS = [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint32(), pa.uint64()]
 TEXTS = st.text(max_size=8) | st.from_regex(r"[A-Z]{2}-[0-9]{1,4}", fullmatch=True)

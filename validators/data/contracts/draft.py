@@ -1,6 +1,7 @@
 """PURE. The expectations of a contract as they are collected, with the problems and what cannot be
 checked, each at its place in the file."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,11 @@ from specs.loading.explain import locate, nearest, shown
 from specs.loading.problems import Problem, in_order
 from specs.loading.tree import Tree, YamlPath
 from validators.data.suite import Expectation, Severity, Suite
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True)

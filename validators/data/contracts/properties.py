@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from specs.loading.tree import YamlPath
-from validators.data.contracts.draft import ContractDraft
+from validators.data.contracts.draft import ContractDraft, is_number
 from validators.data.contracts.quality import quality_rules
 from validators.data.type_names import is_type_name
 
@@ -193,7 +193,7 @@ def _matches(draft: ContractDraft, column: str, pattern: str, path: YamlPath) ->
 def _limit(
     draft: ContractDraft, column: str, value: Any, limit: str, strict: str | None, path: YamlPath
 ) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if not (is_number(value) or isinstance(value, str)):
         draft.wrong("a limit is a number, or text for dates and times", path, value)
         return
     if isinstance(value, str) and not _is_moment(value):

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from specs.loading.explain import locate
 from specs.loading.tree import YamlPath, parse
-from validators.data.contracts.draft import ContractDraft
+from validators.data.contracts.draft import ContractDraft, is_number
 from validators.data.suite import Severity, read_suite
 
 _SAID: Final = (
@@ -222,7 +222,7 @@ def _wanted(
     """The range that an operator of a rule asks for; None if that cannot be checked."""
     value = said[key]
     limits = value if isinstance(value, list) else [value]
-    if any(isinstance(one, bool) or not isinstance(one, int | float) for one in limits):
+    if not all(is_number(one) for one in limits):
         draft.wrong(f"`{key}` is a number", (*path, key), value)
         return None
     match key, limits:

@@ -70,7 +70,7 @@ def _contract_in(text: str, file: str) -> dict[str, Any] | None:
         return None
     if file.endswith(".json"):
         try:
-            content = json.loads(text)
+            content = json.loads(text, parse_constant=lambda _: None)
         except (ValueError, RecursionError):
             return None
     else:

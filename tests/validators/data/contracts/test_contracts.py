@@ -300,6 +300,14 @@ def test_a_contract_that_cannot_be_understood_is_an_error(change: Any, message: 
     assert any(message in problem.message for problem in problems)
 
 
+def test_a_limit_that_is_no_number_is_an_error_of_the_contract() -> None:
+    text = json.dumps(contract(column(quality=[rule("rowCount", mustBe=0)]))).replace(
+        '"mustBe": 0', '"mustBe": .inf'
+    )
+    (problem,) = read_expectations(text, "orders.odcs.yaml", like="orders").problems
+    assert problem.message == "`mustBe` is a number"
+
+
 def test_a_suite_stays_a_suite() -> None:
     text = '{"name": "x", "expectations": [{"type": "expect_DataContract"}]}'
     assert read_expectations(text, "x.json").expectations[0].type == "expect_DataContract"
