@@ -147,6 +147,8 @@ def _options(
     for key, limit, strict in _LIMITS:
         if key in options and key in checked:
             _limit(draft, column, options[key], limit, strict, (*path, key))
+    if "multipleOf" in checked and "multipleOf" in options:
+        _multiples(draft, options["multipleOf"], column, (*path, "multipleOf"))
     if "format" in options:
         _format(draft, logical, str(options["format"]), column, (*path, "format"))
 
@@ -162,7 +164,7 @@ def _checked_options(logical: str) -> tuple[str, ...]:
     return {
         "None": (*texts, *limits),
         "string": texts,
-        "integer": (*limits, "format"),
+        "integer": (*limits, "format", "multipleOf"),
         "number": (*limits, "format"),
         "date": (*limits, "format"),
         "timestamp": (*limits, "format"),
@@ -212,6 +214,18 @@ def _is_moment(value: str) -> bool:
             continue
         return True
     return False
+
+
+def _multiples(draft: ContractDraft, of: Any, column: str, path: YamlPath) -> None:
+    """Whole numbers only: whether a float is a multiple is a matter of its rounding."""
+    if not is_number(of) or of <= 0:
+        draft.wrong("`multipleOf` is a number above zero", path, of)
+    elif of != int(of):
+        draft.skip(f"`multipleOf: {of}` of `{column}`", path)
+    else:
+        others = f"`{column}`.notnull() and `{column}` % {int(of)} != 0"
+        kwargs = {"max_value": 0, "row_condition": others, "condition_parser": "pandas"}
+        draft.expect("table_row_count_to_be_between", kwargs, path)
 
 
 def _format(draft: ContractDraft, logical: str, name: str, column: str, path: YamlPath) -> None:

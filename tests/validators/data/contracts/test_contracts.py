@@ -16,6 +16,7 @@ from validators.report import Report
 from validators.verdict import Verdict
 
 X = {"column": "x"}
+BETWEEN = "table_row_count_to_be_between"
 
 
 def column(logical: str | None = None, **more: Any) -> dict[str, Any]:
@@ -80,6 +81,12 @@ def test_a_property_says_what_its_column_is(said: Any, expected: Any) -> None:
         ),
         (
             "integer",
+            {"multipleOf": 5},
+            [(BETWEEN, {"max_value": 0, "row_condition": "`x`.notnull() and `x` % 5 != 0",
+                        "condition_parser": "pandas"})],
+        ),
+        (
+            "integer",
             {"format": "u16"},
             [("column_values_to_be_between", {**X, "min_value": 0, "max_value": 65535})],
         ),
@@ -95,7 +102,6 @@ def rule(metric: str, unit: str | None = None, **more: Any) -> dict[str, Any]:
 
 
 VALID = {"validValues": ["open", "closed"]}
-BETWEEN = "table_row_count_to_be_between"
 NON_NULL = "column_proportion_of_non_null_values_to_be_between"
 
 
@@ -166,7 +172,7 @@ def test_equal_demands_are_one_expectation() -> None:
 @pytest.mark.parametrize(
     ("said", "what"),
     [
-        (column("integer", logicalTypeOptions={"multipleOf": 5}), "`multipleOf: 5` of `x`"),
+        (column("number", logicalTypeOptions={"multipleOf": 5}), "`multipleOf: 5` of `x`"),
         (column("string", logicalTypeOptions={"format": "hostname"}), "the format hostname of `x`"),
         (column("date", logicalTypeOptions={"minimum": "01/05/2024"}),
          "the limit 01/05/2024 of `x`: write it as 2024-05-01 or 12:30"),
@@ -324,6 +330,17 @@ def judged(folder: Path, content: Any, key: str) -> Report:
             suite=SuiteFile(path=str(folder / "orders.odcs.json"), origin="orders.odcs.json"),
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [([0, 5, None, -10], Verdict.PASS), ([5, 7], Verdict.FAIL), ([None, None], Verdict.PASS)],
+)
+def test_multiples_are_counted_exactly(tmp_path: Path, values: Any, verdict: Verdict) -> None:
+    pq.write_table(pa.table({"x": pa.array(values, pa.int64())}), tmp_path / "a.parquet")
+    content = contract(column("integer", logicalTypeOptions={"multipleOf": 5}))
+    checks = judged(tmp_path, content, "a.parquet").checks
+    assert [check.verdict for check in checks if "row" in check.name] == [verdict]
 
 
 def test_columns_that_are_text_are_read_as_text_where_files_have_no_types(tmp_path: Path) -> None:
