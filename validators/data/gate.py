@@ -58,10 +58,14 @@ def judge(request: DataGateRequest) -> Report:
     checks: Sequence[Check] = flaws
     if suite.expectations:
         needed, reading = suite.expectations, _reading(request, suite.texts)
-        dataset = open_dataset(
-            request.objects, columns_to_read(needed), columns_everywhere(needed), reading
-        )
         work = Work(_kept(request.metrics))
+        dataset = open_dataset(
+            request.objects,
+            columns_to_read(needed),
+            columns_everywhere(needed),
+            reading,
+            work.kept,
+        )
         try:
             checks, notes = _judged(
                 suite.expectations, dataset, origin, provenance, work, request.examples
