@@ -24,15 +24,18 @@ from validators.data.dataset import OpenedDataset
 from validators.data.files import Unreadable
 from validators.data.forms import is_known
 from validators.data.kept import KeptMetrics
+from validators.data.kinds import has_types
 from validators.data.measure import Work
 from validators.data.opening import open_dataset
 from validators.data.outcome import ExpectationOutcome, Misfit
-from validators.data.request import DataGateRequest, MetricFiles
-from validators.data.suite import Expectation
+from validators.data.request import DataGateRequest, DatasetReading, MetricFiles
+from validators.data.suite import Expectation, Suite
 from validators.data.tables import object_check
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
+_MOST_UNCHECKED = 20
+"""Notes about what is not checked, at most."""
 NO_ROWS: Final = Check(
     name="rows",
     verdict=Verdict.FAIL,
@@ -54,13 +57,13 @@ def judge(request: DataGateRequest) -> Report:
         flaws += [] if suite.expectations else [only_custom(len(left))]
     checks: Sequence[Check] = flaws
     if suite.expectations:
-        needed = suite.expectations
+        needed, reading = suite.expectations, _reading(request, suite.texts)
         work = Work(_kept(request.metrics))
         dataset = open_dataset(
             request.objects,
             columns_to_read(needed),
             columns_everywhere(needed),
-            request.reading,
+            reading,
             work.kept,
         )
         try:
@@ -70,11 +73,13 @@ def judge(request: DataGateRequest) -> Report:
         except Unreadable as error:
             dataset = replace(dataset, is_readable=False)
             checks = [object_check("readable", error.why, None, error.verdict)]
-        checks = [*flaws, *dataset.checks, *checks]
+        of_objects = [one for one in dataset.checks if not _is_of_contract(one, suite, request)]
+        checks = [*flaws, *of_objects, *checks]
         objects = dataset.objects or len(request.objects)
         notes = [_size(dataset, objects), *_cost(objects, work), *dataset.notes, *notes]
         if request.metrics:
             work.kept.write(Path(request.metrics.found))
+    notes += _unchecked(suite)
     critical = [one for one in suite.expectations if one.severity == "critical"]
     if suite.expectations and not critical:
         notes.append("No expectation of the suite is critical: none of them can fail this gate.")
@@ -86,6 +91,36 @@ def judge(request: DataGateRequest) -> Report:
         provenance=provenance,
         notes=tuple(notes),
     )
+
+
+def _reading(request: DataGateRequest, texts: Collection[str]) -> DatasetReading:
+    """How to read the dataset if these columns are known to be text. Files that say the types of
+    their columns are believed."""
+    if any(has_types(one.key) for one in request.objects):
+        return request.reading
+    types = {**dict.fromkeys(texts, "string"), **request.reading.types}
+    return request.reading.model_copy(update={"types": types})
+
+
+def _is_of_contract(check: Check, suite: Suite, request: DataGateRequest) -> bool:
+    """Whether it is about the type of a column that only a contract names: one that is missing has
+    a check of its own."""
+    return (
+        check.name.startswith("types: ")
+        and check.subject in suite.texts
+        and check.subject not in request.reading.types
+    )
+
+
+def _unchecked(suite: Suite) -> list[str]:
+    """What a data contract asks and nothing checks, with its line."""
+    every = [
+        f"{one.file}:{one.line}: {one.message}"
+        + (f", did you mean `{one.nearest}`?" if one.nearest else "")
+        for one in suite.unchecked
+    ]
+    more = len(every) - _MOST_UNCHECKED
+    return [*every[:_MOST_UNCHECKED], *([f"and {more:,} more are not checked"] if more > 0 else [])]
 
 
 def _size(dataset: OpenedDataset, objects: int) -> str:
