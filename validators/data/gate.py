@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from validators.data import engine
-from validators.data.answers import ENGINE, READS_LIMITS, answers
+from validators.data.answers import READS_LIMITS, answers
 from validators.data.asked_suite import asked_suite
 from validators.data.checks import (
     TableFacts,
@@ -31,7 +31,7 @@ from validators.data.outcome import ExpectationOutcome, Misfit
 from validators.data.request import DataGateRequest, DatasetReading, MetricFiles
 from validators.data.suite import Expectation, Suite
 from validators.data.tables import object_check
-from validators.report import Check, Report
+from validators.report import GREAT_EXPECTATIONS, HEADGATE, Check, Report
 from validators.verdict import Verdict
 
 _MOST_UNCHECKED = 20
@@ -182,12 +182,11 @@ def _judged(
 
 def _engines(outcomes: Collection[ExpectationOutcome]) -> list[str]:
     """Who evaluated how many, if it was not all Headgate."""
-    theirs = sum(one.engine == ENGINE for one in outcomes)
+    theirs = sum(one.engine == GREAT_EXPECTATIONS for one in outcomes)
     if not theirs:
         return []
-    return [
-        f"{ENGINE} evaluated {theirs:,} of {len(outcomes):,} expectations, Headgate the others."
-    ]
+    many = f"{theirs:,} of {len(outcomes):,} expectations"
+    return [f"{GREAT_EXPECTATIONS} evaluated {many}, {HEADGATE} the others."]
 
 
 def _evaluated(
