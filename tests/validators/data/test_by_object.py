@@ -16,7 +16,7 @@ from specs.csv_files import CsvFiles
 from validators.data import files
 from validators.data.by_object import ByObject
 from validators.data.dataset import OpenedDataset
-from validators.data.gate import judge
+from validators.data.gate import judgement
 from validators.data.kept import KeptMetrics
 from validators.data.request import (
     DataGateRequest,
@@ -145,16 +145,19 @@ def test_only_a_new_month_of_text_is_read(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("validators.data.object_part.read", noted)
     months = ["id,amount\n" + "".join(f"{m}{n},{n}.5\n" for n in range(9)) for m in range(1, 6)]
     objects = written(tmp_path, months, ".csv")
-    reports = []
+    found = []
     for several in (objects[:4], objects, objects):
-        reports.append(judge(_request(tmp_path, several)))
+        found.append(judgement(_request(tmp_path, several)))
         (tmp_path / "found.json").replace(tmp_path / "known.json")
     assert read == ["0.csv", "1.csv", "2.csv", "3.csv", "4.csv"]
-    assert [report.verdict.value for report in reports] == ["PASS"] * 3
-    assert "Rows of 1 of 5 objects were read" in " ".join(reports[1].notes)
-    assert "no row was read again" in " ".join(reports[2].notes)
+    assert [one.report.verdict.value for one in found] == ["PASS"] * 3
+    assert [one.cost for one in found] == [
+        "Rows of 4 of 4 objects were read.",
+        "Rows of 1 of 5 objects were read; 4 were measured for an earlier version.",
+        "Rows of 0 of 5 objects were read; 5 were measured for an earlier version.",
+    ]
     (tmp_path / "known.json").unlink()
-    assert judge(_request(tmp_path, objects)).checks == reports[2].checks
+    assert judgement(_request(tmp_path, objects)).report == found[2].report
 
 
 def _request(folder: Path, objects: Sequence[ObjectFile]) -> DataGateRequest:
