@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from validators.data.custom_gate import judge_custom
-from validators.data.gate import judge
+from validators.data.gate import judgement
 from validators.data.request import DataGateRequest
 from validators.report import Check, Report
 from validators.verdict import Verdict
@@ -60,7 +60,12 @@ def _report(source: Path) -> Report:
         place = ".".join(str(part) for part in first["loc"])
         return _error("request", f"the request is not valid: {place}: {first['msg']}")
     try:
-        return judge_custom(request, request.custom) if request.custom else judge(request)
+        if request.custom:
+            return judge_custom(request, request.custom)
+        report, cost = judgement(request)
+        if cost:
+            sys.stdout.write(f"{cost}\n")
+        return report
     except MemoryError:
         return _error(
             request.dataset,
