@@ -38,6 +38,11 @@ LONGEST_EXAMPLE = 40
 recognised as one."""
 
 
+HEADGATE = "Headgate"
+"""The engine that evaluates most expectations."""
+GREAT_EXPECTATIONS = "Great Expectations"
+
+
 class FailingObject(GateValue):
     """An object of a dataset with rows that fail a check."""
 
@@ -118,7 +123,7 @@ class Check(GateValue):
     next_step: str | None = None
     """What to do about it, with the exact command where there is one."""
     engine: str | None = None
-    """What evaluated it, where that may be one of several."""
+    """Data gate: what evaluated it, Headgate or Great Expectations."""
     where: Location | None = None
 
 

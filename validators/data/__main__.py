@@ -6,7 +6,7 @@ Exits with 0 if a report was written, whatever its verdict; if not, prints why i
 import sys
 
 from validators.data.custom_gate import judge_custom
-from validators.data.gate import judge
+from validators.data.gate import judgement
 from validators.data.program import GateProgram, run
 from validators.data.request import DataGateRequest
 from validators.report import Report
@@ -33,7 +33,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _judged(request: DataGateRequest) -> Report:
-    return judge_custom(request, request.custom) if request.custom else judge(request)
+    if request.custom:
+        return judge_custom(request, request.custom)
+    report, cost = judgement(request)
+    if cost:
+        sys.stdout.write(f"{cost}\n")
+    return report
 
 
 _PROGRAM = GateProgram("validators.data", DataGateRequest, _judged, lambda request: request.dataset)

@@ -29,7 +29,7 @@ from validators.data.metrics.metric import Nulls, RowCount
 from validators.data.of_columns import mapped
 from validators.data.outcome import ExpectationOutcome
 from validators.data.suite import Expectation
-from validators.report import FailingObject
+from validators.report import GREAT_EXPECTATIONS, FailingObject
 
 _Answer = Callable[[Measured, Mapping[str, Any]], ExpectationOutcome]
 _Rule = Callable[[RowBatch, Mapping[str, Any]], Any]
@@ -106,9 +106,6 @@ _OF_TABLE: Final[Mapping[str, _Answer]] = {
 }
 
 
-ENGINE: Final = "Great Expectations"
-
-
 _AMONG_ALL: Final = frozenset({
     "expect_column_values_to_be_unique",
     "expect_column_values_to_be_increasing",
@@ -155,7 +152,9 @@ def answers(
             except Unreadable:
                 raise
             except EngineError as error:
-                outcome = ExpectationOutcome(place, success=False, raised=str(error), engine=ENGINE)
+                outcome = ExpectationOutcome(
+                    place, success=False, raised=str(error), engine=GREAT_EXPECTATIONS
+                )
             except Unfit as error:
                 outcome = ExpectationOutcome(place, success=False, refused=str(error))
             except Exception as error:  # of any kind: its message may quote the data
@@ -174,7 +173,7 @@ def answers(
         except Exception as error:  # as above; the other checks go on
             raised = type(error).__name__
             yield from (
-                ExpectationOutcome(place, success=False, raised=raised, engine=ENGINE)
+                ExpectationOutcome(place, success=False, raised=raised, engine=GREAT_EXPECTATIONS)
                 for place in several
             )
 
@@ -269,7 +268,7 @@ def _met_by_engine(one: Expectation, column: str) -> _Answer:
 
     def answer(of: Measured, kwargs: Mapping[str, Any]) -> ExpectationOutcome:
         n, unexpected = of(metric)
-        return dataclasses.replace(mapped(n, n - unexpected, kwargs), engine=ENGINE)
+        return dataclasses.replace(mapped(n, n - unexpected, kwargs), engine=GREAT_EXPECTATIONS)
 
     return answer
 
@@ -302,7 +301,7 @@ def _of_engine(
         table = table.drop_null()
     plain = {place: _unconditional(one) for place, one in several.items()}
     for outcome in engine.evaluate(frame_of(table), plain):
-        yield dataclasses.replace(outcome, n=table.num_rows, engine=ENGINE)
+        yield dataclasses.replace(outcome, n=table.num_rows, engine=GREAT_EXPECTATIONS)
 
 
 READS_LIMITS: Final = frozenset((*_OF_VALUES, *_OF_PAIRS, *_OF_RECORDS, _TOGETHER))

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from validators.data.outcome import ExpectationOutcome
-from validators.report import GateValue
+from validators.report import GREAT_EXPECTATIONS, GateValue
 
 READY: Final = b"ready"
 """The line once the module is imported."""
@@ -43,6 +43,7 @@ class CustomAnswer(GateValue):
             nothing="no row meets its condition" if self.nothing else None,
             raised=self.raised,
             refused=self.refused,
+            engine=GREAT_EXPECTATIONS,
         )
 
     @classmethod

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from validators.data import engine
-from validators.data.answers import ENGINE, READS_LIMITS, answers
+from validators.data.answers import READS_LIMITS, answers
 from validators.data.asked_suite import asked_suite
 from validators.data.checks import (
     TableFacts,
@@ -24,15 +24,18 @@ from validators.data.dataset import OpenedDataset
 from validators.data.files import Unreadable
 from validators.data.forms import is_known
 from validators.data.kept import KeptMetrics
+from validators.data.kinds import has_types
 from validators.data.measure import Work
 from validators.data.opening import open_dataset
 from validators.data.outcome import ExpectationOutcome, Misfit
-from validators.data.request import DataGateRequest, MetricFiles
-from validators.data.suite import Expectation
+from validators.data.request import DataGateRequest, DatasetReading, MetricFiles
+from validators.data.suite import Expectation, Suite
 from validators.data.tables import object_check
-from validators.report import Check, Report
+from validators.report import GREAT_EXPECTATIONS, HEADGATE, Check, Report
 from validators.verdict import Verdict
 
+_MOST_UNCHECKED = 20
+"""Notes about what is not checked, at most."""
 NO_ROWS: Final = Check(
     name="rows",
     verdict=Verdict.FAIL,
@@ -43,38 +46,37 @@ NO_ROWS: Final = Check(
 )
 
 
+class Judgement(NamedTuple):
+    """A report, and what it took."""
+
+    report: Report
+    """The same, whatever was measured before."""
+    cost: str | None = None
+    """What of the data was read, in a sentence for the log, if something may have been known."""
+
+
 def judge(request: DataGateRequest) -> Report:
+    """The report on the dataset; see `judgement`."""
+    return judgement(request).report
+
+
+def judgement(request: DataGateRequest) -> Judgement:
     """Judge the dataset. Every problem of the suite or the data becomes a check."""
-    origin = request.suite.origin
     suite, provenance = asked_suite(request)
-    flaws = [problem_check(problem) for problem in suite.problems]
-    notes: list[str] = []
+    checks = [problem_check(problem) for problem in suite.problems]
     if request.leaves_custom and (left := custom_of(suite)):
         suite = without_custom(suite)
-        flaws += [] if suite.expectations else [only_custom(len(left))]
-    checks: Sequence[Check] = flaws
+        checks += [] if suite.expectations else [only_custom(len(left))]
+    notes: list[str] = []
+    cost = None
     if suite.expectations:
-        needed = suite.expectations
-        dataset = open_dataset(
-            request.objects, columns_to_read(needed), columns_everywhere(needed), request.reading
-        )
-        work = Work(_kept(request.metrics))
-        try:
-            checks, notes = _judged(
-                suite.expectations, dataset, origin, provenance, work, request.examples
-            )
-        except Unreadable as error:
-            dataset = replace(dataset, is_readable=False)
-            checks = [object_check("readable", error.why, None, error.verdict)]
-        checks = [*flaws, *dataset.checks, *checks]
-        objects = dataset.objects or len(request.objects)
-        notes = [_size(dataset, objects), *_cost(objects, work), *dataset.notes, *notes]
-        if request.metrics:
-            work.kept.write(Path(request.metrics.found))
+        found, notes, cost = _of_data(request, suite, provenance)
+        checks += found
+    notes += _unchecked(suite)
     critical = [one for one in suite.expectations if one.severity == "critical"]
     if suite.expectations and not critical:
         notes.append("No expectation of the suite is critical: none of them can fail this gate.")
-    return Report(
+    report = Report(
         gate="data",
         subject=request.dataset,
         checks=numbered(checks),
@@ -82,6 +84,65 @@ def judge(request: DataGateRequest) -> Report:
         provenance=provenance,
         notes=tuple(notes),
     )
+    return Judgement(report, cost)
+
+
+def _of_data(
+    request: DataGateRequest, suite: Suite, provenance: dict[str, str]
+) -> tuple[list[Check], list[str], str | None]:
+    """The checks, the notes, and what of the data was read."""
+    needed, work = suite.expectations, Work(_kept(request.metrics))
+    dataset = open_dataset(
+        request.objects,
+        columns_to_read(needed),
+        columns_everywhere(needed),
+        _reading(request, suite.texts),
+        work.kept,
+    )
+    try:
+        checks, notes = _judged(
+            needed, dataset, request.suite.origin, provenance, work, request.examples
+        )
+    except Unreadable as error:
+        dataset = replace(dataset, is_readable=False)
+        checks, notes = [object_check("readable", error.why, None, error.verdict)], []
+    if request.metrics:
+        work.kept.write(Path(request.metrics.found))
+    of_objects = [one for one in dataset.checks if not _is_of_contract(one, suite, request)]
+    objects = dataset.objects or len(request.objects)
+    notes = [_size(dataset, objects), *dataset.notes, *notes]
+    cost = _cost(objects, work) if request.metrics else None
+    return [*of_objects, *checks], notes, cost
+
+
+def _reading(request: DataGateRequest, texts: Collection[str]) -> DatasetReading:
+    """How to read the dataset if these columns are known to be text. Files that say the types of
+    their columns are believed."""
+    if any(has_types(one.key) for one in request.objects):
+        return request.reading
+    types = {**dict.fromkeys(texts, "string"), **request.reading.types}
+    return request.reading.model_copy(update={"types": types})
+
+
+def _is_of_contract(check: Check, suite: Suite, request: DataGateRequest) -> bool:
+    """Whether it is about the type of a column that only a contract names: one that is missing has
+    a check of its own."""
+    return (
+        check.name.startswith("types: ")
+        and check.subject in suite.texts
+        and check.subject not in request.reading.types
+    )
+
+
+def _unchecked(suite: Suite) -> list[str]:
+    """What a data contract asks and nothing checks, with its line."""
+    every = [
+        f"{one.file}:{one.line}: {one.message}"
+        + (f", did you mean `{one.nearest}`?" if one.nearest else "")
+        for one in suite.unchecked
+    ]
+    more = len(every) - _MOST_UNCHECKED
+    return [*every[:_MOST_UNCHECKED], *([f"and {more:,} more are not checked"] if more > 0 else [])]
 
 
 def _size(dataset: OpenedDataset, objects: int) -> str:
@@ -96,14 +157,9 @@ def _kept(files: MetricFiles | None) -> KeptMetrics:
     return KeptMetrics(Path(files.known) if files and files.known else None)
 
 
-def _cost(objects: int, work: Work) -> list[str]:
-    """What is remarkable about what the judgement had to read."""
-    if work.known and not work.read:
-        return ["Every object had been measured for an earlier version: no row was read again."]
-    if work.known:
-        which = f"{len(work.read):,} of {objects:,} objects"
-        return [f"Rows of {which} were read; the others were measured for an earlier version."]
-    return []
+def _cost(objects: int, work: Work) -> str:
+    known = f"; {len(work.known):,} were measured for an earlier version" if work.known else ""
+    return f"Rows of {len(work.read):,} of {objects:,} objects were read{known}."
 
 
 def _judged(
@@ -143,12 +199,11 @@ def _judged(
 
 def _engines(outcomes: Collection[ExpectationOutcome]) -> list[str]:
     """Who evaluated how many, if it was not all Headgate."""
-    theirs = sum(one.engine == ENGINE for one in outcomes)
+    theirs = sum(one.engine == GREAT_EXPECTATIONS for one in outcomes)
     if not theirs:
         return []
-    return [
-        f"{ENGINE} evaluated {theirs:,} of {len(outcomes):,} expectations, Headgate the others."
-    ]
+    many = f"{theirs:,} of {len(outcomes):,} expectations"
+    return [f"{GREAT_EXPECTATIONS} evaluated {many}, {HEADGATE} the others."]
 
 
 def _evaluated(

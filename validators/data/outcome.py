@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from validators.report import FailingObject
+from validators.report import HEADGATE, FailingObject
 
 
 class Misfit(NamedTuple):
@@ -45,7 +45,7 @@ class ExpectationOutcome:
     """Why a value in the suite cannot be read as the column's type, with the fix."""
     names: tuple[str, ...] | None = None
     """The columns of the table, for expectations about columns."""
-    engine: str = "Headgate"
+    engine: str = HEADGATE
     """Who evaluated it."""
     raised: str | None = None
     """The class of the exception that prevented the evaluation; its message may quote data."""

@@ -60,11 +60,11 @@ class Suite:
 
     expectations: tuple[Expectation, ...] = ()
     problems: tuple[Problem, ...] = ()
-
-
-def suite_problems(text: str, file: str, params: Mapping[str, Any] = {}) -> tuple[Problem, ...]:
-    """The problems in the structure of the suite in `file`, for `headgate validate`."""
-    return read_suite(text, file, params).problems
+    unchecked: tuple[Problem, ...] = ()
+    """What a data contract asks and nothing checks, as warnings."""
+    texts: frozenset[str] = frozenset()
+    """The columns that a data contract says are text, whatever they look like in files without
+    types."""
 
 
 def read_inline(text: str, file: str, at: YamlPath, params: Mapping[str, Any] = {}) -> Suite:

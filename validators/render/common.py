@@ -6,7 +6,7 @@ from typing import Final
 
 from specs.figures import clip, duration, number, percent, signed, significant
 from validators.render.safe_text import LONGEST_TEXT, clean
-from validators.report import LONGEST_EXAMPLE, MOST_EXAMPLES, Check, Interval, Report
+from validators.report import HEADGATE, LONGEST_EXAMPLE, MOST_EXAMPLES, Check, Interval, Report
 from validators.verdict import Verdict, worst
 
 Reports = Report | Sequence[Report]
@@ -118,8 +118,14 @@ def evidence(check: Check) -> dict[str, str]:
         "interval": _interval(check.interval, signs=check.difference is not None),
         "n": None if check.n is None else number(check.n),
         "window": None if check.window is None else duration(check.window),
+        "evaluated by": other_engine(check),
     }
     return {name: clean(fact) for name, fact in facts.items() if fact}
+
+
+def other_engine(check: Check) -> str:
+    """What evaluated the check, if that was not Headgate itself."""
+    return "" if check.engine in (None, HEADGATE) else check.engine
 
 
 def unsaid(check: Check) -> dict[str, str]:

@@ -15,6 +15,7 @@ from validators.render.common import (
     failing_objects,
     gate_of,
     not_shown,
+    other_engine,
     place,
 )
 from validators.render.safe_text import clean
@@ -90,6 +91,8 @@ def _case(report: Report, check: Check) -> ET.Element:
     elif check.verdict is not Verdict.PASS:
         said = f"{check.verdict.value}: {clean(check.message)}\n{_details(check)}"
         ET.SubElement(case, "system-out").text = said
+    elif engine := other_engine(check):
+        ET.SubElement(case, "system-out").text = f"evaluated by: {clean(engine)}"
     return case
 
 

@@ -21,6 +21,7 @@ from validators.render.common import (
     headline,
     not_shown,
     ordered,
+    other_engine,
     overall,
     place,
     short_digest,
@@ -201,6 +202,8 @@ def _passed(check: Check) -> str:
     subject = subject_of(check)
     message = prose(check.message) if check.message != check.name else ""
     name = _name(check) + (f" · {escape(subject)}" if subject else "")
+    engine = escape(other_engine(check))
+    name += f" · evaluated by {engine}" if engine else ""
     return f"- {name}" + (f"<br>{message}" if message else "")
 
 

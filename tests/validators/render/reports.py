@@ -32,6 +32,16 @@ DATA = Report(
             observed="0 (0 %)",
             limit="unique values",
             n=27004,
+            engine="Headgate",
+        ),
+        Check(
+            name="scheduled: format %H:%M",
+            verdict=Verdict.PASS,
+            message="`scheduled`: format %H:%M, in all 27,004 values",
+            observed="0 (0 %)",
+            limit="format %H:%M",
+            n=27004,
+            engine="Great Expectations",
         ),
         Check(
             name="dep_delay: values -60 to 1,440",
@@ -60,6 +70,7 @@ DATA = Report(
             observed="50 (0.19 %)",
             limit="matches ^[A-Z]{3}$",
             n=27004,
+            engine="Great Expectations",
             objects=FailingObjects.of(
                 FailingObject(key=f"2013-{month:02}.parquet", failing=failing, rows=2250)
                 for month, failing in enumerate((1, 1, 1, 1, 30, 1, 1, 10, 1, 1, 1, 1), 1)
@@ -179,6 +190,7 @@ checks = st.builds(
     n=st.integers(0, 10**9) | st.none(),
     window=st.floats(0, 1e6) | st.none(),
     next_step=hostile | st.none(),
+    engine=hostile | st.none(),
     where=st.builds(Location, file=hostile, line=st.integers(1, 999)) | st.none(),
     objects=st.builds(
         FailingObjects,

@@ -51,6 +51,20 @@ def test_a_gate_that_cannot_fail_says_so(name: str) -> None:
     assert "does not enforce" not in FORMS[name](DATA, TITLE)
 
 
+@pytest.mark.parametrize("name", ["report.html", "report.md", "report.txt", "report.xml"])
+def test_an_engine_is_named_where_it_is_not_the_usual_one(name: str) -> None:
+    text = " ".join(FORMS[name](DATA, TITLE).split())  # a terminal breaks lines
+    assert "evaluated by" in text
+    assert "Great Expectations" in text
+    assert "Headgate" not in text
+
+
+def test_a_report_for_programs_names_the_engine_of_each_check() -> None:
+    (report,) = as_json.to_dict(DATA, TITLE)["reports"]
+    engines = {check["name"].partition(":")[0]: check["engine"] for check in report["checks"]}
+    assert (engines["flight_id"], engines["origin"]) == ("Headgate", "Great Expectations")
+
+
 @pytest.mark.parametrize("name", ["report.html", "report.md", "report.txt"])
 def test_what_failed_stands_before_what_warned_and_what_passed(name: str) -> None:
     text = FORMS[name](DATA, TITLE)
