@@ -85,10 +85,30 @@ class DriftRule(Spec):
         description="`psi`, `jensen_shannon` (a distance of 0 to 1), or `wasserstein` (in units "
         "of the distance from the reference's first to its last decile).",
     )
+    classifier: bool = Field(
+        default=False,
+        description="Instead of each column alone: whether a classifier can tell the rows from "
+        "those of another dataset, by the area under its ROC curve, from 0.5 to 1.",
+    )
     at_most: float = Field(
         gt=0, allow_inf_nan=False, description="The greatest effect that passes, such as 0.2."
     )
     severity: CheckSeverity = "critical"
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> Self:
+        if not self.classifier:
+            return self
+        if self.reference == LAST:
+            raise ValueError(
+                "expected `reference` to name another dataset for `classifier`: no rows of the "
+                "last accepted version are kept"
+            )
+        if "measure" in self.model_fields_set:
+            raise ValueError("expected `measure` or `classifier`, not both")
+        if not 0.5 < self.at_most < 1:
+            raise ValueError("expected `at_most` between 0.5 and 1 for `classifier`")
+        return self
 
 
 class SeenBeforeRule(Spec):

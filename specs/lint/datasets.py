@@ -63,7 +63,8 @@ def _checks(
     """The other datasets that checks read."""
     for place, each in enumerate(dataset.checks):
         other = each.other
-        path = ("datasets", name, "checks", place, each.kind, "dataset")
+        key = "reference" if each.drift is not None else "dataset"
+        path = ("datasets", name, "checks", place, each.kind, key)
         if other == name:
             message = f"`{shown(path)}` is `{name}` itself: name another dataset"
             yield loaded.problem("same-dataset", path, message)

@@ -58,7 +58,8 @@ def _subject(check: DatasetCheck) -> tuple[object, ...]:
     """What a check is about: its kind, and the columns and the dataset that it names."""
     rule = check.rule
     named = (
-        getattr(rule, name, None) for name in ("column", "columns", "key", "dataset", "reference")
+        getattr(rule, name, None)
+        for name in ("column", "columns", "key", "dataset", "reference", "classifier")
     )
     return check.kind, *named
 

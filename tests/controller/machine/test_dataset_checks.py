@@ -18,6 +18,8 @@ from controller.machine.runs.graph_builder import build
 from controller.machine.runs.node_names import dataset_of_gate
 from controller.machine.runs.run import NEW, Progress
 from specs.digests import digest
+from specs.lint.check import check
+from tests.controller.cli.seeds import SPEC
 from tests.controller.machine.kit import source, spec
 from tests.controller.machine.team import Team
 from validators.verdict import Verdict
@@ -233,3 +235,22 @@ def test_a_gate_without_a_result_leaves_nothing_to_remember() -> None:
     team.end(data=Verdict.PASS)
     team.turn()
     assert team.pipeline.histories == {}
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("refers_to: {columns: [id], dataset: pionts}", "there is no `datasets.pionts`"),
+        ("apart_from: {dataset: rows}", "is `rows` itself: name another dataset"),
+        ("drift: {at_most: 0.6, classifier: true}", "`reference` to name another dataset"),
+        ("drift: {at_most: 0.2, reference: sample}", "there is no `datasets.sample`"),
+        ("volume: {within: 40%}, schema: {}", "exactly one of schema, freshness, volume"),
+        ("freshness: {column: at, within: 0s}", "more than 0s"),
+        ("refers_to: {columns: [a], dataset: rows, columns_there: [a, b]}", "as many"),
+    ],
+)
+def test_a_check_that_cannot_be_made_is_a_problem_of_the_spec(rule: str, said: str) -> None:
+    text = SPEC.replace("expectations: suite.yaml", f"checks: [{{{rule}}}]")
+    problems = check(text, "ml-pipeline.yaml").problems
+    told = [" ".join(filter(None, (one.message, one.expected))) for one in problems]
+    assert [each for each in told if said in each], told

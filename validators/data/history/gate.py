@@ -22,6 +22,7 @@ from specs.dataset_checks import (
 from validators.data.checks import numbered
 from validators.data.dataset import OpenedDataset
 from validators.data.files import Unreadable
+from validators.data.history.classifier import classifier_check
 from validators.data.history.distribution import Distribution, summarised
 from validators.data.history.drift import drift_checks, drifting_columns
 from validators.data.history.freshness import freshness_check, of_nothing
@@ -183,6 +184,9 @@ class _Judgement:
             return
         other = self._other(rule.reference, rule.columns)
         both = [one for one in drifting_columns(rule, self.dataset) if one in other.kinds]
+        if rule.classifier:
+            yield classifier_check(rule, self.dataset, other, rule.columns or both)
+            return
         reference = summarised(other, [one for one in both if one in self.dataset.kinds])
         yield from drift_checks(rule, self.dataset, reference, f"`{rule.reference}`")
 

@@ -147,6 +147,38 @@ def test_another_dataset_may_be_the_reference(tmp_path: Path) -> None:
     assert moved.name == "drift of amount from `sample`"
 
 
+def _joint(n: int, sign: int) -> dict[str, Any]:
+    """Two columns that are each as ever, and go together by a sign."""
+    random = np.random.default_rng(n)
+    x = random.normal(size=n)
+    return {"x": x, "y": sign * x + 0.3 * random.normal(size=n), "kind": ["a", None] * (n // 2)}
+
+
+def test_a_classifier_tells_rows_apart_by_what_no_column_shows_alone(tmp_path: Path) -> None:
+    rule = {"reference": "sample", "classifier": True, "at_most": 0.6}
+    gate = Gatekeeper(tmp_path, [{"drift": rule}])
+    gate.others = {"sample": {"s.parquet": _joint(3000, 1)}}
+    same = gate.check({"a.parquet": _joint(2000, 1)})
+    assert same.verdict is Verdict.PASS
+    turned = gate.check({"a.parquet": _joint(2000, -1)})
+    assert turned.verdict is Verdict.FAIL
+    assert ", mostly by " in turned.message
+    assert "kind" not in turned.message
+    few = gate.check({"a.parquet": _joint(100, -1)})
+    assert few.message == "inconclusive: 100 rows decide nothing; it takes 200 of both"
+
+
+def test_a_classifier_judges_bounded_samples_of_large_tables_alike_each_time(
+    tmp_path: Path,
+) -> None:
+    rule = {"reference": "sample", "classifier": True, "columns": ["x", "y"], "at_most": 0.6}
+    gate = Gatekeeper(tmp_path, [{"drift": rule}])
+    gate.others = {"sample": {"s.parquet": _joint(60_000, 1)}}
+    checks = [gate.check({"a.parquet": _joint(50_000, 1)}) for _ in range(2)]
+    assert checks[0] == checks[1]
+    assert (checks[0].verdict, checks[0].n) == (Verdict.PASS, 5000)
+
+
 def test_by_default_all_columns_but_times_are_compared(tmp_path: Path) -> None:
     gate = Gatekeeper(tmp_path, [{"drift": {"at_most": 0.5}}])
     table = _table(500) | {"at": pa.array(range(500), pa.timestamp("us"))}
