@@ -34,6 +34,8 @@ ROWS = 1_000_000
 SMALL = 10_000
 MANY = 5_000_000
 """Rows from which one round is enough, as the start of a process no longer matters."""
+IN_MEMORY = 20_000_000
+"""Rows up to which the tools are asked: they hold all rows, so 100 million take 20 GiB and more."""
 OBJECTS = 100
 INSTALLING = 300.0
 """Seconds after which a peer counts as one that cannot be installed."""
@@ -222,7 +224,8 @@ def _generated(bench: Bench, root: Path, rows: int) -> list[Row]:
     size = f"{rows:,} rows"
     file = root / "data.parquet"
     tables.dataset(file, rows)
-    whole = bench.beside(size, Table([file], tables.suite()), (*TOOLS, *QUERIES), rounds)
+    peers = (*TOOLS, *QUERIES) if rows <= IN_MEMORY else QUERIES
+    whole = bench.beside(size, Table([file], tables.suite()), peers, rounds)
     footers = bench.beside(
         f"whole numbers of {size}", Table([file], tables.footers_suite()), QUERIES, 3
     )
