@@ -3,19 +3,13 @@
 Exits with 0 if a report was written, whatever its verdict; if not, prints why in one line.
 """
 
-import logging
-import os
 import sys
-import warnings
-from pathlib import Path
-
-from pydantic import ValidationError
 
 from validators.data.custom_gate import judge_custom
 from validators.data.gate import judgement
+from validators.data.program import GateProgram, run
 from validators.data.request import DataGateRequest
-from validators.report import Check, Report
-from validators.verdict import Verdict
+from validators.report import Report
 
 NEEDED = (
     "encodings.utf_8_sig",
@@ -35,65 +29,19 @@ LATER = ("great_expectations",)
 
 def main(arguments: list[str]) -> int:
     """Read the request, write the report."""
-    if len(arguments) != 2:
-        sys.stderr.write("usage: python -m validators.data REQUEST.json REPORT.json\n")
-        return 2
-    source, target = (Path(argument) for argument in arguments)
-    # Logs and warnings of libraries may quote the data; the report has everything that matters.
-    logging.disable(logging.CRITICAL)
-    warnings.simplefilter("ignore")
-    try:
-        _write(target, _report(source))
-    except OSError as error:
-        sys.stderr.write(f"the report cannot be written to {target}: {error.strerror}\n")
-        return 1
-    return 0
+    return run(arguments, _PROGRAM)
 
 
-def _report(source: Path) -> Report:
-    try:
-        request = DataGateRequest.model_validate_json(source.read_bytes())
-    except OSError as error:
-        return _error("request", f"the request cannot be read: {error.strerror}")
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return _error("request", f"the request is not valid: {place}: {first['msg']}")
-    try:
-        if request.custom:
-            return judge_custom(request, request.custom)
-        report, cost = judgement(request)
-        if cost:
-            sys.stdout.write(f"{cost}\n")
-        return report
-    except MemoryError:
-        return _error(
-            request.dataset,
-            "the dataset needs more memory than this process may have",
-            next_step="Raise the gate's memory limit, or validate fewer objects at once.",
-        )
-    except Exception as error:  # a report with an ERROR is better than no report
-        # Neither message nor traceback: both may quote the data.
-        kind = type(error).__name__
-        return _error(
-            request.dataset, f"internal error of the data gate ({kind}); nothing was judged"
-        )
+def _judged(request: DataGateRequest) -> Report:
+    if request.custom:
+        return judge_custom(request, request.custom)
+    report, cost = judgement(request)
+    if cost:
+        sys.stdout.write(f"{cost}\n")
+    return report
 
 
-def _error(subject: str, message: str, next_step: str | None = None) -> Report:
-    check = Check(name="gate", verdict=Verdict.ERROR, message=message, next_step=next_step)
-    return Report(gate="data", subject=subject, checks=(check,))
-
-
-def _write(target: Path, report: Report) -> None:
-    """Write all of it or nothing."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        partial.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-
+_PROGRAM = GateProgram("validators.data", DataGateRequest, _judged, lambda request: request.dataset)
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
