@@ -46,7 +46,7 @@ NO_ROWS: Final = Check(
 )
 
 
-class Judgement(NamedTuple):
+class GateResult(NamedTuple):
     """A report, and what it took."""
 
     report: Report
@@ -60,7 +60,7 @@ def judge(request: DataGateRequest) -> Report:
     return judgement(request).report
 
 
-def judgement(request: DataGateRequest) -> Judgement:
+def judgement(request: DataGateRequest) -> GateResult:
     """Judge the dataset. Every problem of the suite or the data becomes a check."""
     suite, provenance = asked_suite(request)
     checks = [problem_check(problem) for problem in suite.problems]
@@ -84,7 +84,7 @@ def judgement(request: DataGateRequest) -> Judgement:
         provenance=provenance,
         notes=tuple(notes),
     )
-    return Judgement(report, cost)
+    return GateResult(report, cost)
 
 
 def _of_data(

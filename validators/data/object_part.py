@@ -13,6 +13,7 @@ from validators.data.files import read
 from validators.data.looks import with_folders
 from validators.data.metrics.batch import RowBatch
 from validators.data.request import DatasetReading, ObjectFile
+from validators.verdict import Verdict
 
 HELD: Final = 512 << 20
 """Bytes of contents that are held, so that they are not read a second time."""
@@ -87,7 +88,7 @@ class ObjectPart:
         if found is None:
             found = read(self.object, columns, self.reading.nulls, written=self.reading.csv)
         if found.rows != self.rows:
-            raise Unreadable("changed while it was read")
+            raise Unreadable("changed while it was read", Verdict.ERROR)
         return found
 
     def _values(self, part: ObjectContents, name: str) -> Any:
@@ -99,5 +100,5 @@ class ObjectPart:
         alone = agreed({"": part.columns[name]}, self.reading.types.get(name))
         values = None if isinstance(alone, Disagreement) else exactly(alone[""], kind)
         if values is None:
-            raise Unreadable("changed while it was read")
+            raise Unreadable("changed while it was read", Verdict.ERROR)
         return values

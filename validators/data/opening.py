@@ -92,6 +92,7 @@ class _File:
     """A file that was opened, and not read."""
 
     object: ObjectFile
+    stamp: tuple[int, int]
     metadata: Any
     header: tuple[str, ...]
     """All its columns, and those that are names of folders, each once."""
@@ -155,7 +156,7 @@ class _Streamed:
         return files, broken
 
     def _file(self, one: ObjectFile) -> _File:
-        metadata, schema = opened(Path(one.path), self._int96)
+        stamp, metadata, schema = opened(Path(one.path), self._int96)
         picked, doubled = pick(schema.names, self.wanted)
         stored = {name: schema.field(name).type for name in schema.names if name not in doubled}
         folders = {} if self.snapshot else partitions_of(one.key, self.reading.nulls)
@@ -163,7 +164,7 @@ class _Streamed:
             raise _NotKnownError  # values of the file are compared with the folder's name
         folders = {name: text for name, text in folders.items() if name not in schema.names}
         header = tuple(dict.fromkeys((*schema.names, *folders)))
-        return _File(one, metadata, header, stored, doubled, folders)
+        return _File(one, stamp, metadata, header, stored, doubled, folders)
 
     @property
     def _int96(self) -> str:
@@ -226,6 +227,7 @@ class _Streamed:
             key=key,
             path=Path(one.object.path),
             metadata=one.metadata,
+            stamp=one.stamp,
             stored=one.stored,
             types=types,
             digest=one.object.digest,

@@ -14,6 +14,7 @@ from validators.data.frame import settled_kind
 from validators.data.metrics.batch import RowBatch
 from validators.data.metrics.footers import RowGroup
 from validators.data.snapshots import fitted
+from validators.verdict import Verdict
 
 _DICTIONARY_BYTES: Final = 4
 """A column chunk of texts with at most this many bytes a value was written by dictionary."""
@@ -28,6 +29,8 @@ class ParquetPart:
     path: Path
     metadata: Any
     """A `pyarrow.parquet.FileMetaData`."""
+    stamp: tuple[int, int]
+    """That of the file when its metadata was read (see `stamp_of`)."""
     stored: Mapping[str, Any]
     """The type of each column of the file."""
     types: Mapping[str, Any]
@@ -74,8 +77,22 @@ class ParquetPart:
 
     def read(self, group: int, columns: Sequence[str]) -> Iterator[RowBatch]:
         names = [one for one in columns if one in self.stored and one not in self.constants]
+        try:
+            with explained("parquet"):
+                for batch in self._batches(group, columns, names):
+                    self._check_file()
+                    yield batch
+        except Unreadable:
+            self._check_file()
+            raise
+
+    def _check_file(self) -> None:
+        """Raises `Unreadable` if the file is not the one that was opened: then what was read may be
+        rows of one and what its footer said of another."""
         with explained("parquet"):
-            yield from self._batches(group, columns, names)
+            is_same = stamp_of(self.path) == self.stamp
+        if not is_same:
+            raise Unreadable("changed while it was read", Verdict.ERROR)
 
     def _batches(self, group: int, columns: Sequence[str], names: list[str]) -> Iterator[RowBatch]:
         import pyarrow as pa
@@ -149,12 +166,19 @@ def _unit(column: Any) -> str | None:
     return _UNITS.get(said.get("timeUnit", ""))
 
 
-def opened(path: Path, int96: str) -> tuple[Any, Any]:
-    """Metadata and Arrow schema of a Parquet file. Raises `Unreadable`."""
+def stamp_of(path: Path) -> tuple[int, int]:
+    """What tells a file from one that takes its place with other content."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def opened(path: Path, int96: str) -> tuple[tuple[int, int], Any, Any]:
+    """Stamp, metadata and Arrow schema of a Parquet file. Raises `Unreadable`."""
     import pyarrow.parquet as pq
 
     with explained("parquet"):
-        if path.stat().st_size == 0:
+        stamp = stamp_of(path)
+        if stamp[0] == 0:
             raise Unreadable("is an empty file")
         with pq.ParquetFile(path, coerce_int96_timestamp_unit=int96) as file:
-            return file.metadata, file.schema_arrow
+            return stamp, file.metadata, file.schema_arrow

@@ -1,0 +1,194 @@
+"""Bad input gets a clear verdict: what is wrong, where, and nothing that is not so."""
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.validators.data.asking import ask
+from validators.data.answers import answers
+from validators.data.files import Unreadable
+from validators.data.gate import judge
+from validators.data.opening import open_dataset
+from validators.data.request import DataGateRequest, DatasetReading, ObjectFile, SuiteFile
+from validators.data.suite import Expectation
+from validators.report import Report
+from validators.verdict import Verdict
+
+WHOLE: list[Mapping[str, Any]] = [
+    {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "x"}}
+]
+
+
+def judged(folder: Path, files: Mapping[str, bytes], suite: Any = WHOLE) -> Report:
+    """The report on files with these contents."""
+    objects = []
+    for at, (key, content) in enumerate(files.items()):
+        path = folder / str(at)
+        path.write_bytes(content)
+        objects.append(ObjectFile(key=key, path=str(path), digest=f"{key} {len(content)}"))
+    place = folder / "suite.json"
+    place.write_text(json.dumps({"name": "s", "expectations": suite}))
+    told = SuiteFile(path=str(place), origin="suite.json")
+    return judge(DataGateRequest(dataset="d", version="v", objects=tuple(objects), suite=told))
+
+
+def parquet(columns: Mapping[str, Any], **how: Any) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table(dict(columns)), sink, **how)
+    return sink.getvalue()
+
+
+NUMBERS = parquet({"x": list(range(50_000))}, use_dictionary=False, compression="none")
+FOOTER = int.from_bytes(NUMBERS[-8:-4], "little") + 8
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(NUMBERS[:-3], id="in its last mark"),
+        pytest.param(NUMBERS[: -FOOTER // 2], id="in its footer"),
+        pytest.param(NUMBERS[: len(NUMBERS) // 2], id="before its footer"),
+        pytest.param(NUMBERS[:1000] + NUMBERS[9000:], id="in its rows, with the footer intact"),
+        pytest.param(NUMBERS[-FOOTER:], id="of all rows"),
+    ],
+)
+def test_a_parquet_file_that_lost_a_part_fails_by_its_name(content: bytes, tmp_path: Path) -> None:
+    report = judged(tmp_path, {"good.parquet": NUMBERS, "cut.parquet": content})
+    (check,) = report.checks
+    assert check.verdict is Verdict.FAIL
+    assert check.message.startswith("`cut.parquet` is not readable as Parquet")
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"a.csv": b'x,y\n1,"two\n3,4\n'}, "`a.csv` has a quote in line 2 that is not closed"),
+        ({"a.csv": "x\nä\n".encode(), "b.csv": "x\nä\n".encode("latin-1")}, "`b.csv` is not"),
+        ({"a.csv": "x\nä\n".encode() + "ö\n".encode("latin-1")}, "it is not UTF-8"),
+    ],
+    ids=["a broken quote", "files in two encodings", "a file in two encodings"],
+)
+def test_a_broken_csv_fails_by_its_name(
+    files: Mapping[str, bytes], said: str, tmp_path: Path
+) -> None:
+    (check,) = judged(tmp_path, files).checks
+    assert check.verdict is Verdict.FAIL
+    assert said in check.message
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"x": list(range(1, 50_001))}, id="of the same form"),
+        pytest.param({"x": [1, 2]}, id="that is shorter"),
+        pytest.param({"y": ["a"] * 60_000}, id="with other columns"),
+    ],
+)
+def test_a_file_that_is_replaced_while_it_is_read_gives_no_verdict(
+    other: Mapping[str, Any], tmp_path: Path
+) -> None:
+    file, new = tmp_path / "x.parquet", tmp_path / "new"
+    file.write_bytes(NUMBERS)
+    new.write_bytes(parquet(other, use_dictionary=False, compression="none"))
+    objects = [ObjectFile(key="x.parquet", path=str(file))]
+    dataset = open_dataset(objects, frozenset({"x"}), frozenset(), DatasetReading())
+    unique = Expectation("expect_column_values_to_be_unique", {"column": "x"})
+    new.replace(file)
+    with pytest.raises(Unreadable, match=r"`x.parquet` changed while it was read") as told:
+        list(answers(dataset, {0: unique}))
+    assert told.value.verdict is Verdict.ERROR
+
+
+def test_ten_thousand_columns_are_read_by_few_readings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = [f"c{at}" for at in range(10_000)]
+    file = tmp_path / "x.parquet"
+    pq.write_table(pa.table({name: [0.5, 1.5] for name in columns}), file)
+    opened: list[Path] = []
+
+    class Counted(pq.ParquetFile):  # type: ignore[misc]
+        def __init__(self, path: Path, **how: Any) -> None:
+            opened.append(path)
+            super().__init__(path, **how)
+
+    monkeypatch.setattr(pq, "ParquetFile", Counted)
+    objects = [ObjectFile(key="x.parquet", path=str(file))]
+    dataset = open_dataset(objects, frozenset(columns), frozenset(), DatasetReading())
+    suite = {
+        at: Expectation("expect_column_values_to_not_be_null", {"column": name})
+        for at, name in enumerate(columns)
+    }
+    assert all(one.success for one in answers(dataset, suite))
+    assert len(opened) == 2  # for the footer, and for the rows
+
+
+def test_a_column_of_nested_lists_is_judged_where_that_means_something(tmp_path: Path) -> None:
+    nested = pa.array([[[1], []], None, [[2, None]]], pa.list_(pa.list_(pa.int64())))
+    suite = [
+        {"type": f"expect_column_{kind}", "kwargs": {"column": "x", **more}}
+        for kind, more in (
+            ("to_exist", {}),
+            ("values_to_not_be_null", {"mostly": 0.6}),
+            ("values_to_be_null", {}),
+            ("values_to_be_between", {"min_value": 1}),
+            ("values_to_be_in_set", {"value_set": [1]}),
+            ("mean_to_be_between", {"min_value": 1}),
+        )
+    ]
+    checks = judged(tmp_path, {"x.parquet": parquet({"x": nested})}, suite).checks
+    assert [check.verdict.value for check in checks] == [
+        "PASS", "PASS", "FAIL", "ERROR", "ERROR", "ERROR",
+    ]  # fmt: skip
+    assert all("list" in check.message for check in checks[3:])
+
+
+def test_a_misspelt_column_and_an_unknown_type_are_named_with_the_nearest(tmp_path: Path) -> None:
+    suite = [
+        {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "carier"}},
+        {"type": "expect_column_values_to_be_uniqe", "kwargs": {"column": "carrier"}},
+    ]
+    text = json.dumps({"name": "s", "expectations": suite})
+    checks = ask(tmp_path, {"carrier": ["AA"]}, text, "suite.json").checks
+    assert [check.verdict for check in checks] == [Verdict.FAIL, Verdict.ERROR]
+    assert "`carrier`" in f"{checks[0].message} {checks[0].next_step}"
+    assert "expect_column_values_to_be_unique" in f"{checks[1].message} {checks[1].next_step}"
+
+
+def test_a_suite_of_nothing_is_an_error(tmp_path: Path) -> None:
+    (check,) = judged(tmp_path, {"x.parquet": NUMBERS}, []).checks
+    assert check.verdict is Verdict.ERROR
+
+
+def test_a_footer_of_other_rows_is_found_by_whatever_reads_them(tmp_path: Path) -> None:
+    """How many rows there are and where is what the format reads by; a range is only a statistic,
+    which nobody can doubt without reading the rows."""
+    fewer, more, other = (
+        parquet({"x": values}, compression="none", use_dictionary=False)
+        for values in ([1, 2, 3], [1, 2, 3, 4], [1, 2, 9])
+    )
+    of_more = judged(tmp_path, {"x.parquet": with_footer(fewer, more)})
+    of_fewer = judged(tmp_path, {"x.parquet": with_footer(more, fewer)})
+    for report in (of_more, of_fewer):
+        (check,) = report.checks
+        assert check.verdict is Verdict.FAIL
+        assert "`x.parquet` is not readable as Parquet" in check.message
+    between = {"type": "expect_column_values_to_be_between"}
+    suite = [{**between, "kwargs": {"column": "x", "min_value": 1, "max_value": 3}}]
+    believed = judged(tmp_path, {"x.parquet": with_footer(other, fewer)}, suite)
+    assert [check.verdict for check in believed.checks] == [Verdict.PASS]
+
+
+def with_footer(of_rows: bytes, of_footer: bytes) -> bytes:
+    """The rows of one file and the footer of another."""
+
+    def rows(content: bytes) -> int:
+        return len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+
+    return of_rows[: rows(of_rows)] + of_footer[rows(of_footer) :]
