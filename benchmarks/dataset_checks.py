@@ -57,7 +57,7 @@ def gate(folder: Path, check: Mapping[str, Any], objects: Sequence[Any], others:
     history = {"found": str(found), "known": str(known) if known.exists() else None}
     request = {"dataset": "d", "version": str(len(objects)), "at": 1_796_000_000.0}
     request |= {"objects": list(objects), "others": {"others": {"objects": others}}}
-    request |= {"checks": [check], "file": "ml-pipeline.yaml", "history": history}
+    request |= {"checks": [check], "history": history}
     (folder / "request.json").write_text(json.dumps(request))
     report = folder / "report.json"
     command = (sys.executable, "-P", "-m", "validators.data.history")
