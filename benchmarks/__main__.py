@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "data_formats": (),
     "warm_gate": (),
     "suites": (),
+    "dataset_checks": (),
     "model_gate": (),
     "folders": (),
     "manifests": (),

@@ -1,14 +1,26 @@
-"""The request of a model gate, from its attempt and the files of its evidence."""
+"""The request of a model gate, from its attempt and the files of its evidence; and where in the
+spec the checks of gates are."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from controller.machine.runs.attempt import Attempt
 from specs.globs import from_root
 from specs.loading.load import load
+from specs.loading.tree import YamlPath
 from validators.model.request import ModelGateRequest
+
+
+def places_in(checkout: Path, file: str, paths: Iterable[YamlPath]) -> list[dict[str, Any]]:
+    """Where parts of a spec are, for annotations."""
+    loaded = load((checkout / file).read_bytes(), file)
+    where = []
+    for path in paths:
+        line, column = loaded.position(path)
+        where.append({"file": loaded.file, "line": line, "column": column})
+    return where
 
 
 def model_request(attempt: Attempt, files: Mapping[str, str], checkout: Path) -> ModelGateRequest:
@@ -26,12 +38,11 @@ def model_request(attempt: Attempt, files: Mapping[str, str], checkout: Path) ->
         kind = "could_not_run" if asked["exam"] else "missing"
         candidate = {"kind": kind, "reason": asked["no_candidate"]}
     file = from_root(attempt.file, attempt.folder)
-    loaded = load((checkout / file).read_bytes(), file)
-    where = []
-    for place in asked["places"]:  # None: a check of the base branch
-        path = ("gates", "model", "checks", place) if place is not None else ("gates",)
-        line, column = loaded.position(path)
-        where.append({"file": loaded.file, "line": line, "column": column})
+    paths: list[YamlPath] = [  # None: a check of the base branch
+        ("gates", "model", "checks", place) if place is not None else ("gates",)
+        for place in asked["places"]
+    ]
+    where = places_in(checkout, file, paths)
     return ModelGateRequest.model_validate_json(
         json.dumps(
             {
@@ -43,7 +54,7 @@ def model_request(attempt: Attempt, files: Mapping[str, str], checkout: Path) ->
                 "same_model": "model" in attempt.inputs
                 and asked["baseline_model"] == attempt.inputs["model"].digest,
                 "gate": asked["gate"],
-                "file": loaded.file,
+                "file": file,
                 "where": where,
                 "provenance": {n: given.digest for n, given in attempt.inputs.items()},
             }

@@ -25,7 +25,7 @@ from controller.buckets.protocol import Contents
 from controller.config.secrets import Secrets
 from controller.executors.kept_metrics import FOUND, KeptMetricFiles
 from controller.executors.leftovers import Leftover
-from controller.executors.model_request import model_request
+from controller.executors.model_request import model_request, places_in
 from controller.executors.ownership import WRITABLE
 from controller.executors.requirements import Locked, Requirements
 from controller.executors.step_files import StepFiles, make_folders, make_own_folder, tidy
@@ -320,13 +320,14 @@ class Workspace:
                 "custom": _module(asked.get("custom"), attempt, checkout),
             }
         if attempt.program == "history_gate":
-            return await self._history_request(attempt, own)
+            return await self._history_request(attempt, own, checkout)
         evidence = [name for name in attempt.inputs if name != "model"]
         files = {name: str(await self._linked(attempt, name, own)) for name in evidence}
         return model_request(attempt, files, checkout).model_dump(mode="json")
 
-    async def _history_request(self, attempt: Attempt, own: Path) -> dict[str, Any]:
+    async def _history_request(self, attempt: Attempt, own: Path, checkout: Path) -> dict[str, Any]:
         asked = attempt.request
+        places = [("datasets", asked["of"], "checks", at) for at in range(len(asked["checks"]))]
         others = {
             name: {"objects": await self._objects(attempt, f"{OTHER}{name}", own), "reading": how}
             for name, how in asked["others"].items()
@@ -341,7 +342,7 @@ class Workspace:
             "reading": asked["reading"],
             "others": others,
             "checks": asked["checks"],
-            "file": from_root(asked["file"], attempt.folder),
+            "where": places_in(checkout, from_root(asked["file"], attempt.folder), places),
             "history": {
                 "known": str(known) if known else None,
                 "found": str(own / "outputs" / attempt.outputs[HISTORY]),

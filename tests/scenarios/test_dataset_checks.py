@@ -53,6 +53,9 @@ async def test_a_month_that_is_delivered_twice_is_stopped_and_the_mended_one_run
         assert (twice.outcome, twice.nodes["train"].phase) == ("stopped", "skipped")
         schema, seen = (await report_of(world, twice)).checks
         assert schema.verdict is Verdict.PASS
+        assert schema.where is not None
+        spec = (world.work / "ml-pipeline.yaml").read_text().splitlines()
+        assert "schema: {}" in spec[(schema.where.line or 0) - 1]
         assert seen.verdict is Verdict.FAIL
         assert seen.message.startswith("2,000 of 2,000 rows (100 %) of new objects were in an ")
         world.put("b.csv", points(2000, 1000))

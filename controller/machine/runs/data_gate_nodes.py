@@ -362,6 +362,7 @@ def history_gate_node(suite: SuiteOf, data: JudgedData) -> Node:
                 "others": readings,
                 "checks": checks,
                 "file": source.file,
+                "of": suite.name,
             },
         ),
         retries=1,

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import inf, nextafter
 from typing import Any, Final, Literal
 
 from validators.data.dataset import OpenedDataset
@@ -37,6 +38,9 @@ class Distribution(GateValue):
     low: float = 0.0
     high: float = 0.0
     """The least and the greatest number."""
+    spread: float = 1.0
+    """What distances are measured in: from the first to the last decile of the reference, or its
+    whole range if these are one number."""
     values: tuple[str, ...] = ()
     """The hashes of the values: no value is kept."""
 
@@ -94,17 +98,16 @@ def summarised(dataset: OpenedDataset, columns: Iterable[str]) -> dict[str, Dist
     wanted: list[OfColumn] = [Neighbours(name, _SHARES) for name in numbers]
     wanted += [Extremes(name) for name in numbers]
     known = _measured(dataset, wanted) if dataset.rows else {}
-    cuts = {
-        name: _cuts(known[Neighbours(name, _SHARES)])
-        for name in numbers
-        if known.get(Extremes(name))
-    }
-    return counted(dataset, {
-        name: Distribution(form=forms[name], unit=unit_of(dataset.kinds[name]), nulls=0,
-                           counts=(), cuts=cuts.get(name, ()))
-        for name in names
-        if forms[name] == "value" or name in cuts
-    })  # fmt: skip
+    bins: dict[str, Distribution] = {}
+    for name in names:
+        empty = Distribution(
+            form=forms[name], unit=unit_of(dataset.kinds[name]), nulls=0, counts=()
+        )
+        if forms[name] == "value":
+            bins[name] = empty
+        elif extremes := known.get(Extremes(name)):
+            bins[name] = _binned(empty, known[Neighbours(name, _SHARES)], extremes)
+    return counted(dataset, bins)
 
 
 def counted(
@@ -150,9 +153,17 @@ def _hash(value: object) -> str:
     return hashlib.blake2b(str(value).encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
-def _cuts(neighbours: Sequence[tuple[Fraction, Any, Any]]) -> tuple[float, ...]:
-    """Quantiles, each once: a value that is many of them is a bin of its own."""
-    return tuple(sorted({float(below) for _, below, _ in neighbours}))
+def _binned(
+    empty: Distribution, neighbours: Sequence[tuple[Fraction, Any, Any]], extremes: Sequence[Any]
+) -> Distribution:
+    """The bins between the deciles, each once: a value that is many of them is a bin of its own.
+    What is below all values, or above them, has a bin on either side."""
+    deciles = [float(below) for _, below, _ in neighbours]
+    low, high = (float(position_of(each)) for each in extremes)
+    cuts = tuple(sorted({low, *deciles, nextafter(high, inf)}))
+    return empty.model_copy(
+        update={"cuts": cuts, "spread": deciles[-1] - deciles[0] or high - low or 1.0}
+    )
 
 
 def _measured(dataset: OpenedDataset, metrics: Sequence[OfColumn]) -> dict[OfColumn, Any]:

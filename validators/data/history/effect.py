@@ -15,6 +15,7 @@ lower end is what can be said of the distributions themselves.
   of the mass that has to move.
 """
 
+from math import sqrt
 from typing import Any, Final, NamedTuple
 
 from specs.dataset_checks import DriftMeasure
@@ -44,7 +45,8 @@ def effect_of(measure: DriftMeasure, was: Distribution, now: Distribution) -> Ef
     drawn = _size(measure, _again(before, random), _again(after, random), ends)
     least, greatest = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     low, high = max(0.0, 2 * size - float(greatest)), max(0.0, 2 * size - float(least))
-    return Effect(size, low, max(low, high))
+    found = Effect(size, low, max(low, high))
+    return Effect(*map(sqrt, found)) if measure == "jensen_shannon" else found
 
 
 class _Ends(NamedTuple):
@@ -72,15 +74,14 @@ def _size(measure: DriftMeasure, before: Any, after: Any, ends: _Ends) -> Any:
     p, q = _shares(before), _shares(after)
     if measure == "jensen_shannon":
         middle = (p + q) / 2
-        divergence = (_entropy(middle) - (_entropy(p) + _entropy(q)) / 2).clip(0, 1)
-        return np.sqrt(divergence)
+        # The interval is taken of this, not of its root, which is not smooth near 0.
+        return (_entropy(middle) - (_entropy(p) + _entropy(q)) / 2).clip(0, 1)
     if ends.was.form == "value":
         return np.abs(p - q).sum(axis=1) / 2
     points = np.array(ends.points)
-    spread = ends.was.cuts[-1] - ends.was.cuts[0] or points[-1] - points[0] or 1.0
     apart = np.abs(np.cumsum(p[:, :-1] - q[:, :-1], axis=1))  # without nulls
     before_it = np.concatenate([np.zeros((len(apart), 1)), apart[:, :-1]], axis=1)
-    moved = ((apart + before_it) / 2 * np.diff(points)).sum(axis=1) / spread
+    moved = ((apart + before_it) / 2 * np.diff(points)).sum(axis=1) / ends.was.spread
     return moved + np.abs(p[:, -1] - q[:, -1])
 
 

@@ -11,6 +11,8 @@ from validators.report import Check
 
 _PER_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _DAY: Final = 86_400
+SKEW: Final = 60.0
+"""Seconds by which clocks may differ before a value counts as one of the future."""
 
 
 def is_time(kind: Any) -> bool:
@@ -40,20 +42,21 @@ def freshness_check(rule: FreshnessRule, kind: Any, newest: Any, at: float) -> C
     told = _told(seconds)
     age = at - seconds
     when = f"the newest value is {told}"
-    if age < 0:
+    is_future = age < -SKEW
+    if is_future:
         message = f"{when}, {duration(-age)} after the run began: a value in the future"
     else:
-        message = f"{when}, {duration(age)} before the run began"
+        message = f"{when}, {duration(max(age, 0.0))} before the run began"
     return found(
         rule,
         name,
         message,
-        passes=0 <= age <= rule.within.total_seconds(),
+        passes=not is_future and age <= rule.within.total_seconds(),
         subject=column,
         observed=told,
         limit=limit,
         next_step="Look at where the data comes from: it delivers no newer rows."
-        if age >= 0
+        if not is_future
         else f"Correct the clock or the zone of `{column}`: times without a zone are read as UTC.",
     )
 

@@ -47,7 +47,7 @@ from validators.data.measured import MetricNeed
 from validators.data.metrics.metric import Extremes, RowCount, position_of
 from validators.data.opening import open_dataset
 from validators.data.tables import object_check
-from validators.report import Check, Location, Report
+from validators.report import Check, Report
 
 
 def judge_history(request: HistoryRequest) -> Report:
@@ -63,7 +63,6 @@ def judge_history(request: HistoryRequest) -> Report:
         checks = [object_check("readable", error.why, None, error.verdict)]
     else:
         judgement.past_with_this().write(target)
-    where = Location(file=request.file)
     critical = any(one.rule.severity == "critical" for one in request.checks)
     notes = list(judgement.notes)
     if not critical:
@@ -71,7 +70,7 @@ def judge_history(request: HistoryRequest) -> Report:
     return Report(
         gate="data",
         subject=request.dataset,
-        checks=numbered([one.model_copy(update={"where": where}) for one in checks]),
+        checks=numbered(checks),
         enforces=critical,
         provenance={"dataset": request.version},
         notes=tuple(notes),
@@ -92,7 +91,12 @@ class _Judgement:
         """The checks, in the spec's order. Raises `Unreadable`."""
         if not self.dataset.is_readable:
             return list(self.dataset.checks)
-        return [check for each in self.request.checks for check in self._of(each.rule)]
+        where = self.request.where or (None,) * len(self.request.checks)
+        return [
+            check.model_copy(update={"where": place})
+            for each, place in zip(self.request.checks, where, strict=True)
+            for check in self._of(each.rule)
+        ]
 
     @property
     def notes(self) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from specs.dataset_checks import DatasetCheck
 from validators.data.request import DatasetReading, ObjectFile
-from validators.report import GateValue
+from validators.report import GateValue, Location
 
 
 class RelatedDataset(GateValue):
@@ -39,6 +39,6 @@ class HistoryRequest(GateValue):
     others: Mapping[str, RelatedDataset] = {}
     """By the name in the spec."""
     checks: Annotated[tuple[DatasetCheck, ...], Field(min_length=1)]
-    file: str
-    """The spec that has them, for annotations."""
+    where: tuple[Location, ...] = ()
+    """Where each of them is in the spec, for annotations."""
     history: HistoryFiles

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from statistics import median
 from typing import Final, NamedTuple
 
@@ -34,13 +35,21 @@ class _Count(NamedTuple):
 def volume_checks(
     rule: VolumeRule, past: Sequence[PastVersion], now: PastVersion
 ) -> Iterator[Check]:
-    """Whether the rows, and the rows of each new object, are near the median. `past` is oldest
-    first."""
-    alike = [one for one in past if _is_same_season(rule.season, one.at, now.at)][-rule.of :]
-    yield _check(rule, _Count("rows", "rows", now.rows, [one.rows for one in alike]))
-    if now.new_objects and (past and now.new_rows != now.rows):
-        grown = [one for one in alike if one.new_objects]
-        before = [one.new_rows / one.new_objects for one in grown]
+    """Whether the rows are near the median. Of data that grows, the rows that were added and those
+    of each new object are. `past` is oldest first."""
+    if not past or now.new_rows == now.rows:
+        alike = [one.rows for one in past if _is_same_season(rule.season, one.at, now.at)]
+        yield _check(rule, _Count("rows", "rows", now.rows, alike[-rule.of :]))
+        return
+    steps = [
+        (one, other)
+        for one, other in pairwise(past)
+        if _is_same_season(rule.season, other.at, now.at) and other.new_rows != other.rows
+    ][-rule.of :]
+    added = [other.rows - one.rows for one, other in steps]
+    yield _check(rule, _Count("rows added", "rows added", now.rows - past[-1].rows, added))
+    if now.new_objects:
+        before = [one.new_rows / one.new_objects for _, one in steps if one.new_objects]
         each = now.new_rows / now.new_objects
         yield _check(rule, _Count("rows per new object", "rows per new object", each, before))
 

@@ -54,7 +54,6 @@ class Gatekeeper:
                 objects=files,
                 others=others,
                 checks=self.checks,
-                file="ml-pipeline.yaml",
                 history={"known": str(self.past) if self.past else None, "found": str(found)},
             )
         )

@@ -146,14 +146,28 @@ def test_a_season_compares_sundays_with_sundays(tmp_path: Path) -> None:
 def test_rows_per_new_object_are_judged_where_data_grows(tmp_path: Path) -> None:
     gate = _gate(tmp_path, "volume", within="40%")
     objects: dict[str, Any] = {}
-    for day in range(4):
+    for day in range(5):
         objects[f"{day}.parquet"] = {"id": list(range(100 * day, 100 * day + 100))}
         gate.judge(objects)
-    objects["4.parquet"] = {"id": list(range(1000, 1010))}
-    whole, each = gate.judge(objects).checks
-    assert whole.message.startswith("410 rows, ")
-    assert each.verdict is Verdict.FAIL
-    assert each.message.startswith("10 rows per new object, 90 % fewer than the median 100")
+    usual = gate.judge({**objects, "5.parquet": {"id": list(range(1000, 1110))}}, accept=False)
+    assert [one.verdict for one in usual.checks] == [Verdict.PASS, Verdict.PASS]
+    little = {"id": list(range(1000, 1010))}
+    whole, each = gate.judge({**objects, "5.parquet": little}, accept=False).checks
+    assert (whole.verdict, each.verdict) == (Verdict.FAIL, Verdict.FAIL)
+    said = "90 % fewer than the median 100 of 4 accepted versions"
+    assert whole.message == f"10 rows added, {said}"
+    assert each.message == f"10 rows per new object, {said}"
+
+
+def test_rows_that_are_gone_from_data_that_grows_are_told(tmp_path: Path) -> None:
+    gate = _gate(tmp_path, "volume", within="40%")
+    objects: dict[str, Any] = {}
+    for day in range(5):
+        objects[f"{day}.parquet"] = {"id": list(range(100 * day, 100 * day + 100))}
+        gate.judge(objects)
+    del objects["2.parquet"], objects["3.parquet"]
+    check = gate.check({**objects, "5.parquet": {"id": KEYS[:100]}})
+    assert (check.verdict, check.observed) == (Verdict.FAIL, -100)
 
 
 def test_rows_that_come_again_in_a_new_object_are_told(tmp_path: Path) -> None:
