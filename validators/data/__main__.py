@@ -1,8 +1,10 @@
-"""`python -m validators.data REQUEST.json REPORT.json`: judge one dataset version.
+"""`python -m validators.data REQUEST.json REPORT.json [RESULT.json]`: judge one dataset version.
 
-Exits with 0 if a report was written, whatever its verdict; if not, prints why in one line.
+RESULT is for tools of Great Expectations: see `validation_result`. Exits with 0 if a report was
+written, whatever its verdict; if not, prints why in one line.
 """
 
+import json
 import logging
 import os
 import sys
@@ -14,6 +16,7 @@ from pydantic import ValidationError
 from validators.data.custom_gate import judge_custom
 from validators.data.gate import judge
 from validators.data.request import DataGateRequest
+from validators.data.validation_result import Findings, findings_of
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -35,22 +38,26 @@ LATER = ("great_expectations",)
 
 def main(arguments: list[str]) -> int:
     """Read the request, write the report."""
-    if len(arguments) != 2:
-        sys.stderr.write("usage: python -m validators.data REQUEST.json REPORT.json\n")
+    if len(arguments) not in (2, 3):
+        usage = "python -m validators.data REQUEST.json REPORT.json [RESULT.json]"
+        sys.stderr.write(f"usage: {usage}\n")
         return 2
-    source, target = (Path(argument) for argument in arguments)
+    source, target, *beside = (Path(argument) for argument in arguments)
     # Logs and warnings of libraries may quote the data; the report has everything that matters.
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     try:
-        _write(target, _report(source))
+        findings = _findings(source)
+        for path in beside:
+            _write(path, json.dumps(findings.validation, indent=2, allow_nan=False))
+        _write(target, findings.report.model_dump_json(indent=2))
     except OSError as error:
         sys.stderr.write(f"the report cannot be written to {target}: {error.strerror}\n")
         return 1
     return 0
 
 
-def _report(source: Path) -> Report:
+def _findings(source: Path) -> Findings:
     try:
         request = DataGateRequest.model_validate_json(source.read_bytes())
     except OSError as error:
@@ -75,16 +82,16 @@ def _report(source: Path) -> Report:
         )
 
 
-def _error(subject: str, message: str, next_step: str | None = None) -> Report:
+def _error(subject: str, message: str, next_step: str | None = None) -> Findings:
     check = Check(name="gate", verdict=Verdict.ERROR, message=message, next_step=next_step)
-    return Report(gate="data", subject=subject, checks=(check,))
+    return findings_of(Report(gate="data", subject=subject, checks=(check,)))
 
 
-def _write(target: Path, report: Report) -> None:
+def _write(target: Path, text: str) -> None:
     """Write all of it or nothing."""
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        partial.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        partial.write_text(text + "\n", encoding="utf-8")
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ def computed(suite: Suite, file: str) -> Suite:
             message = f"`{one.type}`: {error}"
             where = (one.line or 1, one.column or 1)
             problems.append(Problem("error", "suite-parameter", message, file, *where))
-    return Suite(tuple(kept), tuple(problems))
+    return replace(suite, expectations=tuple(kept), problems=tuple(problems))
 
 
 def _computed(one: Expectation) -> Expectation:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from validators.data import engine
 from validators.data.answers import READS_LIMITS, answers
@@ -30,6 +30,7 @@ from validators.data.outcome import ExpectationOutcome, Misfit
 from validators.data.request import DataGateRequest, MetricFiles
 from validators.data.suite import Expectation
 from validators.data.tables import object_check
+from validators.data.validation_result import Evaluated, Findings, findings_of
 from validators.report import GREAT_EXPECTATIONS, HEADGATE, Check, Report
 from validators.verdict import Verdict
 
@@ -43,12 +44,28 @@ NO_ROWS: Final = Check(
 )
 
 
-def judge(request: DataGateRequest) -> Report:
+class _Judged(NamedTuple):
+    """What came of the expectations."""
+
+    evaluated: tuple[Evaluated, ...]
+    """Those that Great Expectations would not refuse, in the suite's order."""
+    checks: Sequence[Check]
+    notes: Sequence[str] = ()
+
+    @classmethod
+    def none(cls, expectations: Sequence[Expectation], why: Sequence[Check]) -> "_Judged":
+        """Nothing was evaluated; the last of the checks says why."""
+        surely = [one for one in expectations if is_known(one, reads_limits=True)]
+        return cls(tuple(Evaluated(one, why[-1]) for one in surely), why)
+
+
+def judge(request: DataGateRequest) -> Findings:
     """Judge the dataset. Every problem of the suite or the data becomes a check."""
     origin = request.suite.origin
     suite, provenance = asked_suite(request)
     flaws = [problem_check(problem) for problem in suite.problems]
     notes: list[str] = []
+    judged = _Judged((), ())
     if request.leaves_custom and (left := custom_of(suite)):
         suite = without_custom(suite)
         flaws += [] if suite.expectations else [only_custom(len(left))]
@@ -60,21 +77,20 @@ def judge(request: DataGateRequest) -> Report:
         )
         work = Work(_kept(request.metrics))
         try:
-            checks, notes = _judged(
-                suite.expectations, dataset, origin, provenance, work, request.examples
-            )
+            judged = _judged(needed, dataset, origin, provenance, work, request.examples)
         except Unreadable as error:
             dataset = replace(dataset, is_readable=False)
-            checks = [object_check("readable", error.why, None, error.verdict)]
-        checks = [*flaws, *dataset.checks, *checks]
+            why = object_check("readable", error.why, None, error.verdict)
+            judged = _Judged.none(needed, [why])
+        checks = [*flaws, *dataset.checks, *judged.checks]
         objects = dataset.objects or len(request.objects)
-        notes = [_size(dataset, objects), *_cost(objects, work), *dataset.notes, *notes]
+        notes = [_size(dataset, objects), *_cost(objects, work), *dataset.notes, *judged.notes]
         if request.metrics:
             work.kept.write(Path(request.metrics.found))
     critical = [one for one in suite.expectations if one.severity == "critical"]
     if suite.expectations and not critical:
         notes.append("No expectation of the suite is critical: none of them can fail this gate.")
-    return Report(
+    report = Report(
         gate="data",
         subject=request.dataset,
         checks=numbered(checks),
@@ -82,6 +98,7 @@ def judge(request: DataGateRequest) -> Report:
         provenance=provenance,
         notes=tuple(notes),
     )
+    return findings_of(report, suite, judged.evaluated)
 
 
 def _size(dataset: OpenedDataset, objects: int) -> str:
@@ -113,12 +130,11 @@ def _judged(
     provenance: dict[str, str],
     work: Work,
     examples: Collection[str],
-) -> tuple[list[Check], list[str]]:
-    """The checks of the expectations, in the suite's order, and notes about them."""
+) -> _Judged:
     if not dataset.is_readable:
-        return [], []
+        return _Judged.none(expectations, dataset.checks)._replace(checks=())
     if dataset.rows == 0:
-        return [NO_ROWS], []
+        return _Judged.none(expectations, [NO_ROWS])
     provenance["great_expectations"] = engine.VERSION
     misfits: dict[int, Misfit] = {}
     fit: dict[int, Expectation] = {}
@@ -138,7 +154,12 @@ def _judged(
         for place, one in enumerate(expectations)
     ]
     notes = [*_engines(outcomes.values()), *missing_notes(list(fit.values()), facts)]
-    return checks, notes
+    evaluated = tuple(
+        Evaluated(one, check, outcomes.get(place))
+        for place, (one, check) in enumerate(zip(expectations, checks, strict=True))
+        if place in fit
+    )
+    return _Judged(evaluated, checks, notes)
 
 
 def _engines(outcomes: Collection[ExpectationOutcome]) -> list[str]:
