@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "router": (),
     "docker": (),
     "data_gate": (),
+    "profile": (),
     "data_formats": (),
     "warm_gate": (),
     "suites": (),

@@ -23,6 +23,7 @@ from specs.base import (
     Variable,
 )
 from specs.caching import Cache
+from specs.contracts import file_of, object_of
 from specs.csv_files import CsvFiles
 from specs.datasets import Query
 from specs.gates import Gates
@@ -186,7 +187,7 @@ class Dataset(Spec):
     expectations: Suite | None = Field(
         default=None,
         description="A Great Expectations suite: the path of its file, JSON or YAML, or the suite "
-        "itself.",
+        "itself. Or the path of a data contract (ODCS 3); FILE#OBJECT names one of its objects.",
     )
     custom_expectations: RepositoryPath | None = Field(
         default=None,
@@ -238,7 +239,12 @@ class Dataset(Spec):
     @property
     def suite_file(self) -> str | None:
         """The path of its suite; None without one, or if the suite is in the spec."""
-        return self.expectations if isinstance(self.expectations, str) else None
+        return file_of(self.expectations) if isinstance(self.expectations, str) else None
+
+    @property
+    def contract_object(self) -> str | None:
+        """The object of a data contract that its `expectations` name."""
+        return object_of(self.expectations) if isinstance(self.expectations, str) else None
 
     @property
     def inline_suite(self) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from controller.cli.importing import imported
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Write": {
         "init": "Draft a spec for a folder.",
+        "profile": "Propose a suite from data.",
         "validate": "Check specs, settings and suites.",
         "plan": "Say what a commit would run, and why.",
         "suite": "Upgrade a suite of Great Expectations before 1.0.",

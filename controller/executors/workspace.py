@@ -319,6 +319,8 @@ class Workspace:
                     "origin": suite,
                     "at": asked.get("at", ()),
                     "params": asked.get("params", {}),
+                    "part": asked.get("object"),
+                    "like": asked.get("like"),
                 },
                 "reading": asked.get("reading", {}),
                 "examples": asked.get("examples", ()),

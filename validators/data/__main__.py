@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from validators.data.custom_gate import judge_custom
-from validators.data.gate import judge
+from validators.data.gate import judgement
 from validators.data.request import DataGateRequest
 from validators.data.validation_result import Findings, findings_of
 from validators.report import Check, Report
@@ -67,7 +67,12 @@ def _findings(source: Path) -> Findings:
         place = ".".join(str(part) for part in first["loc"])
         return _error("request", f"the request is not valid: {place}: {first['msg']}")
     try:
-        return judge_custom(request, request.custom) if request.custom else judge(request)
+        if request.custom:
+            return judge_custom(request, request.custom)
+        findings = judgement(request)
+        if findings.cost:
+            sys.stdout.write(f"{findings.cost}\n")
+        return findings
     except MemoryError:
         return _error(
             request.dataset,

@@ -6,8 +6,9 @@ from pathlib import Path
 from specs.loading.problems import Problem
 from specs.loading.tree import MOST_BYTES
 from validators.data.computing import computed
+from validators.data.contracts.reading import read_expectations
 from validators.data.request import DataGateRequest, SuiteFile
-from validators.data.suite import Suite, read_inline, read_suite
+from validators.data.suite import Suite, read_inline
 
 
 def asked_suite(request: DataGateRequest) -> tuple[Suite, dict[str, str]]:
@@ -17,12 +18,15 @@ def asked_suite(request: DataGateRequest) -> tuple[Suite, dict[str, str]]:
     if isinstance(text, Problem):
         return Suite(problems=(text,)), provenance
     provenance["suite"] = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-    return computed(_read(text, request.suite), request.suite.origin), provenance
+    return computed(_read(text, request), request.suite.origin), provenance
 
 
-def _read(text: str, suite: SuiteFile) -> Suite:
-    at, origin, params = suite.at, suite.origin, suite.params
-    return read_inline(text, origin, at, params) if at else read_suite(text, origin, params)
+def _read(text: str, request: DataGateRequest) -> Suite:
+    suite = request.suite
+    if suite.at:
+        return read_inline(text, suite.origin, suite.at, suite.params)
+    like = suite.like or request.dataset
+    return read_expectations(text, suite.origin, suite.params, like=like, part=suite.part)
 
 
 def _text(suite: SuiteFile) -> str | Problem:

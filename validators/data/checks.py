@@ -150,7 +150,7 @@ def check_of(
         subject=subject,
         engine=None if outcome is None else outcome.engine,
         objects=None if outcome is None else FailingObjects.of(outcome.objects),
-        examples=None if outcome is None else _examples(outcome),
+        examples=None if outcome is None else Examples.of(outcome.strangers),
         observed=_observed(expectation, outcome, facts),
         limit=limit,
         n=_n(outcome, facts),
@@ -158,13 +158,6 @@ def check_of(
         next_step=_next_step(expectation, outcome, facts, origin),
         where=_where(expectation, origin),
     )
-
-
-def _examples(outcome: ExpectationOutcome) -> Examples | None:
-    found = Examples.of(outcome.strangers)
-    if found is None or not outcome.unexpected:
-        return found
-    return found.model_copy(update={"hidden": max(outcome.unexpected - len(found.values), 0)})
 
 
 def _judged(

@@ -123,6 +123,26 @@ def _pairs(value: Any) -> bool:
     )
 
 
+def _quantiles(value: Any) -> bool:
+    if not isinstance(value, dict) or value.keys() != {"quantiles", "value_ranges"}:
+        return False
+    shares, ranges = value["quantiles"], value["value_ranges"]
+    return (
+        isinstance(shares, list)
+        and isinstance(ranges, list)
+        and len(shares) == len(ranges) > 0
+        and all(map(_share, shares))
+        and all(map(_quantile_range, ranges))
+    )
+
+
+def _quantile_range(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) != 2 or not all(map(_limit, value)):
+        return False
+    low, high = value
+    return low is None or high is None or low <= high
+
+
 def _one_of(*words: str) -> _Form:
     return lambda value: isinstance(value, str) and value in words
 
@@ -180,6 +200,10 @@ _OF_COLUMNS: Final[Mapping[str, _Forms]] = {
     ),
     "values_to_not_be_outliers": (
         {}, {"method": _one_of("iqr", "std"), "multiplier": _positive, **_MOSTLY},
+    ),
+    "quantile_values_to_be_between": (
+        {"quantile_ranges": _quantiles},
+        {"allow_relative_error": _one_of("linear", "lower", "higher", "midpoint", "nearest")},
     ),
     "distinct_values_to_be_in_set": ({"value_set": _members}, {}),
     "distinct_values_to_contain_set": ({"value_set": _members}, {}),

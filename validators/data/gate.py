@@ -24,16 +24,20 @@ from validators.data.dataset import OpenedDataset
 from validators.data.files import Unreadable
 from validators.data.forms import is_known
 from validators.data.kept import KeptMetrics
+from validators.data.kinds import has_types
 from validators.data.measure import Work
 from validators.data.opening import open_dataset
 from validators.data.outcome import ExpectationOutcome, Misfit
-from validators.data.request import DataGateRequest, MetricFiles
-from validators.data.suite import Expectation
+from validators.data.pictures import Picture, pictures
+from validators.data.request import DataGateRequest, DatasetReading, MetricFiles
+from validators.data.suite import Expectation, Suite
 from validators.data.tables import object_check
 from validators.data.validation_result import Evaluated, Findings, findings_of
-from validators.report import GREAT_EXPECTATIONS, HEADGATE, Check, Report
+from validators.report import GREAT_EXPECTATIONS, HEADGATE, Check, Histogram, Report
 from validators.verdict import Verdict
 
+_MOST_UNCHECKED = 20
+"""Notes about what is not checked, at most."""
 NO_ROWS: Final = Check(
     name="rows",
     verdict=Verdict.FAIL,
@@ -59,34 +63,25 @@ class _Judged(NamedTuple):
         return cls(tuple(Evaluated(one, why[-1]) for one in surely), why)
 
 
-def judge(request: DataGateRequest) -> Findings:
+def judge(request: DataGateRequest) -> Report:
+    """The report on the dataset; see `judgement`."""
+    return judgement(request).report
+
+
+def judgement(request: DataGateRequest) -> Findings:
     """Judge the dataset. Every problem of the suite or the data becomes a check."""
-    origin = request.suite.origin
     suite, provenance = asked_suite(request)
-    flaws = [problem_check(problem) for problem in suite.problems]
-    notes: list[str] = []
-    judged = _Judged((), ())
+    checks = [problem_check(problem) for problem in suite.problems]
     if request.leaves_custom and (left := custom_of(suite)):
         suite = without_custom(suite)
-        flaws += [] if suite.expectations else [only_custom(len(left))]
-    checks: Sequence[Check] = flaws
+        checks += [] if suite.expectations else [only_custom(len(left))]
+    notes: list[str] = []
+    judged, cost = _Judged((), ()), None
     if suite.expectations:
-        needed = suite.expectations
-        dataset = open_dataset(
-            request.objects, columns_to_read(needed), columns_everywhere(needed), request.reading
-        )
-        work = Work(_kept(request.metrics))
-        try:
-            judged = _judged(needed, dataset, origin, provenance, work, request.examples)
-        except Unreadable as error:
-            dataset = replace(dataset, is_readable=False)
-            why = object_check("readable", error.why, None, error.verdict)
-            judged = _Judged.none(needed, [why])
-        checks = [*flaws, *dataset.checks, *judged.checks]
-        objects = dataset.objects or len(request.objects)
-        notes = [_size(dataset, objects), *_cost(objects, work), *dataset.notes, *judged.notes]
-        if request.metrics:
-            work.kept.write(Path(request.metrics.found))
+        judged, cost = _of_data(request, suite, provenance)
+        checks += judged.checks
+        notes += judged.notes
+    notes += _unchecked(suite)
     critical = [one for one in suite.expectations if one.severity == "critical"]
     if suite.expectations and not critical:
         notes.append("No expectation of the suite is critical: none of them can fail this gate.")
@@ -98,7 +93,67 @@ def judge(request: DataGateRequest) -> Findings:
         provenance=provenance,
         notes=tuple(notes),
     )
-    return findings_of(report, suite, judged.evaluated)
+    return findings_of(report, suite, judged.evaluated, cost)
+
+
+def _of_data(
+    request: DataGateRequest, suite: Suite, provenance: dict[str, str]
+) -> tuple[_Judged, str | None]:
+    """What came of the expectations and of the data as such, and what of it was read."""
+    needed, work = suite.expectations, Work(_kept(request.metrics))
+    dataset = open_dataset(
+        request.objects,
+        columns_to_read(needed),
+        columns_everywhere(needed),
+        _reading(request, suite.texts),
+        work.kept,
+    )
+    try:
+        judged = _judged(needed, dataset, request.suite.origin, provenance, work, request.examples)
+    except Unreadable as error:
+        dataset = replace(dataset, is_readable=False)
+        why = object_check("readable", error.why, None, error.verdict)
+        judged = _Judged.none(needed, [why])
+    if request.metrics:
+        work.kept.write(Path(request.metrics.found))
+    of_objects = [one for one in dataset.checks if not _is_of_contract(one, suite, request)]
+    objects = dataset.objects or len(request.objects)
+    cost = _cost(objects, work) if request.metrics else None
+    every = judged._replace(
+        checks=[*of_objects, *judged.checks],
+        notes=[_size(dataset, objects), *dataset.notes, *judged.notes],
+    )
+    return every, cost
+
+
+def _reading(request: DataGateRequest, texts: Collection[str]) -> DatasetReading:
+    """How to read the dataset if these columns are known to be text. Files that say the types of
+    their columns are believed."""
+    if any(has_types(one.key) for one in request.objects):
+        return request.reading
+    types = {**dict.fromkeys(texts, "string"), **request.reading.types}
+    return request.reading.model_copy(update={"types": types})
+
+
+def _is_of_contract(check: Check, suite: Suite, request: DataGateRequest) -> bool:
+    """Whether it is about the type of a column that only a contract names: one that is missing has
+    a check of its own."""
+    return (
+        check.name.startswith("types: ")
+        and check.subject in suite.texts
+        and check.subject not in request.reading.types
+    )
+
+
+def _unchecked(suite: Suite) -> list[str]:
+    """What a data contract asks and nothing checks, with its line."""
+    every = [
+        f"{one.file}:{one.line}: {one.message}"
+        + (f", did you mean `{one.nearest}`?" if one.nearest else "")
+        for one in suite.unchecked
+    ]
+    more = len(every) - _MOST_UNCHECKED
+    return [*every[:_MOST_UNCHECKED], *([f"and {more:,} more are not checked"] if more > 0 else [])]
 
 
 def _size(dataset: OpenedDataset, objects: int) -> str:
@@ -113,14 +168,9 @@ def _kept(files: MetricFiles | None) -> KeptMetrics:
     return KeptMetrics(Path(files.known) if files and files.known else None)
 
 
-def _cost(objects: int, work: Work) -> list[str]:
-    """What is remarkable about what the judgement had to read."""
-    if work.known and not work.read:
-        return ["Every object had been measured for an earlier version: no row was read again."]
-    if work.known:
-        which = f"{len(work.read):,} of {objects:,} objects"
-        return [f"Rows of {which} were read; the others were measured for an earlier version."]
-    return []
+def _cost(objects: int, work: Work) -> str:
+    known = f"; {len(work.known):,} were measured for an earlier version" if work.known else ""
+    return f"Rows of {len(work.read):,} of {objects:,} objects were read{known}."
 
 
 def _judged(
@@ -153,6 +203,7 @@ def _judged(
         else check_of(one, outcomes.get(place), facts, origin)
         for place, one in enumerate(expectations)
     ]
+    checks = _drawn(checks, fit, outcomes, dataset, work)
     notes = [*_engines(outcomes.values()), *missing_notes(list(fit.values()), facts)]
     evaluated = tuple(
         Evaluated(one, check, outcomes.get(place))
@@ -160,6 +211,30 @@ def _judged(
         if place in fit
     )
     return _Judged(evaluated, checks, notes)
+
+
+def _drawn(
+    checks: Sequence[Check],
+    fit: Mapping[int, Expectation],
+    outcomes: Mapping[int, ExpectationOutcome],
+    dataset: OpenedDataset,
+    work: Work,
+) -> list[Check]:
+    """The checks, those that fail or warn with a picture of their column."""
+    failing = {
+        place: one
+        for place, one in fit.items()
+        if checks[place].verdict in (Verdict.FAIL, Verdict.WARN) and place in outcomes
+    }
+    drawn = pictures(dataset, failing, work)
+    return [_with_picture(check, drawn.get(place)) for place, check in enumerate(checks)]
+
+
+def _with_picture(check: Check, picture: Picture | None) -> Check:
+    if picture is None:
+        return check
+    name = "histogram" if isinstance(picture, Histogram) else "members"
+    return check.model_copy(update={name: picture})
 
 
 def _engines(outcomes: Collection[ExpectationOutcome]) -> list[str]:

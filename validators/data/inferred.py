@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from validators.data.agreement import Disagreement, agreed
 from validators.data.contents import ColumnValues
@@ -38,6 +38,27 @@ def _named(kind: Any) -> str:
     return "all null" if types.is_null(kind) else str(kind)
 
 
+class NullWords(NamedTuple):
+    """Words in a column of texts that may mean null."""
+
+    words: tuple[str, ...]
+    times: int
+    """How often they occur."""
+    kind: Any
+    """The Arrow type of the other values, which is more than text."""
+
+
+def null_words(column: ColumnValues) -> NullWords | None:
+    """The words that alone make a column text; None if there are none."""
+    rest, words = without_null_words(column.values)
+    if not words:
+        return None
+    found = agreed({"": replace(column, values=rest)}, None)
+    if isinstance(found, Disagreement) or not _is_more_than_text(found[""].type):
+        return None
+    return NullWords(tuple(words), len(column.values) - len(rest), found[""].type)
+
+
 def note_of_nulls(
     name: str, columns: Mapping[str, ColumnValues], nulls: Sequence[str]
 ) -> list[str]:
@@ -46,17 +67,26 @@ def note_of_nulls(
     if len(untyped) < len(columns):
         return []
     every = together([column.values for column in untyped])
-    rest, words = without_null_words(every)
-    if not words:
-        return []
-    found = agreed({name: replace(untyped[0], values=rest)}, None)
-    if isinstance(found, Disagreement) or not _is_more_than_text(found[name].type):
-        return []
-    count = len(every) - len(rest)
-    values = f"{count:,} value{'s' * (count != 1)} ({', '.join(words)})"
-    all_nulls = ", ".join(f"'{word}'" for word in (*nulls, *words))
+    found = null_words(replace(untyped[0], values=every))
+    return [] if found is None else [note_of_words(name, found, nulls)]
+
+
+def note_of_words(name: str, found: NullWords, nulls: Sequence[str]) -> str:
+    """What to do about such words."""
+    values = f"{found.times:,} value{'s' * (found.times != 1)} ({', '.join(found.words)})"
+    all_nulls = ", ".join(f"'{word}'" for word in (*nulls, *found.words))
     why = f"`{name}` is text only because of {values}"
-    return [f"{why}; if that means null, set `nulls: [{all_nulls}]` in the dataset."]
+    return f"{why}; if that means null, set `nulls: [{all_nulls}]` in the dataset."
+
+
+def words_together(name: str, every: Sequence[NullWords | None], nulls: Sequence[str]) -> list[str]:
+    """The note for a column that is text in each of several objects that have values."""
+    known = [one for one in every if one is not None]
+    if len(known) < len(every) or len({one.kind for one in known}) != 1:
+        return []
+    words = tuple(dict.fromkeys(word for one in known for word in one.words))
+    both = NullWords(words, sum(one.times for one in known), known[0].kind)
+    return [note_of_words(name, both, nulls)]
 
 
 def _is_more_than_text(kind: Any) -> bool:

@@ -49,6 +49,17 @@ class KeptMetrics:
         if dumped is not None:
             self._found.setdefault(object_id, {})[_name(need, kinds)] = dumped
 
+    def looks(self, object_id: str, name: str) -> Any:
+        """What else is known about an object, in JSON's types; None if nothing is."""
+        found = self._known.get(object_id, {}).get(name)
+        if found is not None:
+            self._found.setdefault(object_id, {})[name] = found
+        return found
+
+    def put_looks(self, object_id: str, name: str, looks: Any) -> None:
+        """Keep something else about an object."""
+        self._found.setdefault(object_id, {})[name] = looks
+
     def write(self, target: Path) -> None:
         """Write what is known and found: all about this version's objects, and some others."""
         now = {one: {**self._known.get(one, {}), **states} for one, states in self._found.items()}

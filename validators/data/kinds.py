@@ -63,3 +63,9 @@ def form_of(key: str) -> FileFormat | str:
         else "has no suffix that tells its format"
     )
     return f"{why}; readable formats: {_READABLE}; the texts among them also as .gz and .zst"
+
+
+def has_types(key: str) -> bool:
+    """Whether the object's format says the types of columns; also true if it cannot be read."""
+    form = form_of(key)
+    return isinstance(form, str) or form.kind in TYPED

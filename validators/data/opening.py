@@ -8,6 +8,7 @@ from typing import Any
 
 from specs.snapshot import TableSnapshot
 from validators.data.agreement import Disagreement, agreed
+from validators.data.by_object import ByObject
 from validators.data.common_types import known_type
 from validators.data.contents import ColumnValues, pick
 from validators.data.dataset import OpenedDataset, TableInMemory
@@ -15,7 +16,9 @@ from validators.data.differences import missing_columns, note_of_order
 from validators.data.files import Unreadable
 from validators.data.frame import settled_kind
 from validators.data.inferred import note_of_types
+from validators.data.kept import KeptMetrics
 from validators.data.kinds import form_of
+from validators.data.object_part import HeldContents
 from validators.data.partitions import partitions_of
 from validators.data.request import DatasetReading, ObjectFile
 from validators.data.snapshots import names_of, snapshot_of, type_of
@@ -38,18 +41,25 @@ def open_dataset(
     wanted: frozenset[str] | None,
     everywhere: frozenset[str] | None,
     reading: DatasetReading,
+    kept: KeptMetrics | None = None,
 ) -> OpenedDataset:
     """The dataset of these objects, with the wanted columns (None: all).
 
-    Every object must have those, and the columns in `everywhere`, which are not read.
+    Every object must have those, and the columns in `everywhere`, which are not read. `kept` has
+    what is known from earlier judgements.
     """
+    held = HeldContents()
     snapshot = snapshot_of(objects)
     files = [one for one in objects if snapshot is None or one.key in snapshot.files]
     if files and all(_is_parquet(one) for one in files):
         streamed = _Streamed(files, snapshot, wanted, everywhere, reading).dataset()
         if streamed is not None:
             return streamed
-    loaded = load(objects, wanted, everywhere, reading)
+    if files and snapshot is None:
+        one_by_one = ByObject(files, wanted, everywhere, reading, kept or KeptMetrics(), held)
+        if (opened_alone := one_by_one.dataset()) is not None:
+            return opened_alone
+    loaded = load(objects, wanted, everywhere, reading, held)
     table = loaded.table
     return OpenedDataset(
         parts=() if table is None else tuple(_parts(table, loaded.rows)),

@@ -83,6 +83,41 @@ def _key(name: str, limit: str) -> Callable[[Kwargs], ExpectationWords]:
     return lambda kwargs: ExpectationWords(f"{limit} {clip(several(kwargs.get(name)), 60)}", limit)
 
 
+def _outliers(kwargs: Kwargs) -> ExpectationWords:
+    reach = number(kwargs.get("multiplier", 1.5))
+    if kwargs.get("method", "iqr") == "std":
+        return ExpectationWords(
+            f"within {reach} standard deviations of the mean", "are further from the mean"
+        )
+    return ExpectationWords(
+        f"within {reach} interquartile ranges of the quartiles", "are further from the quartiles"
+    )
+
+
+def _quantiles(kwargs: Kwargs) -> ExpectationWords:
+    asked = kwargs.get("quantile_ranges")
+    asked = asked if isinstance(asked, Mapping) else {}
+    shares, ranges = asked.get("quantiles"), asked.get("value_ranges")
+    if not isinstance(shares, list) or not isinstance(ranges, list):
+        return ExpectationWords("quantiles", "quantiles")
+    told = [
+        f"{number(share)}: {between({'min_value': pair[0], 'max_value': pair[1]})}"
+        for share, pair in zip(shares, ranges, strict=False)
+        if isinstance(pair, list) and len(pair) == 2
+    ]
+    return ExpectationWords(clip(f"quantiles {', '.join(told)}", 120), "quantiles")
+
+
+def _patterns(missed: str) -> Callable[[Kwargs], ExpectationWords]:
+    def words(kwargs: Kwargs) -> ExpectationWords:
+        said = several(kwargs.get("regex_list") or kwargs.get("like_pattern_list"))
+        which = "all" if kwargs.get("match_on") == "all" else "one"
+        none = missed.startswith("match")
+        return ExpectationWords(f"matches {'none' if none else which} of {said}", missed)
+
+    return words
+
+
 _WORDS: Final[dict[str, Callable[[Kwargs], ExpectationWords]]] = {
     "expect_column_values_to_not_be_null": _always("no nulls", "are null"),
     "expect_column_values_to_be_null": _always("only nulls", "are not null"),
@@ -113,6 +148,24 @@ _WORDS: Final[dict[str, Callable[[Kwargs], ExpectationWords]]] = {
         "are in the wrong order",
     ),
     "expect_column_pair_values_to_be_equal": _always("equal values", "differ"),
+    "expect_column_pair_values_to_be_in_set": lambda kwargs: ExpectationWords(
+        f"one of {len(kwargs.get('value_pairs_set') or ()):,} pairs", "are another pair"
+    ),
+    "expect_multicolumn_values_to_be_equal": _always("equal within each row", "differ in a row"),
+    "expect_column_values_to_match_regex_list": _patterns("match too few patterns"),
+    "expect_column_values_to_not_match_regex_list": _patterns("match a pattern"),
+    "expect_column_values_to_match_like_pattern": _matches("like_pattern", wanted=True),
+    "expect_column_values_to_not_match_like_pattern": _matches("like_pattern", wanted=False),
+    "expect_column_values_to_match_like_pattern_list": _patterns("do not match the patterns"),
+    "expect_column_values_to_not_match_like_pattern_list": _patterns("match a pattern"),
+    "expect_column_values_to_match_json_schema": _always(
+        "JSON by a schema", "do not meet the schema"
+    ),
+    "expect_column_values_to_not_be_outliers": _outliers,
+    "expect_column_quantile_values_to_be_between": _quantiles,
+    "expect_column_kl_divergence_to_be_less_than": lambda kwargs: ExpectationWords(
+        f"divergence (KL) below {number(kwargs.get('threshold'))}", "divergence"
+    ),
     "expect_multicolumn_sum_to_equal": lambda kwargs: ExpectationWords(
         f"sum {number(kwargs.get('sum_total'))}", "have another sum"
     ),
@@ -198,4 +251,4 @@ def _condition(said: object) -> str:
 def tolerance(expectation: Expectation) -> float:
     """The share of values that need not meet it: 0 without `mostly`."""
     mostly = expectation.kwargs.get("mostly", 1)
-    return 1 - float(mostly) if isinstance(mostly, int | float) else 0.0
+    return round(1 - float(mostly), 12) if isinstance(mostly, int | float) else 0.0

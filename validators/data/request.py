@@ -23,7 +23,7 @@ class ObjectFile(GateValue):
 
 
 class SuiteFile(GateValue):
-    """The Great Expectations suite to evaluate."""
+    """The Great Expectations suite, or data contract, to evaluate."""
 
     path: Annotated[str, Field(min_length=1)]
     """Where it can be read."""
@@ -31,6 +31,10 @@ class SuiteFile(GateValue):
     """Its name in the repository, for annotations on its lines."""
     at: tuple[str, ...] = ()
     """Where it is in that file, if the file is a spec."""
+    part: str | None = None
+    """Which object is meant, if it is a data contract."""
+    like: str | None = None
+    """The dataset whose name chooses the object, if not the judged one."""
     params: Mapping[str, Scalar] = {}
     """Those of the spec's `params` that it names."""
 

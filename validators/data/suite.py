@@ -63,15 +63,15 @@ class Suite:
 
     expectations: tuple[Expectation, ...] = ()
     problems: tuple[Problem, ...] = ()
+    unchecked: tuple[Problem, ...] = ()
+    """What a data contract asks and nothing checks, as warnings."""
+    texts: frozenset[str] = frozenset()
+    """The columns that a data contract says are text, whatever they look like in files without
+    types."""
     name: str = ""
     """Empty for an inline suite without one."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """The suite parameters that were at hand."""
-
-
-def suite_problems(text: str, file: str, params: Mapping[str, Any] = {}) -> tuple[Problem, ...]:
-    """The problems in the structure of the suite in `file`, for `headgate validate`."""
-    return read_suite(text, file, params).problems
 
 
 def read_inline(text: str, file: str, at: YamlPath, params: Mapping[str, Any] = {}) -> Suite:
@@ -183,7 +183,7 @@ class _Reader:
         expectations = tuple(one for one in read if one is not None)
         name = content.get("name")
         name = name if isinstance(name, str) else ""
-        return Suite(expectations, in_order(self._problems), name, self._params)
+        return Suite(expectations, in_order(self._problems), name=name, parameters=self._params)
 
     def _expectation(self, item: object, path: YamlPath) -> Expectation | None:
         if not isinstance(item, dict):

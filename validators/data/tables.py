@@ -13,6 +13,7 @@ from validators.data.common_types import is_text
 from validators.data.differences import Among, clash, listed, missing_columns, note_of_order
 from validators.data.files import ObjectContents, Unreadable, read
 from validators.data.inferred import is_inferred, note_of_nulls, note_of_types
+from validators.data.object_part import HeldContents
 from validators.data.partitions import contradicted, partitions_of, with_partitions
 from validators.data.request import DatasetReading, ObjectFile
 from validators.data.snapshots import empty, fitted, names_of, snapshot_of
@@ -48,8 +49,9 @@ def load(
     wanted: frozenset[str] | None,
     everywhere: frozenset[str] | None = frozenset(),
     reading: DatasetReading = DatasetReading(),  # noqa: B008 - a constant value
+    held: HeldContents = HeldContents(),  # noqa: B008 - empty, and not added to
 ) -> LoadedDataset:
-    """Read the wanted columns (None: all) of all objects.
+    """Read the wanted columns (None: all) of all objects, except those that are `held`.
 
     Every object must have those, and the columns in `everywhere`, which are not read.
     """
@@ -66,7 +68,8 @@ def load(
     apart: dict[str, list[str]] = defaultdict(list)
     for one in objects:
         try:
-            part = read(one, wanted, reading.nulls, written=reading.csv)
+            part = held.get(one.key, wanted)
+            part = part or read(one, wanted, reading.nulls, written=reading.csv)
         except Unreadable as error:
             broken.append(
                 object_check("readable", f"`{one.key}` {error.why}", one.key, error.verdict)
@@ -86,7 +89,7 @@ def load(
     required = None if wanted is None or everywhere is None else wanted | everywhere
     checks = [
         *columns_twice(doubled),
-        *_said_twice(apart),
+        *said_twice(apart),
         *missing_columns(headers, required, leave_out),
         *unknown_types(reading.types, names),
     ]
@@ -208,7 +211,7 @@ def columns_twice(doubled: Mapping[str, Sequence[str]]) -> list[Check]:
     ]
 
 
-def _said_twice(apart: Mapping[str, Sequence[str]]) -> list[Check]:
+def said_twice(apart: Mapping[str, Sequence[str]]) -> list[Check]:
     """Columns with other values in the file than in its folder's name: programs differ in which of
     the two they read."""
     return [

@@ -75,6 +75,12 @@ def answers_to(kind: Any, name: object) -> bool:
     return _is(kind, _family(plain, name))
 
 
+def is_type_name(name: str) -> bool:
+    """Whether some type has the name."""
+    plain = _plain(_STORAGE.sub("", _MODULE.sub("", name.strip().lower())))
+    return _UNIT.sub("", _SIZE.sub("", plain)) in _FAMILY
+
+
 def _plain(name: str) -> str:
     """`int64` for numpy's `int64dtype` and pandas' `Int64Dtype`."""
     short = name.removesuffix("()").removesuffix("dtype")

@@ -36,14 +36,20 @@ class Findings(NamedTuple):
     """What a data gate finds: a report, and the same for tools of Great Expectations."""
 
     report: Report
+    """The same, whatever was measured before."""
     validation: Mapping[str, Any]
+    cost: str | None = None
+    """What of the data was read, in a sentence for the log, if something may have been known."""
 
 
 _NO_SUITE: Final = Suite()
 
 
 def findings_of(
-    report: Report, suite: Suite = _NO_SUITE, evaluated: Sequence[Evaluated] = ()
+    report: Report,
+    suite: Suite = _NO_SUITE,
+    evaluated: Sequence[Evaluated] = (),
+    cost: str | None = None,
 ) -> Findings:
     """The report with its validation result. Its success is never better than the verdict.
 
@@ -64,6 +70,7 @@ def findings_of(
             "meta": _meta(report, [one.check for one in shown]),
             "id": None,
         },
+        cost,
     )
 
 

@@ -1,12 +1,13 @@
 """`headgate init`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from controller.cli.failures import Failed
 from controller.cli.folders import files_below
+from controller.cli.importing import imported
 from controller.cli.write.drafts.composing import draft
 from controller.cli.write.drafts.reading import folder_at, sample_in
 from controller.cli.write.drafts.validity import valid_part
@@ -23,6 +24,7 @@ from specs.model import SPEC_FILE
 
 HOME = ".headgate"
 """The folder of the controller's state, unless the settings name another."""
+_SUITES = "controller.cli.write.profiling.suites"
 _ORIGIN = _ALL_EXAMPLES = ""
 """The value of an option that is given without one."""
 
@@ -55,7 +57,8 @@ def init(folder: Path, name: str | None, repository: str | None, example: str | 
 
     It reads scripts and their options, dvc.yaml, MLproject, a Makefile, notebooks, imports,
     environments and the first rows of the data, and runs nothing. The draft says what was guessed,
-    and has a TODO for everything that has to be filled in. Existing files are never overwritten.
+    and has a TODO for everything that has to be filled in. If the data is there, a suite is
+    proposed from it, as by `headgate profile`. Existing files are never overwritten.
 
     \b
     Example:
@@ -98,8 +101,11 @@ def _draft(folder: Path, name: str | None, url: str | None) -> None:
     there = folder_at(folder, name_of(folder))
     found = draft(there, name, lambda data: sample_in(folder, there, data))
     spec = folder / _file_of(there, found.name, asked=name is not None)
+    suites: Mapping[str, str] = {}
     if not spec.exists():
-        found = valid_part(found, lambda text: _wrong(text, spec, folder, there))
+        if any(one.uri and one.expectations is None for one in found.data.values()):
+            found, suites = imported(_SUITES).with_suites(found, folder, there)
+        found = valid_part(found, lambda text: _wrong(text, spec, folder, there, suites))
     wanted = {spec: spec_text(found)}
     if url is not None:
         wanted[folder / FILE] = settings_text(found.name, url)
@@ -111,13 +117,14 @@ def _draft(folder: Path, name: str | None, url: str | None) -> None:
             f"{names} already {verb}; nothing was written. To draft another pipeline in a separate "
             "file, use --name NAME."
         )
-    _self_check(missing, folder, there)
-    _write(wanted)
+    _self_check(missing, folder, there, suites)
+    _write({**wanted, **{folder / path: text for path, text in suites.items()}})
     for said in found.left_out if spec in missing else ():
         click.echo(f"Note: {said}", err=True)
     if url is not None:
         _ignore_home(folder)
-    steps = [f"Review {' and '.join(map(str, missing))}."]
+    review = [*missing, *(folder / path for path in suites)]
+    steps = [f"Review {' and '.join(map(str, review))}."]
     todos = missing.get(spec, "").count("TODO")
     if todos:
         count = "the TODO" if todos == 1 else f"the {todos} TODOs"
@@ -142,6 +149,7 @@ def _write(wanted: Mapping[Path, str]) -> None:
         if path.exists():
             click.echo(f"Kept the existing {path}")
         else:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             click.echo(f"Wrote {path}")
 
@@ -156,21 +164,25 @@ def _ignore_home(folder: Path) -> None:
     click.echo(f"Added {HOME}/ to {path}")
 
 
-def _wrong(text: str, path: Path, folder: Path, there: Folder) -> tuple[Problem, ...]:
-    """The errors of a spec other than its TODOs."""
+def _wrong(
+    text: str, path: Path, folder: Path, there: Folder, suites: Iterable[str]
+) -> tuple[Problem, ...]:
+    """The errors of a spec other than its TODOs; `suites` are files that will be there."""
     shared = (f"//{file}" for file in there.around.files) if there.around is not None else ()
-    files = {*files_below(folder), *shared, SPEC_FILE}
+    files = {*files_below(folder), *shared, *suites, SPEC_FILE}
     found = check(text, str(path), files, folder=there.place).problems
     return tuple(one for one in found if one.severity == "error" and one.code != TODO)
 
 
-def _self_check(wanted: dict[Path, str], folder: Path, there: Folder) -> None:
+def _self_check(
+    wanted: Mapping[Path, str], folder: Path, there: Folder, suites: Iterable[str]
+) -> None:
     """Raises `Failed` if the drafted files are not valid, rather than writing them."""
     for path, text in wanted.items():
         if path.name == FILE:
             problems = load_settings(text, str(path)).problems
         else:
-            problems = _wrong(text, path, folder, there)
+            problems = _wrong(text, path, folder, there, suites)
         if has_errors(problems):
             shown = render_text(problems, {str(path): text})
             raise Failed(f"no spec can be written for this folder:\n{shown}")

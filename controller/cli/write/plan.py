@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,9 @@ from controller.buckets.stores import Stores
 from controller.cli.context import CliContext, find_settings, load_context, open_state
 from controller.cli.failures import Failed
 from controller.cli.folders import spec_option
+from controller.cli.revealing import revealer
 from controller.cli.terminal.formatting import clean, one_line, short
 from controller.cli.terminal.printing import show
-from controller.config.secrets import Secrets
-from controller.config.settings_file import given_secrets, load_secrets
 from controller.machine.pipelines.dataset_changes import describe_changes
 from controller.machine.pipelines.plan import Plan, Planned, counts
 from controller.planning.checkout import WORK_TREE
@@ -100,7 +98,7 @@ async def _plan(ctx: click.Context, gathered: Gathered, spec: Spec) -> Plan:
         policy=gathered.policy,
         rules=gathered.rules,
         stores=Stores(load_context(ctx).settings.stores) if named else None,
-        queries=_questions(ctx),
+        queries=Questions(revealer(ctx)),
     )
     here = _state(ctx)
     if here is None:
@@ -108,20 +106,6 @@ async def _plan(ctx: click.Context, gathered: Gathered, spec: Spec) -> Plan:
     async with open_state(here.home) as store:
         cache = Cache(store, open_artifacts(here.settings, here.home), here.home)
         return await plan_it(cache=cache, home=here.home)
-
-
-def _questions(ctx: click.Context) -> Questions:
-    """Queries for the versions of datasets, with the controller's secrets if it has settings."""
-
-    def reveal(name: str) -> str:
-        if find_settings(ctx.find_root().obj) is None:
-            secrets = Secrets(given_secrets(os.environ))
-        else:
-            here = load_context(ctx)
-            secrets = load_secrets(here.settings, here.base, os.environ)
-        return secrets.reveal((name,))[name]
-
-    return Questions(reveal)
 
 
 def _state(ctx: click.Context) -> CliContext | None:

@@ -16,7 +16,6 @@ from controller.config.settings_file import load_settings
 from controller.git.commit_info import as_text
 from controller.planning.checkout import check_at, top_of, tracked_from
 from controller.planning.choosing import specs_in
-from specs.base import Scalar
 from specs.globs import ROOT, seen_from
 from specs.loading.load import load
 from specs.loading.problems import (
@@ -28,8 +27,8 @@ from specs.loading.problems import (
     to_json,
     to_sarif,
 )
-from specs.model import SPEC_FILE, is_spec_file, misnamed, spec_order
-from validators.data.suite import suite_problems
+from specs.model import SPEC_FILE, Pipeline, is_spec_file, misnamed, spec_order
+from validators.data.contracts.reading import expectation_problems
 
 
 class Checked(NamedTuple):
@@ -128,14 +127,9 @@ def check_files(files: Mapping[Path, Path], known: Known | None = None) -> Check
         loaded = with_files(loaded, source, there[top], sources)
         problems += (*loaded.problems, *unknown_secrets(loaded, known))
         sources[name] = loaded.text
-        datasets = loaded.sketch.datasets.values() if loaded.sketch else ()
-        params = loaded.sketch.params if loaded.sketch else {}
-        for suite in dict.fromkeys(d.suite_file for d in datasets if d.suite_file):
-            file = path.parent / suite
-            if suite.startswith(ROOT):
-                file = top / suite.removeprefix(ROOT)
-            if file.is_file():
-                problems += _suite(file, sources, params)
+        if loaded.sketch is not None:
+            for dataset in loaded.sketch.datasets:
+                problems += _suite(loaded.sketch, dataset, path.parent, top, sources)
     problems += _duplicates(sources)
     return Checked(len(sources), in_order(problems), sources)
 
@@ -158,14 +152,25 @@ def _duplicates(sources: Mapping[str, str]) -> Iterator[Problem]:
             yield loaded.problem("duplicate", ("metadata", "name"), message, expected=expected)
 
 
-def _suite(path: Path, sources: dict[str, str], params: Mapping[str, Scalar]) -> Iterable[Problem]:
+def _suite(
+    spec: Pipeline, dataset: str, folder: Path, top: Path, sources: dict[str, str]
+) -> Iterable[Problem]:
+    """The problems of the suite, or data contract, of a dataset of the spec in `folder`."""
+    of = spec.datasets[dataset]
+    suite = of.suite_file
+    if suite is None:
+        return []
+    path = top / suite.removeprefix(ROOT) if suite.startswith(ROOT) else folder / suite
+    if not path.is_file():
+        return []
     name = str(path)
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         return [Problem("error", "encoding", "the file is not UTF-8 text", name)]
     sources[name] = text
-    return suite_problems(text, name, params)
+    part = of.contract_object
+    return expectation_problems(text, name, spec.params, like=dataset, part=part)
 
 
 def _print_text(checked: Checked) -> None:

@@ -93,7 +93,9 @@ def _suites(before: Pipeline, after: Pipeline, texts: Mapping[Pair, Pair]) -> It
 
 def _where(dataset: Dataset) -> str:
     """Where its suite is."""
-    return dataset.suite_file or ("in the spec" if dataset.expectations else "no suite")
+    if isinstance(dataset.expectations, str):
+        return dataset.expectations
+    return "in the spec" if dataset.expectations else "no suite"
 
 
 def _modules(before: Rules, after: Rules) -> Iterator[RuleChange]:

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 from controller.machine.pipelines.rule_change import RuleChange
 from specs.model import Pipeline
 from specs.suite_parameters import KEY, is_parameter
+from validators.data.contracts.reading import read_expectations
 from validators.data.phrases import subject_of, words_for
-from validators.data.suite import Expectation, plain_expectations, read_suite
+from validators.data.suite import Expectation, plain_expectations
 
 _SEVERITIES = ("info", "warning", "critical")
 _WIDER_IF_LOWER = ("min_value", "mostly")
@@ -24,11 +25,13 @@ class NamedSuite(NamedTuple):
 
 
 def suite_of(spec: Pipeline, name: str, text: str) -> NamedSuite:
-    """The suite of a dataset, with its parameters filled; `text` is that of its file, which is read
-    as its ending says."""
+    """The suite or contract of a dataset, with its parameters filled; `text` is that of its file,
+    which is read as its ending says."""
     dataset, params = spec.datasets[name], spec.params
     if (file := dataset.suite_file) is not None:
-        return NamedSuite(file, read_suite(text, file, params).expectations)
+        part = dataset.contract_object
+        found = read_expectations(text, file, params, like=name, part=part).expectations
+        return NamedSuite(f"{file}#{part}" if part else file, found)
     found = plain_expectations(dataset.inline_suite or {}, params)
     return NamedSuite(f"datasets.{name}.expectations", found)
 

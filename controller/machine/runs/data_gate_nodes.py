@@ -27,6 +27,7 @@ from controller.machine.runs.node_names import (
     proposed_data_gate,
 )
 from specs.base import Scalar
+from specs.contracts import choice_of
 from specs.digests import digest
 from specs.model import Dataset, Pipeline
 from specs.references import DatasetReference
@@ -183,9 +184,16 @@ class SuiteOf(NamedTuple):
 
     @property
     def _content(self) -> object:
-        """The digest of the suite's file, or the suite itself; and the digest of its module."""
+        """The digest of the suite's file, or the suite itself; what chooses a part of it; and the
+        digest of its module."""
         own = self.source.content(self.dataset.suite_file) or self.dataset.inline_suite
-        return own, self.source.content(self.module), self.module is None
+        return own, self.choice, self.source.content(self.module), self.module is None
+
+    @property
+    def choice(self) -> str | None:
+        """What chooses the object of a data contract; None where nothing has to."""
+        named = self.dataset.expectations
+        return choice_of(named, self.name) if isinstance(named, str) else None
 
     @property
     def module(self) -> str | None:
@@ -197,8 +205,9 @@ class SuiteOf(NamedTuple):
         """What the verdict rests on besides the suite's file and the data."""
         inline, params = self.dataset.inline_suite, self.params
         suite = {"suite": inline} if inline else {}
+        choice = {"object": self.choice} if self.choice else {}
         given = {"params": params} if params else {}
-        return {**self.reading, **suite, **given, **self.shown}
+        return {**self.reading, **suite, **choice, **given, **self.shown}
 
     @property
     def params(self) -> dict[str, Scalar]:
@@ -229,11 +238,13 @@ class SuiteOf(NamedTuple):
 
     @property
     def place(self) -> dict[str, Any]:
-        """Where the suite is, a file, and for an inline suite its place there; and what fills its
-        parameters."""
+        """Where the suite is, a file, and for an inline suite its place there, or the object of a
+        contract; and what fills its parameters."""
         params = {"params": self.params} if self.params else {}
         if self.dataset.suite_file is not None:
-            return {"suite": self.dataset.suite_file, **params}
+            meant = {"object": self.dataset.contract_object, "like": self.name}
+            chosen = meant if self.choice else {}
+            return {"suite": self.dataset.suite_file, **chosen, **params}
         at = ["datasets", self.name, "expectations"]
         return {"suite": self.source.file, "at": at, **params}
 

@@ -272,3 +272,42 @@ def test_the_column_that_is_learned_is_handed_to_the_script_that_asks_for_it(
     team = folder(tmp_path, {"train.py": script, "data/rows.csv": "id,churned\n1,0\n2,1\n"})
     assert do("init", str(team)).exit_code == 0
     assert "--target churned" in (team / SPEC_FILE).read_text()
+
+
+CONTRACT = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: shop
+version: 1.0.0
+status: active
+schema:
+  - name: rows
+    properties:
+      - {name: id, logicalType: integer, requird: true}
+      - {name: state, logicalType: text}
+"""
+
+
+def test_validate_reads_a_data_contract_and_tells_what_it_leaves_unchecked(tmp_path: Path) -> None:
+    team = folder(tmp_path, {**TEAM, "contracts/shop.odcs.yaml": CONTRACT})
+    assert do("init", str(team)).exit_code == 0
+    spec = team / SPEC_FILE
+    text = spec.read_text()
+    assert text.count("expectations: contracts/shop.odcs.yaml\n") == 1, "which init has found"
+    text = text.replace("shop.odcs.yaml", "shop.odcs.yaml#rows")
+    spec.write_text(text)
+    done = do("validate", str(team), "--json")
+    assert done.exit_code == 1
+    found = [one for one in json.loads(done.stdout) if one["file"].endswith("shop.odcs.yaml")]
+    assert [(one["line"], one["severity"], one["message"]) for one in found] == [
+        (9, "warning", "not checked: the unknown key `requird`"),
+        (10, "error", "unknown `logicalType`"),
+    ]
+    spec.write_text(text.replace("#rows", "#row"))
+    (wrong,) = (
+        one
+        for one in json.loads(do("validate", str(team), "--json").stdout)
+        if one["code"] == "contract"
+    )
+    assert wrong["message"] == "the contract has no object `row`"
+    assert wrong["expected"] == "rows"

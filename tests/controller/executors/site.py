@@ -68,6 +68,11 @@ FILES = {
     f"{FOLDER}/said.txt": "committed\n",
     f"{FOLDER}/offline.txt": "--no-index\nno-such-package-of-ours\n",
     f"{FOLDER}/helpers/secret_sauce.py": "BETTER = 1\n",
+    f"{FOLDER}/all.odcs.yaml": (
+        "{apiVersion: v3.1.0, kind: DataContract, id: all, version: 1.0.0, status: active, "
+        "schema: [{name: numbers, properties: [{name: x, required: true}]},"
+        "{name: others, properties: [{name: y, required: true}]}]}\n"
+    ),
     f"{FOLDER}/suite.json": json.dumps(
         {
             "name": "numbers",

@@ -78,6 +78,23 @@ async def test_a_gate_of_a_new_controller_writes_what_data_docs_shows_as_well(
     assert [one["success"] for one in found["results"]] == [True, False]
 
 
+async def test_a_gate_judges_by_the_object_of_a_contract_that_it_is_told(site: LocalSite) -> None:
+    numbers = await site.dataset(NUMBERS)
+    found = {}
+    async with site.open() as executor:
+        for name, part, like in (
+            ("own", None, "numbers"),
+            ("renamed", None, "others"),
+            ("named", "others", "numbers"),
+        ):
+            request = {"dataset": "numbers", "suite": "all.odcs.yaml"}
+            meant = {"object": part, "like": like}
+            attempt = site.data_gate(numbers, name, request={**request, **meant})
+            assert (await run(executor, attempt)).state is AttemptState.SUCCEEDED
+            found[name] = set(await verdicts(site, (await executor.collect(attempt))["report"]))
+    assert found == {"own": {"PASS"}, "renamed": {"FAIL"}, "named": {"FAIL"}}
+
+
 async def test_code_of_the_repository_is_never_forked_from_a_warm_process_and_is_kept_in(
     site: LocalSite,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from controller.machine.pipelines.policy_suites import NamedSuite, suite_changes, suite_of
+from controller.machine.pipelines.rule_change import RuleChange
 from tests.controller.machine.kit import spec
 from validators.data.suite import read_suite
 
@@ -140,3 +141,55 @@ def test_a_parameter_in_an_expression_may_loosen_whichever_way_it_goes() -> None
     before, after = (limited("10 - most", most=most) for most in (5, 4))
     (change,) = suite_changes(before, after)
     assert (change.was, change.loosens) == ("values ≤ 10 - most, with most 5", True)
+
+
+CONTRACT = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: shop
+version: 1.0.0
+status: active
+schema:
+  - name: orders
+    properties:
+      - {name: id, logicalType: integer, required: true}
+      - name: state
+        logicalTypeOptions: {maxLength: 9}
+        quality:
+          - {metric: nullValues, mustBeLessThan: 5, unit: percent}
+  - name: customers
+    properties: [{name: id, required: true}]
+"""
+NAMED = "shop.odcs.yaml#orders"
+
+
+def changed(before: str, after: str, named: str = NAMED) -> list[RuleChange]:
+    return list(suite_changes(suite(named, before), suite(named, after)))
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "column", "loosens"),
+    [
+        ("id, logicalType: integer, required: true", "id, logicalType: integer", "id", True),
+        ("integer", "number", "id", True),
+        ("maxLength: 9", "maxLength: 99", "state", True),
+        ("maxLength: 9", "maxLength: 8", "state", False),
+        ("mustBeLessThan: 5", "mustBeLessThan: 50", "state", True),
+        ("mustBeLessThan: 5", "mustBeLessThan: 1", "state", False),
+    ],
+)
+def test_a_contract_is_compared_by_what_it_asks(
+    was: str, now: str, column: str, loosens: bool
+) -> None:
+    assert CONTRACT.count(was) == 1
+    changes = changed(CONTRACT, CONTRACT.replace(was, now))
+    assert {change.rule for change in changes} == {f"{NAMED}: {column}"}
+    assert any(change.loosens for change in changes) is loosens
+
+
+def test_what_changes_in_another_object_of_the_contract_does_not_matter() -> None:
+    rest = CONTRACT.replace("{name: id, required: true}", "{name: id}")
+    assert rest != CONTRACT
+    assert changed(CONTRACT, rest) == []
+    (change,) = changed(CONTRACT, rest, "shop.odcs.yaml#customers")
+    assert change.loosens

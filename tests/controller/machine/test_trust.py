@@ -295,3 +295,41 @@ def test_what_a_step_reads_in_place_of_judged_data_is_judged_by_the_same_suite()
     assert suites_for("easy", after, before) == ("numbers",)
     assert suites_for("numbers", after, before) == ("numbers",)
     assert suites_for("more", after, before) == ("more",)
+
+
+# -- data contracts --------------------------------------------------------------------------------
+
+CONTRACT = ("datasets.numbers.expectations", "all.odcs.yaml#numbers")
+
+
+def choices(graph: Graph) -> dict[str, tuple[str, str | None, str]]:
+    """By gate: the file and object that judge, and the dataset that they are for."""
+    nodes = {name: graph.by_name[name] for name in gates(graph)}
+    requests = {name: node.attempt.request for name, node in nodes.items()}
+    return {name: (one["suite"], one["object"], one["like"]) for name, one in requests.items()}
+
+
+def test_another_object_of_the_same_contract_is_proposed_and_not_swapped() -> None:
+    other = (CONTRACT[0], "all.odcs.yaml#lenient")
+    graph = build(spec(other), source("c2"), rules=base(CONTRACT))
+    assert choices(graph) == {
+        "gate.data.numbers": ("all.odcs.yaml", "numbers", "numbers"),
+        "gate.data.numbers.proposed": ("all.odcs.yaml", "lenient", "numbers"),
+    }
+    keys = {key_of(graph.by_name[name], {"dataset": "d"}) for name in choices(graph)}
+    assert len(keys) == 2, "a verdict by one object is not that by another"
+
+
+def test_a_renamed_dataset_is_judged_by_the_object_of_its_old_name() -> None:
+    named = (CONTRACT[0], "all.odcs.yaml")
+    numbers = spec(named).datasets["numbers"]
+    renamed = [
+        ("datasets", {"figures": {"uri": numbers.uri, "expectations": "all.odcs.yaml"}}),
+        ("steps.train.inputs.numbers", "datasets.figures"),
+        ("steps.evaluate.inputs.numbers", "datasets.figures"),
+    ]
+    graph = build(spec(*renamed), source("c2"), rules=base(named))
+    assert choices(graph) == {
+        "gate.data.figures": ("all.odcs.yaml", None, "numbers"),
+        "gate.data.figures.proposed": ("all.odcs.yaml", None, "figures"),
+    }

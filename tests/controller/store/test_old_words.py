@@ -66,12 +66,16 @@ async def messages(store: SqliteStore) -> dict[int, Message]:
     return found
 
 
+NEWER = {"accept_data", "revoke_data"}
+"""Messages that came later."""
+
+
 async def test_every_message_that_waits_is_one_that_its_object_handles(
     migrated: SqliteStore,
 ) -> None:
     found = await messages(migrated)
     assert sorted(found) == [n for n in range(1, 36) if n != 33], "33 was consumed"
-    assert {message.type for message in found.values()} == MESSAGES.keys()
+    assert {message.type for message in found.values()} == MESSAGES.keys() - NEWER
     assert await migrated.set_aside() == []
 
 

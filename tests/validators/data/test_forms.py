@@ -31,6 +31,8 @@ LEAST: list[dict[str, Any]] = [
     {"column_A": "a", "column_B": "b", "value_pairs_set": [["a", 1], [None, 2.5]]},
     {"column": "c", "type_": "int"}, {"column": "c", "type_list": ["int", "str"]},
     {"column": "c", "regex": "[a-z"}, {"column": "c", "regex_list": ["a", "b"]},
+    {"column": "c", "quantile_ranges": {"quantiles": [0.5], "value_ranges": [[None, 2]]}},
+    {"column": "c", "quantile_ranges": {"quantiles": [0, 1], "value_ranges": [[1, 2], [3, 4.5]]}},
     {"column": "c", "value": 3}, {"column": "c", "threshold": 2, "double_sided": True},
 ]  # fmt: skip
 """Arguments of which each type takes some."""
@@ -41,6 +43,7 @@ MORE: dict[str, list[Any]] = {
     "strict_min": [True, False, None],
     "strict_max": [True, 1],
     "strictly": [True, "yes"],
+    "allow_relative_error": ["linear", "midpoint", "middling"],
     "or_equal": [False, None],
     "ignore_row_if": ["neither", "never", "any_value_is_missing", "both_values_are_missing"],
     "match_on": ["any", "all", "some"],

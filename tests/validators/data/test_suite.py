@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from specs.loading.problems import Problem
-from validators.data.suite import Suite, read_suite, suite_problems
+from validators.data.suite import Suite, read_suite
 
 YAML = """\
 name: flights
@@ -24,7 +24,7 @@ expectations:
 
 
 def _one(text: str, file: str = "suite.yaml") -> Problem:
-    (problem,) = suite_problems(text, file)
+    (problem,) = read_suite(text, file).problems
     return problem
 
 
@@ -112,7 +112,7 @@ def test_every_problem_is_told_at_once() -> None:
     text = (
         "nme: x\nexpectations:\n- type: 3\n- kwargs: []\n- severity: loud\n  type: expect_x\n- 7\n"
     )
-    lines = [problem.line for problem in suite_problems(text, "suite.yaml")]
+    lines = [problem.line for problem in read_suite(text, "suite.yaml").problems]
     assert {1, 3, 4, 5, 7} <= set(lines)
 
 
@@ -143,7 +143,7 @@ def test_every_problem_is_told_at_once() -> None:
     ids=lambda value: value[:20].strip() or "empty" if isinstance(value, str) else None,
 )
 def test_a_hostile_or_broken_suite_is_refused_in_words(text: str, file: str) -> None:
-    problems = suite_problems(text, file)
+    problems = read_suite(text, file).problems
     assert problems
     assert all(problem.file == file and problem.message for problem in problems)
     assert read_suite(text, file).expectations == ()

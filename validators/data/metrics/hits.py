@@ -12,8 +12,8 @@ from validators.data.literals import Position, Unfit, at_least, at_most, members
 from validators.data.metrics.batch import Distinct, RowBatch, counted
 from validators.data.metrics.metric import ColumnMetric, Footer, OfColumn
 
-SHOWN: Final = 20
-"""Distinct values that are looked at, of which a report shows a few."""
+SHOWN: Final = 1000
+"""Distinct values that are counted, of which a report shows a few."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ _CELLS: Final = 20_000_000
 """Values of the sample over all columns, at most."""
 _GROUPS: Final = 16
 """Groups of rows that a sample is taken from."""
-_TEXTS: Final = 20_000
+_TEXTS: Final = 5_000
 """Rows whose texts show what the texts of a column look like."""
 _IN_1000: Final = 1
 

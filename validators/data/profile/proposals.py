@@ -200,7 +200,12 @@ class _Proposer:
 
     def _between(self, said: str, tolerates: float = 0.0, **limits: Any) -> Proposal:
         return self._one(
-            "values_to_be_between", said, kwargs=limits, severity="warning", tolerates=tolerates
+            "values_to_be_between",
+            said,
+            kwargs=limits,
+            severity="warning",
+            tolerates=tolerates,
+            instead="which",
         )
 
     # -- times -------------------------------------------------------------------------------------
@@ -279,7 +284,8 @@ class _Proposer:
     def _key(self) -> Iterator[Proposal]:
         facts = self._facts
         if facts.values >= _LEAST_TOLD_APART and facts.few_distinct in (None, facts.values):
-            yield self._one("values_to_be_unique", f"{self._n}, all different")
+            said = f"{self._n}, all different"
+            yield self._one("values_to_be_unique", said, instead="which")
 
 
 def _is_finite(end: Any) -> bool:

@@ -6,10 +6,11 @@ from itertools import product
 from typing import Final
 
 from specs.figures import clip
+from specs.snapshot import SNAPSHOT_KEYS
 from validators.data.answers import answers
 from validators.data.dataset import OpenedDataset
 from validators.data.files import Unreadable
-from validators.data.kinds import form_of
+from validators.data.kinds import has_types
 from validators.data.opening import open_dataset
 from validators.data.outcome import ExpectationOutcome
 from validators.data.profile.facts import ColumnFacts, facts_of, sample_of
@@ -23,11 +24,13 @@ from validators.data.profile.proposals import (
 from validators.data.profile.ranges import with_slack
 from validators.data.profile.request import ProfileRequest, SuiteProposal
 from validators.data.profile.writing import suite_text
-from validators.data.suite import Expectation
+from validators.data.suite import Expectation, read_suite
 from validators.verdict import Verdict
 
 MOST_COLUMNS: Final = 300
 """Columns that expectations are proposed for: nobody reviews more."""
+_MOST_APART: Final = 100
+"""Columns without an entry that are named, if the suite would be too large."""
 _PAIRS: Final = 12
 """Pairs of columns that are tried as a key."""
 _UNIQUE: Final = "expect_column_values_to_be_unique"
@@ -59,7 +62,7 @@ def _proposed(request: ProfileRequest) -> SuiteProposal:
         return SuiteProposal(problems=("the dataset has no rows",))
     sound = [name for name in dataset.columns if name in dataset.types and name not in about]
     columns = sound[:MOST_COLUMNS]
-    is_typed = all(_has_types(one.key) for one in request.objects)
+    is_typed = all(has_types(one.key) for one in request.objects if one.key not in SNAPSHOT_KEYS)
     sample = sample_of(dataset, columns)
     facts = facts_of(dataset, sample, columns)
     several = [of_column(one, is_typed=is_typed) for one in facts]
@@ -67,14 +70,26 @@ def _proposed(request: ProfileRequest) -> SuiteProposal:
     every_row = [*of_table(dataset.rows, columns), *_keys(dataset, sample, facts, met)]
     table = _met_by(dataset, sample, every_row)
     kept = [replace(each, proposals=_first_of(each.proposals, met)) for each in several]
-    kept += [ColumnProposals(name, said=(why,)) for name, why in about.items()]
-    return SuiteProposal(
-        text=suite_text(
-            request.dataset, _head(request, dataset, len(sound)), list(table.values()), kept
-        ),
-        rows=dataset.rows,
-        expectations=len(table) + sum(len(each.proposals) for each in kept),
-    )
+    apart = [ColumnProposals(name, said=(why,)) for name, why in about.items()]
+    return _written(request, dataset, len(sound), list(table.values()), kept, apart)
+
+
+def _written(
+    request: ProfileRequest,
+    dataset: OpenedDataset,
+    sound: int,
+    table: Sequence[Proposal],
+    columns: Sequence[ColumnProposals],
+    apart: Sequence[ColumnProposals],
+) -> SuiteProposal:
+    """The suite, with as many columns as one may have; those `apart` have no entry anyway."""
+    while True:
+        head = _head(request, dataset, len(columns), sound)
+        text = suite_text(request.dataset, head, table, [*columns, *apart])
+        if not read_suite(text, "").problems or not columns:
+            count = len(table) + sum(len(each.proposals) for each in columns)
+            return SuiteProposal(text=text, rows=dataset.rows, expectations=count)
+        columns, apart = columns[: len(columns) * 3 // 4], apart[:_MOST_APART]
 
 
 def _opened(request: ProfileRequest) -> OpenedDataset:
@@ -90,11 +105,6 @@ def _opened(request: ProfileRequest) -> OpenedDataset:
     return open_dataset(request.objects, once, frozenset(), request.reading)
 
 
-def _has_types(key: str) -> bool:
-    form = form_of(key)
-    return isinstance(form, str) or form.kind == "parquet"
-
-
 def _met_by(
     dataset: OpenedDataset, sample: OpenedDataset, proposals: Sequence[Proposal]
 ) -> dict[int, Proposal]:
@@ -102,7 +112,7 @@ def _met_by(
     likely = list(proposals)
     if sample.rows < dataset.rows:
         found = _outcomes(sample, [one for one in likely if _is_guess(one)])
-        likely = [one for one in likely if not _is_guess(one) or found[id(one)].success]
+        likely = [one for one in likely if not _is_guess(one) or _as_met(one, found[id(one)])]
     outcomes = _outcomes(dataset, likely)
     kept = {id(one): _as_met(one, outcomes[id(one)]) for one in likely}
     return {key: one for key, one in kept.items() if one is not None}
@@ -165,7 +175,7 @@ def _keys(
     return list(_met_by(dataset, sample, tried).values())[:1]
 
 
-def _head(request: ProfileRequest, dataset: OpenedDataset, sound: int) -> list[str]:
+def _head(request: ProfileRequest, dataset: OpenedDataset, shown: int, sound: int) -> list[str]:
     name = clip(request.dataset, 60)
     rows = f"{dataset.rows:,} row{'s' * (dataset.rows != 1)}"
     objects = f"{dataset.objects:,} object{'s' * (dataset.objects != 1)}"
@@ -174,6 +184,6 @@ def _head(request: ProfileRequest, dataset: OpenedDataset, sound: int) -> list[s
         "Review it: a comment says what the data is like, and only you know what it must be like.",
         "`severity: warning` is reported and does not stop a run; what must stop it is critical.",
     ]
-    if sound > MOST_COLUMNS:
-        lines.append(f"The first {MOST_COLUMNS} of {sound:,} columns; the others have no entry.")
+    if sound > shown:
+        lines.append(f"The first {shown:,} of {sound:,} columns; the others have no entry.")
     return lines

@@ -19,13 +19,18 @@ def suite_text(
     name: str, head: Sequence[str], table: Sequence[Proposal], columns: Sequence[ColumnProposals]
 ) -> str:
     """The text of the suite; `head` is what its first lines say."""
-    lines = [f"# {one}" for one in head]
+    lines = [f"# {_comment(one)}" for one in head]
     lines += [f"name: {_scalar(name)}", "expectations:", *_entries(table)]
     for one in columns:
-        lines += ["", f"  # -- {clip(one.column, 60)}"]
-        lines += [f"  # {clip(said, 200)}" for said in one.said]
+        lines += ["", f"  # -- {_comment(clip(one.column, 60))}"]
+        lines += [f"  # {_comment(clip(said, 200))}" for said in one.said]
         lines += _entries(one.proposals)
     return "\n".join(lines) + "\n"
+
+
+def _comment(text: str) -> str:
+    """Text that a comment may have: names of columns may be anything."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _entries(proposals: Sequence[Proposal]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from controller.cli.write.drafts.values import Data, Folder
 from specs.projects.values import LOCKS
 
 DATA = (".parquet", ".csv")
-_SUITES = ("expectation", "suite")
+_SUITES = ("expectation", "suite", ".odcs.")
 
 
 def data_of(folder: Folder) -> Data:

@@ -119,6 +119,8 @@ class Data:
     file: str | None = None
     """The path of its only file, relative to `uri`."""
     expectations: str | None = None
+    is_proposed: bool = False
+    """Whether the suite is written together with the spec, from the data."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,9 +71,10 @@ def _data(data: Mapping[str, Data]) -> str:
                 '    uri: "data/*.parquet"   # TODO: where the data is; s3://, file:// ...'
             )
         if one.expectations is not None:
-            lines.append(f"    expectations: {_value(one.expectations)}")
+            said = "   # guessed: from the data" if one.is_proposed else ""
+            lines.append(f"    expectations: {_value(one.expectations)}{said}")
         else:
-            lines.append("    # expectations: suite.yaml   # a Great Expectations suite: a gate")
+            lines.append(f"    # expectations: suite.yaml   # `headgate profile {name}` writes one")
     return "\n".join(lines) + "\n"
 
 

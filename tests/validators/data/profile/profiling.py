@@ -39,4 +39,4 @@ def judged(folder: Path, objects: tuple[ObjectFile, ...], text: str) -> Report:
             objects=objects,
             suite=SuiteFile(path=str(suite), origin="proposed.yaml"),
         )
-    ).report
+    )

@@ -1,7 +1,8 @@
 """What `headgate profile` proposes for data that people know."""
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.validators.data.profile.profiling import judged, objects_in, proposed, text_of
+from validators.data.metrics.batch import RowBatch
 from validators.data.profile import facts
 from validators.data.request import ObjectFile
+from validators.data.stream import ParquetPart
 from validators.data.suite import Expectation, read_suite
 from validators.verdict import Verdict
 
@@ -88,6 +91,16 @@ def test_a_range_leaves_out_a_few_wild_values_and_says_how_many(tmp_path: Path) 
     assert "0 to 1,048.4, 99.8 % of them 0 to 39; widened by 10 %; 1 outside" in text
 
 
+def test_a_sample_does_not_hide_a_range_that_few_values_are_outside_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "SAMPLE", 1000)
+    amounts = [float(at % 40) for at in range(20_000)]
+    amounts[::2500] = [1e6] * 8
+    range_ = expected(text_of(parquet(tmp_path, {"amount": amounts})), "amount")
+    assert range_["expect_column_values_to_be_between"].kwargs["max_value"] == 43
+
+
 def test_shares_of_nulls_get_slack_by_how_many_rows_there_are(tmp_path: Path) -> None:
     few = text_of(parquet(tmp_path, {"x": [None, *range(19)]}))
     many = text_of(parquet(tmp_path, {"x": [None, *range(19)] * 5000}))
@@ -160,9 +173,40 @@ def test_data_that_cannot_be_judged_gets_no_proposal_but_a_reason(
     assert any(why in problem for problem in found.problems)
 
 
+def test_a_suite_that_would_be_too_large_to_be_read_has_fewer_columns(tmp_path: Path) -> None:
+    words = [f"word {at}x{'long' * 8}" for at in range(45)] * 25
+    text = text_of(parquet(tmp_path, {f"c{at}": words for at in range(290)}))
+    assert read_suite(text, "proposed.yaml").problems == ()
+    assert " of 290 columns; the others have no entry" in text
+
+
 def test_a_table_of_too_many_columns_has_entries_for_the_first(tmp_path: Path) -> None:
     wide = {f"c{at}": [1.5, 2.5] for at in range(350)}
     text = text_of(parquet(tmp_path, wide))
     assert "The first 300 of 350 columns" in text
     assert expected(text, "c299")
     assert not expected(text, "c300")
+
+
+def test_a_proposal_reads_each_column_a_few_times_however_much_it_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for the sample, once for the facts, and once to judge what is proposed."""
+    reads: Counter[tuple[int, str]] = Counter()
+    real = ParquetPart.read
+
+    def counted(part: ParquetPart, group: int, columns: Sequence[str]) -> Iterator[RowBatch]:
+        reads.update((group, column) for column in columns)
+        return real(part, group, columns)
+
+    monkeypatch.setattr(ParquetPart, "read", counted)
+    rows = {
+        "id": range(40_000),
+        "code": [f"K-{at}" for at in range(40_000)],
+        "amount": [at / 7 for at in range(40_000)],
+        "state": ["open", "closed"] * 20_000,
+    }
+    pq.write_table(pa.table(rows), tmp_path / "0.parquet", row_group_size=10_000)
+    text_of(objects_in(tmp_path, "0.parquet"))
+    most = {column: max(reads[group, column] for group in range(4)) for column in rows}
+    assert most == {"id": 3, "code": 3, "amount": 3, "state": 3}
