@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.common import Row
-from benchmarks.data_gate import dataset
+from benchmarks.gate_tables import dataset
 
 ROWS = 1_000_000
 ROUNDS = 3

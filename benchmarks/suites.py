@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import Row
-from benchmarks.data_gate import dataset
+from benchmarks.gate_tables import dataset
 
 ROWS = 10_000
 ROUNDS = 3

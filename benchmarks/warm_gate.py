@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.common import Row
-from benchmarks.data_gate import dataset, suite
+from benchmarks.gate_tables import dataset, suite
 from controller.executors.local import LocalExecutor
 from controller.machine.runs.attempt import Attempt, AttemptState
 from deployers.confinement import confinement

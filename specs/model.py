@@ -25,6 +25,7 @@ from specs.base import (
 from specs.caching import Cache
 from specs.contracts import file_of, object_of
 from specs.csv_files import CsvFiles
+from specs.dataset_checks import DatasetCheck
 from specs.datasets import Query
 from specs.gates import Gates
 from specs.names import slug
@@ -194,6 +195,11 @@ class Dataset(Spec):
         description="A Python module that defines expectations of your own, for the suite; a gate "
         "of their own judges them.",
     )
+    checks: Many[DatasetCheck] = Field(
+        default=(),
+        description="Checks of a version against the versions before it and against other "
+        "datasets; a gate of their own judges them.",
+    )
     types: Mapping[Text, ColumnType] = Field(
         default={},
         description="The types of columns, by name, for the suite. By default they are inferred.",
@@ -235,6 +241,11 @@ class Dataset(Spec):
     def is_versioned(self) -> bool:
         """Whether its version is known before anything has run."""
         return self.uri is not None or (self.query is not None and self.query.version is not None)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether it has a gate of its own."""
+        return self.expectations is not None or bool(self.checks)
 
     @property
     def suite_file(self) -> str | None:

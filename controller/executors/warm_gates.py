@@ -26,6 +26,7 @@ log = structlog.get_logger("headgate.executor")
 
 MODULES: Final[Mapping[str, str]] = {
     "data_gate": "validators.data.__main__",
+    "history_gate": "validators.data.history.__main__",
     "model_gate": "validators.model.__main__",
 }
 """By the program of an attempt."""

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from controller.artifacts import Artifacts
 from controller.buckets.catalog import Addresses
@@ -25,12 +25,14 @@ from controller.buckets.protocol import Contents
 from controller.config.secrets import Secrets
 from controller.executors.kept_metrics import FOUND, KeptMetricFiles
 from controller.executors.leftovers import Leftover
+from controller.executors.model_request import model_request
 from controller.executors.ownership import WRITABLE
 from controller.executors.requirements import Locked, Requirements
 from controller.executors.step_files import StepFiles, make_folders, make_own_folder, tidy
 from controller.executors.virtualenvs import OnBuild, ReadyEnvironment, Virtualenvs
 from controller.git.single_commit import SingleCommit
 from controller.machine.runs.attempt import Attempt, Recipe
+from controller.machine.runs.data_gate_nodes import HISTORY, OTHER
 from controller.machine.runs.dataset_nodes import DATA_OUTPUT, VERSION
 from controller.machine.runs.graph import VALIDATION
 from controller.queries import ADDRESS
@@ -38,15 +40,19 @@ from controller.queries.database import files_of
 from deployers.confinement import View, interpreter
 from specs.failures import NeedsHuman
 from specs.globs import from_root
-from specs.loading.load import load
 from specs.references import render, render_env
-from validators.model.request import ModelGateRequest
 
 COMMITS = 64
 """How many commits are kept in memory as steps find them; one never changes."""
 REQUEST = "request.json"
 """The file with the request of a gate or a query."""
 _ROOT = Path(__file__).parents[2]
+_MODULES: Final = {
+    "data_gate": "validators.data",
+    "history_gate": "validators.data.history",
+    "model_gate": "validators.model",
+}
+"""By the program of a gate's attempt."""
 
 
 class Checkouts(Protocol):
@@ -144,12 +150,11 @@ class Workspace:
         request = await self._request(attempt, own, checkout)
         asked = own / REQUEST
         asked.write_text(json.dumps(request))
-        module = {"data_gate": "validators.data", "model_gate": "validators.model"}
         # Attempts of older controllers have the report alone.
         named = (name for name in ("report", VALIDATION) if name in attempt.outputs)
         outputs = [str(own / "outputs" / attempt.outputs[name]) for name in named]
         # -P: nothing is imported from the working directory.
-        argv = (sys.executable, "-P", "-m", module[attempt.program], str(asked), *outputs)
+        argv = (sys.executable, "-P", "-m", _MODULES[attempt.program], str(asked), *outputs)
         # Gates are part of Headgate: they run in its environment and are given no secrets.
         return Prepared(
             argv, own, own_environment(own), data=_read_by(request), programs=headgate_programs()
@@ -295,18 +300,8 @@ class Workspace:
         asked = attempt.request
         if attempt.program == "data_gate":
             given = attempt.inputs["dataset"]
-            objects: list[dict[str, str]]
-            metrics: dict[str, str] | None = None
-            if given.kind == "taken":
-                taken = await self._linked(attempt, "dataset", own)
-                objects = await asyncio.to_thread(_below, taken)
-            else:
-                pinned, manifest = await self.datasets.pinned(given.uri, given.digest)
-                objects = [
-                    {"key": e.key, "path": str(pinned / e.key), "digest": f"{e.version} {e.size}"}
-                    for e in manifest
-                ]
-                metrics = self._metric_files(given.uri, own)
+            objects = await self._objects(attempt, "dataset", own)
+            metrics = None if given.kind == "taken" else self._metric_files(given.uri, own)
             suite = from_root(str(asked["suite"]), attempt.folder)
             return {
                 "dataset": asked["dataset"],
@@ -327,9 +322,45 @@ class Workspace:
                 "leaves_custom": asked.get("leaves_custom", False),
                 "custom": _module(asked.get("custom"), attempt, checkout),
             }
+        if attempt.program == "history_gate":
+            return await self._history_request(attempt, own)
         evidence = [name for name in attempt.inputs if name != "model"]
         files = {name: str(await self._linked(attempt, name, own)) for name in evidence}
-        return _model_request(attempt, files, checkout).model_dump(mode="json")
+        return model_request(attempt, files, checkout).model_dump(mode="json")
+
+    async def _history_request(self, attempt: Attempt, own: Path) -> dict[str, Any]:
+        asked = attempt.request
+        others = {
+            name: {"objects": await self._objects(attempt, f"{OTHER}{name}", own), "reading": how}
+            for name, how in asked["others"].items()
+            if f"{OTHER}{name}" in attempt.inputs
+        }
+        known = await self._linked(attempt, HISTORY, own) if HISTORY in attempt.inputs else None
+        return {
+            "dataset": asked["dataset"],
+            "version": attempt.inputs["dataset"].digest,
+            "at": attempt.at,
+            "objects": await self._objects(attempt, "dataset", own),
+            "reading": asked["reading"],
+            "others": others,
+            "checks": asked["checks"],
+            "file": from_root(asked["file"], attempt.folder),
+            "history": {
+                "known": str(known) if known else None,
+                "found": str(own / "outputs" / attempt.outputs[HISTORY]),
+            },
+        }
+
+    async def _objects(self, attempt: Attempt, name: str, own: Path) -> list[dict[str, str]]:
+        """The files of an input that is a dataset."""
+        given = attempt.inputs[name]
+        if given.kind == "taken":
+            return await asyncio.to_thread(_below, await self._linked(attempt, name, own))
+        pinned, manifest = await self.datasets.pinned(given.uri, given.digest)
+        return [
+            {"key": e.key, "path": str(pinned / e.key), "digest": f"{e.version} {e.size}"}
+            for e in manifest
+        ]
 
 
 def _module(named: str | None, attempt: Attempt, checkout: Path) -> dict[str, str] | None:
@@ -422,12 +453,15 @@ def common_variables() -> dict[str, str]:
 
 
 def _read_by(request: Mapping[str, Any]) -> tuple[Path, ...]:
-    """What a gate reads outside the attempt's folder: its suite and module, the dataset's objects,
-    and what was measured about them before."""
-    if "suite" not in request:
+    """What a gate reads outside the attempt's folder: its suite and module, the objects of
+    datasets, and what was measured about them before."""
+    if "objects" not in request:
         return ()
-    objects = request["objects"][:1]
-    pinned = (Path(one["path"]).parents[one["key"].count("/")] for one in objects)
+    given = (request, *request.get("others", {}).values())
+    firsts = (one["objects"][0] for one in given if one["objects"])
+    pinned = tuple(Path(one["path"]).parents[one["key"].count("/")] for one in firsts)
+    if "suite" not in request:
+        return pinned
     known = (request["metrics"] or {}).get("known")
     rules = (request["suite"], request["custom"])
     files = (*(file["path"] for file in rules if file is not None), *([known] if known else []))
@@ -439,62 +473,3 @@ def headgate_programs() -> tuple[Path, ...]:
     paths = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     own = (_ROOT / package for package in ("validators", "specs"))
     return (*interpreter(Path(sys.prefix)), *own, *map(Path, paths))
-
-
-def _model_request(attempt: Attempt, files: Mapping[str, str], checkout: Path) -> ModelGateRequest:
-    asked = attempt.request
-    baseline: object
-    if "baseline" in files:
-        subject = asked["baseline_called"]
-        baseline = {"kind": "predictions", "path": files["baseline"], "subject": subject}
-    else:
-        kind = "could_not_run" if asked["baseline_lost"] else "first_model"
-        baseline = {"kind": kind, "reason": asked["no_baseline"]}
-    candidate: object = files.get("candidate")
-    if candidate is None and asked["gate"].get("predictions"):
-        kind = "could_not_run" if asked["exam"] else "missing"
-        candidate = {"kind": kind, "reason": asked["no_candidate"]}
-    file = from_root(attempt.file, attempt.folder)
-    loaded = load((checkout / file).read_bytes(), file)
-    where = []
-    for place in asked["places"]:  # None: a check of the base branch
-        path = ("gates", "model", "checks", place) if place is not None else ("gates",)
-        line, column = loaded.position(path)
-        where.append({"file": loaded.file, "line": line, "column": column})
-    return ModelGateRequest.model_validate_json(
-        json.dumps(
-            {
-                "subject": attempt.run,
-                "candidate": candidate,
-                "exam": asked["exam"],
-                "baseline": baseline,
-                **_numbers_request(asked, files),
-                "same_model": "model" in attempt.inputs
-                and asked["baseline_model"] == attempt.inputs["model"].digest,
-                "gate": asked["gate"],
-                "file": loaded.file,
-                "where": where,
-                "provenance": {n: given.digest for n, given in attempt.inputs.items()},
-            }
-        )
-    )
-
-
-def _numbers_request(asked: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
-    """The part of the request about the team's own numbers; empty if the gate checks none."""
-    if not asked["gate"].get("metrics"):
-        return {}
-    numbers: object = files.get("numbers")
-    if numbers is None:
-        kind = "could_not_run" if asked["exam"] else "missing"
-        numbers = {"kind": kind, "reason": asked["no_numbers"]}
-    if "baseline_numbers" in files:
-        baseline = {
-            "kind": "numbers",
-            "path": files["baseline_numbers"],
-            "subject": asked["baseline_called"],
-        }
-    else:
-        kind = "could_not_run" if asked["baseline_numbers_lost"] else "first_model"
-        baseline = {"kind": kind, "reason": asked["no_baseline_numbers"]}
-    return {"numbers": numbers, "baseline_numbers": baseline}

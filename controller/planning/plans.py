@@ -11,7 +11,8 @@ from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.machine.core import Key, parsed
 from controller.machine.pipelines.code import Code
-from controller.machine.pipelines.data import complete_versions, versioned
+from controller.machine.pipelines.data import complete_versions, origins, versioned
+from controller.machine.pipelines.data_history import with_histories
 from controller.machine.pipelines.dataset_changes import ObjectChanges
 from controller.machine.pipelines.failing_data import Judging, fallbacks, print_of
 from controller.machine.pipelines.launching import equivalent_run
@@ -135,6 +136,10 @@ async def plan_of(
     a run in any case. Raises what `Artifacts.has` raises.
     """
     earlier = history.earlier
+    if history.state:
+        known_of = history.state.histories, origins(spec), versions
+        graph = with_histories(graph, *known_of)
+        pushed = with_histories(pushed, *known_of) if pushed else None
     hits: dict[str, CachedResult | None] = {}
     while True:
         nodes, wanted = forecast(graph, versions, hits, earlier, at)

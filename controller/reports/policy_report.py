@@ -162,7 +162,7 @@ def _new(action: ReportPolicy, head: Code | None) -> Iterator[str]:
     lacks = []
     if spec.gates.model is None:
         lacks.append("no model gate: any model passes")
-    bare = [code(name) for name, data in spec.datasets.items() if not data.expectations]
+    bare = [code(name) for name, data in spec.datasets.items() if not data.is_judged]
     if bare:
         lacks.append(f"no suite for {', '.join(bare)}: any data passes")
     if not spec.triggers.pull_requests.enabled:

@@ -31,7 +31,7 @@ def lint_batch(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
         elif name == "model":
             message = "an input cannot be called `model`: {model} is the model's path"
             yield loaded.problem("duplicate", here, message, at_key=True)
-        elif pipeline.datasets[reference.dataset].expectations is not None:
+        elif pipeline.datasets[reference.dataset].is_judged:
             message = f"the suite of `{reference.dataset}` only applies to runs: a batch does not "
             "check data"
             yield loaded.problem("no-effect", here, message, severity="warning", at_key=True)

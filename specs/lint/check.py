@@ -325,6 +325,12 @@ def _unread_datasets(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem
     read = {reference for step in pipeline.steps.values() for reference in step.inputs.values()}
     if pipeline.release is not None and pipeline.release.batch is not None:
         read.update(pipeline.release.batch.inputs.values())
+    read.update(
+        DatasetReference(each.other)
+        for dataset in pipeline.datasets.values()
+        for each in dataset.checks
+        if each.other is not None
+    )
     for name in pipeline.datasets:
         if DatasetReference(name) not in read:
             message = f"no step reads `datasets.{name}`"
@@ -338,12 +344,14 @@ def _readings(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     for name, dataset in pipeline.datasets.items():
         path = ("datasets", name)
         for key in ("custom_expectations", "types", "nulls", "csv", "columns"):
-            if dataset.expectations is None and key in dataset.model_fields_set:
+            judged = dataset.expectations is not None
+            judged = judged or (bool(dataset.checks) and key in ("types", "nulls", "csv"))
+            if not judged and key in dataset.model_fields_set:
                 message = f"`{key}` is for the suite, and `datasets.{name}` has no `expectations`"
                 yield loaded.problem(
                     "no-effect", (*path, key), message, severity="warning", at_key=True
                 )
-        if dataset.query is not None and dataset.csv is not None and dataset.expectations:
+        if dataset.query is not None and dataset.csv is not None and dataset.is_judged:
             message = "`csv` has no effect: the rows of a query are stored as Parquet"
             yield loaded.problem(
                 "no-effect", (*path, "csv"), message, severity="warning", at_key=True

@@ -23,6 +23,7 @@ def lint_datasets(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
         if dataset.fetch is not None:
             yield from _fetch(loaded, pipeline, name, dataset.fetch)
         yield from _on_failure(loaded, name, dataset)
+        yield from _checks(loaded, pipeline, name, dataset)
     yield from _addresses(loaded, pipeline)
     yield from _trigger(loaded, pipeline)
 
@@ -45,7 +46,7 @@ def _on_failure(loaded: LoadedSpec, name: str, dataset: Dataset) -> Iterator[Pro
     if dataset.on_failure == "stop":
         return
     path = ("datasets", name, "on_failure")
-    if dataset.expectations is None:
+    if not dataset.is_judged:
         message = f"`{name}` has no `expectations`, so there is no gate that it could fail"
         yield loaded.problem("no-effect", path, message, severity="warning", at_key=True)
     if dataset.uri is not None and "://" not in dataset.uri:
@@ -54,6 +55,27 @@ def _on_failure(loaded: LoadedSpec, name: str, dataset: Dataset) -> Iterator[Pro
             "commit instead, and leave `on_failure` out"
         )
         yield loaded.problem("no-earlier-version", path, message, at_key=True)
+
+
+def _checks(
+    loaded: LoadedSpec, pipeline: Pipeline, name: str, dataset: Dataset
+) -> Iterator[Problem]:
+    """The other datasets that checks read."""
+    for place, each in enumerate(dataset.checks):
+        other = each.other
+        key = "reference" if each.drift is not None else "dataset"
+        path = ("datasets", name, "checks", place, each.kind, key)
+        if other == name:
+            message = f"`{shown(path)}` is `{name}` itself: name another dataset"
+            yield loaded.problem("same-dataset", path, message)
+        elif other is not None and other not in pipeline.datasets:
+            yield loaded.problem(
+                "unknown-dataset",
+                path,
+                f"there is no `datasets.{other}`",
+                expected=one_of(list(pipeline.datasets)),
+                nearest=nearest(other, pipeline.datasets),
+            )
 
 
 def _fetch(loaded: LoadedSpec, pipeline: Pipeline, name: str, fetch: Fetch) -> Iterator[Problem]:

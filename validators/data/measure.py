@@ -18,6 +18,8 @@ States = dict[MetricNeed, Any]
 """The state of each metric, or the exception that measuring it raised."""
 _ROOM: Final = 512 << 20
 """Bytes of large states that are held together; one is always held."""
+_VALUES: Final = 1 << 18
+"""Values that are read at once; of more, one column at a time."""
 _SMALL: Final = 100_000
 """Rows that are not worth a second thread."""
 
@@ -169,26 +171,43 @@ def _done(task: _Task, work: Work) -> States:
             found[need] = state
     if left:
         work.read.add(task.part.key)
-    for several in _by_column(left):
+    for several in _readings(left, None if footer is None else footer.rows):
         found |= _read(task, several)
     return found
 
 
-def _by_column(needs: Sequence[MetricNeed]) -> Iterator[list[MetricNeed]]:
-    """Needs with columns in common, together: one column in memory at a time, if possible."""
-    groups: list[tuple[set[str], list[MetricNeed]]] = []
+def _readings(needs: Sequence[MetricNeed], rows: int | None) -> Iterator[list[MetricNeed]]:
+    """Needs that are measured by one reading of a group: one column in memory at a time, if
+    possible, and many of a group of few rows, as each reading opens the file."""
+    most = 1 if rows is None else _VALUES // max(1, rows)
+    together: list[MetricNeed] = []
+    columns = 0
+    for several in _by_column(needs):
+        more = len({name for one in several for name in one.columns})
+        if together and columns + more > most:
+            yield together
+            together, columns = [], 0
+        together += several
+        columns += more
+    if together:
+        yield together
+
+
+def _by_column(needs: Sequence[MetricNeed]) -> list[list[MetricNeed]]:
+    """The needs by their columns; those with columns in common are together."""
+    homes: dict[str, dict[MetricNeed, None]] = {}
+    apart: list[dict[MetricNeed, None]] = []
     for one in needs:
-        columns, several = set(one.columns), [one]
-        apart = []
-        for group in groups:
-            if group[0] & columns:
-                columns |= group[0]
-                several = [*group[1], *several]
-            else:
-                apart.append(group)
-        groups = [*apart, (columns, several)]
-    for _, several in groups:
-        yield several
+        joined = {id(homes[name]): homes[name] for name in one.columns if name in homes}
+        home, *others = sorted(joined.values(), key=len, reverse=True) or [{}]
+        home[one] = None
+        for each in others:
+            home |= each
+            homes |= {name: home for need in each for name in need.columns}
+        homes |= dict.fromkeys(one.columns, home)
+        if not one.columns:
+            apart.append(home)
+    return [list(each) for each in (*apart, *{id(each): each for each in homes.values()}.values())]
 
 
 def _read(task: _Task, needs: Sequence[MetricNeed]) -> States:

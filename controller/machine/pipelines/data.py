@@ -71,6 +71,11 @@ def origin(spec: Spec, name: str) -> str:
     return f"{name} at {_where(spec.datasets[name])}"
 
 
+def origins(spec: Spec) -> dict[str, str]:
+    """The `origin` of each dataset, by name."""
+    return {name: origin(spec, name) for name in spec.datasets}
+
+
 def update_seen(
     data: Mapping[str, SeenDataset],
     specs: Mapping[str, Spec],

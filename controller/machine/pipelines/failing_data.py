@@ -17,7 +17,15 @@ from controller.machine.runs.data_exceptions import (
     Fallback,
 )
 from controller.machine.runs.data_gate_nodes import data_gates, is_same_place, question_of
-from controller.machine.runs.graph import Graph, JudgedSpec, Node, SourceTree, fingerprint, key_of
+from controller.machine.runs.graph import (
+    Graph,
+    JudgedSpec,
+    Node,
+    SourceTree,
+    fingerprint,
+    key_of,
+    resolve,
+)
 from controller.machine.runs.judged_data import judgements, verdict_on
 from controller.machine.runs.run import Run, Trigger
 from specs.digests import digest, short
@@ -113,10 +121,22 @@ def that_apply(
         name = node.inputs["dataset"].dataset if node.kind == "data_gate" else None
         version = datasets.get(name) if name is not None else None
         if node.kind == "data_gate":
-            keys[node.name] = key_of(node, {"dataset": version}) if version else None
+            keys[node.name] = _key(node, datasets) if version else None
     every = {key for key in keys.values() if key is not None}
     fetched = {gate for gate, key in keys.items() if key is None}
     return tuple(one for one in accepted if one.key in every or one.gate in fetched)
+
+
+def _key(node: Node, datasets: Mapping[str, str]) -> str | None:
+    """The key of a gate; None if it reads data that the run itself fetches."""
+    try:
+        return key_of(node, resolve(node, _not_yet_made, datasets))
+    except KeyError:
+        return None
+
+
+def _not_yet_made(node: str, output: str) -> str:
+    raise KeyError(f"{node}.{output}")
 
 
 def fallbacks(

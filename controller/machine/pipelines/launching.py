@@ -10,9 +10,11 @@ from controller.machine.pipelines.data import (
     DatasetListing,
     complete_versions,
     missing,
+    origins,
     place,
     versioned,
 )
+from controller.machine.pipelines.data_history import with_histories
 from controller.machine.pipelines.failing_data import (
     Judging,
     describe,
@@ -137,13 +139,21 @@ def prepare(
     places = {name: place(spec, name, commit) for name in spec.datasets}
     exceptions = replaced, pipeline.accepted_versions
     if terms is None:
-        graph = build(spec, source, observed.baseline)
+        graph = _compared(build(spec, source, observed.baseline), pipeline, spec, datasets)
         return ReadyRun(graph, datasets, places, waits_for, *exceptions)
     if not waits_for:
         terms, besides, waits_for = _base_data(pipeline, spec, source, terms, observed)
         datasets |= besides
     graph = graph_of(spec, source, observed.baseline, terms)
+    graph = _compared(graph, pipeline, spec, datasets)
     return ReadyRun(graph, datasets, places, waits_for, *exceptions)
+
+
+def _compared(
+    graph: Graph, pipeline: PipelineState, spec: Spec, versions: Mapping[str, str]
+) -> Graph:
+    """The graph with what its gates compare versions with."""
+    return with_histories(graph, pipeline.histories, origins(spec), versions)
 
 
 def _judging(spec: Spec, source: SourceTree, terms: RunTerms | None) -> Judging:

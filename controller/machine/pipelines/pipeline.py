@@ -18,6 +18,7 @@ from controller.machine.decision_builder import DecisionBuilder
 from controller.machine.messages import CommitSeen, SpecGone
 from controller.machine.pipelines.code import Code
 from controller.machine.pipelines.data import DatasetListing, SeenDataset
+from controller.machine.pipelines.data_history import RememberedVersion
 from controller.machine.repositories.pull import Pull, scope_of
 from controller.machine.runs.data_exceptions import AcceptedVersion, FailedVersion
 from controller.machine.runs.graph import Baseline
@@ -111,6 +112,8 @@ class PipelineState(Value):
     """By `data.origin`, the last version that passed its gate on the default branch."""
     failing: Mapping[str, FailedVersion] = {}
     """By `data.origin`, the newest version that a gate has judged there, if that did not pass."""
+    histories: Mapping[str, tuple[RememberedVersion, ...]] = {}
+    """By `data.origin`, the accepted versions that `checks` have judged, newest last."""
     taken: Mapping[str, str] = {}
     """By dataset, the version that the newest run of the default branch reads."""
     scheduled: float | None = None

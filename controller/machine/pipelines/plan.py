@@ -1,5 +1,6 @@
 """PURE. What a run of a commit would do."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Literal
@@ -12,6 +13,7 @@ from controller.machine.runs.graph import Graph, Node, NodeKind, key_of, resolve
 from controller.machine.runs.node_names import in_force
 from controller.machine.runs.reasons import EarlierRun, RunReason, reasons
 from controller.machine.runs.run import CachedResult, Run
+from specs.dataset_checks import DatasetCheck
 from specs.gates import ModelGate
 from specs.model import SPEC_FILE, Pipeline
 from specs.values import format_duration
@@ -196,7 +198,7 @@ def data_of(
     """The datasets as a run of the graph would pin them; `changed` says how their objects did."""
     suites: dict[str, str] = {}
     for node in graph.nodes:
-        if node.kind == "data_gate":
+        if node.attempt.program == "data_gate":
             suites.setdefault(node.attempt.request["dataset"], node.attempt.request["suite"])
     return tuple(
         PlannedData(
@@ -215,11 +217,15 @@ def data_of(
 def gates_of(graph: Graph, base: str | None) -> tuple[PlannedGate, ...]:
     """The gates of a graph; those defined at the commit `base` are the base branch's."""
     found = []
+    rules: tuple[str, ...]
     for node in graph.nodes:
         request = node.attempt.request
-        if node.kind == "data_gate":
+        if node.attempt.program == "history_gate":
+            checks = (DatasetCheck.model_validate_json(json.dumps(x)) for x in request["checks"])
+            judges, rules = request["dataset"], tuple(map(str, checks))
+        elif node.kind == "data_gate":
             judges = request["dataset"]
-            rules: tuple[str, ...] = (request["suite"],)
+            rules = (request["suite"],)
         elif node.kind == "model_gate":
             by = f" by {request['exam']}" if request.get("exam") else ""
             judges, rules = f"the model{by}", rules_of(ModelGate.model_validate(request["gate"]))

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import get_args
 
+from controller.machine.pipelines.policy_checks import check_changes
 from controller.machine.pipelines.policy_suites import suite_changes, suite_of
 from controller.machine.pipelines.rule_change import RuleChange, format_setting, is_limit_raised
 from controller.machine.runs import exam
@@ -50,6 +51,7 @@ def gate_changes(before: Rules, after: Rules, suites: Mapping[Pair, Pair]) -> It
     """All changes of gates and of the data and code that they judge by. `suites` has the texts of
     suites that differ, by the keys of `suites_to_compare`."""
     yield from _suites(before.spec, after.spec, suites)
+    yield from check_changes(before.spec, after.spec)
     yield from _modules(before, after)
     yield from _parsing(before.spec, after.spec)
     yield from _on_failure(before.spec, after.spec)
@@ -80,7 +82,8 @@ def _suites(before: Pipeline, after: Pipeline, texts: Mapping[Pair, Pair]) -> It
                 yield from suite_changes(suite_of(before, base, old), suite_of(after, name, new))
             elif was != now:
                 # No suite, a renamed one, or one whose text cannot be compared.
-                yield RuleChange(rule=rule, was=was, now=now, loosens=True)
+                loosens = theirs.expectations is not None
+                yield RuleChange(rule=rule, was=was, now=now, loosens=loosens)
         known = before.datasets.get(name)
         was = _where(known) if known else "no such dataset"
         if not bases and was != now and (known or not dataset.expectations):
@@ -121,7 +124,7 @@ def _parsing(before: Pipeline, after: Pipeline) -> Iterator[RuleChange]:
     for name, now in after.datasets.items():
         bases = suites_for(name, after, before) or ((name,) if name in before.datasets else ())
         for was in (before.datasets[base] for base in bases):
-            judged = was.expectations is not None
+            judged = was.is_judged
             if was.types != now.types:
                 rule, old, new = (
                     f"datasets.{name}.types",

@@ -28,11 +28,13 @@ from controller.machine.pipelines.data import (
     UNSETTLED_INTERVAL,
     complete_versions,
     describe_unmarked,
+    origins,
     soonest,
     update_seen,
     with_newer,
     without_replaced,
 )
+from controller.machine.pipelines.data_history import with_accepted
 from controller.machine.pipelines.failing_data import (
     Judging,
     accept,
@@ -421,6 +423,8 @@ def _run_ended(
         if run.releases:
             judging = Judging(code.spec, code.source)
             pipeline = note_judged(pipeline, run, judging, message.stale)
+            remembered = with_accepted(pipeline.histories, run, origins(code.spec))
+            pipeline = pipeline.model_copy(update={"histories": remembered})
     stale = {name: run.datasets[name] for name in message.stale}
     if stale:
         return _request_after_change(pipeline, run, stale, code, context.now)

@@ -77,7 +77,9 @@ class Attempt(Value):
     branch: str = ""
     trusted: bool = False
     """Whether its run may release; others, such as those of pull requests, are kept apart."""
-    program: Literal["step", "data_gate", "model_gate", "query"] = "step"
+    at: float = 0.0
+    """When its run began, in seconds since the epoch; 0 in an attempt of an older controller."""
+    program: Literal["step", "data_gate", "history_gate", "model_gate", "query"] = "step"
     """A command of the spec, or one of Headgate's own programs, which reads `request`."""
     command: str = ""
     """The `run` command, with its placeholders."""

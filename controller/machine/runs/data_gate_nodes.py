@@ -23,6 +23,7 @@ from controller.machine.runs.node_names import (
     custom_data_gate,
     data_gate,
     further_data_gate,
+    history_gate,
     of_base,
     proposed_data_gate,
 )
@@ -42,9 +43,9 @@ def data_gates(of: JudgedSpec) -> list[Node]:
     for name in exam.lacks(of.spec, of.source, rules) if rules else ():
         assert rules is not None
         dataset = rules.spec.datasets[name]
-        if dataset.expectations and name not in rules.lacking:
+        if dataset.is_judged and name not in rules.lacking:
             called = of_base(name)
-            judged = JudgedData(data_gate(called), called, dataset.uri or "")
+            judged = JudgedData(data_gate(called), called, dataset.uri or "", _addresses(of.spec))
             found += _gates_by(SuiteOf(name, rules.spec, rules.source), judged)
     return found
 
@@ -67,14 +68,14 @@ def suites_for(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
     Renaming a dataset must not free it from its suite.
     """
     found = _related(name, spec, base)
-    if found or spec.datasets[name].expectations:
+    if found or spec.datasets[name].is_judged:
         return found
     replaced = _replaced(name, spec, base)
     if replaced:
         return replaced
     others = (_related(each, spec, base) for each in spec.datasets)
     kept = {one for related in others for one in related}
-    return tuple(b for b, d in base.datasets.items() if d.expectations and b not in kept)
+    return tuple(b for b, d in base.datasets.items() if d.is_judged and b not in kept)
 
 
 def _related(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
@@ -91,7 +92,7 @@ def _related(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
     return tuple(
         other
         for other, dataset in base.datasets.items()
-        if dataset.expectations
+        if dataset.is_judged
         and (
             other == name
             or other in roles
@@ -110,7 +111,7 @@ def _replaced(name: str, spec: Pipeline, base: Pipeline) -> tuple[str, ...]:
             continue
         left = set(before.inputs.values()) - set(now.inputs.values())
         found |= {each.dataset for each in left if isinstance(each, DatasetReference)}
-    return tuple(b for b, d in base.datasets.items() if d.expectations and b in found)
+    return tuple(b for b, d in base.datasets.items() if d.is_judged and b in found)
 
 
 def question_of(gates: Iterable[Node]) -> str:
@@ -143,16 +144,20 @@ def _gates_of_dataset(of: JudgedSpec, name: str) -> Iterator[Node]:
     own = SuiteOf(name, of.spec, of.source)
     bases = suites_for(name, of.spec, of.rules.spec) if of.rules else ()
     judged: list[SuiteOf] = []
-    data = JudgedData(data_gate(name), name, own.dataset.uri or "")
+    data = JudgedData(data_gate(name), name, own.dataset.uri or "", _addresses(of.spec))
     if of.rules:
         for at, base in enumerate(bases):
             theirs = SuiteOf(base, of.rules.spec, of.rules.source)
             called = data.gate if at == 0 else further_data_gate(name, base)
             yield from _gates_by(theirs, data._replace(gate=called))
             judged.append(theirs)
-    if own.dataset.expectations and not any(own.judges_like(theirs) for theirs in judged):
+    if own.dataset.is_judged and not any(own.judges_like(theirs) for theirs in judged):
         called = proposed_data_gate(name) if bases else data.gate
         yield from _gates_by(own, data._replace(gate=called))
+
+
+def _addresses(spec: Pipeline) -> dict[str, str]:
+    return {name: dataset.uri or "" for name, dataset in spec.datasets.items()}
 
 
 class JudgedData(NamedTuple):
@@ -163,6 +168,8 @@ class JudgedData(NamedTuple):
     name: str
     """The dataset's name in the run."""
     uri: str
+    others: Mapping[str, str]
+    """The address of each dataset of the run's spec, by name: checks may read them as well."""
 
 
 class SuiteOf(NamedTuple):
@@ -180,7 +187,7 @@ class SuiteOf(NamedTuple):
     def judges_like(self, other: "SuiteOf") -> bool:
         """Whether a gate would give the same verdict on the same objects."""
         same = (self._content, self.params) == (other._content, other.params)
-        return same and self.reading == other.reading
+        return same and (self.reading, self.checks) == (other.reading, other.checks)
 
     @property
     def _content(self) -> object:
@@ -208,6 +215,11 @@ class SuiteOf(NamedTuple):
         choice = {"object": self.choice} if self.choice else {}
         given = {"params": params} if params else {}
         return {**self.reading, **suite, **choice, **given, **self.shown}
+
+    @property
+    def checks(self) -> list[dict[str, Any]]:
+        """The checks beside the suite."""
+        return [dict(each.as_asked) for each in self.dataset.checks]
 
     @property
     def params(self) -> dict[str, Scalar]:
@@ -250,7 +262,12 @@ class SuiteOf(NamedTuple):
 
 
 def _gates_by(suite: SuiteOf, data: JudgedData) -> Iterator[Node]:
-    """The gate by a suite and, apart from it as its code is nobody's, the one by its module."""
+    """The gate by a suite and, apart from it as its code is nobody's, the one by its module; and
+    the one by the checks beside it."""
+    if suite.dataset.checks:
+        yield history_gate_node(suite, data)
+    if suite.dataset.expectations is None:
+        return
     file, module = suite.dataset.suite_file, suite.module
     definition = {"gate": GATES_VERSION, **suite.definition}
     if module is None:
@@ -297,4 +314,57 @@ def _data_gate(
             },
         ),
         retries=1,
+    )
+
+
+HISTORY = "history"
+"""The input that is what is known of earlier versions, and the output that is it with this one."""
+OTHER = "other."
+"""The prefix of inputs that are other datasets."""
+
+
+def history_gate_node(suite: SuiteOf, data: JudgedData) -> Node:
+    """The gate by a dataset's `checks`. It reads those datasets of the run as well that the checks
+    name; one that a pull request has removed is an ERROR of the check."""
+    source, checks = suite.source, suite.checks
+    named = dict.fromkeys(filter(None, (each.other for each in suite.dataset.checks)))
+    others = {f"{OTHER}{name}": name for name in named if name in data.others}
+    readings = {name: suite._replace(name=name).reading for name in named}
+    definition = {"gate": GATES_VERSION, **suite.reading, "checks": checks}
+    gate = history_gate(data.gate)
+    return Node(
+        name=gate,
+        kind="data_gate",
+        inputs={
+            "dataset": From(dataset=data.name),
+            **{local: From(dataset=name) for local, name in others.items()},
+        },
+        definition={**definition, "others": readings} if readings else definition,
+        attempt=Attempt(
+            id="",
+            run="",
+            node=gate,
+            program="history_gate",
+            repository=source.repository,
+            commit=source.commit,
+            folder=source.folder,
+            inputs={
+                "dataset": Input(kind="dataset", digest="", name=data.name, uri=data.uri),
+                **{
+                    local: Input(kind="dataset", digest="", name=name, uri=data.others[name])
+                    for local, name in others.items()
+                },
+            },
+            outputs={"report": "report.json", HISTORY: "history.json"},
+            timeout=3600,
+            request={
+                "dataset": data.name,
+                "reading": suite.reading,
+                "others": readings,
+                "checks": checks,
+                "file": source.file,
+            },
+        ),
+        retries=1,
+        stands=0.0 if any(each.freshness for each in suite.dataset.checks) else None,
     )

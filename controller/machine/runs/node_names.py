@@ -14,6 +14,7 @@ _BASE = "base."
 _BASELINE = "baseline."
 _PROPOSED = ".proposed"
 _CUSTOM = ".custom"
+_HISTORY = ".history"
 
 
 def of_base(name: str) -> str:
@@ -42,15 +43,17 @@ def data_gate(dataset: str) -> str:
     return f"{_GATE}{dataset_node(dataset)}"
 
 
-def own_data_gates(dataset: str) -> tuple[str, str]:
-    """The gates of a dataset by its own suite: of all that is not custom, and of what is."""
+def own_data_gates(dataset: str) -> tuple[str, str, str]:
+    """The gates of a dataset by its own rules: of all of its suite that is not custom, of what is,
+    and of its `checks`."""
     gate = data_gate(dataset)
-    return gate, custom_data_gate(gate)
+    return gate, custom_data_gate(gate), history_gate(gate)
 
 
 def dataset_of_gate(name: str) -> str | None:
     """The dataset of whose own gates one has that name; None for any other node."""
-    dataset = name.removesuffix(_CUSTOM).removeprefix(f"{_GATE}{DATA}")
+    gate = name.removesuffix(_CUSTOM).removesuffix(_HISTORY)
+    dataset = gate.removeprefix(f"{_GATE}{DATA}")
     return dataset if name in own_data_gates(dataset) and "." not in dataset else None
 
 
@@ -67,6 +70,11 @@ def proposed_data_gate(dataset: str) -> str:
 def custom_data_gate(gate: str) -> str:
     """The gate that judges the custom expectations which a data gate leaves out."""
     return f"{in_force(gate)}{_CUSTOM}{_PROPOSED if is_proposed(gate) else ''}"
+
+
+def history_gate(gate: str) -> str:
+    """The gate that judges the `checks` of the dataset which a data gate judges."""
+    return f"{in_force(gate)}{_HISTORY}{_PROPOSED if is_proposed(gate) else ''}"
 
 
 def is_proposed(name: str) -> bool:

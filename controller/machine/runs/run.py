@@ -154,6 +154,7 @@ class Run(Value):
             "pipeline": self.pipeline,
             "branch": self.branch,
             "trusted": self.releases,
+            "at": self.created,
         }
 
     @property
