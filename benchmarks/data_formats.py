@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from benchmarks.common import Row
 from specs.csv_files import CsvFiles
-from validators.data.request import DatasetReading, ObjectFile
-from validators.data.tables import load
+from validators.data.reading.objects import DatasetReading, ObjectFile
+from validators.data.reading.tables import load
 
 ROWS: Final = 1_000_000
 ROUNDS: Final = 3

@@ -15,7 +15,7 @@ from specs.path_index import Paths
 from specs.projects.conda import PROGRAMS
 from specs.projects.survey import MOST_BYTES, Survey, SurveyRequest, survey
 from specs.projects.values import EnvironmentProblem, Project
-from validators.data.suite import words_in_suite
+from validators.data.suites.suite import words_in_suite
 
 _NO_CONDA: Final = EnvironmentProblem(
     "project",

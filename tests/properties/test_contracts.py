@@ -10,9 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.validators.data.contracts.contracts import contract
-from validators.data.answers import answers
+from validators.data.answering.answers import answers
 from validators.data.contracts.reading import read_expectations
-from validators.data.dataset import in_memory
+from validators.data.reading.dataset import in_memory
 
 VALUES = st.lists(st.none() | st.sampled_from("abcd"), min_size=1, max_size=12)
 VALID = ["a", "b", "c"]

@@ -7,9 +7,9 @@ import pyarrow as pa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from validators.data.agreement import Disagreement, agreed
-from validators.data.files import ColumnValues
-from validators.data.texts import read_as, type_of
+from validators.data.reading.agreement import Disagreement, agreed
+from validators.data.reading.files import ColumnValues
+from validators.data.reading.texts import read_as, type_of
 
 NUMBERS = st.text("0123456789.eE+-x_ ", min_size=1, max_size=12) | st.from_regex(
     r"-?[0-9]{1,41}(\.[0-9]{1,20})?", fullmatch=True

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from specs.loading.problems import Problem
 from specs.loading.tree import MOST_BYTES
-from validators.data.computing import computed
 from validators.data.contracts.reading import read_expectations
 from validators.data.request import DataGateRequest, SuiteFile
-from validators.data.suite import Suite, read_inline
+from validators.data.suites.computing import computed
+from validators.data.suites.suite import Suite, read_inline
 
 
 def asked_suite(request: DataGateRequest) -> tuple[Suite, dict[str, str]]:

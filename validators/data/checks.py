@@ -8,11 +8,10 @@ from typing import Any
 from specs.figures import clip, number, percent, significant
 from specs.loading.explain import nearest
 from specs.loading.problems import Problem
-from validators.data.conditions import columns_of, condition_of
-from validators.data.literals import Unfit
-from validators.data.outcome import ExpectationOutcome, Misfit
-from validators.data.phrases import subject_of, tolerance, words_for
-from validators.data.suite import Expectation
+from validators.data.answering.columns import BY_NAME, columns_named, columns_needed
+from validators.data.suites.outcome import ExpectationOutcome, Misfit
+from validators.data.suites.phrases import subject_of, tolerance, words_for
+from validators.data.suites.suite import Expectation
 from validators.report import Check, Examples, FailingObjects, Location
 from validators.verdict import Verdict
 
@@ -28,66 +27,13 @@ class TableFacts:
     clashing: frozenset[str] = frozenset()
 
 
-# Evaluated from the names of the columns alone.
-_BY_NAME = ("expect_table_column", "expect_column_to_exist")
-
-
-def columns_named(expectation: Expectation) -> tuple[str, ...]:
-    """The columns that it names."""
-    kwargs = expectation.kwargs
-    named = [kwargs.get(key) for key in ("column", "column_A", "column_B")]
-    if not expectation.type.startswith("expect_table_"):
-        listed = kwargs.get("column_list")
-        named += listed if isinstance(listed, list | tuple) else []
-    return tuple(name for name in named if isinstance(name, str))
-
-
-def _of_condition(expectation: Expectation) -> tuple[str, ...]:
-    """The columns in its row condition; none if the condition cannot be read."""
-    try:
-        return columns_of(condition_of(expectation.kwargs))
-    except Unfit:
-        return ()
-
-
-def columns_needed(expectation: Expectation) -> tuple[str, ...]:
-    """The columns that it needs to be evaluated."""
-    return tuple(dict.fromkeys((*columns_named(expectation), *_of_condition(expectation))))
-
-
-def columns_to_read(expectations: Sequence[Expectation]) -> frozenset[str] | None:
-    """The columns that the suite needs; None: all of them."""
-    needed: set[str] = set()
-    for one in expectations:
-        if one.type.startswith(_BY_NAME):
-            continue
-        if not columns_named(one) and not one.type.startswith("expect_table_row_count"):
-            return None  # an unknown type
-        needed.update(columns_needed(one))
-    return frozenset(needed)
-
-
-def columns_everywhere(expectations: Sequence[Expectation]) -> frozenset[str] | None:
-    """The columns that every object must have even if they are not read; None: all of them."""
-    needed: set[str] = set()
-    for one in expectations:
-        if one.type == "expect_column_to_exist":
-            needed.update(columns_named(one))
-        elif one.type.startswith(_BY_NAME):
-            listed = one.kwargs.get("column_set")
-            if one.kwargs.get("exact_match") is not False or not isinstance(listed, list):
-                return None
-            needed.update(str(name) for name in listed)
-    return frozenset(needed)
-
-
 def can_be_asked(expectation: Expectation, facts: TableFacts) -> bool:
     """Whether the columns that it needs exist and have one type each."""
     return not (_missing(expectation, facts) or _clashing(expectation, facts))
 
 
 def _clashing(expectation: Expectation, facts: TableFacts) -> list[str]:
-    if expectation.type.startswith(_BY_NAME):
+    if expectation.type.startswith(BY_NAME):
         return []
     return [name for name in columns_needed(expectation) if name in facts.clashing]
 

@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from validators.data.outcome import ExpectationOutcome
+from validators.data.suites.outcome import ExpectationOutcome
 from validators.report import GREAT_EXPECTATIONS, GateValue
 
 READY: Final = b"ready"

@@ -13,23 +13,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from validators.data.answering.columns import columns_everywhere
 from validators.data.asked_suite import asked_suite
-from validators.data.checks import (
-    TableFacts,
-    can_be_asked,
-    check_of,
-    columns_everywhere,
-    numbered,
-    problem_check,
-)
-from validators.data.core_types import custom_of
+from validators.data.checks import TableFacts, can_be_asked, check_of, numbered, problem_check
 from validators.data.custom_worker import CustomError, CustomWorker
-from validators.data.dataset import OpenedDataset
 from validators.data.gate import NO_ROWS
-from validators.data.opening import open_dataset
-from validators.data.outcome import ExpectationOutcome
+from validators.data.reading.dataset import OpenedDataset
+from validators.data.reading.opening import open_dataset
 from validators.data.request import CustomModule, DataGateRequest
-from validators.data.suite import Expectation
+from validators.data.suites.core_types import custom_of
+from validators.data.suites.outcome import ExpectationOutcome
+from validators.data.suites.suite import Expectation
 from validators.data.validation_result import Evaluated, Findings, findings_of
 from validators.report import Check, Report
 from validators.verdict import Verdict

@@ -19,18 +19,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from validators.data import engine
+from validators.data.answering.measure import rows_of
 from validators.data.asked_suite import asked_suite
-from validators.data.conditions import condition_of
-from validators.data.core_types import custom_of
 from validators.data.custom_answer import FAILED, READY, CustomAnswer
-from validators.data.dataset import OpenedDataset
-from validators.data.frame import frame_of
-from validators.data.literals import Unfit
-from validators.data.measure import rows_of
-from validators.data.opening import open_dataset
+from validators.data.metrics.conditions import condition_of
+from validators.data.reading.dataset import OpenedDataset
+from validators.data.reading.opening import open_dataset
 from validators.data.request import CustomModule, DataGateRequest
-from validators.data.suite import Expectation
+from validators.data.suites import engine
+from validators.data.suites.core_types import custom_of
+from validators.data.suites.suite import Expectation
+from validators.data.values.frame import frame_of
+from validators.data.values.literals import Unfit
 
 _CONDITION = ("row_condition", "condition_parser")
 

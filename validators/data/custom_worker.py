@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from specs.figures import rounded
 from validators.data.custom_answer import FAILED, READY, CustomAnswer
-from validators.data.outcome import ExpectationOutcome
 from validators.data.request import CustomModule, DataGateRequest
+from validators.data.suites.outcome import ExpectationOutcome
 
 _LARGEST = 4096
 """Bytes of an answer."""

@@ -5,33 +5,33 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from validators.data import engine
-from validators.data.answers import READS_LIMITS, answers
+from validators.data.answering.answers import READS_LIMITS, answers
+from validators.data.answering.columns import columns_everywhere, columns_to_read
+from validators.data.answering.measure import Work
+from validators.data.answering.pictures import Picture, pictures
 from validators.data.asked_suite import asked_suite
 from validators.data.checks import (
     TableFacts,
     can_be_asked,
     check_of,
-    columns_everywhere,
-    columns_to_read,
     misfit_check,
     missing_notes,
     numbered,
     problem_check,
 )
-from validators.data.core_types import custom_of, only_custom, without_custom
-from validators.data.dataset import OpenedDataset
-from validators.data.files import Unreadable
-from validators.data.forms import is_known
-from validators.data.kept import KeptMetrics
-from validators.data.kinds import has_types
-from validators.data.measure import Work
-from validators.data.opening import open_dataset
-from validators.data.outcome import ExpectationOutcome, Misfit
-from validators.data.pictures import Picture, pictures
-from validators.data.request import DataGateRequest, DatasetReading, MetricFiles
-from validators.data.suite import Expectation, Suite
-from validators.data.tables import object_check
+from validators.data.metrics.kept import KeptMetrics
+from validators.data.reading.dataset import OpenedDataset
+from validators.data.reading.files import Unreadable
+from validators.data.reading.formats.kinds import has_types
+from validators.data.reading.objects import DatasetReading
+from validators.data.reading.opening import open_dataset
+from validators.data.reading.tables import object_check
+from validators.data.request import DataGateRequest, MetricFiles
+from validators.data.suites import engine
+from validators.data.suites.core_types import custom_of, only_custom, without_custom
+from validators.data.suites.forms import is_known
+from validators.data.suites.outcome import ExpectationOutcome, Misfit
+from validators.data.suites.suite import Expectation, Suite
 from validators.data.validation_result import Evaluated, Findings, findings_of
 from validators.report import GREAT_EXPECTATIONS, HEADGATE, Check, Histogram, Report
 from validators.verdict import Verdict

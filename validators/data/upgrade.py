@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from specs.suite_parameters import KEY, fault_of, is_parameter, names_in
-from validators.data import engine
-from validators.data.answers import READS_LIMITS
-from validators.data.phrases import subject_of
-from validators.data.suite import Expectation
+from validators.data.answering.answers import READS_LIMITS
+from validators.data.suites import engine
+from validators.data.suites.phrases import subject_of
+from validators.data.suites.suite import Expectation
 
 _RENAMED: Final = {
     "expect_multicolumn_values_to_be_unique": (

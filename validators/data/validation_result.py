@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
-from validators.data.engine import VERSION
-from validators.data.forms import takes_limits
-from validators.data.outcome import ExpectationOutcome, is_about_nulls
-from validators.data.suite import Expectation, Suite
+from validators.data.suites.engine import VERSION
+from validators.data.suites.forms import takes_limits
+from validators.data.suites.outcome import ExpectationOutcome, is_about_nulls
+from validators.data.suites.suite import Expectation, Suite
 from validators.report import Check, Report
 from validators.verdict import Verdict
 

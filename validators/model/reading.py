@@ -4,10 +4,10 @@ empty field is null."""
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from validators.data.files import ColumnValues, ObjectContents, read_file
-from validators.data.formats import arrow
-from validators.data.kinds import FileFormat
-from validators.data.texts import read_as, type_of
+from validators.data.reading.files import ColumnValues, ObjectContents, read_file
+from validators.data.reading.formats import arrow
+from validators.data.reading.formats.kinds import FileFormat
+from validators.data.reading.texts import read_as, type_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specs.gates import Columns
-from validators.data.files import ObjectContents, Unreadable
+from validators.data.reading.files import ObjectContents, Unreadable
 from validators.model.categories import Categories, categories, differing
 from validators.model.classes import EXACT, Values, alike, as_numbers, kind_of
 from validators.model.reading import key_of, numbers_of, read, values_of

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from controller.cli.failures import Failed
 from specs.figures import clip
 from specs.loading.problems import render_text
-from validators.data.suite import read_content
+from validators.data.suites.suite import read_content
 from validators.data.upgrade import Upgrade, is_of_before, upgraded
 
 

@@ -8,8 +8,8 @@ from controller.machine.pipelines.rule_change import RuleChange
 from specs.model import Pipeline
 from specs.suite_parameters import KEY, is_parameter
 from validators.data.contracts.reading import read_expectations
-from validators.data.phrases import subject_of, words_for
-from validators.data.suite import Expectation, plain_expectations
+from validators.data.suites.phrases import subject_of, words_for
+from validators.data.suites.suite import Expectation, plain_expectations
 
 _SEVERITIES = ("info", "warning", "critical")
 _WIDER_IF_LOWER = ("min_value", "mostly")

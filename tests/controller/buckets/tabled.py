@@ -11,8 +11,8 @@ from deltalake import DeltaTable
 
 from controller.buckets.catalog import Catalog
 from controller.buckets.protocol import Listing
-from validators.data.request import ObjectFile
-from validators.data.tables import load
+from validators.data.reading.objects import ObjectFile
+from validators.data.reading.tables import load
 
 
 class Lake(Protocol):

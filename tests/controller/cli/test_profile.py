@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from controller.cli import main
 from tests.scenarios.world import run_git
-from validators.data.suite import read_suite
+from validators.data.suites.suite import read_suite
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 SPEC = """\

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from controller.cli import main
-from validators.data.suite import read_suite
+from validators.data.suites.suite import read_suite
 
 OLD = {
     "expectation_suite_name": "flights",

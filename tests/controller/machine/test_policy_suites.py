@@ -8,7 +8,7 @@ import pytest
 from controller.machine.pipelines.policy_suites import NamedSuite, suite_changes, suite_of
 from controller.machine.pipelines.rule_change import RuleChange
 from tests.controller.machine.kit import spec
-from validators.data.suite import read_suite
+from validators.data.suites.suite import read_suite
 
 SUITE = """\
 name: flights

@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.validators.data.generated import expectations, tables
-from validators.data import engine
-from validators.data.answers import answers
-from validators.data.dataset import in_memory
-from validators.data.frame import frame_of, settled
-from validators.data.outcome import ExpectationOutcome
-from validators.data.suite import Expectation
+from validators.data.answering.answers import answers
+from validators.data.reading.dataset import in_memory
+from validators.data.suites import engine
+from validators.data.suites.outcome import ExpectationOutcome
+from validators.data.suites.suite import Expectation
+from validators.data.values.frame import frame_of, settled
 
 
 @st.composite

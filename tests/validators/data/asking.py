@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from validators.data.request import DataGateRequest, ObjectFile, SuiteFile
+from validators.data.reading.objects import ObjectFile
+from validators.data.request import DataGateRequest, SuiteFile
 from validators.report import Report
 
 ROOT = Path(__file__).parents[3]

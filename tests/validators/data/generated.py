@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from validators.data.suite import Expectation
+from validators.data.suites.suite import Expectation
 
 DAYS = st.dates(date(1900, 1, 1), date(2200, 1, 1))
 TIMES = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1))  # noqa: DTZ001 - some have no zone

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import orc
 
-from validators.data.request import DatasetReading, ObjectFile
-from validators.data.tables import LoadedDataset, load
+from validators.data.reading.objects import DatasetReading, ObjectFile
+from validators.data.reading.tables import LoadedDataset, load
 
 
 def read(

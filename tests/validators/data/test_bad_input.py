@@ -11,12 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.validators.data.asking import ask
-from validators.data.answers import answers
-from validators.data.files import Unreadable
+from validators.data.answering.answers import answers
 from validators.data.gate import judge
-from validators.data.opening import open_dataset
-from validators.data.request import DataGateRequest, DatasetReading, ObjectFile, SuiteFile
-from validators.data.suite import Expectation
+from validators.data.reading.files import Unreadable
+from validators.data.reading.objects import DatasetReading, ObjectFile
+from validators.data.reading.opening import open_dataset
+from validators.data.request import DataGateRequest, SuiteFile
+from validators.data.suites.suite import Expectation
 from validators.report import Report
 from validators.verdict import Verdict
 

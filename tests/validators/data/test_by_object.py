@@ -13,19 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from specs.csv_files import CsvFiles
-from validators.data import files
-from validators.data.by_object import ByObject
-from validators.data.dataset import OpenedDataset
 from validators.data.gate import judgement
-from validators.data.kept import KeptMetrics
-from validators.data.request import (
-    DataGateRequest,
-    DatasetReading,
-    MetricFiles,
-    ObjectFile,
-    SuiteFile,
-)
-from validators.data.tables import load
+from validators.data.metrics.kept import KeptMetrics
+from validators.data.reading import files
+from validators.data.reading.by_object import ByObject
+from validators.data.reading.dataset import OpenedDataset
+from validators.data.reading.objects import DatasetReading, ObjectFile
+from validators.data.reading.tables import load
+from validators.data.request import DataGateRequest, MetricFiles, SuiteFile
 
 TEXTS = (
     "1", "-20", "02134", "1.5", ".5", "12e4", "1e-07", "9007199254740993", "0.25",
@@ -141,8 +136,8 @@ def test_only_a_new_month_of_text_is_read(tmp_path: Path, monkeypatch: pytest.Mo
         read.append(one.key)
         return usual(one, *rest, **more)
 
-    monkeypatch.setattr("validators.data.by_object.read", noted)
-    monkeypatch.setattr("validators.data.object_part.read", noted)
+    monkeypatch.setattr("validators.data.reading.by_object.read", noted)
+    monkeypatch.setattr("validators.data.reading.object_part.read", noted)
     months = ["id,amount\n" + "".join(f"{m}{n},{n}.5\n" for n in range(9)) for m in range(1, 6)]
     objects = written(tmp_path, months, ".csv")
     found = []

@@ -6,17 +6,11 @@ from typing import Any
 
 import pytest
 
-from validators.data.checks import (
-    TableFacts,
-    check_of,
-    columns_everywhere,
-    columns_to_read,
-    missing_notes,
-    numbered,
-)
-from validators.data.outcome import ExpectationOutcome, exception_class, outcome_of
-from validators.data.phrases import words_for
-from validators.data.suite import Expectation, Severity
+from validators.data.answering.columns import columns_everywhere, columns_to_read
+from validators.data.checks import TableFacts, check_of, missing_notes, numbered
+from validators.data.suites.outcome import ExpectationOutcome, exception_class, outcome_of
+from validators.data.suites.phrases import words_for
+from validators.data.suites.suite import Expectation, Severity
 from validators.report import Check
 from validators.verdict import Verdict
 

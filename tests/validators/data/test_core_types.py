@@ -4,11 +4,11 @@ import json
 import subprocess
 import sys
 
-from validators.data.core_types import CORE
+from validators.data.suites.core_types import CORE
 
 REGISTERED = """
 import json
-from validators.data import engine
+from validators.data.suites import engine
 engine.arguments_of("")
 from great_expectations.expectations.registry import list_registered_expectation_implementations
 print(json.dumps(list_registered_expectation_implementations()))

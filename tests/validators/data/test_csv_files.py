@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from specs.csv_files import CsvFiles
 from tests.validators.data.reading import column, packed, read
-from validators.data.agreement import Disagreement, agreed
-from validators.data.contents import ColumnValues
-from validators.data.request import DatasetReading
-from validators.data.tables import LoadedDataset
+from validators.data.reading.agreement import Disagreement, agreed
+from validators.data.reading.formats.contents import ColumnValues
+from validators.data.reading.objects import DatasetReading
+from validators.data.reading.tables import LoadedDataset
 from validators.report import Check
 from validators.verdict import Verdict
 

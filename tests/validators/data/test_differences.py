@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.validators.data.reading import read
-from validators.data.differences import Among, missing_columns
+from validators.data.reading.differences import Among, missing_columns
 from validators.verdict import Verdict
 
 DAYS = [f"day={day:03}/a.parquet" for day in range(300)]

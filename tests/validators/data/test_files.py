@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from tests.validators.data.reading import column, read
-from validators.data.request import ObjectFile
-from validators.data.tables import LoadedDataset, load
+from validators.data.reading.objects import ObjectFile
+from validators.data.reading.tables import LoadedDataset, load
 from validators.report import Check
 from validators.verdict import Verdict
 

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from tests.validators.data.generated import KINDS, tables, written
 from tests.validators.data.test_streaming import SLOWLY, answered, assert_same, opened
-from validators.data.dataset import OpenedDataset
 from validators.data.metrics.footers import RowGroup
-from validators.data.request import ObjectFile
-from validators.data.stream import ParquetPart
-from validators.data.suite import Expectation
+from validators.data.reading.dataset import OpenedDataset
+from validators.data.reading.objects import ObjectFile
+from validators.data.reading.stream import ParquetPart
+from validators.data.suites.suite import Expectation
 
 _NOT_IN_POLARS = {"widest", "nothing"}
 _NOT_IN_DELTA = {

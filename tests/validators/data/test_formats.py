@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pyarrow import feather
 
 from tests.validators.data.reading import column, packed, read, written
-from validators.data.tables import LoadedDataset
+from validators.data.reading.tables import LoadedDataset
 from validators.report import Check
 from validators.verdict import Verdict
 

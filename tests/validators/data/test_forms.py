@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from validators.data.answers import READS_LIMITS
-from validators.data.forms import KNOWN, is_known
-from validators.data.suite import Expectation
+from validators.data.answering.answers import READS_LIMITS
+from validators.data.suites.forms import KNOWN, is_known
+from validators.data.suites.suite import Expectation
 
 Asked = tuple[str, dict[str, Any], bool]
 
 # One process for all: the import costs seconds. It prints those that Great Expectations refuses.
 REFUSED = """
 import json, sys
-from validators.data import engine
-from validators.data.suite import Expectation
+from validators.data.suites import engine
+from validators.data.suites.suite import Expectation
 asked = json.load(sys.stdin)
 found = [engine.misfit(Expectation(kind, kwargs), reads_limits=reads)
          for kind, kwargs, reads in asked]

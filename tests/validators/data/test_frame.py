@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from validators.data.answers import answers
-from validators.data.dataset import in_memory
-from validators.data.frame import frame_of, settled
-from validators.data.suite import Expectation
+from validators.data.answering.answers import answers
+from validators.data.reading.dataset import in_memory
+from validators.data.suites.suite import Expectation
+from validators.data.values.frame import frame_of, settled
 from validators.report import GREAT_EXPECTATIONS
 
 WHEN = datetime(2024, 5, 1, 12, 30, tzinfo=UTC)

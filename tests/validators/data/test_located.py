@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from validators.data.gate import judge
-from validators.data.request import DataGateRequest, ObjectFile, SuiteFile
+from validators.data.reading.objects import ObjectFile
+from validators.data.request import DataGateRequest, SuiteFile
 from validators.report import Check
 
 SUITE = """\

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from validators.data.bins import ValueBounds, bounds, edges, trimmed
+from validators.data.answering.pictures import MOST
 from validators.data.gate import judgement
-from validators.data.pictures import MOST
-from validators.data.request import DataGateRequest, MetricFiles, ObjectFile, SuiteFile
+from validators.data.metrics.bins import ValueBounds, bounds, edges, trimmed
+from validators.data.reading.objects import ObjectFile
+from validators.data.request import DataGateRequest, MetricFiles, SuiteFile
 from validators.report import Check, Histogram
 from validators.verdict import Verdict
 

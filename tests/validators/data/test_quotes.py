@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from specs.csv_files import CsvFiles
 from tests.validators.data.reading import packed, read
-from validators.data.formats import quotes
+from validators.data.reading.formats import quotes
 from validators.verdict import Verdict
 
 OPEN: list[tuple[str, int]] = [

@@ -11,11 +11,11 @@ import pytest
 BOTH = """
 import json, sys, warnings
 import pyarrow as pa
-from validators.data.answers import READS_LIMITS, answers
-from validators.data import engine
-from validators.data.dataset import in_memory
-from validators.data.frame import frame_of, settled
-from validators.data.suite import Expectation
+from validators.data.answering.answers import READS_LIMITS, answers
+from validators.data.suites import engine
+from validators.data.reading.dataset import in_memory
+from validators.data.values.frame import frame_of, settled
+from validators.data.suites.suite import Expectation
 warnings.simplefilter("ignore")
 columns, asked = json.load(sys.stdin)
 table = pa.table(columns)

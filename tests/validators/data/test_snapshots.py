@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from specs.snapshot import DELTA_KEY, LiveFile, TableSnapshot
-from validators.data.request import DataGateRequest, DatasetReading, ObjectFile, SuiteFile
-from validators.data.tables import LoadedDataset, load
+from validators.data.reading.objects import DatasetReading, ObjectFile
+from validators.data.reading.tables import LoadedDataset, load
+from validators.data.request import DataGateRequest, SuiteFile
 from validators.report import Report
 from validators.verdict import Verdict
 

@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.validators.data.generated import expectations, tables
-from validators.data.answers import answers
-from validators.data.dataset import OpenedDataset, in_memory
-from validators.data.kept import KeptMetrics
-from validators.data.measure import Work
-from validators.data.opening import open_dataset
-from validators.data.outcome import ExpectationOutcome
-from validators.data.request import DatasetReading, ObjectFile
-from validators.data.suite import Expectation
+from validators.data.answering.answers import answers
+from validators.data.answering.measure import Work
+from validators.data.metrics.kept import KeptMetrics
+from validators.data.reading.dataset import OpenedDataset, in_memory
+from validators.data.reading.objects import DatasetReading, ObjectFile
+from validators.data.reading.opening import open_dataset
+from validators.data.suites.outcome import ExpectationOutcome
+from validators.data.suites.suite import Expectation
 
 SLOWLY = settings(
     max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True

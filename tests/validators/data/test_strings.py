@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from tests.validators.data.reading import read
-from validators.data.frame import frame_of, settled
-from validators.data.type_names import answers_to
+from validators.data.values.frame import frame_of, settled
+from validators.data.values.type_names import answers_to
 
 KINDS = {
     "string": pa.string(),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from specs.loading.problems import Problem
-from validators.data.suite import Suite, read_suite
+from validators.data.suites.suite import Suite, read_suite
 
 YAML = """\
 name: flights

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.validators.data.asking import ROOT, ask
-from validators.data.suite import read_suite
+from validators.data.suites.suite import read_suite
 from validators.report import Report
 from validators.verdict import Verdict
 

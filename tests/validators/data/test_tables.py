@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from validators.data.request import ObjectFile
-from validators.data.tables import LoadedDataset, load
+from validators.data.reading.objects import ObjectFile
+from validators.data.reading.tables import LoadedDataset, load
 from validators.report import Check
 from validators.verdict import Verdict
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from validators.data.literals import Unfit
-from validators.data.type_names import TYPE_NAMES, answers_to
+from validators.data.values.literals import Unfit
+from validators.data.values.type_names import TYPE_NAMES, answers_to
 
 PAGE = Path(__file__).parents[3] / "docs" / "data-gate.md"
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from validators.data import engine
-from validators.data.suite import read_suite
+from validators.data.suites import engine
+from validators.data.suites.suite import read_suite
 from validators.data.upgrade import Upgrade, is_of_before, upgraded
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the import of Great Expectations has many

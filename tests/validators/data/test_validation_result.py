@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.validators.data.asking import ROOT
-from validators.data.request import DataGateRequest, ObjectFile, SuiteFile
+from validators.data.reading.objects import ObjectFile
+from validators.data.request import DataGateRequest, SuiteFile
 from validators.report import Report
 from validators.verdict import Verdict
 

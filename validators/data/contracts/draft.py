@@ -10,7 +10,7 @@ from specs.figures import clip
 from specs.loading.explain import locate, nearest, shown
 from specs.loading.problems import Problem, in_order
 from specs.loading.tree import Tree, YamlPath
-from validators.data.suite import Expectation, Severity, Suite
+from validators.data.suites.suite import Expectation, Severity, Suite
 
 
 def is_number(value: object) -> bool:

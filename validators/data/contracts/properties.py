@@ -7,7 +7,7 @@ from typing import Any, Final
 from specs.loading.tree import YamlPath
 from validators.data.contracts.draft import ContractDraft, is_number
 from validators.data.contracts.quality import quality_rules
-from validators.data.type_names import is_type_name
+from validators.data.values.type_names import is_type_name
 
 _TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     "string": ("string",),

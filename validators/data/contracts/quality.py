@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from specs.loading.explain import locate
 from specs.loading.tree import YamlPath, parse
 from validators.data.contracts.draft import ContractDraft, is_number
-from validators.data.suite import Severity, read_suite
+from validators.data.suites.suite import Severity, read_suite
 
 _SAID: Final = (
     "id", "name", "description", "type", "metric", "rule", "arguments", "unit", "severity", "query",

@@ -16,7 +16,7 @@ from specs.loading.tree import MOST_BYTES, parse
 from validators.data.contracts.draft import ContractDraft
 from validators.data.contracts.properties import column_of, of_property
 from validators.data.contracts.quality import quality_rules
-from validators.data.suite import Suite, read_suite
+from validators.data.suites.suite import Suite, read_suite
 
 KIND: Final = "DataContract"
 _OF_OBJECTS: Final = (

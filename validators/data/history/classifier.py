@@ -13,12 +13,12 @@ from typing import Any, Final, NamedTuple
 
 from specs.dataset_checks import DriftRule
 from specs.figures import significant
-from validators.data.dataset import OpenedDataset
 from validators.data.history.distribution import form_of, unit_of
 from validators.data.history.verdicts import found, impossible, undecided
-from validators.data.literals import Unfit
 from validators.data.metrics.batch import RowBatch
 from validators.data.metrics.tally import keys_of
+from validators.data.reading.dataset import OpenedDataset
+from validators.data.values.literals import Unfit
 from validators.report import Check, Interval
 
 SAMPLED: Final = 5_000

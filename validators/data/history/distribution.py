@@ -8,14 +8,14 @@ from fractions import Fraction
 from math import inf, nextafter
 from typing import Any, Final, Literal
 
-from validators.data.dataset import OpenedDataset
-from validators.data.literals import Unfit
-from validators.data.measure import Work, measure
-from validators.data.measured import MetricNeed
+from validators.data.answering.measure import Work, measure
 from validators.data.metrics.batch import RowBatch
 from validators.data.metrics.distinct import FewValues
+from validators.data.metrics.measured import MetricNeed
 from validators.data.metrics.metric import Extremes, Nulls, OfColumn, position_of
 from validators.data.metrics.tally import Neighbours, has_keys, keys_of
+from validators.data.reading.dataset import OpenedDataset
+from validators.data.values.literals import Unfit
 from validators.report import GateValue
 
 BINS: Final = 10

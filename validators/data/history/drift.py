@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 
 from specs.dataset_checks import DriftRule
 from specs.figures import percent, significant
-from validators.data.dataset import OpenedDataset
 from validators.data.history.distribution import Distribution, counted, form_of, unit_of
 from validators.data.history.effect import CONFIDENCE, effect_of
 from validators.data.history.freshness import is_time
 from validators.data.history.verdicts import found, impossible, undecided
-from validators.data.literals import Unfit
+from validators.data.reading.dataset import OpenedDataset
+from validators.data.values.literals import Unfit
 from validators.report import Check, Interval
 
 FEWEST = 50

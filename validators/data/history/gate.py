@@ -19,9 +19,8 @@ from specs.dataset_checks import (
     SeenBeforeRule,
     VolumeRule,
 )
+from validators.data.answering.measure import Work, measure
 from validators.data.checks import numbered
-from validators.data.dataset import OpenedDataset
-from validators.data.files import Unreadable
 from validators.data.history.classifier import classifier_check
 from validators.data.history.distribution import Distribution, summarised
 from validators.data.history.drift import drift_checks, drifting_columns
@@ -41,12 +40,13 @@ from validators.data.history.schema import schema_check
 from validators.data.history.seen import name_of, seen_before
 from validators.data.history.verdicts import impossible
 from validators.data.history.volume import volume_checks
-from validators.data.kept import object_id
-from validators.data.measure import Work, measure
-from validators.data.measured import MetricNeed
+from validators.data.metrics.kept import object_id
+from validators.data.metrics.measured import MetricNeed
 from validators.data.metrics.metric import Extremes, RowCount, position_of
-from validators.data.opening import open_dataset
-from validators.data.tables import object_check
+from validators.data.reading.dataset import OpenedDataset
+from validators.data.reading.files import Unreadable
+from validators.data.reading.opening import open_dataset
+from validators.data.reading.tables import object_check
 from validators.report import Check, Report
 
 

@@ -6,12 +6,12 @@ from typing import NamedTuple
 from specs.dataset_checks import ApartFromRule, RefersToRule
 from specs.figures import percent
 from specs.loading.explain import nearest
-from validators.data.dataset import OpenedDataset
+from validators.data.answering.measure import Work, measure
 from validators.data.history.row_keys import KeyCounts, RowKeys, common_type
 from validators.data.history.verdicts import found, impossible, share_of, undecided
-from validators.data.literals import Unfit
-from validators.data.measure import Work, measure
-from validators.data.measured import MetricNeed
+from validators.data.metrics.measured import MetricNeed
+from validators.data.reading.dataset import OpenedDataset
+from validators.data.values.literals import Unfit
 from validators.report import Check
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from specs.dataset_checks import DatasetCheck
-from validators.data.request import DatasetReading, ObjectFile
+from validators.data.reading.objects import DatasetReading, ObjectFile
 from validators.report import GateValue, Location
 
 

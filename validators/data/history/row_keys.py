@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
-from validators.data.literals import Unfit
 from validators.data.metrics.batch import RowBatch
 from validators.data.metrics.distinct import hashes
 from validators.data.metrics.metric import ColumnMetric
+from validators.data.values.literals import Unfit
 
 HASHED_BY: Final = f"polars {version('polars')}"
 """What hashes: another version of it may hash otherwise."""

@@ -13,13 +13,13 @@ from typing import Final, NamedTuple
 
 from specs.dataset_checks import SeenBeforeRule
 from specs.figures import percent
-from validators.data.dataset import OpenedDataset
+from validators.data.answering.measure import Work, measure
 from validators.data.history.past import KeySample
 from validators.data.history.row_keys import HASHED_BY, SAMPLED, KeyCounts, SampledKeys, key_type
 from validators.data.history.verdicts import found, impossible, share_of, undecided
-from validators.data.literals import Unfit
-from validators.data.measure import Work, measure
-from validators.data.measured import MetricNeed
+from validators.data.metrics.measured import MetricNeed
+from validators.data.reading.dataset import OpenedDataset
+from validators.data.values.literals import Unfit
 from validators.report import Check, Interval
 
 _FEWEST: Final = 100

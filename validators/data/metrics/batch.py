@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from validators.data.frame import settled_column
-from validators.data.literals import Position, Unfit, of_value
+from validators.data.values.frame import settled_column
+from validators.data.values.literals import Position, Unfit, of_value
 
 
 class Distinct(NamedTuple):

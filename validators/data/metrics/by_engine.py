@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final
 
-from validators.data import engine
-from validators.data.frame import frame_of
 from validators.data.metrics.batch import RowBatch
 from validators.data.metrics.metric import OfColumn
-from validators.data.suite import Expectation
+from validators.data.suites import engine
+from validators.data.suites.suite import Expectation
+from validators.data.values.frame import frame_of
 
 ONE_BY_ONE: Final = frozenset({
     "expect_column_values_to_be_dateutil_parseable",

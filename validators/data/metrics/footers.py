@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from validators.data.literals import Position
+from validators.data.values.literals import Position
 
 
 @dataclass(frozen=True)

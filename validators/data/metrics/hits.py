@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from specs.figures import clip
-from validators.data.frame import frame_of
-from validators.data.literals import Position, Unfit, at_least, at_most, members
 from validators.data.metrics.batch import Distinct, RowBatch, counted
 from validators.data.metrics.metric import ColumnMetric, Footer, OfColumn
+from validators.data.values.frame import frame_of
+from validators.data.values.literals import Position, Unfit, at_least, at_most, members
 
 SHOWN: Final = 1000
 """Distinct values that are counted, of which a report shows a few."""

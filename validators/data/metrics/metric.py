@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from validators.data.literals import Position
 from validators.data.metrics.batch import RowBatch
+from validators.data.values.literals import Position
 
 State = Any
 """What a metric knows about some rows."""

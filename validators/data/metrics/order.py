@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from validators.data.literals import of_value
 from validators.data.metrics.batch import RowBatch, counted
 from validators.data.metrics.metric import OfColumn, kept, position_of
+from validators.data.values.literals import of_value
 
 
 @dataclass(frozen=True)

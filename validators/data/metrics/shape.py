@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from validators.data.literals import members
 from validators.data.metrics.batch import RowBatch, counted
 from validators.data.metrics.metric import OfColumn
+from validators.data.values.literals import members
 
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 

@@ -10,9 +10,9 @@ from fractions import Fraction
 from math import fsum
 from typing import Any, Final
 
-from validators.data.literals import Unfit, decimal_of, steps
 from validators.data.metrics.batch import RowBatch
 from validators.data.metrics.metric import OfColumn
+from validators.data.values.literals import Unfit, decimal_of, steps
 
 _PIECE: Final = 1 << 20
 _ROOM: Final = 2**63

@@ -11,9 +11,9 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-from validators.data.literals import Position
 from validators.data.metrics.batch import RowBatch
 from validators.data.metrics.metric import OfColumn
+from validators.data.values.literals import Position
 
 MOST_KEPT: Final = 4096
 """Distinct values of an object that are kept for its next judgement."""

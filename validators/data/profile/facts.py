@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
-from validators.data.common_types import is_text
-from validators.data.dataset import OpenedDataset, in_memory
-from validators.data.literals import steps
-from validators.data.measure import Work, measure, rows_of
-from validators.data.measured import MetricNeed
+from validators.data.answering.measure import Work, measure, rows_of
 from validators.data.metrics.distinct import FewValues
 from validators.data.metrics.lengths import LengthExtremes
+from validators.data.metrics.measured import MetricNeed
 from validators.data.metrics.metric import ColumnMetric, Extremes, Nulls, position_of
 from validators.data.metrics.tally import SortedCounts, Tallied, has_keys
+from validators.data.reading.dataset import OpenedDataset, in_memory
+from validators.data.values.common_types import is_text
+from validators.data.values.literals import steps
 
 SAMPLE: Final = 500_000
 """Rows that are looked at twice, at most."""

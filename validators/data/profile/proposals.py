@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Any, Final, Literal
 
 from specs.figures import number, percent
-from validators.data.of_columns import shown
+from validators.data.answering.of_columns import shown
 from validators.data.profile.facts import ColumnFacts
 from validators.data.profile.ranges import down_to_two, is_far, widened, with_slack
 from validators.data.profile.shapes import patterns_of

@@ -7,12 +7,7 @@ from typing import Final
 
 from specs.figures import clip
 from specs.snapshot import SNAPSHOT_KEYS
-from validators.data.answers import answers
-from validators.data.dataset import OpenedDataset
-from validators.data.files import Unreadable
-from validators.data.kinds import has_types
-from validators.data.opening import open_dataset
-from validators.data.outcome import ExpectationOutcome
+from validators.data.answering.answers import answers
 from validators.data.profile.facts import ColumnFacts, facts_of, sample_of
 from validators.data.profile.proposals import (
     ColumnProposals,
@@ -24,7 +19,12 @@ from validators.data.profile.proposals import (
 from validators.data.profile.ranges import with_slack
 from validators.data.profile.request import ProfileRequest, SuiteProposal
 from validators.data.profile.writing import suite_text
-from validators.data.suite import Expectation, read_suite
+from validators.data.reading.dataset import OpenedDataset
+from validators.data.reading.files import Unreadable
+from validators.data.reading.formats.kinds import has_types
+from validators.data.reading.opening import open_dataset
+from validators.data.suites.outcome import ExpectationOutcome
+from validators.data.suites.suite import Expectation, read_suite
 from validators.verdict import Verdict
 
 MOST_COLUMNS: Final = 300

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from validators.data.request import DatasetReading, ObjectFile
+from validators.data.reading.objects import DatasetReading, ObjectFile
 from validators.report import GateValue
 
 

@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from validators.data.literals import Unfit
-from validators.data.type_names import answers_to
+from validators.data.values.literals import Unfit
+from validators.data.values.type_names import answers_to
 
 _FIRST: Final = (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",

@@ -21,7 +21,7 @@ from specs.loading.explain import nearest
 from specs.loading.load import LoadedSpec
 from specs.model import Dataset
 from validators.data.profile.request import ProfileRequest
-from validators.data.request import DatasetReading, ObjectFile
+from validators.data.reading.objects import DatasetReading, ObjectFile
 
 _COMMAND: Final = "headgate profile"
 

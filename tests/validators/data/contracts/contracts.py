@@ -7,7 +7,7 @@ from typing import Any
 import pyodcs
 
 from validators.data.contracts.reading import read_expectations
-from validators.data.suite import Suite
+from validators.data.suites.suite import Suite
 
 
 def contract(

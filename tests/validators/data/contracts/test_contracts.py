@@ -11,7 +11,8 @@ import pytest
 from tests.validators.data.contracts.contracts import asked, contract, not_checked, read
 from validators.data.contracts.reading import expectation_problems, read_expectations
 from validators.data.gate import judge
-from validators.data.request import DataGateRequest, ObjectFile, SuiteFile
+from validators.data.reading.objects import ObjectFile
+from validators.data.request import DataGateRequest, SuiteFile
 from validators.report import Report
 from validators.verdict import Verdict
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from specs.dataset_checks import DriftMeasure
 from tests.validators.data.history.asking import Gatekeeper
-from validators.data.dataset import in_memory
 from validators.data.history.distribution import counted, summarised
 from validators.data.history.effect import Effect, effect_of
+from validators.data.reading.dataset import in_memory
 from validators.verdict import Verdict
 
 MEASURES: tuple[DriftMeasure, ...] = ("psi", "jensen_shannon", "wasserstein")

@@ -5,7 +5,8 @@ from pathlib import Path
 from validators.data.gate import judge
 from validators.data.profile.propose import propose
 from validators.data.profile.request import ProfileRequest, SuiteProposal
-from validators.data.request import DataGateRequest, DatasetReading, ObjectFile, SuiteFile
+from validators.data.reading.objects import DatasetReading, ObjectFile
+from validators.data.request import DataGateRequest, SuiteFile
 from validators.report import Report
 
 

@@ -13,9 +13,9 @@ import pytest
 from tests.validators.data.profile.profiling import judged, objects_in, proposed, text_of
 from validators.data.metrics.batch import RowBatch
 from validators.data.profile import facts
-from validators.data.request import ObjectFile
-from validators.data.stream import ParquetPart
-from validators.data.suite import Expectation, read_suite
+from validators.data.reading.objects import ObjectFile
+from validators.data.reading.stream import ParquetPart
+from validators.data.suites.suite import Expectation, read_suite
 from validators.verdict import Verdict
 
 ROOT = Path(__file__).parents[4]

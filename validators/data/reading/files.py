@@ -1,0 +1,113 @@
+"""Read one object of a dataset version: the names of its columns, and the values of some.
+
+Arrow's messages about broken files are not passed on, as they quote the data.
+"""
+
+import csv as plain_csv
+import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal
+
+from specs.csv_files import USUAL, CsvFiles
+from validators.data.reading.formats.arrow import read_arrow
+from validators.data.reading.formats.contents import (
+    ColumnValues,
+    ObjectContents,
+    Source,
+    Unreadable,
+)
+from validators.data.reading.formats.delimited import read_delimited
+from validators.data.reading.formats.json_rows import read_json
+from validators.data.reading.formats.kinds import NAMED, FileFormat, Kind, form_of
+from validators.data.reading.formats.orc import read_orc
+from validators.data.reading.formats.parquet import read_parquet
+from validators.data.reading.objects import ObjectFile
+from validators.verdict import Verdict
+
+__all__ = ["ColumnValues", "ObjectContents", "Source", "Unreadable", "read", "read_file"]
+
+_CUT_OFF: Final = re.compile(
+    r"(?i)magic bytes not found|postscript|file size too small|not an arrow file|truncated"
+    r"|expected to (be able to )?read|smaller than"
+)
+
+
+def read(
+    one: ObjectFile,
+    wanted: frozenset[str] | None,
+    nulls: Collection[str],
+    int96: Literal["ns", "us"] = "ns",
+    written: CsvFiles | None = None,
+) -> ObjectContents:
+    """Read the wanted columns (None: all) of an object. Raises `Unreadable`.
+
+    `int96` is the unit for 96-bit times: with nanoseconds, years after 2262 silently overflow.
+    `written` is how files of delimited text are written, if not the usual way.
+    """
+    form = form_of(one.key)
+    if isinstance(form, str):
+        raise Unreadable(form, Verdict.ERROR)
+    return read_file(Path(one.path), form, wanted, nulls, int96, written)
+
+
+def read_file(
+    path: Path,
+    form: FileFormat,
+    wanted: frozenset[str] | None,
+    nulls: Collection[str],
+    int96: Literal["ns", "us"] = "ns",
+    written: CsvFiles | None = None,
+) -> ObjectContents:
+    """Read the wanted columns (None: all) of a file in this format. Raises `Unreadable`."""
+    with explained(form.kind, "UTF-8" if written is None else written.encoding):
+        if path.stat().st_size == 0:
+            raise Unreadable("is an empty file")
+        match form.kind:
+            case "parquet":
+                return read_parquet(path, wanted, int96)
+            case "orc":
+                return read_orc(path, wanted)
+            case "arrow":
+                return read_arrow(path, wanted)
+            case "json":
+                return read_json(path, form, wanted)
+        return read_delimited(path, form, wanted, nulls, written or USUAL)
+
+
+@contextmanager
+def explained(kind: Kind, encoding: str = "UTF-8") -> Iterator[None]:
+    """What goes wrong while a file of this format is read, as `Unreadable`."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except FileNotFoundError:
+        raise Unreadable("was not fetched to this machine", Verdict.ERROR) from None
+    except PermissionError:
+        raise Unreadable("cannot be read by this user", Verdict.ERROR) from None
+    except UnicodeDecodeError:
+        raise Unreadable(f"is not readable as {NAMED[kind]} (it is not {encoding})") from None
+    except (pa.ArrowException, OSError, ValueError, RecursionError, plain_csv.Error) as error:
+        raise Unreadable(f"is not readable as {NAMED[kind]}{_where(str(error))}") from None
+
+
+def _where(message: str) -> str:
+    """The parts of Arrow's message that describe the file without quoting its data."""
+    counts = re.search(r"Expected (\d+) columns, got (\d+)", message)
+    changed = re.search(r"Column\(/(.+?)\) changed from (\w+) to (\w+)", message)
+    twice = re.search(r"Column\(/(.+?)\) was specified twice", message)
+    row = re.search(r"[Rr]ow #?(\d+)", message)
+    packing = re.search(r"(zlib|ZSTD) (?:inflate|decompress) failed", message)
+    parts = [
+        f"row {row[1]}" if row else "",
+        f"{counts[2]} fields instead of {counts[1]}" if counts else "",
+        f"`{changed[1]}` changes from {changed[2]} to {changed[3]}" if changed else "",
+        f"`{twice[1]}` occurs twice" if twice else "",
+        "it is not UTF-8" if re.search("(?i)utf-?8", message) else "",
+        "its compressed data is damaged" if packing else "",
+        "it is cut off, or of another format" if _CUT_OFF.search(message) else "",
+    ]
+    found = ", ".join(part for part in parts if part)
+    return f" ({found})" if found else ""
