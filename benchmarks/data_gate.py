@@ -169,6 +169,7 @@ class Bench:
 def run(command: Sequence[str]) -> tuple[Cost, str]:
     """Run it: what it took, and what it printed."""
     environ = {**os.environ, "PYTHONPATH": ""}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # modules are compiled once, as where installed
     launched = [sys.executable, "-I", "-S", str(HERE / "spent.py"), *command]
     done = subprocess.run(
         launched, check=True, capture_output=True, text=True, cwd=HERE.parent, env=environ

@@ -88,6 +88,51 @@ class Examples(GateValue):
         return cls(values=tuple(shown), hidden=len(texts) - len(shown))
 
 
+MOST_MEMBERS = 20
+"""Members of a suite's set whose values are counted one by one in a report."""
+
+
+class Histogram(GateValue):
+    """How the values of a column are spread: how many lie in each of the bins between `edges`."""
+
+    edges: Annotated[tuple[float, ...], Field(min_length=2)]
+    counts: tuple[int, ...]
+    """One fewer than edges; the least value of a bin is in it, the greatest in the next."""
+    below: int = 0
+    above: int = 0
+    low: float | None = None
+    """The edge at which the values begin that may be there; None: no limit."""
+    high: float | None = None
+    is_of_values: bool = True
+    """Whether each value has to be within the limits, and not a statistic such as their mean."""
+    is_whole: bool = False
+    """Whether all values are whole; edges are then half-way between two of these."""
+    unit: Literal["number", "day", "second"] = "number"
+    """Of the edges; days and seconds are those since 1970, UTC."""
+
+    @property
+    def n(self) -> int:
+        """How many values there are."""
+        return self.below + sum(self.counts) + self.above
+
+
+class MemberCount(GateValue):
+    """How many values equal a member of the set that a suite allows."""
+
+    member: str
+    count: int
+
+
+class MemberCounts(GateValue):
+    """How the values of a column are spread over the members of a set, those with most first."""
+
+    members: Annotated[tuple[MemberCount, ...], Field(max_length=MOST_MEMBERS)]
+    more: int = 0
+    """How many values equal other members."""
+    others: int = 0
+    """How many values are not in the set."""
+
+
 class Check(GateValue):
     """One question about the evidence, and its answer.
 
@@ -116,6 +161,12 @@ class Check(GateValue):
     """Data gate: which objects have rows that fail it."""
     examples: Examples | None = None
     """Data gate: values that fail it, if they may be shown."""
+    histogram: Histogram | None = None
+    """Data gate: of the column that fails it."""
+    reference: Histogram | None = None
+    """The same of the version that it is compared with."""
+    members: MemberCounts | None = None
+    """Data gate: of the column that fails it, if the suite lists what is allowed."""
     window: float | None = None
     """Seconds of traffic that were evaluated."""
     blocks: bool = True

@@ -34,6 +34,7 @@ from controller.git.single_commit import SingleCommit
 from controller.machine.runs.attempt import Attempt, Recipe
 from controller.machine.runs.data_gate_nodes import HISTORY, OTHER
 from controller.machine.runs.dataset_nodes import DATA_OUTPUT, VERSION
+from controller.machine.runs.graph import VALIDATION
 from controller.queries import ADDRESS
 from controller.queries.database import files_of
 from deployers.confinement import View, interpreter
@@ -149,9 +150,11 @@ class Workspace:
         request = await self._request(attempt, own, checkout)
         asked = own / REQUEST
         asked.write_text(json.dumps(request))
-        report = own / "outputs" / attempt.outputs["report"]
+        # Attempts of older controllers have the report alone.
+        named = (name for name in ("report", VALIDATION) if name in attempt.outputs)
+        outputs = [str(own / "outputs" / attempt.outputs[name]) for name in named]
         # -P: nothing is imported from the working directory.
-        argv = (sys.executable, "-P", "-m", _MODULES[attempt.program], str(asked), str(report))
+        argv = (sys.executable, "-P", "-m", _MODULES[attempt.program], str(asked), *outputs)
         # Gates are part of Headgate: they run in its environment and are given no secrets.
         return Prepared(
             argv, own, own_environment(own), data=_read_by(request), programs=headgate_programs()

@@ -1,6 +1,7 @@
-"""`python -m validators.data REQUEST.json REPORT.json`: judge one dataset version.
+"""`python -m validators.data REQUEST.json REPORT.json [RESULT.json]`: judge one dataset version.
 
-Exits with 0 if a report was written, whatever its verdict; if not, prints why in one line.
+RESULT is for tools of Great Expectations: see `validation_result`. Exits with 0 if a report was
+written, whatever its verdict; if not, prints why in one line.
 """
 
 import sys
@@ -9,7 +10,7 @@ from validators.data.custom_gate import judge_custom
 from validators.data.gate import judgement
 from validators.data.program import GateProgram, run
 from validators.data.request import DataGateRequest
-from validators.report import Report
+from validators.data.validation_result import Findings
 
 NEEDED = (
     "encodings.utf_8_sig",
@@ -32,16 +33,17 @@ def main(arguments: list[str]) -> int:
     return run(arguments, _PROGRAM)
 
 
-def _judged(request: DataGateRequest) -> Report:
+def _judged(request: DataGateRequest) -> Findings:
     if request.custom:
         return judge_custom(request, request.custom)
-    report, cost = judgement(request)
-    if cost:
-        sys.stdout.write(f"{cost}\n")
-    return report
+    findings = judgement(request)
+    if findings.cost:
+        sys.stdout.write(f"{findings.cost}\n")
+    return findings
 
 
 _PROGRAM = GateProgram("validators.data", DataGateRequest, _judged, lambda request: request.dataset)
+
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -146,7 +146,7 @@ def answers(
                 of = Measured(
                     kinds, dataset.columns, dataset.types, condition, known, shows, wanted
                 )
-                outcome = _located(of, one, _outcome(of, one), work)
+                outcome = _counted(of, _located(of, one, _outcome(of, one), work))
             except NotYetMeasured:
                 continue
             except Unreadable:
@@ -167,7 +167,9 @@ def answers(
         known |= measure(dataset, list(wanted), work)
     for group, several in asked.items():
         try:
-            yield from list(_of_engine(dataset, group, several))
+            rows = _rows(known, group.condition)
+            for outcome in list(_of_engine(dataset, group, several)):
+                yield dataclasses.replace(outcome, rows=rows)
         except Unreadable:
             raise
         except Exception as error:  # as above; the other checks go on
@@ -176,6 +178,17 @@ def answers(
                 ExpectationOutcome(place, success=False, raised=raised, engine=GREAT_EXPECTATIONS)
                 for place in several
             )
+
+
+def _rows(known: Mapping[MetricNeed, Any], condition: Condition | None) -> int | None:
+    """How many rows meet a condition, if that was counted."""
+    found = known.get(MetricNeed(condition, RowCount()))
+    return found if isinstance(found, int) else None
+
+
+def _counted(of: Measured, outcome: ExpectationOutcome | None) -> ExpectationOutcome | None:
+    """The outcome with the number of rows that meet its condition."""
+    return outcome and dataclasses.replace(outcome, rows=_rows(of.known, of.condition))
 
 
 def _located(

@@ -30,6 +30,7 @@ from validators.data.opening import open_dataset
 from validators.data.outcome import ExpectationOutcome
 from validators.data.request import CustomModule, DataGateRequest
 from validators.data.suite import Expectation
+from validators.data.validation_result import Evaluated, Findings, findings_of
 from validators.report import Check, Report
 from validators.verdict import Verdict
 
@@ -37,25 +38,31 @@ _SET_DUMPABLE, _SET_CHILD_SUBREAPER = 4, 36
 """As in prctl(2)."""
 
 
-def judge_custom(request: DataGateRequest, module: CustomModule) -> Report:
-    """The report on the custom expectations alone."""
+def judge_custom(request: DataGateRequest, module: CustomModule) -> Findings:
+    """What is found by the custom expectations alone."""
     _keep_apart()
     suite, provenance = asked_suite(request)
     asked = custom_of(suite)
     checks: Sequence[Check] = [problem_check(problem) for problem in suite.problems]
+    evaluated: Sequence[Evaluated] = ()
     if asked:
         dataset = open_dataset(request.objects, None, columns_everywhere(asked), request.reading)
-        checks = dataset.checks or _judged(request, module, asked, dataset)
+        if why := dataset.checks or ([NO_ROWS] if dataset.rows == 0 else ()):
+            checks, evaluated = why, [Evaluated(one, why[-1]) for one in asked]
+        else:
+            evaluated = _judged(request, module, asked, dataset)
+            checks = [one.check for one in evaluated]
     elif not checks:
         checks = [_nothing_to_do(module)]
     critical = [one for one in asked if one.severity == "critical"]
-    return Report(
+    report = Report(
         gate="data",
         subject=f"{request.dataset}, by its custom expectations",
         checks=numbered(list(checks)),
         enforces=bool(critical) or not asked,
         provenance={**provenance, "module": module.origin},
     )
+    return findings_of(report, suite, evaluated)
 
 
 def _keep_apart() -> None:
@@ -92,9 +99,7 @@ def _judged(
     module: CustomModule,
     asked: Sequence[Expectation],
     dataset: OpenedDataset,
-) -> list[Check]:
-    if dataset.rows == 0:
-        return [NO_ROWS]
+) -> list[Evaluated]:
     facts = TableFacts(
         rows=dataset.rows,
         columns=dataset.columns,
@@ -104,7 +109,8 @@ def _judged(
     possible = [place for place, one in enumerate(asked) if can_be_asked(one, facts)]
     outcomes = _outcomes(request, module, possible)
     origin = request.suite.origin
-    return [check_of(one, outcomes.get(place), facts, origin) for place, one in enumerate(asked)]
+    found = [(one, outcomes.get(place)) for place, one in enumerate(asked)]
+    return [Evaluated(one, check_of(one, out, facts, origin), out) for one, out in found]
 
 
 def _outcomes(

@@ -7,6 +7,8 @@ not, Great Expectations says what is wrong. Read from the classes of great_expec
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
 from typing import Any, Final
 
 from validators.data.suite import Expectation
@@ -37,6 +39,20 @@ def is_known(expectation: Expectation, *, reads_limits: bool = False) -> bool:
         if not readable and not every[key](value):
             return False
     return True
+
+
+def takes_limits(expectation: Expectation) -> bool:
+    """Whether Great Expectations takes the texts among its limits: numbers, dates and times."""
+    texts = [value for key in _LIMITS if isinstance(value := expectation.kwargs.get(key), str)]
+    return all(map(_is_number_or_time, texts))
+
+
+def _is_number_or_time(text: str) -> bool:
+    for read in (float, datetime.fromisoformat):
+        with suppress(ValueError):
+            read(text.strip())
+            return True
+    return False
 
 
 def _has_room(kwargs: Mapping[str, Any]) -> bool:

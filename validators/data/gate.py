@@ -28,10 +28,12 @@ from validators.data.kinds import has_types
 from validators.data.measure import Work
 from validators.data.opening import open_dataset
 from validators.data.outcome import ExpectationOutcome, Misfit
+from validators.data.pictures import Picture, pictures
 from validators.data.request import DataGateRequest, DatasetReading, MetricFiles
 from validators.data.suite import Expectation, Suite
 from validators.data.tables import object_check
-from validators.report import GREAT_EXPECTATIONS, HEADGATE, Check, Report
+from validators.data.validation_result import Evaluated, Findings, findings_of
+from validators.report import GREAT_EXPECTATIONS, HEADGATE, Check, Histogram, Report
 from validators.verdict import Verdict
 
 _MOST_UNCHECKED = 20
@@ -46,13 +48,19 @@ NO_ROWS: Final = Check(
 )
 
 
-class GateResult(NamedTuple):
-    """A report, and what it took."""
+class _Judged(NamedTuple):
+    """What came of the expectations."""
 
-    report: Report
-    """The same, whatever was measured before."""
-    cost: str | None = None
-    """What of the data was read, in a sentence for the log, if something may have been known."""
+    evaluated: tuple[Evaluated, ...]
+    """Those that Great Expectations would not refuse, in the suite's order."""
+    checks: Sequence[Check]
+    notes: Sequence[str] = ()
+
+    @classmethod
+    def none(cls, expectations: Sequence[Expectation], why: Sequence[Check]) -> "_Judged":
+        """Nothing was evaluated; the last of the checks says why."""
+        surely = [one for one in expectations if is_known(one, reads_limits=True)]
+        return cls(tuple(Evaluated(one, why[-1]) for one in surely), why)
 
 
 def judge(request: DataGateRequest) -> Report:
@@ -60,7 +68,7 @@ def judge(request: DataGateRequest) -> Report:
     return judgement(request).report
 
 
-def judgement(request: DataGateRequest) -> GateResult:
+def judgement(request: DataGateRequest) -> Findings:
     """Judge the dataset. Every problem of the suite or the data becomes a check."""
     suite, provenance = asked_suite(request)
     checks = [problem_check(problem) for problem in suite.problems]
@@ -68,10 +76,11 @@ def judgement(request: DataGateRequest) -> GateResult:
         suite = without_custom(suite)
         checks += [] if suite.expectations else [only_custom(len(left))]
     notes: list[str] = []
-    cost = None
+    judged, cost = _Judged((), ()), None
     if suite.expectations:
-        found, notes, cost = _of_data(request, suite, provenance)
-        checks += found
+        judged, cost = _of_data(request, suite, provenance)
+        checks += judged.checks
+        notes += judged.notes
     notes += _unchecked(suite)
     critical = [one for one in suite.expectations if one.severity == "critical"]
     if suite.expectations and not critical:
@@ -84,13 +93,13 @@ def judgement(request: DataGateRequest) -> GateResult:
         provenance=provenance,
         notes=tuple(notes),
     )
-    return GateResult(report, cost)
+    return findings_of(report, suite, judged.evaluated, cost)
 
 
 def _of_data(
     request: DataGateRequest, suite: Suite, provenance: dict[str, str]
-) -> tuple[list[Check], list[str], str | None]:
-    """The checks, the notes, and what of the data was read."""
+) -> tuple[_Judged, str | None]:
+    """What came of the expectations and of the data as such, and what of it was read."""
     needed, work = suite.expectations, Work(_kept(request.metrics))
     dataset = open_dataset(
         request.objects,
@@ -100,19 +109,21 @@ def _of_data(
         work.kept,
     )
     try:
-        checks, notes = _judged(
-            needed, dataset, request.suite.origin, provenance, work, request.examples
-        )
+        judged = _judged(needed, dataset, request.suite.origin, provenance, work, request.examples)
     except Unreadable as error:
         dataset = replace(dataset, is_readable=False)
-        checks, notes = [object_check("readable", error.why, None, error.verdict)], []
+        why = object_check("readable", error.why, None, error.verdict)
+        judged = _Judged.none(needed, [why])
     if request.metrics:
         work.kept.write(Path(request.metrics.found))
     of_objects = [one for one in dataset.checks if not _is_of_contract(one, suite, request)]
     objects = dataset.objects or len(request.objects)
-    notes = [_size(dataset, objects), *dataset.notes, *notes]
     cost = _cost(objects, work) if request.metrics else None
-    return [*of_objects, *checks], notes, cost
+    every = judged._replace(
+        checks=[*of_objects, *judged.checks],
+        notes=[_size(dataset, objects), *dataset.notes, *judged.notes],
+    )
+    return every, cost
 
 
 def _reading(request: DataGateRequest, texts: Collection[str]) -> DatasetReading:
@@ -169,12 +180,11 @@ def _judged(
     provenance: dict[str, str],
     work: Work,
     examples: Collection[str],
-) -> tuple[list[Check], list[str]]:
-    """The checks of the expectations, in the suite's order, and notes about them."""
+) -> _Judged:
     if not dataset.is_readable:
-        return [], []
+        return _Judged.none(expectations, dataset.checks)._replace(checks=())
     if dataset.rows == 0:
-        return [NO_ROWS], []
+        return _Judged.none(expectations, [NO_ROWS])
     provenance["great_expectations"] = engine.VERSION
     misfits: dict[int, Misfit] = {}
     fit: dict[int, Expectation] = {}
@@ -193,8 +203,38 @@ def _judged(
         else check_of(one, outcomes.get(place), facts, origin)
         for place, one in enumerate(expectations)
     ]
+    checks = _drawn(checks, fit, outcomes, dataset, work)
     notes = [*_engines(outcomes.values()), *missing_notes(list(fit.values()), facts)]
-    return checks, notes
+    evaluated = tuple(
+        Evaluated(one, check, outcomes.get(place))
+        for place, (one, check) in enumerate(zip(expectations, checks, strict=True))
+        if place in fit
+    )
+    return _Judged(evaluated, checks, notes)
+
+
+def _drawn(
+    checks: Sequence[Check],
+    fit: Mapping[int, Expectation],
+    outcomes: Mapping[int, ExpectationOutcome],
+    dataset: OpenedDataset,
+    work: Work,
+) -> list[Check]:
+    """The checks, those that fail or warn with a picture of their column."""
+    failing = {
+        place: one
+        for place, one in fit.items()
+        if checks[place].verdict in (Verdict.FAIL, Verdict.WARN) and place in outcomes
+    }
+    drawn = pictures(dataset, failing, work)
+    return [_with_picture(check, drawn.get(place)) for place, check in enumerate(checks)]
+
+
+def _with_picture(check: Check, picture: Picture | None) -> Check:
+    if picture is None:
+        return check
+    name = "histogram" if isinstance(picture, Histogram) else "members"
+    return check.model_copy(update={name: picture})
 
 
 def _engines(outcomes: Collection[ExpectationOutcome]) -> list[str]:

@@ -178,8 +178,13 @@ def _done(task: _Task, work: Work) -> States:
 
 def _readings(needs: Sequence[MetricNeed], rows: int | None) -> Iterator[list[MetricNeed]]:
     """Needs that are measured by one reading of a group: one column in memory at a time, if
-    possible, and many of a group of few rows, as each reading opens the file."""
-    most = 1 if rows is None else _VALUES // max(1, rows)
+    possible, and many of a group of few rows, as each reading opens the file. Without a footer, the
+    whole object is read each time."""
+    if rows is None:
+        if needs:
+            yield [*needs]
+        return
+    most = _VALUES // max(1, rows)
     together: list[MetricNeed] = []
     columns = 0
     for several in _by_column(needs):

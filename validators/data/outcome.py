@@ -39,6 +39,8 @@ class ExpectationOutcome:
     """The members of the suite's set that the column lacks."""
     n: int | None = None
     """How many values or rows were evaluated; None for expectations about the table."""
+    rows: int | None = None
+    """How many rows meet its condition, with or without a value; None if that was not counted."""
     nothing: str | None = None
     """Why nothing was checked, e.g. no row meets the condition; None if something was."""
     refused: str | None = None
@@ -56,6 +58,11 @@ _ABOUT_COLUMNS = re.compile(r"expect_table_columns?_")
 _ABOUT_TYPES = re.compile(r"expect_column_(values_to_be_(of|in)_type|type_to_be)")
 
 
+def is_about_nulls(type_: str) -> bool:
+    """Whether an expectation of this type looks at rows without a value as well."""
+    return _ABOUT_NULLS.match(type_) is not None
+
+
 def outcome_of(
     *,
     place: int,
@@ -68,7 +75,7 @@ def outcome_of(
     raised = exception_class(exception_info)
     passed = str(success) == "True" and raised is None
     elements = result.get("element_count")
-    missing = 0 if _ABOUT_NULLS.match(type) else result.get("missing_count") or 0
+    missing = 0 if is_about_nulls(type) else result.get("missing_count") or 0
     value = result.get("observed_value")
     names = None
     if _ABOUT_COLUMNS.match(type) and isinstance(value, list):

@@ -251,4 +251,4 @@ def _condition(said: object) -> str:
 def tolerance(expectation: Expectation) -> float:
     """The share of values that need not meet it: 0 without `mostly`."""
     mostly = expectation.kwargs.get("mostly", 1)
-    return 1 - float(mostly) if isinstance(mostly, int | float) else 0.0
+    return round(1 - float(mostly), 12) if isinstance(mostly, int | float) else 0.0

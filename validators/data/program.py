@@ -1,5 +1,6 @@
 """The data gates as programs: a request is read, judged, and its report written."""
 
+import json
 import logging
 import os
 import sys
@@ -10,6 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
+from validators.data.validation_result import Findings, findings_of
 from validators.report import Check, GateValue, Report
 from validators.verdict import Verdict
 
@@ -22,28 +24,32 @@ class GateProgram(NamedTuple, Generic[R]):
     module: str
     """Its name for `python -m`."""
     request: type[R]
-    judge: Callable[[R], Report]
+    judge: Callable[[R], Findings]
     subject: Callable[[R], str]
 
 
 def run(arguments: Sequence[str], program: GateProgram[Any]) -> int:
     """Read the request, write the report."""
-    if len(arguments) != 2:
-        sys.stderr.write(f"usage: python -m {program.module} REQUEST.json REPORT.json\n")
+    if len(arguments) not in (2, 3):
+        usage = f"python -m {program.module} REQUEST.json REPORT.json [RESULT.json]"
+        sys.stderr.write(f"usage: {usage}\n")
         return 2
-    source, target = (Path(argument) for argument in arguments)
+    source, target, *beside = (Path(argument) for argument in arguments)
     # Logs and warnings of libraries may quote the data; the report has everything that matters.
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     try:
-        _write(target, _report(source, program))
+        findings = _findings(source, program)
+        for path in beside:
+            _write(path, json.dumps(findings.validation, indent=2, allow_nan=False))
+        _write(target, findings.report.model_dump_json(indent=2))
     except OSError as error:
         sys.stderr.write(f"the report cannot be written to {target}: {error.strerror}\n")
         return 1
     return 0
 
 
-def _report(source: Path, program: GateProgram[Any]) -> Report:
+def _findings(source: Path, program: GateProgram[Any]) -> Findings:
     try:
         request = program.request.model_validate_json(source.read_bytes())
     except OSError as error:
@@ -67,16 +73,16 @@ def _report(source: Path, program: GateProgram[Any]) -> Report:
         return _error(subject, f"internal error of the data gate ({kind}); nothing was judged")
 
 
-def _error(subject: str, message: str, next_step: str | None = None) -> Report:
+def _error(subject: str, message: str, next_step: str | None = None) -> Findings:
     check = Check(name="gate", verdict=Verdict.ERROR, message=message, next_step=next_step)
-    return Report(gate="data", subject=subject, checks=(check,))
+    return findings_of(Report(gate="data", subject=subject, checks=(check,)))
 
 
-def _write(target: Path, report: Report) -> None:
+def _write(target: Path, text: str) -> None:
     """Write all of it or nothing."""
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        partial.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        partial.write_text(text + "\n", encoding="utf-8")
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)

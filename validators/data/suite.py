@@ -29,6 +29,7 @@ _KEYS: Final = (
     "description",
     "rendered_content",
 )
+LABELS: Final = ("id", "meta", "notes", "description")
 _BEFORE_1_0: Final = {
     "data_asset_type": None,
     "evaluation_parameters": "suite_parameters",
@@ -52,6 +53,8 @@ class Expectation:
     """Whether it passes when there is nothing to check: `meta: {may_be_empty: true}`."""
     values: Mapping[str, Any] = field(default_factory=dict)
     """The parameters in the expressions among its arguments, which are yet to be filled."""
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    """What its author says about it: the keys of `LABELS` that it has. Nothing depends on them."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,10 @@ class Suite:
     texts: frozenset[str] = frozenset()
     """The columns that a data contract says are text, whatever they look like in files without
     types."""
+    name: str = ""
+    """Empty for an inline suite without one."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """The suite parameters that were at hand."""
 
 
 def read_inline(text: str, file: str, at: YamlPath, params: Mapping[str, Any] = {}) -> Suite:
@@ -173,7 +180,10 @@ class _Reader:
             message = "the suite has no expectations: a gate that checks nothing cannot pass"
             self._add("no-expectations", message, within)
         read = [self._expectation(item, (*within, i)) for i, item in enumerate(items)]
-        return Suite(tuple(one for one in read if one is not None), in_order(self._problems))
+        expectations = tuple(one for one in read if one is not None)
+        name = content.get("name")
+        name = name if isinstance(name, str) else ""
+        return Suite(expectations, in_order(self._problems), name=name, parameters=self._params)
 
     def _expectation(self, item: object, path: YamlPath) -> Expectation | None:
         if not isinstance(item, dict):
@@ -210,6 +220,7 @@ class _Reader:
             column,
             bool(empty),
             self._asked(kwargs),
+            {key: item[key] for key in LABELS if item.get(key)},
         )
 
     def _parameters(self, kwargs: Mapping[str, Any], path: YamlPath) -> None:

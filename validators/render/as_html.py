@@ -28,6 +28,7 @@ from validators.render.common import (
     subject_of,
     tally,
 )
+from validators.render.histogram import HEIGHT, WIDTH, drawings, member_rows
 from validators.render.metrics import MetricChange, table
 from validators.render.safe_text import clean
 from validators.verdict import Verdict
@@ -58,6 +59,9 @@ def _template() -> "Template":
     environment.filters.update(clean=clean, spans=spans, short_digest=short_digest)
     environment.globals.update(
         counts=counts,
+        drawings=drawings,
+        member_rows=member_rows,
+        picture={"width": WIDTH, "height": HEIGHT},
         evidence=evidence,
         examples=examples,
         failing_objects=failing_objects,

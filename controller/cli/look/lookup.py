@@ -1,5 +1,6 @@
 """Finds what `headgate show` prints: a run, a model version or a rollout, with its reports."""
 
+import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from controller.machine.environments.version_diff import differs
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.machine.runs.attempt import Status
 from controller.machine.runs.data_exceptions import exceptions_of
-from controller.machine.runs.graph import Graph
+from controller.machine.runs.graph import VALIDATION, Graph
 from controller.machine.runs.run import Run, why_ended
 from controller.reports.exceptions import with_exceptions
 from controller.reports.gates import completed
@@ -210,6 +211,24 @@ async def _of_run(store: StoreReader, artifacts: Artifacts, run: Run) -> ShownEv
     why = why_ended(run)
     title = f"{run.id} {run.outcome}" + (f": {one_line(why)}" if why else "")
     return ShownEvidence(title, reports)
+
+
+async def validation_results(store: StoreReader, artifacts: Artifacts, what: str) -> str:
+    """The validation results of the data gates of a run, or of the run of a model version, each a
+    line of JSON. Raises `Failed` if there are none."""
+    shown = await find(store, artifacts, what)
+    name = shown.version.run if isinstance(shown, ShownVersion) else what
+    record = await store.get(Key("run", name))
+    nodes = parsed(Run, record.body).nodes.values() if record else ()
+    outputs = [node.outputs or {} for node in nodes]
+    digests = [each[VALIDATION] for each in outputs if VALIDATION in each]
+    if not digests:
+        raise Failed(
+            f"{what} has no validation results: none of its data gates has ended, or an older "
+            f"Headgate judged. `headgate show {what}` shows what there is."
+        )
+    found = [json.loads(await artifacts.read_bytes(digest)) for digest in digests]
+    return "".join(f"{json.dumps(one, ensure_ascii=False)}\n" for one in found)
 
 
 def _lost(what: str, why: str) -> Report:

@@ -19,6 +19,7 @@ from controller.cli.look.lookup import (
     ShownVersion,
     evidence_of,
     find,
+    validation_results,
 )
 from controller.cli.terminal.formatting import clean, moment
 from controller.cli.terminal.printing import show as print_
@@ -43,15 +44,19 @@ _PAGES: Mapping[str, Callable[[ShownEvidence], str]] = {
 """The formats that show the gates' reports alone, each a complete document."""
 
 
+_VALIDATION = "great-expectations"
+
+
 @click.command(short_help="Show a run, a model version or a rollout.")
 @click.argument("what")
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json", *_PAGES]),
+    type=click.Choice(["text", "json", *_PAGES, _VALIDATION]),
     default="text",
     show_default=True,
-    help="text and json show everything; html, junit and markdown only the gates' reports.",
+    help="text and json show everything; html, junit and markdown only the gates' reports; "
+    "great-expectations the validation results of the data gates.",
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.pass_context
@@ -59,8 +64,9 @@ def show(ctx: click.Context, what: str, form: str) -> None:
     """Show everything about WHAT: a run, a model version (PIPELINE/NUMBER), or a rollout.
 
     That is its trigger, steps and attempts, the reports of its gates, and its lineage. The formats
-    html, junit and markdown have the reports alone, including those of gates that could not judge.
-    Known secrets are redacted.
+    html, junit and markdown have the reports alone, including those of gates that could not judge;
+    great-expectations has what Data Docs can show, a line of JSON for each data gate. Known secrets
+    are redacted.
 
     \b
     Example:
@@ -68,12 +74,15 @@ def show(ctx: click.Context, what: str, form: str) -> None:
       headgate show flight-delay/3
       headgate show flight-delay-production-4
       headgate show flight-delay-12 --format html > report.html
+      headgate show flight-delay-12 --format great-expectations > validation.json
     """
     page = _PAGES.get(form)
 
     async def ask(store: StoreReader, here: CliContext) -> Shown | str:
         artifacts = open_artifacts(here.settings, here.home)
         secrets = load_secrets(here.settings, here.base, os.environ)
+        if form == _VALIDATION:
+            return secrets.redact(await validation_results(store, artifacts, what))
         if page is None:
             return secrets.redacted(await find(store, artifacts, what))
         found = await evidence_of(store, artifacts, what)

@@ -12,6 +12,7 @@ from controller.machine.runs.attempt import Attempt, Input
 from controller.machine.runs.baseline_nodes import DataGates
 from controller.machine.runs.graph import (
     GATES_VERSION,
+    VALIDATION,
     From,
     JudgedSpec,
     Node,
@@ -302,7 +303,7 @@ def _data_gate(
             commit=source.commit,
             folder=source.folder,
             inputs={"dataset": Input(kind="dataset", digest="", name=data.name, uri=data.uri)},
-            outputs={"report": "report.json"},
+            outputs={"report": "report.json", VALIDATION: "validation.json"},
             timeout=3600,
             request={
                 "dataset": data.name,

@@ -23,6 +23,9 @@ from specs.projects.values import Project
 NodeKind = Literal["step", "data_gate", "model_gate", "baseline", "data"]
 GATES_VERSION = 4
 """Part of a gate's key: raise it when a gate would judge the same evidence differently."""
+VALIDATION = "validation"
+"""The output of a data gate that Great Expectations' own tools read. Results of older controllers
+lack it; outputs are no part of a key, so these are used nevertheless."""
 LINK = "symlink:"
 """The prefix of a symbolic link's digest; see `controller.git.links`."""
 

@@ -118,11 +118,11 @@ def production() -> Any:
 
 
 def store_report(home: Path, report: Report) -> str:
-    async def put() -> str:
-        stored = await Artifacts(home / "artifacts").put_bytes(report.model_dump_json().encode())
-        return stored.digest
+    return store_bytes(home, report.model_dump_json().encode())
 
-    return asyncio.run(put())
+
+def store_bytes(home: Path, content: bytes) -> str:
+    return asyncio.run(Artifacts(home / "artifacts").put_bytes(content)).digest
 
 
 def text_of(at: Desk, *arguments: str) -> str:
@@ -442,6 +442,26 @@ def test_what_gates_said_is_printed_as_a_page_for_a_ci_system_and_as_markdown(to
     assert json_of(told, "show", "toy-2") == json.loads(
         text_of(told, "show", "toy-2", "--format", "json")
     )
+
+
+def test_what_data_gates_found_is_printed_for_data_docs_a_line_for_each(told: Desk) -> None:
+    found = {"success": False, "suite_name": "flights"}
+    digest = store_bytes(told.home, json.dumps(found, indent=2).encode())
+    gates = {
+        f"gate.data.{name}": Progress(
+            outputs={"report": "lost", "validation": digest}, verdict=Verdict.FAIL
+        )
+        for name in ("rows", "more")
+    }
+    told.keep(*seeds.run_changes(seeds.run(9, nodes=gates)))
+    text = text_of(told, "show", "toy-9", "--format", "great-expectations")
+    assert [json.loads(line) for line in text.splitlines()] == [found, found]
+
+
+def test_of_what_an_older_headgate_judged_there_is_nothing_for_data_docs(told: Desk) -> None:
+    refused = told.do("show", "toy-2", "--format", "great-expectations")
+    assert refused.exit_code == 1
+    assert "an older Headgate judged" in refused.output
 
 
 def test_a_gate_whose_report_is_lost_is_in_the_page_and_does_not_pass_unseen(told: Desk) -> None:

@@ -64,6 +64,20 @@ async def test_a_gate_says_the_same_from_a_warm_process_and_without(site: LocalS
     assert min(peaks.values()) > 60 * 2**20
 
 
+async def test_a_gate_of_a_new_controller_writes_what_data_docs_shows_as_well(
+    site: LocalSite,
+) -> None:
+    both = {"report": "report.json", "validation": "validation.json"}
+    attempt = site.data_gate(await site.dataset(NUMBERS), outputs=both)
+    async with site.open() as executor:
+        status = await run(executor, attempt)
+        assert status.state is AttemptState.SUCCEEDED, status
+        stored = await executor.collect(attempt)
+    found = json.loads(await site.stored(stored["validation"]))
+    assert await verdicts(site, stored["report"]) == ["PASS", "FAIL"]
+    assert [one["success"] for one in found["results"]] == [True, False]
+
+
 async def test_a_gate_judges_by_the_object_of_a_contract_that_it_is_told(site: LocalSite) -> None:
     numbers = await site.dataset(NUMBERS)
     found = {}

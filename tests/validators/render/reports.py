@@ -12,8 +12,11 @@ from validators.report import (
     Examples,
     FailingObject,
     FailingObjects,
+    Histogram,
     Interval,
     Location,
+    MemberCount,
+    MemberCounts,
     MetricComparison,
     Report,
 )
@@ -51,6 +54,35 @@ DATA = Report(
             limit="values -60 to 1,440",
             n=27004,
             blocks=False,
+            histogram=Histogram(
+                edges=(-210, -60, 90, 240, 390, 540, 690, 840, 990, 1140, 1290, 1440, 1590),
+                counts=(1, 25000, 1500, 400, 60, 20, 11, 5, 3, 2, 0, 1),
+                above=1,
+                low=-60,
+                high=1440,
+            ),
+            reference=Histogram(
+                edges=(-60, 90, 240, 390, 540, 690, 840, 990, 1140, 1290, 1440),
+                counts=(24000, 1400, 380, 50, 20, 8, 4, 2, 0, 1),
+                low=-60,
+                high=1440,
+            ),
+        ),
+        Check(
+            name="origin: only EWR, JFK, LGA",
+            verdict=Verdict.FAIL,
+            message="`origin`: 50 of 27,004 values are not in EWR, JFK, LGA (0.19 %), none allowed",
+            observed="50 (0.19 %)",
+            limit="only EWR, JFK, LGA",
+            n=27004,
+            members=MemberCounts(
+                members=(
+                    MemberCount(member="EWR", count=9893),
+                    MemberCount(member="JFK", count=9161),
+                    MemberCount(member="LGA", count=7900),
+                ),
+                others=50,
+            ),
         ),
         Check(
             name="carrier: no nulls",
@@ -176,6 +208,19 @@ hostile = text | st.sampled_from(
     ]
 )
 numbers = st.floats(allow_nan=True, allow_infinity=True) | hostile | st.none()
+histograms = st.lists(st.floats(-1e12, 1e12), min_size=2, max_size=5, unique=True).flatmap(
+    lambda edges: st.builds(
+        Histogram,
+        edges=st.just(tuple(sorted(edges))),
+        counts=st.tuples(*[st.integers(0, 10**9)] * (len(edges) - 1)),
+        below=st.integers(0, 10**9),
+        above=st.integers(0, 10**9),
+        low=st.floats(-1e12, 1e12) | st.none(),
+        high=st.floats(-1e12, 1e12) | st.none(),
+        is_whole=st.booleans(),
+        unit=st.sampled_from(("number", "day", "second")),
+    )
+)
 checks = st.builds(
     Check,
     name=hostile,
@@ -191,6 +236,17 @@ checks = st.builds(
     window=st.floats(0, 1e6) | st.none(),
     next_step=hostile | st.none(),
     engine=hostile | st.none(),
+    histogram=histograms | st.none(),
+    reference=histograms | st.none(),
+    members=st.builds(
+        MemberCounts,
+        members=st.lists(
+            st.builds(MemberCount, member=hostile, count=st.integers(0, 10**9)), max_size=3
+        ).map(tuple),
+        more=st.integers(0, 10**9),
+        others=st.integers(0, 10**9),
+    )
+    | st.none(),
     where=st.builds(Location, file=hostile, line=st.integers(1, 999)) | st.none(),
     objects=st.builds(
         FailingObjects,

@@ -59,6 +59,17 @@ def test_an_engine_is_named_where_it_is_not_the_usual_one(name: str) -> None:
     assert "Headgate" not in text
 
 
+def test_a_page_draws_what_failed_beside_its_reference_and_says_it_without_sight() -> None:
+    page = as_html.render(DATA, TITLE)
+    assert page.count("<figure>") == 2
+    assert "<figcaption>reference</figcaption>" in page
+    assert "<title>above 1,590: 1</title>" in page
+    said = re.findall("<desc>(.*?)</desc>", page)
+    assert said[0].startswith("27,004 values, 1 above what is drawn; drawn -210 to 1,590")
+    assert said[0].endswith("limit: values -60 to 1,440")
+    assert re.search(r'"out"><th scope="row">not in the set</th><td>50 \(0.19 %\)</td>', page)
+
+
 def test_a_report_for_programs_names_the_engine_of_each_check() -> None:
     (report,) = as_json.to_dict(DATA, TITLE)["reports"]
     engines = {check["name"].partition(":")[0]: check["engine"] for check in report["checks"]}

@@ -9,6 +9,7 @@ import sys
 from validators.data.history.gate import judge_history
 from validators.data.history.request import HistoryRequest
 from validators.data.program import GateProgram, run
+from validators.data.validation_result import findings_of
 
 NEEDED = (
     "encodings.utf_8_sig",
@@ -32,7 +33,10 @@ def main(arguments: list[str]) -> int:
 
 
 _PROGRAM = GateProgram(
-    "validators.data.history", HistoryRequest, judge_history, lambda request: request.dataset
+    "validators.data.history",
+    HistoryRequest,
+    lambda request: findings_of(judge_history(request)),
+    lambda request: request.dataset,
 )
 
 if __name__ == "__main__":
