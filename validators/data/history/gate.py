@@ -38,7 +38,7 @@ from validators.data.history.related import apart_from_check, refers_to_check
 from validators.data.history.request import HistoryRequest, RelatedDataset
 from validators.data.history.schema import schema_check
 from validators.data.history.seen import name_of, seen_before
-from validators.data.history.verdicts import impossible
+from validators.data.history.verdicts import impossible, undecided
 from validators.data.history.volume import volume_checks
 from validators.data.metrics.kept import object_id
 from validators.data.metrics.measured import MetricNeed
@@ -170,12 +170,12 @@ class _Judgement:
         return freshness_check(rule, kind, newest, self.request.at)
 
     def _seen(self, rule: SeenBeforeRule) -> Check:
-        name = name_of(rule.key)
-        known = self.past.samples.get(name)
-        new = self._new if known else self.dataset
-        found = seen_before(rule, new, known, is_first=self.past.last is None)
+        if len(self.request.objects) > MOST_OBJECTS:
+            why = f"which of more than {MOST_OBJECTS:,} objects are new is not known"
+            return undecided("rows seen before", why)
+        found = seen_before(rule, self.dataset, self._new, self.past)
         if found.sample is not None:
-            self._samples[name] = found.sample
+            self._samples[name_of(rule.key)] = found.sample
         return found.check
 
     def _drift(self, rule: DriftRule) -> Iterator[Check]:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from specs.dataset_checks import SeenBeforeRule
 from specs.figures import percent
 from validators.data.answering.measure import Work, measure
-from validators.data.history.past import KeySample
+from validators.data.history.past import KeySample, Past
 from validators.data.history.row_keys import HASHED_BY, SAMPLED, KeyCounts, SampledKeys, key_type
 from validators.data.history.verdicts import found, impossible, share_of, undecided
 from validators.data.metrics.measured import MetricNeed
@@ -41,25 +41,26 @@ def name_of(columns: Sequence[str]) -> str:
 
 
 def seen_before(
-    rule: SeenBeforeRule, new: OpenedDataset, known: KeySample | None, *, is_first: bool
+    rule: SeenBeforeRule, whole: OpenedDataset, new: OpenedDataset, past: Past
 ) -> SeenRows:
-    """Whether few enough rows of the new objects were there before. `new` has these objects only;
-    `known` is the sample of earlier keys. Raises `Unreadable`."""
-    columns = rule.key or tuple(sorted(new.columns))
+    """Whether few enough rows of the new objects were there before; `new` has these of `whole`
+    only. Raises `Unreadable`."""
+    columns = rule.key or tuple(sorted(whole.columns))
     by = ", ".join(columns) if rule.key else "all columns"
-    name = f"rows seen before, by {by}"
+    name, known = f"rows seen before, by {by}", past.samples.get(name_of(rule.key))
     try:
-        types = _types(new, columns)
-        state = _measured(new, SampledKeys(tuple(columns), types, with_nulls=not rule.key))
+        types = _types(whole, columns)
+        form = tuple(f"{one}: {kind}" for one, kind in zip(columns, types, strict=True))
+        usable = known if known and (known.columns, known.by) == (form, HASHED_BY) else None
+        metric = SampledKeys(tuple(columns), types, with_nulls=not rule.key)
+        state = _measured(new if usable else whole, metric)
     except Unfit as error:
         fix = "Name the columns that identify a row under `key`."
         return SeenRows(impossible(name, str(error), fix), known)
-    form = tuple(f"{name}: {kind}" for name, kind in zip(columns, types, strict=True))
-    usable = known if known and (known.columns, known.by) == (form, HASHED_BY) else None
     sample = _joined(usable, state, form)
     if usable is None:
-        why = "no accepted version is known yet" if is_first else "the keys of earlier versions "
-        why += "" if is_first else "are not known in this form"
+        why = "the keys of earlier versions are not known in this form"
+        why = why if past.last else "no accepted version is known yet"
         return SeenRows(undecided(name, f"{why}; the next version is compared with these"), sample)
     if not state.rows:
         nothing = "there is no new object with rows"
@@ -116,11 +117,11 @@ def _wilson(share: float, n: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _types(new: OpenedDataset, columns: Sequence[str]) -> tuple[str, ...]:
+def _types(whole: OpenedDataset, columns: Sequence[str]) -> tuple[str, ...]:
     for name in columns:
-        if name not in new.kinds:
+        if name not in whole.kinds:
             raise Unfit(f"there is no column `{name}` of one type in all objects")
-    return tuple(key_type(new.kinds[name]) for name in columns)
+    return tuple(key_type(whole.kinds[name]) for name in columns)
 
 
 def _measured(new: OpenedDataset, metric: SampledKeys) -> KeyCounts:

@@ -209,6 +209,17 @@ def test_whole_rows_are_compared_without_a_key(tmp_path: Path) -> None:
     assert "not known in this form" in renamed.message
 
 
+def test_keys_of_another_type_are_all_known_again_from_the_next_version(tmp_path: Path) -> None:
+    gate = _gate(tmp_path, "seen_before", key=["id"])
+    gate.judge({"1.parquet": {"id": KEYS}})
+    texts = {"1.parquet": {"id": [str(x) for x in KEYS]}}
+    retyped = gate.check({**texts, "2.parquet": {"id": ["new"]}})
+    assert retyped.verdict is Verdict.WARN
+    assert "not known in this form" in retyped.message
+    again = {**texts, "2.parquet": {"id": ["new"]}, "3.parquet": {"id": ["new", "7", "newer"]}}
+    assert gate.check(again).observed == pytest.approx(2 / 3)
+
+
 def test_keys_are_sampled_once_there_are_many_and_the_share_has_an_interval(tmp_path: Path) -> None:
     gate = _gate(tmp_path, "seen_before", key=["id"], at_most="1%")
     many = 200_000
