@@ -32,9 +32,7 @@ KNOWN: Final = (
     Known("between", _TIMES, "a limit without a zone"),
     Known("(in|de)creasing", _WHOLE | {"bool"}, "in integers of the column's own width"),
     Known("(in|de)creasing", {"list", "struct"}, "structs have no order"),
-    Known(
-        "within_record|values_to_be_equal", _EXACT | _TIMES, "several nulls"
-    ),
+    Known("within_record|values_to_be_equal", _EXACT | _TIMES, "several nulls"),
     Known("sum_to_be", _WHOLE | {"float32"}, "A sum of integers wraps around"),
     Known("(mean|stdev|median|outliers|z_scores)", _WHOLE | {"float32"}, "in floats of 32 bits"),
 )
