@@ -60,6 +60,8 @@ class Peer(NamedTuple):
     script: str
     requirements: tuple[str, ...] = ()
     """What it needs in a venv of its own; without any, it is run in Headgate's."""
+    arguments: tuple[str, ...] = ()
+    """Of its script, after the suite and the table."""
 
 
 OURS = "headgate"
@@ -68,8 +70,8 @@ POLARS = Peer("Polars, one query", "polars_query")
 QUERIES = (DUCKDB, POLARS)
 TOOLS = (
     Peer("Great Expectations on pandas", "great_expectations_on_pandas"),
-    Peer("pandera on pandas", "pandera_on_pandas", PANDERA),
-    Peer("pandera on Polars", "pandera_on_polars", PANDERA),
+    Peer("pandera on pandas", "pandera_checks", PANDERA, ("pandas",)),
+    Peer("pandera on Polars", "pandera_checks", PANDERA, ("polars",)),
     Peer("pointblank on Polars", "pointblank_on_polars", POINTBLANK),
 )
 
@@ -99,7 +101,8 @@ class Bench:
                 continue
             script = HERE / "gate_peers" / f"{peer.script}.py"
             suite, file = self._root / "suite.json", str(table.files[0])
-            commands[peer.name] = [str(python), "-W", "ignore", str(script), str(suite), file]
+            given = (str(script), str(suite), file, *peer.arguments)
+            commands[peer.name] = [str(python), "-W", "ignore", *given]
         found: dict[str, list[Cost]] = {name: [] for name in commands}
         verdicts: dict[str, list[bool]] = {}
         for _ in range(rounds):
