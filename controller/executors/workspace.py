@@ -34,7 +34,7 @@ from controller.git.single_commit import SingleCommit
 from controller.machine.runs.attempt import Attempt, Recipe
 from controller.machine.runs.data_gate_nodes import HISTORY, OTHER
 from controller.machine.runs.dataset_nodes import DATA_OUTPUT, VERSION
-from controller.machine.runs.graph import VALIDATION
+from controller.machine.runs.graph import PORTRAIT, VALIDATION
 from controller.queries import ADDRESS
 from controller.queries.database import files_of
 from deployers.confinement import View, interpreter
@@ -151,7 +151,7 @@ class Workspace:
         asked = own / REQUEST
         asked.write_text(json.dumps(request))
         # Attempts of older controllers have the report alone.
-        named = (name for name in ("report", VALIDATION) if name in attempt.outputs)
+        named = (name for name in ("report", VALIDATION, PORTRAIT) if name in attempt.outputs)
         outputs = [str(own / "outputs" / attempt.outputs[name]) for name in named]
         # -P: nothing is imported from the working directory.
         argv = (sys.executable, "-P", "-m", _MODULES[attempt.program], str(asked), *outputs)

@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 from validators.data.answering.answers import READS_LIMITS, answers
 from validators.data.answering.columns import columns_everywhere, columns_to_read
 from validators.data.answering.measure import Work
-from validators.data.answering.pictures import Picture, pictures
+from validators.data.answering.pictures import drawn
+from validators.data.answering.portraits import sketches, sketching
 from validators.data.asked_suite import asked_suite
 from validators.data.checks import (
     TableFacts,
@@ -20,6 +21,7 @@ from validators.data.checks import (
     problem_check,
 )
 from validators.data.metrics.kept import KeptMetrics
+from validators.data.portrait import ColumnSketch, Portrait
 from validators.data.reading.dataset import OpenedDataset
 from validators.data.reading.files import Unreadable
 from validators.data.reading.formats.kinds import has_types
@@ -33,7 +35,7 @@ from validators.data.suites.forms import is_known
 from validators.data.suites.outcome import ExpectationOutcome, Misfit
 from validators.data.suites.suite import Expectation, Suite
 from validators.data.validation_result import Evaluated, Findings, findings_of
-from validators.report import GREAT_EXPECTATIONS, HEADGATE, Check, Histogram, Report
+from validators.report import GREAT_EXPECTATIONS, HEADGATE, Check, Report
 from validators.verdict import Verdict
 
 _MOST_UNCHECKED = 20
@@ -55,6 +57,8 @@ class _Judged(NamedTuple):
     """Those that Great Expectations would not refuse, in the suite's order."""
     checks: Sequence[Check]
     notes: Sequence[str] = ()
+    sketches: Mapping[int, ColumnSketch] = {}
+    """By the place of the expectation; the last checks are those of the expectations."""
 
     @classmethod
     def none(cls, expectations: Sequence[Expectation], why: Sequence[Check]) -> "_Judged":
@@ -93,7 +97,10 @@ def judgement(request: DataGateRequest) -> Findings:
         provenance=provenance,
         notes=tuple(notes),
     )
-    return findings_of(report, suite, judged.evaluated, cost)
+    first = len(report.checks) - len(suite.expectations)
+    named = {report.checks[first + at].name: one for at, one in judged.sketches.items()}
+    found = findings_of(report, suite, judged.evaluated, cost)
+    return found._replace(portrait=Portrait(sketches=named))
 
 
 def _of_data(
@@ -196,45 +203,26 @@ def _judged(
             misfits[place] = found
         else:
             fit[place] = one
-    facts, outcomes = _evaluated(fit, dataset, work, examples)
+    facts = _facts(dataset)
+    possible = {place: one for place, one in fit.items() if can_be_asked(one, facts)}
+    also = sketching(dataset, possible)
+    found = answers(dataset, possible, work, examples, tuple(also.needs.values()))
+    outcomes = {one.place: one for one in found}
     checks = [
         misfit_check(one, misfits[place], origin)
         if place in misfits
         else check_of(one, outcomes.get(place), facts, origin)
         for place, one in enumerate(expectations)
     ]
-    checks = _drawn(checks, fit, outcomes, dataset, work)
+    evaluable = {place: one for place, one in fit.items() if place in outcomes}
+    checks = drawn(checks, evaluable, dataset, work)
     notes = [*_engines(outcomes.values()), *missing_notes(list(fit.values()), facts)]
     evaluated = tuple(
         Evaluated(one, check, outcomes.get(place))
         for place, (one, check) in enumerate(zip(expectations, checks, strict=True))
         if place in fit
     )
-    return _Judged(evaluated, checks, notes)
-
-
-def _drawn(
-    checks: Sequence[Check],
-    fit: Mapping[int, Expectation],
-    outcomes: Mapping[int, ExpectationOutcome],
-    dataset: OpenedDataset,
-    work: Work,
-) -> list[Check]:
-    """The checks, those that fail or warn with a picture of their column."""
-    failing = {
-        place: one
-        for place, one in fit.items()
-        if checks[place].verdict in (Verdict.FAIL, Verdict.WARN) and place in outcomes
-    }
-    drawn = pictures(dataset, failing, work)
-    return [_with_picture(check, drawn.get(place)) for place, check in enumerate(checks)]
-
-
-def _with_picture(check: Check, picture: Picture | None) -> Check:
-    if picture is None:
-        return check
-    name = "histogram" if isinstance(picture, Histogram) else "members"
-    return check.model_copy(update={name: picture})
+    return _Judged(evaluated, checks, notes, sketches(also, work.also))
 
 
 def _engines(outcomes: Collection[ExpectationOutcome]) -> list[str]:
@@ -246,18 +234,10 @@ def _engines(outcomes: Collection[ExpectationOutcome]) -> list[str]:
     return [f"{GREAT_EXPECTATIONS} evaluated {many}, {HEADGATE} the others."]
 
 
-def _evaluated(
-    fit: Mapping[int, Expectation],
-    dataset: OpenedDataset,
-    work: Work,
-    examples: Collection[str],
-) -> tuple[TableFacts, Mapping[int, ExpectationOutcome]]:
-    facts = TableFacts(
+def _facts(dataset: OpenedDataset) -> TableFacts:
+    return TableFacts(
         rows=dataset.rows,
         columns=dataset.columns,
         types={name: str(kind).removeprefix("large_") for name, kind in dataset.types.items()},
         clashing=dataset.clashing,
     )
-    possible = {place: one for place, one in fit.items() if can_be_asked(one, facts)}
-    found = answers(dataset, possible, work, examples)
-    return facts, {one.place: one for one in found}

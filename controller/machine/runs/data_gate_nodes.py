@@ -12,6 +12,7 @@ from controller.machine.runs.attempt import Attempt, Input
 from controller.machine.runs.baseline_nodes import DataGates
 from controller.machine.runs.graph import (
     GATES_VERSION,
+    PORTRAIT,
     VALIDATION,
     From,
     JudgedSpec,
@@ -303,7 +304,11 @@ def _data_gate(
             commit=source.commit,
             folder=source.folder,
             inputs={"dataset": Input(kind="dataset", digest="", name=data.name, uri=data.uri)},
-            outputs={"report": "report.json", VALIDATION: "validation.json"},
+            outputs={
+                "report": "report.json",
+                VALIDATION: "validation.json",
+                PORTRAIT: "portrait.json",
+            },
             timeout=3600,
             request={
                 "dataset": data.name,

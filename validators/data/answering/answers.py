@@ -128,19 +128,21 @@ def answers(
     expectations: Mapping[int, Expectation],
     work: Work | None = None,
     examples: Collection[str] = (),
+    also: Collection[MetricNeed] = (),
 ) -> Iterator[ExpectationOutcome]:
     """An outcome for each of the expectations, which are keyed by their place in the suite.
 
-    `work` has what is known from earlier judgements, and is added to. Values are shown of the
-    columns in `examples`. Raises `Unreadable` if an object turns out not to be.
+    `work` has what is known from earlier judgements, and is added to: `also` is measured in the
+    same pass. Values are shown of the columns in `examples`. Raises `Unreadable` if an object turns
+    out not to be.
     """
     work, shows = work or Work(), frozenset(examples)
     known: dict[MetricNeed, Any] = {}
     open_ones = dict(expectations)
     asked: dict[_Asked, dict[int, Expectation]] = {}
     kinds = dataset.kinds
+    wanted = dict.fromkeys(also)
     while open_ones:
-        wanted: dict[MetricNeed, None] = {}
         for place, one in list(open_ones.items()):
             try:
                 condition = condition_of(one.kwargs)
@@ -166,6 +168,8 @@ def answers(
             else:
                 yield dataclasses.replace(outcome, place=place)
         known |= measure(dataset, list(wanted), work)
+        wanted = {}
+    work.also.update({need: known[need] for need in also if need in known})
     for group, several in asked.items():
         try:
             rows = _rows(known, group.condition)

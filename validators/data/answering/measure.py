@@ -33,6 +33,8 @@ class Work:
     """By the keys of the objects; without large states."""
     read: set[str] = field(default_factory=set)
     """The objects of which rows were read."""
+    also: States = field(default_factory=dict)
+    """What was measured beside the metrics that expectations rest on."""
     known: set[str] = field(default_factory=set)
     """The objects of which some metrics were known from earlier judgements."""
 
