@@ -18,6 +18,7 @@ from validators.report import (
     MemberCount,
     MemberCounts,
     MetricComparison,
+    ReferenceVersion,
     Report,
 )
 from validators.verdict import Verdict
@@ -52,6 +53,7 @@ DATA = Report(
             message="`dep_delay`: 3 of 27,004 values are outside -60 to 1,440 (0.01 %)",
             observed="3 (0.01 %)",
             limit="values -60 to 1,440",
+            subject="dep_delay",
             n=27004,
             blocks=False,
             histogram=Histogram(
@@ -62,8 +64,9 @@ DATA = Report(
                 high=1440,
             ),
             reference=Histogram(
-                edges=(-60, 90, 240, 390, 540, 690, 840, 990, 1140, 1290, 1440),
-                counts=(24000, 1400, 380, 50, 20, 8, 4, 2, 0, 1),
+                edges=(-210, -60, 90, 240, 390, 540, 690, 840, 990, 1140, 1290, 1440, 1590),
+                counts=(0, 24000, 1400, 380, 50, 20, 8, 4, 2, 0, 1, 0),
+                estimated=True,
                 low=-60,
                 high=1440,
             ),
@@ -82,6 +85,13 @@ DATA = Report(
                     MemberCount(member="LGA", count=7900),
                 ),
                 others=50,
+            ),
+            reference=MemberCounts(
+                members=(
+                    MemberCount(member="EWR", count=9500),
+                    MemberCount(member="JFK", count=9400),
+                    MemberCount(member="LGA", count=6965),
+                ),
             ),
         ),
         Check(
@@ -109,6 +119,12 @@ DATA = Report(
             ),
             examples=Examples.of(["jfk", "", "L.A", "EWR ", "N/A", "n/a", "a" * 41]),
         ),
+    ),
+    reference=ReferenceVersion(
+        version="sha256:" + "3f" * 32,
+        day="2026-05-12",
+        how="passed its gates",
+        run="flight-delay-11",
     ),
     provenance={"dataset version": "sha256:" + "0f" * 32},
     notes=("27,004 rows in 1 object.",),

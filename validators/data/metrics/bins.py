@@ -8,6 +8,10 @@ BINS: Final = 20
 """About how many there are."""
 
 
+_APART: Final = 1e-11
+"""The least width of a bin between two limits, as a share of these."""
+
+
 class ValueBounds(NamedTuple):
     """Between which values a column may lie: a value is inside if `low <= value < high`."""
 
@@ -71,6 +75,8 @@ def edges(
     by = steps(of, whole=whole)
     if low is not None and high is not None and low < high:
         inside = _inside(high - low, whole)
+        if by.unit <= _APART * max(abs(low), abs(high)):
+            return ()
         beside = max(BINS - inside, BINS // 2) // 2
         return tuple(by.at(step) for step in range(-beside, inside + beside + 1))
     if extremes is None:
