@@ -98,6 +98,8 @@ def drawing(check: Check) -> Drawing | None:
     if of is None:
         return None
     other = check.reference if isinstance(check.reference, Histogram) else None
+    if other is not None and other.edges != of.edges:
+        other = None
     both = [of] if other is None else [of, other]
     beyond = WIDTH / 24 + _GAP
     left = beyond if any(one.below for one in both) else 0.0

@@ -234,9 +234,32 @@ histograms = st.lists(st.floats(-1e12, 1e12), min_size=2, max_size=5, unique=Tru
         low=st.floats(-1e12, 1e12) | st.none(),
         high=st.floats(-1e12, 1e12) | st.none(),
         is_whole=st.booleans(),
-        unit=st.sampled_from(("number", "day", "second")),
+        unit=st.sampled_from(("number", "day", "second", "character")),
+        estimated=st.booleans(),
     )
 )
+member_counts = st.builds(
+    MemberCounts,
+    members=st.lists(
+        st.builds(MemberCount, member=hostile, count=st.integers(0, 10**9)), max_size=3
+    ).map(tuple),
+    more=st.integers(0, 10**9),
+    others=st.integers(0, 10**9),
+    forbidden=st.booleans(),
+    estimated=st.booleans(),
+)
+
+
+def in_the_same_bins(check: Check) -> Check:
+    """The check with a reference that can be drawn over its histogram, if it has both."""
+    of, other = check.histogram, check.reference
+    if of is None or not isinstance(other, Histogram):
+        return check
+    counts = (other.counts * len(of.counts))[: len(of.counts)]
+    same = other.model_copy(update={"edges": of.edges, "counts": counts})
+    return check.model_copy(update={"reference": same})
+
+
 checks = st.builds(
     Check,
     name=hostile,
@@ -253,16 +276,8 @@ checks = st.builds(
     next_step=hostile | st.none(),
     engine=hostile | st.none(),
     histogram=histograms | st.none(),
-    reference=histograms | st.none(),
-    members=st.builds(
-        MemberCounts,
-        members=st.lists(
-            st.builds(MemberCount, member=hostile, count=st.integers(0, 10**9)), max_size=3
-        ).map(tuple),
-        more=st.integers(0, 10**9),
-        others=st.integers(0, 10**9),
-    )
-    | st.none(),
+    reference=histograms | member_counts | st.none(),
+    members=member_counts | st.none(),
     where=st.builds(Location, file=hostile, line=st.integers(1, 999)) | st.none(),
     objects=st.builds(
         FailingObjects,
@@ -287,7 +302,7 @@ checks = st.builds(
         hidden=st.integers(0, 10**6),
     )
     | st.none(),
-)
+).map(in_the_same_bins)
 metrics = st.builds(
     MetricComparison,
     metric=hostile,
@@ -312,4 +327,6 @@ reports = st.builds(
     enforces=st.booleans(),
     provenance=st.dictionaries(hostile, hostile, max_size=2),
     notes=st.lists(hostile, max_size=2).map(tuple),
+    reference=st.builds(ReferenceVersion, version=hostile, day=hostile, how=hostile, run=hostile)
+    | st.none(),
 )

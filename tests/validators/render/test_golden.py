@@ -65,7 +65,7 @@ def test_a_page_draws_what_failed_over_its_reference_and_says_it_without_sight()
     version = "version 3f3f3f3f3f3f of 2026-05-12, which passed its gates"
     assert f"{version}: about 25,865 values, estimated from a sample" in page
     assert page.count('<path class="then"') == 1
-    assert "<title>above 1,590: 1 (0 %)</title>" in page
+    assert "<title>above 1,590: 1 (&lt;0.01 %)</title>" in page
     (said,) = re.findall("<desc>(.*?)</desc>", page)
     assert said.startswith("27,004 values, 1 above what is drawn; drawn -210 to 1,590")
     assert "; the reference: about 25,865 values; drawn" in said
