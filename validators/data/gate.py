@@ -206,8 +206,8 @@ def _judged(
     facts = _facts(dataset)
     possible = {place: one for place, one in fit.items() if can_be_asked(one, facts)}
     also = sketching(dataset, possible)
-    found = answers(dataset, possible, work, examples, tuple(also.needs.values()))
-    outcomes = {one.place: one for one in found}
+    answered = answers(dataset, possible, work, examples, tuple(also.needs.values()))
+    outcomes = {one.place: one for one in answered}
     checks = [
         misfit_check(one, misfits[place], origin)
         if place in misfits

@@ -180,8 +180,7 @@ def _outlines(of: Histogram, plan: _Plan) -> Iterator[str]:
     if of.below:
         yield f"M0 {HEIGHT}V{top(of.below)}H{wide}V{HEIGHT}"
     steps = (
-        f"V{top(count)}H{plan.at(end)}"
-        for end, count in zip(of.edges[1:], of.counts, strict=True)
+        f"V{top(count)}H{plan.at(end)}" for end, count in zip(of.edges[1:], of.counts, strict=True)
     )
     yield f"M{plan.at(of.edges[0])} {HEIGHT}{''.join(steps)}V{HEIGHT}"
     if of.above:
@@ -278,9 +277,7 @@ def _counted(count: int, of: MemberCounts) -> str:
 def _shares(of: MemberCounts) -> dict[int, tuple[str, int, bool]]:
     """By place: a name, how many values, and whether they may not be there. The last two are the
     other members, and all other values, which are never named."""
-    found = {
-        at: (clean(one.member), one.count, of.forbidden) for at, one in enumerate(of.members)
-    }
+    found = {at: (clean(one.member), one.count, of.forbidden) for at, one in enumerate(of.members)}
     if of.more:
         found[-2] = ("other members of the set", of.more, of.forbidden)
     others = "other values" if of.forbidden else "other values, not in the set"

@@ -201,9 +201,7 @@ async def evidence_of(
     return ShownEvidence(what, reports)
 
 
-async def _of_run(
-    store: StoreReader, artifacts: Artifacts, run: Run, drawn: bool
-) -> ShownEvidence:
+async def _of_run(store: StoreReader, artifacts: Artifacts, run: Run, drawn: bool) -> ShownEvidence:
     if run.live:
         raise Failed(
             f"{run.id} has not ended, so its gates have not all reported; `headgate show {run.id}` "

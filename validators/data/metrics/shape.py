@@ -4,7 +4,7 @@ same columns of the version that is shown beside them."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import frexp
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from validators.data.metrics.batch import RowBatch, counted, counted_values
 from validators.data.metrics.bins import Steps
@@ -21,7 +21,7 @@ _LEAST: Final = -1000
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
-def unit_of(kind: Any) -> str | None:
+def unit_of(kind: Any) -> Literal["number", "day", "second"] | None:
     """What the values of a type are drawn in; None if they are not drawn."""
     import pyarrow as pa
 
@@ -124,7 +124,9 @@ def _sample(batch: RowBatch, column: str) -> tuple[Any, int]:
     share = -(-batch.rows // SAMPLE)
     if share > 1:
         number = np.arange(batch.rows // share)
-        aside = (number.astype(np.uint64) * np.uint64(2654435761) >> np.uint64(8)) % np.uint64(share)
+        aside = (number.astype(np.uint64) * np.uint64(2654435761) >> np.uint64(8)) % np.uint64(
+            share
+        )
         found = found.combine_chunks().take(number * share + aside.astype(np.int64))
     return found.drop_null(), max(share, 1)
 
