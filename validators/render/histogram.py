@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from math import ceil, floor
 from typing import Final, NamedTuple
 
@@ -18,6 +19,8 @@ _GAP: Final = 10
 _LEAST: Final = 2.0
 """The height of a bar of few values among many, which must not vanish."""
 _FEW: Final = 4
+_DIGIT: Final = 7.5
+"""The width of a digit."""
 _MARGIN: Final = 60
 """From either end of the axis, within which words begin or end at their mark."""
 _LONGEST: Final = 40
@@ -65,9 +68,13 @@ class Drawing(NamedTuple):
 
     @property
     def counted(self) -> tuple[Bar, ...]:
-        """The bars with a number above them: those outside, if they are few."""
+        """The bars with a number above them: those outside, if they are few and apart."""
         outside = tuple(bar for bar in self.bars if bar.outside)
-        return outside if len(outside) <= _FEW else ()
+        apart = all(
+            right.middle - left.middle > _DIGIT * (len(left.label) + len(right.label)) / 2
+            for left, right in pairwise(outside)
+        )
+        return outside if apart and len(outside) <= _FEW else ()
 
 
 class Row(NamedTuple):
