@@ -220,13 +220,18 @@ def _drawn(
     dataset: OpenedDataset,
     work: Work,
 ) -> list[Check]:
-    """The checks, those that fail or warn with a picture of their column."""
+    """The checks, those that fail or warn with a picture of their column, if there can be one."""
     failing = {
         place: one
         for place, one in fit.items()
         if checks[place].verdict in (Verdict.FAIL, Verdict.WARN) and place in outcomes
     }
-    drawn = pictures(dataset, failing, work)
+    try:
+        drawn = pictures(dataset, failing, work)
+    except Unreadable:
+        raise
+    except Exception:  # of any kind: the verdicts stand without what illustrates them
+        return list(checks)
     return [_with_picture(check, drawn.get(place)) for place, check in enumerate(checks)]
 
 

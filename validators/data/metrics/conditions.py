@@ -89,7 +89,7 @@ _NAMED: Final = {
 _QUOTED: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`|[&|]""")
 _OWN: Final = re.compile(
     r"""\s*col\("(?P<column>[^"]+)"\)\s*(?:
-        (?P<notnull>\.notnull\(\))
+        (?P<notnull>(?i:\.notnull\(\)))
         | (?P<sign>[<>]=?|[=!]=)\s*(?:
             (?P<number>[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)
             | (?:date\(\s*)?(?P<quote>["'])(?P<text>.*?)(?P=quote)\s*\)?

@@ -83,6 +83,12 @@ def _key(name: str, limit: str) -> Callable[[Kwargs], ExpectationWords]:
     return lambda kwargs: ExpectationWords(f"{limit} {clip(several(kwargs.get(name)), 60)}", limit)
 
 
+def _exists(kwargs: Kwargs) -> ExpectationWords:
+    index = kwargs.get("column_index")
+    at = "" if index is None else f" at index {index}, counted from 0"
+    return ExpectationWords(f"exists{at}", "is missing")
+
+
 def _outliers(kwargs: Kwargs) -> ExpectationWords:
     reach = number(kwargs.get("multiplier", 1.5))
     if kwargs.get("method", "iqr") == "std":
@@ -203,7 +209,7 @@ _WORDS: Final[dict[str, Callable[[Kwargs], ExpectationWords]]] = {
         "columns",
     ),
     "expect_table_columns_to_match_ordered_list": _key("column_list", "in this order:"),
-    "expect_column_to_exist": _always("exists", "is missing"),
+    "expect_column_to_exist": _exists,
 }
 
 
