@@ -231,3 +231,30 @@ def test_what_illustrates_a_failure_never_costs_the_verdicts(
     (check,) = judged(tmp_path, {"t.parquet": parquet({"c": [1, 2]})}, suite).checks
     assert check.verdict is Verdict.FAIL
     assert check.histogram is None
+
+
+AT_LEAST_ONE = {"type": "comparison", "column": {"name": "c"}, "operator": ">", "parameter": 1}
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {**AT_LEAST_ONE, "column": {"name": 1.5}},
+        {**AT_LEAST_ONE, "column": {"name": ["c"]}},
+        {**AT_LEAST_ONE, "parameter": [1]},
+        {**AT_LEAST_ONE, "operator": "IN", "parameter": "12"},
+        {"type": "and", "conditions": [AT_LEAST_ONE, {**AT_LEAST_ONE, "column": {"name": True}}]},
+        {"type": "or", "conditions": []},
+    ],
+)
+@pytest.mark.filterwarnings("ignore")  # as above
+def test_a_condition_that_is_none_is_an_error_and_the_others_are_judged(
+    condition: dict[str, Any], tmp_path: Path
+) -> None:
+    suite = [
+        {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "c", **more}}
+        for more in ({"row_condition": condition}, {})
+    ]
+    refused, passed = judged(tmp_path, {"t.parquet": parquet({"c": [1, 2]})}, suite).checks
+    assert (refused.verdict, passed.verdict) == (Verdict.ERROR, Verdict.PASS)
+    assert "`row_condition` is not a condition of Great Expectations" in refused.message

@@ -83,6 +83,8 @@ def _said(error: Exception, fields: list[str]) -> str:
     if first is None:
         return str(error).splitlines()[0]
     name = ".".join(str(part) for part in first["loc"])
+    if name == "row_condition":
+        return "`row_condition` is not a condition of Great Expectations"
     if name == "__root__":
         return str(first["msg"])
     if first["type"] == "value_error.extra":
