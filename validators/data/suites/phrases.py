@@ -42,13 +42,18 @@ def several(values: object) -> str:
 
 
 def _range(kwargs: Kwargs) -> ExpectationWords:
-    return ExpectationWords(f"values {between(kwargs)}", f"are outside {between(kwargs)}")
+    return ExpectationWords(f"values {between(kwargs)}", f"are {_out_of(kwargs)}")
 
 
 def _lengths(kwargs: Kwargs) -> ExpectationWords:
     return ExpectationWords(
-        f"lengths {between(kwargs)}", f"have a length outside {between(kwargs)}"
+        f"lengths {between(kwargs)}", f"have a length that is {_out_of(kwargs)}"
     )
+
+
+def _out_of(kwargs: Kwargs) -> str:
+    both = all(kwargs.get(key) is not None for key in ("min_value", "max_value"))
+    return f"{'outside' if both else 'not'} {between(kwargs)}"
 
 
 def _one_of(kwargs: Kwargs) -> ExpectationWords:
@@ -85,8 +90,8 @@ def _key(name: str, limit: str) -> Callable[[Kwargs], ExpectationWords]:
 
 def _exists(kwargs: Kwargs) -> ExpectationWords:
     index = kwargs.get("column_index")
-    at = "" if index is None else f" at index {index}, counted from 0"
-    return ExpectationWords(f"exists{at}", "is missing")
+    limit = "exists" if index is None else f"column index {index} (the first is 0)"
+    return ExpectationWords(limit, "is missing")
 
 
 def _outliers(kwargs: Kwargs) -> ExpectationWords:
@@ -143,6 +148,7 @@ _WORDS: Final[dict[str, Callable[[Kwargs], ExpectationWords]]] = {
         f"length {number(kwargs.get('value'))}", f"have a length other than {kwargs.get('value')}"
     ),
     "expect_column_values_to_be_of_type": _key("type_", "type"),
+    "expect_column_type_to_be": _key("type_", "type"),
     "expect_column_values_to_be_in_type_list": _key("type_list", "type"),
     "expect_column_values_to_be_increasing": _always("increasing", "do not increase"),
     "expect_column_values_to_be_decreasing": _always("decreasing", "do not decrease"),
