@@ -193,3 +193,68 @@ def with_footer(of_rows: bytes, of_footer: bytes) -> bytes:
         return len(content) - 8 - int.from_bytes(content[-8:-4], "little")
 
     return of_rows[: rows(of_rows)] + of_footer[rows(of_footer) :]
+
+
+@pytest.mark.parametrize(
+    ("kind", "kwargs", "said"),
+    [
+        ("column_values_to_be_in_set", {"column": "c", "value_set": []}, "`value_set` lists"),
+        ("column_values_to_be_in_set", {"column": "c", "value_set": [None]}, "`value_set` lists"),
+        ("column_values_to_not_be_in_set", {"column": "c", "value_set": []}, "`value_set` lists"),
+        ("table_columns_to_match_set", {"column_set": []}, "`column_set` lists nothing"),
+        ("table_columns_to_match_set", {"column_set": None}, "`column_set` is missing"),
+        ("table_columns_to_match_ordered_list", {"column_list": None}, "`column_list` is missing"),
+        ("table_row_count_to_equal_other_table", {"other_table_name": "t"}, "needs a database"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")  # the import of Great Expectations has many
+def test_an_expectation_that_nothing_could_fail_is_an_error_and_the_others_are_judged(
+    kind: str, kwargs: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    suite = [
+        {"type": f"expect_{kind}", "kwargs": kwargs},
+        {"type": "expect_column_value_lengths_to_equal", "kwargs": {"column": "c", "value": 2}},
+    ]
+    refused, failed = judged(tmp_path, {"t.parquet": parquet({"c": ["a", "b"]})}, suite).checks
+    assert (refused.verdict, failed.verdict) == (Verdict.ERROR, Verdict.FAIL)
+    assert said in refused.message
+
+
+def test_what_illustrates_a_failure_never_costs_the_verdicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ValueError
+
+    monkeypatch.setattr("validators.data.answering.pictures.pictures", broken)
+    suite = [{"type": "expect_column_max_to_be_between", "kwargs": {"column": "c", "max_value": 1}}]
+    (check,) = judged(tmp_path, {"t.parquet": parquet({"c": [1, 2]})}, suite).checks
+    assert check.verdict is Verdict.FAIL
+    assert check.histogram is None
+
+
+AT_LEAST_ONE = {"type": "comparison", "column": {"name": "c"}, "operator": ">", "parameter": 1}
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {**AT_LEAST_ONE, "column": {"name": 1.5}},
+        {**AT_LEAST_ONE, "column": {"name": ["c"]}},
+        {**AT_LEAST_ONE, "parameter": [1]},
+        {**AT_LEAST_ONE, "operator": "IN", "parameter": "12"},
+        {"type": "and", "conditions": [AT_LEAST_ONE, {**AT_LEAST_ONE, "column": {"name": True}}]},
+        {"type": "or", "conditions": []},
+    ],
+)
+@pytest.mark.filterwarnings("ignore")  # as above
+def test_a_condition_that_is_none_is_an_error_and_the_others_are_judged(
+    condition: dict[str, Any], tmp_path: Path
+) -> None:
+    suite = [
+        {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "c", **more}}
+        for more in ({"row_condition": condition}, {})
+    ]
+    refused, passed = judged(tmp_path, {"t.parquet": parquet({"c": [1, 2]})}, suite).checks
+    assert (refused.verdict, passed.verdict) == (Verdict.ERROR, Verdict.PASS)
+    assert "`row_condition` is not a condition of Great Expectations" in refused.message

@@ -56,6 +56,10 @@ _OF_VALUES: Final[Mapping[str, _Answer]] = {
     "expect_column_unique_value_count_to_be_between": of_statistics.distinct_count,
     "expect_column_proportion_of_unique_values_to_be_between": of_statistics.distinct_share,
     "expect_column_value_z_scores_to_be_less_than": of_statistics.z_scores,
+    "expect_column_values_to_match_like_pattern": of_texts.match_like,
+    "expect_column_values_to_not_match_like_pattern": of_texts.not_match_like,
+    "expect_column_values_to_match_like_pattern_list": of_texts.match_like_list,
+    "expect_column_values_to_not_match_like_pattern_list": of_texts.not_match_like_list,
     "expect_column_values_to_not_be_outliers": of_statistics.no_outliers,
 }
 """On the values of one column that are not null."""

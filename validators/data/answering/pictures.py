@@ -16,6 +16,7 @@ from validators.data.metrics.measured import MetricNeed
 from validators.data.metrics.metric import Extremes, position_of
 from validators.data.metrics.shape import Binned, BinnedLengths, MemberTally
 from validators.data.reading.dataset import OpenedDataset
+from validators.data.reading.files import Unreadable
 from validators.data.suites.suite import Expectation
 from validators.report import MOST_MEMBERS, Check, Histogram, MemberCount, MemberCounts
 from validators.verdict import Verdict
@@ -41,7 +42,12 @@ def drawn(
         for place, one in expectations.items()
         if checks[place].verdict in (Verdict.FAIL, Verdict.WARN)
     }
-    found = pictures(dataset, failing, work)
+    try:
+        found = pictures(dataset, failing, work)
+    except Unreadable:
+        raise
+    except Exception:  # of any kind: the verdicts stand without what illustrates them
+        return list(checks)
     return [_with_picture(check, found.get(place)) for place, check in enumerate(checks)]
 
 
