@@ -1,5 +1,4 @@
-"""Read one object of a dataset version, whole or in pieces: the names of its columns, and the values of
-some.
+"""Read one object of a dataset version, whole or in pieces: its columns' names, and some values.
 
 Arrow's messages about broken files are not passed on, as they quote the data.
 """
@@ -29,7 +28,10 @@ from validators.data.reading.formats.parquet import parquet_pieces
 from validators.data.reading.objects import ObjectFile
 from validators.verdict import Verdict
 
-__all__ = ["ColumnValues", "ObjectContents", "Source", "Unreadable", "pieces", "read", "read_file"]
+__all__ = [
+    "ColumnValues", "ObjectContents", "Source", "Stamp", "Unreadable", "pieces", "read",
+    "read_file", "stamp_of",
+]  # fmt: skip
 
 _CUT_OFF: Final = re.compile(
     r"(?i)magic bytes not found|postscript|file size too small|not an arrow file|truncated"
@@ -155,3 +157,16 @@ def _where(message: str) -> str:
     ]
     found = ", ".join(part for part in parts if part)
     return f" ({found})" if found else ""
+
+
+Stamp = tuple[int, int]
+"""What tells a file from one that takes its place with other content."""
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """The stamp of a file; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns

@@ -49,12 +49,16 @@ def json_pieces(
                 else:
                     piece = _alone(content, wanted, types)
             except pa.ArrowInvalid as error:
-                said = _ROW.sub(lambda found, at=rows: str(at + int(found[0])), str(error))
-                raise pa.ArrowInvalid(said) from None
+                raise pa.ArrowInvalid(_further(str(error), rows)) from None
             rows += piece.rows
             yield piece
     if not rows:
         raise NotInParts
+
+
+def _further(message: str, rows: int) -> str:
+    """Arrow's message with the row of the file, which is the block's after so many rows."""
+    return _ROW.sub(lambda found: str(rows + int(found[0])), message)
 
 
 def _alone(content: bytes, wanted: frozenset[str] | None, types: "_Types") -> ObjectContents:

@@ -36,7 +36,8 @@ def texts_that_count(path: Path, form: FileFormat, written: CsvFiles) -> Opened:
 
 def _after_start(stream: Any, lines: int) -> Iterator[bytes]:
     """The blocks of a stream after so many lines."""
-    text, ends, block = b"", [], b"-"
+    text, block = b"", b"-"
+    ends: list[int] = []
     while len(ends) <= lines and block:  # one more, as \r may go on in the next block
         block = stream.read(_BLOCK)
         text += block
