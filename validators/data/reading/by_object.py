@@ -11,10 +11,11 @@ from specs.model import ColumnType
 from validators.data.metrics.kept import KeptMetrics, object_id
 from validators.data.reading import looks
 from validators.data.reading.agreement import Disagreement
+from validators.data.reading.ahead import each_done
 from validators.data.reading.dataset import OpenedDataset
 from validators.data.reading.differences import Among, clash, missing_columns, note_of_order
 from validators.data.reading.files import Stamp, pieces, read, stamp_of
-from validators.data.reading.formats.contents import NotInParts, Unreadable
+from validators.data.reading.formats.contents import NotInParts, ObjectContents, Unreadable
 from validators.data.reading.inferred import note_of_types, note_of_words
 from validators.data.reading.looks import (
     ColumnLook,
@@ -157,10 +158,15 @@ class ByObject:
         every: list[ObjectLooks] = []
         kinds: dict[str, set[Any]] = defaultdict(set)
         contents = pieces(one, self.wanted, self.reading.nulls, self.reading.csv, stored)
-        for piece in self.held.noted(one.key, contents):
-            every.append(looks_of(piece, self.reading))
-            for name in piece.columns.keys() & piece.stored.keys():
-                kinds[name].add(piece.columns[name].values.type)
+
+        def looked_at(piece: ObjectContents) -> tuple[ObjectLooks, dict[str, Any]]:
+            types = {name: column.values.type for name, column in piece.columns.items()}
+            return looks_of(piece, self.reading), types
+
+        for look, types in each_done(looked_at, self.held.noted(one.key, contents)):
+            every.append(look)
+            for name in types.keys() & (look.stored or {}).keys():
+                kinds[name].add(types[name])
         found = looks_together(every, self.reading.types)
         known = found.stored or {}
         return found, all(each <= {known[name], pa.null()} for name, each in kinds.items())

@@ -91,6 +91,10 @@ class ObjectPart:
         return self.object.digest
 
     @property
+    def is_read_through(self) -> bool:
+        return self.look.rows > _FEW
+
+    @property
     def groups(self) -> int:
         return 1
 

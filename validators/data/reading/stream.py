@@ -43,6 +43,10 @@ class ParquetPart:
     int96: str = "ns"
 
     @property
+    def is_read_through(self) -> bool:
+        return False
+
+    @property
     def groups(self) -> int:
         return int(self.metadata.num_row_groups)
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from validators.data.reading.formats.contents import (
     ColumnValues,
@@ -62,7 +62,7 @@ def _further(message: str, rows: int) -> str:
 
 
 def _alone(content: bytes, wanted: frozenset[str] | None, types: "_Types") -> ObjectContents:
-    table = _parsed(content, None)
+    table = _parsed(content, types.texts, "infer")
     types.add(table)
     picked, _ = pick(table.column_names, wanted)
     found = {name: table[name] for name in picked}
@@ -70,9 +70,9 @@ def _alone(content: bytes, wanted: frozenset[str] | None, types: "_Types") -> Ob
         name: kind for name, of in found.items() if (kind := without_times(of.type)) != of.type
     }
     if texts:
-        again = _parsed(content, texts)
+        again = _parsed(content, texts, "ignore")
         found |= {name: again[name] for name in texts}
-    piece = _contents(tuple(table.column_names), table.num_rows, found)
+    piece = _contents(tuple(types.known), table.num_rows, found)
     return replace(piece, stored=dict(types.known))
 
 
@@ -84,7 +84,7 @@ def _with_types(
     kinds = {name: kind for name, kind in stored.items() if wanted is None or name in wanted}
     null = {name for name, kind in kinds.items() if pa.types.is_null(kind)}
     read = {name: kind for name, kind in kinds.items() if name not in null}
-    table = _parsed(content, read or {"": pa.null()})
+    table = _parsed(content, read, "ignore")
     nulls = pa.chunked_array([pa.nulls(table.num_rows)])
     found = {name: nulls if name in null else table[name] for name in kinds}
     return replace(_contents(tuple(stored), table.num_rows, found), stored=stored)
@@ -100,17 +100,13 @@ def _contents(header: tuple[str, ...], rows: int, found: Mapping[str, Any]) -> O
     return ObjectContents(header, rows, columns, leaves_out=True)
 
 
-def _parsed(content: bytes, only: Mapping[str, Any] | None) -> Any:
-    """The rows of a block; with `only`, just these columns as these types."""
+def _parsed(content: bytes, known: Mapping[str, Any], others: Literal["infer", "ignore"]) -> Any:
+    """The rows of a block; columns with known types come first."""
     import pyarrow as pa
     from pyarrow import json as arrow
 
-    parsing = (
-        arrow.ParseOptions(
-            explicit_schema=pa.schema(list(only.items())), unexpected_field_behavior="ignore"
-        )
-        if only
-        else None
+    parsing = arrow.ParseOptions(
+        explicit_schema=pa.schema(list(known.items())), unexpected_field_behavior=others
     )
     at_once = arrow.ReadOptions(block_size=len(content) + 1, use_threads=False)
     return arrow.read_json(pa.BufferReader(content), read_options=at_once, parse_options=parsing)
@@ -129,6 +125,14 @@ class _Types:
     def __init__(self) -> None:
         self.known: dict[str, Any] = {}
         self._beyond: set[str] = set()
+
+    @property
+    def texts(self) -> Mapping[str, Any]:
+        """The columns of texts: told so, Arrow sees no times in them, which it would have to read
+        again."""
+        from pyarrow import types
+
+        return {name: kind for name, kind in self.known.items() if types.is_string(kind)}
 
     def add(self, table: Any) -> None:
         """Take in the next block. Raises `ArrowInvalid` in Arrow's words if a column has values of

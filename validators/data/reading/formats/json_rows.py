@@ -57,7 +57,8 @@ def _rows(path: Path, form: FileFormat, lines: bytes | None, only: Mapping[str, 
     )
 
     def at_once(block: int) -> Any:
-        options = arrow.ReadOptions(block_size=block)
+        # With threads, columns that rows leave out come in the order in which these are done.
+        options = arrow.ReadOptions(block_size=block, use_threads=False)
         with opened(path, form) if lines is None else pa.BufferReader(lines) as stream:
             return arrow.read_json(stream, read_options=options, parse_options=parsing)
 

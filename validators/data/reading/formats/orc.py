@@ -1,4 +1,4 @@
-"""Read ORC, stripe by stripe.
+"""Read ORC, some rows at a time.
 
 Arrow reads its times in nanoseconds only, which end in 1677 and 2262, and fails beyond. A
 `timestamp` of ORC has no zone: Arrow gives what a clock in the writer's zone showed, and needs the
@@ -8,14 +8,17 @@ rules of that zone for it.
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from validators.data.reading.formats.contents import ColumnValues, ObjectContents, Unreadable, pick
 from validators.verdict import Verdict
 
+ROWS: Final = 1 << 16
+"""Rows that are read at once, at most."""
+
 
 def orc_pieces(path: Path, wanted: frozenset[str] | None) -> Iterator[ObjectContents]:
-    """The wanted columns (None: all), stripe by stripe."""
+    """The wanted columns (None: all), some rows at a time."""
     import pyarrow as pa
     from pyarrow import orc
 
@@ -28,15 +31,29 @@ def orc_pieces(path: Path, wanted: frozenset[str] | None) -> Iterator[ObjectCont
             if not picked:
                 yield ObjectContents(header, file.nrows, {}, doubled)
                 return
-            # Arrow takes the name `a.b` for the field `b` of `a`, so that it is not read by name.
-            chosen = None if any("." in name for name in picked) else picked
             if not file.nstripes:
-                yield _piece(file.read(chosen), header, picked, doubled)
-            for stripe in range(file.nstripes):
-                table = pa.Table.from_batches([file.read_stripe(stripe, chosen)])
-                yield _piece(table, header, picked, doubled)
+                yield _piece(file.read(), header, picked, doubled)
+                return
+            # Arrow takes the name `a.b` for the field `b` of `a`, so that it is not read by name.
+            by_name = not doubled and not any("." in name for name in picked)
+            for batch in _batches(path, picked) if by_name else _stripes(file):
+                yield _piece(pa.Table.from_batches([batch]), header, picked, doubled)
     except pa.ArrowException as error:
         raise _explained(str(error)) or error from None
+
+
+def _batches(path: Path, picked: list[str]) -> Iterator[Any]:
+    """The rows in batches: of rows that compress well, there may be millions in a stripe."""
+    from pyarrow import dataset, fs
+
+    fragment = dataset.OrcFileFormat().make_fragment(str(path), fs.LocalFileSystem(use_mmap=False))
+    yield from fragment.to_batches(
+        columns=picked, batch_size=ROWS, use_threads=False, batch_readahead=1, fragment_readahead=0
+    )
+
+
+def _stripes(file: Any) -> Iterator[Any]:
+    return map(file.read_stripe, range(file.nstripes))
 
 
 def _piece(
