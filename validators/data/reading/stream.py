@@ -104,10 +104,10 @@ class ParquetPart:
         if not names:
             yield self._batch(pa.table({}), rows, columns)
             return
+        # Not mapped into memory: a file that is cut off meanwhile would end the process.
         with pq.ParquetFile(
             self.path,
             metadata=self.metadata,
-            memory_map=True,
             read_dictionary=[one for one in names if self._is_coded(group, one)],
             coerce_int96_timestamp_unit=self.int96,
         ) as file:
