@@ -26,6 +26,8 @@ HELD: Final = 128 << 20
 """Bytes of contents that are held, so that they are not read a second time."""
 _FEW: Final = 1 << 16
 """Rows of several pieces that are looked at together: fewer are not worth it alone."""
+_MOST: Final = 16
+"""Pieces that are looked at together: rows may be long."""
 
 
 @dataclass
@@ -36,11 +38,12 @@ class HeldContents:
     _found: dict[str, Sequence[ObjectContents]] = field(default_factory=dict)
 
     def noted(self, key: str, every: Iterable[ObjectContents]) -> Iterator[ObjectContents]:
-        """The pieces of an object, which are held if there is room for all."""
+        """The pieces of an object, which are held if there is room for all, in place of others."""
+        self._room += sum(map(_size, self._found.pop(key, ())))
         size = 0
         kept: list[ObjectContents] = []
         for piece in every:
-            size += sum(column.values.nbytes for column in piece.columns.values())
+            size += _size(piece)
             if size <= self._room:
                 kept.append(piece)
             else:
@@ -66,6 +69,10 @@ class HeldContents:
             return None
         forms = [(one.header, [each.values.type for each in one.columns.values()]) for one in found]
         return joined(found) if all(form == forms[0] for form in forms) else None
+
+
+def _size(piece: ObjectContents) -> int:
+    return sum(int(column.values.nbytes) for column in piece.columns.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +116,7 @@ class ObjectPart:
         for piece in self._checked(frozenset(columns)):
             gathered.append(self._table(piece, columns))
             rows += piece.rows
-            if rows >= _FEW:
+            if rows >= _FEW or len(gathered) == _MOST:
                 yield from _batches(pa.concat_tables(gathered), rows)
                 gathered, total, rows = [], total + rows, 0
         if rows or not total:
