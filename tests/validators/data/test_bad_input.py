@@ -2,13 +2,17 @@
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv, orc
 
 from tests.validators.data.asking import ask
 from validators.data.answering.answers import answers
@@ -104,6 +108,52 @@ def test_a_file_that_is_replaced_while_it_is_read_gives_no_verdict(
     with pytest.raises(Unreadable, match=r"`x.parquet` changed while it was read") as told:
         list(answers(dataset, {0: unique}))
     assert told.value.verdict is Verdict.ERROR
+
+
+CUT_WHILE_READ = """
+import os, sys
+from validators.data.reading.files import Unreadable
+from validators.data.reading.object_part import HeldContents
+from validators.data.reading.objects import DatasetReading, ObjectFile
+from validators.data.reading.opening import open_dataset
+
+HeldContents._room = 0
+path = sys.argv[1]
+objects = [ObjectFile(key=path, path=path)]
+dataset = open_dataset(objects, frozenset("x"), frozenset(), DatasetReading())
+batches = dataset.parts[0].read(0, ["x"])
+next(batches)
+os.truncate(path, 5000)
+try:
+    print(sum(batch.rows for batch in batches))
+except Unreadable as error:
+    print(error.verdict.value, error.why)
+"""
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".orc", ".arrow", ".arrows", ".csv", ".jsonl"])
+def test_a_file_that_is_cut_off_in_place_ends_no_process(suffix: str, tmp_path: Path) -> None:
+    """Mapped into memory, what is missing of it would be a SIGBUS."""
+    file, rows = tmp_path / f"x{suffix}", 2_200_000 if suffix == ".parquet" else 300_000
+    table = pa.table({"x": np.arange(rows, dtype=np.int32)})
+    match suffix:
+        case ".parquet":
+            pq.write_table(table, file, row_group_size=rows, use_dictionary=False)
+        case ".orc":
+            orc.write_table(table, str(file))
+        case ".csv":
+            csv.write_csv(table, file)
+        case ".jsonl":
+            file.write_text("".join(f'{{"x": {at}}}\n' for at in range(rows)))
+        case _:
+            opened = pa.ipc.new_file if suffix == ".arrow" else pa.ipc.new_stream
+            with opened(str(file), table.schema) as writer:
+                writer.write_table(table, max_chunksize=10_000)
+    program = [sys.executable, "-c", CUT_WHILE_READ, str(file)]
+    ended = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "ERROR changed while it was read\n"), (
+        ended.stderr
+    )
 
 
 def test_ten_thousand_columns_are_read_by_few_readings(
