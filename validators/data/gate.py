@@ -1,5 +1,6 @@
 """The data gate: evaluate a suite on a dataset version, and report."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,13 +28,14 @@ from validators.data.reading.objects import DatasetReading
 from validators.data.reading.opening import open_dataset
 from validators.data.reading.tables import object_check
 from validators.data.request import DataGateRequest, MetricFiles
+from validators.data.spark.answers import spark_answers
 from validators.data.suites import engine
 from validators.data.suites.core_types import custom_of, only_custom, without_custom
 from validators.data.suites.forms import is_known
 from validators.data.suites.outcome import ExpectationOutcome, Misfit
 from validators.data.suites.suite import Expectation, Suite
 from validators.data.validation_result import Evaluated, Findings, findings_of
-from validators.report import GREAT_EXPECTATIONS, HEADGATE, Check, Histogram, Report
+from validators.report import HEADGATE, Check, Histogram, Report
 from validators.verdict import Verdict
 
 _MOST_UNCHECKED = 20
@@ -109,7 +111,7 @@ def _of_data(
         work.kept,
     )
     try:
-        judged = _judged(needed, dataset, request.suite.origin, provenance, work, request.examples)
+        judged = _judged(needed, dataset, request, provenance, work)
     except Unreadable as error:
         dataset = replace(dataset, is_readable=False)
         why = object_check("readable", error.why, None, error.verdict)
@@ -176,11 +178,11 @@ def _cost(objects: int, work: Work) -> str:
 def _judged(
     expectations: Sequence[Expectation],
     dataset: OpenedDataset,
-    origin: str,
+    request: DataGateRequest,
     provenance: dict[str, str],
     work: Work,
-    examples: Collection[str],
 ) -> _Judged:
+    origin = request.suite.origin
     if not dataset.is_readable:
         return _Judged.none(expectations, dataset.checks)._replace(checks=())
     if dataset.rows == 0:
@@ -196,14 +198,15 @@ def _judged(
             misfits[place] = found
         else:
             fit[place] = one
-    facts, outcomes = _evaluated(fit, dataset, work, examples)
+    facts, outcomes = _evaluated(fit, dataset, request, work)
     checks = [
         misfit_check(one, misfits[place], origin)
         if place in misfits
         else check_of(one, outcomes.get(place), facts, origin)
         for place, one in enumerate(expectations)
     ]
-    checks = _drawn(checks, fit, outcomes, dataset, work)
+    if request.engine == "headgate":  # else it would have to read all that failed
+        checks = _drawn(checks, fit, outcomes, dataset, work)
     notes = [*_engines(outcomes.values()), *missing_notes(list(fit.values()), facts)]
     evaluated = tuple(
         Evaluated(one, check, outcomes.get(place))
@@ -239,18 +242,18 @@ def _with_picture(check: Check, picture: Picture | None) -> Check:
 
 def _engines(outcomes: Collection[ExpectationOutcome]) -> list[str]:
     """Who evaluated how many, if it was not all Headgate."""
-    theirs = sum(one.engine == GREAT_EXPECTATIONS for one in outcomes)
-    if not theirs:
-        return []
-    many = f"{theirs:,} of {len(outcomes):,} expectations"
-    return [f"{GREAT_EXPECTATIONS} evaluated {many}, {HEADGATE} the others."]
+    counts = Counter(one.engine for one in outcomes if one.engine != HEADGATE)
+    return [
+        f"{name} evaluated {theirs:,} of {len(outcomes):,} expectations, {HEADGATE} the others."
+        for name, theirs in counts.items()
+    ]
 
 
 def _evaluated(
     fit: Mapping[int, Expectation],
     dataset: OpenedDataset,
+    request: DataGateRequest,
     work: Work,
-    examples: Collection[str],
 ) -> tuple[TableFacts, Mapping[int, ExpectationOutcome]]:
     facts = TableFacts(
         rows=dataset.rows,
@@ -259,5 +262,8 @@ def _evaluated(
         clashing=dataset.clashing,
     )
     possible = {place: one for place, one in fit.items() if can_be_asked(one, facts)}
-    found = answers(dataset, possible, work, examples)
+    if request.engine == "spark":
+        found = spark_answers(dataset, possible)
+    else:
+        found = answers(dataset, possible, work, request.examples)
     return facts, {one.place: one for one in found}
