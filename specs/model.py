@@ -216,9 +216,7 @@ class Dataset(Spec):
         default={}, description="What reports may show of columns, by name."
     )
     engine: Engine = Field(
-        default="headgate",
-        description="Who judges the suite: `spark` is Great Expectations on Apache Spark, for data "
-        "that is too large for one machine. Needs Headgate's extra `spark`, and Java.",
+        default="headgate", description="Who judges the suite: Headgate, or Apache Spark."
     )
     on_failure: OnFailure = Field(
         default="stop",

@@ -2,8 +2,8 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from math import inf
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
@@ -163,9 +163,7 @@ class _Judgement:
             {name: (ends[2 * at], ends[2 * at + 1]) for at, name in enumerate(spread)},
         )
 
-    def _asked(
-        self, rows: Any, questions: Mapping[int, Question]
-    ) -> dict[int, ExpectationOutcome]:
+    def _asked(self, rows: Any, questions: Mapping[int, Question]) -> dict[int, ExpectationOutcome]:
         """The outcomes of questions on the same rows, together; one that fails does not fail the
         others."""
         import pyspark.sql.functions as F  # noqa: N812
@@ -222,7 +220,7 @@ def _nothing(one: Expectation, known: _Known) -> ExpectationOutcome | None:
         return None
     if values == 0:
         return because(f"all {known.rows:,} values of `{name}` are null")
-    if name not in known.spans or one.type not in OF_SPREAD or isinstance(known.spans[name][0], str):
+    if one.type not in OF_SPREAD or isinstance(known.spans[name][0], str):
         return None
     if values == 1:
         return because("there is one value, which has no spread", 1)

@@ -132,9 +132,8 @@ class SparkTable:
             with pq.ParquetWriter(path, schema) as writer:
                 for group in range(part.groups):
                     for batch in part.read(group, list(self.names)):
-                        found = [batch.column(name) for name in self.names]
-                        cast = [one.cast(kind) for one, (_, kind) in zip(found, fields, strict=True)]
-                        columns = cast or [pa.nulls(batch.rows, pa.int8())]
+                        found = [batch.column(name).cast(kinds[name]) for name in self.names]
+                        columns = found or [pa.nulls(batch.rows, pa.int8())]
                         writer.write_table(pa.table(columns, schema=schema))
             yield str(path)
 

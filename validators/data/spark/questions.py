@@ -35,7 +35,7 @@ class Question(NamedTuple):
     def answered(self, outcome: ExpectationOutcome) -> ExpectationOutcome:
         """The outcome in units of the column's values."""
         found = outcome.observed
-        if not isinstance(found, int | float) or isinstance(found, float) and abs(found) == inf:
+        if not isinstance(found, int | float) or (isinstance(found, float) and abs(found) == inf):
             return outcome
         return dataclasses.replace(outcome, observed=self.told(found))
 
@@ -139,15 +139,16 @@ def _limits(
         offset = ends[0]
     found: dict[str, Any] = {}
     for key, strict, end in (("min_value", "strict_min", low), ("max_value", "strict_max", high)):
-        if end is None:
-            continue
-        if isinstance(end, Fraction):
-            end -= offset
-            if whole and abs(end) >= _EXACT:
-                raise Unfit("Great Expectations rounds limits that are so far apart" + INSTEAD)
-            end = end.numerator if end.denominator == 1 else float(end)
-        found |= {key: end, strict: bool(kwargs.get(strict))}
+        if end is not None:
+            limit = _limit(end - offset, whole=whole) if isinstance(end, Fraction) else end
+            found |= {key: limit, strict: bool(kwargs.get(strict))}
     return found, offset
+
+
+def _limit(end: Fraction, *, whole: bool) -> int | float:
+    if whole and abs(end) >= _EXACT:
+        raise Unfit("Great Expectations rounds limits that are so far apart" + INSTEAD)
+    return end.numerator if end.denominator == 1 else float(end)
 
 
 def _sum_range(kwargs: Kwargs, name: str, kind: Any) -> tuple[dict[str, Any], int]:
@@ -165,7 +166,7 @@ def _spread(kwargs: Kwargs, name: str, kind: Any) -> tuple[dict[str, Any], int]:
     return found | {key: kwargs[key] for key in others if kwargs.get(key) is not None}, 0
 
 
-def _float_range(kwargs: Kwargs, name: str, kind: Any) -> tuple[dict[str, Any], int]:
+def _float_range(kwargs: Kwargs, name: str, kind: Any) -> tuple[dict[str, Any], int]:  # noqa: ARG001
     """Limits of what is a float in any case, in steps of the column's type."""
     import pyarrow as pa
 

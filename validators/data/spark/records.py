@@ -6,6 +6,7 @@ sum takes null for 0. So rows are left out, and rows with nulls made to fail, be
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from functools import reduce
 from typing import Any, Final
 
@@ -114,7 +115,7 @@ def _total(one: Expectation, chosen: Sequence[HeldColumn]) -> Any:
     if pa.types.is_floating(kind):
         return position(one.kwargs["sum_total"], pa.float64())
     at = position(one.kwargs["sum_total"], kind)
-    if scalar(at, kind) is None or abs(at) >= 2**53:  # type: ignore[arg-type]  # no text
+    if scalar(at, kind) is None or not isinstance(at, Fraction) or abs(at) >= 2**53:
         raise Unfit(f"`sum_total` is no sum of values of {kind}, or is too large" + INSTEAD)
     return int(at)
 
