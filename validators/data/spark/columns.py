@@ -80,8 +80,8 @@ def _plain(at: Position) -> int | float | str:
 
 
 def members_of(values: Iterable[object], kind: Any) -> list[int | float | str]:
-    """The members of a suite that the column can hold. Raises `Unfit`."""
-    found = (plain(one) for one in members(list(values), kind))
+    """The members of a suite that the column can hold, each once. Raises `Unfit`."""
+    found = dict.fromkeys(plain(one) for one in members(list(values), kind))
     return [one for one in found if one is not None]
 
 
