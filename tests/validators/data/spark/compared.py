@@ -1,5 +1,5 @@
-"""`python -m tests.validators.data.spark.compared EXAMPLES`: the answers on Spark and those of every
-other judgement, as JSON; of a table with all that engines differ in, and of generated ones.
+"""`python -m tests.validators.data.spark.compared EXAMPLES`: the answers on Spark and those
+of every other judgement, as JSON; of a table with all that engines differ in and of generated ones.
 
 Each table is in two files, of which Spark reads one as it is, and one that Headgate has read.
 """

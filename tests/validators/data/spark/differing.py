@@ -4,7 +4,6 @@ raised; as JSON. It gets the rows as they are, without what Headgate does for it
 
 import json
 import logging
-import sys
 import warnings
 from datetime import date
 from decimal import Decimal
@@ -50,7 +49,7 @@ CASES: Final = (
          {"column": "x", "min_value": 2.5, "max_value": 2.5}),
     Case("end of text", {"x": ["a\r"]}, "column_values_to_match_regex",
          {"column": "x", "regex": "a$"}),
-    Case("other digits", {"x": ["１"]}, "column_values_to_match_regex",
+    Case("other digits", {"x": ["\N{FULLWIDTH DIGIT ONE}"]}, "column_values_to_match_regex",
          {"column": "x", "regex": r"\d"}),
     Case("named group", {"x": ["a"]}, "column_values_to_match_regex",
          {"column": "x", "regex": "(?P<one_letter>a)"}),
@@ -94,4 +93,4 @@ def main() -> None:
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    sys.exit(main())
+    main()

@@ -16,7 +16,7 @@ TABLE = pa.table(
         "more": [1, None, None, 1, 7],
         "float": [1.5, float("nan"), -0.0, 0.0, None],
         "single": pa.array([0.1, 0.5, None, 0.5, -2.0], pa.float32()),
-        "text": ["a", "b\n", "ä１", None, "a\v"],
+        "text": ["a", "b\n", "ä\N{FULLWIDTH DIGIT ONE}", None, "a\v"],
         "json": ["1", "{}", "{", None, '"a"'],
         "day": [date(2024, 1, one) for one in (1, 2, 3, 3, 5)],
         "moment": pa.array([_AT.replace(tzinfo=None)] * 3 + [None, None], pa.timestamp("us")),
@@ -110,9 +110,9 @@ def _of_texts() -> Iterator[tuple[str, dict[str, Any]]]:
     for pattern in _PATTERNS:
         yield "column_values_to_match_regex", {"column": "text", "regex": pattern}
         yield "column_values_to_not_match_regex", {"column": "text", "regex": pattern}
-    several = {"column": "text", "regex_list": ["^a|x", "[^a]$"]}
+    several: dict[str, Any] = {"column": "text", "regex_list": ["^a|x", "[^a]$"]}
     yield "column_values_to_match_regex_list", several
-    yield "column_values_to_match_regex_list", {**several, "match_on": "all"}
+    yield "column_values_to_match_regex_list", several | {"match_on": "all"}
     yield "column_values_to_not_match_regex_list", several
     yield "column_value_lengths_to_equal", {"column": "text", "value": 1}
     yield "column_value_lengths_to_be_between", {"column": "text", "min_value": 2}
@@ -130,11 +130,11 @@ def _of_records() -> Iterator[tuple[str, dict[str, Any]]]:
         yield "column_pair_values_to_be_in_set", {
             **kwargs, "value_pairs_set": [[1, 1], [None, None], [2, None]]}  # fmt: skip
     for ignored in ("all_values_are_missing", "any_value_is_missing", "never"):
-        kwargs = {"column_list": ["whole", "more"], "ignore_row_if": ignored}
-        yield "compound_columns_to_be_unique", kwargs
-        yield "select_column_values_to_be_unique_within_record", kwargs
-        yield "multicolumn_values_to_be_equal", kwargs
-        yield "multicolumn_sum_to_equal", {**kwargs, "sum_total": 2}
+        listed = {"column_list": ["whole", "more"], "ignore_row_if": ignored}
+        yield "compound_columns_to_be_unique", listed
+        yield "select_column_values_to_be_unique_within_record", listed
+        yield "multicolumn_values_to_be_equal", listed
+        yield "multicolumn_sum_to_equal", {**listed, "sum_total": 2}
     texts = {"column_A": "text", "column_B": "json"}
     yield "column_pair_values_a_to_be_greater_than_b", texts
     yield "compound_columns_to_be_unique", {"column_list": ["text", "day", "float"]}

@@ -1,4 +1,4 @@
-"""A dataset with `engine: spark` is judged by a gate of its own process, or says what is missing."""
+"""A dataset with `engine: spark` is judged by a process of its own, or is told what is missing."""
 
 from importlib.util import find_spec
 from pathlib import Path
