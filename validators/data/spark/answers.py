@@ -14,7 +14,7 @@ from validators.data.reading.files import Unreadable
 from validators.data.spark.columns import form_needed
 from validators.data.spark.conditions import HeldColumn, met
 from validators.data.spark.frame import SparkTable
-from validators.data.spark.questions import OF_SPREAD, Question, question
+from validators.data.spark.questions import OF_SPREAD, EngineQuestion, question
 from validators.data.spark.records import OF_RECORDS, asked_of_records, columns_of_record
 from validators.data.spark.session import NoSpark, session
 from validators.data.suites import engine
@@ -115,11 +115,11 @@ class _Judgement:
 
     def _of_group(self, rows: Any, several: _Asked) -> Iterator[ExpectationOutcome]:
         known = self._known(rows, several)
-        questions: dict[int, Question] = {}
+        questions: dict[int, EngineQuestion] = {}
         for place, one in several.items():
             try:
                 if one.type in _ROW_COUNTS:
-                    questions[place] = Question(_unconditional(one))
+                    questions[place] = EngineQuestion(_unconditional(one))
                 elif nothing := _nothing(one, known):
                     yield dataclasses.replace(nothing, place=place)
                 elif one.type in OF_RECORDS:
@@ -163,7 +163,9 @@ class _Judgement:
             {name: (ends[2 * at], ends[2 * at + 1]) for at, name in enumerate(spread)},
         )
 
-    def _asked(self, rows: Any, questions: Mapping[int, Question]) -> dict[int, ExpectationOutcome]:
+    def _asked(
+        self, rows: Any, questions: Mapping[int, EngineQuestion]
+    ) -> dict[int, ExpectationOutcome]:
         """The outcomes of questions on the same rows, together; one that fails does not fail the
         others."""
         import pyspark.sql.functions as F  # noqa: N812

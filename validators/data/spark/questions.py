@@ -22,8 +22,8 @@ _EXACT: Final = 2**53
 """Great Expectations makes floats of limits; whole numbers below this stay what they are."""
 
 
-class Question(NamedTuple):
-    """An expectation for Great Expectations on Spark."""
+class EngineQuestion(NamedTuple):
+    """What is asked of Great Expectations on Spark: an expectation."""
 
     expectation: Expectation
     """On the column `COLUMN`."""
@@ -45,7 +45,7 @@ _Asks = Callable[[Kwargs, str, Any], tuple[dict[str, Any], int]]
 """The arguments on a column of a type, given its name, and what is subtracted from the column."""
 
 
-def question(one: Expectation, name: str, kind: Any, called: str) -> Question:
+def question(one: Expectation, name: str, kind: Any, called: str) -> EngineQuestion:
     """What is asked about the column `name` of a settled Arrow type, `called` so in Spark. Raises
     `Unfit` if its answer would not be that of pandas."""
     form_needed(name, kind)
@@ -55,7 +55,7 @@ def question(one: Expectation, name: str, kind: Any, called: str) -> Question:
     kwargs, offset = asks(one.kwargs, name, kind)
     kept = {key: one.kwargs[key] for key in ("mostly",) if one.kwargs.get(key) is not None}
     asked = dataclasses.replace(one, kwargs={"column": called, **kept, **kwargs})
-    return Question(asked, offset, _teller(one.type, kind, offset))
+    return EngineQuestion(asked, offset, _teller(one.type, kind, offset))
 
 
 def _teller(type_: str, kind: Any, offset: int) -> Callable[[Any], Any]:
