@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-s3 bench lint lock schema docs github-double clean
+.PHONY: demo test test-s3 test-spark bench lint lock schema docs github-double clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python -m examples.demo $(if $(KEEP),--keep) $(if $(BUCKET),--bucket $(BUCKET)) \
@@ -22,6 +22,12 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
+
+# Great Expectations on Spark: pyspark in a folder of its own, as it is half a gigabyte; and Java.
+test-spark: $(VENV)/.ready
+	test -d .spark/pyspark || $(BIN)/uv pip install -q --target .spark --no-deps --require-hashes \
+	  --python $(BIN)/python -r tests/validators/data/spark/pyspark.txt
+	PYTHONPATH=$(CURDIR)/.spark $(BIN)/pytest -m spark -n 0
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m benchmarks

@@ -41,6 +41,7 @@ recognised as one."""
 HEADGATE = "Headgate"
 """The engine that evaluates most expectations."""
 GREAT_EXPECTATIONS = "Great Expectations"
+GREAT_EXPECTATIONS_ON_SPARK = "Great Expectations on Spark"
 
 
 class FailingObject(GateValue):

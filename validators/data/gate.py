@@ -1,5 +1,6 @@
 """The data gate: evaluate a suite on a dataset version, and report."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from validators.data.answering.answers import READS_LIMITS, answers
 from validators.data.answering.columns import columns_everywhere, columns_to_read
 from validators.data.answering.measure import Work
 from validators.data.answering.pictures import drawn
-from validators.data.answering.portraits import sketches, sketching
+from validators.data.answering.portraits import Sketching, sketches, sketching
 from validators.data.asked_suite import asked_suite
 from validators.data.checks import (
     TableFacts,
@@ -29,13 +30,14 @@ from validators.data.reading.objects import DatasetReading
 from validators.data.reading.opening import open_dataset
 from validators.data.reading.tables import object_check
 from validators.data.request import DataGateRequest, MetricFiles
+from validators.data.spark.answers import spark_answers
 from validators.data.suites import engine
 from validators.data.suites.core_types import custom_of, only_custom, without_custom
 from validators.data.suites.forms import is_known
 from validators.data.suites.outcome import ExpectationOutcome, Misfit
 from validators.data.suites.suite import Expectation, Suite
 from validators.data.validation_result import Evaluated, Findings, findings_of
-from validators.report import GREAT_EXPECTATIONS, HEADGATE, Check, Report
+from validators.report import HEADGATE, Check, Report
 from validators.verdict import Verdict
 
 _MOST_UNCHECKED = 20
@@ -116,7 +118,7 @@ def _of_data(
         work.kept,
     )
     try:
-        judged = _judged(needed, dataset, request.suite.origin, provenance, work, request.examples)
+        judged = _judged(needed, dataset, request, provenance, work)
     except Unreadable as error:
         dataset = replace(dataset, is_readable=False)
         why = object_check("readable", error.why, None, error.verdict)
@@ -183,11 +185,11 @@ def _cost(objects: int, work: Work) -> str:
 def _judged(
     expectations: Sequence[Expectation],
     dataset: OpenedDataset,
-    origin: str,
+    request: DataGateRequest,
     provenance: dict[str, str],
     work: Work,
-    examples: Collection[str],
 ) -> _Judged:
+    origin = request.suite.origin
     if not dataset.is_readable:
         return _Judged.none(expectations, dataset.checks)._replace(checks=())
     if dataset.rows == 0:
@@ -205,8 +207,14 @@ def _judged(
             fit[place] = one
     facts = _facts(dataset)
     possible = {place: one for place, one in fit.items() if can_be_asked(one, facts)}
-    also = sketching(dataset, possible)
-    answered = answers(dataset, possible, work, examples, tuple(also.needs.values()))
+    on_spark = request.engine == "spark"
+    # What is drawn is measured here: Spark's rows would have to be read for it.
+    also = Sketching({}, {}) if on_spark else sketching(dataset, possible)
+    answered = (
+        spark_answers(dataset, possible)
+        if on_spark
+        else answers(dataset, possible, work, request.examples, tuple(also.needs.values()))
+    )
     outcomes = {one.place: one for one in answered}
     checks = [
         misfit_check(one, misfits[place], origin)
@@ -214,8 +222,9 @@ def _judged(
         else check_of(one, outcomes.get(place), facts, origin)
         for place, one in enumerate(expectations)
     ]
-    evaluable = {place: one for place, one in fit.items() if place in outcomes}
-    checks = drawn(checks, evaluable, dataset, work)
+    if not on_spark:
+        evaluable = {place: one for place, one in fit.items() if place in outcomes}
+        checks = drawn(checks, evaluable, dataset, work)
     notes = [*_engines(outcomes.values()), *missing_notes(list(fit.values()), facts)]
     evaluated = tuple(
         Evaluated(one, check, outcomes.get(place))
@@ -227,11 +236,11 @@ def _judged(
 
 def _engines(outcomes: Collection[ExpectationOutcome]) -> list[str]:
     """Who evaluated how many, if it was not all Headgate."""
-    theirs = sum(one.engine == GREAT_EXPECTATIONS for one in outcomes)
-    if not theirs:
-        return []
-    many = f"{theirs:,} of {len(outcomes):,} expectations"
-    return [f"{GREAT_EXPECTATIONS} evaluated {many}, {HEADGATE} the others."]
+    counts = Counter(one.engine for one in outcomes if one.engine != HEADGATE)
+    return [
+        f"{name} evaluated {theirs:,} of {len(outcomes):,} expectations, {HEADGATE} the others."
+        for name, theirs in counts.items()
+    ]
 
 
 def _facts(dataset: OpenedDataset) -> TableFacts:

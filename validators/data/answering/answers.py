@@ -268,6 +268,19 @@ def _ask(of: Measured, answer: _Answer | None, column: str | None, kwargs: Any) 
             answer(of, kwargs)
 
 
+def answer_by_names(dataset: OpenedDataset, one: Expectation) -> ExpectationOutcome | None:
+    """The outcome if names and types of columns are all that it depends on; else None."""
+    answer = _OF_TABLE.get(one.type) or (_OF_ROWS.get(one.type) if "_type" in one.type else None)
+    if answer is None or "row_count" in one.type or one.kwargs.get("row_condition"):
+        return None
+    known = {MetricNeed(None, RowCount()): dataset.rows}
+    of = Measured(dataset.kinds, dataset.columns, dataset.types, None, known)
+    try:
+        return _counted(of, answer(of, one.kwargs))
+    except Unfit as error:
+        return ExpectationOutcome(place=0, success=False, refused=str(error))
+
+
 def _rows_meeting(
     one: Expectation, rule: _Rule, columns: tuple[str, ...], by_default: str
 ) -> _Answer:

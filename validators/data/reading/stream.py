@@ -84,13 +84,13 @@ class ParquetPart:
         try:
             with explained("parquet"):
                 for batch in self._batches(group, columns, names):
-                    self._check_file()
+                    self.check_file()
                     yield batch
         except Unreadable:
-            self._check_file()
+            self.check_file()
             raise
 
-    def _check_file(self) -> None:
+    def check_file(self) -> None:
         """Raises `Unreadable` if the file is not the one that was opened: then what was read may be
         rows of one and what its footer said of another."""
         if stamp_of(self.path) != self.stamp:
