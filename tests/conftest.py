@@ -42,6 +42,7 @@ def pytest_unconfigure() -> None:
 NEEDS = {
     "bwrap": "bubblewrap",
     "docker": "a Docker Engine",
+    "kubernetes": "a real Kubernetes",
     "postgresql": "PostgreSQL",
     "s3": "a server of an object store",
 }
