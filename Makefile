@@ -20,7 +20,7 @@ test-s3: $(VENV)/.ready
 # A real Kubernetes of one node. Its programs are built once, in ten minutes, and kept in ~/.cache.
 test-kubernetes: $(VENV)/.ready
 	sh tests/integration/kubernetes/build.sh $$($(BIN)/python -m tests.servers.kubernetes.programs)
-	$(BIN)/pytest -m kubernetes tests/integration -n 2
+	$(BIN)/pytest -m kubernetes tests/integration/kubernetes
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -1,8 +1,10 @@
 """The real Kubernetes of a test run, as tests use it."""
 
 import json
+import ssl
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -36,12 +38,24 @@ class Kubernetes:
     image: str
     """An image on the node with a shell, common commands and this machine's Python."""
 
-    def client(self, *, user: str | None = None) -> "Client":
-        """lightkube's client; the caller closes it. `user` is a kubeconfig."""
+    def client(self) -> "Client":
+        """lightkube's client with an administrator's rights; the caller closes it."""
         from lightkube import Client, KubeConfig
 
-        config = KubeConfig.from_file(user or self.kubeconfig)
+        config = KubeConfig.from_file(self.kubeconfig)
         return Client(config, field_manager="headgate-tests", trust_env=False)
+
+    def http(self, user: str | None = None) -> httpx.Client:
+        """Bare HTTP with the rights of a kubeconfig, an administrator's by default."""
+        config = json.loads(Path(user or self.kubeconfig).read_text())
+        trusted = config["clusters"][0]["cluster"]["certificate-authority"]
+        return httpx.Client(
+            base_url=self.api,
+            headers={"Authorization": f"Bearer {config['users'][0]['user']['token']}"},
+            verify=ssl.create_default_context(cafile=trusted),
+            trust_env=False,
+            timeout=30,
+        )
 
     def stop(self, part: str, how: str = "SIGKILL") -> None:
         """Send a part, such as `kube-apiserver`, a signal, and wait if it ends it."""

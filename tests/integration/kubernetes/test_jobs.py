@@ -1,0 +1,112 @@
+"""What becomes of a Job on the real cluster: the facts that README.md beside this tells."""
+
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.integration.kubernetes.scene import Scene, until
+
+if TYPE_CHECKING:
+    from lightkube.resources.batch_v1 import Job
+
+pytestmark = pytest.mark.kubernetes
+
+EAT = "x = bytearray(200_000_000)"
+"""A program that needs more memory than it gets."""
+
+
+def _condition(job: "Job") -> tuple[str, str, str | None]:
+    """The type, status and reason of its only condition."""
+    assert job.status
+    assert job.status.conditions
+    (only,) = job.status.conditions
+    return only.type, only.status, only.reason
+
+
+def test_a_job_runs_to_the_end(scene: Scene) -> None:
+    job = scene.ended(scene.job("sh", "-c", "echo done > /dev/termination-log"))
+
+    assert _condition(job) == ("Complete", "True", None)
+    assert job.status
+    assert (job.status.succeeded, job.status.failed, job.status.active) == (1, None, None)
+    assert job.status.completionTime
+    container = scene.container()
+    assert (container.exitCode, container.reason, container.message) == (0, "Completed", "done\n")
+
+
+def test_a_job_exits_with_a_code(scene: Scene) -> None:
+    job = scene.ended(scene.job("sh", "-c", "exit 3"))
+
+    assert _condition(job) == ("Failed", "True", "BackoffLimitExceeded")
+    assert job.status
+    assert (job.status.succeeded, job.status.failed) == (None, 1)
+    assert job.status.completionTime is None  # only a Job that succeeded has one
+    container = scene.container()
+    assert (container.exitCode, container.reason) == (3, "Error")
+    pod = scene.pod()
+    assert pod.status
+    assert pod.status.phase == "Failed"
+
+
+def test_a_job_is_killed_for_memory(scene: Scene) -> None:
+    job = scene.ended(scene.job("python3", "-c", EAT, memory="48Mi"))
+
+    assert _condition(job) == ("Failed", "True", "BackoffLimitExceeded")
+    container = scene.container()
+    assert (container.exitCode, container.reason) == (137, "OOMKilled")
+
+
+def test_a_child_killed_for_memory_shows_only_in_the_reason(scene: Scene) -> None:
+    """The pod succeeded, and yet its reason says that something was killed."""
+    job = scene.ended(scene.job("sh", "-c", f"python3 -c '{EAT}'; exit 0", memory="48Mi"))
+
+    assert _condition(job) == ("Complete", "True", None)
+    container = scene.container()
+    assert (container.exitCode, container.reason) == (0, "OOMKilled")
+
+
+def test_a_deadline_takes_the_pod_away(scene: Scene) -> None:
+    """With it goes how the container ended, and what it wrote: this is to be read before."""
+    job = scene.ended(scene.job("sleep", "1000", activeDeadlineSeconds=2))
+
+    assert _condition(job) == ("Failed", "True", "DeadlineExceeded")
+    until(lambda: not scene.pods())
+
+
+def test_a_finished_job_goes_after_its_time_to_live(scene: Scene, http: httpx.Client) -> None:
+    job = scene.job("true", ttlSecondsAfterFinished=0)
+
+    path = f"/apis/batch/v1/namespaces/{scene.name}/jobs/{job}"
+    until(lambda: http.get(path).status_code == 404)
+    until(lambda: not scene.pods())
+
+
+def test_this_release_does_not_know_suspended_jobs(scene: Scene) -> None:
+    """The field is dropped without a word, and the Job runs."""
+    job = scene.ended(scene.job("true", suspend=True))
+
+    assert job.spec
+    assert job.spec.suspend is None
+    assert _condition(job)[0] == "Complete"
+
+
+@pytest.mark.parametrize(
+    ("policy", "pods"), [("Background", 0), ("Foreground", 0), ("Orphan", 1), (None, 1)]
+)
+def test_what_is_deleted_with_a_job(
+    scene: Scene, http: httpx.Client, policy: str | None, pods: int
+) -> None:
+    """Without a policy a Job's pods stay, other than those of a Deployment."""
+    job = scene.job("sleep", "1000")
+    scene.pod()
+    path = f"/apis/batch/v1/namespaces/{scene.name}/jobs/{job}"
+    params = {"propagationPolicy": policy} if policy else {}
+
+    answer = http.delete(path, params=params).raise_for_status().json()
+
+    # In the foreground the Job stays until its pods are gone, and is what is answered.
+    assert answer["kind"] == ("Status" if policy in {"Background", None} else "Job")
+    until(lambda: http.get(path).status_code == 404)
+    until(lambda: len(scene.pods()) == pods)
+    assert all(pod.metadata and not pod.metadata.ownerReferences for pod in scene.pods())
