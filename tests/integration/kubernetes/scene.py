@@ -35,8 +35,8 @@ class Scene:
         from lightkube.models.meta_v1 import ObjectMeta
         from lightkube.resources.core_v1 import Namespace
 
+        self.kubernetes = kubernetes
         self.client = client
-        self.image = kubernetes.image
         self.name = f"test-{uuid.uuid4().hex[:8]}"
         client.create(Namespace(metadata=ObjectMeta(name=self.name)))
         # A pod is refused until its namespace has this account, and the account its secret.
@@ -56,7 +56,9 @@ class Scene:
 
         name = f"job-{uuid.uuid4().hex[:8]}"
         needs = ResourceRequirements(limits={"memory": memory}) if memory else None
-        main = Container(name="main", image=self.image, command=list(command), resources=needs)
+        main = Container(
+            name="main", image=self.kubernetes.image, command=list(command), resources=needs
+        )
         pod = PodSpec(containers=[main], restartPolicy="Never", terminationGracePeriodSeconds=1)
         whole = JobSpec(**{"backoffLimit": 0, "template": PodTemplateSpec(spec=pod), **spec})
         self.client.create(Job(metadata=ObjectMeta(name=name, namespace=self.name), spec=whole))

@@ -22,9 +22,8 @@ class Watched:
 
     def version(self) -> str:
         """The version of the list."""
-        return str(
-            self._http.get(self.path).raise_for_status().json()["metadata"]["resourceVersion"]
-        )
+        listed = self._http.get(self.path).raise_for_status().json()
+        return str(listed["metadata"]["resourceVersion"])
 
     def put(self, name: str, **data: str) -> None:
         """Create a ConfigMap."""
@@ -41,10 +40,10 @@ class Watched:
         """Delete it."""
         self._http.delete(f"{self.path}/{name}").raise_for_status()
 
-    def since(self, version: str, count: int) -> list[dict[str, Any]]:
+    def since(self, version: str, count: int, **params: str) -> list[dict[str, Any]]:
         """The first events after that version."""
-        params = {"watch": "true", "resourceVersion": version, "timeoutSeconds": "20"}
-        with self._http.stream("GET", self.path, params=params) as answer:
+        asked = {"watch": "true", "resourceVersion": version, "timeoutSeconds": "20", **params}
+        with self._http.stream("GET", self.path, params=asked) as answer:
             answer.raise_for_status()
             lines = _lines(answer)
             return [json.loads(line) for _, line in zip(range(count), lines, strict=False)]
@@ -124,3 +123,37 @@ def test_a_page_after_compaction_is_gone(
     said = answer.json()
     assert (answer.status_code, said["reason"]) == (410, "Expired")
     assert said["metadata"]["continue"]  # for the rest, as it is now
+
+
+def test_a_bookmark_tells_how_far_the_others_are(
+    http: httpx.Client, scene: Scene, watched: Watched
+) -> None:
+    """It comes two seconds before the end, if the kind changed in any namespace meanwhile."""
+    began = watched.version()
+    elsewhere = Watched(http, Scene(scene.kubernetes, scene.client))
+    elsewhere.put("a")
+    now = elsewhere.version()
+
+    (mark,) = watched.since(began, 2, allowWatchBookmarks="true", timeoutSeconds="4")
+
+    assert mark["type"] == "BOOKMARK"
+    assert int(mark["object"]["metadata"]["resourceVersion"]) >= int(now)
+    assert mark["object"]["kind"] == "ConfigMap"
+    assert "name" not in mark["object"]["metadata"]
+
+
+def test_after_a_restart_what_was_before_is_gone_for_cached_kinds_too(
+    kubernetes: Kubernetes, watched: Watched
+) -> None:
+    began = watched.version()
+    watched.put("a")
+    watched.put("b")
+    watched.delete("b")
+    kubernetes.stop("kube-apiserver")
+    kubernetes.start("kube-apiserver")
+
+    (told,) = watched.since(began, 1)
+
+    assert told["type"] == "ERROR"
+    assert (told["object"]["code"], told["object"]["reason"]) == (410, "Expired")
+    assert told["object"]["message"].startswith(f"too old resource version: {began} (")

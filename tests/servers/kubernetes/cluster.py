@@ -1,7 +1,7 @@
 """A Kubernetes of one node for a test run: etcd, API server, controllers, scheduler, kubelet.
 
-A process of its own, with all rights of root, which `tests.engine_keeper` starts and which ends when
-its standard input closes. It has a mount namespace of its own: what its parts mount, and what they
+A process with all rights of root, which `tests.engine_keeper` starts and which ends when its
+standard input closes. It has a mount namespace of its own: what its parts mount, and what they
 write to folders that cannot be set, ends with it. It is told a line at a time and answers each with
 one: `up` answers with what is there, as JSON; `stop PART SIGNAL` and `start PART` answer `done`;
 anything that fails answers `no: why`.

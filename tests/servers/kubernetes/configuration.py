@@ -19,7 +19,7 @@ USERS = {
     "kube-scheduler": ("system:kube-scheduler", "4"),
     "kubelet": (f"system:node:{NODE}", "5", "system:nodes"),
 }
-"""Whose token and kubeconfig there is: the user's name, id and group. The stranger has no rights."""
+"""Who has a token and a kubeconfig: name, id and group. The stranger has no rights."""
 PORTS = ("etcd", "peers", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet")
 GRACE = 20
 """Seconds without word from the node after which it counts as lost, and its pods a while later."""
