@@ -21,11 +21,12 @@ def path(scene: Scene) -> str:
     return f"/api/v1/namespaces/{scene.name}/configmaps"
 
 
-def _settings(value: str) -> "ConfigMap":
+def _settings(scene: Scene, value: str) -> "ConfigMap":
     from lightkube.models.meta_v1 import ObjectMeta
     from lightkube.resources.core_v1 import ConfigMap
 
-    return ConfigMap(metadata=ObjectMeta(name="settings"), data={"depth": value})
+    named = ObjectMeta(name="settings", namespace=scene.name)
+    return ConfigMap(metadata=named, data={"depth": value})
 
 
 def _refusal(call: Callable[[], object]) -> Any:
@@ -57,15 +58,15 @@ def test_a_missing_group_is_answered_without_a_status(http: httpx.Client) -> Non
 
 
 def test_a_second_of_a_name_is_refused(scene: Scene) -> None:
-    scene.client.create(_settings("1"), namespace=scene.name)
+    scene.client.create(_settings(scene, "1"))
 
-    said = _refusal(lambda: scene.client.create(_settings("1"), namespace=scene.name))
+    said = _refusal(lambda: scene.client.create(_settings(scene, "1")))
 
     assert (said.code, said.reason) == (409, "AlreadyExists")
 
 
 def test_a_stale_write_is_refused(scene: Scene) -> None:
-    old = scene.client.create(_settings("1"), namespace=scene.name)
+    old = scene.client.create(_settings(scene, "1"))
     new = scene.client.get(type(old), "settings", namespace=scene.name)
     new.data = {"depth": "2"}
     scene.client.replace(new)
@@ -78,7 +79,7 @@ def test_a_stale_write_is_refused(scene: Scene) -> None:
 
 
 def test_a_write_that_changes_nothing_is_no_new_version(scene: Scene) -> None:
-    old = scene.client.create(_settings("1"), namespace=scene.name)
+    old = scene.client.create(_settings(scene, "1"))
 
     same = scene.client.replace(old)
 
@@ -115,9 +116,8 @@ class TestServerSideApply:
         """Applies a value as a manager."""
 
         def apply(value: str, manager: str, *, force: bool = False) -> "ConfigMap":
-            return scene.client.apply(
-                _settings(value), namespace=scene.name, field_manager=manager, force=force
-            )
+            made = _settings(scene, value)
+            return scene.client.apply(made, field_manager=manager, force=force)
 
         return apply
 
