@@ -9,7 +9,7 @@ from tests.servers.kubernetes.handle import Kubernetes
 
 if TYPE_CHECKING:
     from lightkube import Client
-    from lightkube.models.core_v1 import ContainerStateTerminated
+    from lightkube.models.core_v1 import Container, ContainerStateTerminated
     from lightkube.resources.batch_v1 import Job
     from lightkube.resources.core_v1 import Pod
 
@@ -42,8 +42,17 @@ class Scene:
         # A pod is refused until its namespace has this account, and the account its secret.
         until(self._has_account)
 
-    def job(self, *command: str, memory: str | None = None, **spec: Any) -> str:
-        """Create a Job with one pod and, unless `spec` says so, no second try; returns its name."""
+    def job(
+        self,
+        *command: str,
+        memory: str | None = None,
+        before: "Container | None" = None,
+        **spec: Any,
+    ) -> str:
+        """Create a Job with one pod and, unless `spec` says so, no second try; returns its name.
+
+        `memory` limits its container, before which that of `before` is run.
+        """
         from lightkube.models.batch_v1 import JobSpec
         from lightkube.models.core_v1 import (
             Container,
@@ -59,7 +68,12 @@ class Scene:
         main = Container(
             name="main", image=self.kubernetes.image, command=list(command), resources=needs
         )
-        pod = PodSpec(containers=[main], restartPolicy="Never", terminationGracePeriodSeconds=1)
+        pod = PodSpec(
+            containers=[main],
+            initContainers=[before] if before else None,
+            restartPolicy="Never",
+            terminationGracePeriodSeconds=1,
+        )
         whole = JobSpec(**{"backoffLimit": 0, "template": PodTemplateSpec(spec=pod), **spec})
         self.client.create(Job(metadata=ObjectMeta(name=name, namespace=self.name), spec=whole))
         return name
@@ -79,6 +93,10 @@ class Scene:
         from lightkube.resources.core_v1 import Pod
 
         return list(self.client.list(Pod, namespace=self.name))
+
+    def staying(self) -> "list[Pod]":
+        """Those that nobody has deleted; the others are there for up to a minute and a half."""
+        return [pod for pod in self.pods() if pod.metadata and not pod.metadata.deletionTimestamp]
 
     def pod(self) -> "Pod":
         """The only one, once it is there."""

@@ -9,9 +9,12 @@ from tests.integration.kubernetes.scene import Scene, until
 
 if TYPE_CHECKING:
     from lightkube.resources.batch_v1 import Job
+    from lightkube.resources.core_v1 import Pod
 
 pytestmark = pytest.mark.kubernetes
 
+HANGING = "trap '' TERM; sleep 1000 & wait; sleep 1000"
+"""A program that takes no notice of being told to end."""
 EAT = "x = bytearray(200_000_000)"
 """A program that needs more memory than it gets."""
 
@@ -22,6 +25,10 @@ def _condition(job: "Job") -> tuple[str, str, str | None]:
     assert job.status.conditions
     (only,) = job.status.conditions
     return only.type, only.status, only.reason
+
+
+def _phase(pod: "Pod") -> str | None:
+    return pod.status.phase if pod.status else None
 
 
 def test_a_job_runs_to_the_end(scene: Scene) -> None:
@@ -67,11 +74,11 @@ def test_a_child_killed_for_memory_shows_only_in_the_reason(scene: Scene) -> Non
 
 
 def test_a_deadline_takes_the_pod_away(scene: Scene) -> None:
-    """With it goes how the container ended, and what it wrote: this is to be read before."""
+    """With it goes how the container ended and what it wrote, which is to be read before."""
     job = scene.ended(scene.job("sleep", "1000", activeDeadlineSeconds=2))
 
     assert _condition(job) == ("Failed", "True", "DeadlineExceeded")
-    until(lambda: not scene.pods())
+    until(lambda: not scene.staying())
 
 
 def test_a_finished_job_goes_after_its_time_to_live(scene: Scene, http: httpx.Client) -> None:
@@ -79,7 +86,7 @@ def test_a_finished_job_goes_after_its_time_to_live(scene: Scene, http: httpx.Cl
 
     path = f"/apis/batch/v1/namespaces/{scene.name}/jobs/{job}"
     until(lambda: http.get(path).status_code == 404)
-    until(lambda: not scene.pods())
+    until(lambda: not scene.staying())
 
 
 def test_this_release_does_not_know_suspended_jobs(scene: Scene) -> None:
@@ -89,6 +96,63 @@ def test_this_release_does_not_know_suspended_jobs(scene: Scene) -> None:
     assert job.spec
     assert job.spec.suspend is None
     assert _condition(job)[0] == "Complete"
+
+
+def test_a_deleted_pod_is_replaced_while_it_still_runs(scene: Scene) -> None:
+    """In spite of `backoffLimit: 0`; a step is then run a second time, and both at once."""
+    from lightkube.resources.core_v1 import Pod
+
+    scene.job("sh", "-c", HANGING)
+    first = until(lambda: [pod for pod in scene.pods() if _phase(pod) == "Running"])[0]
+    assert first.metadata
+    assert first.metadata.name
+    scene.client.delete(Pod, first.metadata.name, namespace=scene.name, grace_period=30)
+
+    (second,) = until(lambda: [pod for pod in scene.staying() if _phase(pod) == "Running"])
+
+    still = scene.client.get(Pod, first.metadata.name, namespace=scene.name)
+    assert _phase(still) == "Running"
+    assert second.metadata
+    assert second.metadata.uid != first.metadata.uid
+
+
+def test_an_interrupted_pod_that_exits_with_0_completes_its_job(scene: Scene) -> None:
+    """Only the pod's deletion time says that it was not left to finish."""
+    from lightkube.resources.core_v1 import Pod
+
+    job = scene.job("sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait")
+    first = until(lambda: [pod for pod in scene.pods() if _phase(pod) == "Running"])[0]
+    assert first.metadata
+    assert first.metadata.name
+    scene.client.delete(Pod, first.metadata.name, namespace=scene.name, grace_period=30)
+
+    ended = scene.ended(job)
+
+    assert _condition(ended) == ("Complete", "True", None)
+    still = scene.client.get(Pod, first.metadata.name, namespace=scene.name)
+    assert _phase(still) == "Succeeded"
+    assert still.metadata
+    assert still.metadata.deletionTimestamp
+
+
+def test_an_init_container_that_fails_ends_the_pod(scene: Scene) -> None:
+    """The step's own container then never ran; its state is that it waits."""
+    from lightkube.models.core_v1 import Container
+
+    fetch = Container(name="fetch", image=scene.kubernetes.image, command=["sh", "-c", "exit 7"])
+    job = scene.ended(scene.job("true", before=fetch))
+
+    assert _condition(job) == ("Failed", "True", "BackoffLimitExceeded")
+    status = scene.pod().status
+    assert status
+    assert status.initContainerStatuses
+    assert status.initContainerStatuses[0].state
+    assert status.initContainerStatuses[0].state.terminated
+    assert status.initContainerStatuses[0].state.terminated.exitCode == 7
+    assert status.containerStatuses
+    assert status.containerStatuses[0].state
+    assert status.containerStatuses[0].state.waiting
+    assert status.containerStatuses[0].state.waiting.reason == "PodInitializing"
 
 
 @pytest.mark.parametrize(
@@ -105,8 +169,12 @@ def test_what_is_deleted_with_a_job(
 
     answer = http.delete(path, params=params).raise_for_status().json()
 
-    # In the foreground the Job stays until its pods are gone, and is what is answered.
-    assert answer["kind"] == ("Status" if policy in {"Background", None} else "Job")
-    until(lambda: http.get(path).status_code == 404)
-    until(lambda: len(scene.pods()) == pods)
-    assert all(pod.metadata and not pod.metadata.ownerReferences for pod in scene.pods())
+    if policy == "Background":
+        assert answer["kind"] == "Status"
+        assert http.get(path).status_code == 404
+    else:  # what is answered, and stays until that is done, is the Job
+        finalizer = "foregroundDeletion" if policy == "Foreground" else "orphan"
+        assert answer["metadata"]["finalizers"] == [finalizer]
+        assert answer["metadata"]["deletionTimestamp"]
+    until(lambda: len(scene.staying()) == pods)
+    until(lambda: not any(pod.metadata and pod.metadata.ownerReferences for pod in scene.staying()))

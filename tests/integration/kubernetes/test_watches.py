@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import httpx
@@ -40,13 +42,18 @@ class Watched:
         """Delete it."""
         self._http.delete(f"{self.path}/{name}").raise_for_status()
 
-    def since(self, version: str, count: int, **params: str) -> list[dict[str, Any]]:
-        """The first events after that version."""
+    @contextmanager
+    def open(self, version: str, **params: str) -> Iterator[Iterator[dict[str, Any]]]:
+        """The events after that version, as they come."""
         asked = {"watch": "true", "resourceVersion": version, "timeoutSeconds": "20", **params}
         with self._http.stream("GET", self.path, params=asked) as answer:
             answer.raise_for_status()
-            lines = _lines(answer)
-            return [json.loads(line) for _, line in zip(range(count), lines, strict=False)]
+            yield map(json.loads, _lines(answer))
+
+    def since(self, version: str, count: int) -> list[dict[str, Any]]:
+        """The first events after that version."""
+        with self.open(version) as events:
+            return list(islice(events, count))
 
 
 def _lines(answer: httpx.Response) -> Iterator[bytes]:
@@ -90,6 +97,7 @@ def test_of_an_uncached_kind_what_was_compacted_is_gone(
     """Events are the kind that an API server keeps no cache of: etcd itself answers."""
     began = watched.version()
     watched.put("a")
+    watched.put("b")
     kubernetes.compact()
 
     (told,) = Watched(http, scene, "events").since(began, 1)
@@ -129,17 +137,21 @@ def test_a_bookmark_tells_how_far_the_others_are(
     http: httpx.Client, scene: Scene, watched: Watched
 ) -> None:
     """It comes two seconds before the end, if the kind changed in any namespace meanwhile."""
-    began = watched.version()
     elsewhere = Watched(http, Scene(scene.kubernetes, scene.client))
-    elsewhere.put("a")
-    now = elsewhere.version()
 
-    (mark,) = watched.since(began, 2, allowWatchBookmarks="true", timeoutSeconds="4")
+    with watched.open(watched.version(), allowWatchBookmarks="true", timeoutSeconds="5") as events:
+        elsewhere.put("a")
+        marks = list(events)
 
-    assert mark["type"] == "BOOKMARK"
-    assert int(mark["object"]["metadata"]["resourceVersion"]) >= int(now)
-    assert mark["object"]["kind"] == "ConfigMap"
-    assert "name" not in mark["object"]["metadata"]
+    assert [each["type"] for each in marks] == ["BOOKMARK"]
+    assert marks[0]["object"]["kind"] == "ConfigMap"
+    assert int(marks[0]["object"]["metadata"]["resourceVersion"]) >= int(watched.version())
+    assert "name" not in marks[0]["object"]["metadata"]
+
+
+def test_without_a_change_there_is_no_bookmark(watched: Watched) -> None:
+    with watched.open(watched.version(), allowWatchBookmarks="true", timeoutSeconds="5") as events:
+        assert list(events) == []
 
 
 def test_after_a_restart_what_was_before_is_gone_for_cached_kinds_too(
