@@ -39,8 +39,7 @@ class Scene:
         self.client = client
         self.name = f"test-{uuid.uuid4().hex[:8]}"
         client.create(Namespace(metadata=ObjectMeta(name=self.name)))
-        # A pod is refused until its namespace has this account, and the account its secret.
-        until(self._has_account)
+        until(self._is_furnished)
 
     def job(
         self,
@@ -113,11 +112,16 @@ class Scene:
         assert state.terminated
         return state.terminated
 
-    def _has_account(self) -> bool:
+    def _is_furnished(self) -> bool:
+        """Whether controllers have put in what each namespace gets.
+
+        Until the account has its secret, pods are refused.
+        """
         from lightkube import ApiError
-        from lightkube.resources.core_v1 import ServiceAccount
+        from lightkube.resources.core_v1 import ConfigMap, ServiceAccount
 
         try:
+            self.client.get(ConfigMap, "kube-root-ca.crt", namespace=self.name)
             return bool(self.client.get(ServiceAccount, "default", namespace=self.name).secrets)
         except ApiError as error:
             if error.status.code != 404:
