@@ -91,6 +91,17 @@ def test_a_watch_goes_on_where_another_ended(watched: Watched) -> None:
     assert rest[-1]["object"]["metadata"]["resourceVersion"] == watched.version()
 
 
+def test_a_line_break_of_unicode_in_a_text_ends_no_event(watched: Watched) -> None:
+    """The server escapes U+2028 and not U+0085, both of which end a line for `str.splitlines`."""
+    began = watched.version()
+    watched.put("a")
+    watched.change("a", text="one\u0085two\u2028three")
+
+    told = watched.since(began, 2)[-1]
+
+    assert told["object"]["data"] == {"text": "one\u0085two\u2028three"}
+
+
 def test_of_an_uncached_kind_what_was_compacted_is_gone(
     kubernetes: Kubernetes, http: httpx.Client, scene: Scene, watched: Watched
 ) -> None:
