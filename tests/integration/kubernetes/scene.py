@@ -45,19 +45,23 @@ class Scene:
         self,
         *command: str,
         memory: str | None = None,
+        scratch: str | None = None,
         before: "Container | None" = None,
         **spec: Any,
     ) -> str:
         """Create a Job with one pod and, unless `spec` says so, no second try; returns its name.
 
-        `memory` limits its container, before which that of `before` is run.
+        `memory` limits its container and `scratch` its folder /scratch; `before` runs before it.
         """
         from lightkube.models.batch_v1 import JobSpec
         from lightkube.models.core_v1 import (
             Container,
+            EmptyDirVolumeSource,
             PodSpec,
             PodTemplateSpec,
             ResourceRequirements,
+            Volume,
+            VolumeMount,
         )
         from lightkube.models.meta_v1 import ObjectMeta
         from lightkube.resources.batch_v1 import Job
@@ -65,13 +69,19 @@ class Scene:
         name = f"job-{uuid.uuid4().hex[:8]}"
         needs = ResourceRequirements(limits={"memory": memory}) if memory else None
         main = Container(
-            name="main", image=self.kubernetes.image, command=list(command), resources=needs
+            name="main",
+            image=self.kubernetes.image,
+            command=list(command),
+            resources=needs,
+            volumeMounts=[VolumeMount(name="scratch", mountPath="/scratch")],
         )
+        folder = EmptyDirVolumeSource(sizeLimit=scratch)
         pod = PodSpec(
             containers=[main],
             initContainers=[before] if before else None,
             restartPolicy="Never",
             terminationGracePeriodSeconds=1,
+            volumes=[Volume(name="scratch", emptyDir=folder)],
         )
         whole = JobSpec(**{"backoffLimit": 0, "template": PodTemplateSpec(spec=pod), **spec})
         self.client.create(Job(metadata=ObjectMeta(name=name, namespace=self.name), spec=whole))

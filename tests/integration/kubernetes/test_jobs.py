@@ -73,6 +73,20 @@ def test_a_child_killed_for_memory_shows_only_in_the_reason(scene: Scene) -> Non
     assert (container.exitCode, container.reason) == (0, "OOMKilled")
 
 
+def test_an_eviction_leaves_nothing_of_the_containers(scene: Scene) -> None:
+    """Neither an exit code nor a message; what is known is in the status of the pod."""
+    written = "head -c 30000000 /dev/zero > /scratch/rows; sleep 1000"
+    job = scene.ended(scene.job("sh", "-c", written, scratch="1Mi"))
+
+    assert _condition(job) == ("Failed", "True", "BackoffLimitExceeded")
+    status = scene.pod().status
+    assert status
+    assert (status.phase, status.reason) == ("Failed", "Evicted")
+    assert status.message
+    assert status.message.startswith('Usage of EmptyDir volume "scratch" exceeds the limit "1Mi".')
+    assert status.containerStatuses is None
+
+
 def test_a_deadline_takes_the_pod_away(scene: Scene) -> None:
     """With it goes how the container ended and what it wrote, which is to be read before."""
     job = scene.ended(scene.job("sleep", "1000", activeDeadlineSeconds=2))

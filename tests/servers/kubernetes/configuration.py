@@ -103,7 +103,9 @@ def commands(place: Place) -> dict[str, list[str]]:
             "--kubeconfig", str(place.kubeconfig("kubelet")), "--hostname-override", NODE,
             "--node-ip", place.address, "--root-dir", f"{home}/kubelet",
             "--cert-dir", f"{home}/kubelet", "--container-runtime", "docker",
-            "--docker-endpoint", place.docker, "--pod-infra-container-image", PAUSE,
+            "--docker-endpoint", place.docker,
+            "--docker", place.docker,  # for what measures containers, without which none is evicted
+            "--pod-infra-container-image", PAUSE,
             "--container-runtime-endpoint", f"unix://{home}/dockershim.sock",
             "--experimental-dockershim-root-directory", f"{home}/dockershim",
         ],
@@ -190,6 +192,7 @@ def _kubelet(place: Place) -> dict[str, object]:
         "clusterDNS": ["10.96.0.10"],  # where nobody answers; without one each pod is warned of it
         "volumePluginDir": f"{place.home}/plugins",
         "featureGates": {"DevicePlugins": False},
+        "volumeStatsAggPeriod": "2s",  # else volumes are measured every minute or two
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%"},
         "imageGCHighThresholdPercent": 100,  # none could be pulled again
         "nodeLeaseDurationSeconds": GRACE,  # renewed in a quarter of it
