@@ -88,7 +88,9 @@ def test_a_watch_goes_on_where_another_ended(watched: Watched) -> None:
     assert _told(first) == [("ADDED", "a"), ("ADDED", "b")]
     assert _told(rest) == [("MODIFIED", "a"), ("DELETED", "b")]
     # The version of what was deleted is that of its deletion, so it can be gone on from, too.
-    assert rest[-1]["object"]["metadata"]["resourceVersion"] == watched.version()
+    watched.put("c")
+    last = rest[-1]["object"]["metadata"]["resourceVersion"]
+    assert _told(watched.since(last, 1)) == [("ADDED", "c")]
 
 
 def test_a_line_break_of_unicode_in_a_text_ends_no_event(watched: Watched) -> None:
