@@ -19,7 +19,7 @@ installed() { # the packages that tests and build need
 }
 
 needed=
-for each in dockerd:docker.io etcd:etcd-server ip:iproute2 busybox:busybox-static umount:mount; do
+for each in dockerd:docker.io etcd:etcd-server ip:iproute2 busybox:busybox-static unshare:util-linux; do
   command -v "${each%%:*}" >/dev/null || needed="$needed ${each##*:}"
 done
 if [ -n "$needed" ]; then
@@ -36,6 +36,7 @@ whole() {
   (cd "$folder" && sha256sum --quiet --check SHA256SUMS) >&2
 }
 [ -e "$folder/SHA256SUMS" ] && whole "$@" && exit 0
+rm -f "$folder/SHA256SUMS" # without which nobody uses the others
 
 started=$(date +%s)
 scratch=$(mktemp -d) || give_up "there is no room below ${TMPDIR:-/tmp}"
@@ -99,6 +100,7 @@ for each in "$@"; do commands="$commands ./cmd/$each"; done
 nice go build -tags providerless -trimpath -ldflags "-s -w $numbers" -o "$scratch/programs/" \
   $commands >&2 || give_up "it does not build"
 
-cd "$scratch/programs" && sha256sum -- * >"$scratch/SHA256SUMS" &&
-  mv -- * "$folder/" && mv "$scratch/SHA256SUMS" "$folder/" || give_up "$folder cannot be written"
+cd "$scratch/programs" || exit
+sha256sum -- * >"$scratch/SHA256SUMS"
+{ mv -- * "$folder/" && mv "$scratch/SHA256SUMS" "$folder/"; } || give_up "$folder cannot be written"
 echo "Kubernetes $version built in $(($(date +%s) - started)) s: $(du -sh "$folder")" >&2
