@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-s3 test-spark bench lint lock schema docs github-double clean
+.PHONY: demo test test-s3 test-spark test-kubernetes bench lint lock schema docs github-double clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python -m examples.demo $(if $(KEEP),--keep) $(if $(BUCKET),--bucket $(BUCKET)) \
@@ -16,6 +16,11 @@ test: $(VENV)/.ready lint
 test-s3: $(VENV)/.ready
 	sh tests/integration/set-up.sh $(CURDIR)/$(VENV)
 	$(if $(OBJECTS),OBJECTS=$(OBJECTS)) $(BIN)/pytest -m s3 tests/integration -n 2 --dist loadfile
+
+# A real Kubernetes of one node. Its programs are built once, in ten minutes, and kept in ~/.cache.
+test-kubernetes: $(VENV)/.ready
+	sh tests/integration/kubernetes/build.sh $$($(BIN)/python -m tests.servers.kubernetes.programs)
+	$(BIN)/pytest -m kubernetes tests/integration/kubernetes
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -43,6 +43,7 @@ def pytest_unconfigure() -> None:
 NEEDS = {
     "bwrap": "bubblewrap",
     "docker": "a Docker Engine",
+    "kubernetes": "a real Kubernetes",
     "postgresql": "PostgreSQL",
     "spark": "Apache Spark",
     "s3": "a server of an object store",
