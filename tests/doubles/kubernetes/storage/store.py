@@ -1,0 +1,159 @@
+"""The objects, with every revision that has not been compacted."""
+
+import bisect
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pydantic_core import to_json
+
+from tests.doubles.kubernetes.base.kinds import Kind
+from tests.doubles.kubernetes.base.objects import Obj
+from tests.doubles.kubernetes.base.refusals import expired
+
+
+class Address(NamedTuple):
+    """Where an object is kept."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """One write."""
+
+    revision: int
+    kind: Kind
+    address: Address
+    before: Obj | None
+    after: Obj | None
+    """None when it was deleted."""
+
+    @property
+    def last(self) -> Obj:
+        """The object after the write, or as it was when it was deleted."""
+        found = self.after if self.after is not None else self.before
+        assert found is not None
+        return found
+
+
+class Store:
+    """All objects by kind and address. What it hands out must not be changed."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.written = threading.Condition(self.lock)
+        """Told of each write, of each compaction, and of whatever else watches must look at."""
+        self.listeners: list[Callable[[Change], None]] = []
+        """Called with each change, in order, under the lock."""
+        self.revision = 1
+        self.compacted = 0
+        """The last revision whose past is forgotten."""
+        self._objects: dict[Kind, dict[Address, Obj]] = {}
+        self._history: list[Change] = []
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Obj | None:
+        with self.lock:
+            return self._objects.get(kind, {}).get(Address(namespace, name))
+
+    def all(self, kind: Kind, namespace: str = "") -> list[Obj]:
+        """All objects of a kind, of one namespace or of all, in order of their names."""
+        with self.lock:
+            found = self._objects.get(kind, {})
+            return [
+                found[each] for each in sorted(found) if not namespace or each.namespace == namespace
+            ]
+
+    def everything(self) -> Iterator[tuple[Kind, Obj]]:
+        with self.lock:
+            for kind, objects in list(self._objects.items()):
+                for obj in list(objects.values()):
+                    yield kind, obj
+
+    def put(self, kind: Kind, obj: Obj) -> Obj:
+        """Keep a new or changed object under the next revision, which is written into it."""
+        with self.lock:
+            address = Address(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+            self.revision += 1
+            meta = {**obj["metadata"], "resourceVersion": str(self.revision)}
+            whole = {"kind": kind.name, "apiVersion": kind.api_version, **obj, "metadata": meta}
+            before = self._objects.setdefault(kind, {}).get(address)
+            self._objects[kind][address] = whole
+            self._tell(Change(self.revision, kind, address, before, whole))
+            return whole
+
+    def remove(self, kind: Kind, obj: Obj) -> Obj:
+        """Delete an object; it is returned as watches see it, with the revision of its end."""
+        with self.lock:
+            address = Address(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+            self.revision += 1
+            before = self._objects[kind].pop(address)
+            meta = {**before["metadata"], "resourceVersion": str(self.revision)}
+            self._tell(Change(self.revision, kind, address, {**before, "metadata": meta}, None))
+            return {**before, "metadata": meta}
+
+    def _tell(self, change: Change) -> None:
+        self._history.append(change)
+        for listener in self.listeners:
+            listener(change)
+        self.written.notify_all()
+
+    def snapshot(self, kind: Kind, namespace: str, revision: int) -> list[Obj]:
+        """The objects as they were at a revision; 410 if that is forgotten."""
+        with self.lock:
+            if revision < self.compacted:
+                raise expired(
+                    "The provided continue parameter is too old to display a consistent list "
+                    "result. You can start a new list without the continue parameter, or use the "
+                    "continue token in this response to retrieve the remainder of the results. "
+                    "Continuing with the provided token results in an inconsistent list - objects "
+                    "that were created, modified, or deleted between the time the first chunk was "
+                    "returned and now may show up in the list."
+                )
+            objects = dict(self._objects.get(kind, {}))
+            for change in reversed(self.since(revision)):
+                if change.kind != kind:
+                    continue
+                if change.before is None:
+                    objects.pop(change.address, None)
+                else:
+                    objects[change.address] = change.before
+            return [
+                objects[each]
+                for each in sorted(objects)
+                if not namespace or each.namespace == namespace
+            ]
+
+    def since(self, revision: int) -> list[Change]:
+        """The changes after a revision, oldest first."""
+        with self.lock:
+            start = bisect.bisect_right(self._history, revision, key=lambda each: each.revision)
+            return self._history[start:]
+
+    def compact(self, revision: int | None = None) -> None:
+        """Forget the past up to a revision; up to the latest, if none is given."""
+        with self.written:
+            self.compacted = self.revision if revision is None else revision
+            self._history = self.since(self.compacted)
+            self.written.notify_all()
+
+    def wait(self, revision: int, seconds: float, stopped: Callable[[], bool]) -> bool:
+        """Wait for a write after the revision; whether there was one in time."""
+        until = time.monotonic() + seconds
+        with self.written:
+            while self.revision <= revision and not stopped():
+                left = until - time.monotonic()
+                if left <= 0 or not self.written.wait(left):
+                    return self.revision > revision
+            return self.revision > revision
+
+
+def encoded(obj: Obj) -> bytes:
+    return to_json(obj)
+
+
+def joined(items: Iterable[Obj]) -> bytes:
+    return b",".join(to_json(each) for each in items)
