@@ -29,7 +29,8 @@ def delete(verbs: Verbs, call: Call) -> tuple[Obj, bool]:
         finalizers = _finalizers(call, old, options)
         grace = _grace(call, old, options)
         meta = {**old["metadata"]}
-        waits = bool(finalizers) or grace > 0
+        fills = call.kind.name == "Namespace" and bool(dig(old, "spec", "finalizers"))
+        waits = bool(finalizers) or grace > 0 or fills
         if not waits:
             return (old if call.dry_run else verbs.store.remove(call.kind, old)), True
         first = "deletionTimestamp" not in meta

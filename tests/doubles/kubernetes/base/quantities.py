@@ -27,3 +27,25 @@ def amount(text: Any) -> Decimal:
 def as_quantity(number: Decimal) -> str:
     """The shortest plain form: whole numbers as they are, others in thousandths."""
     return str(int(number)) if number == int(number) else f"{int(number * 1000)}m"
+
+
+def canonical(text: Any) -> str:
+    """The quantity as the server writes it: `1000m` is `1`, `2048Mi` is `2Gi`; as it is if it is
+    none."""
+    try:
+        number = amount(text)
+    except ValueError:
+        return str(text)
+    binary = str(text).endswith("i")
+    if binary and number == int(number) and abs(number) >= 1024:
+        base, units = 1024, [f"{unit}i" for unit in "KMGTPE"]
+    elif number == int(number):
+        base, units = 1000, list("kMGTPE")
+    else:
+        return f"{int(number * 1000)}m"
+    value, unit = int(number), ""
+    for each in units:
+        if not value or value % base:
+            break
+        value, unit = value // base, each
+    return f"{value}{unit}"

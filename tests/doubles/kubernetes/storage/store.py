@@ -2,8 +2,7 @@
 
 import bisect
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -54,6 +53,10 @@ class Store:
         """The last revision whose past is forgotten."""
         self._objects: dict[Kind, dict[Address, Obj]] = {}
         self._history: list[Change] = []
+        self._places: dict[str, tuple[Kind, Address]] = {}
+        """Where objects are by their uids."""
+        self._owned: dict[str, set[str]] = {}
+        """The uids of dependents by that of each owner."""
 
     def get(self, kind: Kind, namespace: str, name: str) -> Obj | None:
         with self.lock:
@@ -95,7 +98,35 @@ class Store:
             self._tell(Change(self.revision, kind, address, {**before, "metadata": meta}, None))
             return {**before, "metadata": meta}
 
+    def by_uid(self, uid: str) -> tuple[Kind, Obj] | None:
+        with self.lock:
+            found = self._places.get(uid)
+            return (found[0], self._objects[found[0]][found[1]]) if found else None
+
+    def owned(self, uid: str) -> list[tuple[Kind, Obj]]:
+        """The objects that name the one of that uid as an owner, in order of their names."""
+        with self.lock:
+            found = [self.by_uid(each) for each in self._owned.get(uid, ())]
+            there = [each for each in found if each is not None]
+            return sorted(there, key=lambda each: str(each[1]["metadata"]["name"]))
+
+    def _index(self, change: Change) -> None:
+        for obj in (change.before, change.after):
+            if obj is None:
+                continue
+            uid = obj["metadata"]["uid"]
+            for ref in obj["metadata"].get("ownerReferences", ()):
+                dependents = self._owned.setdefault(ref["uid"], set())
+                (dependents.add if obj is change.after else dependents.discard)(uid)
+                if not dependents:
+                    del self._owned[ref["uid"]]
+            if change.after is None:
+                self._places.pop(uid, None)
+            else:
+                self._places[uid] = (change.kind, change.address)
+
     def _tell(self, change: Change) -> None:
+        self._index(change)
         self._history.append(change)
         for listener in self.listeners:
             listener(change)
@@ -140,20 +171,6 @@ class Store:
             self._history = self.since(self.compacted)
             self.written.notify_all()
 
-    def wait(self, revision: int, seconds: float, stopped: Callable[[], bool]) -> bool:
-        """Wait for a write after the revision; whether there was one in time."""
-        until = time.monotonic() + seconds
-        with self.written:
-            while self.revision <= revision and not stopped():
-                left = until - time.monotonic()
-                if left <= 0 or not self.written.wait(left):
-                    return self.revision > revision
-            return self.revision > revision
-
-
 def encoded(obj: Obj) -> bytes:
     return to_json(obj)
 
-
-def joined(items: Iterable[Obj]) -> bytes:
-    return b",".join(to_json(each) for each in items)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from tests.doubles.kubernetes.base.kinds import Kind
 from tests.doubles.kubernetes.base.objects import Obj, dig
+from tests.doubles.kubernetes.base.quantities import canonical
 
 CONTROLLER_UID = "batch.kubernetes.io/controller-uid"
 JOB_NAME = "batch.kubernetes.io/job-name"
@@ -33,6 +34,9 @@ def _container(container: Obj) -> None:
         terminationMessagePolicy="File",
         resources={},
     )
+    for part in ("requests", "limits"):
+        found = container["resources"].get(part, {})
+        found.update({name: canonical(value) for name, value in found.items()})
     limits = container["resources"].get("limits", {})
     if limits:  # what is limited and not asked for is asked for
         requests = container["resources"].setdefault("requests", {})

@@ -1,0 +1,186 @@
+"""The whole cluster: an API server on a port, its controllers, its nodes, and its faults."""
+
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.doubles.kubernetes.api.access import AccessRule
+from tests.doubles.kubernetes.api.actor import Actor
+from tests.doubles.kubernetes.api.calls import User
+from tests.doubles.kubernetes.api.server import ApiServer
+from tests.doubles.kubernetes.api.service import ApiService
+from tests.doubles.kubernetes.api.verbs import Verbs
+from tests.doubles.kubernetes.base.clock import ClusterClock
+from tests.doubles.kubernetes.base.objects import Obj
+from tests.doubles.kubernetes.controllers.garbage import (
+    ClaimController,
+    GarbageController,
+    NamespaceController,
+    QuotaController,
+)
+from tests.doubles.kubernetes.controllers.jobs import JobController
+from tests.doubles.kubernetes.controllers.manager import Controller, Manager
+from tests.doubles.kubernetes.kubelet.images import Images
+from tests.doubles.kubernetes.kubelet.keeper import Kubelets
+from tests.doubles.kubernetes.kubelet.nodes import NodeController, Nodes
+from tests.doubles.kubernetes.kubelet.plays import Plays
+from tests.doubles.kubernetes.kubelet.scheduler import Scheduler
+
+ADMIN = "token-of-the-administrator"
+
+
+class Kubernetes:
+    """A cluster for tests. Use it as a context manager; its end raises what went wrong inside."""
+
+    def __init__(self, folder: Path | None = None, speed: float = 1.0, nodes: int = 1) -> None:
+        """`folder` holds the volumes of pods; `speed` hastens the cluster's clock."""
+        self._own = None if folder else tempfile.TemporaryDirectory(prefix="kubernetes-")
+        self.folder = folder or Path(self._own.name if self._own else "")
+        self.clock = ClusterClock(speed)
+        self.verbs = Verbs(self.clock)
+        self.images = Images()
+        self.plays = Plays()
+        self.kubelets = Kubelets(self.verbs, self.folder, self.images, self.plays)
+        self.service = ApiService(self.verbs, self.kubelets)
+        self.faults = self.service.faults
+        self.count = self.service.count
+        self.watches = self.service.watches
+        self.store = self.verbs.store
+        self.nodes = Nodes(self.verbs, self.kubelets, self._look_at_node)
+        self._actor = Actor(self.verbs, "test")
+        self._node_controller = NodeController(self.verbs, self.kubelets)
+        self.manager = Manager(self.store, self.clock, self._controllers())
+        self.kubelets.wake = lambda key: self.manager.look(self.kubelets, key)
+        self._server = ApiServer(self.service)
+        self.service.access.tokens[ADMIN] = User("kubernetes-admin", ("system:masters",))
+        for namespace in ("default", "kube-system"):
+            self._actor.create("Namespace", "", {"metadata": {"name": namespace}})
+        for number in range(nodes):
+            self.nodes.add(f"node-{number + 1}")
+
+    def _controllers(self) -> list[Controller]:
+        return [
+            NamespaceController(self.verbs),
+            GarbageController(self.verbs),
+            QuotaController(self.verbs),
+            ClaimController(self.verbs),
+            JobController(self.verbs),
+            Scheduler(self.verbs),
+            self.kubelets,
+            self._node_controller,
+        ]
+
+    def __enter__(self) -> Self:
+        self.manager.start()
+        self._server.start()
+        self.settle()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kubelets.stop()
+        self._server.stop()
+        self.manager.stop()
+        self.kubelets.join()
+        if self._own:
+            self._own.cleanup()
+        if kind is None and self.failures:
+            raise AssertionError("the double itself failed:\n" + "\n".join(self.failures))
+
+    @property
+    def failures(self) -> list[str]:
+        """What the double itself failed at."""
+        return [*self._server.failures, *self.manager.failures]
+
+    @property
+    def url(self) -> str:
+        return self._server.url
+
+    def settle(self) -> None:
+        """Wait until the controllers have done all that is to be done now."""
+        self.manager.settle()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass at once, and wait until the controllers have done what was due."""
+        self.clock.advance(seconds)
+        self.settle()
+
+    def _look_at_node(self, name: str) -> None:
+        self.manager.look(self._node_controller, ("", name))
+        for pod in self._actor.all("Pod"):
+            key = (pod["metadata"]["namespace"], pod["metadata"]["name"])
+            self.manager.look(self.kubelets, key)
+
+    # Who may do what
+
+    def token(self, user: str, *rules: AccessRule, groups: tuple[str, ...] = ()) -> str:
+        """A token for a user, or a service account by its whole name, with these rules."""
+        token = f"token-of-{user}"
+        self.service.access.tokens[token] = User(user, groups)
+        self.service.access.scripted[user] = list(rules)
+        return token
+
+    def kubeconfig(self, token: str = ADMIN, namespace: str = "default") -> Obj:
+        """A configuration of clients, as a value."""
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "double", "cluster": {"server": self.url}}],
+            "users": [{"name": "user", "user": {"token": token}}],
+            "contexts": [
+                {
+                    "name": "double",
+                    "context": {"cluster": "double", "user": "user", "namespace": namespace},
+                }
+            ],
+            "current-context": "double",
+        }
+
+    def write_kubeconfig(self, path: Path, token: str = ADMIN, namespace: str = "default") -> Path:
+        import yaml
+
+        path.write_text(yaml.safe_dump(self.kubeconfig(token, namespace)))
+        path.chmod(0o600)
+        return path
+
+    # What is in the cluster
+
+    def create(self, kind: str, obj: Obj, namespace: str = "default") -> Obj:
+        """Create an object past HTTP, so that it counts as no call."""
+        whole = namespace if self.verbs.kinds.of(kind).namespaced else ""
+        return self._actor.create(kind, whole, obj)
+
+    def namespace(self, name: str) -> str:
+        """A namespace with its service account."""
+        self.create("Namespace", {"metadata": {"name": name}})
+        self.settle()
+        return name
+
+    def get(self, kind: str, name: str, namespace: str = "default") -> Obj | None:
+        whole = namespace if self.verbs.kinds.of(kind).namespaced else ""
+        return self._actor.get(kind, whole, name)
+
+    def all(self, kind: str, namespace: str = "") -> list[Obj]:
+        return self._actor.all(kind, namespace)
+
+    def await_(self, test: Any, seconds: float = 30.0) -> Any:
+        """Wait for the first true value of a function of the cluster; looked at on each write."""
+        import time
+
+        until = time.monotonic() + seconds
+        with self.store.written:
+            while True:
+                found = test()
+                if found:
+                    return found
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError("it did not come to pass")
+                self.store.written.wait(left)
+
+
