@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from tests.doubles.kubernetes.api.access import AccessRule
 from tests.doubles.kubernetes.api.actor import Actor
@@ -19,13 +19,23 @@ from tests.doubles.kubernetes.controllers.garbage import (
     NamespaceController,
     QuotaController,
 )
+from tests.doubles.kubernetes.controllers.gateways import GatewayController
+from tests.doubles.kubernetes.controllers.inference import InferenceController, refuse_service
 from tests.doubles.kubernetes.controllers.jobs import JobController
 from tests.doubles.kubernetes.controllers.manager import Controller, Manager
+from tests.doubles.kubernetes.controllers.queues import QueueController, TrainerController
+from tests.doubles.kubernetes.controllers.services import EndpointController
+from tests.doubles.kubernetes.controllers.workloads import (
+    DeploymentController,
+    ReplicaSetController,
+)
 from tests.doubles.kubernetes.kubelet.images import Images
 from tests.doubles.kubernetes.kubelet.keeper import Kubelets
 from tests.doubles.kubernetes.kubelet.nodes import NodeController, Nodes
 from tests.doubles.kubernetes.kubelet.plays import Plays
+from tests.doubles.kubernetes.kubelet.proxy import ServiceProxy
 from tests.doubles.kubernetes.kubelet.scheduler import Scheduler
+from tests.doubles.kubernetes.validation.custom import GATEWAY_API, KSERVE, KUEUE, TRAINER
 
 ADMIN = "token-of-the-administrator"
 
@@ -49,9 +59,15 @@ class Kubernetes:
         self.store = self.verbs.store
         self.nodes = Nodes(self.verbs, self.kubelets, self._look_at_node)
         self._actor = Actor(self.verbs, "test")
+        self.kueue = QueueController(self.verbs)
+        self.gateways = GatewayController(self.verbs)
+        self.kserve = InferenceController(self.verbs)
+        self._trainer = TrainerController(self.verbs)
+        self._proxy = ServiceProxy(self.verbs, self.folder)
         self._node_controller = NodeController(self.verbs, self.kubelets)
         self.manager = Manager(self.store, self.clock, self._controllers())
         self.kubelets.wake = lambda key: self.manager.look(self.kubelets, key)
+        self.kserve.look = lambda key: self.manager.look(self.kserve, key)
         self._server = ApiServer(self.service)
         self.service.access.tokens[ADMIN] = User("kubernetes-admin", ("system:masters",))
         for namespace in ("default", "kube-system"):
@@ -65,7 +81,15 @@ class Kubernetes:
             GarbageController(self.verbs),
             QuotaController(self.verbs),
             ClaimController(self.verbs),
+            self.kueue,
+            self._trainer,
+            self.kserve,
+            self.gateways,
             JobController(self.verbs),
+            DeploymentController(self.verbs),
+            ReplicaSetController(self.verbs),
+            EndpointController(self.verbs),
+            self._proxy,
             Scheduler(self.verbs),
             self.kubelets,
             self._node_controller,
@@ -86,6 +110,7 @@ class Kubernetes:
         self.kubelets.stop()
         self._server.stop()
         self.manager.stop()
+        self._proxy.stop()
         self.kubelets.join()
         if self._own:
             self._own.cleanup()
@@ -115,6 +140,25 @@ class Kubernetes:
         for pod in self._actor.all("Pod"):
             key = (pod["metadata"]["namespace"], pod["metadata"]["name"])
             self.manager.look(self.kubelets, key)
+
+    # What may be installed
+
+    def install(self, *names: Literal["gateway-api", "kserve", "kueue", "trainer"]) -> None:
+        """Add the kinds of a project, and the controllers that act on them."""
+        whole = {"gateway-api": GATEWAY_API, "kserve": KSERVE, "kueue": KUEUE, "trainer": TRAINER}
+        webhooks = self.verbs.admission.webhooks
+        for name in names:
+            for definition in whole[name]:
+                self.create("CustomResourceDefinition", definition)
+            self.service.definitions.refresh()
+            if name == "kueue":
+                self.kueue.installed = True
+                webhooks.append(self.kueue.admit_job)
+            elif name == "kserve":
+                webhooks.append(refuse_service)
+            elif name == "trainer":
+                webhooks.append(self._trainer.refuse)
+        self.settle()
 
     # Who may do what
 

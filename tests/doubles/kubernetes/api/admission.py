@@ -1,10 +1,10 @@
 """What is filled into new objects, and what is refused for the state of the cluster."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from tests.doubles.kubernetes.api.calls import Call
-from tests.doubles.kubernetes.base.kinds import Kinds
+from tests.doubles.kubernetes.base.kinds import Kind, Kinds
 from tests.doubles.kubernetes.base.objects import Obj, dig, short_hash
 from tests.doubles.kubernetes.base.quantities import amount, as_quantity
 from tests.doubles.kubernetes.base.refusals import StatusError, forbidden, not_found
@@ -23,11 +23,16 @@ class Admission:
         self._store = store
         self._kinds = kinds
         self._addresses = 0
+        self.webhooks: list[Callable[[Kind, Obj], None]] = []
+        """Called with each new object, and each changed one of a custom kind; they may change a
+        new one, or refuse it."""
 
     def create(self, call: Call, obj: Obj) -> None:
         """Fill in, before the object is validated."""
         if call.namespace:
             self._namespace(call)
+        for webhook in self.webhooks:
+            webhook(call.kind, obj)
         if call.kind.custom:
             return
         if call.kind.name == "Pod":

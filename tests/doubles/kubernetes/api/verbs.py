@@ -251,6 +251,8 @@ class Verbs:
         errors = rules.update_errors(kind, new, old, self.schemas)
         if errors:
             raise invalid(kind, call.name, errors)
+        for webhook in self.admission.webhooks if kind.custom and not call.subresource else ():
+            webhook(kind, new)
         if not noted:
             managed.note_update(old, new, self.schemas.shape(kind), self._writer(call))
         if _without_times(new) == _without_times(old):

@@ -42,7 +42,7 @@ class Shape:
 
     def __init__(self, node: Mapping[str, Any], beside: Mapping[str, Any] | None = None) -> None:
         """`beside` is what a reference to the schema says in its own place."""
-        while "$ref" in node:
+        while isinstance(node.get("$ref"), str):
             beside = {**node, **(beside or {})}
             node = definitions()[node["$ref"].rpartition("/")[2]]
         self.node = node
@@ -150,7 +150,8 @@ class Schemas:
 
 def _collect(node: Any, into: dict[str, Obj]) -> None:
     if isinstance(node, dict):
-        name = str(node.get("$ref", "")).rpartition("/")[2]
+        reference = node.get("$ref")  # which is also the name of a property
+        name = reference.rpartition("/")[2] if isinstance(reference, str) else ""
         if name and name not in into:
             into[name] = definitions()[name]
             _collect(into[name], into)
