@@ -107,11 +107,15 @@ class Api:
         path = self.path(plural, name) + part
         return self.http.patch(path, content=json.dumps(body), headers=headers, params=query)
 
-    def apply(self, plural: str, obj: Obj, manager: str = "headgate", **query: str) -> httpx.Response:
+    def apply(
+        self, plural: str, obj: Obj, manager: str = "headgate", **query: str
+    ) -> httpx.Response:
         said = {"fieldManager": manager, **query}
         return self.patch(plural, obj["metadata"]["name"], APPLY_PATCH, obj, **said)
 
-    def delete(self, plural: str, name: str, body: Obj | None = None, **query: str) -> httpx.Response:
+    def delete(
+        self, plural: str, name: str, body: Obj | None = None, **query: str
+    ) -> httpx.Response:
         path = self.path(plural, name)
         return self.http.request("DELETE", path, json=body, params=query)
 
@@ -327,7 +331,9 @@ class KubernetesApiContract:
     def test_a_stale_update_is_a_conflict(self, api: Api) -> None:
         first = api.made("configmaps", config(a="1"))
         second = ok(api.put("configmaps", {**first, "data": {"a": "2"}}))
-        assert int(second["metadata"]["resourceVersion"]) > int(first["metadata"]["resourceVersion"])
+        assert int(second["metadata"]["resourceVersion"]) > int(
+            first["metadata"]["resourceVersion"]
+        )
         status = refused(api.put("configmaps", {**first, "data": {"a": "3"}}), 409, "Conflict")
         assert "the object has been modified" in status["message"]
         assert status["details"] == {"name": "settings", "kind": "configmaps"}
@@ -619,9 +625,7 @@ class KubernetesApiContract:
         with api.watch("leases", resourceVersion=version, timeoutSeconds="1") as watch:
             assert watch.rest() == []
 
-    def test_a_watch_from_a_forgotten_version_is_gone(
-        self, site: KubernetesSite, api: Api
-    ) -> None:
+    def test_a_watch_from_a_forgotten_version_is_gone(self, site: KubernetesSite, api: Api) -> None:
         first = api.made("leases", {"metadata": {"name": "a"}, "spec": {}})
         for name in "bc":
             api.made("leases", {"metadata": {"name": name}, "spec": {}})

@@ -1,18 +1,19 @@
 """The whole cluster: an API server on a port, its controllers, its nodes, and its faults."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from tests.doubles.kubernetes.api.access import AccessRule
 from tests.doubles.kubernetes.api.actor import Actor
-from tests.doubles.kubernetes.api.calls import User
+from tests.doubles.kubernetes.api.calls import Call, User
 from tests.doubles.kubernetes.api.server import ApiServer
 from tests.doubles.kubernetes.api.service import ApiService
 from tests.doubles.kubernetes.api.verbs import Verbs
 from tests.doubles.kubernetes.base.clock import ClusterClock
-from tests.doubles.kubernetes.base.objects import Obj
+from tests.doubles.kubernetes.base.objects import Obj, copied
 from tests.doubles.kubernetes.controllers.garbage import (
     ClaimController,
     GarbageController,
@@ -199,6 +200,21 @@ class Kubernetes:
         whole = namespace if self.verbs.kinds.of(kind).namespaced else ""
         return self._actor.create(kind, whole, obj)
 
+    def update(self, kind: str, name: str, how: Callable[[Obj], None]) -> Obj:
+        """Change an object as a client would, past HTTP."""
+        found = self.get(kind, name)
+        assert found is not None, name
+        changed = copied(found)
+        how(changed)
+        whole = self.verbs.kinds.of(kind)
+        call = Call("update", whole, "default" if whole.namespaced else "", name, body=changed)
+        return self.verbs.update(call)[0]
+
+    def delete(self, kind: str, name: str, namespace: str = "default", **options: object) -> None:
+        found = self.get(kind, name, namespace)
+        assert found is not None, name
+        self._actor.delete(found, **options)
+
     def namespace(self, name: str) -> str:
         """A namespace with its service account."""
         self.create("Namespace", {"metadata": {"name": name}})
@@ -226,5 +242,3 @@ class Kubernetes:
                 if left <= 0:
                     raise TimeoutError("it did not come to pass")
                 self.store.written.wait(left)
-
-

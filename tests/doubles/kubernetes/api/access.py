@@ -60,7 +60,9 @@ class Access:
         kind = call.kind
         if self.allowed(call.user, call.verb, kind.group, call.what, call.namespace, call.name):
             return
-        where = f' in the namespace "{call.namespace}"' if call.namespace else " at the cluster scope"
+        where = (
+            f' in the namespace "{call.namespace}"' if call.namespace else " at the cluster scope"
+        )
         what = f'{kind.resource} "{call.name}"' if call.name else kind.resource
         message = (
             f'{what} is forbidden: User "{call.user.name}" cannot {call.verb} resource "{call.what}" in '

@@ -121,7 +121,9 @@ class Admission:
         kind = self._kinds.of("ResourceQuota")
         for quota in self._store.all(kind, call.namespace) if call.namespace else ():
             hard = dig(quota, "spec", "hard", default={})
-            asked = {k: v for k, v in usage(call.kind.name, call.kind.resource, obj).items() if k in hard}
+            asked = {
+                k: v for k, v in usage(call.kind.name, call.kind.resource, obj).items() if k in hard
+            }
             name = obj["metadata"]["name"]
             if call.kind.name == "Pod":
                 self._complete(call, quota, obj)
@@ -145,7 +147,11 @@ class Admission:
     def _complete(call: Call, quota: Obj, pod: Obj) -> None:
         """A pod must say what the quota counts."""
         for key in dig(quota, "spec", "hard", default={}):
-            part, _, resource = key.rpartition(".") if key.startswith(("requests.", "limits.")) else ("requests", "", key)
+            part, _, resource = (
+                key.rpartition(".")
+                if key.startswith(("requests.", "limits."))
+                else ("requests", "", key)
+            )
             if resource not in _OWN:
                 continue
             missing = [

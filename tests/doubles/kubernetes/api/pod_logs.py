@@ -152,5 +152,3 @@ def _stamped(when: float, line: bytes) -> bytes:
 
     whole = datetime.fromtimestamp(when, UTC)
     return f"{whole:%Y-%m-%dT%H:%M:%S.%f}000Z ".encode() + line
-
-

@@ -183,7 +183,9 @@ class ApiService:
 def list_of(kind: Kind, items: list[Obj], meta: Obj) -> Obj:
     """A list of objects, which leave out what the list says for all, as built-in kinds do."""
     if not kind.custom:
-        items = [{k: v for k, v in each.items() if k not in ("kind", "apiVersion")} for each in items]
+        items = [
+            {k: v for k, v in each.items() if k not in ("kind", "apiVersion")} for each in items
+        ]
     return {
         "kind": f"{kind.name}List",
         "apiVersion": kind.api_version,

@@ -93,7 +93,9 @@ class Verbs:
         revision = int(asked)
         if revision > self.store.revision:
             message = f"Too large resource version: {revision}, current: {self.store.revision}"
-            causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
+            causes = [
+                {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+            ]
             raise StatusError(504, "Timeout", message, {"causes": causes, "retryAfterSeconds": 1})
         exact = call.query.get("resourceVersionMatch") == "Exact"
         return revision if exact else self.store.revision
@@ -175,8 +177,10 @@ class Verbs:
                 if call.kind.create_on_update and not call.subresource:
                     return self._create(call, sent, self._noted_create), True
                 raise not_found(call.kind, call.name)
-            if not meta.get("resourceVersion") and not call.kind.unconditional or (
-                call.kind.custom and not meta.get("resourceVersion")
+            if (
+                not meta.get("resourceVersion")
+                and not call.kind.unconditional
+                or (call.kind.custom and not meta.get("resourceVersion"))
             ):
                 problem = invalid_value(
                     "metadata.resourceVersion", 0, "must be specified for an update"

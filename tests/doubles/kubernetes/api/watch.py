@@ -71,7 +71,7 @@ class WatchStream:
             raise StatusError(
                 422,
                 "Invalid",
-                "ListOptions.meta.k8s.io \"\" is invalid: sendInitialEvents: Forbidden: "
+                'ListOptions.meta.k8s.io "" is invalid: sendInitialEvents: Forbidden: '
                 "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
             )
 
@@ -85,7 +85,9 @@ class WatchStream:
         while not self._watches.ending.is_set():
             changes, compacted = self._wait(revision)
             if revision < compacted:
-                yield _line("ERROR", expired(f"too old resource version: {revision} ({compacted})").body())
+                yield _line(
+                    "ERROR", expired(f"too old resource version: {revision} ({compacted})").body()
+                )
                 return
             for change in changes:
                 revision = change.revision
@@ -172,4 +174,3 @@ def empty(kind: Kind, revision: int, end: bool = False) -> Obj:
 
 def _line(type_: str, obj: Obj) -> bytes:
     return b'{"type":"' + type_.encode() + b'","object":' + encoded(obj) + b"}\n"
-

@@ -138,8 +138,6 @@ def apply(live: Obj | None, config: Obj, shape: Shape, writer: Writer) -> Obj:
     return merged
 
 
-
-
 def _refusal(conflicts: list[tuple[_Manager, str, Path]]) -> StatusError:
     causes = [
         {
@@ -198,5 +196,3 @@ def _pruned(value: Any, shape: Shape, drop: Fields, held: Fields, at: Path = ())
     if isinstance(value, dict):
         return {step[2:]: each for step, each in kept}
     return [each for _, each in kept]
-
-

@@ -104,9 +104,7 @@ class NamespaceController:
         left = [o for _, o in self._actor.store.everything() if _namespace(o) == key[1]]
         finalizers = dig(namespace, "spec", "finalizers", default=[])
         if not left and finalizers:
-            kind = self._actor.kinds.of("Namespace")
             self._actor.change(namespace, lambda n: n["spec"].pop("finalizers"))
-            self._actor.store.remove(kind, namespace)
         return None
 
     def _furnish(self, name: str) -> None:
@@ -167,7 +165,9 @@ class ClaimController:
         if claim is None or dig(claim, "status", "phase") == "Bound":
             return None
         if claim["spec"].get("storageClassName") == "none":
-            self._actor.event(claim, "FailedBinding", "no persistent volumes available for this claim")
+            self._actor.event(
+                claim, "FailedBinding", "no persistent volumes available for this claim"
+            )
             return None
         size = claim["spec"]["resources"]["requests"]
         modes = claim["spec"]["accessModes"]

@@ -41,7 +41,15 @@ class GatewayController:
         self._actor.change(found, lambda obj: obj.update(status=status))
         return None
 
-    def _condition(self, obj: Obj, into: list[Obj], type_: str, reason: str, message: str = "", true: bool = True) -> None:
+    def _condition(
+        self,
+        obj: Obj,
+        into: list[Obj],
+        type_: str,
+        reason: str,
+        message: str = "",
+        true: bool = True,
+    ) -> None:
         new = {
             "type": type_,
             "status": "True" if true else "False",
@@ -66,7 +74,12 @@ class GatewayController:
                 self._condition(gateway, said, type_, type_)
             kinds = [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute"}]
             listeners.append(
-                {"name": each["name"], "supportedKinds": kinds, "attachedRoutes": 0, "conditions": said}
+                {
+                    "name": each["name"],
+                    "supportedKinds": kinds,
+                    "attachedRoutes": 0,
+                    "conditions": said,
+                }
             )
         status["listeners"] = listeners
         return status
@@ -90,7 +103,9 @@ class GatewayController:
             if problem:
                 self._condition(route, conditions, "ResolvedRefs", *problem, true=False)
             else:
-                self._condition(route, conditions, "ResolvedRefs", "ResolvedRefs", "All references are resolved")
+                self._condition(
+                    route, conditions, "ResolvedRefs", "ResolvedRefs", "All references are resolved"
+                )
             parents.append(
                 {"parentRef": ref, "controllerName": CONTROLLER, "conditions": conditions}
             )

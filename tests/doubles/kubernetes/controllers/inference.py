@@ -151,7 +151,9 @@ class InferenceController:
 
         def renew(obj: Obj) -> None:
             for container, new in zip(
-                obj["spec"]["template"]["spec"]["containers"], template["spec"]["containers"], strict=False
+                obj["spec"]["template"]["spec"]["containers"],
+                template["spec"]["containers"],
+                strict=False,
             ):
                 container.update(copied(new))
             obj["spec"]["replicas"] = replicas
@@ -191,7 +193,9 @@ class InferenceController:
         self._set(found, conditions, "PredictorReady", ready[stable], now)
         self._set(found, conditions, "IngressReady", ready[stable], now)
         self._set(found, conditions, "Ready", ready[stable], now)
-        conditions[:] = [each for each in conditions if canaries or each["type"] != "CanaryPredictorReady"]
+        conditions[:] = [
+            each for each in conditions if canaries or each["type"] != "CanaryPredictorReady"
+        ]
         status.pop("canaryStatuses", None)
         if canaries:
             status["canaryStatuses"] = [
@@ -225,7 +229,9 @@ class InferenceController:
         """Revisions are counted, and are not run: `set_revision_ready` says how they fare."""
         now = self._actor.clock.stamp()
         namespace = found["metadata"]["namespace"]
-        predictor = {k: v for k, v in found["spec"]["predictor"].items() if k != "canaryTrafficPercent"}
+        predictor = {
+            k: v for k, v in found["spec"]["predictor"].items() if k != "canaryTrafficPercent"
+        }
         percent = found["spec"]["predictor"].get("canaryTrafficPercent")
         status = copied(found.get("status", {}))
         part = status.setdefault("components", {}).setdefault("predictor", {})
@@ -248,7 +254,12 @@ class InferenceController:
         elif latest and latest != rolled:
             part["traffic"] = [
                 {"revisionName": latest, "percent": percent, "latestRevision": True},
-                {"revisionName": rolled, "percent": 100 - percent, "latestRevision": False, "tag": "prev"},
+                {
+                    "revisionName": rolled,
+                    "percent": 100 - percent,
+                    "latestRevision": False,
+                    "tag": "prev",
+                },
             ]
         elif latest:
             part["traffic"] = [{"revisionName": latest, "percent": 100, "latestRevision": True}]

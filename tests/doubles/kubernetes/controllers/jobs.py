@@ -36,15 +36,24 @@ class JobController:
     def keys(self, change: Change) -> Iterable[Key]:
         if change.kind.name == "Job":
             yield change.address
+            if change.after is None:
+                for _, pod in self._actor.store.owned(change.last["metadata"]["uid"]):
+                    yield ("", pod["metadata"]["uid"])
         elif change.kind.name == "Pod":
             owner = owner_of(change.last)
             if owner and owner["kind"] == "Job":
-                yield (change.address.namespace, owner["name"])
+                there = self._actor.store.by_uid(owner["uid"])
+                uid = change.last["metadata"]["uid"]
+                yield (change.address.namespace, owner["name"]) if there else ("", uid)
 
     def sync(self, key: Key) -> float | None:
+        if not key[0]:  # a pod whose Job is gone waits for nobody
+            found = self._actor.store.by_uid(key[1])
+            if found is not None:
+                self._release(found[1])
+            return None
         job = self._actor.get("Job", *key)
         if job is None:
-            self._release_orphans(key)
             return None
         if dig(job, "spec", "managedBy", default="") not in _OURS:
             return None
@@ -58,13 +67,6 @@ class JobController:
                 self._release(pod)
             return self._expire(job)
         return _Sync(self._actor, job, pods).run()
-
-    def _release_orphans(self, key: Key) -> None:
-        """Pods whose Job is gone wait for nobody."""
-        for pod in self._actor.all("Pod", key[0]):
-            owner = owner_of(pod)
-            if owner and owner["kind"] == "Job" and owner["name"] == key[1]:
-                self._release(pod)
 
     def _release(self, pod: Obj) -> None:
         if TRACKING in pod["metadata"].get("finalizers", ()):

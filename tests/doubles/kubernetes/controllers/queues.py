@@ -53,7 +53,9 @@ class QueueController:
         queue = self._actor.get("LocalQueue", namespace, name)
         assert queue is not None
         said = {"room": str(room)}
-        self._actor.change(queue, lambda q: q["metadata"].setdefault("annotations", {}).update(said))
+        self._actor.change(
+            queue, lambda q: q["metadata"].setdefault("annotations", {}).update(said)
+        )
 
     def keys(self, change: Change) -> Iterable[Key]:
         if not self.installed:

@@ -89,7 +89,9 @@ class ReplicaSetController:
         """When the pod counts as available, if it stays ready."""
         ready = condition(pod, "Ready")
         assert ready is not None
-        return from_stamp(ready["lastTransitionTime"]) + float(found["spec"].get("minReadySeconds", 0))
+        return from_stamp(ready["lastTransitionTime"]) + float(
+            found["spec"].get("minReadySeconds", 0)
+        )
 
     def _is_available(self, found: Obj, pod: Obj) -> bool:
         return self._since(found, pod) <= self._actor.clock.seconds()
@@ -140,7 +142,11 @@ class DeploymentController:
         elif new is not None:
             self._revise(found, new, sets)
         sets = self._actor.owned(found, "ReplicaSet")
-        old = [each for each in sets if new is None or each["metadata"]["uid"] != new["metadata"]["uid"]]
+        old = [
+            each
+            for each in sets
+            if new is None or each["metadata"]["uid"] != new["metadata"]["uid"]
+        ]
         if new is not None:
             self._roll(found, new, old)
         self._tidy(found, old)
@@ -192,7 +198,9 @@ class DeploymentController:
 
     def _note_revision(self, found: Obj, revision: int) -> None:
         said = {REVISION: str(revision)}
-        self._actor.change(found, lambda d: d["metadata"].setdefault("annotations", {}).update(said))
+        self._actor.change(
+            found, lambda d: d["metadata"].setdefault("annotations", {}).update(said)
+        )
 
     def _progress(self, found: Obj, reason: str, message: str, status: str = "True") -> None:
         now = self._actor.clock.stamp()
@@ -244,7 +252,9 @@ class DeploymentController:
             self._actor.delete(each)
 
     def _report(self, found: Obj, wanted: str) -> float | None:
-        live = self._actor.get("Deployment", found["metadata"]["namespace"], found["metadata"]["name"])
+        live = self._actor.get(
+            "Deployment", found["metadata"]["namespace"], found["metadata"]["name"]
+        )
         if live is None:
             return None
         sets = self._actor.owned(live, "ReplicaSet")
@@ -284,7 +294,9 @@ class DeploymentController:
             set_condition(conditions, now, new)
         failures = [failure for each in sets if (failure := condition(each, "ReplicaFailure"))]
         conditions = [each for each in conditions if each["type"] != "ReplicaFailure"]
-        return conditions + [{**each, "lastUpdateTime": each["lastTransitionTime"]} for each in failures]
+        return conditions + [
+            {**each, "lastUpdateTime": each["lastTransitionTime"]} for each in failures
+        ]
 
     def _judge(
         self, live: Obj, counts: dict[str, int], before: dict[str, int], name: str
@@ -301,9 +313,13 @@ class DeploymentController:
                 message = f'ReplicaSet "{name}" has successfully progressed.'
                 self._progress(live, "NewReplicaSetAvailable", message)
             return None
-        if progressing is None or progressing["reason"] == "NewReplicaSetAvailable" or any(
-            counts[each] > before[each]
-            for each in ("updatedReplicas", "readyReplicas", "availableReplicas")
+        if (
+            progressing is None
+            or progressing["reason"] == "NewReplicaSetAvailable"
+            or any(
+                counts[each] > before[each]
+                for each in ("updatedReplicas", "readyReplicas", "availableReplicas")
+            )
         ):
             self._progress(live, "ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.')
             return self._actor.clock.seconds() + float(live["spec"]["progressDeadlineSeconds"])

@@ -57,8 +57,8 @@ class Kubelets:
         """The uid of the pod that runs under a name."""
         self._logs: dict[tuple[str, str], list[ContainerLog]] = {}
         self._addresses = 0
-        self.lost: set[str] = set()
-        """Nodes that the control plane cannot reach."""
+        self.lost: dict[str, float] = {}
+        """Nodes that the control plane cannot reach, and since when."""
         self.wake: Any = lambda _key: None
         """Called with the key of a pod that must be looked at."""
         self._lock = threading.Lock()

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.doubles.kubernetes.api.actor import Actor
 from tests.doubles.kubernetes.base.clock import from_stamp
-from tests.doubles.kubernetes.base.objects import Obj, condition, dig, is_true, set_condition
+from tests.doubles.kubernetes.base.objects import Obj, condition, dig, set_condition
 from tests.doubles.kubernetes.controllers.manager import Key
 from tests.doubles.kubernetes.kubelet.keeper import Kubelets
 from tests.doubles.kubernetes.kubelet.scheduler import disrupt, preempt
@@ -22,8 +22,7 @@ class NodeController:
     def __init__(self, verbs: Any, kubelets: Kubelets) -> None:
         self._actor = Actor(verbs, "node-controller")
         self._kubelets = kubelets
-        self._silent: dict[str, float] = {}
-        """Since when nodes are lost."""
+        self._noticed: set[str] = set()
 
     def keys(self, change: Change) -> Iterable[Key]:
         if change.kind.name == "Node":
@@ -39,14 +38,16 @@ class NodeController:
             self._collect(key[1])
             return None
         if key[1] not in self._kubelets.lost:
-            if self._silent.pop(key[1], None) is not None:
+            if key[1] in self._noticed:
+                self._noticed.discard(key[1])
                 self._return(node)
             return None
         now = self._actor.clock.seconds()
-        noticed = self._silent.setdefault(key[1], now) + NOTICED_AFTER
+        noticed = self._kubelets.lost[key[1]] + NOTICED_AFTER
         if now < noticed:
             return noticed
-        if is_true(node, "Ready"):
+        if key[1] not in self._noticed:
+            self._noticed.add(key[1])
             self._notice(node)
         return self._evict(key[1], now)
 
@@ -75,7 +76,11 @@ class NodeController:
 
         def mark(obj: Obj) -> None:
             set_condition(obj["status"]["conditions"], now, _ready())
-            left = [each for each in dig(obj, "spec", "taints", default=[]) if each["key"] != UNREACHABLE]
+            left = [
+                each
+                for each in dig(obj, "spec", "taints", default=[])
+                if each["key"] != UNREACHABLE
+            ]
             obj["spec"].pop("taints", None)
             if left:
                 obj["spec"]["taints"] = left
@@ -102,7 +107,9 @@ class NodeController:
                 continue
             why = "Taint manager: deleting due to NoExecute taint"
             disrupt(self._actor, pod, "DeletionByTaintManager", why)
-            self._actor.event(pod, "TaintManagerEviction", f"Marking for deletion Pod {pod['metadata']['name']}")
+            self._actor.event(
+                pod, "TaintManagerEviction", f"Marking for deletion Pod {pod['metadata']['name']}"
+            )
             self._actor.delete(pod)
         return min(again, default=None)
 
@@ -182,7 +189,10 @@ class Nodes:
     def evict(self, namespace: str, name: str, message: str = "") -> None:
         """The kubelet ends a pod because its node is short of something."""
         pod = self._pod(namespace, name)
-        why = message or "The node was low on resource: memory. Threshold quantity: 100Mi, available: 42Mi. "
+        why = (
+            message
+            or "The node was low on resource: memory. Threshold quantity: 100Mi, available: 42Mi. "
+        )
         disrupt(self._actor, pod, "TerminationByKubelet", why)
         self._actor.event(pod, "Evicted", why, "Warning")
         self._kubelets.run_of(pod).fail("Evicted", why)
@@ -193,12 +203,12 @@ class Nodes:
 
     def lose(self, name: str) -> None:
         """The node is silent from now on; its processes go on, unseen."""
-        self._kubelets.lost.add(name)
+        self._kubelets.lost[name] = self._actor.clock.seconds()
         self._look(name)
 
     def recover(self, name: str) -> None:
         """The node is heard of again, and does what it was told meanwhile."""
-        self._kubelets.lost.discard(name)
+        self._kubelets.lost.pop(name, None)
         self._look(name)
 
     def remove(self, name: str) -> None:

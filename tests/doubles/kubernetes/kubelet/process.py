@@ -20,7 +20,10 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 def user_of(pod: Obj, container: Obj, image: LocalImage) -> tuple[int, int]:
     """The user and group that a container runs as; ConfigurationError if it may not."""
-    whole, own = dig(pod, "spec", "securityContext", default={}), container.get("securityContext", {})
+    whole, own = (
+        dig(pod, "spec", "securityContext", default={}),
+        container.get("securityContext", {}),
+    )
     context = {**whole, **own}
     user = context.get("runAsUser", image.user)
     if context.get("runAsNonRoot") and user == 0:

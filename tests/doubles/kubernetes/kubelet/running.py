@@ -91,7 +91,6 @@ class RunningPod:
     def fail(self, reason: str, message: str) -> None:
         self._state.failed = (reason, message)
         self.stop(0)
-        self.site.report()
 
     def kill(self, container: str, reason: str) -> None:
         self._reasons[container] = reason
@@ -161,7 +160,9 @@ class RunningPod:
         for name in self._state.inits:
             if name in self._processes:
                 self._processes[name].signal(signal.SIGTERM)
-                self._kill_at = self.site.clock.seconds() + float(spec["terminationGracePeriodSeconds"])
+                self._kill_at = self.site.clock.seconds() + float(
+                    spec["terminationGracePeriodSeconds"]
+                )
         self.site.wake()
         for thread in sidecars:
             thread.join()
@@ -180,7 +181,11 @@ class RunningPod:
         """Run a container, again and again if it is to be restarted."""
         state = self._state.of(container["name"])
         policy = container.get("restartPolicy") or self.site.pod["spec"]["restartPolicy"]
-        if container["name"] in self._state.inits and policy == "Always" and "restartPolicy" not in container:
+        if (
+            container["name"] in self._state.inits
+            and policy == "Always"
+            and "restartPolicy" not in container
+        ):
             policy = "OnFailure"
         wait = _AGAIN
         while not self._stopping:
@@ -190,9 +195,14 @@ class RunningPod:
                 return
             if self._stopping:
                 return
-            state.wait("CrashLoopBackOff", f"back-off {wait:.0f}s restarting failed container={container['name']}")
+            state.wait(
+                "CrashLoopBackOff",
+                f"back-off {wait:.0f}s restarting failed container={container['name']}",
+            )
             self.site.report()
-            self.site.event("BackOff", f"Back-off restarting failed container {container['name']}", "Warning")
+            self.site.event(
+                "BackOff", f"Back-off restarting failed container {container['name']}", "Warning"
+            )
             if not self._pause(wait):
                 return
             wait = min(wait * 2, _MOST)
@@ -249,7 +259,9 @@ class RunningPod:
             self.site.event("Failed", f'Failed to pull image "{name}": {message}', "Warning")
             if not self._pause(1.0):
                 return None
-            state.wait("ImagePullBackOff", f'Back-off pulling image "{name}": ErrImagePull: {message}')
+            state.wait(
+                "ImagePullBackOff", f'Back-off pulling image "{name}": ErrImagePull: {message}'
+            )
             self.site.report()
             self.site.event("BackOff", f'Back-off pulling image "{name}"', "Normal")
             if not self._pause(wait):
@@ -308,7 +320,9 @@ class RunningPod:
                 self.site.event("Unhealthy", f"{title} probe failed: {why}", "Warning")
             if kind == "livenessProbe":
                 if bad >= probe["failureThreshold"]:
-                    self.site.event("Killing", f"Container {name} failed liveness probe, will be restarted")
+                    self.site.event(
+                        "Killing", f"Container {name} failed liveness probe, will be restarted"
+                    )
                     self._processes[name].kill()
                     return
             elif good == probe["successThreshold"] or bad == probe["failureThreshold"]:

@@ -85,11 +85,15 @@ class Scheduler:
             self._pending.pop(key, None)
             return None
         if pod["spec"].get("schedulingGates"):
-            self._refuse(pod, "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates")
+            self._refuse(
+                pod, "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates"
+            )
             return None
         why = self._claims(pod)
         if why:
-            self._refuse(pod, "Unschedulable", f"0/{len(self._actor.all('Node'))} nodes are available: {why}")
+            self._refuse(
+                pod, "Unschedulable", f"0/{len(self._actor.all('Node'))} nodes are available: {why}"
+            )
             return None
         reasons: dict[str, int] = {}
         needs = requests_of(pod)
@@ -103,9 +107,13 @@ class Scheduler:
                 reasons[reason] = reasons.get(reason, 0) + 1
         said = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
         victims = self._preempt(pod, nodes, needs)
-        hint = "" if victims else (
-            f" preemption: 0/{len(nodes)} nodes are available: {len(nodes)} No preemption victims "
-            "found for incoming pod."
+        hint = (
+            ""
+            if victims
+            else (
+                f" preemption: 0/{len(nodes)} nodes are available: {len(nodes)} No preemption victims "
+                "found for incoming pod."
+            )
         )
         self._refuse(pod, "Unschedulable", f"0/{len(nodes)} nodes are available: {said}.{hint}")
         return None
@@ -209,7 +217,12 @@ class Scheduler:
 
 def preempt(actor: Actor, pod: Obj) -> None:
     """End a pod for one of higher priority."""
-    disrupt(actor, pod, "PreemptionByScheduler", "default-scheduler: preempting to accommodate a higher priority pod")
+    disrupt(
+        actor,
+        pod,
+        "PreemptionByScheduler",
+        "default-scheduler: preempting to accommodate a higher priority pod",
+    )
     actor.event(pod, "Preempted", "Preempted by a pod of higher priority", "Normal")
     actor.delete(pod)
 

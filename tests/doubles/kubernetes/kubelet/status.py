@@ -114,7 +114,9 @@ class PodState:
 
     def phase(self) -> Phase:
         """As the kubelet derives it from the containers and the restart policy."""
-        if self.failed:
+        if any(each.running for each in self.inits.values()) and self.initialized:
+            return "Running"  # a sidecar ends last
+        if self.failed and not any(each.running for each in self.mains.values()):
             return "Failed"
         policy = self.pod["spec"]["restartPolicy"]
         codes = [dig(each.terminated, "exitCode") for each in self.mains.values()]
@@ -160,9 +162,19 @@ class PodState:
         ended = phase in ("Succeeded", "Failed")
         done = "PodCompleted" if phase == "Succeeded" else "PodFailed" if ended else ""
         unready = [name for name, each in self.mains.items() if not each.ready]
-        not_ready = (done or "ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]")
-        incomplete = [name for name, each in self.inits.items() if not each.running and dig(each.terminated, "exitCode") != 0]
-        not_begun = ("ContainersNotInitialized", f"containers with incomplete status: [{' '.join(incomplete)}]")
+        not_ready = (
+            done or "ContainersNotReady",
+            f"containers with unready status: [{' '.join(unready)}]",
+        )
+        incomplete = [
+            name
+            for name, each in self.inits.items()
+            if not each.running and dig(each.terminated, "exitCode") != 0
+        ]
+        not_begun = (
+            "ContainersNotInitialized",
+            f"containers with incomplete status: [{' '.join(incomplete)}]",
+        )
         for type_, true, (reason, message) in (
             ("PodReadyToStartContainers", self.network and not ended, ("", "")),
             ("Initialized", self.initialized, not_begun),

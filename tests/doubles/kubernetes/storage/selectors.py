@@ -75,7 +75,9 @@ def _term(text: str) -> Callable[[Obj], bool]:
     if problem:
         raise bad_request(f"unable to parse requirement: {problem.field}: {problem.message}")
     if "op" not in parts:
-        return (lambda labels: key not in labels) if parts["not"] else (lambda labels: key in labels)
+        return (
+            (lambda labels: key not in labels) if parts["not"] else (lambda labels: key in labels)
+        )
     if parts["op"] in ("in", "=", "=="):
         return lambda labels: key in labels and labels[key] in values
     return lambda labels: labels.get(key) not in values

@@ -67,7 +67,9 @@ class Store:
         with self.lock:
             found = self._objects.get(kind, {})
             return [
-                found[each] for each in sorted(found) if not namespace or each.namespace == namespace
+                found[each]
+                for each in sorted(found)
+                if not namespace or each.namespace == namespace
             ]
 
     def everything(self) -> Iterator[tuple[Kind, Obj]]:
@@ -171,6 +173,6 @@ class Store:
             self._history = self.since(self.compacted)
             self.written.notify_all()
 
+
 def encoded(obj: Obj) -> bytes:
     return to_json(obj)
-

@@ -48,7 +48,13 @@ _CONDITIONS = _list(_CONDITION, "type")
 
 
 def _definition(
-    group: str, version: str, kind: str, plural: str, spec: Obj, status: Obj, namespaced: bool = True
+    group: str,
+    version: str,
+    kind: str,
+    plural: str,
+    spec: Obj,
+    status: Obj,
+    namespaced: bool = True,
 ) -> Obj:
     schema = _obj(spec=spec, status=status)
     return {
@@ -112,9 +118,7 @@ _FILTERS = _list(
     ),
     maxItems=16,
 )  # fmt: skip
-_BACKEND = _obj(
-    ("name",), **_REF, weight=_whole(0, 1_000_000, default=1), filters=_FILTERS
-)
+_BACKEND = _obj(("name",), **_REF, weight=_whole(0, 1_000_000, default=1), filters=_FILTERS)
 _MATCH = _open(
     path=_obj(
         type=_one_of("Exact", "PathPrefix", "RegularExpression", default="PathPrefix"),
@@ -134,7 +138,9 @@ _ROUTE = _obj(
     rules=_list(_RULE, maxItems=16),
 )
 _ROUTE_STATUS = _obj(
-    parents=_list(_obj(parentRef=_PARENT, controllerName=_TEXT, conditions=_CONDITIONS), maxItems=32)
+    parents=_list(
+        _obj(parentRef=_PARENT, controllerName=_TEXT, conditions=_CONDITIONS), maxItems=32
+    )
 )
 _LISTENER = _open(name=_TEXT, hostname=_TEXT, port=_PORT, protocol=_TEXT)
 

@@ -35,9 +35,13 @@ def decode(kind: Kind, sent: Any, shape: Shape) -> tuple[Obj, list[str]]:
         if kind.custom:
             from tests.doubles.kubernetes.base.refusals import FieldError, invalid
 
-            said = f'Invalid value: "{error.found}": must be of type {error.wanted}: "{error.found}"'
+            said = (
+                f'Invalid value: "{error.found}": must be of type {error.wanted}: "{error.found}"'
+            )
             problem = FieldError("FieldValueTypeInvalid", error.path, said)
-            raise invalid(kind, str((sent.get("metadata") or {}).get("name", "")), [problem]) from None
+            raise invalid(
+                kind, str((sent.get("metadata") or {}).get("name", "")), [problem]
+            ) from None
         message = (
             f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}: json: '
             f"cannot unmarshal {error.found} into Go struct field {error.path} of type "

@@ -107,8 +107,7 @@ def _job(job: Obj) -> None:
 def own_job(job: Obj) -> None:
     """The selector and labels by which a new Job finds its pods."""
     uid, name = job["metadata"]["uid"], job["metadata"]["name"]
-    if job["spec"].pop("manualSelector"):
-        job["spec"]["manualSelector"] = True
+    if job["spec"]["manualSelector"]:
         return
     labels = job["spec"]["template"].setdefault("metadata", {}).setdefault("labels", {})
     labels.update(

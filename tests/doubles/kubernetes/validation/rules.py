@@ -197,7 +197,9 @@ def _data(obj: Obj) -> Iterator[FieldError]:
             yield invalid_value(f"data[{name}]", name, why)
         size += len(value.encode())
     if size > PAYLOAD:
-        yield FieldError("FieldValueTooLong", "data", f"Too long: may not be more than {PAYLOAD} bytes")
+        yield FieldError(
+            "FieldValueTooLong", "data", f"Too long: may not be more than {PAYLOAD} bytes"
+        )
 
 
 def _data_change(new: Obj, old: Obj) -> Iterator[FieldError]:
@@ -259,7 +261,7 @@ def _definition(obj: Obj) -> Iterator[FieldError]:
     spec = obj.get("spec", {})
     wanted = f"{dig(spec, 'names', 'plural')}.{spec.get('group')}"
     if obj["metadata"].get("name") != wanted:
-        why = "must be spec.names.plural+\".\"+spec.group"
+        why = 'must be spec.names.plural+"."+spec.group'
         yield invalid_value("metadata.name", obj["metadata"].get("name"), why)
     for index, version in enumerate(spec.get("versions", ())):
         if not dig(version, "schema", "openAPIV3Schema"):
