@@ -6,6 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from pydantic_core import to_json
+
 from tests.doubles.kubernetes.api.access import AccessRule
 from tests.doubles.kubernetes.api.actor import Actor
 from tests.doubles.kubernetes.api.calls import Call, User
@@ -187,9 +189,7 @@ class Kubernetes:
         }
 
     def write_kubeconfig(self, path: Path, token: str = ADMIN, namespace: str = "default") -> Path:
-        import yaml
-
-        path.write_text(yaml.safe_dump(self.kubeconfig(token, namespace)))
+        path.write_bytes(to_json(self.kubeconfig(token, namespace)))  # JSON is YAML
         path.chmod(0o600)
         return path
 

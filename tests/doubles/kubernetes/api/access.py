@@ -48,7 +48,9 @@ class Access:
         """Rules by the user's name."""
 
     def user(self, authorization: str) -> User:
-        """Who sent the header; 401 if nobody is known by it."""
+        """Who sent the header; 401 if nobody is known by it. Without one it is nobody in particular."""
+        if not authorization:
+            return User("system:anonymous", ("system:unauthenticated",))
         scheme, _, token = authorization.partition(" ")
         found = self.tokens.get(token) if scheme.lower() == "bearer" else None
         if found is None:

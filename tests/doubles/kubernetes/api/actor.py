@@ -9,6 +9,9 @@ from tests.doubles.kubernetes.api.verbs import Verbs
 from tests.doubles.kubernetes.base.objects import Obj, copied, dig, short_hash
 from tests.doubles.kubernetes.base.refusals import StatusError
 
+_NEWER = ("default-scheduler",)
+"""Those who write events of the newer form: without a count, until it repeats."""
+
 
 class Actor:
     """A controller's or kubelet's client, under a name of its own."""
@@ -74,7 +77,7 @@ class Actor:
         now = self.clock.stamp()
         old = self.get("Event", namespace, name)
         if old is not None:
-            self.change(old, lambda e: e.update(count=e["count"] + 1, lastTimestamp=now))
+            self.change(old, lambda e: _repeated(e, now))
             return
         event = {
             "metadata": {"name": name},
@@ -89,13 +92,15 @@ class Actor:
             "reason": reason,
             "message": message,
             "type": type_,
-            "count": 1,
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "source": {"component": self.name},
             "reportingComponent": self.name,
             "reportingInstance": "",
         }
+        if self.name in _NEWER:
+            event |= {"eventTime": now.replace("Z", ".000000Z"), "action": "Scheduling"}
+            event["reportingInstance"] = f"{self.name}-0"
+        else:
+            event |= {"count": 1, "firstTimestamp": now, "lastTimestamp": now}
+            event["source"] = {"component": self.name}
         try:
             self.create("Event", namespace, event)
         except StatusError:
@@ -113,3 +118,12 @@ class Actor:
                 for ref in dig(each, "metadata", "ownerReferences", default=[])
             )
         ]
+
+
+def _repeated(event: Obj, now: str) -> None:
+    """Note that the same happened again."""
+    if "eventTime" in event:
+        count = dig(event, "series", "count", default=1) + 1
+        event["series"] = {"count": count, "lastObservedTime": now.replace("Z", ".000000Z")}
+    else:
+        event.update(count=event["count"] + 1, lastTimestamp=now)

@@ -7,7 +7,7 @@ from tests.doubles.kubernetes.api.calls import Call
 from tests.doubles.kubernetes.api.verbs import Verbs
 from tests.doubles.kubernetes.base.clock import as_stamp, from_stamp
 from tests.doubles.kubernetes.base.objects import Obj, dig
-from tests.doubles.kubernetes.base.refusals import bad_request, conflict, not_found
+from tests.doubles.kubernetes.base.refusals import conflict, not_found, options_error, unsupported
 
 ORPHAN = "orphan"
 FOREGROUND = "foregroundDeletion"
@@ -72,10 +72,8 @@ def _options(call: Call) -> Obj:
             options[name] = int(value) if name == "gracePeriodSeconds" else value
     policy = options.get("propagationPolicy")
     if policy is not None and policy not in _POLICIES:
-        raise bad_request(
-            f'DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: '
-            f'"{policy}": supported values: "Background", "Foreground", "Orphan"'
-        )
+        problem = unsupported("propagationPolicy", policy, _POLICIES)
+        raise options_error("DeleteOptions", problem)
     return options
 
 

@@ -29,6 +29,15 @@ def document(path: str, kinds: Kinds) -> Obj | None:
     return None
 
 
+def has_group(path: str, kinds: Kinds) -> bool:
+    """Whether the path lies in a group and version that is served."""
+    steps = path.strip("/").split("/")
+    if steps[0] == "api":
+        return steps[1:2] == ["v1"]
+    named = tuple(steps[1:3])
+    return steps[0] == "apis" and named in {(kind.group, kind.version) for kind in kinds.all()}
+
+
 def _groups(kinds: Kinds) -> list[Obj]:
     found: dict[str, dict[str, None]] = {}
     for kind in kinds.all():

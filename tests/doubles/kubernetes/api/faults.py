@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-
 from tests.doubles.kubernetes.api.calls import Call
 
 Test = Callable[[Call], bool]

@@ -57,6 +57,11 @@ class ApiService:
                 return Reply(200, document), None
             call = parsed(method, target, self.verbs.kinds)
             if call is None:
+                if not discovery.has_group(
+                    path, self.verbs.kinds
+                ):  # no Status, as from the real one
+                    plain = b"404 page not found\n"
+                    return Reply(404, plain, content_type="text/plain; charset=utf-8"), None
                 raise no_such_path()
             call.user = user
             call.agent = headers.get("user-agent", "")
@@ -211,6 +216,6 @@ def _content(body: bytes, call: Call) -> Any:
     except ValueError:
         if call.content_type != APPLY:
             raise bad_request("couldn't get version/kind; json parse error") from None
-    import yaml
+    from ruamel.yaml import YAML
 
-    return from_json(to_json(yaml.safe_load(body)))
+    return from_json(to_json(YAML(typ="safe", pure=True).load(body)))

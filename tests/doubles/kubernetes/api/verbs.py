@@ -23,6 +23,8 @@ from tests.doubles.kubernetes.base.refusals import (
     invalid_value,
     not_allowed,
     not_found,
+    options_error,
+    required,
 )
 from tests.doubles.kubernetes.storage.selectors import Match, field_match, label_match
 from tests.doubles.kubernetes.storage.store import Store
@@ -76,7 +78,12 @@ class Verbs:
             if revision == self.store.revision:
                 found = self.store.all(call.kind, call.namespace)
             else:
-                found = self.store.snapshot(call.kind, call.namespace, revision)
+                try:
+                    found = self.store.snapshot(call.kind, call.namespace, revision)
+                except StatusError as error:
+                    if token:  # the rest may be had as it is now
+                        error.meta["continue"] = _token(self.store.revision, after)
+                    raise
         found = [obj for obj in found if fits(obj) and (not after or _key(obj) > after)]
         meta: Obj = {"resourceVersion": str(revision)}
         if limit and len(found) > limit:
@@ -127,7 +134,7 @@ class Verbs:
             meta["namespace"] = call.namespace
         if kind.generations:
             meta["generation"] = 1
-        if kind.status and not (kind.name == "Namespace"):
+        if kind.status and kind.name != "Namespace":
             obj.pop("status", None)
         self._fill(kind, obj)
         note(call, obj)
@@ -177,10 +184,8 @@ class Verbs:
                 if call.kind.create_on_update and not call.subresource:
                     return self._create(call, sent, self._noted_create), True
                 raise not_found(call.kind, call.name)
-            if (
-                not meta.get("resourceVersion")
-                and not call.kind.unconditional
-                or (call.kind.custom and not meta.get("resourceVersion"))
+            if (not meta.get("resourceVersion") and not call.kind.unconditional) or (
+                call.kind.custom and not meta.get("resourceVersion")
             ):
                 problem = invalid_value(
                     "metadata.resourceVersion", 0, "must be specified for an update"
@@ -212,10 +217,8 @@ class Verbs:
 
     def _apply(self, call: Call, old: Obj | None) -> tuple[Obj, bool]:
         if not call.query.get("fieldManager"):
-            raise bad_request(
-                'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required '
-                "for apply patch"
-            )
+            why = "is required for apply patch"
+            raise options_error("PatchOptions", required("fieldManager", why))
         kind, sent = call.kind, call.body
         if not isinstance(sent, dict) or (sent.get("apiVersion"), sent.get("kind")) != (
             kind.api_version,
@@ -240,6 +243,10 @@ class Verbs:
                 raise conflict(kind, call.name)
             made = managed.apply(None, config, shape, self._writer(call))
             return self._create(call, made, lambda _call, _obj: None), True
+        uid = config["metadata"].pop("uid", old["metadata"]["uid"])
+        if uid != old["metadata"]["uid"]:
+            problem = invalid_value("metadata.uid", uid, "field is immutable")
+            raise invalid(kind, call.name, [problem])
         self._check_preconditions(kind, old, config["metadata"])
         config["metadata"].pop("resourceVersion", None)
         merged = managed.apply(old, config, shape, self._writer(call))
@@ -329,7 +336,7 @@ class Verbs:
 def kept_of(call: Call, old: Obj, sent: Obj) -> Obj:
     """What was sent, with what this endpoint does not change taken from the object."""
     kind = call.kind
-    new = copied(sent)
+    new: Obj = copied(sent)
     if call.subresource == "status":
         if not kind.status and not kind.custom:
             raise not_allowed()

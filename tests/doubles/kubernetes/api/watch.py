@@ -8,7 +8,12 @@ from tests.doubles.kubernetes.api.calls import Call
 from tests.doubles.kubernetes.api.verbs import Verbs, matching
 from tests.doubles.kubernetes.base.kinds import Kind
 from tests.doubles.kubernetes.base.objects import Obj
-from tests.doubles.kubernetes.base.refusals import StatusError, expired
+from tests.doubles.kubernetes.base.refusals import (
+    StatusError,
+    expired,
+    forbidden_field,
+    options_error,
+)
 from tests.doubles.kubernetes.storage.selectors import Match
 from tests.doubles.kubernetes.storage.store import Change, encoded
 
@@ -68,12 +73,8 @@ class WatchStream:
         self._until = time.monotonic() + timeout
         self._next_bookmark = time.monotonic() + watches.bookmark_every
         if call.query.get("sendInitialEvents") == "true" and not call.flag("allowWatchBookmarks"):
-            raise StatusError(
-                422,
-                "Invalid",
-                'ListOptions.meta.k8s.io "" is invalid: sendInitialEvents: Forbidden: '
-                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-            )
+            why = "sendInitialEvents is forbidden unless allowWatchBookmarks is set"
+            raise options_error("ListOptions", forbidden_field("sendInitialEvents", why))
 
     def __iter__(self) -> Iterator[bytes]:
         try:

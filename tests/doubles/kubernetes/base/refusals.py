@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pydantic_core import to_json
+
 from tests.doubles.kubernetes.base.kinds import Kind
 from tests.doubles.kubernetes.base.objects import Obj
 
@@ -24,12 +26,14 @@ class StatusError(Exception):
         self.message = message
         self.details = dict(details or {})
         self.headers = dict(headers or {})
+        self.meta: Obj = {}
+        """The metadata of the Status."""
 
     def body(self) -> Obj:
         body: Obj = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": self.meta,
             "status": "Failure",
             "message": self.message,
             "reason": self.reason,
@@ -54,8 +58,6 @@ def required(field: str, more: str = "") -> FieldError:
 
 def shown(value: Any) -> str:
     """A value as the server's messages show it."""
-    from pydantic_core import to_json
-
     return to_json(value).decode()
 
 
@@ -115,6 +117,14 @@ def invalid(kind: Kind, name: str, errors: Sequence[FieldError]) -> StatusError:
     ]
     details = {**_named(kind, name, by_kind=True), "causes": causes}
     return StatusError(422, "Invalid", f'{qualified} "{name}" is invalid: {whole}', details)
+
+
+def options_error(options: str, problem: FieldError) -> StatusError:
+    """Options of a call that are wrong, as of `PatchOptions`."""
+    message = f'{options}.meta.k8s.io "" is invalid: {problem.field}: {problem.message}'
+    cause = {"reason": problem.reason, "message": problem.message, "field": problem.field}
+    details = {"group": "meta.k8s.io", "kind": options, "causes": [cause]}
+    return StatusError(422, "Invalid", message, details)
 
 
 def forbidden(kind: Kind, name: str, why: str) -> StatusError:

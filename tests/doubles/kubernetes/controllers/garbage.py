@@ -1,5 +1,6 @@
 """Garbage collection, namespaces, quotas and claims: what tidies up and keeps account."""
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -146,7 +147,7 @@ class QuotaController:
             said = {name: as_quantity(value) for name, value in used.items()}
             status = {"hard": copied(hard), "used": said}
             if quota.get("status") != status:
-                self._actor.change(quota, lambda q, status=status: q.update(status=status))
+                self._actor.change(quota, functools.partial(dict.update, status=status))
         return None
 
 

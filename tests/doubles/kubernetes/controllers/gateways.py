@@ -68,7 +68,9 @@ class GatewayController:
         listeners = []
         for each in gateway["spec"].get("listeners", ()):
             said: list[Obj] = []
-            old = next((o for o in status.get("listeners", ()) if o["name"] == each["name"]), {})
+            old: Obj = next(
+                (o for o in status.get("listeners", ()) if o["name"] == each["name"]), {}
+            )
             said.extend(copied(old.get("conditions", [])))
             for type_ in ("Accepted", "Programmed", "ResolvedRefs"):
                 self._condition(gateway, said, type_, type_)
@@ -92,7 +94,7 @@ class GatewayController:
             gateway = self._actor.get("Gateway", ref.get("namespace", namespace), ref["name"])
             if gateway is None:
                 continue  # nobody answers for it
-            before = next((each for each in old if each["parentRef"] == ref), {})
+            before: Obj = next((each for each in old if each["parentRef"] == ref), {})
             conditions = copied(before.get("conditions", []))
             refusal = self.rejected.get((namespace, route["metadata"]["name"]))
             if refusal:

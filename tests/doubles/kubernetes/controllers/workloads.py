@@ -269,7 +269,7 @@ class DeploymentController:
         counts["unavailableReplicas"] = max(0, replicas - counts["availableReplicas"])
         old = live.get("status", {})
         before = {name: old.get(name, 0) for name in counts}
-        status = {k: v for k, v in counts.items() if v}
+        status: Obj = {k: v for k, v in counts.items() if v}
         status["observedGeneration"] = live["metadata"]["generation"]
         status["conditions"] = self._conditions(live, counts, sets)
         self._actor.change(live, lambda d: d.update(status=status))

@@ -102,7 +102,7 @@ class PlayedPod:
         play, stamp = self._play, self.site.clock.stamp(when)
         for name, each in self._state.mains.items():
             code = play.exit_code if play.container in ("", name) else 0
-            each.end(stamp, code, play.reason if code else "")
+            each.end(stamp, code, play.reason if play.container in ("", name) else "")
         policy = self._pod["spec"]["restartPolicy"]
         if policy == "Always" or (policy == "OnFailure" and play.exit_code):
             restarts = max(each.restarts for each in self._state.mains.values())

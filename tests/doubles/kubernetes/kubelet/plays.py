@@ -18,7 +18,7 @@ class Play:
     """Until the containers end; None for never."""
     exit_code: int = 0
     reason: str = ""
-    """Of the containers' end, as `OOMKilled`."""
+    """Of the containers' end, as `OOMKilled`; with exit code 0 it was a child that was killed."""
     waiting: tuple[str, str] | None = None
     """Reason and message, if the containers never start, as for ImagePullBackOff."""
     ready_after: float | None = 0.0

@@ -253,6 +253,14 @@ class RunningPod:
             image = self._images.find(name)
             if image is not None:
                 return image
+            if container["imagePullPolicy"] == "Never":
+                said = f'Container image "{name}" is not present with pull policy of Never'
+                state.wait("ErrImageNeverPull", said)
+                self.site.report()
+                self.site.event("ErrImageNeverPull", said, "Warning")
+                if not self._pause(wait):
+                    return None
+                continue
             message = f'failed to pull and unpack image "{name}": not found'
             state.wait("ErrImagePull", message)
             self.site.report()

@@ -32,7 +32,7 @@ def tolerates(pod: Obj, taint: Obj) -> bool:
         if one.get("operator") == "Exists" and one.get("key", taint["key"]) == taint["key"]:
             return True
         if one.get("key") == taint["key"] and one.get("value", "") == taint.get("value", ""):
-            return one.get("operator", "Equal") == "Equal"
+            return bool(one.get("operator", "Equal") == "Equal")
     return False
 
 
@@ -211,6 +211,8 @@ class Scheduler:
             if all(left.get(n, Decimal(0)) + v <= has.get(n, 0) for n, v in needs.items()):
                 for victim in victims:
                     preempt(self._actor, victim)
+                name = node["metadata"]["name"]
+                self._actor.change(pod, lambda p: p["status"].update(nominatedNodeName=name))
                 return victims
         return []
 

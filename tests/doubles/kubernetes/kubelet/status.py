@@ -141,7 +141,7 @@ class PodState:
     def status(self, old: Obj, now: str) -> Obj:
         """The status to write, with the conditions of the old one brought up to date."""
         spec = self.pod["spec"]
-        status = copied(old)
+        status: Obj = copied(old)
         phase = self.phase()
         self.begun = self.begun or now
         status.update({"phase": phase, "startTime": self.begun, "hostIP": self.host})

@@ -27,8 +27,8 @@ class PodFiles:
     def __init__(self, actor: Actor, pod: Obj, folder: Path, address: str) -> None:
         self._actor = actor
         self._pod = pod
-        self._namespace = pod["metadata"]["namespace"]
-        self._folder = folder / "pods" / pod["metadata"]["uid"]
+        self._namespace = str(pod["metadata"]["namespace"])
+        self._folder = folder / "pods" / str(pod["metadata"]["uid"])
         self._claims = folder / "claims" / self._namespace
         self._address = address
 
@@ -54,12 +54,12 @@ class PodFiles:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _volume(self, volume: Obj) -> Path:
-        name = volume["name"]
+        name = str(volume["name"])
         path = self._folder / "volumes" / name
         if "hostPath" in volume:
             return Path(volume["hostPath"]["path"])
         if "persistentVolumeClaim" in volume:
-            path = self._claims / volume["persistentVolumeClaim"]["claimName"]
+            path = self._claims / str(volume["persistentVolumeClaim"]["claimName"])
             path.mkdir(parents=True, exist_ok=True)
             return path
         path.mkdir(parents=True, exist_ok=True)

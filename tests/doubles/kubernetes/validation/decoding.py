@@ -8,7 +8,7 @@ from tests.doubles.kubernetes.base.refusals import bad_request
 from tests.doubles.kubernetes.validation.schemas import Shape
 
 
-class _Mismatch(Exception):
+class _MismatchError(Exception):
     """A value of another type than the field's."""
 
     def __init__(self, path: str, found: str, wanted: str) -> None:
@@ -31,7 +31,7 @@ def decode(kind: Kind, sent: Any, shape: Shape) -> tuple[Obj, list[str]]:
     unknown: list[str] = []
     try:
         return _object(sent, shape, "", unknown, kind.custom), unknown
-    except _Mismatch as error:
+    except _MismatchError as error:
         if kind.custom:
             from tests.doubles.kubernetes.base.refusals import FieldError, invalid
 
@@ -55,11 +55,11 @@ def _value(value: Any, shape: Shape, path: str, unknown: list[str], defaults: bo
         return value
     if isinstance(value, dict):
         if "object" not in shape.types:
-            raise _Mismatch(path, "object", _wanted(shape))
+            raise _MismatchError(path, "object", _wanted(shape))
         return _object(value, shape, path, unknown, defaults)
     if isinstance(value, list):
         if "array" not in shape.types:
-            raise _Mismatch(path, "array", _wanted(shape))
+            raise _MismatchError(path, "array", _wanted(shape))
         return [
             _value(each, shape.items, f"{path}[{index}]", unknown, defaults)
             for index, each in enumerate(value)
@@ -100,7 +100,7 @@ def _scalar(value: Any, shape: Shape, path: str) -> None:
         whole = isinstance(value, int)
         wrong = not ("number" in shape.types or (whole and "integer" in shape.types))
     if wrong:
-        raise _Mismatch(path, found, _wanted(shape))
+        raise _MismatchError(path, found, _wanted(shape))
 
 
 def _wanted(shape: Shape) -> str:

@@ -38,8 +38,8 @@ def pod_errors(spec: Obj, at: str = "spec") -> Iterator[FieldError]:
             seen.add(container.get("name", ""))
             yield from _container(container, where, names, init=group == "initContainers")
     if spec["restartPolicy"] not in ("Always", "OnFailure", "Never"):
-        allowed = ("Always", "OnFailure", "Never")
-        yield unsupported(f"{at}.restartPolicy", spec["restartPolicy"], allowed)
+        policies = ("Always", "OnFailure", "Never")
+        yield unsupported(f"{at}.restartPolicy", spec["restartPolicy"], policies)
     if spec["dnsPolicy"] not in ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"):
         allowed = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
         yield unsupported(f"{at}.dnsPolicy", spec["dnsPolicy"], allowed)
@@ -165,7 +165,7 @@ def resource_errors(resources: Obj, at: str) -> Iterator[FieldError]:
         if "/" in name and most != wanted:
             limit = "" if most is None else f" {name} limit of {resources['limits'][name]}"
             yield (
-                required(f"{at}.limits", f"Limit must be set for non overcommitable resources")
+                required(f"{at}.limits", "Limit must be set for non overcommitable resources")
                 if most is None
                 else invalid_value(where, said, f"must be equal to{limit}")
             )

@@ -63,7 +63,7 @@ class Shape:
     @property
     def any(self) -> bool:
         """Whether nothing is said of what it holds."""
-        return self.preserves and not self.properties or not (self.types or "oneOf" in self.node)
+        return (self.preserves and not self.properties) or not (self.types or "oneOf" in self.node)
 
     @property
     def free(self) -> bool:
