@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contracts.kubernetes_caller import Api, KubernetesSite, ok
+from tests.contracts.kubernetes_caller import ApiCaller, KubernetesSite, ok
 from tests.contracts.kubernetes_deleting import DeletingContract
 from tests.contracts.kubernetes_patching import PatchingContract
 from tests.contracts.kubernetes_reading import ReadingContract
@@ -25,12 +25,12 @@ class KubernetesApiContract(WritingContract, PatchingContract, ReadingContract, 
         raise NotImplementedError
 
     @pytest.fixture
-    def api(self, site: KubernetesSite) -> Iterator[Api]:
+    def api(self, site: KubernetesSite) -> Iterator[ApiCaller]:
         """A namespace of the test's own."""
         name = f"contract-{uuid.uuid4().hex[:10]}"
         with site.client() as http:
             ok(http.post("/api/v1/namespaces", json={"metadata": {"name": name}}), 201)
-            api = Api(http, name)
+            api = ApiCaller(http, name)
             made = api.create("serviceaccounts", {"metadata": {"name": "default"}})
             assert made.status_code in (201, 409)  # a controller may have been faster
             yield api

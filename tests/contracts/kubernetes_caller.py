@@ -64,7 +64,7 @@ def deployment(name: str = "server", replicas: int | None = 1, **container: Any)
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
 
 
-class Api:
+class ApiCaller:
     """Calls for objects of one namespace, and what they answer."""
 
     def __init__(self, http: httpx.Client, namespace: str) -> None:
@@ -111,11 +111,11 @@ class Api:
         path = self.path(plural, name)
         return self.http.request("DELETE", path, json=body, params=query)
 
-    def watch(self, plural: str, **query: str) -> "Watch":
-        return Watch(self.http, self.path(plural), {"watch": "true", **query})
+    def watch(self, plural: str, **query: str) -> "OpenWatch":
+        return OpenWatch(self.http, self.path(plural), {"watch": "true", **query})
 
 
-class Watch:
+class OpenWatch:
     """An open watch, read event by event."""
 
     def __init__(self, http: httpx.Client, path: str, query: dict[str, str]) -> None:

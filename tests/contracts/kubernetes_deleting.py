@@ -9,7 +9,7 @@ from tests.contracts.kubernetes_caller import (
     MERGE_PATCH,
     PATIENCE,
     STRATEGIC_PATCH,
-    Api,
+    ApiCaller,
     KubernetesSite,
     Obj,
     causes,
@@ -26,7 +26,7 @@ class DeletingContract:
 
     # Deleting
 
-    def test_deleting_may_ask_for_the_very_object(self, api: Api) -> None:
+    def test_deleting_may_ask_for_the_very_object(self, api: ApiCaller) -> None:
         made = api.made("configmaps", config(a="1"))
         wrong: Obj = {"preconditions": {"uid": str(uuid.uuid4())}}
         refused(api.delete("configmaps", "settings", wrong), 409, "Conflict")
@@ -36,7 +36,7 @@ class DeletingContract:
         assert status["details"]["uid"] == made["metadata"]["uid"]
         refused(api.get("configmaps", "settings"), 404, "NotFound")
 
-    def test_a_finalizer_keeps_the_object_until_it_is_gone(self, api: Api) -> None:
+    def test_a_finalizer_keeps_the_object_until_it_is_gone(self, api: ApiCaller) -> None:
         body = config(a="1")
         body["metadata"]["finalizers"] = ["headgate.dev/guard"]
         api.made("configmaps", body)
@@ -53,7 +53,7 @@ class DeletingContract:
         ("policy", "finalizer"), [("Foreground", "foregroundDeletion"), ("Orphan", "orphan")]
     )
     def test_a_policy_is_a_finalizer_for_the_collector(
-        self, api: Api, policy: str, finalizer: str
+        self, api: ApiCaller, policy: str, finalizer: str
     ) -> None:
         body = job()
         body["metadata"]["finalizers"] = ["headgate.dev/guard"]
@@ -63,7 +63,7 @@ class DeletingContract:
         patch = {"metadata": {"finalizers": None}}
         ok(api.patch("jobs", "train", MERGE_PATCH, patch))
 
-    def test_a_job_that_is_deleted_without_a_policy_orphans_its_pods(self, api: Api) -> None:
+    def test_a_job_that_is_deleted_without_a_policy_orphans_its_pods(self, api: ApiCaller) -> None:
         body = job()
         body["metadata"]["finalizers"] = ["headgate.dev/guard"]
         api.made("jobs", body)
@@ -71,7 +71,7 @@ class DeletingContract:
         assert "orphan" in waiting["metadata"]["finalizers"]
         ok(api.patch("jobs", "train", MERGE_PATCH, {"metadata": {"finalizers": None}}))
 
-    def test_many_are_deleted_at_once(self, api: Api) -> None:
+    def test_many_are_deleted_at_once(self, api: ApiCaller) -> None:
         for name, labels in (("a", {"x": "1"}), ("b", {"x": "1"}), ("c", {"x": "2"})):
             api.made("leases", {"metadata": {"name": name, "labels": labels}, "spec": {}})
         path = api.path("leases")
@@ -83,7 +83,7 @@ class DeletingContract:
 
     # Others
 
-    def test_a_secret_may_be_written_as_text(self, api: Api) -> None:
+    def test_a_secret_may_be_written_as_text(self, api: ApiCaller) -> None:
         made = api.made("secrets", {"metadata": {"name": "key"}, "stringData": {"token": "abc"}})
         assert made["data"] == {"token": "YWJj"}
         assert made["type"] == "Opaque"
@@ -108,7 +108,7 @@ class DeletingContract:
             status = refused(http.get("/apis/batch/v1/namespaces/default/things"), 404, "NotFound")
         assert status["message"] == "the server could not find the requested resource"
 
-    def test_an_administrator_may_do_everything(self, site: KubernetesSite, api: Api) -> None:
+    def test_an_administrator_may_do_everything(self, api: ApiCaller) -> None:
         attributes = {"verb": "create", "group": "batch", "resource": "jobs",
                       "namespace": api.namespace}  # fmt: skip
         review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
@@ -116,7 +116,7 @@ class DeletingContract:
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         assert ok(api.http.post(path, json=review), 201)["status"]["allowed"] is True
 
-    def test_a_quota_is_kept(self, api: Api) -> None:
+    def test_a_quota_is_kept(self, api: ApiCaller) -> None:
         hard = {"count/configmaps": "2"}
         quota = {"metadata": {"name": "small"}, "spec": {"hard": hard}}
         made = unversioned(api.made("resourcequotas", quota))
@@ -131,7 +131,7 @@ class DeletingContract:
         status = refused(response, 403, "Forbidden")
         assert "exceeded quota: small, requested: count/configmaps=1" in status["message"]
 
-    def test_a_custom_kind_is_defined_and_served(self, site: KubernetesSite, api: Api) -> None:
+    def test_a_custom_kind_is_defined_and_served(self, api: ApiCaller) -> None:
         group = f"g{uuid.uuid4().hex[:8]}.headgate.dev"
         fields = {"weight": {"type": "integer", "maximum": 100}}
         schema = {"type": "object", "properties": {

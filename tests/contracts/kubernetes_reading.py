@@ -3,7 +3,7 @@
 import json
 
 from tests.contracts.kubernetes_caller import (
-    Api,
+    ApiCaller,
     KubernetesSite,
     config,
     ok,
@@ -16,7 +16,7 @@ class ReadingContract:
 
     # Lists
 
-    def test_lists_are_selected_by_labels(self, api: Api) -> None:
+    def test_lists_are_selected_by_labels(self, api: ApiCaller) -> None:
         for name, labels in (("a", {"x": "1"}), ("b", {"x": "2", "y": ""}), ("c", None)):
             api.made("configmaps", config(name, labels))
         for selector, wanted in (
@@ -31,14 +31,14 @@ class ReadingContract:
             assert [name for name in found if len(name) == 1] == wanted, selector
         refused(api.list("configmaps", labelSelector="x in 1"), 400, "BadRequest")
 
-    def test_lists_are_selected_by_some_fields(self, api: Api) -> None:
+    def test_lists_are_selected_by_some_fields(self, api: ApiCaller) -> None:
         api.made("configmaps", config("a"))
         api.made("configmaps", config("b"))
         items = ok(api.list("configmaps", fieldSelector="metadata.name=b"))["items"]
         assert [each["metadata"]["name"] for each in items] == ["b"]
         refused(api.list("configmaps", fieldSelector="data.x=1"), 400, "BadRequest")
 
-    def test_a_list_comes_in_parts_of_one_moment(self, api: Api) -> None:
+    def test_a_list_comes_in_parts_of_one_moment(self, api: ApiCaller) -> None:
         for name in "abcde":
             api.made("leases", {"metadata": {"name": name}, "spec": {}})
         first = ok(api.list("leases", limit="2"))
@@ -52,7 +52,7 @@ class ReadingContract:
         assert "continue" not in rest["metadata"]
 
     def test_a_list_cannot_be_continued_after_compaction(
-        self, site: KubernetesSite, api: Api
+        self, site: KubernetesSite, api: ApiCaller
     ) -> None:
         for name in "abc":
             api.made("leases", {"metadata": {"name": name}, "spec": {}})
@@ -66,7 +66,7 @@ class ReadingContract:
         rest = ok(api.list("leases", **{"limit": "2", "continue": token}))
         assert [each["metadata"]["name"] for each in rest["items"]] == ["c"]
 
-    def test_items_of_a_list_do_not_repeat_their_kind(self, api: Api) -> None:
+    def test_items_of_a_list_do_not_repeat_their_kind(self, api: ApiCaller) -> None:
         api.made("configmaps", config("a"))
         found = ok(api.list("configmaps"))
         assert found["kind"] == "ConfigMapList"
@@ -74,7 +74,7 @@ class ReadingContract:
 
     # Watches
 
-    def test_a_watch_goes_on_from_a_list(self, api: Api) -> None:
+    def test_a_watch_goes_on_from_a_list(self, api: ApiCaller) -> None:
         first = api.made("leases", {"metadata": {"name": "a"}, "spec": {}})
         version = ok(api.list("leases"))["metadata"]["resourceVersion"]
         with api.watch("leases", resourceVersion=version) as watch:
@@ -91,14 +91,16 @@ class ReadingContract:
         versions = [int(each["metadata"]["resourceVersion"]) for _, each in events]
         assert versions == sorted(set(versions))
 
-    def test_a_watch_without_a_version_begins_with_what_is_there(self, api: Api) -> None:
+    def test_a_watch_without_a_version_begins_with_what_is_there(self, api: ApiCaller) -> None:
         api.made("leases", {"metadata": {"name": "a"}, "spec": {}})
         with api.watch("leases") as watch:
             type_, found = watch.next()
         assert (type_, found["metadata"]["name"]) == ("ADDED", "a")
         assert found["kind"] == "Lease"
 
-    def test_what_no_longer_fits_the_selector_is_deleted_for_the_watch(self, api: Api) -> None:
+    def test_what_no_longer_fits_the_selector_is_deleted_for_the_watch(
+        self, api: ApiCaller
+    ) -> None:
         lease = {"metadata": {"name": "a", "labels": {"x": "1"}}, "spec": {}}
         made = api.made("leases", lease)
         version = made["metadata"]["resourceVersion"]
@@ -110,12 +112,14 @@ class ReadingContract:
             events = [watch.next()[0] for _ in range(2)]
         assert events == ["DELETED", "ADDED"]
 
-    def test_a_watch_ends_after_its_time(self, api: Api) -> None:
+    def test_a_watch_ends_after_its_time(self, api: ApiCaller) -> None:
         version = ok(api.list("leases"))["metadata"]["resourceVersion"]
         with api.watch("leases", resourceVersion=version, timeoutSeconds="1") as watch:
             assert watch.rest() == []
 
-    def test_a_watch_from_a_forgotten_version_is_gone(self, site: KubernetesSite, api: Api) -> None:
+    def test_a_watch_from_a_forgotten_version_is_gone(
+        self, site: KubernetesSite, api: ApiCaller
+    ) -> None:
         first = api.made("leases", {"metadata": {"name": "a"}, "spec": {}})
         for name in "bc":
             api.made("leases", {"metadata": {"name": name}, "spec": {}})
@@ -129,7 +133,7 @@ class ReadingContract:
                 status = json.loads(watch.response.read())
         assert (status["code"], status["reason"]) in ((410, "Expired"), (410, "Gone"))
 
-    def test_a_dry_run_is_not_seen_by_a_watch(self, api: Api) -> None:
+    def test_a_dry_run_is_not_seen_by_a_watch(self, api: ApiCaller) -> None:
         version = ok(api.list("leases"))["metadata"]["resourceVersion"]
         api.made("leases", {"metadata": {"name": "dry"}, "spec": {}}, dryRun="All")
         with api.watch("leases", resourceVersion=version) as watch:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.contracts.kubernetes_caller import (
     MERGE_PATCH,
-    Api,
+    ApiCaller,
     KubernetesSite,
     Obj,
     causes,
@@ -23,7 +23,7 @@ class WritingContract:
 
     # Creating and reading
 
-    def test_a_new_object_gets_an_identity_and_defaults(self, api: Api) -> None:
+    def test_a_new_object_gets_an_identity_and_defaults(self, api: ApiCaller) -> None:
         made = api.made("jobs", job())
         assert made["metadata"]["uid"]
         assert made["metadata"]["resourceVersion"]
@@ -37,7 +37,7 @@ class WritingContract:
         found = ok(api.get("jobs", "train"))
         assert (found["metadata"]["uid"], found["spec"]) == (made["metadata"]["uid"], made["spec"])
 
-    def test_what_a_limit_is_set_for_is_requested(self, api: Api) -> None:
+    def test_what_a_limit_is_set_for_is_requested(self, api: ApiCaller) -> None:
         body = job()
         main = body["spec"]["template"]["spec"]["containers"][0]
         main["resources"] = {"limits": {"nvidia.com/gpu": "1", "memory": "2048Mi"}}
@@ -46,13 +46,13 @@ class WritingContract:
         assert resources["limits"]["nvidia.com/gpu"] == "1"
         assert resources["limits"]["memory"] in ("2Gi", "2048Mi")
 
-    def test_a_second_one_of_the_name_is_refused(self, api: Api) -> None:
+    def test_a_second_one_of_the_name_is_refused(self, api: ApiCaller) -> None:
         api.made("configmaps", config(a="1"))
         body = refused(api.create("configmaps", config(a="2")), 409, "AlreadyExists")
         assert body["details"] == {"name": "settings", "kind": "configmaps"}
         assert body["message"] == 'configmaps "settings" already exists'
 
-    def test_what_is_not_there_is_not_found(self, api: Api) -> None:
+    def test_what_is_not_there_is_not_found(self, api: ApiCaller) -> None:
         body = refused(api.get("jobs", "gone"), 404, "NotFound")
         assert body["details"] == {"name": "gone", "group": "batch", "kind": "jobs"}
         assert body["message"] == 'jobs.batch "gone" not found'
@@ -62,16 +62,18 @@ class WritingContract:
 
     def test_nothing_is_made_in_a_namespace_that_is_not_there(self, site: KubernetesSite) -> None:
         with site.client() as http:
-            body = refused(Api(http, "nowhere").create("configmaps", config()), 404, "NotFound")
+            body = refused(
+                ApiCaller(http, "nowhere").create("configmaps", config()), 404, "NotFound"
+            )
         assert body["details"] == {"name": "nowhere", "kind": "namespaces"}
 
-    def test_a_name_may_be_drawn(self, api: Api) -> None:
+    def test_a_name_may_be_drawn(self, api: ApiCaller) -> None:
         body = {"metadata": {"generateName": "drawn-"}}
         names = {api.made("configmaps", body)["metadata"]["name"] for _ in range(3)}
         assert len(names) == 3
         assert all(name.startswith("drawn-") and len(name) == 11 for name in names)
 
-    def test_a_dry_run_answers_as_if_and_keeps_nothing(self, api: Api) -> None:
+    def test_a_dry_run_answers_as_if_and_keeps_nothing(self, api: ApiCaller) -> None:
         made = api.made("jobs", job(), dryRun="All")
         assert made["spec"]["completions"] == 1
         refused(api.get("jobs", "train"), 404, "NotFound")
@@ -87,7 +89,7 @@ class WritingContract:
         ],
         ids=["restart policy", "no containers"],
     )
-    def test_a_bad_pod_is_told_by_field(self, api: Api, change: Obj, where: str) -> None:
+    def test_a_bad_pod_is_told_by_field(self, api: ApiCaller, change: Obj, where: str) -> None:
         body = job()
         body["spec"]["template"]["spec"].update(change)
         status = refused(api.create("jobs", body), 422, "Invalid")
@@ -109,14 +111,14 @@ class WritingContract:
         ids=["image", "request above limit", "mount", "variable", "pull policy"],
     )  # fmt: skip
     def test_a_bad_container_is_told_by_field(
-        self, api: Api, change: Obj, reason: str, part: str
+        self, api: ApiCaller, change: Obj, reason: str, part: str
     ) -> None:
         body = job()
         body["spec"]["template"]["spec"]["containers"][0].update(change)
         status = refused(api.create("jobs", body), 422, "Invalid")
         assert (reason, f"spec.template.spec.containers[0].{part}") in causes(status)
 
-    def test_a_quantity_that_is_none_is_refused(self, api: Api) -> None:
+    def test_a_quantity_that_is_none_is_refused(self, api: ApiCaller) -> None:
         body = job()
         main = body["spec"]["template"]["spec"]["containers"][0]
         main["resources"] = {"limits": {"memory": "1 gigabyte"}}
@@ -127,21 +129,21 @@ class WritingContract:
         [({"a": "no spaces"}, "metadata.labels"), ({"/x": "1"}, "metadata.labels")],
         ids=["value", "key"],
     )
-    def test_a_bad_label_is_refused(self, api: Api, labels: Obj, field: str) -> None:
+    def test_a_bad_label_is_refused(self, api: ApiCaller, labels: Obj, field: str) -> None:
         status = refused(api.create("configmaps", config(labels=labels)), 422, "Invalid")
         assert causes(status)[0] == ("FieldValueInvalid", field)
 
-    def test_a_bad_name_is_refused(self, api: Api) -> None:
+    def test_a_bad_name_is_refused(self, api: ApiCaller) -> None:
         status = refused(api.create("configmaps", config("Upper")), 422, "Invalid")
         assert causes(status) == [("FieldValueInvalid", "metadata.name")]
 
-    def test_a_value_of_another_type_is_a_bad_request(self, api: Api) -> None:
+    def test_a_value_of_another_type_is_a_bad_request(self, api: ApiCaller) -> None:
         refused(api.create("jobs", job(backoffLimit="none")), 400, "BadRequest")
 
-    def test_an_unknown_field_is_dropped(self, api: Api) -> None:
+    def test_an_unknown_field_is_dropped(self, api: ApiCaller) -> None:
         assert "replicas" not in api.made("jobs", job(replicas=3))["spec"]
 
-    def test_an_unknown_field_is_warned_of(self, site: KubernetesSite, api: Api) -> None:
+    def test_an_unknown_field_is_warned_of(self, site: KubernetesSite, api: ApiCaller) -> None:
         since(site, 1, 25)
         response = api.create("jobs", job(replicas=3))
         assert 'unknown field "spec.replicas"' in response.headers["warning"]
@@ -150,7 +152,7 @@ class WritingContract:
 
     # Updating
 
-    def test_a_stale_update_is_a_conflict(self, api: Api) -> None:
+    def test_a_stale_update_is_a_conflict(self, api: ApiCaller) -> None:
         first = api.made("configmaps", config(a="1"))
         second = ok(api.put("configmaps", {**first, "data": {"a": "2"}}))
         assert int(second["metadata"]["resourceVersion"]) > int(
@@ -160,23 +162,23 @@ class WritingContract:
         assert "the object has been modified" in status["message"]
         assert status["details"] == {"name": "settings", "kind": "configmaps"}
 
-    def test_an_update_without_a_version_wins(self, api: Api) -> None:
+    def test_an_update_without_a_version_wins(self, api: ApiCaller) -> None:
         api.made("configmaps", config(a="1"))
         assert ok(api.put("configmaps", config(a="2")))["data"] == {"a": "2"}
 
-    def test_an_update_that_changes_nothing_is_no_write(self, api: Api) -> None:
+    def test_an_update_that_changes_nothing_is_no_write(self, api: ApiCaller) -> None:
         first = api.made("configmaps", config(a="1"))
         again = ok(api.put("configmaps", first))
         assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
 
-    def test_an_update_of_another_object_of_the_name_is_a_conflict(self, api: Api) -> None:
+    def test_an_update_of_another_object_of_the_name_is_a_conflict(self, api: ApiCaller) -> None:
         first = api.made("configmaps", config(a="1"))
         ok(api.delete("configmaps", "settings"))
         api.made("configmaps", config(a="1"))
         first["metadata"].pop("resourceVersion")
         refused(api.put("configmaps", first), 409, "Conflict")
 
-    def test_the_generation_counts_changes_of_the_spec_only(self, api: Api) -> None:
+    def test_the_generation_counts_changes_of_the_spec_only(self, api: ApiCaller) -> None:
         made = unversioned(api.made("deployments", deployment()))
         made["metadata"]["labels"] = {"team": "ml"}
         made = unversioned(ok(api.put("deployments", made)))
@@ -184,14 +186,14 @@ class WritingContract:
         made["spec"]["replicas"] = 2
         assert ok(api.put("deployments", made))["metadata"]["generation"] == 2
 
-    def test_jobs_have_generations_too(self, site: KubernetesSite, api: Api) -> None:
+    def test_jobs_have_generations_too(self, site: KubernetesSite, api: ApiCaller) -> None:
         since(site, 1, 22)
         made = unversioned(api.made("jobs", job()))
         assert made["metadata"]["generation"] == 1
         made["spec"]["parallelism"] = 2
         assert ok(api.put("jobs", made))["metadata"]["generation"] == 2
 
-    def test_status_and_spec_are_written_apart(self, api: Api) -> None:
+    def test_status_and_spec_are_written_apart(self, api: ApiCaller) -> None:
         made = unversioned(api.made("jobs", job()))
         made["status"] = {"failed": 7}
         assert "failed" not in ok(api.put("jobs", made)).get("status", {})
@@ -200,13 +202,13 @@ class WritingContract:
         assert after["status"]["failed"] == 7
         assert after["spec"]["parallelism"] == 1
 
-    def test_the_template_of_a_job_cannot_be_changed(self, api: Api) -> None:
+    def test_the_template_of_a_job_cannot_be_changed(self, api: ApiCaller) -> None:
         made = unversioned(api.made("jobs", job()))
         made["spec"]["template"]["spec"]["containers"][0]["image"] = "trainer:2"
         status = refused(api.put("jobs", made), 422, "Invalid")
         assert causes(status) == [("FieldValueInvalid", "spec.template")]
 
-    def test_a_lease_needs_its_version(self, api: Api) -> None:
+    def test_a_lease_needs_its_version(self, api: ApiCaller) -> None:
         lease = {"metadata": {"name": "leader"}, "spec": {"holderIdentity": "a"}}
         made = api.made("leases", lease)
         refused(api.put("leases", lease), 422, "Invalid")

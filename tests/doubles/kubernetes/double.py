@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from tests.doubles.kubernetes.api.access import AccessRule
 from tests.doubles.kubernetes.api.actor import Actor
-from tests.doubles.kubernetes.api.calls import Call, User
+from tests.doubles.kubernetes.api.calls import ApiCall, ApiUser
 from tests.doubles.kubernetes.api.server import ApiServer
 from tests.doubles.kubernetes.api.service import ApiService
 from tests.doubles.kubernetes.api.verbs import Verbs
@@ -25,14 +25,14 @@ from tests.doubles.kubernetes.controllers.garbage import (
 from tests.doubles.kubernetes.controllers.gateways import GatewayController
 from tests.doubles.kubernetes.controllers.inference import InferenceController, refuse_service
 from tests.doubles.kubernetes.controllers.jobs import JobController
-from tests.doubles.kubernetes.controllers.manager import Controller, Manager
+from tests.doubles.kubernetes.controllers.manager import ClusterController, Manager
 from tests.doubles.kubernetes.controllers.queues import QueueController, TrainerController
 from tests.doubles.kubernetes.controllers.services import EndpointController
 from tests.doubles.kubernetes.controllers.workloads import (
     DeploymentController,
     ReplicaSetController,
 )
-from tests.doubles.kubernetes.kubelet.images import Images
+from tests.doubles.kubernetes.kubelet.images import ImageRegistry
 from tests.doubles.kubernetes.kubelet.keeper import Kubelets
 from tests.doubles.kubernetes.kubelet.nodes import NodeController, Nodes
 from tests.doubles.kubernetes.kubelet.plays import Plays
@@ -52,7 +52,7 @@ class Kubernetes:
         self.folder = folder or Path(self._own.name if self._own else "")
         self.clock = ClusterClock(speed)
         self.verbs = Verbs(self.clock)
-        self.images = Images()
+        self.images = ImageRegistry()
         self.plays = Plays()
         self.kubelets = Kubelets(self.verbs, self.folder, self.images, self.plays)
         self.service = ApiService(self.verbs, self.kubelets)
@@ -72,13 +72,13 @@ class Kubernetes:
         self.kubelets.wake = lambda key: self.manager.look(self.kubelets, key)
         self.kserve.look = lambda key: self.manager.look(self.kserve, key)
         self._server = ApiServer(self.service)
-        self.service.access.tokens[ADMIN] = User("kubernetes-admin", ("system:masters",))
+        self.service.access.tokens[ADMIN] = ApiUser("kubernetes-admin", ("system:masters",))
         for namespace in ("default", "kube-system"):
             self._actor.create("Namespace", "", {"metadata": {"name": namespace}})
         for number in range(nodes):
             self.nodes.add(f"node-{number + 1}")
 
-    def _controllers(self) -> list[Controller]:
+    def _controllers(self) -> list[ClusterController]:
         return [
             NamespaceController(self.verbs),
             GarbageController(self.verbs),
@@ -168,7 +168,7 @@ class Kubernetes:
     def token(self, user: str, *rules: AccessRule, groups: tuple[str, ...] = ()) -> str:
         """A token for a user, or a service account by its whole name, with these rules."""
         token = f"token-of-{user}"
-        self.service.access.tokens[token] = User(user, groups)
+        self.service.access.tokens[token] = ApiUser(user, groups)
         self.service.access.scripted[user] = list(rules)
         return token
 
@@ -207,7 +207,7 @@ class Kubernetes:
         changed = copied(found)
         how(changed)
         whole = self.verbs.kinds.of(kind)
-        call = Call("update", whole, "default" if whole.namespaced else "", name, body=changed)
+        call = ApiCall("update", whole, "default" if whole.namespaced else "", name, body=changed)
         return self.verbs.update(call)[0]
 
     def delete(self, kind: str, name: str, namespace: str = "default", **options: object) -> None:

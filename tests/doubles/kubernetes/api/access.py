@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.doubles.kubernetes.api.calls import Call, User
+from tests.doubles.kubernetes.api.calls import ApiCall, ApiUser
 from tests.doubles.kubernetes.base.kinds import Kinds
 from tests.doubles.kubernetes.base.objects import Obj
 from tests.doubles.kubernetes.base.refusals import StatusError
-from tests.doubles.kubernetes.storage.store import Store
+from tests.doubles.kubernetes.storage.store import EtcdStore
 
 MASTERS = "system:masters"
 
@@ -37,27 +37,27 @@ def _among(value: str, allowed: tuple[str, ...]) -> bool:
     return "*" in allowed or value in allowed
 
 
-class Access:
+class ApiAccess:
     """Tokens, their users, and what these may do."""
 
-    def __init__(self, store: Store, kinds: Kinds) -> None:
+    def __init__(self, store: EtcdStore, kinds: Kinds) -> None:
         self._store = store
         self._kinds = kinds
-        self.tokens: dict[str, User] = {}
+        self.tokens: dict[str, ApiUser] = {}
         self.scripted: dict[str, list[AccessRule]] = {}
         """Rules by the user's name."""
 
-    def user(self, authorization: str) -> User:
-        """Who sent the header; 401 if nobody is known by it. Without one it is nobody in particular."""
+    def user(self, authorization: str) -> ApiUser:
+        """Who sent the header; 401 for an unknown token. Without one it is `system:anonymous`."""
         if not authorization:
-            return User("system:anonymous", ("system:unauthenticated",))
+            return ApiUser("system:anonymous", ("system:unauthenticated",))
         scheme, _, token = authorization.partition(" ")
         found = self.tokens.get(token) if scheme.lower() == "bearer" else None
         if found is None:
             raise StatusError(401, "Unauthorized", "Unauthorized")
         return found
 
-    def check(self, call: Call) -> None:
+    def check(self, call: ApiCall) -> None:
         """Refuse a call that its user may not make, with the server's words."""
         kind = call.kind
         if self.allowed(call.user, call.verb, kind.group, call.what, call.namespace, call.name):
@@ -67,14 +67,14 @@ class Access:
         )
         what = f'{kind.resource} "{call.name}"' if call.name else kind.resource
         message = (
-            f'{what} is forbidden: User "{call.user.name}" cannot {call.verb} resource "{call.what}" in '
-            f'API group "{kind.group}"{where}'
+            f'{what} is forbidden: User "{call.user.name}" cannot {call.verb} resource '
+            f'"{call.what}" in API group "{kind.group}"{where}'
         )
         details = {"name": call.name, "group": kind.group, "kind": kind.plural}
         raise StatusError(403, "Forbidden", message, {k: v for k, v in details.items() if v})
 
     def allowed(
-        self, user: User, verb: str, group: str, resource: str, namespace: str, name: str = ""
+        self, user: ApiUser, verb: str, group: str, resource: str, namespace: str, name: str = ""
     ) -> bool:
         if MASTERS in user.groups:
             return True
@@ -82,7 +82,7 @@ class Access:
             rule.allows(verb, group, resource, namespace, name) for rule in self._rules(user)
         )
 
-    def _rules(self, user: User) -> Iterator[AccessRule]:
+    def _rules(self, user: ApiUser) -> Iterator[AccessRule]:
         yield from self.scripted.get(user.name, ())
         for binding in self._store.all(self._kinds.of("ClusterRoleBinding")):
             if any(_is(subject, user) for subject in binding.get("subjects", ())):
@@ -106,7 +106,7 @@ class Access:
                     tuple(rule.get("resourceNames") or ("*",)),
                 )
 
-    def review(self, user: User, spec: Obj) -> Obj:
+    def review(self, user: ApiUser, spec: Obj) -> Obj:
         """The status of a SelfSubjectAccessReview or SubjectAccessReview."""
         asked = spec.get("resourceAttributes")
         if asked is None:
@@ -125,7 +125,7 @@ class Access:
         return {"allowed": True, "reason": "RBAC: allowed"} if allowed else {"allowed": False}
 
 
-def _is(subject: Obj, user: User) -> bool:
+def _is(subject: Obj, user: ApiUser) -> bool:
     match subject.get("kind"):
         case "User":
             return bool(subject["name"] == user.name)

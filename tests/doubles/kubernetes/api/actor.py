@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.doubles.kubernetes.api import deletion
-from tests.doubles.kubernetes.api.calls import Call
+from tests.doubles.kubernetes.api.calls import ApiCall
 from tests.doubles.kubernetes.api.verbs import Verbs
 from tests.doubles.kubernetes.base.objects import Obj, copied, dig, short_hash
 from tests.doubles.kubernetes.base.refusals import StatusError
@@ -31,7 +31,7 @@ class Actor:
 
     def create(self, kind: str, namespace: str, obj: Obj) -> Obj:
         """Create it as a client would; StatusError if it is refused."""
-        call = Call("create", self.kinds.of(kind), namespace, body=copied(obj), agent=self.name)
+        call = ApiCall("create", self.kinds.of(kind), namespace, body=copied(obj), agent=self.name)
         return self.verbs.create(call)
 
     def change(self, obj: Obj, how: Callable[[Obj], Any]) -> Obj | None:
@@ -66,7 +66,9 @@ class Actor:
                 return
             meta = found[1]["metadata"]
             namespace = meta.get("namespace", "")
-            call = Call("delete", found[0], namespace, meta["name"], body=options, agent=self.name)
+            call = ApiCall(
+                "delete", found[0], namespace, meta["name"], body=options, agent=self.name
+            )
             deletion.delete(self.verbs, call)
 
     def event(self, obj: Obj, reason: str, message: str, type_: str = "Normal") -> None:
@@ -79,7 +81,7 @@ class Actor:
         if old is not None:
             self.change(old, lambda e: _repeated(e, now))
             return
-        event = {
+        event: Obj = {
             "metadata": {"name": name},
             "involvedObject": {
                 "apiVersion": obj["apiVersion"],

@@ -1,14 +1,16 @@
 """What is filled into new objects, and what is refused for the state of the cluster."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
-from tests.doubles.kubernetes.api.calls import Call
+from tests.doubles.kubernetes.api.calls import ApiCall
 from tests.doubles.kubernetes.base.kinds import Kind, Kinds
 from tests.doubles.kubernetes.base.objects import Obj, dig, short_hash
 from tests.doubles.kubernetes.base.quantities import amount, as_quantity
 from tests.doubles.kubernetes.base.refusals import StatusError, forbidden, not_found
-from tests.doubles.kubernetes.storage.store import Store
+from tests.doubles.kubernetes.storage.store import EtcdStore
+
+Amounts = Mapping[str, Decimal]
 
 TOKENS = "/var/run/secrets/kubernetes.io/serviceaccount"
 _TAINTS = ("not-ready", "unreachable")
@@ -19,7 +21,7 @@ _OWN = ("cpu", "memory", "ephemeral-storage")
 class Admission:
     """The admission plugins that every cluster has."""
 
-    def __init__(self, store: Store, kinds: Kinds) -> None:
+    def __init__(self, store: EtcdStore, kinds: Kinds) -> None:
         self._store = store
         self._kinds = kinds
         self._addresses = 0
@@ -27,7 +29,7 @@ class Admission:
         """Called with each new object, and each changed one of a custom kind; they may change a
         new one, or refuse it."""
 
-    def create(self, call: Call, obj: Obj) -> None:
+    def create(self, call: ApiCall, obj: Obj) -> None:
         """Fill in, before the object is validated."""
         if call.namespace:
             self._namespace(call)
@@ -40,7 +42,7 @@ class Admission:
         elif call.kind.name == "Service":
             self._service(obj)
 
-    def _namespace(self, call: Call) -> None:
+    def _namespace(self, call: ApiCall) -> None:
         kind = self._kinds.of("Namespace")
         found = self._store.get(kind, "", call.namespace)
         if found is None:
@@ -61,7 +63,7 @@ class Admission:
             ]
             raise error
 
-    def _pod(self, call: Call, pod: Obj) -> None:
+    def _pod(self, call: ApiCall, pod: Obj) -> None:
         spec = pod["spec"]
         account = spec.setdefault("serviceAccountName", "default")
         spec.setdefault("serviceAccount", account)
@@ -69,7 +71,8 @@ class Admission:
         found = self._store.get(accounts, call.namespace, account)
         name = pod["metadata"].get("name", "")
         if found is None:
-            why = f'error looking up service account {call.namespace}/{account}: serviceaccount "{account}" not found'
+            where = f"{call.namespace}/{account}"
+            why = f'error looking up service account {where}: serviceaccount "{account}" not found'
             raise forbidden(call.kind, name, why)
         wanted = spec.get(
             "automountServiceAccountToken", found.get("automountServiceAccountToken", True)
@@ -88,7 +91,7 @@ class Admission:
                 )  # fmt: skip
         self._priority(call, pod)
 
-    def _priority(self, call: Call, pod: Obj) -> None:
+    def _priority(self, call: ApiCall, pod: Obj) -> None:
         spec = pod["spec"]
         name = spec.get("priorityClassName")
         classes = self._kinds.of("PriorityClass")
@@ -116,7 +119,7 @@ class Admission:
         spec["clusterIPs"] = [spec["clusterIP"]]
         service["status"] = {"loadBalancer": {}}
 
-    def quota(self, call: Call, obj: Obj) -> None:
+    def quota(self, call: ApiCall, obj: Obj) -> None:
         """Refuse what a ResourceQuota of the namespace does not allow, after all else held."""
         kind = self._kinds.of("ResourceQuota")
         for quota in self._store.all(kind, call.namespace) if call.namespace else ():
@@ -132,19 +135,11 @@ class Admission:
             used = self.used(call.namespace, hard)
             over = [key for key, more in asked.items() if used[key] + more > amount(hard[key])]
             if over:
-                said = [
-                    f"{title}: {','.join(f'{key}={value(key)}' for key in over)}"
-                    for title, value in (
-                        ("requested", lambda key: as_quantity(asked[key])),
-                        ("used", lambda key: as_quantity(used[key])),
-                        ("limited", lambda key: hard[key]),
-                    )
-                ]
-                why = f"exceeded quota: {quota['metadata']['name']}, {', '.join(said)}"
+                why = _exceeded(quota["metadata"]["name"], over, asked, used, hard)
                 raise forbidden(call.kind, name, why)
 
     @staticmethod
-    def _complete(call: Call, quota: Obj, pod: Obj) -> None:
+    def _complete(call: ApiCall, quota: Obj, pod: Obj) -> None:
         """A pod must say what the quota counts."""
         for key in dig(quota, "spec", "hard", default={}):
             part, _, resource = (
@@ -195,6 +190,16 @@ def usage(kind: str, resource: str, obj: Obj) -> dict[str, Decimal]:
     elif kind in ("ConfigMap", "Secret", "Service", "ResourceQuota"):
         found[resource] = one
     return found
+
+
+def _exceeded(
+    quota: str, keys: list[str], asked: Amounts, used: Amounts, hard: Mapping[str, str]
+) -> str:
+    """How a refusal tells of what is too much."""
+    requested = ",".join(f"{key}={as_quantity(asked[key])}" for key in keys)
+    taken = ",".join(f"{key}={as_quantity(used[key])}" for key in keys)
+    limited = ",".join(f"{key}={hard[key]}" for key in keys)
+    return f"exceeded quota: {quota}, requested: {requested}, used: {taken}, limited: {limited}"
 
 
 def _mount_token(pod: Obj) -> None:

@@ -11,18 +11,18 @@ from tests.doubles.kubernetes.base.refusals import not_allowed
 
 
 @dataclass(frozen=True)
-class User:
+class ApiUser:
     """Who calls. A member of `system:masters` may do everything."""
 
     name: str
     groups: tuple[str, ...] = ()
 
 
-SYSTEM = User("system:apiserver", ("system:masters",))
+SYSTEM = ApiUser("system:apiserver", ("system:masters",))
 
 
 @dataclass
-class Call:
+class ApiCall:
     """A request for objects of a kind."""
 
     verb: str
@@ -34,7 +34,7 @@ class Call:
     body: Any = None
     content_type: str = "application/json"
     agent: str = ""
-    user: User = SYSTEM
+    user: ApiUser = SYSTEM
     warnings: list[str] = field(default_factory=list)
     """What the reply warns of."""
 
@@ -61,7 +61,7 @@ class Call:
 
 
 @dataclass
-class Reply:
+class ApiReply:
     """What the server answers; a stream is sent in parts as they come."""
 
     status: int
@@ -74,7 +74,7 @@ class Reply:
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
 
 
-def parsed(method: str, target: str, kinds: Kinds) -> Call | None:
+def parsed(method: str, target: str, kinds: Kinds) -> ApiCall | None:
     """The call that a path of the API names; None for any other path."""
     address = urlsplit(target)
     steps = [unquote(step) for step in address.path.strip("/").split("/")]
@@ -94,7 +94,7 @@ def parsed(method: str, target: str, kinds: Kinds) -> Call | None:
     raw = parse_qs(address.query, keep_blank_values=True)
     query = {key: values[-1] for key, values in raw.items()}
     verb = _verb(method, name, query)
-    return Call(verb, kind, namespace, name, subresource, query)
+    return ApiCall(verb, kind, namespace, name, subresource, query)
 
 
 def _verb(method: str, name: str, query: Mapping[str, str]) -> str:

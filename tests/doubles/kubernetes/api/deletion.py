@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from tests.doubles.kubernetes.api.calls import Call
+from tests.doubles.kubernetes.api.calls import ApiCall
 from tests.doubles.kubernetes.api.verbs import Verbs
 from tests.doubles.kubernetes.base.clock import as_stamp, from_stamp
 from tests.doubles.kubernetes.base.objects import Obj, dig
@@ -13,12 +13,12 @@ ORPHAN = "orphan"
 FOREGROUND = "foregroundDeletion"
 _POLICIES = ("Background", "Foreground", "Orphan")
 _ORPHANED = (
-    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to "
-    "remove them or set propagationPolicy=Orphan to suppress this warning"
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background "
+    "to remove them or set propagationPolicy=Orphan to suppress this warning"
 )
 
 
-def delete(verbs: Verbs, call: Call) -> tuple[Obj, bool]:
+def delete(verbs: Verbs, call: ApiCall) -> tuple[Obj, bool]:
     """The object as it was at its end, or as it waits for it; and whether it is gone."""
     options = _options(call)
     with verbs.store.lock:
@@ -52,7 +52,7 @@ def delete(verbs: Verbs, call: Call) -> tuple[Obj, bool]:
         return verbs.store.put(call.kind, new), False
 
 
-def delete_collection(verbs: Verbs, call: Call) -> list[Obj]:
+def delete_collection(verbs: Verbs, call: ApiCall) -> list[Obj]:
     """Delete all that the call selects."""
     found, _ = verbs.list(replace(call, verb="list"))
     for obj in found:
@@ -62,7 +62,7 @@ def delete_collection(verbs: Verbs, call: Call) -> list[Obj]:
     return found
 
 
-def _options(call: Call) -> Obj:
+def _options(call: ApiCall) -> Obj:
     """The options of the body or, without one, of the query."""
     sent: Any = call.body if isinstance(call.body, dict) else {}
     options = {key: value for key, value in sent.items() if value is not None}
@@ -77,7 +77,7 @@ def _options(call: Call) -> Obj:
     return options
 
 
-def _check(call: Call, old: Obj, preconditions: Obj) -> None:
+def _check(call: ApiCall, old: Obj, preconditions: Obj) -> None:
     for name, field, title in (
         ("uid", "uid", "UID"),
         ("resourceVersion", "resourceVersion", "ResourceVersion"),
@@ -91,7 +91,7 @@ def _check(call: Call, old: Obj, preconditions: Obj) -> None:
             raise conflict(call.kind, call.name, why)
 
 
-def _finalizers(call: Call, old: Obj, options: Obj) -> list[str]:
+def _finalizers(call: ApiCall, old: Obj, options: Obj) -> list[str]:
     """The object's finalizers with those that the policy adds."""
     found = list(old["metadata"].get("finalizers", ()))
     policy = options.get("propagationPolicy")
@@ -109,7 +109,7 @@ def _finalizers(call: Call, old: Obj, options: Obj) -> list[str]:
     return found + added
 
 
-def _grace(call: Call, old: Obj, options: Obj) -> int:
+def _grace(call: ApiCall, old: Obj, options: Obj) -> int:
     """Seconds that a pod has left; nothing else is given any."""
     if call.kind.name != "Pod" or call.kind.custom:
         return 0

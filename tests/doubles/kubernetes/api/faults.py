@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.doubles.kubernetes.api.calls import Call
+from tests.doubles.kubernetes.api.calls import ApiCall
 
-Test = Callable[[Call], bool]
+Test = Callable[[ApiCall], bool]
 
 
 class ApiFaults:
@@ -60,13 +60,13 @@ class ApiFaults:
             self._throttled -= 1
             return self._retry_after
 
-    def conflicts(self, call: Call) -> bool:
+    def conflicts(self, call: ApiCall) -> bool:
         return call.verb in ("update", "patch") and self._use(self._conflicts, call)
 
-    def loses(self, call: Call) -> bool:
+    def loses(self, call: ApiCall) -> bool:
         return self._use(self._lost, call)
 
-    def _use(self, faults: list[tuple[int, Test]], call: Call) -> bool:
+    def _use(self, faults: list[tuple[int, Test]], call: ApiCall) -> bool:
         with self._lock:
             for index, (left, test) in enumerate(faults):
                 if left and test(call):
@@ -83,7 +83,7 @@ class CallCount:
         self._made: Counter[tuple[str, str]] = Counter()
         self._open: Counter[str] = Counter()
 
-    def add(self, call: Call) -> None:
+    def add(self, call: ApiCall) -> None:
         with self._lock:
             self._made[call.verb, call.what] += 1
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from tests.doubles.kubernetes.api.calls import Call, Reply
+from tests.doubles.kubernetes.api.calls import ApiCall, ApiReply
 from tests.doubles.kubernetes.api.verbs import Verbs
 from tests.doubles.kubernetes.base.clock import from_stamp
 from tests.doubles.kubernetes.base.objects import Obj, dig
@@ -54,7 +54,7 @@ class _Wanted:
     follow: bool
 
 
-def read_logs(verbs: Verbs, source: LogSource, call: Call) -> Reply:
+def read_logs(verbs: Verbs, source: LogSource, call: ApiCall) -> ApiReply:
     """Answer `pods/NAME/log`."""
     pod = verbs.get(call)
     container = _container(pod, call)
@@ -76,10 +76,10 @@ def read_logs(verbs: Verbs, source: LogSource, call: Call) -> Reply:
             f'container "{container}" in pod "{call.name}" is waiting to start: {reason}'
         )
     wanted = _asked(call, verbs.clock.seconds())
-    return Reply(200, stream=_sent(log, wanted), content_type="text/plain")
+    return ApiReply(200, stream=_sent(log, wanted), content_type="text/plain")
 
 
-def _container(pod: Obj, call: Call) -> str:
+def _container(pod: Obj, call: ApiCall) -> str:
     spec = pod["spec"]
     names = [each["name"] for each in spec["containers"]]
     inits = [each["name"] for each in spec.get("initContainers", ())]
@@ -89,7 +89,10 @@ def _container(pod: Obj, call: Call) -> str:
             raise bad_request(f"container {asked} is not valid for pod {call.name}")
         return asked
     if len(names) > 1:
-        message = f"a container name must be specified for pod {call.name}, choose one of: [{' '.join(names)}]"
+        message = (
+            f"a container name must be specified for pod {call.name}, choose one of: "
+            f"[{' '.join(names)}]"
+        )
         if inits:
             message += f" or one of the init containers: [{' '.join(inits)}]"
         raise bad_request(message)
@@ -102,7 +105,7 @@ def _status(pod: Obj, container: str) -> Obj:
     return next((each for each in found if each["name"] == container), {})
 
 
-def _asked(call: Call, now: float) -> _Wanted:
+def _asked(call: ApiCall, now: float) -> _Wanted:
     query = call.query
     since = from_stamp(query["sinceTime"]) if query.get("sinceTime") else 0.0
     if query.get("sinceSeconds"):

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from pydantic_core import to_json
 
-from tests.doubles.kubernetes.api.calls import Call, Reply
+from tests.doubles.kubernetes.api.calls import ApiCall, ApiReply
 from tests.doubles.kubernetes.api.service import ApiService
 
 
@@ -72,7 +72,7 @@ class _ApiHandler(BaseHTTPRequestHandler):
         except Exception as error:
             server.failures.append(f"{self.command} {self.path}: {error!r}")
             message = {"kind": "Status", "message": f"the double itself failed: {error!r}"}
-            reply, call = Reply(500, message), None
+            reply, call = ApiReply(500, message), None
         if call is not None and service.faults.loses(call):
             self._cut()
         elif reply.stream is not None:
@@ -82,13 +82,13 @@ class _ApiHandler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815  # the names http.server calls
 
-    def _begin(self, reply: Reply) -> None:
+    def _begin(self, reply: ApiReply) -> None:
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)
         self.send_header("Content-Type", reply.content_type)
 
-    def _send(self, reply: Reply) -> None:
+    def _send(self, reply: ApiReply) -> None:
         content = reply.body if isinstance(reply.body, bytes) else to_json(reply.body)
         self._begin(reply)
         self.send_header("Content-Length", str(len(content)))
@@ -96,7 +96,7 @@ class _ApiHandler(BaseHTTPRequestHandler):
         self.wfile.write(content)
         self.wfile.flush()
 
-    def _send_stream(self, reply: Reply, parts: Iterator[bytes], call: Call | None) -> None:
+    def _send_stream(self, reply: ApiReply, parts: Iterator[bytes], call: ApiCall | None) -> None:
         service = cast("ApiServer", self.server).service
         watch = call if call is not None and call.verb == "watch" else None
         if watch:

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 from pydantic_core import from_json, to_json
 
 from tests.doubles.kubernetes.api import deletion, discovery
-from tests.doubles.kubernetes.api.access import Access
+from tests.doubles.kubernetes.api.access import ApiAccess
 from tests.doubles.kubernetes.api.admission import too_many
-from tests.doubles.kubernetes.api.calls import Call, Reply, User, parsed
+from tests.doubles.kubernetes.api.calls import ApiCall, ApiReply, ApiUser, parsed
 from tests.doubles.kubernetes.api.definitions import Definitions
 from tests.doubles.kubernetes.api.faults import ApiFaults, CallCount
 from tests.doubles.kubernetes.api.pod_logs import LogSource, read_logs
@@ -33,7 +33,7 @@ class ApiService:
 
     def __init__(self, verbs: Verbs, logs: LogSource) -> None:
         self.verbs = verbs
-        self.access = Access(verbs.store, verbs.kinds)
+        self.access = ApiAccess(verbs.store, verbs.kinds)
         self.faults = ApiFaults()
         self.count = CallCount()
         self.watches = Watches(verbs)
@@ -42,26 +42,26 @@ class ApiService:
 
     def answer(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes
-    ) -> tuple[Reply, Call | None]:
+    ) -> tuple[ApiReply, ApiCall | None]:
         """The reply, and the call that the request made of it."""
-        call: Call | None = None
+        call: ApiCall | None = None
         try:
             path = urlsplit(target).path
             if path in ("/healthz", "/livez", "/readyz"):
-                return Reply(200, b"ok", content_type="text/plain"), None
+                return ApiReply(200, b"ok", content_type="text/plain"), None
             user = self.access.user(headers.get("authorization", ""))
             if method == "POST" and path.startswith(f"/apis/{REVIEWS}/"):
                 return self._review(path, user, body), None
             document = discovery.document(path, self.verbs.kinds) if method == "GET" else None
             if document is not None:
-                return Reply(200, document), None
+                return ApiReply(200, document), None
             call = parsed(method, target, self.verbs.kinds)
             if call is None:
                 if not discovery.has_group(
                     path, self.verbs.kinds
                 ):  # no Status, as from the real one
                     plain = b"404 page not found\n"
-                    return Reply(404, plain, content_type="text/plain; charset=utf-8"), None
+                    return ApiReply(404, plain, content_type="text/plain; charset=utf-8"), None
                 raise no_such_path()
             call.user = user
             call.agent = headers.get("user-agent", "")
@@ -77,7 +77,7 @@ class ApiService:
             reply.headers["Warning"] = f'299 - "{warning}"'
         return reply, call
 
-    def _hinder(self, call: Call) -> None:
+    def _hinder(self, call: ApiCall) -> None:
         if self.faults.failing:
             raise StatusError(self.faults.failing, "InternalError", "etcdserver: request timed out")
         wait = self.faults.throttled()
@@ -86,15 +86,15 @@ class ApiService:
         if self.faults.conflicts(call):
             raise conflict(call.kind, call.name)
 
-    def _serve(self, call: Call) -> Reply:
+    def _serve(self, call: ApiCall) -> ApiReply:
         if call.subresource not in ("", "status"):
             return self._subresource(call)
         if call.subresource == "status" and not call.kind.status:
             raise no_such_path()
-        handlers: dict[str, Callable[[Call], Reply]] = {
-            "get": lambda call: Reply(200, self.verbs.get(call)),
+        handlers: dict[str, Callable[[ApiCall], ApiReply]] = {
+            "get": lambda call: ApiReply(200, self.verbs.get(call)),
             "list": self._list,
-            "watch": lambda call: Reply(200, stream=iter(self.watches.stream(call))),
+            "watch": lambda call: ApiReply(200, stream=iter(self.watches.stream(call))),
             "create": self._create,
             "update": self._changed(self.verbs.update),
             "patch": self._changed(self.verbs.patch),
@@ -108,25 +108,25 @@ class ApiService:
             self.definitions.refresh()
         return reply
 
-    def _list(self, call: Call) -> Reply:
+    def _list(self, call: ApiCall) -> ApiReply:
         items, meta = self.verbs.list(call)
-        return Reply(200, list_of(call.kind, items, meta))
+        return ApiReply(200, list_of(call.kind, items, meta))
 
-    def _create(self, call: Call) -> Reply:
-        return Reply(201, self.verbs.create(call))
+    def _create(self, call: ApiCall) -> ApiReply:
+        return ApiReply(201, self.verbs.create(call))
 
     @staticmethod
-    def _changed(change: Callable[[Call], tuple[Obj, bool]]) -> Callable[[Call], Reply]:
-        def reply(call: Call) -> Reply:
+    def _changed(change: Callable[[ApiCall], tuple[Obj, bool]]) -> Callable[[ApiCall], ApiReply]:
+        def reply(call: ApiCall) -> ApiReply:
             obj, created = change(call)
-            return Reply(201 if created else 200, obj)
+            return ApiReply(201 if created else 200, obj)
 
         return reply
 
-    def _delete(self, call: Call) -> Reply:
+    def _delete(self, call: ApiCall) -> ApiReply:
         obj, gone = deletion.delete(self.verbs, call)
         if not gone or call.kind.name == "Pod":
-            return Reply(200, obj)
+            return ApiReply(200, obj)
         details = {
             "name": call.name,
             "group": call.kind.group,
@@ -134,17 +134,17 @@ class ApiService:
             "uid": obj["metadata"]["uid"],
         }
         said = {key: value for key, value in details.items() if value}
-        return Reply(
+        return ApiReply(
             200,
             {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
              "details": said},
         )  # fmt: skip
 
-    def _delete_collection(self, call: Call) -> Reply:
+    def _delete_collection(self, call: ApiCall) -> ApiReply:
         found = deletion.delete_collection(self.verbs, call)
-        return Reply(200, list_of(call.kind, found, {}))
+        return ApiReply(200, list_of(call.kind, found, {}))
 
-    def _subresource(self, call: Call) -> Reply:
+    def _subresource(self, call: ApiCall) -> ApiReply:
         named = (call.kind.name, call.subresource, call.verb)
         if named == ("Pod", "log", "get"):
             return read_logs(self.verbs, self._logs, call)
@@ -152,10 +152,10 @@ class ApiService:
             return self._evict(call)
         raise no_such_path()
 
-    def _evict(self, call: Call) -> Reply:
+    def _evict(self, call: ApiCall) -> ApiReply:
         """An eviction by its API deletes the pod, with a condition that says why."""
         options = (call.body or {}).get("deleteOptions") or {}
-        pod = Call("get", call.kind, call.namespace, call.name, body=options, user=call.user)
+        pod = ApiCall("get", call.kind, call.namespace, call.name, body=options, user=call.user)
         found = self.verbs.get(pod)
         status = dict(found.get("status", {}))
         disrupted = {
@@ -168,21 +168,21 @@ class ApiService:
         status["conditions"] = [*status.get("conditions", ()), disrupted]
         self.verbs.store.put(call.kind, {**found, "status": status})
         deletion.delete(self.verbs, pod)
-        return Reply(
+        return ApiReply(
             201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
         )
 
-    def _review(self, path: str, user: User, body: bytes) -> Reply:
+    def _review(self, path: str, user: ApiUser, body: bytes) -> ApiReply:
         review: Any = from_json(body)
         if path.endswith("/selfsubjectaccessreviews"):
             about = user
         elif path.endswith("/subjectaccessreviews"):
             spec = review["spec"]
-            about = User(spec.get("user", ""), tuple(spec.get("groups") or ()))
+            about = ApiUser(spec.get("user", ""), tuple(spec.get("groups") or ()))
         else:
             raise no_such_path()
         status = self.access.review(about, review["spec"])
-        return Reply(201, {**review, "metadata": {}, "status": status})
+        return ApiReply(201, {**review, "metadata": {}, "status": status})
 
 
 def list_of(kind: Kind, items: list[Obj], meta: Obj) -> Obj:
@@ -199,14 +199,14 @@ def list_of(kind: Kind, items: list[Obj], meta: Obj) -> Obj:
     }
 
 
-def refused(error: StatusError) -> Reply:
+def refused(error: StatusError) -> ApiReply:
     if error.code == 429 and "Retry-After" in error.headers:
         plain = f"{error.message}\n".encode()
-        return Reply(429, plain, error.headers, content_type="text/plain; charset=utf-8")
-    return Reply(error.code, error.body(), error.headers)
+        return ApiReply(429, plain, error.headers, content_type="text/plain; charset=utf-8")
+    return ApiReply(error.code, error.body(), error.headers)
 
 
-def _content(body: bytes, call: Call) -> Any:
+def _content(body: bytes, call: ApiCall) -> Any:
     if not body:
         if call.verb in ("create", "update", "patch"):
             raise bad_request("the body of the request was empty")

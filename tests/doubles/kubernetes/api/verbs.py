@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from tests.doubles.kubernetes.api.admission import Admission
-from tests.doubles.kubernetes.api.calls import Call
+from tests.doubles.kubernetes.api.calls import ApiCall
 from tests.doubles.kubernetes.apply import managed, patches
 from tests.doubles.kubernetes.base.clock import ClusterClock
 from tests.doubles.kubernetes.base.kinds import Kind, Kinds
@@ -27,7 +27,7 @@ from tests.doubles.kubernetes.base.refusals import (
     required,
 )
 from tests.doubles.kubernetes.storage.selectors import Match, field_match, label_match
-from tests.doubles.kubernetes.storage.store import Store
+from tests.doubles.kubernetes.storage.store import EtcdStore
 from tests.doubles.kubernetes.validation import defaults, rules
 from tests.doubles.kubernetes.validation.decoding import decode
 from tests.doubles.kubernetes.validation.schemas import Schemas
@@ -48,7 +48,7 @@ class Verbs:
         self.clock = clock
         self.kinds = Kinds()
         self.schemas = Schemas()
-        self.store = Store()
+        self.store = EtcdStore()
         self.admission = Admission(self.store, self.kinds)
         self.unknown_fields: list[str] = []
         """All fields that clients sent and no schema knows: the server drops them."""
@@ -56,13 +56,13 @@ class Verbs:
 
     # Reading
 
-    def get(self, call: Call) -> Obj:
+    def get(self, call: ApiCall) -> Obj:
         found = self.store.get(call.kind, call.namespace, call.name)
         if found is None:
             raise not_found(call.kind, call.name)
         return found
 
-    def list(self, call: Call) -> tuple[list[Obj], Obj]:
+    def list(self, call: ApiCall) -> tuple[list[Obj], Obj]:
         """The objects that are asked for, and the metadata of the list."""
         fits = matching(call)
         limit = int(call.query.get("limit") or 0)
@@ -93,9 +93,12 @@ class Verbs:
             found = found[:limit]
         return found, meta
 
-    def _asked(self, call: Call, asked: str) -> int:
+    def _asked(self, call: ApiCall, asked: str) -> int:
         if not asked.isdigit():
-            message = f'resourceVersion: Invalid value: "{asked}": strconv.ParseUint: parsing "{asked}": invalid syntax'
+            message = (
+                f'resourceVersion: Invalid value: "{asked}": strconv.ParseUint: parsing "{asked}": '
+                "invalid syntax"
+            )
             raise bad_request(message)
         revision = int(asked)
         if revision > self.store.revision:
@@ -109,15 +112,15 @@ class Verbs:
 
     # Writing
 
-    def create(self, call: Call) -> Obj:
+    def create(self, call: ApiCall) -> Obj:
         obj = self._decoded(call, call.body)
         with self.store.lock:
             return self._create(call, obj, self._noted_create)
 
-    def _noted_create(self, call: Call, obj: Obj) -> None:
+    def _noted_create(self, call: ApiCall, obj: Obj) -> None:
         managed.note_update(None, obj, self.schemas.shape(call.kind), self._writer(call))
 
-    def _create(self, call: Call, obj: Obj, note: Callable[[Call, Obj], None]) -> Obj:
+    def _create(self, call: ApiCall, obj: Obj, note: Callable[[ApiCall, Obj], None]) -> Obj:
         kind, meta = call.kind, obj["metadata"]
         self._check_namespace(call, meta)
         if meta.get("resourceVersion"):
@@ -169,12 +172,15 @@ class Verbs:
         elif kind.name in ("Job", "Deployment", "ReplicaSet", "CronJob"):
             obj["status"] = {"replicas": 0} if kind.name == "ReplicaSet" else {}
 
-    def update(self, call: Call) -> tuple[Obj, bool]:
+    def update(self, call: ApiCall) -> tuple[Obj, bool]:
         """The object after it was replaced, and whether it was created by that."""
         sent = self._decoded(call, call.body)
         meta = sent["metadata"]
         if meta.get("name", call.name) != call.name:
-            message = f"the name of the object ({meta['name']}) does not match the name on the URL ({call.name})"
+            message = (
+                f"the name of the object ({meta['name']}) does not match the name on the URL "
+                f"({call.name})"
+            )
             raise bad_request(message)
         meta["name"] = call.name
         self._check_namespace(call, meta)
@@ -194,7 +200,7 @@ class Verbs:
             self._check_preconditions(call.kind, old, meta)
             return self._write(call, old, sent), False
 
-    def patch(self, call: Call) -> tuple[Obj, bool]:
+    def patch(self, call: ApiCall) -> tuple[Obj, bool]:
         """The object after a patch, and whether it was created by that."""
         kind = call.kind
         with self.store.lock:
@@ -215,7 +221,7 @@ class Verbs:
             self._check_preconditions(kind, old, sent["metadata"])
             return self._write(call, old, sent), False
 
-    def _apply(self, call: Call, old: Obj | None) -> tuple[Obj, bool]:
+    def _apply(self, call: ApiCall, old: Obj | None) -> tuple[Obj, bool]:
         if not call.query.get("fieldManager"):
             why = "is required for apply patch"
             raise options_error("PatchOptions", required("fieldManager", why))
@@ -252,7 +258,7 @@ class Verbs:
         merged = managed.apply(old, config, shape, self._writer(call))
         return self._write(call, old, merged, noted=True), False
 
-    def _write(self, call: Call, old: Obj, sent: Obj, noted: bool = False) -> Obj:
+    def _write(self, call: ApiCall, old: Obj, sent: Obj, noted: bool = False) -> Obj:
         """Replace an object by what was sent, with all that a client cannot change kept."""
         kind = call.kind
         new = kept_of(call, old, sent)
@@ -278,7 +284,7 @@ class Verbs:
 
     # What the others need
 
-    def _decoded(self, call: Call, body: Any, applied: bool = False) -> Obj:
+    def _decoded(self, call: ApiCall, body: Any, applied: bool = False) -> Obj:
         kind = call.kind
         if isinstance(body, dict):
             said = (body.get("apiVersion") or kind.api_version, body.get("kind") or kind.name)
@@ -294,7 +300,10 @@ class Verbs:
         self.unknown_fields += [f"{kind.name}.{path}" for path in unknown]
         if unknown and applied:
             where = f"{call.namespace}/{call.name}; {kind.api_version}, Kind={kind.name}"
-            message = f"failed to create typed patch object ({where}): .{unknown[0]}: field not declared in schema"
+            message = (
+                f"failed to create typed patch object ({where}): .{unknown[0]}: field not "
+                "declared in schema"
+            )
             raise StatusError(500, "InternalError", message)
         if unknown and call.query.get("fieldValidation") == "Strict":
             errors = ", ".join(f'unknown field "{path}"' for path in unknown)
@@ -305,7 +314,7 @@ class Verbs:
         return obj
 
     @staticmethod
-    def _check_namespace(call: Call, meta: Obj) -> None:
+    def _check_namespace(call: ApiCall, meta: Obj) -> None:
         said = meta.get("namespace")
         if call.kind.namespaced and said and said != call.namespace:
             raise bad_request(
@@ -323,8 +332,8 @@ class Verbs:
         if revision and revision != old["metadata"]["resourceVersion"]:
             raise conflict(kind, old["metadata"]["name"])
 
-    def _writer(self, call: Call) -> managed.Writer:
-        return managed.Writer(
+    def _writer(self, call: ApiCall) -> managed.FieldWriter:
+        return managed.FieldWriter(
             call.manager,
             call.kind.api_version,
             self.clock.stamp(),
@@ -333,7 +342,7 @@ class Verbs:
         )
 
 
-def kept_of(call: Call, old: Obj, sent: Obj) -> Obj:
+def kept_of(call: ApiCall, old: Obj, sent: Obj) -> Obj:
     """What was sent, with what this endpoint does not change taken from the object."""
     kind = call.kind
     new: Obj = copied(sent)
@@ -362,7 +371,7 @@ def kept_of(call: Call, old: Obj, sent: Obj) -> Obj:
     return new
 
 
-def matching(call: Call) -> Match:
+def matching(call: ApiCall) -> Match:
     """Whether an object is among those that the call selects."""
     tests: list[Match] = []
     if call.query.get("labelSelector"):

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from tests.doubles.kubernetes.api.calls import Call
+from tests.doubles.kubernetes.api.calls import ApiCall
 from tests.doubles.kubernetes.api.verbs import Verbs, matching
 from tests.doubles.kubernetes.base.kinds import Kind
 from tests.doubles.kubernetes.base.objects import Obj
@@ -15,7 +15,7 @@ from tests.doubles.kubernetes.base.refusals import (
     options_error,
 )
 from tests.doubles.kubernetes.storage.selectors import Match
-from tests.doubles.kubernetes.storage.store import Change, encoded
+from tests.doubles.kubernetes.storage.store import ObjectChange, encoded
 
 _TEMPLATE = {"metadata": {}, "spec": {"containers": None}}
 _EMPTY: dict[str, Obj] = {
@@ -57,14 +57,14 @@ class Watches:
         with self._verbs.store.written:
             self._verbs.store.written.notify_all()
 
-    def stream(self, call: Call) -> "WatchStream":
+    def stream(self, call: ApiCall) -> "WatchStream":
         return WatchStream(self, self._verbs, call)
 
 
 class WatchStream:
     """One watch: an iterator of lines. A cut raises ConnectionResetError."""
 
-    def __init__(self, watches: Watches, verbs: Verbs, call: Call) -> None:
+    def __init__(self, watches: Watches, verbs: Verbs, call: ApiCall) -> None:
         self._watches, self._verbs, self._call = watches, verbs, call
         self._fits = matching(call)
         self._cuts = watches.cuts
@@ -121,7 +121,7 @@ class WatchStream:
                 lines.append(_line("BOOKMARK", empty(call.kind, store.revision, end=True)))
             return store.revision, lines
 
-    def _wait(self, revision: int) -> tuple[list[Change], int]:
+    def _wait(self, revision: int) -> tuple[list[ObjectChange], int]:
         """The next changes, once there are some or something else is due."""
         watches, store = self._watches, self._verbs.store
         with store.written:
@@ -149,7 +149,9 @@ class WatchStream:
         return due
 
 
-def event_of(change: Change, kind: Kind, namespace: str, fits: Match) -> tuple[str, Obj] | None:
+def event_of(
+    change: ObjectChange, kind: Kind, namespace: str, fits: Match
+) -> tuple[str, Obj] | None:
     """How a watch tells of a change: an object that no longer fits is DELETED for it."""
     if change.kind != kind or (namespace and change.address.namespace != namespace):
         return None

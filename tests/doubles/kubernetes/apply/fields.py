@@ -1,7 +1,7 @@
 """Sets of fields, as `managedFields` writes them: FieldsV1.
 
-A field is a path of steps: `f:name` a field, `k:{…}` an item of a list by its keys, `v:…` a value of
-a set.
+A field is a path of steps: `f:name` a field, `k:{…}` an item of a list by its keys, `v:…` a value
+of a set.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from tests.doubles.kubernetes.base.objects import Obj
-from tests.doubles.kubernetes.validation.schemas import ANY, Shape
+from tests.doubles.kubernetes.validation.schemas import ANY, SchemaNode
 
 Path = tuple[str, ...]
 Fields = frozenset[Path]
@@ -23,7 +23,7 @@ _BARE = frozenset(
 """Fields of the metadata that nobody manages."""
 
 
-def item_step(item: Any, shape: Shape) -> str:
+def item_step(item: Any, shape: SchemaNode) -> str:
     """How an item of a list is named."""
     if shape.list_type == "map" and isinstance(item, dict):
         keys = {key: item.get(key, KEY_DEFAULTS.get(key)) for key in sorted(shape.keys)}
@@ -32,14 +32,14 @@ def item_step(item: Any, shape: Shape) -> str:
     return f"v:{to_json(item).decode()}"
 
 
-def is_granular(value: Any, shape: Shape) -> bool:
+def is_granular(value: Any, shape: SchemaNode) -> bool:
     """Whether the parts of the value are managed on their own."""
     if isinstance(value, dict):
         return not shape.atomic
     return isinstance(value, list) and shape.list_type in ("map", "set")
 
 
-def children(value: Any, shape: Shape) -> list[tuple[str, Any, Shape, bool]]:
+def children(value: Any, shape: SchemaNode) -> list[tuple[str, Any, SchemaNode, bool]]:
     """The parts: their step, value and schema, and whether they are named in a set themselves."""
     if isinstance(value, dict):
         return [
@@ -49,7 +49,7 @@ def children(value: Any, shape: Shape) -> list[tuple[str, Any, Shape, bool]]:
     return [(item_step(each, shape), each, shape.items, True) for each in value]
 
 
-def fields_of(value: Any, shape: Shape, at: Path = ()) -> set[Path]:
+def fields_of(value: Any, shape: SchemaNode, at: Path = ()) -> set[Path]:
     """All fields that the value says something of."""
     found: set[Path] = set()
     if not is_granular(value, shape):
@@ -68,7 +68,7 @@ def fields_of(value: Any, shape: Shape, at: Path = ()) -> set[Path]:
     return found
 
 
-def leaves(value: Any, shape: Shape, at: Path = ()) -> dict[Path, Any]:
+def leaves(value: Any, shape: SchemaNode, at: Path = ()) -> dict[Path, Any]:
     """The values of all fields; an item or part that has parts of its own has the value None."""
     found: dict[Path, Any] = {}
     if not is_granular(value, shape):
@@ -89,7 +89,7 @@ def _is_bare(path: Path) -> bool:
     return len(path) > 1 and path[0] == "f:metadata" and path[1][2:] in _BARE
 
 
-def changed(old: Obj, new: Obj, shape: Shape) -> tuple[set[Path], set[Path]]:
+def changed(old: Obj, new: Obj, shape: SchemaNode) -> tuple[set[Path], set[Path]]:
     """The fields that were added or changed, and those that were removed."""
     before, after = leaves(old, shape), leaves(new, shape)
     missing = object()

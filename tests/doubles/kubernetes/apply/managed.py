@@ -17,7 +17,7 @@ from tests.doubles.kubernetes.apply.fields import (
 )
 from tests.doubles.kubernetes.base.objects import Obj
 from tests.doubles.kubernetes.base.refusals import StatusError
-from tests.doubles.kubernetes.validation.schemas import ANY, Shape
+from tests.doubles.kubernetes.validation.schemas import ANY, SchemaNode
 
 
 class _Manager(NamedTuple):
@@ -44,7 +44,7 @@ _Entries = dict[_Manager, _Entry]
 
 
 @dataclass(frozen=True)
-class Writer:
+class FieldWriter:
     """A request's writer."""
 
     manager: str
@@ -86,7 +86,7 @@ def _record(obj: Obj, entries: _Entries) -> None:
         obj["metadata"]["managedFields"] = found
 
 
-def note_update(old: Obj | None, new: Obj, shape: Shape, writer: Writer) -> None:
+def note_update(old: Obj | None, new: Obj, shape: SchemaNode, writer: FieldWriter) -> None:
     """Write into the new object who manages what, after a create, an update or a patch.
 
     A client that sends an empty list resets it.
@@ -109,7 +109,7 @@ def note_update(old: Obj | None, new: Obj, shape: Shape, writer: Writer) -> None
     _record(new, taken)
 
 
-def apply(live: Obj | None, config: Obj, shape: Shape, writer: Writer) -> Obj:
+def apply(live: Obj | None, config: Obj, shape: SchemaNode, writer: FieldWriter) -> Obj:
     """The object after a server-side apply; a conflict is refused unless it is forced."""
     if config["metadata"].get("managedFields"):
         raise StatusError(400, "BadRequest", "metadata.managedFields must be nil")
@@ -159,7 +159,7 @@ def _refusal(conflicts: list[tuple[_Manager, str, Path]]) -> StatusError:
     return StatusError(409, "Conflict", said, {"causes": causes})
 
 
-def _merged(live: Any, config: Any, shape: Shape) -> Any:
+def _merged(live: Any, config: Any, shape: SchemaNode) -> Any:
     if isinstance(config, dict) and isinstance(live, dict) and is_granular(config, shape):
         out = dict(live)
         for key, value in config.items():
@@ -178,7 +178,7 @@ def _merged(live: Any, config: Any, shape: Shape) -> Any:
     return config
 
 
-def _pruned(value: Any, shape: Shape, drop: Fields, held: Fields, at: Path = ()) -> Any:
+def _pruned(value: Any, shape: SchemaNode, drop: Fields, held: Fields, at: Path = ()) -> Any:
     """The value without what only this manager's last configuration held."""
     if not is_granular(value, shape):
         return value

@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.doubles.kubernetes.base.objects import Obj, copied
 from tests.doubles.kubernetes.base.refusals import StatusError, bad_request
-from tests.doubles.kubernetes.validation.schemas import ANY, Shape
+from tests.doubles.kubernetes.validation.schemas import ANY, SchemaNode
 
 _REFUSED = "the server rejected our request due to an error in our request"
 
@@ -91,14 +91,14 @@ def _remove(whole: Any, path: str) -> None:
     del parent[last]
 
 
-def strategic_patch(target: Obj, patch: Any, shape: Shape) -> Obj:
+def strategic_patch(target: Obj, patch: Any, shape: SchemaNode) -> Obj:
     """The patch of kubectl: lists of a merge key are merged by it."""
     if not isinstance(patch, dict):
         raise bad_request("a strategic merge patch must be an object")
     return _strategic(target, patch, shape)
 
 
-def _strategic(target: Obj, patch: Obj, shape: Shape) -> Obj:
+def _strategic(target: Obj, patch: Obj, shape: SchemaNode) -> Obj:
     directive = patch.get("$patch")
     if directive == "replace":
         return {key: value for key, value in patch.items() if key != "$patch"}
@@ -122,7 +122,7 @@ def _strategic(target: Obj, patch: Obj, shape: Shape) -> Obj:
     return out
 
 
-def _merged(old: Any, new: Any, shape: Shape) -> Any:
+def _merged(old: Any, new: Any, shape: SchemaNode) -> Any:
     if isinstance(new, dict):
         return _strategic(old if isinstance(old, dict) else {}, new, shape)
     if isinstance(new, list) and "merge" in shape.strategy:
@@ -130,7 +130,7 @@ def _merged(old: Any, new: Any, shape: Shape) -> Any:
     return new
 
 
-def _merged_list(old: list[Any], new: list[Any], shape: Shape) -> list[Any]:
+def _merged_list(old: list[Any], new: list[Any], shape: SchemaNode) -> list[Any]:
     key = shape.merge_key
     if key is None:
         return [*old, *(each for each in new if each not in old)]

@@ -44,4 +44,4 @@ def as_stamp(seconds: float) -> str:
 
 def from_stamp(text: str) -> float:
     """Seconds since the epoch of a time that the API wrote or was given."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    return datetime.fromisoformat(text).timestamp()

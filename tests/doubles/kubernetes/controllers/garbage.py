@@ -10,7 +10,7 @@ from tests.doubles.kubernetes.base.objects import Obj, copied, dig
 from tests.doubles.kubernetes.base.quantities import as_quantity
 from tests.doubles.kubernetes.base.refusals import StatusError
 from tests.doubles.kubernetes.controllers.manager import Key
-from tests.doubles.kubernetes.storage.store import Change
+from tests.doubles.kubernetes.storage.store import ObjectChange
 
 
 class GarbageController:
@@ -19,7 +19,7 @@ class GarbageController:
     def __init__(self, verbs: Any) -> None:
         self._actor = Actor(verbs, "generic-garbage-collector")
 
-    def keys(self, change: Change) -> Iterable[Key]:
+    def keys(self, change: ObjectChange) -> Iterable[Key]:
         meta = change.last["metadata"]
         if change.after is None or meta.get("deletionTimestamp"):
             yield ("", meta["uid"])
@@ -85,7 +85,7 @@ class NamespaceController:
     def __init__(self, verbs: Any) -> None:
         self._actor = Actor(verbs, "namespace-controller")
 
-    def keys(self, change: Change) -> Iterable[Key]:
+    def keys(self, change: ObjectChange) -> Iterable[Key]:
         if change.kind.name == "Namespace":
             yield ("", change.address.name)
         elif change.after is None and change.address.namespace:
@@ -134,7 +134,7 @@ class QuotaController:
         self._actor = Actor(verbs, "resourcequota-controller")
         self._admission = verbs.admission
 
-    def keys(self, change: Change) -> Iterable[Key]:
+    def keys(self, change: ObjectChange) -> Iterable[Key]:
         if change.kind.name == "ResourceQuota" or (
             change.address.namespace and self._actor.all("ResourceQuota", change.address.namespace)
         ):
@@ -157,7 +157,7 @@ class ClaimController:
     def __init__(self, verbs: Any) -> None:
         self._actor = Actor(verbs, "persistentvolume-controller")
 
-    def keys(self, change: Change) -> Iterable[Key]:
+    def keys(self, change: ObjectChange) -> Iterable[Key]:
         if change.kind.name == "PersistentVolumeClaim":
             yield change.address
 

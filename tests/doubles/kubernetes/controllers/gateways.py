@@ -6,7 +6,7 @@ from typing import Any
 from tests.doubles.kubernetes.api.actor import Actor
 from tests.doubles.kubernetes.base.objects import Obj, copied, dig, set_condition
 from tests.doubles.kubernetes.controllers.manager import Key
-from tests.doubles.kubernetes.storage.store import Change
+from tests.doubles.kubernetes.storage.store import ObjectChange
 
 CONTROLLER = "double.headgate.dev/gateway"
 
@@ -19,7 +19,7 @@ class GatewayController:
         self.rejected: dict[Key, tuple[str, str]] = {}
         """Reason and message for routes that the implementation does not accept."""
 
-    def keys(self, change: Change) -> Iterable[Key]:
+    def keys(self, change: ObjectChange) -> Iterable[Key]:
         if change.kind.name == "Gateway":
             yield ("Gateway", "/".join(change.address))
         elif change.kind.name == "HTTPRoute":

@@ -17,7 +17,7 @@ from tests.doubles.kubernetes.base.objects import (
 )
 from tests.doubles.kubernetes.base.refusals import StatusError, forbidden
 from tests.doubles.kubernetes.controllers.manager import Key
-from tests.doubles.kubernetes.storage.store import Change
+from tests.doubles.kubernetes.storage.store import ObjectChange
 
 MODE = "serving.kserve.io/deploymentMode"
 GATEWAY = "kserve-ingress-gateway"
@@ -45,7 +45,10 @@ def refuse_service(kind: Kind, obj: Obj) -> None:
         elif each["predictor"].get("minReplicas", 1) > spec["predictor"].get("minReplicas", 1):
             why = "a canary's minReplicas must not exceed the stable predictor's"
     if why:
-        message = f'admission webhook "inferenceservice.kserve-webhook-server.validator" denied the request: {why}'
+        message = (
+            'admission webhook "inferenceservice.kserve-webhook-server.validator" denied the '
+            f"request: {why}"
+        )
         error = forbidden(kind, obj["metadata"].get("name", ""), why)
         error.message = message
         raise error
@@ -64,7 +67,7 @@ class InferenceController:
         self.runtime_image = "kserve/runtime"
         """The image of the server for a model that names only its format."""
 
-    def keys(self, change: Change) -> Iterable[Key]:
+    def keys(self, change: ObjectChange) -> Iterable[Key]:
         if change.kind.name == "InferenceService":
             yield change.address
         elif change.kind.name == "Deployment":
@@ -190,9 +193,9 @@ class InferenceController:
         status = copied(found.get("status", {}))
         conditions = status.setdefault("conditions", [])
         name = found["metadata"]["name"]
-        self._set(found, conditions, "PredictorReady", ready[stable], now)
-        self._set(found, conditions, "IngressReady", ready[stable], now)
-        self._set(found, conditions, "Ready", ready[stable], now)
+        self._set(conditions, "PredictorReady", ready[stable], now)
+        self._set(conditions, "IngressReady", ready[stable], now)
+        self._set(conditions, "Ready", ready[stable], now)
         conditions[:] = [
             each for each in conditions if canaries or each["type"] != "CanaryPredictorReady"
         ]
@@ -208,13 +211,13 @@ class InferenceController:
                 for each in canaries
             ]
             whole = all(each["ready"] for each in status["canaryStatuses"])
-            self._set(found, conditions, "CanaryPredictorReady", whole, now)
+            self._set(conditions, "CanaryPredictorReady", whole, now)
         status["modelStatus"] = _model(ready[stable])
         status["observedGeneration"] = found["metadata"]["generation"]
         self._actor.change(found, lambda i: i.update(status=status))
 
     @staticmethod
-    def _set(found: Obj, conditions: list[Obj], type_: str, true: bool, now: str) -> None:
+    def _set(conditions: list[Obj], type_: str, true: bool, now: str) -> None:
         new = {"type": type_, "status": "True" if true else "False"}
         if not true:
             new["reason"] = "MinimumReplicasUnavailable"
@@ -265,7 +268,7 @@ class InferenceController:
             part["traffic"] = [{"revisionName": latest, "percent": 100, "latestRevision": True}]
         conditions = status.setdefault("conditions", [])
         for type_ in ("PredictorReady", "IngressReady", "Ready"):
-            self._set(found, conditions, type_, ready, now)
+            self._set(conditions, type_, ready, now)
         status["modelStatus"] = _model(ready)
         status["observedGeneration"] = found["metadata"]["generation"]
         self._actor.change(found, lambda i: i.update(status=status))

@@ -17,7 +17,7 @@ from tests.doubles.kubernetes.base.objects import (
 )
 from tests.doubles.kubernetes.base.refusals import StatusError
 from tests.doubles.kubernetes.controllers.manager import Key
-from tests.doubles.kubernetes.storage.store import Change
+from tests.doubles.kubernetes.storage.store import ObjectChange
 
 TRACKING = "batch.kubernetes.io/job-tracking"
 """The finalizer of a pod that has not been counted."""
@@ -33,7 +33,7 @@ class JobController:
     def __init__(self, verbs: Any) -> None:
         self._actor = Actor(verbs, "job-controller")
 
-    def keys(self, change: Change) -> Iterable[Key]:
+    def keys(self, change: ObjectChange) -> Iterable[Key]:
         if change.kind.name == "Job":
             yield change.address
             if change.after is None:

@@ -9,16 +9,22 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from tests.doubles.kubernetes.base.clock import ClusterClock
-from tests.doubles.kubernetes.storage.store import Change, Store
+from tests.doubles.kubernetes.base.refusals import StatusError
+from tests.doubles.kubernetes.storage.store import EtcdStore, ObjectChange
+
+_TRY_AGAIN = (403, 404, 409)
+"""What a controller may be refused because the world changes beside it."""
+_LATER = 5.0
+"""Seconds after which it tries again."""
 
 Key = tuple[str, str]
 """The namespace and name of an object, or whatever two words a controller looks by."""
 
 
-class Controller(Protocol):
+class ClusterController(Protocol):
     """Brings the world of one kind of object to what the objects say."""
 
-    def keys(self, change: Change) -> Iterable[Key]:
+    def keys(self, change: ObjectChange) -> Iterable[Key]:
         """What must be looked at after a change."""
         ...
 
@@ -31,15 +37,15 @@ class Manager:
     """Calls each controller for what changed."""
 
     def __init__(
-        self, store: Store, clock: ClusterClock, controllers: Sequence[Controller]
+        self, store: EtcdStore, clock: ClusterClock, controllers: Sequence[ClusterController]
     ) -> None:
         self._store = store
         self._clock = clock
         self._controllers = list(controllers)
-        self._changes: deque[Change] = deque()
-        self._dirty: dict[tuple[Controller, Key], None] = {}
-        self._timers: list[tuple[float, int, Controller, Key]] = []
-        self._due: dict[tuple[Controller, Key], float] = {}
+        self._changes: deque[ObjectChange] = deque()
+        self._dirty: dict[tuple[ClusterController, Key], None] = {}
+        self._timers: list[tuple[float, int, ClusterController, Key]] = []
+        self._due: dict[tuple[ClusterController, Key], float] = {}
         self._count = 0
         self._busy = False
         self._ending = False
@@ -62,7 +68,7 @@ class Manager:
         with self._store.written:
             self._store.written.notify_all()
 
-    def look(self, controller: Controller, key: Key) -> None:
+    def look(self, controller: ClusterController, key: Key) -> None:
         """Have a controller look at something again, because a test changed its world."""
         with self._store.written:
             self._dirty[controller, key] = None
@@ -94,7 +100,7 @@ class Manager:
                 except Exception:
                     self.failures.append(traceback.format_exc())
 
-    def _next(self) -> list[tuple[Controller, Key]] | None:
+    def _next(self) -> list[tuple[ClusterController, Key]] | None:
         """Wait for what must be looked at; None at the end."""
         self._busy = False
         self._store.written.notify_all()
@@ -123,9 +129,14 @@ class Manager:
                 del self._due[controller, key]
                 self._dirty[controller, key] = None
 
-    def _sync(self, controller: Controller, key: Key) -> None:
+    def _sync(self, controller: ClusterController, key: Key) -> None:
         with self._store.lock:
-            again = controller.sync(key)
+            try:
+                again = controller.sync(key)
+            except StatusError as error:
+                if error.code not in _TRY_AGAIN:
+                    raise
+                again = self._clock.seconds() + _LATER
             if again is None:
                 self._due.pop((controller, key), None)
             elif self._due.get((controller, key)) != again:

@@ -19,7 +19,7 @@ from tests.doubles.kubernetes.base.objects import (
 )
 from tests.doubles.kubernetes.base.refusals import forbidden
 from tests.doubles.kubernetes.controllers.manager import Key
-from tests.doubles.kubernetes.storage.store import Change
+from tests.doubles.kubernetes.storage.store import ObjectChange
 
 QUEUE = "kueue.x-k8s.io/queue-name"
 PRIORITY = "kueue.x-k8s.io/priority-class"
@@ -57,7 +57,7 @@ class QueueController:
             queue, lambda q: q["metadata"].setdefault("annotations", {}).update(said)
         )
 
-    def keys(self, change: Change) -> Iterable[Key]:
+    def keys(self, change: ObjectChange) -> Iterable[Key]:
         if not self.installed:
             return
         if change.kind.name == "LocalQueue":
@@ -86,7 +86,7 @@ class QueueController:
         ]
         live.sort(key=_rank)
         if self._actor.get("LocalQueue", *key) is None:
-            for job, workload in live:
+            for _, workload in live:
                 self._wait(workload, "Inadmissible", f"LocalQueue {key[1]} doesn't exist")
             return None
         again: list[float] = []
@@ -215,7 +215,7 @@ class TrainerController:
     def __init__(self, verbs: Any) -> None:
         self._actor = Actor(verbs, "trainer-controller")
 
-    def keys(self, change: Change) -> Iterable[Key]:
+    def keys(self, change: ObjectChange) -> Iterable[Key]:
         if change.kind.name == "TrainJob":
             yield change.address
         elif change.kind.name == "Job":
@@ -306,7 +306,7 @@ class TrainerController:
         status["jobsStatus"] = [{"name": "node", **counts, "suspended": suspended}]
         said = {"type": "Suspended", "status": "True" if suspended else "False",
                 "reason": "Suspended" if suspended else "Resumed",
-                "message": "TrainJob is suspended" if suspended else "TrainJob is resumed"}  # fmt: skip
+                "message": f"TrainJob is {'suspended' if suspended else 'resumed'}"}  # fmt: skip
         if suspended or condition(train, "Suspended"):
             set_condition(conditions, now, said)
         for type_, from_, reason in (

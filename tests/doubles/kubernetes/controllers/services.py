@@ -8,7 +8,7 @@ from tests.doubles.kubernetes.base.objects import Obj, dig, is_true, owner_refer
 from tests.doubles.kubernetes.base.refusals import StatusError
 from tests.doubles.kubernetes.controllers.manager import Key
 from tests.doubles.kubernetes.storage.selectors import selector_match
-from tests.doubles.kubernetes.storage.store import Change
+from tests.doubles.kubernetes.storage.store import ObjectChange
 
 SERVICE = "kubernetes.io/service-name"
 
@@ -19,7 +19,7 @@ class EndpointController:
     def __init__(self, verbs: Any) -> None:
         self._actor = Actor(verbs, "endpointslice-controller")
 
-    def keys(self, change: Change) -> Iterable[Key]:
+    def keys(self, change: ObjectChange) -> Iterable[Key]:
         if change.kind.name == "Service":
             yield change.address
         elif change.kind.name == "Pod":

@@ -19,13 +19,13 @@ from tests.doubles.kubernetes.base.objects import (
 )
 from tests.doubles.kubernetes.base.refusals import StatusError
 from tests.doubles.kubernetes.controllers.manager import Key
-from tests.doubles.kubernetes.storage.store import Change
+from tests.doubles.kubernetes.storage.store import ObjectChange
 
 HASH = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
 
 
-def _owner_key(change: Change, kind: str) -> Iterable[Key]:
+def _owner_key(change: ObjectChange, kind: str) -> Iterable[Key]:
     owner = owner_of(change.last)
     if owner and owner["kind"] == kind:
         yield (change.address.namespace, owner["name"])
@@ -37,7 +37,7 @@ class ReplicaSetController:
     def __init__(self, verbs: Any) -> None:
         self._actor = Actor(verbs, "replicaset-controller")
 
-    def keys(self, change: Change) -> Iterable[Key]:
+    def keys(self, change: ObjectChange) -> Iterable[Key]:
         if change.kind.name == "ReplicaSet":
             yield change.address
         elif change.kind.name == "Pod":
@@ -124,7 +124,7 @@ class DeploymentController:
     def __init__(self, verbs: Any) -> None:
         self._actor = Actor(verbs, "deployment-controller")
 
-    def keys(self, change: Change) -> Iterable[Key]:
+    def keys(self, change: ObjectChange) -> Iterable[Key]:
         if change.kind.name == "Deployment":
             yield change.address
         elif change.kind.name == "ReplicaSet":
@@ -284,11 +284,12 @@ class DeploymentController:
         enough = counts["availableReplicas"] >= replicas - missing
         said = "True" if enough else "False"
         if _status_of(conditions, "Available") != said:
+            has = "has" if enough else "does not have"
             new = {
                 "type": "Available",
                 "status": said,
                 "reason": f"MinimumReplicas{'Available' if enough else 'Unavailable'}",
-                "message": f"Deployment {'has' if enough else 'does not have'} minimum availability.",
+                "message": f"Deployment {has} minimum availability.",
                 "lastUpdateTime": now,
             }
             set_condition(conditions, now, new)

@@ -21,7 +21,7 @@ class LocalImage:
     """Further files and folders of this machine that it has, at the same place."""
 
 
-class Images:
+class ImageRegistry:
     """A registry of images."""
 
     def __init__(self) -> None:

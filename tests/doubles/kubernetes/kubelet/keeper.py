@@ -9,12 +9,12 @@ from tests.doubles.kubernetes.api.actor import Actor
 from tests.doubles.kubernetes.api.pod_logs import ContainerLog
 from tests.doubles.kubernetes.base.objects import Obj, dig
 from tests.doubles.kubernetes.controllers.manager import Key
-from tests.doubles.kubernetes.kubelet.images import Images
+from tests.doubles.kubernetes.kubelet.images import ImageRegistry
 from tests.doubles.kubernetes.kubelet.played import PlayedPod
 from tests.doubles.kubernetes.kubelet.plays import Plays
 from tests.doubles.kubernetes.kubelet.running import RunningPod
 from tests.doubles.kubernetes.kubelet.site import PodSite
-from tests.doubles.kubernetes.storage.store import Change
+from tests.doubles.kubernetes.storage.store import ObjectChange
 
 
 class PodRun(Protocol):
@@ -47,7 +47,7 @@ class PodRun(Protocol):
 class Kubelets:
     """Runs or plays the pods of every node that is not lost."""
 
-    def __init__(self, verbs: Any, folder: Path, images: Images, plays: Plays) -> None:
+    def __init__(self, verbs: Any, folder: Path, images: ImageRegistry, plays: Plays) -> None:
         self._actor = Actor(verbs, "kubelet")
         self._folder = folder
         self._images = images
@@ -63,7 +63,7 @@ class Kubelets:
         """Called with the key of a pod that must be looked at."""
         self._lock = threading.Lock()
 
-    def keys(self, change: Change) -> Iterable[Key]:
+    def keys(self, change: ObjectChange) -> Iterable[Key]:
         if change.kind.name == "Pod" and dig(change.last, "spec", "nodeName"):
             yield change.address
 

@@ -9,7 +9,7 @@ from tests.doubles.kubernetes.base.objects import Obj, condition, dig, set_condi
 from tests.doubles.kubernetes.controllers.manager import Key
 from tests.doubles.kubernetes.kubelet.keeper import Kubelets
 from tests.doubles.kubernetes.kubelet.scheduler import disrupt, preempt
-from tests.doubles.kubernetes.storage.store import Change
+from tests.doubles.kubernetes.storage.store import ObjectChange
 
 UNREACHABLE = "node.kubernetes.io/unreachable"
 NOTICED_AFTER = 40.0
@@ -24,7 +24,7 @@ class NodeController:
         self._kubelets = kubelets
         self._noticed: set[str] = set()
 
-    def keys(self, change: Change) -> Iterable[Key]:
+    def keys(self, change: ObjectChange) -> Iterable[Key]:
         if change.kind.name == "Node":
             yield ("", change.address.name)
         elif change.kind.name == "Pod":

@@ -34,10 +34,8 @@ class PlayedPod:
         if self._play.waiting:
             self._refuse(*self._play.waiting)
             return None
-        if not any(each.running for each in self._state.mains.values()):
-            self._run()
-            if self._over:
-                return None
+        if not any(each.running for each in self._state.mains.values()) and not self._run():
+            return None
         return self._go_on(now)
 
     def _tell(self, what: str) -> None:
@@ -55,7 +53,8 @@ class PlayedPod:
         self.site.event("Failed", f"Error: {reason}", "Warning")
         self.site.event("BackOff" if "BackOff" in reason else "Failed", message, "Warning")
 
-    def _run(self) -> None:
+    def _run(self) -> bool:
+        """Whether its containers came to run."""
         stamp = self.site.clock.stamp(self._start)
         self._state.network = True
         for name, init in self._state.inits.items():
@@ -65,13 +64,14 @@ class PlayedPod:
                 init.end(stamp, self._play.exit_code, self._play.reason)
                 self._over = True
                 self._tell("failed")
-                return
+                return False
             init.end(stamp, 0)
         self._readied = self._play.ready_after == 0
         for name, main in self._state.mains.items():
             main.run(stamp, self.site.container_id(name), ready=self._readied)
             self._log(name)
         self._tell(f"running {self._start}")
+        return True
 
     def _log(self, name: str) -> None:
         log = self.site.new_log(name)

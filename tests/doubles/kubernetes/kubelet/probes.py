@@ -30,7 +30,7 @@ def _http(host: str, port: int, get: Obj, timeout: float) -> str | None:
         connection.request("GET", get["path"], headers={"User-Agent": "kube-probe/1.37", **headers})
         status = connection.getresponse().status
     except TimeoutError:
-        return f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
+        return f'Get "{url}": context deadline exceeded (Client.Timeout exceeded)'
     except (OSError, http.client.HTTPException) as error:
         return f'Get "{url}": dial tcp {host}:{port}: connect: {getattr(error, "strerror", error)}'
     finally:

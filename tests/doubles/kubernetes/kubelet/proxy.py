@@ -4,13 +4,14 @@ import random
 import socket
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tests.doubles.kubernetes.api.actor import Actor
 from tests.doubles.kubernetes.base.objects import Obj, dig
 from tests.doubles.kubernetes.controllers.manager import Key
-from tests.doubles.kubernetes.storage.store import Change
+from tests.doubles.kubernetes.storage.store import ObjectChange
 
 _PART = 65_536
 
@@ -26,7 +27,7 @@ class ServiceProxy:
         self._open: dict[Key, dict[int, socket.socket]] = {}
         self._lock = threading.Lock()
 
-    def keys(self, change: Change) -> Iterable[Key]:
+    def keys(self, change: ObjectChange) -> Iterable[Key]:
         if change.kind.name == "Service":
             yield change.address
 
@@ -117,10 +118,8 @@ class ServiceProxy:
 
 def _close(listener: socket.socket) -> None:
     """Wake whoever waits for a connection there, and close it."""
-    try:
+    with suppress(OSError):
         listener.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass
     listener.close()
 
 

@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 from tests.doubles.kubernetes.base.objects import Obj, dig
-from tests.doubles.kubernetes.kubelet.images import Images, LocalImage
+from tests.doubles.kubernetes.kubelet.images import ImageRegistry, LocalImage
 from tests.doubles.kubernetes.kubelet.probes import probe_error
 from tests.doubles.kubernetes.kubelet.process import (
     ContainerProcess,
@@ -26,7 +26,7 @@ _MESSAGE = 4096
 class RunningPod:
     """Runs the containers of a pod: init containers in turn, sidecars, then the others."""
 
-    def __init__(self, site: PodSite, images: Images, folder: Path) -> None:
+    def __init__(self, site: PodSite, images: ImageRegistry, folder: Path) -> None:
         self.site = site
         self._state = site.state
         self._images = images
@@ -193,7 +193,7 @@ class RunningPod:
             self.site.report()
             if code is None or policy == "Never" or (policy == "OnFailure" and code == 0):
                 return
-            if self._stopping:
+            if not self._pause(0):
                 return
             state.wait(
                 "CrashLoopBackOff",
@@ -312,7 +312,7 @@ class RunningPod:
         return process
 
     def _probe(self, container: Obj, kind: str, stop: threading.Event) -> None:
-        """Probe while the container runs: readiness is reported, and what is not alive is killed."""
+        """Probe while the container runs: report its readiness, and kill what is not alive."""
         probe = container[kind]
         name, address = container["name"], self._state.address
         good = bad = 0

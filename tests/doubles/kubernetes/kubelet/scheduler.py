@@ -8,7 +8,7 @@ from tests.doubles.kubernetes.api.actor import Actor
 from tests.doubles.kubernetes.base.objects import Obj, dig, is_true, set_condition
 from tests.doubles.kubernetes.base.quantities import amount
 from tests.doubles.kubernetes.controllers.manager import Key
-from tests.doubles.kubernetes.storage.store import Change
+from tests.doubles.kubernetes.storage.store import ObjectChange
 
 Amounts = dict[str, Decimal]
 
@@ -46,7 +46,7 @@ class Scheduler:
         self._used: dict[str, Amounts] = {}
         self._pending: dict[Key, None] = {}
 
-    def keys(self, change: Change) -> Iterable[Key]:
+    def keys(self, change: ObjectChange) -> Iterable[Key]:
         if change.kind.name in ("Node", "PersistentVolumeClaim"):
             yield from list(self._pending)
         elif change.kind.name == "Pod":
@@ -59,7 +59,7 @@ class Scheduler:
             elif not waits:
                 self._pending.pop(change.address, None)
 
-    def _account(self, change: Change) -> bool:
+    def _account(self, change: ObjectChange) -> bool:
         """Whether a place became free."""
         pod = change.last
         uid = pod["metadata"]["uid"]
@@ -111,8 +111,8 @@ class Scheduler:
             ""
             if victims
             else (
-                f" preemption: 0/{len(nodes)} nodes are available: {len(nodes)} No preemption victims "
-                "found for incoming pod."
+                f" preemption: 0/{len(nodes)} nodes are available: {len(nodes)} No preemption "
+                "victims found for incoming pod."
             )
         )
         self._refuse(pod, "Unschedulable", f"0/{len(nodes)} nodes are available: {said}.{hint}")
@@ -211,10 +211,12 @@ class Scheduler:
             if all(left.get(n, Decimal(0)) + v <= has.get(n, 0) for n, v in needs.items()):
                 for victim in victims:
                     preempt(self._actor, victim)
-                name = node["metadata"]["name"]
-                self._actor.change(pod, lambda p: p["status"].update(nominatedNodeName=name))
+                self._nominate(pod, node["metadata"]["name"])
                 return victims
         return []
+
+    def _nominate(self, pod: Obj, node: str) -> None:
+        self._actor.change(pod, lambda p: p["status"].update(nominatedNodeName=node))
 
 
 def preempt(actor: Actor, pod: Obj) -> None:

@@ -13,7 +13,7 @@ from tests.doubles.kubernetes.base.objects import Obj
 from tests.doubles.kubernetes.base.refusals import expired
 
 
-class Address(NamedTuple):
+class ObjectAddress(NamedTuple):
     """Where an object is kept."""
 
     namespace: str
@@ -21,12 +21,12 @@ class Address(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Change:
+class ObjectChange:
     """One write."""
 
     revision: int
     kind: Kind
-    address: Address
+    address: ObjectAddress
     before: Obj | None
     after: Obj | None
     """None when it was deleted."""
@@ -39,28 +39,28 @@ class Change:
         return found
 
 
-class Store:
+class EtcdStore:
     """All objects by kind and address. What it hands out must not be changed."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.written = threading.Condition(self.lock)
         """Told of each write, of each compaction, and of whatever else watches must look at."""
-        self.listeners: list[Callable[[Change], None]] = []
+        self.listeners: list[Callable[[ObjectChange], None]] = []
         """Called with each change, in order, under the lock."""
         self.revision = 1
         self.compacted = 0
         """The last revision whose past is forgotten."""
-        self._objects: dict[Kind, dict[Address, Obj]] = {}
-        self._history: list[Change] = []
-        self._places: dict[str, tuple[Kind, Address]] = {}
+        self._objects: dict[Kind, dict[ObjectAddress, Obj]] = {}
+        self._history: list[ObjectChange] = []
+        self._places: dict[str, tuple[Kind, ObjectAddress]] = {}
         """Where objects are by their uids."""
         self._owned: dict[str, set[str]] = {}
         """The uids of dependents by that of each owner."""
 
     def get(self, kind: Kind, namespace: str, name: str) -> Obj | None:
         with self.lock:
-            return self._objects.get(kind, {}).get(Address(namespace, name))
+            return self._objects.get(kind, {}).get(ObjectAddress(namespace, name))
 
     def all(self, kind: Kind, namespace: str = "") -> list[Obj]:
         """All objects of a kind, of one namespace or of all, in order of their names."""
@@ -81,23 +81,25 @@ class Store:
     def put(self, kind: Kind, obj: Obj) -> Obj:
         """Keep a new or changed object under the next revision, which is written into it."""
         with self.lock:
-            address = Address(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+            address = ObjectAddress(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
             self.revision += 1
             meta = {**obj["metadata"], "resourceVersion": str(self.revision)}
             whole = {"kind": kind.name, "apiVersion": kind.api_version, **obj, "metadata": meta}
             before = self._objects.setdefault(kind, {}).get(address)
             self._objects[kind][address] = whole
-            self._tell(Change(self.revision, kind, address, before, whole))
+            self._tell(ObjectChange(self.revision, kind, address, before, whole))
             return whole
 
     def remove(self, kind: Kind, obj: Obj) -> Obj:
         """Delete an object; it is returned as watches see it, with the revision of its end."""
         with self.lock:
-            address = Address(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+            address = ObjectAddress(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
             self.revision += 1
             before = self._objects[kind].pop(address)
             meta = {**before["metadata"], "resourceVersion": str(self.revision)}
-            self._tell(Change(self.revision, kind, address, {**before, "metadata": meta}, None))
+            self._tell(
+                ObjectChange(self.revision, kind, address, {**before, "metadata": meta}, None)
+            )
             return {**before, "metadata": meta}
 
     def by_uid(self, uid: str) -> tuple[Kind, Obj] | None:
@@ -112,7 +114,7 @@ class Store:
             there = [each for each in found if each is not None]
             return sorted(there, key=lambda each: str(each[1]["metadata"]["name"]))
 
-    def _index(self, change: Change) -> None:
+    def _index(self, change: ObjectChange) -> None:
         for obj in (change.before, change.after):
             if obj is None:
                 continue
@@ -127,7 +129,7 @@ class Store:
             else:
                 self._places[uid] = (change.kind, change.address)
 
-    def _tell(self, change: Change) -> None:
+    def _tell(self, change: ObjectChange) -> None:
         self._index(change)
         self._history.append(change)
         for listener in self.listeners:
@@ -160,7 +162,7 @@ class Store:
                 if not namespace or each.namespace == namespace
             ]
 
-    def since(self, revision: int) -> list[Change]:
+    def since(self, revision: int) -> list[ObjectChange]:
         """The changes after a revision, oldest first."""
         with self.lock:
             start = bisect.bisect_right(self._history, revision, key=lambda each: each.revision)

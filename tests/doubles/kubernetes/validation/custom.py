@@ -148,7 +148,8 @@ GATEWAY_API = (
     _definition(_GATEWAY_API, "v1", "HTTPRoute", "httproutes", _ROUTE, _ROUTE_STATUS),
     _definition(
         _GATEWAY_API, "v1", "Gateway", "gateways",
-        {**_open(gatewayClassName=_TEXT, listeners=_list(_LISTENER, "name", minItems=1, maxItems=64)),
+        {**_open(gatewayClassName=_TEXT,
+                 listeners=_list(_LISTENER, "name", minItems=1, maxItems=64)),
          "required": ["gatewayClassName", "listeners"]},
         _open(conditions=_CONDITIONS),
     ),
@@ -160,7 +161,8 @@ GATEWAY_API = (
     _definition(
         _GATEWAY_API, "v1", "ReferenceGrant", "referencegrants",
         _obj(("from", "to"), **{
-            "from": _list(_obj(("group", "kind", "namespace"), group=_TEXT, kind=_TEXT, namespace=_TEXT)),
+            "from": _list(_obj(("group", "kind", "namespace"),
+                               group=_TEXT, kind=_TEXT, namespace=_TEXT)),
             "to": _list(_obj(("group", "kind"), group=_TEXT, kind=_TEXT, name=_TEXT)),
         }), _ANY,
     ),

@@ -5,7 +5,7 @@ from typing import Any
 from tests.doubles.kubernetes.base.kinds import Kind
 from tests.doubles.kubernetes.base.objects import Obj
 from tests.doubles.kubernetes.base.refusals import bad_request
-from tests.doubles.kubernetes.validation.schemas import Shape
+from tests.doubles.kubernetes.validation.schemas import SchemaNode
 
 
 class _MismatchError(Exception):
@@ -20,7 +20,7 @@ _NAMES = {str: "string", bool: "bool", int: "number", float: "number", dict: "ob
           list: "array"}  # fmt: skip
 
 
-def decode(kind: Kind, sent: Any, shape: Shape) -> tuple[Obj, list[str]]:
+def decode(kind: Kind, sent: Any, shape: SchemaNode) -> tuple[Obj, list[str]]:
     """The object with the fields that its schema knows, and the paths of those it does not.
 
     Nulls are dropped. Defaults that the schema itself gives are filled in for custom kinds, as
@@ -50,7 +50,7 @@ def decode(kind: Kind, sent: Any, shape: Shape) -> tuple[Obj, list[str]]:
         raise bad_request(message) from None
 
 
-def _value(value: Any, shape: Shape, path: str, unknown: list[str], defaults: bool) -> Any:
+def _value(value: Any, shape: SchemaNode, path: str, unknown: list[str], defaults: bool) -> Any:
     if shape.any:
         return value
     if isinstance(value, dict):
@@ -68,7 +68,7 @@ def _value(value: Any, shape: Shape, path: str, unknown: list[str], defaults: bo
     return value
 
 
-def _object(sent: Obj, shape: Shape, path: str, unknown: list[str], defaults: bool) -> Obj:
+def _object(sent: Obj, shape: SchemaNode, path: str, unknown: list[str], defaults: bool) -> Obj:
     out: Obj = {}
     for name, value in sent.items():
         inner = shape.field(name)
@@ -88,7 +88,7 @@ def _object(sent: Obj, shape: Shape, path: str, unknown: list[str], defaults: bo
     return out
 
 
-def _scalar(value: Any, shape: Shape, path: str) -> None:
+def _scalar(value: Any, shape: SchemaNode, path: str) -> None:
     found = _NAMES[type(value)]
     if "oneOf" in shape.node or shape.node.get("x-kubernetes-int-or-string"):
         wrong = isinstance(value, bool)
@@ -103,7 +103,7 @@ def _scalar(value: Any, shape: Shape, path: str) -> None:
         raise _MismatchError(path, found, _wanted(shape))
 
 
-def _wanted(shape: Shape) -> str:
+def _wanted(shape: SchemaNode) -> str:
     kinds = {"integer": "int32", "boolean": "bool", "object": "map", "array": "[]"}
     name = next(iter(sorted(shape.types)), "string")
     return kinds.get(name, name)

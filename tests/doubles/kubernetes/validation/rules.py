@@ -171,8 +171,9 @@ def _service(service: Obj) -> Iterator[FieldError]:
     name = service["metadata"].get("name", "")
     if name[:1].isdigit():  # a service's name is a label of the older kind
         why = (
-            "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with "
-            "an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or "
+            "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start "
+            "with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name', "
+            " or "
             "'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
         )
         yield invalid_value("metadata.name", name, why)

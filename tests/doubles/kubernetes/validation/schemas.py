@@ -37,7 +37,7 @@ def _names() -> dict[tuple[str, str, str], str]:
     }
 
 
-class Shape:
+class SchemaNode:
     """The schema of one value: what it holds, and how changes to it are merged."""
 
     def __init__(self, node: Mapping[str, Any], beside: Mapping[str, Any] | None = None) -> None:
@@ -58,7 +58,7 @@ class Shape:
         self.strategy: str = merged.get("x-kubernetes-patch-strategy", "")
         self.default: Any = merged.get("default")
         self.properties: Mapping[str, Any] = node.get("properties", {})
-        self._fields: dict[str, Shape | None] = {}
+        self._fields: dict[str, SchemaNode | None] = {}
 
     @property
     def any(self) -> bool:
@@ -77,30 +77,30 @@ class Shape:
     def declares(self, name: str) -> bool:
         return name in self.properties
 
-    def field(self, name: str) -> "Shape | None":
+    def field(self, name: str) -> "SchemaNode | None":
         """The schema of a field; None if it may not be there."""
         if name not in self._fields:
             self._fields[name] = self._find(name)
         return self._fields[name]
 
-    def _find(self, name: str) -> "Shape | None":
+    def _find(self, name: str) -> "SchemaNode | None":
         if name in self.properties:
-            return Shape(self.properties[name])
+            return SchemaNode(self.properties[name])
         additional = self.node.get("additionalProperties")
         if isinstance(additional, dict) and additional:
-            return Shape(additional)
+            return SchemaNode(additional)
         if self.preserves or additional is True or additional == {} or self.free:
             return ANY
         return None
 
     @property
-    def items(self) -> "Shape":
+    def items(self) -> "SchemaNode":
         if "" not in self._fields:
-            self._fields[""] = Shape(self.node.get("items") or ANY.node)
+            self._fields[""] = SchemaNode(self.node.get("items") or ANY.node)
         return self._fields[""] or ANY
 
 
-ANY = Shape({"x-kubernetes-preserve-unknown-fields": True})
+ANY = SchemaNode({"x-kubernetes-preserve-unknown-fields": True})
 """Of a value that no schema describes."""
 
 
@@ -109,7 +109,7 @@ class Schemas:
 
     def __init__(self) -> None:
         self._custom: dict[Kind, Obj] = {}
-        self._shapes: dict[Kind, Shape] = {}
+        self._shapes: dict[Kind, SchemaNode] = {}
         self._validators: dict[Kind, Any] = {}
 
     def define(self, kind: Kind, schema: Obj) -> None:
@@ -124,9 +124,9 @@ class Schemas:
         self._shapes.pop(kind, None)
         self._validators.pop(kind, None)
 
-    def shape(self, kind: Kind) -> Shape:
+    def shape(self, kind: Kind) -> SchemaNode:
         if kind not in self._shapes:
-            self._shapes[kind] = Shape(self._node(kind))
+            self._shapes[kind] = SchemaNode(self._node(kind))
         return self._shapes[kind]
 
     def validator(self, kind: Kind) -> Any:
