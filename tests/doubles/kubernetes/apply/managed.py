@@ -54,7 +54,7 @@ class FieldWriter:
     force: bool = False
 
 
-def _entries(obj: Obj) -> _Entries:
+def _entries(obj: Obj, shape: SchemaNode) -> _Entries:
     out: _Entries = {}
     for each in obj["metadata"].get("managedFields", ()):
         key = _Manager(
@@ -63,8 +63,33 @@ def _entries(obj: Obj) -> _Entries:
             each.get("apiVersion", ""),
             each.get("subresource", ""),
         )
-        out[key] = _Entry(frozenset(read(each.get("fieldsV1", {}))), each.get("time", ""))
+        fields = _reconciled(read(each.get("fieldsV1", {})), obj, shape)
+        out[key] = _Entry(frozenset(fields), each.get("time", ""))
     return out
+
+
+def _reconciled(fields: set[Path], obj: Obj, shape: SchemaNode) -> set[Path]:
+    """The set, where who manages a whole that has parts, and none of these, manages them all.
+
+    The server takes such a set for one of the time when the schema had the whole as one value.
+    """
+    parents = {path[:-1] for path in fields}
+    found = set(fields)
+    for path in fields - parents:
+        value, node = _at(obj, shape, path)
+        if isinstance(value, (dict, list)) and value and is_granular(value, node):
+            found |= fields_of(value, node, path)
+    return found
+
+
+def _at(value: Any, shape: SchemaNode, path: Path) -> tuple[Any, SchemaNode]:
+    """The value at a path, and its schema; None where there is nothing."""
+    for wanted in path:
+        if not isinstance(value, (dict, list)) or not is_granular(value, shape):
+            return None, ANY
+        parts = {step: (each, inner) for step, each, inner, _ in children(value, shape)}
+        value, shape = parts.get(wanted, (None, ANY))
+    return value, shape
 
 
 def _record(obj: Obj, entries: _Entries) -> None:
@@ -92,7 +117,7 @@ def note_update(old: Obj | None, new: Obj, shape: SchemaNode, writer: FieldWrite
     A client that sends an empty list resets it.
     """
     reset = new["metadata"].get("managedFields") == [] and old is not None
-    entries = {} if reset or old is None else _entries(old)
+    entries = {} if reset or old is None else _entries(old, shape)
     put, gone = changed(old or {"metadata": {}}, new, shape)
     if reset and not put:
         _record(new, entries)
@@ -114,7 +139,7 @@ def apply(live: Obj | None, config: Obj, shape: SchemaNode, writer: FieldWriter)
     if config["metadata"].get("managedFields"):
         raise StatusError(400, "BadRequest", "metadata.managedFields must be nil")
     base: Obj = live or {"metadata": {}}
-    entries = _entries(base)
+    entries = _entries(base, shape)
     key = _Manager(writer.manager, "Apply", writer.api_version, writer.subresource)
     last = entries.get(key, _Entry(frozenset(), ""))
     fields = frozenset(fields_of(config, shape))
