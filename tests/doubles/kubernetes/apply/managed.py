@@ -20,6 +20,10 @@ from tests.doubles.kubernetes.base.refusals import StatusError
 from tests.doubles.kubernetes.validation.schemas import ANY, SchemaNode
 
 
+_BEFORE = "before-first-apply"
+"""Who manages what was there when nobody kept account."""
+
+
 class _Manager(NamedTuple):
     """Who wrote: by name, by apply or update, in which version and subresource."""
 
@@ -118,6 +122,9 @@ def note_update(old: Obj | None, new: Obj, shape: SchemaNode, writer: FieldWrite
     """
     reset = new["metadata"].get("managedFields") == [] and old is not None
     entries = {} if reset or old is None else _entries(old, shape)
+    if old is not None and not reset and not entries:
+        _record(new, entries)  # of what nobody manages, only an apply begins to keep account
+        return
     put, gone = changed(old or {"metadata": {}}, new, shape)
     if reset and not put:
         _record(new, entries)
@@ -140,6 +147,9 @@ def apply(live: Obj | None, config: Obj, shape: SchemaNode, writer: FieldWriter)
         raise StatusError(400, "BadRequest", "metadata.managedFields must be nil")
     base: Obj = live or {"metadata": {}}
     entries = _entries(base, shape)
+    if live is not None and not entries:
+        before = _Manager(_BEFORE, "Update", writer.api_version, "")
+        entries[before] = _Entry(frozenset(changed({"metadata": {}}, live, shape)[0]), writer.now)
     key = _Manager(writer.manager, "Apply", writer.api_version, writer.subresource)
     last = entries.get(key, _Entry(frozenset(), ""))
     fields = frozenset(fields_of(config, shape))
@@ -156,6 +166,8 @@ def apply(live: Obj | None, config: Obj, shape: SchemaNode, writer: FieldWriter)
     others = {who: entry._replace(fields=entry.fields - put) for who, entry in others.items()}
     held = fields.union(*(entry.fields for entry in others.values()))
     merged = _pruned(merged, shape, last.fields - held, held)
+    _, gone = changed(base, merged, shape)
+    others = {who: entry._replace(fields=entry.fields - gone) for who, entry in others.items()}
     entries = {**others, key: _Entry(fields, writer.now if fields != last.fields else last.time)}
     if put:
         entries[key] = entries[key]._replace(time=writer.now)
@@ -211,10 +223,13 @@ def _pruned(value: Any, shape: SchemaNode, drop: Fields, held: Fields, at: Path 
     for step, each, inner, _ in children(value, shape):
         path = (*at, step)
         beneath = any(one[: len(path)] == path for one in held)
-        if path in drop and not beneath:
+        item = not step.startswith("f:")  # whose parts do not hold it without its key
+        if path in drop and (item or not beneath):
             continue
         rest = _pruned(each, inner, drop, held, path)
         emptied = rest != each and not rest and isinstance(rest, (dict, list))
+        if emptied and (isinstance(each, list) or inner.free):
+            continue  # as built-in kinds leave empty ones out
         if emptied and not beneath and any(one[: len(path)] == path for one in drop):
             continue
         kept.append((step, rest))
