@@ -9,6 +9,7 @@ from tests import engine, rights
 from tests.engine import docker_host, python_image  # noqa: F401 - fixtures for all
 from tests.ordinary import become_ordinary
 from tests.servers.postgresql import postgresql_server, warehouse  # noqa: F401 - as above
+from tests.servers.prometheus import prometheus  # noqa: F401 - as above
 from tests.servers.stores import aws, faults, moto, own_moto  # noqa: F401 - fixtures for all
 
 engine.begin()  # both need the rights that the tests do not have
@@ -43,6 +44,7 @@ NEEDS = {
     "bwrap": "bubblewrap",
     "docker": "a Docker Engine",
     "postgresql": "PostgreSQL",
+    "prometheus": "Prometheus",
     "s3": "a server of an object store",
 }
 """What tests of a marker are skipped without."""

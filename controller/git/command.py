@@ -14,7 +14,11 @@ from urllib.parse import unquote, urlsplit
 from specs.failures import NeedsHuman, TryAgain
 from specs.figures import duration
 
-ERRORS: Counter[str] = Counter()
+ERROR_KINDS = (
+    "unreachable", "timeout", "refused", "declined", "raced", "not_a_repository",
+    "missing_object", "damaged", "disk_full",
+)  # fmt: skip
+ERRORS = Counter(dict.fromkeys(ERROR_KINDS, 0))
 """The calls of git of this process that failed, by kind; for metrics."""
 TIMEOUT = 300.0
 """Seconds after which a git command counts as hung."""

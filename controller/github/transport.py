@@ -42,6 +42,7 @@ HEADERS = {
     "X-GitHub-Api-Version": "2022-11-28",  # the API keeps its shape until this is raised
     "User-Agent": "headgate",
 }
+ERROR_KINDS = ("unreachable", "server", "refused", "not_found", "rate_limit")
 _SAFE = frozenset({"GET", "PUT", "PATCH", "DELETE"})
 _NOT_ARRIVED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -98,8 +99,8 @@ class Transport:
         """Requests that were sent."""
         self.free = 0
         """Of those, the ones answered with 304, which do not count against the rate limit."""
-        self.errors: Counter[str] = Counter()
-        """Attempts that failed: `unreachable`, `server`, `refused`, `not_found`, `rate_limit`."""
+        self.errors = Counter(dict.fromkeys(ERROR_KINDS, 0))
+        """Attempts that failed, by kind."""
         self.budgets: dict[str, Budget] = {}
         """By holder."""
         self._sleep = sleep

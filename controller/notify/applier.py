@@ -13,6 +13,7 @@ from controller.notify.protocol import Notifier, Status
 from specs.base import GITHUB_ISSUE
 from specs.failures import Failure, NeedsHuman
 
+RESULTS = ("sent", "postponed", "failed")
 Issues = Callable[[Key, Incident, Status, str], Awaitable[None]]
 """Notifies by a GitHub issue in the repository of the object that notifies."""
 

@@ -6,6 +6,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from controller.machine.core import Decision, Key, Value
+from controller.machine.environments.environment import EnvironmentState
+from controller.machine.repositories.repository import ENVIRONMENTS
+from controller.machine.runs.run import Run
 from controller.reconcile.witness import TurnResult
 from controller.telemetry.catalogue import BY_NAME, CATALOGUE, PipelineLabels
 from controller.telemetry.events import (
@@ -29,6 +32,17 @@ FED = (
     "headgate_steps_total",
 )
 """The counters that are fed as things happen; all others are read from those that count."""
+BEGIN_AT_0 = (
+    *(
+        ("headgate_rollouts_total", (environment, outcome))
+        for environment in ENVIRONMENTS
+        for outcome in ("promoted", "rolled_back", "failed")
+    ),
+    *(("headgate_runs_total", (outcome,)) for outcome in ("passed", "failed", "stopped")),
+    *(("headgate_gate_verdicts_total", (gate, "ERROR")) for gate in ("data", "model", "smoke")),
+)
+"""What each pipeline has from when it is first seen: `increase` sees nothing of a series that
+appears with its first count."""
 
 
 class Exposition(NamedTuple):
@@ -51,12 +65,19 @@ class ControllerMetrics:
         readings: Callable[[], Iterable[Sample]],
         pipelines: PipelineLabels,
     ) -> None:
-        from prometheus_client import CollectorRegistry, Counter, Histogram
+        from prometheus_client import (
+            CollectorRegistry,
+            Counter,
+            Histogram,
+            disable_created_metrics,
+        )
         from prometheus_client.process_collector import ProcessCollector
 
+        disable_created_metrics()  # which would double the number of series
         self._stored = stored
         self._readings = readings
         self._pipelines = pipelines
+        self._begun: set[str] = set()
         self.registry: CollectorRegistry = CollectorRegistry(auto_describe=False)
         self._counters: dict[str, Counter] = {}
         self._histograms: dict[str, Histogram] = {}
@@ -76,6 +97,8 @@ class ControllerMetrics:
 
     def saved(self, _key: Key, before: Value | None, decision: Decision[Any]) -> None:
         """Count what is new in a decision."""
+        if isinstance(decision.state, Run | EnvironmentState):
+            self._begin(decision.state.pipeline)
         for event in events(before, decision.state, decision.facts):
             self._count(event)
 
@@ -84,6 +107,8 @@ class ControllerMetrics:
         from prometheus_client.exposition import choose_encoder
 
         await self._stored.refresh()
+        for pipeline in self._stored.pipelines:
+            self._begin(pipeline)
         encode, content_type = choose_encoder(accept)
         # In a thread: with a thousand pipelines it takes longer than others should have to wait.
         return Exposition(await asyncio.to_thread(encode, self.registry), content_type)
@@ -102,6 +127,14 @@ class ControllerMetrics:
             case RolloutEnded(pipeline, environment, outcome, seconds):
                 self._increase("headgate_rollouts_total", pipeline, environment, outcome)
                 self._observe("headgate_rollout_duration_seconds", seconds, environment, outcome)
+
+    def _begin(self, pipeline: str) -> None:
+        label = self._pipelines.label(pipeline)
+        if label in self._begun:
+            return
+        self._begun.add(label)
+        for name, labels in BEGIN_AT_0:
+            self._counters[name].labels(label, *labels)
 
     def _increase(self, name: str, pipeline: str, *labels: str) -> None:
         self._counters[name].labels(self._pipelines.label(pipeline), *labels).inc()

@@ -82,6 +82,11 @@ class StoredGauges:
             Sample("headgate_state_read_seconds", (), self._took),
         ]
 
+    @property
+    def pipelines(self) -> Sequence[str]:
+        """The pipelines with an environment that is looked after."""
+        return [one.facts.pipeline for one in self._known.values()]
+
     async def close(self) -> None:
         """Stop reading."""
         if self._reading is not None:

@@ -1,13 +1,14 @@
 """What operators see of a controller: probes, metrics and traces, wired to what they tell of."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from itertools import product
+from typing import Protocol, get_args
 
 from controller.config.secrets import Secrets
 from controller.config.settings import Settings
 from controller.git.command import ERRORS
 from controller.github.transport import Transport
-from controller.notify.applier import NotifyApplier
+from controller.notify.applier import RESULTS, NotifyApplier
 from controller.notify.save_monitor import SaveMonitor
 from controller.reconcile.liveness import stuck
 from controller.reconcile.loop import Loop
@@ -22,6 +23,7 @@ from controller.telemetry.stored import StoredGauges
 from controller.telemetry.traces import Otlp, TraceExport
 from controller.web import operations, server
 from controller.wiring.github import OnGitHub
+from specs.notifications import NotifyEvent
 
 _COUNTS = {
     "saves": "headgate_saves_total",
@@ -110,8 +112,8 @@ class Operations:
             yield Sample("headgate_repository_reachable", (name,), reachable)
         for kind, count in [*ERRORS.items()]:
             yield Sample("headgate_git_errors_total", (kind,), count)
-        for labels, count in [*app.notifier.counts.items()]:
-            yield Sample("headgate_notifications_total", labels, count)
+        for labels in product(get_args(NotifyEvent), RESULTS):
+            yield Sample("headgate_notifications_total", labels, app.notifier.counts[labels])
         if app.github is not None:
             yield from _of_forge("github", app.github.transport)
 
