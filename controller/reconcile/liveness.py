@@ -23,5 +23,5 @@ def stuck(loop: Loop, now: float | None = None) -> str:
         return f"the loop has not looked for messages for {duration(idle)}"
     waiting = loop.depth["ready"]
     if busy > BUSY and waiting:
-        return f"no turn has ended for {duration(busy)} while {waiting} keys wait"
+        return f"no turn has ended for {duration(busy)} (waiting keys: {waiting})"
     return ""

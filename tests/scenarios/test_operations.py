@@ -11,9 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
+from controller.config.secrets import Secrets
+from controller.telemetry import traces
 from controller.telemetry.catalogue import BY_NAME, CATALOGUE
 from tests.ports import reserved_port
+from tests.scenarios.test_faults import Disk, disk  # noqa: F401 - a fixture
 from tests.scenarios.world import World
+from tests.servers.collector import receiver
 from tests.servers.prometheus import Prometheus
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -227,3 +231,64 @@ def test_the_board_has_a_sound_shape() -> None:
         "headgate_stalls_oldest_seconds",
         "headgate_unreadable_objects",
     }
+
+
+async def test_probes_tell_a_controller_that_cannot_save_from_one_that_is_stuck(
+    world: World,
+    port: int,
+    disk: Disk,  # noqa: F811 - the fixture
+) -> None:
+    world.push("Add the pipeline")
+    async with world.controller(), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        await world.serves(1)
+        assert (await http.get("/readyz")).text == "ok\n"
+        log = world.root / "home" / "state.db-wal"
+        disk.fill(log.stat().st_size // 2)  # below where it writes now, above all other files
+
+        async def unready() -> str:
+            answer = await http.get("/readyz")
+            return answer.text if answer.status_code == 503 else ""
+
+        said = await world.until(unready, "the controller to be unready")
+        assert said.startswith("the controller cannot save: ")
+        assert said.count("\n") == 1
+        assert (await http.get("/livez")).text == "ok\n"
+        assert (await scrape(port))("headgate_can_save") == 0
+        disk.free()
+
+        async def ready() -> bool:
+            return (await http.get("/readyz")).status_code == 200
+
+        await world.until(ready, "the controller to be ready again")
+    with pytest.raises(httpx.ConnectError):
+        await scrape(port)
+
+
+async def test_a_controller_sends_each_run_and_each_rollout_as_a_trace(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(traces, "EVERY", 0.1)
+    with receiver() as collector:
+        world.secrets = Secrets({"KEY": "of a team"})
+        world.configure(tracing={"endpoint": collector.url, "headers": {"x-key": "${KEY}"}})
+        world.push("Add the pipeline")
+        async with world.controller():
+            await world.serves(1)
+
+            async def sent() -> bool:
+                names = {one.name for one in collector.spans.values()}
+                return names >= {"run mean", "train", "rollout staging", "rollout production"}
+
+            await world.until(sent, "a trace")
+        before = dict(collector.spans)
+        assert len({one.trace for one in before.values()}) == 1
+        assert not [one for one in before.values() if one.failed]
+        assert {headers["x-key"] for headers in collector.headers} == {"of a team"}
+        requests = len(collector.requests)
+        async with world.controller():
+
+            async def again() -> bool:
+                return len(collector.requests) > requests
+
+            await world.until(again, "what ended just before the restart")
+        assert collector.spans == before
