@@ -38,7 +38,7 @@ class GateJudged(NamedTuple):
     verdict: Verdict
 
 
-class RunEnded(NamedTuple):
+class RunFinished(NamedTuple):
     """A run came to its end."""
 
     pipeline: str
@@ -55,7 +55,7 @@ class RolloutEnded(NamedTuple):
     seconds: float
 
 
-Event = StepEnded | NodeDone | GateJudged | RunEnded | RolloutEnded
+Event = StepEnded | NodeDone | GateJudged | RunFinished | RolloutEnded
 
 
 def events(before: Value | None, after: Value, facts: Sequence[Fact] = ()) -> Iterator[Event]:
@@ -90,7 +90,7 @@ def _of_run(before: Run | None, after: Run) -> Iterator[Event]:
         if node.verdict is not None and was.verdict is None:
             yield GateJudged(after.pipeline, _gate(name), node.verdict)
     if after.finished is not None and (before is None or before.finished is None):
-        yield RunEnded(after.pipeline, after.outcome, max(0.0, after.finished - after.created))
+        yield RunFinished(after.pipeline, after.outcome, max(0.0, after.finished - after.created))
 
 
 def _gate(node: str) -> str:

@@ -15,7 +15,7 @@ from controller.telemetry.events import (
     GateJudged,
     NodeDone,
     RolloutEnded,
-    RunEnded,
+    RunFinished,
     StepEnded,
     events,
 )
@@ -73,7 +73,8 @@ class ControllerMetrics:
         )
         from prometheus_client.process_collector import ProcessCollector
 
-        disable_created_metrics()  # which would double the number of series
+        # They would double the number of series. It has no annotations.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._stored = stored
         self._readings = readings
         self._pipelines = pipelines
@@ -113,7 +114,7 @@ class ControllerMetrics:
         # In a thread: with a thousand pipelines it takes longer than others should have to wait.
         return Exposition(await asyncio.to_thread(encode, self.registry), content_type)
 
-    def _count(self, event: StepEnded | NodeDone | GateJudged | RunEnded | RolloutEnded) -> None:
+    def _count(self, event: StepEnded | NodeDone | GateJudged | RunFinished | RolloutEnded) -> None:
         match event:
             case StepEnded(kind, result, seconds):
                 self._observe("headgate_step_duration_seconds", seconds, kind, result)
@@ -121,7 +122,7 @@ class ControllerMetrics:
                 self._increase("headgate_steps_total", pipeline, result)
             case GateJudged(pipeline, gate, verdict):
                 self._increase("headgate_gate_verdicts_total", pipeline, gate, str(verdict))
-            case RunEnded(pipeline, outcome, seconds):
+            case RunFinished(pipeline, outcome, seconds):
                 self._increase("headgate_runs_total", pipeline, outcome)
                 self._observe("headgate_run_duration_seconds", seconds, outcome)
             case RolloutEnded(pipeline, environment, outcome, seconds):

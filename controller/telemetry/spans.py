@@ -26,7 +26,7 @@ _RESULTS = {
 Attributes = Mapping[str, str | int | float | bool]
 
 
-class Moment(NamedTuple):
+class SpanEvent(NamedTuple):
     """Something that happened within a span."""
 
     name: str
@@ -48,7 +48,7 @@ class Span(NamedTuple):
     attributes: Attributes
     error: str | None = None
     """Why it did not go well."""
-    moments: Sequence[Moment] = ()
+    moments: Sequence[SpanEvent] = ()
 
 
 def trace_of(run: str, created: float) -> int:
@@ -101,16 +101,16 @@ def run_spans(run: Run) -> Iterator[Span]:
             )
 
 
-def _settled_at_once(run: Run) -> Iterator[Moment]:
+def _settled_at_once(run: Run) -> Iterator[SpanEvent]:
     """What took no time: results from the cache, and what was skipped."""
     for name, node in run.nodes.items():
         at = node.ended or run.finished or run.created
         if node.cached_from is not None:
             attributes = {"cicd.pipeline.task.name": name, "headgate.run": node.cached_from}
-            yield Moment("cached", at, attributes)
+            yield SpanEvent("cached", at, attributes)
         elif node.skipped is not None:
             reason = node.skipped[:MOST_SAID]
-            yield Moment(
+            yield SpanEvent(
                 "skipped", at, {"cicd.pipeline.task.name": name, "headgate.reason": reason}
             )
 
@@ -144,7 +144,7 @@ def _attempts(trace: int, root: int, name: str, node: Progress) -> Iterator[Span
             max(start, status.ended),
             attributes,
             error,
-            (Moment("asked", attempt.asked),) if attempt.asked < start else (),
+            (SpanEvent("asked", attempt.asked),) if attempt.asked < start else (),
         )
 
 

@@ -89,7 +89,7 @@ async def test_a_rollout_is_counted_with_its_duration_as_it_ends(store: SqliteSt
     ended = rollout()
     fact = Fact(key=Key("rollout", ended.rollout.id), body=ended.model_dump(mode="json"))
     before = environment().model_copy(update={"rollout": ended.rollout})
-    decision = Decision(state=environment(), facts=(fact,))
+    decision = Decision[EnvironmentState](state=environment(), facts=(fact,))
     of.saved(Key("environment", "flights/production"), before, decision)
     found = await scrape(of)
     assert found["headgate_rollouts_total", "flights", "production", "rolled_back"] == 1
