@@ -78,6 +78,7 @@ class ControllerMetrics:
         self._stored = stored
         self._readings = readings
         self._pipelines = pipelines
+        self._version = version("headgate")
         self._begun: set[str] = set()
         self.registry: CollectorRegistry = CollectorRegistry(auto_describe=False)
         self._counters: dict[str, Counter] = {}
@@ -144,7 +145,7 @@ class ControllerMetrics:
         self._histograms[name].labels(*labels).observe(seconds)
 
     def _samples(self) -> Iterator[Sample]:
-        yield Sample("headgate_info", (version("headgate"),), 1.0)
+        yield Sample("headgate_info", (self._version,), 1.0)
         yield from self._stored.samples()
         yield from self._readings()
 

@@ -7,7 +7,7 @@ after a crash has the same ids.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
@@ -27,19 +27,15 @@ EVERY = 10.0
 OVERLAP = 120.0
 """Seconds before the cursor that are looked at again: what was saved a little later may be stamped
 a little earlier."""
+FEW = 20
+"""Objects that are read at first; as many again until one is older than what is looked for."""
 PAGE = 200
-"""Objects that are read at a time, and sent in one request."""
+"""Objects whose spans are sent in one request."""
 CURSOR = Key("tracing", "cursor")
 PATIENCE = 10.0
 """Seconds for the collector to answer."""
 
 log = structlog.get_logger("headgate.tracing")
-
-
-class SpanSender(Protocol):
-    """Sends spans; it blocks. Raises `TryAgain` if the collector did not take them."""
-
-    def __call__(self, spans: Sequence[Span]) -> None: ...
 
 
 class _Ended(NamedTuple):
@@ -53,7 +49,7 @@ class TraceExport:
     def __init__(
         self,
         store: Store,
-        send: SpanSender,
+        send: "Otlp",
         redact: Callable[[str], str],
         policy: RuntimePolicy,
     ) -> None:
@@ -126,8 +122,8 @@ class TraceExport:
         return parsed(Run, record.body) if record is not None else None
 
     async def _since(self, kind: str, since: float) -> Sequence[Record]:
-        """What was saved since then and not sent yet; nothing older is read but a page."""
-        limit = PAGE
+        """What was saved since then and not sent yet; little that is older is read."""
+        limit = FEW
         while True:
             records = await self._store.list(kind, limit=limit)
             if len(records) < limit or records[-1].updated < since:
@@ -150,7 +146,7 @@ class TraceExport:
 
 
 class Otlp:
-    """A `SpanSender` over OTLP/HTTP."""
+    """Sends spans over OTLP/HTTP."""
 
     def __init__(self, endpoint: str, headers: Mapping[str, str]) -> None:
         """Raises `NeedsHuman` without the extra `tracing`."""
@@ -168,7 +164,8 @@ class Otlp:
         self._exporter = OTLPSpanExporter(url, headers=dict(headers), timeout=PATIENCE)
 
     def __call__(self, spans: Sequence[Span]) -> None:
-        """Send, in one request; nothing is sent if there are none."""
+        """Send, in one request; it blocks. Nothing is sent if there are none. Raises `TryAgain` if
+        the collector did not take them."""
         from opentelemetry.sdk.trace.export import SpanExportResult
 
         if not spans:

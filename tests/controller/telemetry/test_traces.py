@@ -1,5 +1,6 @@
 """Traces of what has ended, received by a collector that decodes them."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -14,7 +15,7 @@ from controller.store.protocol import Put, Transaction
 from controller.store.sqlite import SqliteStore
 from controller.telemetry import traces
 from controller.telemetry.traces import Otlp, TraceExport
-from specs.failures import TryAgain
+from specs.failures import NeedsHuman, TryAgain
 from tests.servers.collector import Receiver, receiver
 from validators.verdict import Verdict
 
@@ -192,6 +193,7 @@ async def test_what_ends_while_nobody_exports_is_sent_later_and_once(
     store: SqliteStore, collector: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(traces, "PAGE", 2)
+    monkeypatch.setattr(traces, "FEW", 2)
     clock = Clock()
     await export(store, collector, clock).export()
     for number in range(1, 8):
@@ -243,3 +245,10 @@ async def test_an_older_run_of_the_same_number_is_another_trace(
     clock.now = NOW + 500
     await export(store, collector, clock).export()
     assert len({one.trace for one in collector.spans.values()}) == 2
+
+
+def test_without_the_extra_the_fix_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    exporter = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+    monkeypatch.setitem(sys.modules, exporter, None)
+    with pytest.raises(NeedsHuman, match=r"install headgate\[tracing\]"):
+        Otlp("http://localhost:4318", {})
