@@ -14,6 +14,7 @@ import pytest
 from controller.config.secrets import Secrets
 from controller.telemetry import traces
 from controller.telemetry.catalogue import BY_NAME, CATALOGUE
+from tests.doubles.github import Repository
 from tests.ports import reserved_port
 from tests.scenarios.test_faults import Disk, disk  # noqa: F401 - a fixture
 from tests.scenarios.world import World
@@ -116,6 +117,50 @@ async def test_a_promotion_and_a_rollback_are_counted(world: World, port: int) -
     assert not unknown
 
 
+async def test_a_repository_that_goes_away_shows_and_so_does_its_return(
+    world: World, port: int
+) -> None:
+    world.push("Add the pipeline")
+    away = world.root / "elsewhere.git"
+    async with world.controller():
+        await world.ended(1)
+        before = (await scrape(port))("headgate_git_errors_total", kind="unreachable")
+        world.remote.rename(away)
+
+        async def reachable() -> float | None:
+            return (await scrape(port))("headgate_repository_reachable", repository="team")
+
+        async def gone() -> bool:
+            return await reachable() == 0
+
+        async def back() -> bool:
+            return await reachable() == 1
+
+        await world.until(gone, "the repository to be missed")
+        found = (await scrape(port))("headgate_git_errors_total", kind="unreachable")
+        assert before == 0
+        assert found is not None
+        assert found > 0
+        away.rename(world.remote)
+        await world.until(back, "the repository to be found again")
+
+
+async def test_requests_to_github_are_counted_with_what_is_left_of_its_limit(
+    world: World, repository: Repository, port: int
+) -> None:
+    world.push("Add the pipeline")
+    async with world.controller():
+        await world.ended(1)
+
+        async def asked() -> bool:
+            return bool((await scrape(port))("headgate_api_requests_total", api="github"))
+
+        await world.until(asked, "requests to GitHub")
+        found = await scrape(port)
+    assert found("headgate_api_errors_total", api="github", kind="server") == 0
+    assert found("headgate_api_budget_remaining", api="github")
+
+
 async def test_a_canary_shows_its_weight_and_its_evidence(world: World, port: int) -> None:
     world.push("Add the pipeline")
     place = {"pipeline": "mean", "environment": "production"}
@@ -188,6 +233,9 @@ async def test_every_query_of_the_board_is_answered_by_a_real_prometheus(
             empty.append((title, query))
     with_data = {title for title, query in targets() if (title, query) not in empty}
     assert {title for title, _ in targets()} - with_data == QUIET
+    for variable in BOARD["templating"]["list"][1:]:
+        metric, label = re.findall(r"\w+", variable["query"]["query"])[1:]
+        assert prometheus.ask(f"label/{label}/values", **{"match[]": metric}), variable["name"]
     firing = {one["labels"]["alertname"] for one in prometheus.ask("alerts")["alerts"]}
     assert "HeadgateRollback" in firing
     for name in re.findall(r"headgate_\w+", RULES.read_text() + json.dumps(BOARD)):
