@@ -232,7 +232,8 @@ def _column_names(expectation: Expectation, names: Sequence[str]) -> str:
         "missing " + ", ".join(f"`{name}`" for name in missing) if missing else "",
         "unexpected " + ", ".join(f"`{name}`" for name in extra) if extra else "",
     ]
-    said = "; ".join(part for part in parts if part) or "in the wrong order"
+    said = "; ".join(part for part in parts if part)
+    said = said or "in the wrong order: " + ", ".join(f"`{name}`" for name in names)
     return f"the table's columns: {clip(said, 300)}"
 
 

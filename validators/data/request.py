@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from specs.base import Scalar
+from specs.model import Engine
 from validators.data.reading.objects import DatasetReading, ObjectFile
 from validators.report import GateValue
 
@@ -56,6 +57,8 @@ class DataGateRequest(GateValue):
     objects: tuple[ObjectFile, ...]
     suite: SuiteFile
     reading: DatasetReading = DatasetReading()
+    engine: Engine = "headgate"
+    """Who judges the expectations."""
     examples: tuple[str, ...] = ()
     """The columns of which the report may show values."""
     metrics: MetricFiles | None = None

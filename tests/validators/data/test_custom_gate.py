@@ -147,6 +147,9 @@ def test_a_map_a_batch_and_a_core_expectation_with_defaults_are_evaluated(tmp_pa
     assert "1 of 3" in even.message
     assert even.where is not None
     assert even.where.line == 4
+    assert even.histogram is not None
+    assert (even.histogram.n, even.histogram.unit) == (3, "number")
+    assert [one.histogram for one in report.checks[1:]] == [None] * 4
 
 
 def test_the_gate_beside_it_judges_the_rest_and_only_that(tmp_path: Path) -> None:

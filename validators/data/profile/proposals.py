@@ -70,6 +70,7 @@ def of_table(rows: int, columns: Sequence[str]) -> tuple[Proposal, ...]:
     least = max(1, down_to_two(rows // 2))
     counted = f"{rows:,} row{'s' * (rows != 1)}; half as many are too few"
     volume = Proposal("expect_table_row_count_to_be_between", {"min_value": least}, counted)
+    columns = [name for name in columns if name]
     if not columns:
         return (volume,)
     kwargs = {"column_set": list(columns), "exact_match": False}
@@ -79,6 +80,9 @@ def of_table(rows: int, columns: Sequence[str]) -> tuple[Proposal, ...]:
 
 def of_column(facts: ColumnFacts, *, is_typed: bool) -> ColumnProposals:
     """What to expect of a column; `is_typed`: files say its type."""
+    if not facts.name:
+        said = "this column has no name, so no expectation can be about it"
+        return ColumnProposals(facts.name, said=(said,))
     if facts.values == 0:
         all_null = f"all {facts.rows:,} values are null, so nothing is proposed"
         return ColumnProposals(facts.name, said=(all_null,))

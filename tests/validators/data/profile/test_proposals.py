@@ -210,3 +210,11 @@ def test_a_proposal_reads_each_column_a_few_times_however_much_it_asks(
     text_of(objects_in(tmp_path, "0.parquet"))
     most = {column: max(reads[group, column] for group in range(4)) for column in rows}
     assert most == {"id": 3, "code": 3, "amount": 3, "state": 3}
+
+
+def test_a_column_without_a_name_has_no_entry_but_a_comment(tmp_path: Path) -> None:
+    objects = parquet(tmp_path, {"": [1, 2] * 30, "x": [1, 2] * 30})
+    text = text_of(objects)
+    assert "this column has no name" in text
+    assert expected(text, "") == {}
+    assert {check.verdict for check in judged(tmp_path, objects, text).checks} == {Verdict.PASS}
