@@ -9,6 +9,7 @@ from tests import engine, rights
 from tests.engine import docker_host, python_image  # noqa: F401 - fixtures for all
 from tests.ordinary import become_ordinary
 from tests.servers.postgresql import postgresql_server, warehouse  # noqa: F401 - as above
+from tests.servers.prometheus import prometheus  # noqa: F401 - as above
 from tests.servers.spark import spark  # noqa: F401 - as above
 from tests.servers.stores import aws, faults, moto, own_moto  # noqa: F401 - fixtures for all
 
@@ -45,6 +46,7 @@ NEEDS = {
     "docker": "a Docker Engine",
     "kubernetes": "a real Kubernetes",
     "postgresql": "PostgreSQL",
+    "prometheus": "Prometheus",
     "spark": "Apache Spark",
     "s3": "a server of an object store",
 }
