@@ -25,6 +25,7 @@ from controller.reconcile.reconciler import Reconciler
 from controller.reconcile.stalls import HUMAN, KIND, OTHERS, REFUSED, Stalls
 from controller.reconcile.workqueue import WorkQueue
 from controller.store.protocol import (
+    Changes,
     Conflict,
     OutboxEntry,
     Put,
@@ -55,8 +56,8 @@ _UNREADABLE = (
 class Loop:
     """Reconciles keys until it is cancelled; then it finishes those that have begun, and returns.
 
-    `workers` keys are reconciled at a time. `listen` is how often, in seconds, to look for messages
-    that another process sent.
+    `workers` keys are reconciled at a time. `listen` is how often, in seconds, a store that cannot
+    tell of them is asked for messages that another process sent.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Loop:
         """Wake what the store says is alive, then reconcile keys until cancelled. Raises
         `RuntimeError` if a part of the loop ends by itself, without which it would do only a part
         of its work."""
+        await self._store.changed()  # from now on it knows what comes; all that is there is woken
         await self._wake_stored()
         tasks: set[asyncio.Task[None]] = set()
         hearing = asyncio.create_task(self._hear_others(), name="messages of other processes")
@@ -141,16 +143,26 @@ class Loop:
             self.wake(key)
 
     async def _hear_others(self) -> None:
+        missed = Changes.NONE
+        """What was heard, while what it is about could not be read."""
+        pause = self._listen
         while True:
-            await asyncio.sleep(self._listen)
             try:
-                if await self._store.changed():
+                missed = max(missed, await self._store.hear(self._listen))
+                if missed is Changes.ANYTHING:
+                    log.warning("the store was away: everything is looked at again")
+                    await self._wake_stored()
+                elif missed:
                     await self._wake_addressees()
+                missed, pause = Changes.NONE, self._listen
+                continue
             except TryAgain as failure:
                 log.warning("could not look for messages yet", reason=str(failure))
             except Exception:
                 self.counts["internal_errors"] += 1
                 log.exception("could not look for messages")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, SOON)
 
     async def _work_on(self, key: Key) -> None:
         """Reconcile once, and do what follows from how that ended."""

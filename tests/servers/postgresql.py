@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from controller.config.secrets import Secrets
+from controller.store.addresses import PostgresAddress, parse_address
 from tests.servers.programs import Program
 
 PASSWORD = "a word & a half"  # it has to be quoted in an address
+SECRETS = Secrets({"DB_PASSWORD": PASSWORD})
 PROGRAMS = Path("/usr/lib/postgresql")
 """Where Debian keeps them, by version."""
 
@@ -91,6 +94,17 @@ class Postgresql(Program):
         name = f"shop{self._databases}"
         self.execute("postgres", f"CREATE DATABASE {name}")
         return self.address(name)
+
+    def state(self) -> PostgresAddress:
+        """A new database for the state of a controller."""
+        address = parse_address(self.setting(self.database()), SECRETS)
+        assert isinstance(address, PostgresAddress)
+        return address
+
+    def setting(self, address: str) -> str:
+        """The address of a database as `store` in the settings has it, with `SECRETS`."""
+        name = address.rpartition("/")[2]
+        return f"postgresql://ada:${{DB_PASSWORD}}@127.0.0.1:{self.port}/{name}"
 
     def execute(self, database: str, *statements: str) -> None:
         """Run statements, each of its own."""

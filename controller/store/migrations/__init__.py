@@ -2,9 +2,10 @@
 
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import psycopg
     from alembic.config import Config
     from sqlalchemy import Connection
 
@@ -17,7 +18,7 @@ class NewerSchema(Exception):  # noqa: N818 - the name says what is in the way
 
 
 def version(database: sqlite3.Connection) -> str | None:
-    """The revision of the database's schema; None for an empty one."""
+    """The revision of the schema of a SQLite file; None for an empty one."""
     known = database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'alembic_version'")
     if known.fetchone() is None:
         return None
@@ -25,15 +26,14 @@ def version(database: sqlite3.Connection) -> str | None:
     return str(found[0]) if found else None
 
 
-def migrate_database(database: sqlite3.Connection) -> None:
+def migrate_database(database: "sqlite3.Connection | psycopg.Connection[Any]") -> None:
     """Upgrade within the transaction that `database` is in, and commit it. Raises `NewerSchema`."""
-    if version(database) == HEAD:
-        return
     # Only a database that is not up to date pays for the imports: half a second.
     from sqlalchemy import create_engine
     from sqlalchemy.pool import StaticPool
 
-    engine = create_engine("sqlite://", creator=lambda: database, poolclass=StaticPool)
+    url = "sqlite://" if isinstance(database, sqlite3.Connection) else "postgresql+psycopg://"
+    engine = create_engine(url, creator=lambda: database, poolclass=StaticPool)
     with engine.connect() as connection:
         migrate(connection)
         connection.commit()
@@ -41,14 +41,13 @@ def migrate_database(database: sqlite3.Connection) -> None:
 
 def migrate(connection: "Connection", to: str = HEAD) -> None:
     """Upgrade within the transaction that `connection` is in. Raises `NewerSchema`."""
-    database = connection.connection.driver_connection
-    assert isinstance(database, sqlite3.Connection)
-    found = version(database)
-    if found == to:
-        return
     from alembic import command
+    from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found == to:
+        return
     settings = config(connection)
     known = {script.revision for script in ScriptDirectory.from_config(settings).walk_revisions()}
     if found is not None and found not in known:
