@@ -47,10 +47,18 @@ SOON = 5.0
 """Seconds for which the acknowledgement of a lasting action may wait for its owner's next
 transaction."""
 
+SELDOM = 5.0
+"""The most seconds between two attempts to hear of messages while the store is away."""
+
 _UNREADABLE = (
     "Its stored state cannot be read, so it stands still while the others go on. Perhaps a newer "
     "version of Headgate wrote it; `headgate doctor` names the fix."
 )
+
+
+class HistoryLost(Exception):  # noqa: N818 - the name says what happened
+    """The store may not have what was committed last, as `Changes.LOST` says: what this process
+    remembers is not to be relied on."""
 
 
 class Loop:
@@ -149,6 +157,8 @@ class Loop:
         while True:
             try:
                 missed = max(missed, await self._store.hear(self._listen))
+                if missed is Changes.LOST:
+                    raise HistoryLost("the state's server may not have what was saved last")  # noqa: TRY301
                 if missed is Changes.ANYTHING:
                     log.warning("the store was away: everything is looked at again")
                     await self._wake_stored()
@@ -156,13 +166,15 @@ class Loop:
                     await self._wake_addressees()
                 missed, pause = Changes.NONE, self._listen
                 continue
+            except HistoryLost:
+                raise
             except TryAgain as failure:
                 log.warning("could not look for messages yet", reason=str(failure))
             except Exception:
                 self.counts["internal_errors"] += 1
                 log.exception("could not look for messages")
             await asyncio.sleep(pause)
-            pause = min(2 * pause, SOON)
+            pause = min(2 * pause, SELDOM)
 
     async def _work_on(self, key: Key) -> None:
         """Reconcile once, and do what follows from how that ended."""
@@ -374,6 +386,8 @@ class Loop:
 
 def _raise_end(part: asyncio.Task[None]) -> NoReturn:
     failure = None if part.cancelled() else part.exception()
+    if isinstance(failure, HistoryLost):
+        raise failure
     raise RuntimeError(f"the loop ends, as its part for {part.get_name()} has ended") from failure
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from controller.store.addresses import PostgresAddress
-from controller.store.migrations import HEAD, NewerSchema, migrate_database
+from controller.store.migrations import HEAD, LOCKS, NewerSchema, migrate_database
 from controller.store.postgres_faults import held, older
 from controller.store.rows import Row
 from specs.failures import NeedsHuman
@@ -24,9 +24,8 @@ _SILENT = {
     "tcp_user_timeout": 15_000,
 }
 """After how long a server that vanished without a word counts as gone."""
-# Numbers of advisory locks: the letters of HEAD, and one of what is locked.
-LOCKS = 0x48454144
-CONTROLLER, MIGRATION = 1, 2
+CONTROLLER = 1
+"""The second number of the advisory lock of a controller."""
 FACTS = 0x47415445
 """The same for the facts, which are locked by the hash of their keys: the letters of GATE."""
 
@@ -125,7 +124,6 @@ def upgrade(address: PostgresAddress, name: str) -> None:
     """Bring the schema to this version, one process at a time. A migration takes the time that it
     takes. Raises `NewerSchema`, and `NeedsHuman` for a database that is no home for text."""
     with connect(address, 0, name, autocommit=False) as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCKS, MIGRATION))
         ((encoding,),) = connection.execute("SHOW server_encoding").fetchall()
         if encoding != "UTF8":
             raise NeedsHuman(

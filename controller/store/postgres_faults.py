@@ -21,6 +21,9 @@ _PASSING: Final = {
     CACHED_PLAN: "its schema has just been changed",
 }
 """Errors that pass, by their codes."""
+_AWAY: Final = ("", "08", "53", "57")
+"""Classes of codes of a server that cannot do it now; and none, if it was not the server that said
+something."""
 _FIXES: Final = {
     "53100": "The disk of the server is full. Free some space there; nothing that was saved is "
     "lost.",
@@ -46,7 +49,8 @@ def explained(error: psycopg.Error, address: PostgresAddress) -> Failure:
         return NeedsHuman(f"State in {address}: {said}. {_FIXES[code]}")
     if isinstance(error, RETRIED):
         return TryAgain(f"State in {address}: other processes wrote the same ({said}).")
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+    away = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    if away and code[:2] in _AWAY:
         if _ONLY_A_PERSON.search(said):
             return NeedsHuman(
                 f"State in {address}: {said}. Correct `store` in the settings, the secrets that it "

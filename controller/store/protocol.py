@@ -176,6 +176,10 @@ class StoreReader(Protocol):
         """The messages that were set aside, oldest first."""
         ...
 
+    async def close(self) -> None:
+        """Let go of the database."""
+        ...
+
     async def changed(self) -> Changes:
         """What other processes may have changed since the last call; cheap enough to poll."""
         ...

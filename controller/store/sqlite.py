@@ -104,8 +104,7 @@ class SqliteStore(DatabaseStore):
             if version(database) != HEAD:
                 if not self._upgrade:
                     _hold_to_schema(version(database), self.path)
-                with self._writing(forced=True):
-                    migrate_database(database)
+                migrate_database(database)
             self._changed()
         except BaseException:
             database.close()

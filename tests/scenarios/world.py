@@ -23,7 +23,7 @@ from controller.machine.runs.run import Run
 from controller.reconcile.outbox import RuntimePolicy
 from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
-from controller.wiring.controller import serve
+from controller.wiring.service import serve
 from tests.first_screen import first_screen
 from tests.logs import LOG
 

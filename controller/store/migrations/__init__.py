@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 
 HEAD = "0003"
 """The newest revision in `versions/`."""
+LOCKS = 0x48454144
+"""The first number of PostgreSQL's advisory locks of Headgate: the letters of HEAD."""
+MIGRATION = 2
+"""The second number of that which a migration holds."""
+_ONE_AT_A_TIME = f"SELECT pg_advisory_xact_lock({LOCKS}, {MIGRATION})"
 
 
 class NewerSchema(Exception):  # noqa: N818 - the name says what is in the way
@@ -27,16 +32,24 @@ def version(database: sqlite3.Connection) -> str | None:
 
 
 def migrate_database(database: "sqlite3.Connection | psycopg.Connection[Any]") -> None:
-    """Upgrade within the transaction that `database` is in, and commit it. Raises `NewerSchema`."""
+    """Upgrade in one transaction, of one process at a time. Raises `NewerSchema`, and the errors of
+    the driver."""
     # Only a database that is not up to date pays for the imports: half a second.
     from sqlalchemy import create_engine
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.pool import StaticPool
 
-    url = "sqlite://" if isinstance(database, sqlite3.Connection) else "postgresql+psycopg://"
+    of_sqlite = isinstance(database, sqlite3.Connection)
+    url = "sqlite://" if of_sqlite else "postgresql+psycopg://"
     engine = create_engine(url, creator=lambda: database, poolclass=StaticPool)
-    with engine.connect() as connection:
-        migrate(connection)
-        connection.commit()
+    try:
+        with engine.connect() as connection:
+            # SQLAlchemy rolls back what began before it connected, so the transaction begins here.
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if of_sqlite else _ONE_AT_A_TIME)
+            migrate(connection)
+            connection.commit()
+    except DBAPIError as error:
+        raise (error.orig or error) from error
 
 
 def migrate(connection: "Connection", to: str = HEAD) -> None:
