@@ -106,7 +106,7 @@ async def test_rows_of_a_database_train_again_once_they_have_changed_and_only_th
 
 @pytest.mark.postgresql
 async def test_a_database_that_is_away_is_waited_for_and_its_rows_come_once_it_is_back(
-    world: World, own_postgresql: Postgresql
+    own_postgresql: Postgresql, world: World
 ) -> None:
     address = own_postgresql.database()
     own_postgresql.execute(address, TABLE, "INSERT INTO orders VALUES (1, 9.5)")

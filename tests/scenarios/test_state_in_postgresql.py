@@ -7,6 +7,7 @@ import pytest
 
 from controller.machine.core import Key
 from controller.machine.messages import Pause
+from controller.store.opening import open_store
 from tests.logs import LOG
 from tests.scenarios.world import World
 from tests.servers.postgresql import PASSWORD, SECRETS, Postgresql
@@ -20,18 +21,20 @@ async def in_postgresql(world: World, server: Postgresql) -> None:
 
 
 async def test_a_model_comes_to_production_and_the_next_one_by_a_canary(
-    world: World, postgresql_server: Postgresql
+    postgresql_server: Postgresql, world: World
 ) -> None:
     await in_postgresql(world, postgresql_server)
     world.push("Add the pipeline")
     async with world.controller():
         await world.serves(1)
         world.drop("b.csv", [4, 5])
-        await world.serves(2)
+        async with world.traffic():
+            await world.serves(2)
     # A controller that is started again goes on with what the former one left.
     async with world.controller():
         world.push("Shift", ml_pipeline__yaml=("shift: 0.0", "shift: 0.5"))
-        await world.serves(3)
+        async with world.traffic():
+            await world.serves(3)
     promoted = [f"mean: promote v{n} in production" for n in (3, 2, 1)]
     assert world.releases() == promoted
     home = world.root / "home"
@@ -46,7 +49,7 @@ def holding(where: Path, text: str) -> list[Path]:
 
 
 async def test_a_server_that_is_restarted_and_one_that_stands_still_are_waited_for(
-    world: World, own_postgresql: Postgresql
+    own_postgresql: Postgresql, world: World
 ) -> None:
     await in_postgresql(world, own_postgresql)
     world.push("Add the pipeline", ml_pipeline__yaml=("wait: 0.0", "wait: 1.5"))
@@ -67,7 +70,8 @@ async def test_a_server_that_is_restarted_and_one_that_stands_still_are_waited_f
         finally:
             own_postgresql.signal(signal.SIGCONT)
         await back(world)
-        await world.serves(2)
+        async with world.traffic():
+            await world.serves(2)
     run = await world.run(2)
     assert run is not None
     assert run.commit == commit
@@ -96,7 +100,7 @@ async def back(world: World) -> None:
 
 
 async def test_a_standby_without_the_last_commits_takes_over_and_nothing_is_lost_or_doubled(
-    world: World, own_postgresql: Postgresql
+    own_postgresql: Postgresql, world: World
 ) -> None:
     await in_postgresql(world, own_postgresql)
     first = world.push("Add the pipeline")
@@ -113,8 +117,9 @@ async def test_a_standby_without_the_last_commits_takes_over_and_nothing_is_lost
         await world.serves(2, "staging")
         own_postgresql.fail_over()
         await world.store.close()
-        await in_same(world)
-        await world.serves(2)
+        world.store = await open_store(world.state)
+        async with world.traffic():
+            await world.serves(2)
     assert world.releases() == [f"mean: promote v{n} in production" for n in (2, 1)]
     for commit in (first, second):
         assert "passed" in world.note(commit)
@@ -124,15 +129,8 @@ async def test_a_standby_without_the_last_commits_takes_over_and_nothing_is_lost
     assert "internal error" not in log
 
 
-async def in_same(world: World) -> None:
-    from controller.store.addresses import address_of
-    from controller.store.opening import open_store
-
-    world.store = await open_store(address_of(world.settings, world.root, world.secrets))
-
-
 async def test_what_somebody_says_beside_the_controller_is_heard_at_once(
-    world: World, postgresql_server: Postgresql
+    postgresql_server: Postgresql, world: World
 ) -> None:
     await in_postgresql(world, postgresql_server)
     world.push("Add the pipeline")

@@ -21,7 +21,7 @@ from controller.machine.environments.file import EnvironmentFile, path_of
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.runs.run import Run
 from controller.reconcile.outbox import RuntimePolicy
-from controller.store.addresses import address_of
+from controller.store.addresses import Address, address_of
 from controller.store.database import DatabaseStore
 from controller.store.opening import open_store
 from controller.store.protocol import Transaction
@@ -73,6 +73,11 @@ class World:
         spec.write_text(spec.read_text().replace("BUCKET", str(world.bucket)))
         world.drop("a.csv", [1, 2, 3])
         return world
+
+    @property
+    def state(self) -> Address:
+        """Where the state is."""
+        return address_of(self.settings, self.root, self.secrets)
 
     # -- what people do ----------------------------------------------------------------------
 
@@ -149,7 +154,7 @@ class World:
             file.unlink()
         self.configure(store=store)
         self.secrets = secrets
-        self.store = await open_store(address_of(self.settings, self.root, secrets))
+        self.store = await open_store(self.state)
 
     async def say(self, to: Key, message: Message) -> None:
         """Send a message, as the command line does."""
@@ -221,7 +226,7 @@ class World:
                     if self._controller is not None and self._controller.done():
                         self._controller.result()  # it says what ended it, now and not later
                     await asyncio.sleep(0.05)
-        why = await first_screen(self.root / "home", self.root / LOG)
+        why = await first_screen(self.state, self.root / LOG)
         raise AssertionError(f"waited {self.patience:g} s in vain for {what}.\n\n{why}")
 
     # -- the controller ----------------------------------------------------------------------

@@ -58,9 +58,8 @@ class Postgresql(Program):
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to all its processes, such as to have them stand still."""
-        parent = (self._data / "postmaster.pid").read_text().split()[0]
-        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        self.run("kill", f"-{int(number)}", parent, *children)
+        read = f"read p < {self._data}/postmaster.pid; kill -{int(number)}"
+        self.run("sh", "-c", f"{read} $p $(cat /proc/$p/task/$p/children)")
 
     def clear(self) -> None:
         """Delete what it wrote."""
