@@ -37,7 +37,7 @@ def spelled(query: str) -> str:
 
 
 class PostgresSession:
-    """A `Session` of a connection."""
+    """A `SqlSession` of a connection."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

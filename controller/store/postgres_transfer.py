@@ -71,7 +71,7 @@ def writing(address: PostgresAddress) -> Iterator[PostgresTransfer]:
     """A transaction over a database that no controller has meanwhile; it gets its tables if it has
     none. Raises `Failure`."""
     with _connected(address, sole=True) as connection:
-        server.upgrade(address, "headgate transfer")
+        server.upgrade(address, "headgate-transfer")
         with server.transaction(connection):
             yield PostgresTransfer(connection)
 
@@ -79,7 +79,7 @@ def writing(address: PostgresAddress) -> Iterator[PostgresTransfer]:
 @contextmanager
 def _connected(address: PostgresAddress, *, sole: bool) -> Iterator[Connection]:
     try:
-        name = f"headgate transfer {uuid4().hex[:12]}"
+        name = f"headgate-transfer {uuid4().hex[:12]}"
         connection = server.connect(address, 0, name)
         try:
             if sole:

@@ -13,7 +13,12 @@ from controller.wiring.home_lock import only_one
 
 @click.group(short_help="Copy the state to another store.")
 def store() -> None:
-    """Move the state between a file of SQLite and a database of PostgreSQL."""
+    """Move the state between a file of SQLite and a database of PostgreSQL.
+
+    \b
+    Example:
+      headgate store copy 'postgresql://headgate:${DB_PASSWORD}@db.example.org/headgate'
+    """
 
 
 @store.command(short_help="Copy the state to another store.")
