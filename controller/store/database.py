@@ -15,7 +15,7 @@ from controller.store.pruning import Pruned
 from controller.store.reading import SqlReader
 from controller.store.remembered import Remembered
 from controller.store.repository_renaming import rename
-from controller.store.session import SqlSession
+from controller.store.session import StoreSession
 from specs.failures import Failure
 
 T = TypeVar("T")
@@ -101,7 +101,7 @@ class DatabaseStore(SqlReader):
         """Call a repository otherwise in all that is stored. For a controller before its loop."""
         await self._save(self._rename, old, new)
 
-    async def _each_batch(self, prune: Callable[[SqlSession, Pruned], Pruned]) -> int:
+    async def _each_batch(self, prune: Callable[[StoreSession, Pruned], Pruned]) -> int:
         """Repeat until it is done; what others ask of the store meanwhile comes in between."""
         deleted, batch = 0, Pruned()
         while not batch.done:
@@ -142,7 +142,7 @@ class DatabaseStore(SqlReader):
         """Let go of the database."""
 
     @abstractmethod
-    def _writing(self, *, forced: bool) -> AbstractContextManager[SqlSession]:
+    def _writing(self, *, forced: bool) -> AbstractContextManager[StoreSession]:
         """One transaction, on the disk when it ends, or some time later if it need not be."""
 
     @abstractmethod
@@ -192,7 +192,7 @@ class DatabaseStore(SqlReader):
             rename(session, old, new)
         self._remembered.forget()
 
-    def _prune(self, prune: Callable[[SqlSession, Pruned], Pruned], last: Pruned) -> Pruned:
+    def _prune(self, prune: Callable[[StoreSession, Pruned], Pruned], last: Pruned) -> Pruned:
         with self._writing(forced=False) as session:
             return prune(session, last)
 

@@ -37,7 +37,7 @@ def spelled(query: str) -> str:
 
 
 class PostgresSession:
-    """A `SqlSession` of a connection."""
+    """A `StoreSession` of a connection."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -8,7 +8,7 @@ does the same by its autovacuum.
 from collections.abc import Collection
 from typing import NamedTuple
 
-from controller.store.session import SqlSession
+from controller.store.session import StoreSession
 
 BATCH = 200
 """Rows that one transaction looks at, at most: a few milliseconds."""
@@ -47,7 +47,7 @@ class Pruned(NamedTuple):
 
 
 def prune(
-    database: SqlSession, kind: str, before: float, spared: Collection[str], last: Pruned
+    database: StoreSession, kind: str, before: float, spared: Collection[str], last: Pruned
 ) -> Pruned:
     """Delete facts and resting objects of a kind that changed last before that time, and whose
     names are not `spared`. Begins where the batch `last` ended."""
@@ -61,7 +61,7 @@ def prune(
     return Pruned(len(names), *found[-1])
 
 
-def prune_messages(database: SqlSession, consumed: float, set_aside: float) -> Pruned:
+def prune_messages(database: StoreSession, consumed: float, set_aside: float) -> Pruned:
     """Delete messages that were consumed, or set aside, before these times. With a message goes the
     memory that its id was delivered."""
     deleted, done = 0, True

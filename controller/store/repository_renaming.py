@@ -9,12 +9,12 @@ from typing import Any
 
 from controller.store.pruning import FORGET
 from controller.store.rows import text
-from controller.store.session import SqlSession
+from controller.store.session import StoreSession
 from controller.store.statements import ACKNOWLEDGE, IS_THERE
 from specs.digests import digest
 
 
-def rename(session: SqlSession, old: str, new: str) -> None:
+def rename(session: StoreSession, old: str, new: str) -> None:
     """Rename it within a transaction. What was known under the new name gives way: it was seen
     while the old one still had the pipelines."""
     about = f'%"repository":%"{old}"%'
@@ -50,7 +50,7 @@ def rename(session: SqlSession, old: str, new: str) -> None:
     )
 
 
-def _rename_outbox(session: SqlSession, old: str, new: str) -> None:
+def _rename_outbox(session: StoreSession, old: str, new: str) -> None:
     for number, id_, kind, name, action in session.rows(
         "SELECT number, id, owner_kind, owner_name, action FROM outbox"
     ):

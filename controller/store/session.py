@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from controller.store.rows import Row
 
 
-class SqlSession(Protocol):
+class StoreSession(Protocol):
     """A transaction that has begun. Blocks; raises the errors of the database's own driver.
 
     Parameters are question marks, as in `statements`.

@@ -30,7 +30,7 @@ PATIENCE = 5.0
 
 
 class SqliteSession:
-    """A `SqlSession` of a connection."""
+    """A `StoreSession` of a connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

@@ -5,6 +5,7 @@ import os
 import click
 
 from controller.cli.context import load_context, state_of
+from controller.cli.failures import Failed
 from controller.config.settings_file import load_secrets
 from controller.store.addresses import parse_address
 from controller.store.copying import copy as copy_state
@@ -39,8 +40,11 @@ def copy(ctx: click.Context, to: str) -> None:
     here = load_context(ctx)
     secrets = load_secrets(here.settings, here.base, os.environ)
     target = parse_address(to, secrets)
+    source = state_of(here)
+    if target == source:
+        raise Failed(f"{target} is the store that the settings name.")
     with only_one(here.home):
-        copied = copy_state(state_of(here), target)
+        copied = copy_state(source, target)
     click.echo(f"Copied {copied} to {target}.")
     own = here.home / "state.db"
     if target == own:
