@@ -1,6 +1,10 @@
 """The PostgreSQL store: the contract of every store, and what is its own."""
 
 import asyncio
+import json
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -50,6 +54,46 @@ async def other(store: PostgresStore) -> AsyncIterator[PostgresStore]:
 
 class TestPostgresKeepsTheContract(StoreContract):
     hears_within = 10.0
+
+
+WRITER = """
+import asyncio, json, os, sys
+from controller.store.addresses import PostgresAddress
+from controller.store.postgres import PostgresStore
+from controller.store.protocol import Transaction
+from tests.contracts.store import entry, put, say
+
+async def main():
+    store = await PostgresStore.open(PostgresAddress(json.loads(sys.stdin.read())), sole=True)
+    for n in range(10):
+        change = Transaction(put=put(n, n), enqueue=(entry(f"a{n}"),), send=(say(f"m{n}"),))
+        await store.commit(change, n)
+    os.write(1, b"committed")
+    os.kill(os.getpid(), 9)
+
+asyncio.run(main())
+"""
+
+
+async def test_what_was_committed_survives_a_kill_and_the_next_controller_takes_over(
+    address: PostgresAddress,
+) -> None:
+    told = json.dumps(address.parameters).encode()
+    words = [sys.executable, "-c", WRITER]
+    writer = await asyncio.to_thread(subprocess.run, words, input=told, capture_output=True)
+    assert (writer.returncode, writer.stdout) == (-signal.SIGKILL, b"committed"), writer.stderr
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                store = await PostgresStore.open(address, sole=True)
+                break
+            except TryAgain:  # the server notices in a moment that the other one is gone
+                await asyncio.sleep(0.05)
+    record = await store.get(RUN)
+    assert record is not None
+    assert record.revision == 10
+    assert len(await store.outbox()) == len(await store.inbox()) == 10
+    await store.close()
 
 
 # What users meet.
