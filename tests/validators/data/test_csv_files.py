@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from specs.csv_files import CsvFiles
 from tests.validators.data.reading import column, packed, read
+from validators.data.checks import TableFacts, check_of
 from validators.data.reading.agreement import Disagreement, agreed
 from validators.data.reading.formats.contents import ColumnValues
 from validators.data.reading.objects import DatasetReading
 from validators.data.reading.tables import LoadedDataset
+from validators.data.suites.suite import read_suite
 from validators.report import Check
 from validators.verdict import Verdict
 
@@ -70,6 +72,36 @@ def test_a_txt_without_a_delimiter_says_where_to_set_it(tmp_path: Path) -> None:
     check = _only(read(tmp_path, {"a.txt": "a b\n"}))
     assert check.verdict is Verdict.ERROR
     assert "csv: {delimiter: ';'}" in check.message
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("id;price;day\nMARKER;2,5;x\n", '{delimiter: ";"}'),
+        ('"id"|"price"\nMARKER|2,5\n', '{delimiter: "|"}'),
+        ("id\tprice\nMARKER\t2,5\n", '{delimiter: "\\t"}'),
+        ("id\nMARKER,2\n", None),  # it has one column, and a row with two
+        ("id;price,day\n1;2,x,y\n", None),
+    ],
+)
+def test_a_file_that_looks_written_with_another_delimiter_says_what_to_set(
+    text: str, advice: str | None, tmp_path: Path
+) -> None:
+    message = _only(read(tmp_path, {"a.csv": text})).message
+    assert "fields instead of" in message
+    assert "MARKER" not in message
+    told = f"; if its delimiter is another one, set `csv: {advice}` in the dataset"
+    assert message.endswith(told) if advice else "delimiter" not in message
+
+
+def test_a_column_that_another_delimiter_would_show_is_missing_for_that_reason() -> None:
+    exists = {"type": "expect_column_to_exist", "kwargs": {"column": "price"}}
+    suite = read_suite(json.dumps({"name": "s", "expectations": [exists]}), "suite.json")
+    facts = TableFacts(rows=1, columns=("id;price", "year"))
+    check = check_of(suite.expectations[0], None, facts, "suite.json")
+    assert check.verdict is Verdict.FAIL
+    assert check.next_step is not None
+    assert 'Set `csv: {delimiter: ";"}` in the dataset' in check.next_step
 
 
 def test_columns_without_names_are_numbered(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from specs.csv_files import CsvFiles
 from validators.data.reading.formats.contents import ColumnValues, ObjectContents, Unreadable, pick
+from validators.data.reading.formats.delimiters import meant_by_header
 from validators.data.reading.formats.kinds import FileFormat
 from validators.data.reading.formats.lines import Opened, texts_that_count
 from validators.data.reading.formats.quotes import require_closed_quotes
@@ -46,9 +47,14 @@ def delimited_pieces(
     chosen = picked or [name for name in header if name not in doubled][:1]
     if not chosen:
         raise Unreadable("has no column whose name occurs only once")
-    for table in _tables(text, written, delimiter, names, chosen, nulls):
-        columns = {name: ColumnValues(table[name], "text", notation) for name in picked}
-        yield ObjectContents(header, table.num_rows, columns, doubled)
+    try:
+        for table in _tables(text, written, delimiter, names, chosen, nulls):
+            columns = {name: ColumnValues(table[name], "text", notation) for name in picked}
+            yield ObjectContents(header, table.num_rows, columns, doubled)
+    except pa.ArrowInvalid as error:
+        if written.header and (meant := meant_by_header(names)):
+            error.add_note(f"if its delimiter is another one, set {meant} in the dataset")
+        raise
 
 
 def _delimiter(form: FileFormat, written: CsvFiles) -> str:
