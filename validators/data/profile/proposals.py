@@ -36,7 +36,7 @@ _OF_YEARS: Final = re.compile(r"(^|[_\W])year$")
 _CALENDAR: Final = {"month": (1, 12), "day": (1, 31), "hour": (0, 23), "minute": (0, 59)}
 """What whole numbers of such a name can be, whichever of them occur."""
 _LEAST_TOLD_APART: Final = 20
-"""Rows whose being different says something."""
+"""Rows whose being different, or of one length, says something."""
 _OUTSIDE: Final = 0.01
 """The share of outliers, at most."""
 
@@ -259,8 +259,9 @@ class _Proposer:
 
     def _lengths(self, shortest: int, longest: int) -> Proposal:
         said = f"{self._n}: {shortest:,} to {longest:,} characters, the most doubled"
-        if shortest == longest <= _LONGEST:
-            said, limits = f"{self._n}, all of {longest:,} characters", (longest, longest)
+        if shortest == longest <= _LONGEST and self._facts.values >= _LEAST_TOLD_APART:
+            said = f"{self._n}, all of {longest:,} character{'s' * (longest != 1)}"
+            limits = longest, longest
         else:
             limits = min(shortest, 1), 2 * longest
         return self._one(

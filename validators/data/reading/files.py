@@ -145,10 +145,10 @@ def _where(error: Exception) -> str:
     counts = re.search(r"Expected (\d+) columns, got (\d+)", message)
     changed = re.search(r"Column\(/(.+?)\) changed from (\w+) to (\w+)", message)
     twice = re.search(r"Column\(/(.+?)\) was specified twice", message)
-    row = re.search(r"[Rr]ow #?(\d+)", message)
+    row = re.search(r"[Rr]ow (#?)(\d+)", message)
     packing = re.search(r"(zlib|ZSTD) (?:inflate|decompress) failed", message)
     parts = [
-        f"row {row[1]}" if row else "",
+        f"row {int(row[2]) + (not row[1]):,}" if row else "",  # JSON's are counted from 0
         f"{_fields(int(counts[2]))} instead of {counts[1]}" if counts else "",
         f"`{changed[1]}` changes from {changed[2]} to {changed[3]}" if changed else "",
         f"`{twice[1]}` occurs twice" if twice else "",

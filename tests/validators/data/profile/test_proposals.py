@@ -158,6 +158,16 @@ def test_digits_that_a_database_did_not_declare_are_not_required(tmp_path: Path)
         assert judged(tmp_path, objects, text).verdict is Verdict.PASS
 
 
+@pytest.mark.parametrize(("rows", "limits"), [(3, (1, 10)), (60, (5, 5))])
+def test_texts_of_one_length_say_that_all_are_if_they_are_many(
+    rows: int, limits: tuple[int, int], tmp_path: Path
+) -> None:
+    texts = [f"é {at:03}"[::-1] if at % 2 else f"é {at:03}" for at in range(rows)]
+    found = expected(text_of(parquet(tmp_path, {"x": texts})), "x")
+    kwargs = found["expect_column_value_lengths_to_be_between"].kwargs
+    assert (kwargs["min_value"], kwargs["max_value"]) == limits
+
+
 def test_columns_that_are_folders_are_proposed_for(tmp_path: Path) -> None:
     objects = parquet(tmp_path, {"x": [1, 2] * 30}, {"x": [3, 4] * 30})
     placed = tuple(
