@@ -131,12 +131,14 @@ def _outcomes(
 ) -> Mapping[int, ExpectationOutcome]:
     """An outcome for each place among the custom expectations."""
     found: dict[int, ExpectationOutcome] = {}
-    each = module.seconds / (len(places) + 1)
+    each, starting = module.seconds / (len(places) + 1), module.starting
     worker: CustomWorker | None = None
     try:
         for place in places:
             try:
-                worker = worker or CustomWorker.started(request, module, each)
+                if worker is None:
+                    worker = CustomWorker.started(request, module, starting, each)
+                    starting -= worker.took
                 outcome = worker.ask(place, each)
             except CustomError as error:
                 outcome = ExpectationOutcome(place, success=False, refused=str(error))

@@ -36,7 +36,10 @@ class CustomModule(GateValue):
     origin: Annotated[str, Field(min_length=1)]
     """Its name in the repository."""
     seconds: float = 1800.0
-    """How long all custom expectations may take; each gets an equal part of it."""
+    """How long the import of the module and all custom expectations may take; each gets an equal
+    part of it."""
+    starting: float = 1200.0
+    """How long the starts of its processes may take in all, before it is imported in them."""
     memory: int = 2 * 2**30
     """How much memory, in bytes, they may have in addition to the data."""
 

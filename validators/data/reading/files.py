@@ -136,19 +136,20 @@ def explained(kind: Kind, encoding: str = "UTF-8") -> Iterator[None]:
     except UnicodeDecodeError:
         raise Unreadable(f"is not readable as {NAMED[kind]} (it is not {encoding})") from None
     except (pa.ArrowException, OSError, ValueError, RecursionError, plain_csv.Error) as error:
-        raise Unreadable(f"is not readable as {NAMED[kind]}{_where(str(error))}") from None
+        raise Unreadable(f"is not readable as {NAMED[kind]}{_where(error)}") from None
 
 
-def _where(message: str) -> str:
-    """The parts of Arrow's message that describe the file without quoting its data."""
+def _where(error: Exception) -> str:
+    """The parts of Arrow's message that describe the file without quoting its data, and notes."""
+    message = str(error)
     counts = re.search(r"Expected (\d+) columns, got (\d+)", message)
     changed = re.search(r"Column\(/(.+?)\) changed from (\w+) to (\w+)", message)
     twice = re.search(r"Column\(/(.+?)\) was specified twice", message)
-    row = re.search(r"[Rr]ow #?(\d+)", message)
+    row = re.search(r"[Rr]ow (#?)(\d+)", message)
     packing = re.search(r"(zlib|ZSTD) (?:inflate|decompress) failed", message)
     parts = [
-        f"row {row[1]}" if row else "",
-        f"{counts[2]} fields instead of {counts[1]}" if counts else "",
+        f"row {int(row[2]) + (not row[1]):,}" if row else "",  # JSON's are counted from 0
+        f"{_fields(int(counts[2]))} instead of {counts[1]}" if counts else "",
         f"`{changed[1]}` changes from {changed[2]} to {changed[3]}" if changed else "",
         f"`{twice[1]}` occurs twice" if twice else "",
         "it is not UTF-8" if re.search("(?i)utf-?8", message) else "",
@@ -156,7 +157,12 @@ def _where(message: str) -> str:
         "it is cut off, or of another format" if _CUT_OFF.search(message) else "",
     ]
     found = ", ".join(part for part in parts if part)
-    return f" ({found})" if found else ""
+    advice = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+    return (f" ({found})" if found else "") + advice
+
+
+def _fields(count: int) -> str:
+    return f"{count:,} field{'s' * (count != 1)}"
 
 
 Stamp = tuple[int, int]

@@ -34,6 +34,11 @@ def test_a_schema_may_grow_but_not_lose_a_column(tmp_path: Path) -> None:
     )
 
 
+def test_its_report_is_not_mistaken_for_that_of_the_suite(tmp_path: Path) -> None:
+    report = _gate(tmp_path, "schema").judge({"a.parquet": {"x": [1]}})
+    assert report.subject == "orders against other data"
+
+
 def test_a_version_that_was_not_accepted_is_not_what_the_next_is_compared_with(
     tmp_path: Path,
 ) -> None:

@@ -6,11 +6,13 @@ Every value is read as text: types are inferred later, from all files together.
 import csv as plain_csv
 import io
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from specs.csv_files import CsvFiles
 from validators.data.reading.formats.contents import ColumnValues, ObjectContents, Unreadable, pick
+from validators.data.reading.formats.delimiters import meant_by_header
 from validators.data.reading.formats.kinds import FileFormat
 from validators.data.reading.formats.lines import Opened, texts_that_count
 from validators.data.reading.formats.quotes import require_closed_quotes
@@ -46,9 +48,30 @@ def delimited_pieces(
     chosen = picked or [name for name in header if name not in doubled][:1]
     if not chosen:
         raise Unreadable("has no column whose name occurs only once")
-    for table in _tables(text, written, delimiter, names, chosen, nulls):
-        columns = {name: ColumnValues(table[name], "text", notation) for name in picked}
-        yield ObjectContents(header, table.num_rows, columns, doubled)
+    try:
+        for table in _tables(text, written, delimiter, names, chosen, nulls):
+            columns = {name: ColumnValues(table[name], "text", notation) for name in picked}
+            yield ObjectContents(header, table.num_rows, columns, doubled)
+    except pa.ArrowInvalid as error:
+        for note in _advice(text, written, delimiter, names):
+            error.add_note(note)
+        raise
+
+
+def _advice(text: Opened, written: CsvFiles, delimiter: str, names: Sequence[str]) -> Iterator[str]:
+    """What helps to mend a file that cannot be read."""
+    if written.header and (meant := meant_by_header(names)):
+        yield f"if its delimiter is another one, set {meant} in the dataset"
+        return
+    if written.comment is not None:
+        return  # lines are not those of the file
+    with text() as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as lines:
+        rows = _rows(lines, written, delimiter)
+        with suppress(plain_csv.Error, UnicodeDecodeError):
+            for row in rows:
+                if row and len(row) != len(names):
+                    yield f"see line {written.skip_rows + rows.line_num:,}"
+                    return
 
 
 def _delimiter(form: FileFormat, written: CsvFiles) -> str:
@@ -106,15 +129,8 @@ def _tables(
 
 def _head(text: Opened, written: CsvFiles, delimiter: str) -> tuple[list[str], bool]:
     """The names of the columns, and whether there are no rows."""
-    rows: Any
     with text() as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as lines:
-        rows = plain_csv.reader(
-            lines,
-            delimiter=delimiter,
-            quotechar=written.quote,
-            escapechar=written.escape,
-            quoting=plain_csv.QUOTE_MINIMAL if written.quote else plain_csv.QUOTE_NONE,
-        )
+        rows = _rows(lines, written, delimiter)
         first = next(filter(None, rows), None)
         if first is None:
             raise Unreadable("is an empty file")
@@ -128,3 +144,14 @@ def _head(text: Opened, written: CsvFiles, delimiter: str) -> tuple[list[str], b
             f"has {len(first)} columns, and `csv: columns` of the dataset names {len(names)}"
         )
     return names, False
+
+
+def _rows(lines: Any, written: CsvFiles, delimiter: str) -> Any:
+    """A reader of the fields of each row."""
+    return plain_csv.reader(
+        lines,
+        delimiter=delimiter,
+        quotechar=written.quote,
+        escapechar=written.escape,
+        quoting=plain_csv.QUOTE_MINIMAL if written.quote else plain_csv.QUOTE_NONE,
+    )
