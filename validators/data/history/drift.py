@@ -79,6 +79,7 @@ def _check(rule: DriftRule, name: str, column: str, was: Distribution, now: Dist
     size, low, high = effect_of(rule.measure, was, now)
     text, limit = significant(size, (rule.at_most,)), significant(rule.at_most)
     between = f"{significant(low, (rule.at_most,))} to {significant(high, (rule.at_most,))}"
+    between += ", without what chance adds" if size > high else ""
     said = f"{measured} {text} (95 % interval {between}){_new_values(was, now)}"
     if low <= rule.at_most < size:
         return undecided(

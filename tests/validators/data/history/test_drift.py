@@ -119,6 +119,18 @@ def test_a_drifted_column_is_named_and_the_others_pass(tmp_path: Path) -> None:
     assert amount.interval.low > 0.2
 
 
+def test_a_measure_beyond_its_own_interval_says_that_chance_is_left_out_there(
+    tmp_path: Path,
+) -> None:
+    gate = Gatekeeper(tmp_path, [{"drift": {"columns": ["kind"], "at_most": 0.2}}])
+    gate.judge({"a.parquet": _table(2000)})
+    check = gate.check({"a.parquet": _table(300)})
+    assert check.observed is not None
+    assert check.interval is not None
+    assert check.observed > check.interval.high
+    assert check.message.endswith(", without what chance adds)")
+
+
 def test_a_constant_that_moves_drifts_either_way() -> None:
     for measure in MEASURES:
         for value in (1, 3):
