@@ -1,7 +1,7 @@
 """A judgement in words: the report that reviewers read and that pages whoever is on call."""
 
 from collections.abc import Sequence
-from math import exp, log
+from math import exp, inf, log
 from typing import Final
 
 from specs.figures import duration, rounded
@@ -34,7 +34,7 @@ def report(judgement: Judgement, subject: str, state: CanaryState | None = None)
         gate="canary",
         subject=subject,
         checks=(*signals, _records(judgement), _bake(judgement), _fresh(judgement)),
-        notes=(headline(judgement, state),),
+        notes=(headline(judgement, state), *_basis(judgement)),
     )
 
 
@@ -52,7 +52,8 @@ def headline(judgement: Judgement, state: CanaryState | None = None) -> str:
         return (
             f"Rolled back: the canary is worse than stable in {what}. Evidence over all signals "
             f"{odds(judgement.log_worse)}, limit {1 / policy.false_rollback:,.0f}: a canary that "
-            f"is no worse reaches it at most once in {1 / policy.false_rollback:,.0f}."
+            f"is no worse reaches it at most once in {1 / policy.false_rollback:,.0f}. It is from "
+            f"{judgement.basis}."
         )
     if judgement.records_lost:
         total = judgement.canary.requests + judgement.stable.requests
@@ -74,7 +75,26 @@ def headline(judgement: Judgement, state: CanaryState | None = None) -> str:
             f"gets this far at most once in {1 / policy.false_promotion:,.0f}."
         )
     late = judgement.decision is CanaryDecision.INCONCLUSIVE
+    if judgement.undrawn and any(each.log_safe == -inf for each in judgement.every):
+        return _uncompared(judgement)
     return f"{'Not decided by the deadline' if late else 'Waiting'}: {_missing(judgement)}."
+
+
+def _basis(judgement: Judgement) -> tuple[str, ...]:
+    """What was judged, and what that cannot show."""
+    counted = " Counts show no refusals, other statuses, media types and sizes: not watched."
+    said = f"Judged by {judgement.basis}.{counted if judgement.windows else ''}"
+    return (said, judgement.limits) if judgement.limits else (said,)
+
+
+def _uncompared(judgement: Judgement) -> str:
+    """Why a canary is not judged where requests are not drawn, and what to do."""
+    cannot = _names([each for each in judgement.every if each.log_safe == -inf])
+    return (
+        f"Not judged: {judgement.undrawn}, and without draws {cannot} cannot be compared with "
+        "stable's. Let the target draw at random, or watch `errors` with `at_most` alone, which "
+        "needs no draw; or decide by hand: `headgate promote` or `headgate rollback`."
+    )
 
 
 def odds(log_e: float) -> str:
