@@ -1,7 +1,7 @@
 """A judgement in words: the report that reviewers read and that pages whoever is on call."""
 
 from collections.abc import Sequence
-from math import exp, inf, log
+from math import exp, log
 from typing import Final
 
 from specs.figures import duration, rounded
@@ -75,7 +75,7 @@ def headline(judgement: Judgement, state: CanaryState | None = None) -> str:
             f"gets this far at most once in {1 / policy.false_promotion:,.0f}."
         )
     late = judgement.decision is CanaryDecision.INCONCLUSIVE
-    if judgement.undrawn and any(each.log_safe == -inf for each in judgement.every):
+    if judgement.undrawn and judgement.uncompared:
         return _uncompared(judgement)
     return f"{'Not decided by the deadline' if late else 'Waiting'}: {_missing(judgement)}."
 
@@ -83,13 +83,15 @@ def headline(judgement: Judgement, state: CanaryState | None = None) -> str:
 def _basis(judgement: Judgement) -> tuple[str, ...]:
     """What was judged, and what that cannot show."""
     counted = " Counts show no refusals, other statuses, media types and sizes: not watched."
+    if not judgement.canary.requests + judgement.stable.requests:
+        return ()
     said = f"Judged by {judgement.basis}.{counted if judgement.windows else ''}"
     return (said, judgement.limits) if judgement.limits else (said,)
 
 
 def _uncompared(judgement: Judgement) -> str:
     """Why a canary is not judged where requests are not drawn, and what to do."""
-    cannot = _names([each for each in judgement.every if each.log_safe == -inf])
+    cannot = _names(judgement.uncompared)
     return (
         f"Not judged: {judgement.undrawn}, and without draws {cannot} cannot be compared with "
         "stable's. Let the target draw at random, or watch `errors` with `at_most` alone, which "

@@ -120,6 +120,15 @@ class Judgement(GateValue):
     """What these counts cannot show, in a sentence; empty if nothing."""
 
     @property
+    def uncompared(self) -> tuple[SignalJudgement, ...]:
+        """The signals that cannot be compared with stable's, as requests are not drawn."""
+        if not self.undrawn:
+            return ()
+        return tuple(
+            each for each in self.every if each.signal != ERRORS_AT_MOST or each.log_worse == -inf
+        )
+
+    @property
     def basis(self) -> str:
         """What was judged: `records of 12,345 requests`, `counts in 240 windows of 15 s`."""
         requests = self.canary.requests + self.stable.requests
@@ -175,7 +184,6 @@ def judge(state: CanaryState, now: float, waiting: Sequence[Waiting] = ()) -> Ju
     canary_short = _records(state, Arm.CANARY) < _drawn(state)
 
     undrawn = why_undrawn(state.split, counted=state.counted, too_even=state.too_even)
-    safe = _safety(state, undrawn)
 
     def believed(signal: str) -> float:
         if undrawn and (signal != ERRORS_AT_MOST or state.split == "units"):
@@ -190,9 +198,9 @@ def judge(state: CanaryState, now: float, waiting: Sequence[Waiting] = ()) -> Ju
         policy=policy,
         decision=CanaryDecision.WAIT,
         log_worse=log_weighted_mean(policy.weights, worse),
-        evidence=_evidence(state, policy.signals, worse, closed(worse, policy.weights), safe),
+        evidence=_evidence(state, policy.signals, worse, closed(worse, policy.weights), undrawn),
         log_differs=log_mean(differing) if differing else -inf,
-        differences=_evidence(state, policy.holding, differing, closed(differing), safe),
+        differences=_evidence(state, policy.holding, differing, closed(differing), undrawn),
         usual_kinds=state.usual.kinds if state.usual else (),
         stable=_served(state, Arm.STABLE, waiting),
         canary=_served(state, Arm.CANARY, waiting),
@@ -229,10 +237,10 @@ def _evidence(
     signals: Sequence[str],
     worse: Sequence[float],
     guilty: Sequence[float],
-    safe: Callable[[str], float],
+    undrawn: str,
 ) -> tuple[SignalJudgement, ...]:
     """The evidence per signal, the strongest evidence of harm first."""
-    policy = state.policy
+    policy, safe = state.policy, _safety(state, undrawn)
     found = []
     for signal, log_worse, log_guilty in zip(signals, worse, guilty, strict=True):
         log_safe = safe(signal)
@@ -244,7 +252,7 @@ def _evidence(
                 log_safe=log_safe,
                 guilty=log_guilty >= -log(policy.false_rollback),
                 safe=log_safe >= -log(policy.false_promotion),
-                more_requests=families.more_requests(state, signal) if log_safe > -inf else None,
+                more_requests=None if undrawn else families.more_requests(state, signal),
             )
         )
     return tuple(sorted(found, key=lambda each: -each.log_guilty))

@@ -114,6 +114,7 @@ class _Arm:
         self.kinds = list(tally.kinds)
         self.sizes = list(tally.sizes)
         self.beyond = tally.beyond
+        self.at_most, self.buckets = tally.at_most, tally.buckets
 
     def frozen(self) -> Tally:
         return Tally.model_construct(
@@ -127,6 +128,8 @@ class _Arm:
             kinds=tuple(self.kinds),
             sizes=tuple(self.sizes),
             beyond=self.beyond,
+            at_most=self.at_most,
+            buckets=self.buckets,
         )
 
 

@@ -7,18 +7,22 @@ from math import inf
 
 import pytest
 
-from specs.traffic import ArmWindow, Bucket, Split, TrafficWindow
+from specs.traffic import Arm, ArmWindow, Bucket, Exchange, Split, TrafficWindow
 from validators.canary import (
     CanaryDecision,
     CanaryPolicy,
     CanaryState,
     Judgement,
+    begin,
     begin_counting,
     count,
     headline,
     judge,
+    latency,
     report,
+    update,
 )
+from validators.canary.latency import Bins
 from validators.verdict import Verdict
 
 BOUNDS = tuple(0.01 * 1.15**n for n in range(24))
@@ -220,7 +224,7 @@ def test_a_canary_as_fast_as_stable_is_promoted_if_its_buckets_are_fine_enough()
         update={"latencies": (LATENCY.latencies[0].model_copy(update={"margin": 0.05}),)}
     )
     state, judged = after(begun(narrow), list(windows(9, 200, weight=(0.5,))))
-    assert judged.decision is CanaryDecision.WAIT
+    assert judged.decision is CanaryDecision.INCONCLUSIVE
     assert "too far apart to show a difference below 5 %" in judged.limits
     assert state.bins is not None
 
@@ -235,6 +239,39 @@ def test_a_canary_slower_than_the_margin_is_promoted_no_more_often_than_promised
         for seed in range(20)
     )
     assert wrong <= 20 * LATENCY.false_promotion
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.2, 1.5, 2.0, 3.7])
+def test_a_latency_known_to_its_bucket_is_placed_around_where_it_would_be(factor: float) -> None:
+    bins = Bins(edges=(0.01, 0.02, 0.04, 0.05, 0.4, 1.0), reference=(1,) * 7)
+    draw = random.Random(1)
+    for _ in range(500):
+        known = draw.lognormvariate(-2.5, 1.5)
+        counts = [0] * 7
+        counts[bins.place(known)] = 1
+        low, high = (latency.placed(bins, counts, factor, up=up).index(1) for up in (False, True))
+        assert low <= bins.place(known / factor) <= high
+
+
+def records(seed: int, many: int, *, turns: bool) -> list[Exchange]:
+    draw = random.Random(seed)
+    arms = [n % 4 == 0 if turns else draw.random() < 0.25 for n in range(many)]
+    return [
+        Exchange(n, n / 10, Arm.CANARY if canary else Arm.STABLE, 0.25, 200, 0.01)
+        for n, canary in enumerate(arms)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("split", "turns", "detected"),
+    [("draw", True, True), ("draw", False, False), (None, True, False)],
+)
+def test_turns_are_detected_in_records_too_unless_headgates_own_router_drew(
+    split: Split | None, turns: bool, detected: bool
+) -> None:
+    state = update(begin(ERRORS_ONLY, (), 0.0, split), records(1, 2000, turns=turns))
+    assert bool(judge(state, 200.0).undrawn) is detected
+    assert judge(state, 200.0).basis == "records of 2,000 requests"
 
 
 def test_windows_without_latencies_are_said_to_have_none() -> None:
