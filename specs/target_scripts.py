@@ -1,7 +1,7 @@
 """Scripts of the team that deploy where no deployer of Headgate's does: `deployer: command`."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,13 @@ from specs.values import Duration
 
 TargetName = Literal["local", "command"]
 """Who deploys: Headgate on its own machine, or scripts of the team."""
+
+
+UNWATCHED: Final = (
+    "with `deployer: command`, a canary keeps its traffic while no controller runs: only the "
+    "target, or whoever runs it, can take it away then"
+)
+"""Who answers for a canary that nobody watches, in a clause."""
 
 
 class TargetScripts(Spec):

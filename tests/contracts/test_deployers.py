@@ -14,6 +14,7 @@ import pytest
 from deployers.chosen_target import DEFAULT
 from deployers.command_place import COMMAND, CommandPlace, CommandWindow
 from deployers.confinement import Kind
+from deployers.place_folder import free_port
 from deployers.protocol import Deployer, Desired, Scripts, Server
 from deployers.registry import DEPLOYERS, DeployerSetup
 from deployers.windows import WINDOWS
@@ -48,10 +49,10 @@ asyncio.run(main())
 
 def command_target(tmp_path: Path) -> Target:
     """The same, run by a cloud that only the team's scripts know."""
-    script, socket, home = tmp_path / "team.py", tmp_path / "cloud.socket", tmp_path / "home"
+    script, port, home = tmp_path / "team.py", free_port(), tmp_path / "home"
     script.write_text(SCRIPT)
     commands = {
-        name: f"{sys.executable} -I -S {{root}}/team.py {socket} {name}"
+        name: f"{sys.executable} -I -S {{root}}/team.py {port} {name}"
         for name in ("apply", "observe", "traffic", "remove")
     }
     scripts = Scripts(commands=commands, folder=str(tmp_path), root=str(tmp_path))
@@ -61,7 +62,7 @@ def command_target(tmp_path: Path) -> Target:
 
     @contextlib.asynccontextmanager
     async def opened() -> AsyncIterator[Deployer]:
-        async with cloud.serving(socket), beside.open() as deployer:
+        async with cloud.serving(port), beside.open() as deployer:
             yield deployer
 
     return replace(beside, open=opened, has_logs=False, window=CommandWindow(home))

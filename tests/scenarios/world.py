@@ -24,6 +24,7 @@ from controller.reconcile.outbox import RuntimePolicy
 from controller.store.protocol import Transaction
 from controller.store.sqlite import SqliteStore
 from controller.wiring.controller import serve
+from deployers.windows import make_window
 from tests.first_screen import first_screen
 from tests.logs import LOG
 
@@ -232,17 +233,12 @@ class World:
     async def address(self, environment: str = "production") -> str:
         """Where the environment answers."""
         __tracebackhide__ = True
-        from deployers.local import LocalDeployer
+        window = make_window(self.root / "home" / "serving")
 
-        deployer = LocalDeployer(self.root / "home" / "serving", redact=str)
-        try:
+        async def look() -> str | None:
+            return (await window.glance(f"mean/{environment}")).address
 
-            async def look() -> str | None:
-                return (await deployer.observe(f"mean/{environment}")).address
-
-            return await self.until(look, "an address")
-        finally:
-            await deployer.close()
+        return await self.until(look, "an address")
 
     @asynccontextmanager
     async def traffic(self, rate: float = 100.0) -> AsyncIterator[list[int]]:

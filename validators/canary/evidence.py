@@ -5,6 +5,7 @@ from math import exp, log
 from typing import Final
 
 from specs.figures import duration, rounded
+from specs.target_scripts import UNWATCHED
 from validators.canary.comparison import figures
 from validators.canary.judgement import CanaryDecision, Judgement, SignalJudgement
 from validators.canary.latency_tail import convicting
@@ -34,7 +35,7 @@ def report(judgement: Judgement, subject: str, state: CanaryState | None = None)
         gate="canary",
         subject=subject,
         checks=(*signals, _records(judgement), _bake(judgement), _fresh(judgement)),
-        notes=(headline(judgement, state), *_basis(judgement)),
+        notes=(headline(judgement, state), *_basis(judgement), *_unwatched(state)),
     )
 
 
@@ -87,6 +88,10 @@ def _basis(judgement: Judgement) -> tuple[str, ...]:
         return ()
     said = f"Judged by {judgement.basis}.{counted if judgement.windows else ''}"
     return (said, judgement.limits) if judgement.limits else (said,)
+
+
+def _unwatched(state: CanaryState | None) -> tuple[str, ...]:
+    return (f"Note: {UNWATCHED}.",) if state is not None and state.split is not None else ()
 
 
 def _uncompared(judgement: Judgement) -> str:
