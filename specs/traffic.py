@@ -63,7 +63,7 @@ class _Counted(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Bucket(_Counted):
+class LatencyBucket(_Counted):
     """Answers by their latency: those above the bucket before, up to `up_to`."""
 
     up_to: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
@@ -77,7 +77,7 @@ class ArmWindow(_Counted):
     requests: _Count = 0
     errors: _Count = 0
     """Those that failed, or had no answer."""
-    latencies: tuple[Bucket, ...] = ()
+    latencies: tuple[LatencyBucket, ...] = ()
     """Of requests that did not fail, in ascending order; empty if not known."""
 
     @model_validator(mode="after")

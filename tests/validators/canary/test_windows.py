@@ -7,7 +7,7 @@ from math import inf
 
 import pytest
 
-from specs.traffic import Arm, ArmWindow, Bucket, Exchange, Split, TrafficWindow
+from specs.traffic import Arm, ArmWindow, LatencyBucket, Exchange, Split, TrafficWindow
 from validators.canary import (
     CanaryDecision,
     CanaryPolicy,
@@ -41,7 +41,7 @@ def arm(draw: random.Random, requests: int, errors: float, slower: float = 1.0) 
         requests=requests,
         errors=failed,
         latencies=tuple(
-            Bucket(
+            LatencyBucket(
                 up_to=high if high < inf else None, count=sum(low < one <= high for one in known)
             )
             for low, high in pairwise(bounds)
