@@ -316,6 +316,8 @@ def blocks_undecided(rollout: Rollout) -> str | None:
         return "no request has reached it, and an untried version is never promoted"
     if judgement.records_lost:
         return "some of its records are lost"
+    if judgement.uncompared:
+        return f"it could not be compared with stable: {judgement.undrawn}"
     if rollout.differs:
         return "its answers differ from stable's"
     if judgement.log_worse >= log(DOUBTFUL):

@@ -7,7 +7,7 @@ from math import inf
 
 import pytest
 
-from specs.traffic import Arm, ArmWindow, LatencyBucket, Exchange, Split, TrafficWindow
+from specs.traffic import Arm, ArmWindow, Exchange, LatencyBucket, Split, TrafficWindow
 from validators.canary import (
     CanaryDecision,
     CanaryPolicy,
