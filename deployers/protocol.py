@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from specs.figures import duration
 from specs.release import ANSWER_WITHIN, IDLE, LARGEST_REQUEST
-from specs.traffic import Exchange, Waiting
+from specs.traffic import Exchange, Split, TrafficWindow, Waiting
 
 
 class DeploymentValue(BaseModel):
@@ -91,6 +91,29 @@ class Server(DeploymentValue):
         return self.root or self.folder
 
 
+class Scripts(DeploymentValue):
+    """The team's scripts, for a place that they deploy to."""
+
+    commands: dict[str, str]
+    """The command templates of `apply`, `observe`, `traffic` and `remove`, with `{root}`."""
+    folder: str
+    """Path of the spec's folder: the working directory, read-only."""
+    root: str
+    """Path of the repository's copy that contains it, read-only."""
+    programs: tuple[str, ...] = ()
+    """As in `Server`."""
+    environment: dict[str, str] = {}
+    """Environment variables without secrets; none is inherited."""
+    secrets: tuple[str, ...] = ()
+    """Names of the secrets that they get as environment variables."""
+    timeout: float = 120.0
+    """Seconds that one of them may take."""
+    split: Split = "draw"
+    """How the target assigns requests, as the spec declares it."""
+    errors: tuple[str, ...] = ("no_answer", "5xx")
+    """What counts as an error, for scripts that print counts."""
+
+
 class Desired(DeploymentValue):
     """What one environment of one pipeline should run.
 
@@ -107,6 +130,8 @@ class Desired(DeploymentValue):
     """The router's port; None lets the deployer choose one and keep it."""
     closed: bool = False
     """Whether the router is shut down too, after the servers."""
+    scripts: Scripts | None = None
+    """Who deploys: these scripts; None: Headgate itself."""
 
 
 class ServerStatus(DeploymentValue):
@@ -166,6 +191,12 @@ class Traffic(DeploymentValue):
     waiting: tuple[Waiting, ...] = ()
     """Requests without a complete response when the batch was read, oldest first. A target may
     limit their number (the local router: 4,096) and leaves out the newest."""
+    windows: tuple[TrafficWindow, ...] = ()
+    """Instead of records: counts, oldest first. Their `seq` is at least `after`, below `next`."""
+    counted: bool = False
+    """Whether the target has counts only."""
+    split: Split | None = None
+    """How a target says that it assigns requests; None: by the draws of Headgate's own router."""
 
 
 class Glance(DeploymentValue):

@@ -2,7 +2,8 @@
 
 To serve models elsewhere, add a file beside `local.py` with a `Deployer` and its name to
 `DEPLOYERS`, and one beside `local_window.py` with a `Window` and the same name to
-`windows.WINDOWS`. The contract suite (`tests/contracts/deployer.py`) runs over every target.
+`windows.WINDOWS`; `EveryTarget` picks one for each place. The contract suite
+(`tests/contracts/deployer.py`) runs over every target.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,11 +12,21 @@ from pathlib import Path
 from typing import Final
 
 from deployers import control
+from deployers.chosen_target import DEFAULT
+from deployers.command import CommandDeployer
+from deployers.command_place import COMMAND
 from deployers.confinement import UNCONFINED, Confinement
 from deployers.engine import Engine
+from deployers.every_target import EveryTarget
 from deployers.local import LocalDeployer
 from deployers.protocol import Deployer
-from deployers.windows import DEFAULT
+from specs.failures import NeedsHuman
+
+
+def _no_secrets(names: tuple[str, ...]) -> dict[str, str]:
+    if names:
+        raise NeedsHuman(f"the secret {names[0]} is not known here")
+    return {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +43,8 @@ class DeployerSetup:
     """Seconds without word from a controller after which a canary loses its traffic."""
     trusted: Sequence[str] = control.LOOPBACK
     """Networks of proxies whose headers about their callers are trusted."""
+    reveal: Callable[[tuple[str, ...]], dict[str, str]] = _no_secrets
+    """The values of secrets by name, for scripts. Raises NeedsHuman for an unknown name."""
 
 
 def _local(setup: DeployerSetup) -> Deployer:
@@ -45,9 +58,21 @@ def _local(setup: DeployerSetup) -> Deployer:
     )
 
 
-DEPLOYERS: Final[Mapping[str, Callable[[DeployerSetup], Deployer]]] = {DEFAULT: _local}
+def _command(setup: DeployerSetup) -> Deployer:
+    return CommandDeployer(
+        setup.home,
+        redact=setup.redact,
+        reveal=setup.reveal,
+        confinement=setup.confinement,
+    )
 
 
-def make_deployer(setup: DeployerSetup, name: str = DEFAULT) -> Deployer:
-    """The deployer of a target."""
-    return DEPLOYERS[name](setup)
+DEPLOYERS: Final[Mapping[str, Callable[[DeployerSetup], Deployer]]] = {
+    DEFAULT: _local,
+    COMMAND: _command,
+}
+
+
+def make_deployer(setup: DeployerSetup) -> Deployer:
+    """The deployer of all places, each with its target."""
+    return EveryTarget(setup.home, {name: made(setup) for name, made in DEPLOYERS.items()})

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from specs.base import MOST_GLOBS, HttpPath, Many, RepositoryPath, Spec, Text, Variable
 from specs.batch import Batch
+from specs.target_scripts import TargetName, TargetScripts
 from specs.values import Duration, Percent, Size, Status, format_size
 
 ANSWER_WITHIN: Final = timedelta(seconds=30)
@@ -118,6 +119,11 @@ class Staging(Spec):
     """What a candidate has to pass before it gets live traffic."""
 
     smoke: Many[Smoke] = Field(default=(), description="Requests, in order.")
+    deployer: TargetName = Field(
+        default="local",
+        description="Who runs the servers: `local`, the controller's machine, or `command`, the "
+        "scripts in `release.command`.",
+    )
 
 
 class ErrorSignal(Spec):
@@ -335,6 +341,11 @@ class Production(Spec):
         "version in production. `direct`: all at once when its server is ready; nothing is "
         "judged. `blue-green`: all at once, and the former server is kept for a quick way back.",
     )
+    deployer: TargetName = Field(
+        default="local",
+        description="Who runs the servers and splits the traffic: `local`, the controller's "
+        "machine, or `command`, the scripts in `release.command`.",
+    )
     canary: Canary = Field(default=Canary(), description="The canary, for `strategy: canary`.")
     blue_green: BlueGreen = Field(
         default=BlueGreen(),
@@ -357,6 +368,9 @@ class Release(Spec):
         description="Instead of a server: a command that uses the model, or `{}` for just a "
         "pointer to it, for jobs of your own.",
     )
+    command: TargetScripts | None = Field(
+        default=None, description="The scripts for `deployer: command`."
+    )
     staging: Staging = Field(default=Staging(), description="Before live traffic.")
     production: Production = Field(default=Production(), description="Under live traffic.")
 
@@ -377,8 +391,33 @@ class Release(Spec):
         """The key in the spec that says how the model is used."""
         return "serve" if self.serve is not None else "batch"
 
+    def scripts_for(self, environment: str) -> TargetScripts | None:
+        """The scripts that deploy to that environment; None if Headgate does it on its machine."""
+        chosen = (self.staging if environment == "staging" else self.production).deployer
+        return self.command if chosen == "command" else None
+
     @model_validator(mode="after")
     def _is_used_one_way(self) -> Self:
         if (self.serve is None) == (self.batch is None):
             raise ValueError("expected one of serve and batch")
+        return self
+
+    @model_validator(mode="after")
+    def _has_its_scripts(self) -> Self:
+        asked = [
+            name
+            for name, one in (("staging", self.staging), ("production", self.production))
+            if one.deployer == "command"
+        ]
+        if asked and self.command is None:
+            raise ValueError(
+                f"expected `command`, with the scripts for `{asked[0]}.deployer: command`"
+            )
+        if self.command is not None and not asked:
+            raise ValueError(
+                "expected `deployer: command` in staging or production; without it the scripts in "
+                "`command` are never run"
+            )
+        if asked and self.serve is None:
+            raise ValueError("expected no `deployer` with `batch`; it only runs servers")
         return self

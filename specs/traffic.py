@@ -1,7 +1,9 @@
 """The records of requests that the traffic router writes and the canary judge reads."""
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 NO_ANSWER = 0
 """The status of a request without an answer: refused, cut off, or timed out."""
@@ -12,6 +14,10 @@ class Arm(StrEnum):
 
     STABLE = "stable"
     CANARY = "canary"
+
+
+Split = Literal["draw", "turns", "units"]
+"""How requests are assigned to arms: each by a random draw, in turn, or by user or session."""
 
 
 class Exchange(NamedTuple):
@@ -47,3 +53,67 @@ class Waiting(NamedTuple):
     age: float
     """Seconds since it arrived; its latency will be at least this."""
     unit: str | None = None
+
+
+_Count = Annotated[int, Field(ge=0)]
+_Seconds = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Counted(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LatencyBucket(_Counted):
+    """Answers by their latency: those above the bucket before, up to `up_to`."""
+
+    up_to: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+    """Seconds; None for the last bucket, which is open."""
+    count: _Count
+
+
+class ArmWindow(_Counted):
+    """What one arm answered in a window of time."""
+
+    requests: _Count = 0
+    errors: _Count = 0
+    """Those that failed, or had no answer."""
+    latencies: tuple[LatencyBucket, ...] = ()
+    """Of requests that did not fail, in ascending order; empty if not known."""
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.errors > self.requests:
+            raise ValueError(f"errors ({self.errors}) exceed requests ({self.requests})")
+        edges = [bucket.up_to for bucket in self.latencies]
+        bounds = [edge for edge in edges[:-1] if edge is not None]
+        if edges and (len(bounds) < len(edges) - 1 or edges[-1] is not None):
+            raise ValueError("the last bucket of latencies, and no other, has `up_to: null`")
+        if bounds != sorted(set(bounds)):
+            raise ValueError("the buckets of latencies do not ascend")
+        answered = self.requests - self.errors
+        if sum(bucket.count for bucket in self.latencies) > answered:
+            raise ValueError(f"latencies has more than the {answered} requests that did not fail")
+        return self
+
+
+class TrafficWindow(_Counted):
+    """Counts of both arms in a window of time in which one weight was in force throughout."""
+
+    seq: _Count
+    """Increases by at least one with each window; a window that is given twice counts once."""
+    start: _Seconds
+    end: _Seconds
+    """Both in seconds since the epoch."""
+    weight: Annotated[float, Field(ge=0, le=1)]
+    """The canary's share of the traffic."""
+    stable: ArmWindow = ArmWindow()
+    canary: ArmWindow = ArmWindow()
+
+    @model_validator(mode="after")
+    def _is_a_window(self) -> Self:
+        if not self.start < self.end:
+            raise ValueError("start is not before end")
+        edges = [[bucket.up_to for bucket in arm.latencies] for arm in (self.stable, self.canary)]
+        if all(edges) and edges[0] != edges[1]:
+            raise ValueError("the latencies of stable and canary have different buckets")
+        return self

@@ -22,7 +22,7 @@ from controller.doctor.findings import Finding, bad, ok, warn
 from controller.doctor.gates import examine_gates
 from controller.doctor.messages import messages_set_aside
 from controller.doctor.on_github import examine_github
-from controller.doctor.specs import conda, examine_specs, specs_of, teams_of
+from controller.doctor.specs import conda, examine_specs, scripted, specs_of, teams_of
 from controller.doctor.stores import examine_stores
 from controller.git import Mirror
 from controller.git.environments import BRANCH
@@ -78,6 +78,8 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     async for finding in examine_stores(settings, home):
         yield finding
     known = [*chain(*specs.values())]
+    for finding in scripted(known):
+        yield finding
     async for finding in examine_specs(settings, home, known):
         yield finding
     with suppress(Failure):  # an earlier finding says what is wrong with the secrets

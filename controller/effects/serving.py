@@ -23,12 +23,13 @@ from controller.machine.environments.environment import server_name
 from controller.machine.pipelines.version import ModelVersion
 from controller.machine.runs.attempt import Build
 from controller.machine.runs.projects import recipe_of
-from controller.machine.runs.step_nodes import image_of, serve_params, serve_reads
+from controller.machine.runs.step_nodes import image_of, script_reads, serve_params, serve_reads
 from controller.store.model_versions import Versions
 from deployers.engine import Engine
-from deployers.protocol import Bounds, Deployer, Desired, Server
+from deployers.protocol import Bounds, Deployer, Desired, Scripts, Server
 from specs.digests import digest
 from specs.failures import NeedsHuman, TryAgain
+from specs.release import ErrorSignal
 
 PYTHONPATH = "PYTHONPATH"
 SOON = 5.0
@@ -74,6 +75,7 @@ class Serving:
                 seed=int(digest(action.attempt)[7:15], 16),
                 port=self._ports.get(place),
                 closed=action.closed,
+                scripts=await self._scripts(action),
             ),
         )
         return ()
@@ -100,8 +102,9 @@ class Serving:
         files, within = serve_reads(version.spec, version.source), version.source.folder
         root = place / "code"
         folder = await asyncio.to_thread(copy_files, checkout, within, files, root)
-        image = await self._image(version, checkout)
-        if image is not None:
+        by_scripts = version.spec.release.scripts_for(action.environment) is not None
+        image = await self._image(version, checkout, fetch=not by_scripts)
+        if image is not None and not by_scripts:
             for one in (folder, *folder.parents):  # the container runs as another user
                 if one.is_relative_to(root):
                     one.chmod(mode(0o755))
@@ -137,12 +140,51 @@ class Serving:
             startup=serve.startup_deadline.total_seconds(),
         )
 
-    async def _image(self, version: ModelVersion, checkout: Path) -> str | None:
+    async def _scripts(self, action: Deploy) -> Scripts | None:
+        """The scripts that deploy: of the canary's commit if there is one, else of stable's."""
+        number = action.canary if action.canary is not None else action.stable
+        version = None
+        if number is not None:
+            version = await self._versions.get(action.pipeline, number)
+        if version is None or version.spec.release is None:
+            return None
+        found = version.spec.release.scripts_for(action.environment)
+        if found is None:
+            return None
+        checkout = await self._checkouts.folder(version.source.repository, version.source.commit)
+        place = self._home / _code_of(version)
+        use(place)
+        files, root = script_reads(version.spec, version.source), place / "scripts"
+        folder = await asyncio.to_thread(copy_files, checkout, version.source.folder, files, root)
+        ready = await self._environment(version, checkout)
+        ours = {**common_variables(), "GIT_CEILING_DIRECTORIES": str(self._home)}
+        errors = version.spec.release.production.canary.signals.errors or ErrorSignal()
+        return Scripts(
+            commands=found.commands,
+            folder=str(folder),
+            root=str(root),
+            programs=tuple(map(str, package_paths(ready))),
+            environment=environment_variables(ready, ours),
+            secrets=found.secrets,
+            timeout=found.timeout.total_seconds(),
+            split=found.split,
+            errors=tuple(errors.counts),
+        )
+
+    async def _image(
+        self, version: ModelVersion, checkout: Path, *, fetch: bool = True
+    ) -> str | None:
         """The image that it is served from; None for a process. Pulling or building takes a while,
-        so that is done in the background, and `TryAgain` raised until it is finished."""
+        so that is done in the background, and `TryAgain` raised until it is finished. What scripts
+        deploy is not fetched."""
         image, build = image_of(version.spec, version.source, None)
         if image is None and build is None:
             return None
+        if not fetch:
+            if image is None:
+                why = "its image is built by Headgate, so no script can deploy it: name an `image`"
+                raise NeedsHuman(f"v{version.number} of {version.spec.metadata.name}: {why}")
+            return image
         task = self._fetching.get(version.digest)
         if task is None:
             task = asyncio.create_task(self._fetch(checkout, image, build))

@@ -249,11 +249,13 @@ class EnvironmentObserver:
         they may be errors of earlier ones.
         """
         page = await self._deployer.traffic(place, None, 0)
-        exchanges = [*page.exchanges]
+        exchanges, windows = [*page.exchanges], [*page.windows]
         while page.more:
             page = await self._deployer.traffic(place, page.epoch, page.next)
             exchanges += page.exchanges
-        return page.model_copy(update={"exchanges": tuple(exchanges)})
+            windows += page.windows
+        found = {"exchanges": tuple(exchanges), "windows": tuple(windows)}
+        return page.model_copy(update=found)
 
 
 class _Seen(NamedTuple):
@@ -287,5 +289,12 @@ def by_clock(traffic: Traffic, now: float) -> Traffic:
     apart = now - traffic.now if traffic.now is not None else 0.0
     if abs(apart) < CLOCK_TOLERANCE:
         return traffic
-    moved = tuple(each._replace(at=each.at + apart) for each in traffic.exchanges)
-    return traffic.model_copy(update={"exchanges": moved, "now": now})
+    moved = {
+        "exchanges": tuple(each._replace(at=each.at + apart) for each in traffic.exchanges),
+        "windows": tuple(
+            each.model_copy(update={"start": each.start + apart, "end": each.end + apart})
+            for each in traffic.windows
+        ),
+        "now": now,
+    }
+    return traffic.model_copy(update=moved)

@@ -9,6 +9,8 @@ from controller.store.protocol import StoreReader
 from deployers.windows import SERVING, make_window
 from specs.failures import TryAgain
 from specs.model import Pipeline as Spec
+from specs.release import Release
+from specs.target_scripts import UNWATCHED
 from validators.canary import CanaryPolicy, begin
 from validators.canary.detection import detection
 from validators.canary.forecast import outlook, pace, warning
@@ -23,6 +25,8 @@ async def canary_notes(spec: Spec, store: StoreReader, home: Path) -> tuple[str,
     release = spec.release
     if release is None or release.production.strategy != "canary":
         return ()
+    if release.scripts_for("production") is not None:
+        return _by_scripts(release)
     place = f"{spec.metadata.name}/production"
     record = await store.get(Key("environment", place))
     env = parsed(EnvironmentState, record.body) if record else None
@@ -43,3 +47,16 @@ async def canary_notes(spec: Spec, store: StoreReader, home: Path) -> tuple[str,
     return tuple(
         note for note in (detected.text if detected else None, undecided) if note is not None
     )
+
+
+def _by_scripts(release: Release) -> tuple[str, ...]:
+    """What holds for a canary that scripts deploy. Its traffic is unknown here: a plan runs none
+    of them."""
+    assert release.command is not None
+    compared = "errors, with `at_most`, is judged by the canary alone"
+    if release.command.split == "turns":
+        return (UNWATCHED, f"the target takes turns: no arm is compared with the other; {compared}")
+    if release.command.split == "units":
+        judged = "only records that name their unit are judged, and no counts"
+        return (UNWATCHED, f"the target keeps users or sessions on one arm: {judged}")
+    return (UNWATCHED,)

@@ -154,6 +154,7 @@ class Controller:
             confinement=self.confinement,
             silence=router.silence.total_seconds(),
             trusted=router.trusted_proxies,
+            reveal=self.secrets.reveal,
         )
         return make_deployer(setup)
 

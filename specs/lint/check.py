@@ -81,6 +81,7 @@ def lint(
             _cycles(loaded, pipeline),
             _steps(loaded, pipeline),
             _serve(loaded, pipeline),
+            _scripts(loaded, pipeline),
             _unread_datasets(loaded, pipeline),
             _readings(loaded, pipeline),
             lint_datasets(loaded, pipeline),
@@ -310,6 +311,20 @@ def _serve(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
         message = f"`{shown(path)}` lacks {{host}}: in a container, the server has to listen "
         message += "on another address than 127.0.0.1"
         yield loaded.problem("missing-placeholder", path, message, severity="warning")
+
+
+def _scripts(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
+    """The scripts of `deployer: command`."""
+    if pipeline.release is None or pipeline.release.command is None:
+        return
+    for name, run in pipeline.release.command.commands.items():
+        path = ("release", "command", name)
+        try:
+            found = placeholders(run)
+        except TemplateError as error:
+            yield loaded.problem("run", path, f"`{shown(path)}`: {error}")
+            continue
+        yield from _unknown_placeholders(loaded, path, found, {"root"})
 
 
 def _batch(loaded: LoadedSpec, batch: Batch, found: Sequence[Placeholder]) -> Iterator[Problem]:

@@ -6,16 +6,21 @@ import json
 import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from deployers.chosen_target import DEFAULT
+from deployers.command_place import COMMAND, CommandPlace, CommandWindow
 from deployers.confinement import Kind
-from deployers.protocol import Deployer, Desired, Server
-from deployers.registry import DEPLOYERS, DeployerSetup, make_deployer
-from deployers.windows import DEFAULT, WINDOWS, make_window
+from deployers.place_folder import free_port
+from deployers.protocol import Deployer, Desired, Scripts, Server
+from deployers.registry import DEPLOYERS, DeployerSetup
+from deployers.windows import WINDOWS
 from tests.contracts.deployer import PLACE, DeployerContract, Target, applied
 from tests.deployers import model_server_path
+from tests.deployers.cloud import SCRIPT, Cloud
 from tests.deployers.world import living
 from tests.told import ToldConfinement
 
@@ -24,15 +29,16 @@ ROOT = Path(__file__).parents[2]
 CONTROLLER = """
 import asyncio, sys
 from pathlib import Path
-from deployers.local import LocalDeployer
 from deployers.protocol import Desired
+from deployers.registry import DEPLOYERS, DeployerSetup
 from tests.contracts.deployer import converge
 from tests.told import ToldConfinement
 
 async def main():
     home = Path(sys.argv[1])
     confinement = ToldConfinement((home,), kind=sys.argv[2], told=home.parent)
-    deployer = LocalDeployer(home, redact=str, confinement=confinement)
+    setup = DeployerSetup(home=home, redact=str, confinement=confinement)
+    deployer = DEPLOYERS[sys.argv[3]](setup)
     await converge(deployer, Desired.model_validate_json(sys.stdin.read()))
     print("converged", flush=True)
     await asyncio.sleep(1000)
@@ -41,14 +47,35 @@ asyncio.run(main())
 """
 
 
-def local_target(tmp_path: Path, kind: Kind = "none") -> Target:
+def command_target(tmp_path: Path) -> Target:
+    """The same, run by a cloud that only the team's scripts know."""
+    script, port, home = tmp_path / "team.py", free_port(), tmp_path / "home"
+    script.write_text(SCRIPT)
+    commands = {
+        name: f"{sys.executable} -I -S {{root}}/team.py {port} {name}"
+        for name in ("apply", "observe", "traffic", "remove")
+    }
+    scripts = Scripts(commands=commands, folder=str(tmp_path), root=str(tmp_path))
+    CommandPlace(scripts=scripts).save(home, PLACE)  # as if it had been deployed before
+    beside = local_target(tmp_path, name=COMMAND)
+    cloud = Cloud(tmp_path / "cloud", ToldConfinement((home,), told=tmp_path))
+
+    @contextlib.asynccontextmanager
+    async def opened() -> AsyncIterator[Deployer]:
+        async with cloud.serving(port), beside.open() as deployer:
+            yield deployer
+
+    return replace(beside, open=opened, has_logs=False, window=CommandWindow(home))
+
+
+def local_target(tmp_path: Path, kind: Kind = "none", name: str = DEFAULT) -> Target:
     """A target in a folder of its own."""
     confinement = ToldConfinement((tmp_path / "home",), kind=kind, told=tmp_path)
 
     @contextlib.asynccontextmanager
     async def opened() -> AsyncIterator[Deployer]:
         setup = DeployerSetup(home=tmp_path / "home", redact=str, confinement=confinement)
-        deployer = make_deployer(setup)
+        deployer = DEPLOYERS[name](setup)
         try:
             yield deployer
         finally:
@@ -56,7 +83,7 @@ def local_target(tmp_path: Path, kind: Kind = "none") -> Target:
 
     async def apply_and_die(desired: Desired) -> None:
         controller = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", CONTROLLER, str(tmp_path / "home"), kind, cwd=ROOT,
+            sys.executable, "-c", CONTROLLER, str(tmp_path / "home"), kind, name, cwd=ROOT,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert controller.stdin is not None
@@ -71,17 +98,17 @@ def local_target(tmp_path: Path, kind: Kind = "none") -> Target:
         zygote = "supervisor.main"  # it ends with the deployer; supervisors look alike
         return [line for line in living(tmp_path) if zygote not in line]
 
-    def process(name: str) -> int:
-        (line,) = (one for one in running() if f"{name}.json" in one and "bwrap" not in one)
+    def process(server: str) -> int:
+        (line,) = (one for one in running() if f"{server}.json" in one and "bwrap" not in one)
         return int(line.partition(":")[0])
 
     return Target(
         open=opened,
         process=process,
-        server=lambda name, **said: local_server(tmp_path, name, **said),
+        server=lambda server, **said: local_server(tmp_path, server, **said),
         apply_and_die=apply_and_die,
         living=running,
-        window=make_window(tmp_path / "home"),
+        window=WINDOWS[name](tmp_path / "home"),
     )
 
 
@@ -105,7 +132,10 @@ def local_server(tmp_path: Path, name: str, *, gated: bool = False, **said: obje
     )
 
 
-MADE: Mapping[str, Callable[[Path], Target]] = {DEFAULT: local_target}
+MADE: Mapping[str, Callable[[Path], Target]] = {
+    DEFAULT: local_target,
+    COMMAND: command_target,
+}
 """How the suite reaches each target of the registry on this machine."""
 
 

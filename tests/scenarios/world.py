@@ -26,6 +26,7 @@ from controller.store.database import DatabaseStore
 from controller.store.opening import open_store
 from controller.store.protocol import Transaction
 from controller.wiring.service import serve
+from deployers.windows import make_window
 from tests.first_screen import first_screen
 from tests.logs import LOG
 
@@ -248,17 +249,12 @@ class World:
     async def address(self, environment: str = "production") -> str:
         """Where the environment answers."""
         __tracebackhide__ = True
-        from deployers.local import LocalDeployer
+        window = make_window(self.root / "home" / "serving")
 
-        deployer = LocalDeployer(self.root / "home" / "serving", redact=str)
-        try:
+        async def look() -> str | None:
+            return (await window.glance(f"mean/{environment}")).address
 
-            async def look() -> str | None:
-                return (await deployer.observe(f"mean/{environment}")).address
-
-            return await self.until(look, "an address")
-        finally:
-            await deployer.close()
+        return await self.until(look, "an address")
 
     @asynccontextmanager
     async def traffic(self, rate: float = 100.0) -> AsyncIterator[list[int]]:

@@ -5,6 +5,7 @@ from math import exp, log
 from typing import Final
 
 from specs.figures import duration, rounded
+from specs.target_scripts import UNWATCHED
 from validators.canary.comparison import figures
 from validators.canary.judgement import CanaryDecision, Judgement, SignalJudgement
 from validators.canary.latency_tail import convicting
@@ -34,7 +35,7 @@ def report(judgement: Judgement, subject: str, state: CanaryState | None = None)
         gate="canary",
         subject=subject,
         checks=(*signals, _records(judgement), _bake(judgement), _fresh(judgement)),
-        notes=(headline(judgement, state),),
+        notes=(headline(judgement, state), *_basis(judgement), *_unwatched(state)),
     )
 
 
@@ -52,7 +53,8 @@ def headline(judgement: Judgement, state: CanaryState | None = None) -> str:
         return (
             f"Rolled back: the canary is worse than stable in {what}. Evidence over all signals "
             f"{odds(judgement.log_worse)}, limit {1 / policy.false_rollback:,.0f}: a canary that "
-            f"is no worse reaches it at most once in {1 / policy.false_rollback:,.0f}."
+            f"is no worse reaches it at most once in {1 / policy.false_rollback:,.0f}. It is from "
+            f"{judgement.basis}."
         )
     if judgement.records_lost:
         total = judgement.canary.requests + judgement.stable.requests
@@ -74,7 +76,32 @@ def headline(judgement: Judgement, state: CanaryState | None = None) -> str:
             f"gets this far at most once in {1 / policy.false_promotion:,.0f}."
         )
     late = judgement.decision is CanaryDecision.INCONCLUSIVE
+    if judgement.undrawn and judgement.uncompared:
+        return _uncompared(judgement)
     return f"{'Not decided by the deadline' if late else 'Waiting'}: {_missing(judgement)}."
+
+
+def _basis(judgement: Judgement) -> tuple[str, ...]:
+    """What was judged, and what that cannot show."""
+    counted = " Counts show no refusals, other statuses, media types and sizes: not watched."
+    if not judgement.canary.requests + judgement.stable.requests:
+        return ()
+    said = f"Judged by {judgement.basis}.{counted if judgement.windows else ''}"
+    return (said, judgement.limits) if judgement.limits else (said,)
+
+
+def _unwatched(state: CanaryState | None) -> tuple[str, ...]:
+    return (f"Note: {UNWATCHED}.",) if state is not None and state.split is not None else ()
+
+
+def _uncompared(judgement: Judgement) -> str:
+    """Why a canary is not judged where requests are not drawn, and what to do."""
+    cannot = _names(judgement.uncompared)
+    return (
+        f"Not judged: {judgement.undrawn}, and without draws {cannot} cannot be compared with "
+        "stable's. Let the target draw at random, or watch `errors` with `at_most` alone, which "
+        "needs no draw; or decide by hand: `headgate promote` or `headgate rollback`."
+    )
 
 
 def odds(log_e: float) -> str:

@@ -4,11 +4,13 @@ Pure: the same state and time give the same judgement. It may be asked after eve
 every second; the chances of a wrong decision hold for the whole canary, however often it is asked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import partial
 from math import inf, log
 from typing import Final
 
+from specs.figures import duration
 from specs.traffic import Arm, Waiting
 from validators.canary import latency
 from validators.canary import signal_bets as families
@@ -20,9 +22,11 @@ from validators.canary.betting import (
     log_weighted_mean,
     ratio,
 )
-from validators.canary.policy import ERRORS, CanaryPolicy
+from validators.canary.policy import ERRORS, ERRORS_AT_MOST, CanaryPolicy
 from validators.canary.record import with_waiting
+from validators.canary.splits import why_undrawn
 from validators.canary.state import ArmAnswers, CanaryState
+from validators.canary.windows import too_coarse
 from validators.report import GateValue
 
 SAMPLE_RATIO_ALPHA: Final = 0.001
@@ -106,6 +110,33 @@ class Judgement(GateValue):
     """The proportion is off: one arm leaves too few records. Nothing is promoted."""
     canary_short: bool
     """Whether the canary has fewer records than its share."""
+    undrawn: str = ""
+    """Why the arms cannot be compared, in a clause; empty if they can."""
+    windows: int = 0
+    """How many windows of counts were judged; 0: records."""
+    window_seconds: float = 0.0
+    """How long these were together."""
+    limits: str = ""
+    """What these counts cannot show, in a sentence; empty if nothing."""
+
+    @property
+    def uncompared(self) -> tuple[SignalJudgement, ...]:
+        """The signals that cannot be compared with stable's, as requests are not drawn."""
+        if not self.undrawn:
+            return ()
+        return tuple(
+            each for each in self.every if each.signal != ERRORS_AT_MOST or each.log_worse == -inf
+        )
+
+    @property
+    def basis(self) -> str:
+        """What was judged: `records of 12,345 requests`, `counts in 240 windows of 15 s`."""
+        requests = self.canary.requests + self.stable.requests
+        if not self.windows:
+            return f"records of {requests:,} request{'' if requests == 1 else 's'}"
+        each = duration(self.window_seconds / self.windows)
+        what = "1 window" if self.windows == 1 else f"{self.windows:,} windows"
+        return f"counts in {what} of {each}, {requests:,} requests in all"
 
     @property
     def every(self) -> tuple[SignalJudgement, ...]:
@@ -142,6 +173,8 @@ def judge(state: CanaryState, now: float, waiting: Sequence[Waiting] = ()) -> Ju
     no evidence is believed (E = 0), with one exception: the errors of a canary that is short of
     records. That bet is on errors alone, so missing records of the canary can only weaken it, and a
     canary that hangs is short of records because it is bad.
+
+    Where requests are not drawn, only bets on the canary alone are believed.
     """
     policy, window = state.policy, max(0.0, now - state.began)
     waiting = [each for each in waiting if each.age <= window]
@@ -150,7 +183,11 @@ def judge(state: CanaryState, now: float, waiting: Sequence[Waiting] = ()) -> Ju
     records_lost = log_records_lost >= -log(SAMPLE_RATIO_ALPHA)
     canary_short = _records(state, Arm.CANARY) < _drawn(state)
 
+    undrawn = why_undrawn(state.split, counted=state.counted, too_even=state.too_even)
+
     def believed(signal: str) -> float:
+        if undrawn and (signal != ERRORS_AT_MOST or state.split == "units"):
+            return -inf
         if not records_lost or (canary_short and signal == ERRORS):
             return families.log_evidence(state, signal)
         return -inf
@@ -161,9 +198,9 @@ def judge(state: CanaryState, now: float, waiting: Sequence[Waiting] = ()) -> Ju
         policy=policy,
         decision=CanaryDecision.WAIT,
         log_worse=log_weighted_mean(policy.weights, worse),
-        evidence=_evidence(state, policy.signals, worse, closed(worse, policy.weights)),
+        evidence=_evidence(state, policy.signals, worse, closed(worse, policy.weights), undrawn),
         log_differs=log_mean(differing) if differing else -inf,
-        differences=_evidence(state, policy.holding, differing, closed(differing)),
+        differences=_evidence(state, policy.holding, differing, closed(differing), undrawn),
         usual_kinds=state.usual.kinds if state.usual else (),
         stable=_served(state, Arm.STABLE, waiting),
         canary=_served(state, Arm.CANARY, waiting),
@@ -172,6 +209,10 @@ def judge(state: CanaryState, now: float, waiting: Sequence[Waiting] = ()) -> Ju
         log_records_lost=log_records_lost,
         records_lost=records_lost,
         canary_short=canary_short,
+        undrawn=undrawn,
+        windows=state.windows,
+        window_seconds=state.window_seconds,
+        limits=too_coarse(state),
     )
     return judgement.model_copy(update={"decision": decide(judgement)})
 
@@ -192,13 +233,17 @@ def decide(judgement: Judgement) -> CanaryDecision:
 
 
 def _evidence(
-    state: CanaryState, signals: Sequence[str], worse: Sequence[float], guilty: Sequence[float]
+    state: CanaryState,
+    signals: Sequence[str],
+    worse: Sequence[float],
+    guilty: Sequence[float],
+    undrawn: str,
 ) -> tuple[SignalJudgement, ...]:
     """The evidence per signal, the strongest evidence of harm first."""
-    policy = state.policy
+    policy, safe = state.policy, _safety(state, undrawn)
     found = []
     for signal, log_worse, log_guilty in zip(signals, worse, guilty, strict=True):
-        log_safe = families.log_safety(state, signal)
+        log_safe = safe(signal)
         found.append(
             SignalJudgement(
                 signal=signal,
@@ -207,10 +252,19 @@ def _evidence(
                 log_safe=log_safe,
                 guilty=log_guilty >= -log(policy.false_rollback),
                 safe=log_safe >= -log(policy.false_promotion),
-                more_requests=families.more_requests(state, signal),
+                more_requests=None if undrawn else families.more_requests(state, signal),
             )
         )
     return tuple(sorted(found, key=lambda each: -each.log_guilty))
+
+
+def _safety(state: CanaryState, undrawn: str) -> Callable[[str], float]:
+    """The evidence that a signal is within its margin, by its name."""
+    if not undrawn:
+        return partial(families.log_safety, state)
+    if state.split == "units":
+        return lambda _: -inf
+    return partial(families.log_safety_alone, state)
 
 
 def _records(state: CanaryState, arm: Arm) -> int:
@@ -250,6 +304,8 @@ def _served(state: CanaryState, arm: Arm, waiting: Sequence[Waiting]) -> Served:
     # Any latency signal will do: all count the same answers, and the canary's scale is undone.
     counts = state.latencies(arm, 0)
     scale = 1 + state.policy.latencies[0].margin if arm is Arm.CANARY else 1.0
+    if state.counted:
+        counts, scale = state.buckets(arm), 1.0
     found = {
         "mean": latency.mean(state.bins, counts),
         **{

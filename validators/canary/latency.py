@@ -9,13 +9,13 @@ The canary's latencies are divided by 1 + margin before they are counted. The be
 the latency, and with growing tilts a canary that is faster than the margin loses money on average.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from math import log
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from validators.canary.policy import Statistic
 from validators.report import GateValue
@@ -197,6 +197,23 @@ def faster(bins: Bins, counts: Sequence[float], factor: float) -> list[float]:
     moved = [0.0] * len(counts)
     for middle, count in zip(_middles(bins), counts, strict=True):
         moved[bins.place(middle / factor)] += count
+    return moved
+
+
+N = TypeVar("N", int, float)
+
+
+def placed(bins: Bins, counts: Sequence[N], factor: float, *, up: bool) -> list[N]:
+    """Counted latencies per bin if each were divided by `factor`, for latencies of which only the
+    bin is known: each as the highest (`up`) or the lowest that it can have been."""
+    moved: list[N] = [0] * len(counts)
+    bounds = (0.0, *bins.edges)
+    for i, count in enumerate(counts):
+        if up:
+            to = bins.place(bins.edges[i] / factor) if i < len(bins.edges) else i
+        else:
+            to = bisect_right(bins.edges, bounds[i] / factor) if i else 0
+        moved[to] += count
     return moved
 
 

@@ -5,11 +5,12 @@ from math import inf, isfinite
 from typing import Final, TypeVar
 from zlib import crc32
 
-from specs.traffic import Arm, Exchange, Waiting
+from specs.traffic import Arm, Exchange, Split, Waiting
 from validators.canary import answers, latency
 from validators.canary.answers import GoodAnswer
 from validators.canary.policy import OTHERS, REFUSALS, CanaryPolicy
 from validators.canary.signal_bets import MINUTE, restart
+from validators.canary.splits import BLOCK, bet_on_evenness, is_too_even
 from validators.canary.state import FORMAT, ArmAnswers, CanaryState, Stratum, Tally
 
 UNITS: Final = 2048
@@ -20,13 +21,18 @@ TOLD: Final = 24
 """How many statuses, and kinds of answers, of an arm are kept to show."""
 
 
-def begin(policy: CanaryPolicy, history: Sequence[Exchange], at: float) -> CanaryState:
+def begin(
+    policy: CanaryPolicy, history: Sequence[Exchange], at: float, split: Split | None = None
+) -> CanaryState:
     """The state before the first request.
 
     `at` is when the canary begins, in seconds since the epoch; `history` is what the router
     recorded before, oldest first. If that has enough answers of stable, the latency bins come from
     them. If not, stable's first answers during the canary are set aside to fix the bins, and only
     later ones are bet on: no outcome is bet on with bins that it helped to choose.
+
+    `split` says how another router than Headgate's assigns requests; `windows.begin_counting` is
+    for those that give no records.
     """
     before = [exchange for exchange in history if exchange.arm is Arm.STABLE]
     known = [each.latency for each in before if _has_latency(policy, each)][-latency.HISTORY :]
@@ -39,6 +45,7 @@ def begin(policy: CanaryPolicy, history: Sequence[Exchange], at: float) -> Canar
         format=FORMAT,
         base_errors=classes.count("errors") / len(before) if before else None,
         base_statuses=shares,
+        split=split,
     )
     if policy.holding:
         seen = tuple(_answer(each) for each in good[-latency.HISTORY :])
@@ -107,6 +114,7 @@ class _Arm:
         self.kinds = list(tally.kinds)
         self.sizes = list(tally.sizes)
         self.beyond = tally.beyond
+        self.at_most, self.buckets = tally.at_most, tally.buckets
 
     def frozen(self) -> Tally:
         return Tally.model_construct(
@@ -120,6 +128,8 @@ class _Arm:
             kinds=tuple(self.kinds),
             sizes=tuple(self.sizes),
             beyond=self.beyond,
+            at_most=self.at_most,
+            buckets=self.buckets,
         )
 
 
@@ -150,6 +160,7 @@ class _Working:
         self.usual = state.usual
         self.answers = list(state.answers)
         self.units = dict.fromkeys(state.units)
+        self.evenness, self.too_even, self.block = state.evenness, state.too_even, state.block
         self.told = {arm: _Told(state.seen.get(arm, ArmAnswers())) for arm in Arm}
         self.strata = {
             stratum.probability: {
@@ -171,6 +182,8 @@ class _Working:
         is_a = self.policy.classed(exchange.status)
         arm.requests += 1
         arm.classes[is_a] += 1
+        if self.state.split is not None:  # Headgate's own router draws, as its log shows
+            self._count_arm(exchange.arm, exchange.probability)
         _tell(self.told[exchange.arm].statuses, exchange.status)
         self.newest = max(self.newest, exchange.at)
         if is_a == "answers" and self.policy.holding:
@@ -181,6 +194,16 @@ class _Working:
                 self._count_unended(exchange.latency, arm, stable)
             else:
                 self._count_latency(exchange.latency, arm, stable)
+
+    def _count_arm(self, arm: Arm, probability: float) -> None:
+        """Bet that the target assigns in turn, on each block of records."""
+        block = self.block
+        if block is not None and (block[0] != probability or block[1] >= BLOCK):
+            self.evenness = bet_on_evenness(self.evenness, block[1], block[2], block[0])
+            self.too_even = self.too_even or is_too_even(self.evenness)
+            block = None
+        _, requests, canary = block or (probability, 0, 0)
+        self.block = (probability, requests + 1, canary + (arm is Arm.CANARY))
 
     def wait(self, waiting: Waiting) -> None:
         if waiting.unit is not None and self._seen(waiting.unit):
@@ -276,6 +299,9 @@ class _Working:
                 "usual": self.usual,
                 "answers": tuple(self.answers),
                 "units": tuple(self.units),
+                "evenness": self.evenness,
+                "too_even": self.too_even,
+                "block": self.block,
                 "seen": {arm: told.frozen() for arm, told in self.told.items() if told.statuses},
                 "strata": tuple(
                     Stratum.model_construct(

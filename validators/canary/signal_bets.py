@@ -172,6 +172,21 @@ def safety(state: CanaryState, signal: str, seen: Sequence[ScoreCount]) -> list[
     return additive(seen, 0.0, centre)
 
 
+def log_safety_alone(state: CanaryState, signal: str) -> float:
+    """The same by those bets alone that need no stable traffic, and so no draw; -inf without any.
+
+    They keep the share of the weight that they have in `log_safety`: whether it is this or that
+    may be found out on the way.
+    """
+    if signal == ERRORS_AT_MOST:
+        return log_safety(state, signal)
+    margin = state.policy.margin(signal) if signal == ERRORS else 0.0
+    if not margin:
+        return -inf
+    alone = one_arm(outcomes(state, signal), margin, SAFE_RATIOS)
+    return log_mixture([log(0.5 / len(alone))] * len(alone), alone)
+
+
 def safety_prior(state: CanaryState, signal: str) -> list[float]:
     """Log weight of each expert of `safety`."""
     if signal == ERRORS_AT_MOST:
@@ -286,7 +301,8 @@ def _scored(state: CanaryState, signal: str, tally: Tally) -> list[tuple[float, 
     slow = sum(
         n for passed, n in enumerate(tally.unended[place]) if latency.is_slow(own.statistic, passed)
     )
-    ended = _merged(latency.scores(state.bins, own.statistic), tally.latencies[place])
+    counts = (tally.at_most or tally.latencies)[place]
+    ended = _merged(latency.scores(state.bins, own.statistic), counts)
     return [*ended, (1.0, slow)] if slow else ended
 
 
@@ -307,7 +323,11 @@ def _expected(state: CanaryState, signal: str, canary: bool) -> list[tuple[float
     mixed = [
         (n + m / known) / (sum(seen) + 1) for n, m in zip(seen, state.bins.reference, strict=True)
     ]
-    scaled = latency.faster(state.bins, mixed, 1 + own.margin) if canary else mixed
+    scaled = mixed
+    if canary and state.counted:
+        scaled = latency.placed(state.bins, mixed, 1 + own.margin, up=True)
+    elif canary:
+        scaled = latency.faster(state.bins, mixed, 1 + own.margin)
     return _merged(latency.scores(state.bins, own.statistic), scaled)
 
 

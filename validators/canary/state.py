@@ -9,7 +9,7 @@ from typing import Final
 
 from pydantic import Field
 
-from specs.traffic import Arm
+from specs.traffic import Arm, Split
 from validators.canary.answers import GoodAnswer, Usual
 from validators.canary.latency import Bins
 from validators.canary.policy import CanaryPolicy
@@ -38,6 +38,10 @@ class Tally(GateValue):
     """Good answers that were shorter or longer than some of stable's, margin included, per bet."""
     beyond: int = 0
     """Good answers that were shorter or longer than all of stable's, margin included."""
+    at_most: tuple[tuple[int, ...], ...] = ()
+    """From counts only: as `latencies`, each latency as the highest that it can have been."""
+    buckets: tuple[int, ...] = ()
+    """From counts only: latencies per bin as they were counted."""
 
 
 class Stratum(GateValue):
@@ -85,6 +89,24 @@ class CanaryState(GateValue):
     answers: tuple[GoodAnswer, ...] = ()
     """Stable's good answers, until there are enough to learn what is usual."""
     seen: dict[Arm, ArmAnswers] = Field(default_factory=dict)
+    counted: bool = False
+    """Whether it is judged by counts in windows, not by records of single requests."""
+    windows: int = 0
+    """How many of these were counted."""
+    window_seconds: float = 0.0
+    """How long they were together."""
+    learning: tuple[int, ...] = ()
+    """Stable's latencies per bucket, until there are enough to fix the bins."""
+    learning_edges: tuple[float, ...] = ()
+    """The bounds of these buckets."""
+    split: Split | None = None
+    """How the target says that it assigns requests; None: by the draws of Headgate's router."""
+    evenness: tuple[float, ...] = ()
+    """Log wealth of the bets that requests are assigned in turn; see `splits`."""
+    too_even: bool = False
+    """Whether these have once refuted that requests are drawn."""
+    block: tuple[float, int, int] | None = None
+    """The records since the last such bet: their probability, how many, and the canary's."""
     strata: tuple[Stratum, ...] = ()
     units: tuple[int, ...] = ()
     """Fingerprints of the newest units, oldest first."""
@@ -104,6 +126,11 @@ class CanaryState(GateValue):
     def errors(self, arm: Arm) -> int:
         """How many of them failed."""
         return self.total(arm, "errors")
+
+    def buckets(self, arm: Arm) -> list[int]:
+        """Latencies of an arm per bin, as they were counted in windows."""
+        per_stratum = [getattr(stratum, arm).buckets for stratum in self.strata]
+        return [sum(counts) for counts in zip(*per_stratum, strict=True)]
 
     def latencies(self, arm: Arm, place: int) -> list[int]:
         """Latencies of an arm per bin, for the policy's latency at `place`."""

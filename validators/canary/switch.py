@@ -11,12 +11,13 @@ from typing import Final
 
 from specs.figures import percent
 from specs.release import BlueGreen, ErrorSignal
-from specs.traffic import Arm, Exchange
+from specs.traffic import Arm, ArmWindow, Exchange, TrafficWindow
 from validators.canary import record
 from validators.canary import signal_bets as families
 from validators.canary.evidence import odds
 from validators.canary.policy import ERRORS_AT_MOST, CanaryPolicy
 from validators.canary.state import CanaryState
+from validators.canary.windows import count
 from validators.report import Check, GateValue, Report
 from validators.verdict import Verdict
 
@@ -60,12 +61,17 @@ class SwitchWatch(GateValue):
         return self.state is not None and self.log_worse >= -log(self.state.policy.false_rollback)
 
 
-def before(rule: BlueGreen, history: Iterable[Exchange]) -> FormerCounts:
-    """The counts of the version to be left, from the router's records until now."""
+def before(
+    rule: BlueGreen, history: Iterable[Exchange], windows: Sequence[TrafficWindow] = ()
+) -> FormerCounts:
+    """The counts of the version to be left, from the router's records or counts until now."""
     policy = CanaryPolicy(counts=(rule.errors or ErrorSignal()).counts)
     statuses = [each.status for each in history if each.arm is Arm.STABLE]
     failed = sum(policy.classed(status) == "errors" for status in statuses)
-    return FormerCounts(requests=len(statuses), failed=failed)
+    return FormerCounts(
+        requests=len(statuses) + sum(window.stable.requests for window in windows),
+        failed=failed + sum(window.stable.errors for window in windows),
+    )
 
 
 def begin(rule: BlueGreen, seen: FormerCounts, now: float) -> SwitchWatch:
@@ -95,15 +101,35 @@ def begin(rule: BlueGreen, seen: FormerCounts, now: float) -> SwitchWatch:
     return SwitchWatch(before=seen, level=level, state=record.begin(policy, (), now))
 
 
-def update(watched: SwitchWatch, exchanges: Sequence[Exchange]) -> SwitchWatch:
-    """The watch after these records, each given once; requests before the switch are left out."""
+def update(
+    watched: SwitchWatch, exchanges: Sequence[Exchange], windows: Sequence[TrafficWindow] = ()
+) -> SwitchWatch:
+    """The watch after these records or windows, each given once; what was answered before the
+    switch is left out."""
     state = watched.state
     if state is None:
         return watched
     # All go to one version: draws with only one possible result.
     new = [each._replace(arm=Arm.CANARY, probability=1.0) for each in exchanges]
     since = [each for each in new if each.at >= state.began]
-    return watched.model_copy(update={"state": record.update(state, since)})
+    state = count(
+        record.update(state, since),
+        (
+            TrafficWindow(
+                seq=window.seq,
+                start=window.start,
+                end=window.end,
+                weight=1.0,
+                canary=ArmWindow(
+                    requests=window.stable.requests + window.canary.requests,
+                    errors=window.stable.errors + window.canary.errors,
+                ),
+            )
+            for window in windows
+            if window.start >= state.began
+        ),
+    )
+    return watched.model_copy(update={"state": state})
 
 
 def at_most(seen: FormerCounts, chance: float) -> float:

@@ -1,5 +1,7 @@
 """`headgate down`."""
 
+import os
+
 import click
 
 from controller.cli.context import (
@@ -11,6 +13,7 @@ from controller.cli.context import (
     with_state,
 )
 from controller.cli.failures import Failed
+from controller.config.settings_file import load_secrets
 from controller.machine.core import Value
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.store.protocol import StoreReader
@@ -78,7 +81,10 @@ def down(ctx: click.Context, pipeline: str | None, as_json: bool) -> None:
 
 async def _stop(here: CliContext, places: list[str]) -> list[StoppedView]:
     engine = Engine(here.settings.docker.host, here.home)
-    setup = DeployerSetup(home=here.home / SERVING, redact=str, engine=engine)
+    secrets = load_secrets(here.settings, here.base, os.environ)
+    setup = DeployerSetup(
+        home=here.home / SERVING, redact=secrets.redact, engine=engine, reveal=secrets.reveal
+    )
     deployer = make_deployer(setup)
     try:
         stopped = []

@@ -29,7 +29,7 @@ def with_former_counts(
     noted = rollout.before is not None or traffic is None
     if noted or release is None or traffic is None or not is_switch(env, rollout, version):
         return rollout
-    before = switch.before(release.production.blue_green, traffic.exchanges)
+    before = switch.before(release.production.blue_green, traffic.exchanges, traffic.windows)
     cursor = Cursor(epoch=traffic.epoch, after=traffic.next)
     return rollout.model_copy(update={"before": before, "cursor": cursor})
 
@@ -50,7 +50,7 @@ def watch(env: EnvironmentState, context: EnvironmentContext) -> EnvironmentStat
     if watched is None:  # records before this moment may be of the former version
         watched = switch.begin(version.spec.release.production.blue_green, warm.before, context.now)
     else:
-        watched = switch.update(watched, traffic.exchanges)
+        watched = switch.update(watched, traffic.exchanges, traffic.windows)
     cursor = Cursor(epoch=traffic.epoch, after=traffic.next)
     warm = warm.model_copy(update={"watched": watched, "cursor": cursor})
     env = env.model_copy(update={"warm": warm})

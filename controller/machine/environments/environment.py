@@ -196,7 +196,7 @@ class RolloutDecisionBuilder(DecisionBuilder):
     def end(self, ended: EndedRollout) -> None:
         """Record how a rollout ended."""
         self.ended.append(ended)
-        body = ended.model_dump(mode="json")
+        body = ended.plain()
         self.facts.append(Fact(key=Key("rollout", ended.rollout.id), body=body))
 
 

@@ -242,10 +242,10 @@ def _judged(rollout: Rollout, context: EnvironmentContext) -> Rollout:
     """The rollout, judged by the router's records since the last look."""
     traffic, now = context.observed.traffic, context.now
     if traffic is None:
-        return watch(rollout, (), now)
+        return watch(rollout, None, now)
     cursor = Cursor(epoch=traffic.epoch, after=traffic.next)
     rollout = rollout.model_copy(update={"cursor": cursor})
-    return watch(rollout, traffic.exchanges, now, traffic.waiting)
+    return watch(rollout, traffic, now)
 
 
 def _start(
@@ -298,11 +298,10 @@ def _canary(
     """Judge the canary and act on the decision; without one, grow its share or wait."""
     if not has_judge(rollout):
         traffic = context.observed.traffic
-        history = traffic.exchanges if traffic is not None else ()
         if traffic is not None:
             cursor = Cursor(epoch=traffic.epoch, after=traffic.next)
             rollout = rollout.model_copy(update={"cursor": cursor})
-        began = begin_canary(rollout, version, history, context.now)
+        began = begin_canary(rollout, version, traffic, context.now)
         env = env.model_copy(update={"rollout": began})
         return _tell_of_forecast(env, began, began.forecast, context)
     silence, told = context.observed.deployed.silence, rollout.unwatched

@@ -13,22 +13,24 @@ The phase is derived from the facts below. A rollout that brings back a former v
 not judged: that version was healthy, and time matters.
 """
 
-from collections.abc import Sequence
 from math import log
 from typing import Literal
 
 from controller.machine.core import Value
 from controller.machine.environments.job import command_of, is_batch
 from controller.machine.pipelines.version import ModelVersion, Ref
+from deployers.protocol import Traffic
 from specs.model import Pipeline as Spec
 from specs.release import Strategy
-from specs.traffic import Arm, Exchange, Waiting
+from specs.traffic import Arm
 from validators.canary import (
     CanaryDecision,
     CanaryPolicy,
     CanaryState,
     Judgement,
     begin,
+    begin_counting,
+    count,
     is_current,
     judge,
     update,
@@ -36,6 +38,7 @@ from validators.canary import (
 from validators.canary.evidence import odds
 from validators.canary.forecast import outlook, pace, warning
 from validators.canary.switch import FormerCounts, SwitchWatch
+from validators.canary.windows import pace as pace_of_windows
 from validators.report import Report
 
 DOUBTFUL = 1.5
@@ -199,13 +202,20 @@ def weights(version: ModelVersion) -> tuple[float, ...]:
 
 
 def begin_canary(
-    rollout: Rollout, version: ModelVersion, history: Sequence[Exchange], now: float
+    rollout: Rollout, version: ModelVersion, history: Traffic | None, now: float
 ) -> Rollout:
     """Fix the judge's policy and take the first weight. `history` is the traffic so far."""
     assert version.spec.release is not None
     canary = version.spec.release.production.canary
-    state = begin(CanaryPolicy.from_spec(canary), history, now)
-    ahead = outlook(state, pace(history, now), weights(version))
+    policy = CanaryPolicy.from_spec(canary)
+    if history is not None and history.counted:
+        state = begin_counting(policy, history.windows, now, history.split)
+        rate = pace_of_windows(history.windows, now)
+    else:
+        known = history.exchanges if history is not None else ()
+        state = begin(policy, known, now, history.split if history is not None else None)
+        rate = pace(known, now)
+    ahead = outlook(state, rate, weights(version))
     return rollout.model_copy(
         update={
             "judge": state,
@@ -225,20 +235,22 @@ def has_judge(rollout: Rollout) -> bool:
     return rollout.judge is not None and is_current(rollout.judge)
 
 
-def watch(
-    rollout: Rollout, exchanges: Sequence[Exchange], now: float, waiting: Sequence[Waiting] = ()
-) -> Rollout:
-    """Judge new records, and the requests still waiting for an answer. Requests from before the
-    canary began are left out: they may be an earlier canary's.
+def watch(rollout: Rollout, traffic: Traffic | None, now: float) -> Rollout:
+    """Judge new records or windows, and the requests still waiting for an answer. What is from
+    before the canary began is left out: it may be an earlier canary's.
     """
     assert rollout.judge is not None
-    began = rollout.judge.began
-    new = [each for each in exchanges if each.at >= began]
+    began, traffic = rollout.judge.began, traffic or Traffic(epoch="")
+    new = [each for each in traffic.exchanges if each.at >= began]
+    windows = [each for each in traffic.windows if each.start >= began]
     state = update(rollout.judge, new)
-    judgement = judge(state, now, waiting)
+    if state.counted:
+        state = count(state, windows)
+    judgement = judge(state, now, traffic.waiting)
     classed = rollout.judge.policy.classed
     canary = (each for each in new if each.arm is Arm.CANARY)
     failed = [each.at for each in canary if classed(each.status) == "errors"]
+    failed += [each.start for each in windows if each.canary.errors]
     return rollout.model_copy(
         update={
             "judge": state,
@@ -304,6 +316,8 @@ def blocks_undecided(rollout: Rollout) -> str | None:
         return "no request has reached it, and an untried version is never promoted"
     if judgement.records_lost:
         return "some of its records are lost"
+    if judgement.uncompared:
+        return f"it could not be compared with stable: {judgement.undrawn}"
     if rollout.differs:
         return "its answers differ from stable's"
     if judgement.log_worse >= log(DOUBTFUL):

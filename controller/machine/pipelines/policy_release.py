@@ -34,6 +34,7 @@ def release_changes(before: Rules, after: Rules) -> Iterator[RuleChange]:
         yield from _serving(was, now)
         yield from _smoke(was, now)
         yield from _bodies(before, after)
+        yield from _deployer(was, now)
         yield from _approval(was, now)
         yield from _strategy(was.production, now.production)
 
@@ -88,6 +89,30 @@ def _posted(rules: Rules) -> dict[str, str | None]:
 
 def _dumped(requests: tuple[Smoke, ...]) -> list[str]:
     return [request.model_dump_json() for request in requests]
+
+
+def _deployer(before: Release, after: Release) -> Iterator[RuleChange]:
+    """Who deploys to production and tells the judge of its traffic. Other scripts may tell it
+    anything; Headgate's own router does not."""
+    was, now = (_told_by(one) for one in (before, after))
+    for name in sorted(was.keys() | now.keys()):
+        old, new = was.get(name), now.get(name)
+        if old != new:
+            yield RuleChange(
+                rule=f"release.{name}",
+                was=format_setting(old),
+                now=format_setting(new),
+                loosens=after.production.deployer != "local",
+            )
+
+
+def _told_by(release: Release) -> dict[str, str]:
+    deployer = {"production.deployer": str(release.production.deployer)}
+    scripts = release.scripts_for("production")
+    if scripts is None:
+        return deployer
+    names = ("apply", "observe", "traffic", "split", "reads")
+    return deployer | {f"command.{name}": str(getattr(scripts, name)) for name in names}
 
 
 def _approval(before: Release, after: Release) -> Iterator[RuleChange]:

@@ -227,6 +227,12 @@ def serve_params(spec: Pipeline) -> dict[str, str]:
     return {name: as_argument(value) for name, value in spec.params.items() if name in named}
 
 
+def script_reads(spec: Pipeline, source: SourceTree) -> dict[str, str]:
+    """Digests of the files that the scripts of `deployer: command` read."""
+    scripts = spec.release.command if spec.release is not None else None
+    return reads_of(spec, source, scripts.reads) if scripts is not None else {}
+
+
 def serve_reads(spec: Pipeline, source: SourceTree) -> dict[str, str]:
     """Digests of the files that the server or the batch reads."""
     used = spec.release is not None and spec.release.run

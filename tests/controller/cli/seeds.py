@@ -18,6 +18,7 @@ from controller.machine.runs.graph import Graph, SourceTree
 from controller.machine.runs.graph_builder import build
 from controller.machine.runs.run import AttemptRecord, Progress, Run, Trigger
 from controller.store.protocol import Put, Transaction
+from deployers.protocol import Traffic
 from specs.digests import digest
 from specs.lint.check import check
 from specs.model import Pipeline as Spec
@@ -241,13 +242,13 @@ def canary(number: int = 2) -> Rollout:
         deployed=1000.0,
         ready=1002.0,
     )
-    begun = begin_canary(rollout, version(number), (), 1003.0)
+    begun = begin_canary(rollout, version(number), None, 1003.0)
     exchanges = [
         Exchange(seq, 1003.0 + seq / 10, arm, 0.05, 200, 0.01)
         for seq in range(420)
         for arm in [Arm.CANARY if seq % 21 == 0 else Arm.STABLE]
     ]
-    return watch(begun, exchanges, 1045.0)
+    return watch(begun, Traffic(epoch="e", exchanges=tuple(exchanges)), 1045.0)
 
 
 def ended(rollout: Rollout, outcome: Any, reason: str, at: float = 1050.0) -> Fact:

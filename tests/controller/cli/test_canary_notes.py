@@ -20,6 +20,7 @@ from deployers.control import Backend, Routing
 from deployers.place_folder import Site
 from deployers.processes import Processes, ProcessSpec
 from specs.model import Pipeline
+from specs.target_scripts import UNWATCHED
 from tests.controller.cli.conftest import Desk, silent_router
 from tests.controller.machine.kit import spec, version
 from tests.deployers.world import ROOT, until
@@ -103,3 +104,19 @@ def test_the_traffic_of_a_busy_router_tells_how_soon_errors_are_found(desk: Desk
         canary = {"signals": {"errors": {}}, "deadline": "2h"}
         said = notes(desk, spec(("release.production.canary", canary)))
     assert said[0].startswith("this traffic can tell that 0.2 % of requests fail within ")
+
+
+def test_a_plan_says_who_watches_a_canary_that_scripts_deploy_and_what_turns_cost(
+    desk: Desk,
+) -> None:
+    commands = {name: f"{name}.py" for name in ("apply", "observe", "traffic", "remove")}
+
+    def by_scripts(split: str) -> Pipeline:
+        return spec(
+            ("release.command", {**commands, "split": split}),
+            ("release.production.deployer", "command"),
+        )
+
+    assert notes(desk, by_scripts("draw")) == (UNWATCHED,)
+    assert "no arm is compared with the other" in notes(desk, by_scripts("turns"))[1]
+    assert "no counts" in notes(desk, by_scripts("units"))[1]

@@ -325,6 +325,28 @@ def test_a_release_taken_out_loosens_as_what_comes_back_is_compared_with_nothing
     assert (asking.now, asking.loosens) == ("releases, approval pull-request", False)
 
 
+SCRIPTS = (
+    "  command: {apply: a.py, observe: o.py, traffic: t.py, remove: r.py, split: turns}\n"
+    "  production: {deployer: command, "
+)
+
+
+def test_scripts_that_tell_the_judge_of_the_traffic_are_a_rule() -> None:
+    scripted = FULL.replace("  production: {", SCRIPTS)
+    found = rule_changes(spec(FULL), spec(scripted))
+    assert {change.rule for change in found} == {
+        "release.production.deployer",
+        *(f"release.command.{name}" for name in ("apply", "observe", "traffic", "split", "reads")),
+    }
+    assert all(change.loosens for change in found)
+    drawn = scripted.replace("split: turns", "split: draw")
+    (split,) = rule_changes(spec(scripted), spec(drawn))
+    assert (split.rule, split.was, split.now) == ("release.command.split", "turns", "draw")
+    assert split.loosens
+    assert not any(change.loosens for change in rule_changes(spec(scripted), spec(FULL)))
+    assert rule_changes(spec(scripted), spec(scripted.replace("r.py", "s.py"))) == ()
+
+
 def test_a_smoke_request_whose_body_changes_loosens() -> None:
     posts = FULL.replace("{post: /predict}", "{post: /predict, body: body.json}")
     found = rule_changes(spec(posts, body__json="hard"), spec(posts, body__json="easy"))

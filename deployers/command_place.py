@@ -1,0 +1,68 @@
+"""What is saved of a place that the team's scripts deploy to."""
+
+from pathlib import Path
+from typing import Final
+
+from deployers.place_folder import Site
+from deployers.protocol import DeploymentValue, Glance, Scripts, ServerLog, Traffic, Unwatched
+from specs.failures import TryAgain
+
+COMMAND: Final = "command"
+"""The folder of these places in the home of all targets."""
+
+
+class CommandPlace(DeploymentValue):
+    """The scripts that a place was last deployed with, and what they last said. No secrets."""
+
+    scripts: Scripts
+    address: str | None = None
+    """Where it answers, as last observed."""
+
+    @classmethod
+    def load(cls, home: Path, place: str) -> "CommandPlace | None":
+        """The saved place, or None."""
+        try:
+            return cls.model_validate_json(_file(home, place).read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def save(self, home: Path, place: str) -> None:
+        """Save it, in one piece."""
+        file = _file(home, place)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = file.with_suffix(".new")
+        new.write_text(self.model_dump_json())
+        new.replace(file)
+
+    @staticmethod
+    def forget(home: Path, place: str) -> None:
+        """Delete it."""
+        _file(home, place).unlink(missing_ok=True)
+
+
+def _file(home: Path, place: str) -> Path:
+    return home / COMMAND / f"{Site.of(home, place).key}.json"
+
+
+class CommandWindow:
+    """The `Window` to places that scripts deploy to. It runs no script."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    async def glance(self, place: str) -> Glance:
+        """Where it answers, as the controller last observed it."""
+        saved = CommandPlace.load(self._home, place)
+        return Glance(address=saved.address if saved else None)
+
+    async def unwatched(self) -> tuple[Unwatched, ...]:
+        """Nothing: what becomes of a canary that nobody watches is the target's affair."""
+        return ()
+
+    async def traffic(self, place: str) -> Traffic:
+        """Raises TryAgain: only the controller runs scripts."""
+        raise TryAgain(f"{place} is deployed by scripts, which only the controller runs")
+
+    def logs(self, _place: str, _server: str) -> tuple[ServerLog, ...]:
+        """Nothing: the target keeps the logs of its servers."""
+        return ()

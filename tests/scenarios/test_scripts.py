@@ -1,0 +1,44 @@
+"""Releases to a cloud that only the team's scripts know, judged by what it counts."""
+
+import sys
+
+from deployers.chosen_target import chosen
+from deployers.place_folder import free_port
+from tests.deployers.cloud import SCRIPT, Cloud
+from tests.scenarios.world import World
+
+
+async def test_a_bad_canary_in_a_cloud_is_rolled_back_by_the_counts_that_its_scripts_print(
+    world: World,
+) -> None:
+    port, cloud = free_port(), Cloud(world.root / "cloud", counts=True)
+    (world.work / "deploy.py").write_text(SCRIPT)
+    run = f"{sys.executable} -I -S deploy.py {port}"
+    commands = ", ".join(f"{name}: {run} {name}" for name in ("apply", "observe", "traffic"))
+    scripts = f"  command: {{{commands}, remove: {run} remove}}\n"
+    named = f"{scripts}  production:\n    deployer: command\n"
+    async with cloud.serving(port):
+        world.push("Add the pipeline", ml_pipeline__yaml=("  production:\n", named))
+        async with world.controller():
+            await world.serves(1)
+            assert chosen(world.root / "home" / "serving", "mean/production") == "command"
+            assert chosen(world.root / "home" / "serving", "mean/staging") == "local"
+            async with world.traffic() as statuses:
+                world.push("Be faster", serve__py=("FAULTY = 0", "FAULTY = 3"))
+
+                async def rolled_back() -> bool:
+                    env = await world.environment("production")
+                    return bool(env and env.quarantine and env.rollout is None)
+
+                await world.until(rolled_back, "the rollback")
+                before = len(statuses)
+
+                async def goes_on() -> bool:
+                    return len(statuses) > before + 20
+
+                await world.until(goes_on, "traffic after the rollback")
+            env = await world.serves(1)
+        assert [q.version for q in env.quarantine] == [2]
+        assert "It is from counts in " in env.quarantine[0].reason
+        assert 500 in statuses
+        await cloud.remove("mean/production")
