@@ -1,0 +1,1 @@
+"""The API server: verbs, subresources, authorization, admission, faults, and HTTP."""

@@ -1,0 +1,1 @@
+"""The patches: JSON, merge, strategic merge and server-side apply with its managed fields."""

@@ -1,0 +1,1 @@
+"""What etcd and the watch cache do: revisions, snapshots, history, compaction."""

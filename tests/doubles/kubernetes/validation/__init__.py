@@ -1,0 +1,1 @@
+"""What an API server refuses: schemas, names, labels and rules between fields; and defaults."""

@@ -1,0 +1,215 @@
+"""What the Kubernetes double plays of Kueue, Trainer, Gateway API and KServe."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.doubles.kubernetes import Kubernetes, Play
+from tests.doubles.kubernetes.base.objects import Obj, condition, dig, is_true
+from tests.doubles.kubernetes.base.refusals import StatusError
+from tests.doubles.kubernetes.samples import sample_job
+
+
+@pytest.fixture
+def cluster() -> Iterator[Kubernetes]:
+    with Kubernetes() as double:
+        double.plays.add(Play(runs=5))
+        yield double
+
+
+def made(cluster: Kubernetes, job: Obj) -> None:
+    cluster.create("Job", job)
+    cluster.settle()
+
+
+def job_of(cluster: Kubernetes, name: str = "train") -> Obj:
+    found = cluster.get("Job", name)
+    assert found is not None
+    return found
+
+
+def the_pod(cluster: Kubernetes) -> Obj:
+    (found,) = cluster.all("Pod")
+    return found
+
+
+def name_of(obj: Obj) -> str:
+    return str(obj["metadata"]["name"])
+
+
+def failure(job: Obj) -> str:
+    found = condition(job, "Failed")
+    return str(found["reason"]) if found else ""
+
+
+def reasons(cluster: Kubernetes) -> set[str]:
+    return {str(event["reason"]) for event in cluster.all("Event")}
+
+
+def test_kueue_lets_as_many_jobs_run_as_its_queue_has_room_for(cluster: Kubernetes) -> None:
+    cluster.install("kueue")
+    cluster.kueue.add("default", "gpus", room=1)
+    for name in ("a", "b"):
+        job = sample_job(name)
+        job["metadata"]["labels"] = {"kueue.x-k8s.io/queue-name": "gpus"}
+        made(cluster, job)
+    assert [job["spec"]["suspend"] for job in cluster.all("Job")] == [False, True]
+    waiting = condition(cluster.all("Workload")[1], "QuotaReserved")
+    assert waiting is not None
+    assert waiting["reason"] == "WaitingForQuota"
+    cluster.advance(6)
+    assert job_of(cluster, "b")["spec"]["suspend"] is False
+    assert is_true(cluster.all("Workload")[0], "Finished")
+
+
+def test_kueue_preempts_a_job_and_lets_it_run_again(cluster: Kubernetes) -> None:
+    cluster.install("kueue")
+    cluster.kueue.add("default", "gpus", room=1)
+    job = sample_job()
+    job["metadata"]["labels"] = {"kueue.x-k8s.io/queue-name": "gpus"}
+    made(cluster, job)
+    cluster.kueue.resize("default", "gpus", 0)
+    cluster.settle()
+    assert is_true(cluster.all("Workload")[0], "Preempted")
+    assert cluster.all("Pod") == []
+    assert failure(job_of(cluster)) == ""
+    cluster.kueue.resize("default", "gpus", 1)
+    cluster.settle()
+    cluster.advance(6)
+    assert is_true(job_of(cluster), "Complete")
+
+
+def test_a_queue_that_is_not_there(cluster: Kubernetes) -> None:
+    cluster.install("kueue")
+    job = sample_job()
+    job["metadata"]["labels"] = {"kueue.x-k8s.io/queue-name": "none"}
+    made(cluster, job)
+    waiting = condition(cluster.all("Workload")[0], "QuotaReserved")
+    assert waiting is not None
+    assert (waiting["reason"], waiting["message"]) == (
+        "Inadmissible",
+        "LocalQueue none doesn't exist",
+    )
+
+
+def test_a_train_job_runs_a_pod_per_node(cluster: Kubernetes) -> None:
+    cluster.install("trainer")
+    node = {"name": "node", "image": "torch"}
+    pod = {"template": {"spec": {"template": {"spec": {"containers": [node]}}}}, "name": "node"}
+    runtime = {
+        "metadata": {"name": "torch-distributed"},
+        "spec": {"template": {"spec": {"replicatedJobs": [pod]}}},
+    }
+    body = {
+        "metadata": {"name": "big"},
+        "spec": {"runtimeRef": {"name": "torch-distributed"}, "trainer": {"numNodes": 4}},
+    }
+    with pytest.raises(StatusError, match="must be created before the TrainJob"):
+        cluster.create("TrainJob", body)
+    cluster.create("ClusterTrainingRuntime", runtime)
+    cluster.create("TrainJob", body)
+    cluster.settle()
+    assert len(cluster.all("Pod")) == 4
+    cluster.advance(6)
+    train = cluster.get("TrainJob", "big")
+    assert train is not None
+    assert is_true(train, "Complete")
+
+
+def route(**backends: int) -> Obj:
+    refs = [{"name": name, "port": 80, "weight": weight} for name, weight in backends.items()]
+    return {
+        "metadata": {"name": "split"},
+        "spec": {"parentRefs": [{"name": "gate"}], "rules": [{"backendRefs": refs}]},
+    }
+
+
+def test_a_route_says_whether_its_backends_are_there(cluster: Kubernetes) -> None:
+    cluster.install("gateway-api")
+    listener = {"name": "http", "port": 80, "protocol": "HTTP"}
+    gateway = {"gatewayClassName": "any", "listeners": [listener]}
+    cluster.create("Gateway", {"metadata": {"name": "gate"}, "spec": gateway})
+    cluster.create("HTTPRoute", route(old=90, new=10))
+    cluster.settle()
+    assert resolved(cluster)["reason"] == "BackendNotFound"
+    for name in ("old", "new"):
+        cluster.create("Service", {"metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}})
+    cluster.settle()
+    assert (resolved(cluster)["status"], resolved(cluster)["observedGeneration"]) == ("True", 1)
+    with pytest.raises(StatusError, match="weight"):
+        cluster.create("HTTPRoute", {**route(old=-1), "metadata": {"name": "bad"}})
+
+
+def resolved(cluster: Kubernetes) -> Obj:
+    found = cluster.get("HTTPRoute", "split")
+    assert found is not None
+    (parent,) = found["status"]["parents"]
+    return next(c for c in parent["conditions"] if c["type"] == "ResolvedRefs")
+
+
+def isvc(mode: str, **spec: object) -> Obj:
+    meta = {"name": "delay", "annotations": {"serving.kserve.io/deploymentMode": mode}}
+    return {"metadata": meta, "spec": spec}
+
+
+def predictor(image: str, **more: object) -> Obj:
+    return {"containers": [{"name": "kserve-container", "image": image}], **more}
+
+
+def test_kserve_splits_by_canaries_that_are_ready(cluster: Kubernetes) -> None:
+    cluster.install("gateway-api", "kserve")
+    cluster.plays.add(Play(runs=None, ready_after=10))
+    canary = {"trafficPercent": 10, "predictor": predictor("v2", name="v2")}
+    service = isvc("Standard", predictor=predictor("v1", name="v1"), canary=[canary])
+    cluster.create("InferenceService", service)
+    cluster.settle()
+    assert weights(cluster) == {"delay-v1-predictor": 100}
+    cluster.advance(11)
+    assert weights(cluster) == {"delay-v1-predictor": 90, "delay-v2-predictor": 10}
+    found = cluster.get("InferenceService", "delay")
+    assert found is not None
+    assert found["status"]["canaryStatuses"][0]["ready"] is True
+    before = {name_of(pod) for pod in cluster.all("Pod")}
+
+    def promote(obj: Obj) -> None:
+        obj["spec"] = {"predictor": predictor("v2", name="v2")}
+
+    cluster.update("InferenceService", "delay", promote)
+    cluster.settle()
+    assert weights(cluster) == {"delay-v2-predictor": 100}
+    assert {name_of(pod) for pod in cluster.all("Pod")} < before  # nothing was restarted
+
+
+def weights(cluster: Kubernetes) -> dict[str, int]:
+    found = cluster.get("HTTPRoute", "delay")
+    assert found is not None
+    return {ref["name"]: ref["weight"] for ref in found["spec"]["rules"][0]["backendRefs"]}
+
+
+def test_kserve_refuses_canaries_of_more_than_the_whole(cluster: Kubernetes) -> None:
+    cluster.install("kserve")
+    canaries = [
+        {"trafficPercent": 60, "predictor": predictor("v", name=name)} for name in ("a", "b")
+    ]
+    service = isvc("Standard", predictor=predictor("v1"), canary=canaries)
+    with pytest.raises(StatusError, match="must not exceed 100"):
+        cluster.create("InferenceService", service)
+
+
+def test_kserve_splits_by_revisions_in_knative_mode(cluster: Kubernetes) -> None:
+    cluster.install("kserve")
+    cluster.create("InferenceService", isvc("Knative", predictor=predictor("v1")))
+    cluster.settle()
+
+    def canary(obj: Obj) -> None:
+        obj["spec"]["predictor"] = predictor("v2", canaryTrafficPercent=10)
+
+    cluster.update("InferenceService", "delay", canary)
+    cluster.settle()
+    found = cluster.get("InferenceService", "delay")
+    part = dig(found, "status", "components", "predictor")
+    assert [(each["revisionName"], each["percent"]) for each in part["traffic"]] == [
+        ("delay-predictor-00002", 10),
+        ("delay-predictor-00001", 90),
+    ]
+    assert part["latestRolledoutRevision"] == "delay-predictor-00001"
