@@ -49,6 +49,7 @@ schema: $(VENV)/.ready
 docs: $(VENV)/.ready
 	$(BIN)/python -m specs.docs.reference > docs/spec.md
 	$(BIN)/python -m specs.docs.metric_table docs/model-gate.md
+	$(BIN)/python -m controller.telemetry.catalogue docs/operations.md
 	$(BIN)/python -m tests.docs.architecture
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 

@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "manifests": (),
     "github": (),
     "pull_requests": (),
+    "scrapes": (["--objects", "20000"],),
     "judge": (["--seconds", "60"],),
     "canaries": (),
 }

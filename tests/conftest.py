@@ -10,6 +10,7 @@ from tests.engine import docker_host, python_image  # noqa: F401 - fixtures for 
 from tests.ordinary import become_ordinary
 from tests.servers.postgresql import postgresql_server, warehouse  # noqa: F401 - as above
 from tests.servers.spark import spark  # noqa: F401 - as above
+from tests.servers.prometheus import prometheus  # noqa: F401 - as above
 from tests.servers.stores import aws, faults, moto, own_moto  # noqa: F401 - fixtures for all
 
 engine.begin()  # both need the rights that the tests do not have
@@ -46,6 +47,7 @@ NEEDS = {
     "kubernetes": "a real Kubernetes",
     "postgresql": "PostgreSQL",
     "spark": "Apache Spark",
+    "prometheus": "Prometheus",
     "s3": "a server of an object store",
 }
 """What tests of a marker are skipped without."""

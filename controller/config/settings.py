@@ -121,6 +121,36 @@ class LogSettings(Spec):
     )
 
 
+class Http(Spec):
+    """The port for probes and metrics: `/livez`, `/readyz`, `/metrics`."""
+
+    host: Text = Field(
+        default="127.0.0.1",
+        description="The address to listen at. Whoever reaches it sees names of pipelines and "
+        "repositories, and no secrets.",
+    )
+    port: Port | None = Field(default=None, description="The port; by default there is none.")
+
+
+def _is_collector(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("expected an address that begins with http:// or https://")
+    return url
+
+
+class Tracing(Spec):
+    """Traces of runs and rollouts, over OTLP/HTTP. They need the extra `tracing`."""
+
+    endpoint: Annotated[Text, AfterValidator(_is_collector)] | None = Field(
+        default=None,
+        description="The address of a collector, such as http://localhost:4318; by default "
+        "nothing is traced.",
+    )
+    headers: Mapping[str, Text] = Field(
+        default={}, description="Headers for it, in which ${NAME} stands for a secret."
+    )
+
+
 class GitHubApp(Spec):
     """The GitHub App that Headgate acts as."""
 
@@ -228,6 +258,8 @@ class Settings(Spec):
     )
     github: GitHub = Field(default=GitHub(), description="Reports on GitHub.")
     log: LogSettings = Field(default=LogSettings(), description="Logging.")
+    http: Http = Field(default=Http(), description="Probes and metrics.")
+    tracing: Tracing = Field(default=Tracing(), description="Traces of runs and rollouts.")
 
     def path(self, base: Path) -> Path:
         """The home folder, where `base` is the folder of the settings' file."""

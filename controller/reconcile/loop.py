@@ -8,6 +8,7 @@ twice.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -23,6 +24,7 @@ from controller.reconcile.inbox import Handled
 from controller.reconcile.outbox import Applier, Outbox, RuntimePolicy, outbox_entry, within
 from controller.reconcile.reconciler import Reconciler
 from controller.reconcile.stalls import HUMAN, KIND, OTHERS, REFUSED, Stalls
+from controller.reconcile.witness import TurnResult, Witness
 from controller.reconcile.workqueue import WorkQueue
 from controller.store.protocol import (
     Conflict,
@@ -68,17 +70,25 @@ class Loop:
         policy: RuntimePolicy = RuntimePolicy(),  # noqa: B008 - a constant value
         workers: int = 8,
         listen: float = 0.2,
+        witness: Witness | None = None,
     ) -> None:
         self.counts: Counter[str] = Counter()
         """Since the start: `reconciled`, `saves`, `conflicts`; `acknowledged`, `postponed`
         and `failed` of actions; `internal_errors`."""
         self.parked: dict[Key, int] = {}
         """Keys whose state cannot be read, with the revision that could not."""
+        self.begun = False
+        """Whether all that the store says is alive has been woken."""
+        self.ticked = self.turned = time.monotonic()
+        """When it last looked for messages of other processes, and when a turn last ended or the
+        queue was empty; of the monotonic clock."""
         self._store = store
         self._reconcilers = reconcilers
         self._policy = policy
         self._workers = workers
         self._listen = listen
+        self._witness = witness
+        self._turns = 0
         self._stalls = Stalls()
         self._decided: dict[Key, tuple[str, Value]] = {}  # the latest last
         """The states that were saved last, with their JSON: what was made here is not parsed."""
@@ -92,11 +102,21 @@ class Loop:
         else:
             log.warning("no reconciler is for the kind that was woken", woken=str(key))
 
+    @property
+    def depth(self) -> Mapping[str, int]:
+        """How many keys wait for a worker, are being reconciled, and wait for their time."""
+        return {
+            "ready": len(self._queue),
+            "in_progress": self._turns,
+            "delayed": self._queue.delayed,
+        }
+
     async def run(self) -> None:
         """Wake what the store says is alive, then reconcile keys until cancelled. Raises
         `RuntimeError` if a part of the loop ends by itself, without which it would do only a part
         of its work."""
         await self._wake_stored()
+        self.begun = True
         tasks: set[asyncio.Task[None]] = set()
         hearing = asyncio.create_task(self._hear_others(), name="messages of other processes")
         handing_out = asyncio.create_task(self._hand_out(tasks), name="the work queue")
@@ -143,6 +163,9 @@ class Loop:
     async def _hear_others(self) -> None:
         while True:
             await asyncio.sleep(self._listen)
+            self.ticked = time.monotonic()
+            if not len(self._queue):
+                self.turned = self.ticked
             try:
                 if await self._store.changed():
                     await self._wake_addressees()
@@ -158,6 +181,17 @@ class Loop:
         bind_contextvars(
             key=str(key), reconcile=self.counts["reconciled"]
         )  # the task's own context
+        self._turns += 1
+        began = time.perf_counter()
+        try:
+            result = await self._turn(key)
+            self._told(lambda tell: tell.turned(key, time.perf_counter() - began, result))
+        finally:
+            self._turns -= 1
+            self.turned = time.monotonic()
+            self._queue.done(key)
+
+    async def _turn(self, key: Key) -> TurnResult:
         try:
             waits = await self._reconcile(key)
             self._queue.forget(key)
@@ -165,26 +199,40 @@ class Loop:
         except Conflict:
             self.counts["conflicts"] += 1
             self._queue.add(key)
+            return "conflict"
         except Ignore as reason:
             log.debug("nothing to do", reason=str(reason))
+            return "ignored"
         except TryAgain as failure:
             delay = self._queue.add_failed(key, failure.after or 0.0)
             log.warning("reconciling is tried again", reason=str(failure), delay=delay)
             await self._failed(key, str(failure), REFUSED if failure.human else OTHERS)
+            return "retried"
         except NeedsHuman as failure:
             delay = self._queue.add_failed(key)
             log.error(  # noqa: TRY400 - the reason is the user's, and no traceback
                 "reconciling needs a human", reason=str(failure), delay=delay
             )
             await self._failed(key, str(failure), HUMAN)
+            return "human"
         except Exception as error:
             self.counts["internal_errors"] += 1
             delay = self._queue.add_failed(key)
             log.exception("reconciling failed with an internal error", delay=delay)
             why = f"An internal error ({type(error).__name__}); the log says where."
             await self._failed(key, why, HUMAN)
-        finally:
-            self._queue.done(key)
+            return "error"
+        return "done"
+
+    def _told(self, tell: Callable[[Witness], None]) -> None:
+        """Tell the witness. What is saved is saved: its errors change nothing."""
+        if self._witness is None:
+            return
+        try:
+            tell(self._witness)
+        except Exception:
+            self.counts["internal_errors"] += 1
+            log.exception("what happened could not be counted")
 
     async def _made_progress(self, key: Key, waits: Blocked | None) -> None:
         if key in self.parked:
@@ -263,7 +311,7 @@ class Loop:
             return _Decided(look.outbox)
         if decision.requeue_after is not None:
             self._queue.add_after(key, decision.requeue_after)
-        return await self._save(key, look, handled, decision)
+        return await self._save(key, look, state, handled, decision)
 
     def _state(self, record: Record) -> Value:
         """The state of a record, as it was decided if nobody has changed it since."""
@@ -310,7 +358,12 @@ class Loop:
             )
 
     async def _save(
-        self, key: Key, look: StoredObject, handled: Handled, decision: Decision[Any]
+        self,
+        key: Key,
+        look: StoredObject,
+        before: Value | None,
+        handled: Handled,
+        decision: Decision[Any],
     ) -> "_Decided":
         record = look.record
         put = Put(
@@ -348,6 +401,7 @@ class Loop:
         self._outbox.withdrawn(withdrawn)
         self._remember(put, decision.state)
         self.counts["saves"] += 1
+        self._told(lambda tell: tell.saved(key, before, decision))
         for envelope in change.send:
             self.wake(envelope.to)
         return _Decided(outbox, decision.waits, decision.requeue_after, made)

@@ -79,10 +79,10 @@ from controller.store.model_versions import Versions
 from controller.store.protocol import Transaction
 from controller.store.run_graphs import Graphs
 from controller.store.sqlite import SqliteStore
-from controller.web import server
 from controller.wiring import reconcilers
 from controller.wiring.github import WITHOUT_GITHUB, GitHubReads, OnGitHub
 from controller.wiring.home_lock import only_one
+from controller.wiring.operations import Operations
 from deployers.clock import Steady
 from deployers.confinement import Confinement, confinement
 from deployers.engine import Engine
@@ -157,6 +157,7 @@ class Controller:
         self.serving = self._serving(home, virtualenvs)
         self.notifier, self.save_monitor = self._notifying()
         self.sweeper = self._sweeper(home, virtualenvs)
+        self.operations = Operations(self)
 
     def _deployer(self, home: Path) -> Deployer:
         router = self.settings.router
@@ -283,7 +284,13 @@ class Controller:
             StallObserver(self.store, everyone),
             [*self.mirrors],
         )
-        return Loop(self.store, kinds, self._appliers(), policy=self.policy)
+        return Loop(
+            self.store,
+            kinds,
+            self._appliers(),
+            policy=self.policy,
+            witness=self.operations.metrics,
+        )
 
     def runs(self, report: Applier) -> Loop:
         """A loop that reconciles only runs; `report` applies their reports."""
@@ -372,23 +379,15 @@ class Controller:
 
         Raises `NeedsHuman` if the secret is missing or the address cannot be used.
         """
-        webhook = self.settings.github.webhook
-        if webhook.secret is None or self.github is None:
+        if self.github is None:
             return
 
         async def send(envelope: Envelope) -> None:
             await self.send(envelope)
             loop.wake(envelope.to)
 
-        secret = self.secrets.expand(f"${{{webhook.secret}}}")
-        listening = server.listen(webhook.host, webhook.port, [secret])
-        application = server.application(
-            [secret],
-            self.github.concerns,
-            send,
-            is_unhealthy=lambda: bool(self.save_monitor.problem),
-        )
-        await server.serve(application, listening)
+        webhook, problem = self.settings.github.webhook, self.save_monitor
+        await self.github.receive(webhook, self.secrets, send, lambda: bool(problem.problem))
 
     async def prune_messages(self) -> None:
         """Forget messages that are too old to be sent again."""
@@ -463,6 +462,8 @@ async def serve(
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(app.wake_hinted(loop))
             tasks.create_task(app.serve_webhooks(loop))
+            tasks.create_task(app.operations.serve(loop))
+            tasks.create_task(app.operations.trace())
             tasks.create_task(app.save_monitor.watch())
             tasks.create_task(_every(DAY, app.prune_messages))
             tasks.create_task(_every(DAY, app.sweep))
