@@ -19,7 +19,6 @@ from tests.doubles.kubernetes.base.objects import Obj
 from tests.doubles.kubernetes.base.refusals import StatusError
 from tests.doubles.kubernetes.validation.schemas import ANY, SchemaNode
 
-
 _BEFORE = "before-first-apply"
 """Who manages what was there when nobody kept account."""
 
