@@ -113,6 +113,13 @@ class Attempt(Value):
     cpu: float | None = None
     memory: int | None = None
     """Bytes."""
+    gpu: int | None = None
+    devices: Mapping[str, int] = {}
+    """Extended resources of a cluster, by name."""
+    profile: str | None = None
+    """The profile of the settings that says how it runs on a cluster; None for the default."""
+    queue: str | None = None
+    """The queue in which it waits for a cluster's quota; None for the profile's, if any."""
     timeout: float
     """Seconds."""
     request: Mapping[str, Any] = {}

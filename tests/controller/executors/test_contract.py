@@ -9,6 +9,7 @@ from specs.lint.images import NOT_SUPPORTED
 from specs.model import ExecutorKind
 from tests.contracts.executor import ExecutorContract, Site
 from tests.controller.executors.docker_site import DockerSite
+from tests.controller.executors.kubernetes_site import KubernetesSite
 from tests.controller.executors.routed_site import RoutedDockerSite, RoutedLocalSite
 from tests.controller.executors.site import LocalSite
 
@@ -39,6 +40,15 @@ class TestDocker(ExecutorContract):
         return docker_site
 
 
+@pytest.mark.bwrap
+class TestKubernetes(ExecutorContract):
+    """As Jobs of a cluster."""
+
+    @pytest.fixture
+    def site(self, kubernetes_site: KubernetesSite) -> Site:
+        return kubernetes_site
+
+
 class TestRouterToLocal(ExecutorContract):
     """As processes, behind the router."""
 
@@ -59,6 +69,7 @@ class TestRouterToDocker(ExecutorContract):
 HELD_TO_THE_CONTRACT = {
     "local": (TestLocal, TestConfined, TestRouterToLocal),
     "docker": (TestDocker, TestRouterToDocker),
+    "kubernetes": (TestKubernetes,),
 }
 
 
