@@ -142,6 +142,10 @@ class Cluster:
                 return items, str(page["metadata"].get("resourceVersion", ""))
             query["continue"] = token
 
+    async def ask(self, method: str, path: str, content: Manifest | None = None) -> Manifest:
+        """A call of any path of the API. Raises `ApiRefusal`, and what `_json` raises."""
+        return await self._json(method, path, content=content)
+
     @asynccontextmanager
     async def stream(
         self, path: str, query: Mapping[str, str]
@@ -250,7 +254,7 @@ def explained(refusal: ApiRefusal, what: str) -> TryAgain | NeedsHuman:
     if refusal.code == 403 and "exceeded quota" in refusal.message:
         return TryAgain(f"waiting for the namespace's quota: {refusal.message}", after=15.0)
     if refusal.code == 403:
-        fix = "allow it by a Role in the namespace (docs/kubernetes.md has it)"
+        fix = "allow it by a Role in the namespace: `headgate doctor` names the rule"
         return TryAgain(f"{said}; {fix}", human=True, after=30.0)
     if refusal.code == 404:
         return TryAgain(
