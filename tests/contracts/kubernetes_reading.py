@@ -1,7 +1,5 @@
 """The contract of Kubernetes API servers: lists and watches."""
 
-import json
-
 from tests.contracts.kubernetes_caller import (
     ApiCaller,
     KubernetesSite,
@@ -120,18 +118,18 @@ class ReadingContract:
     def test_a_watch_from_a_forgotten_version_is_gone(
         self, site: KubernetesSite, api: ApiCaller
     ) -> None:
-        first = api.made("leases", {"metadata": {"name": "a"}, "spec": {}})
-        for name in "bc":
-            api.made("leases", {"metadata": {"name": name}, "spec": {}})
+        """Of events, as the API server has the latest versions of other kinds in a cache."""
+        about = {"kind": "Pod", "namespace": api.namespace, "name": "x"}
+        first, *_ = [
+            api.made("events", {"metadata": {"name": name}, "involvedObject": about})
+            for name in "abc"
+        ]
         site.compact()
         version = first["metadata"]["resourceVersion"]
-        with api.watch("leases", resourceVersion=version, timeoutSeconds="5") as watch:
-            if watch.response.status_code == 200:
-                type_, status = watch.next()
-                assert type_ == "ERROR"
-            else:
-                status = json.loads(watch.response.read())
-        assert (status["code"], status["reason"]) in ((410, "Expired"), (410, "Gone"))
+        with api.watch("events", resourceVersion=version, timeoutSeconds="5") as watch:
+            assert watch.response.status_code == 200
+            type_, status = watch.next()
+        assert (type_, status["code"], status["reason"]) == ("ERROR", 410, "Expired")
 
     def test_a_dry_run_is_not_seen_by_a_watch(self, api: ApiCaller) -> None:
         version = ok(api.list("leases"))["metadata"]["resourceVersion"]

@@ -45,7 +45,7 @@ def ended(cluster: Kubernetes, name: str = "train") -> Obj:
         over = job is not None and (is_true(job, "Complete") or is_true(job, "Failed"))
         return job if over else None
 
-    found: Obj = cluster.await_(look)
+    found: Obj = cluster.wait_for(look)
     return found
 
 
@@ -82,7 +82,7 @@ def waits_for(cluster: Kubernetes, reason: str) -> Obj:
                     return each["state"]["waiting"]
         return None
 
-    found: Obj = cluster.await_(look)
+    found: Obj = cluster.wait_for(look)
     return found
 
 
@@ -96,7 +96,7 @@ def runs(cluster: Kubernetes, text: str, container: str = "main") -> None:
         log = cluster.kubelets.log(found[0]["metadata"]["uid"], container, previous=False)
         return log is not None
 
-    cluster.await_(look)
+    cluster.wait_for(look)
     log = cluster.kubelets.log(the_pod(cluster)["metadata"]["uid"], container, previous=False)
     assert log is not None
     with log.changed:
@@ -214,7 +214,7 @@ def test_a_pod_is_asked_to_end_before_it_is_killed(cluster: Kubernetes) -> None:
     log = cluster.kubelets.log(the_pod(cluster)["metadata"]["uid"], "main", previous=False)
     assert log is not None
     cluster.delete("Job", "train", propagationPolicy="Background")
-    cluster.await_(lambda: not cluster.all("Pod"))
+    cluster.wait_for(lambda: not cluster.all("Pod"))
     assert log.lines[-1][1] == b"ending\n"
 
 
@@ -227,7 +227,7 @@ def test_who_does_not_end_is_killed_after_the_grace(cluster: Kubernetes) -> None
     cluster.settle()
     assert the_pod(cluster)["metadata"]["deletionTimestamp"]
     cluster.clock.advance(601)
-    cluster.await_(lambda: not cluster.all("Pod"))
+    cluster.wait_for(lambda: not cluster.all("Pod"))
 
 
 def test_a_container_is_killed_for_its_memory(cluster: Kubernetes) -> None:
@@ -331,7 +331,7 @@ def test_a_server_is_reached_by_its_service_once_it_is_ready(cluster: Kubernetes
         found = cluster.get("Deployment", "server")
         return bool(dig(found, "status", "availableReplicas") == 2)
 
-    cluster.await_(available)
+    cluster.wait_for(available)
     cluster.settle()
     assert httpx.get(f"http://{address}:8081/", trust_env=False).text == "served"
     unready = [pod for pod in cluster.all("Pod") if not condition(pod, "Ready")]

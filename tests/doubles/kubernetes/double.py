@@ -228,7 +228,7 @@ class Kubernetes:
     def all(self, kind: str, namespace: str = "") -> list[Obj]:
         return self._actor.all(kind, namespace)
 
-    def await_(self, test: Any, seconds: float = 30.0) -> Any:
+    def wait_for(self, test: Any, seconds: float = 30.0) -> Any:
         """Wait for the first true value of a function of the cluster; looked at on each write."""
         import time
 

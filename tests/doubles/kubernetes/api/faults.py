@@ -7,7 +7,12 @@ from contextlib import contextmanager
 
 from tests.doubles.kubernetes.api.calls import ApiCall
 
-Test = Callable[[ApiCall], bool]
+CallTest = Callable[[ApiCall], bool]
+
+
+def is_exempt(call: ApiCall) -> bool:
+    """Whether the priority level of the call has seats of its own, as that of leases has."""
+    return call.kind.name == "Lease"
 
 
 class ApiFaults:
@@ -23,10 +28,10 @@ class ApiFaults:
         """Real seconds that each call is held."""
         self.cut_watch_after = 0
         """Events after which a watch's connection is cut, in the midst of a line; 0 for never."""
-        self._throttled = 0
+        self._throttled: list[tuple[int, CallTest]] = []
         self._retry_after = 1
-        self._conflicts: list[tuple[int, Test]] = []
-        self._lost: list[tuple[int, Test]] = []
+        self._conflicts: list[tuple[int, CallTest]] = []
+        self._lost: list[tuple[int, CallTest]] = []
 
     @contextmanager
     def unreachable(self) -> Iterator[None]:
@@ -37,28 +42,28 @@ class ApiFaults:
         finally:
             self.away = False
 
-    def throttle(self, calls: int, retry_after: int = 1) -> None:
-        """Answer the next calls with 429 and that Retry-After."""
+    def throttle(
+        self, calls: int, retry_after: int = 1, test: CallTest = lambda call: not is_exempt(call)
+    ) -> None:
+        """Answer the next calls that fit with 429 and that Retry-After; unless told otherwise,
+        those whose priority is high are served all the same."""
         with self._lock:
-            self._throttled, self._retry_after = calls, retry_after
+            self._throttled.append((calls, test))
+            self._retry_after = retry_after
 
-    def conflict(self, times: int, test: Test = lambda _: True) -> None:
+    def conflict(self, times: int, test: CallTest = lambda _: True) -> None:
         """Answer the next updates and patches that fit with 409, as if somebody had been faster."""
         with self._lock:
             self._conflicts.append((times, test))
 
-    def lose_answers(self, times: int, test: Test = lambda _: True) -> None:
+    def lose_answers(self, times: int, test: CallTest = lambda _: True) -> None:
         """Carry out the next calls that fit, and close the connection without an answer."""
         with self._lock:
             self._lost.append((times, test))
 
-    def throttled(self) -> int:
+    def throttled(self, call: ApiCall) -> int:
         """Seconds that the client must wait; 0 if it is served."""
-        with self._lock:
-            if not self._throttled:
-                return 0
-            self._throttled -= 1
-            return self._retry_after
+        return self._retry_after if self._use(self._throttled, call) else 0
 
     def conflicts(self, call: ApiCall) -> bool:
         return call.verb in ("update", "patch") and self._use(self._conflicts, call)
@@ -66,7 +71,7 @@ class ApiFaults:
     def loses(self, call: ApiCall) -> bool:
         return self._use(self._lost, call)
 
-    def _use(self, faults: list[tuple[int, Test]], call: ApiCall) -> bool:
+    def _use(self, faults: list[tuple[int, CallTest]], call: ApiCall) -> bool:
         with self._lock:
             for index, (left, test) in enumerate(faults):
                 if left and test(call):

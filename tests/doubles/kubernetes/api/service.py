@@ -80,7 +80,7 @@ class ApiService:
     def _hinder(self, call: ApiCall) -> None:
         if self.faults.failing:
             raise StatusError(self.faults.failing, "InternalError", "etcdserver: request timed out")
-        wait = self.faults.throttled()
+        wait = self.faults.throttled(call)
         if wait:
             raise too_many(wait)
         if self.faults.conflicts(call):

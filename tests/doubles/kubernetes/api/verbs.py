@@ -131,7 +131,7 @@ class Verbs:
         if not meta.get("name") and meta.get("generateName"):
             suffix = "".join(self._random.choice(_LETTERS) for _ in range(5))
             meta["name"] = meta["generateName"][:58] + suffix
-        meta["uid"] = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        meta["uid"] = self.new_uid()
         meta["creationTimestamp"] = self.clock.stamp()
         if call.kind.namespaced:
             meta["namespace"] = call.namespace
@@ -152,6 +152,9 @@ class Verbs:
         if self.store.get(kind, call.namespace, meta["name"]) is not None:
             raise already_exists(kind, meta["name"])
         return obj if call.dry_run else self.store.put(kind, obj)
+
+    def new_uid(self) -> str:
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def _fill(self, kind: Kind, obj: Obj) -> None:
         if kind.name == "Secret" and not kind.custom:

@@ -4,6 +4,7 @@ A field is a path of steps: `f:name` a field, `k:{…}` an item of a list by its
 of a set.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -21,6 +22,20 @@ _BARE = frozenset(
      "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName"}
 )  # fmt: skip
 """Fields of the metadata that nobody manages."""
+
+
+_POD = (("f:metadata",), ("f:spec",), ("f:spec", "f:containers"))
+_ALWAYS = frozenset(
+    {
+        *_POD,
+        ("f:status",),
+        ("f:spec", "f:template"),
+        ("f:spec", "f:strategy"),
+        ("f:status", "f:loadBalancer"),
+        *(("f:spec", "f:template", *path) for path in _POD),
+    }
+)
+"""Parts that are there in the emptiest object of a built-in kind."""
 
 
 def item_step(item: Any, shape: SchemaNode) -> str:
@@ -68,19 +83,28 @@ def fields_of(value: Any, shape: SchemaNode, at: Path = ()) -> set[Path]:
     return found
 
 
-def leaves(value: Any, shape: SchemaNode, at: Path = ()) -> dict[Path, Any]:
-    """The values of all fields; an item or part that has parts of its own has the value None."""
-    found: dict[Path, Any] = {}
+def leaves(value: Any, shape: SchemaNode) -> dict[Path, Any]:
+    """The values of all fields; whatever has parts of its own has the value None.
+
+    What an object of a built-in kind always has is left out, as nobody ever adds it.
+    """
+    built_in = "x-kubernetes-group-version-kind" in shape.node
+    always = _ALWAYS if built_in else frozenset({("f:metadata",)})
+    return {
+        path: each
+        for path, each in _leaves(value, shape, ())
+        if path not in always and not _is_bare(path)
+    }
+
+
+def _leaves(value: Any, shape: SchemaNode, at: Path) -> Iterator[tuple[Path, Any]]:
     if not is_granular(value, shape):
-        return {at: value}
-    parts = children(value, shape)
-    if not parts:
-        return {at: value}
-    for step, each, inner, named in parts:
-        if named:
-            found[(*at, step)] = None
-        found.update(leaves(each, inner, (*at, step)))
-    return {path: each for path, each in found.items() if not _is_bare(path)}
+        yield at, value
+        return
+    if at:
+        yield at, None
+    for step, each, inner, _ in children(value, shape):
+        yield from _leaves(each, inner, (*at, step))
 
 
 def _is_bare(path: Path) -> bool:

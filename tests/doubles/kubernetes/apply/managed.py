@@ -19,6 +19,9 @@ from tests.doubles.kubernetes.base.objects import Obj
 from tests.doubles.kubernetes.base.refusals import StatusError
 from tests.doubles.kubernetes.validation.schemas import ANY, SchemaNode
 
+_BEFORE = "before-first-apply"
+"""Who manages what was there when nobody kept account."""
+
 
 class _Manager(NamedTuple):
     """Who wrote: by name, by apply or update, in which version and subresource."""
@@ -54,7 +57,7 @@ class FieldWriter:
     force: bool = False
 
 
-def _entries(obj: Obj) -> _Entries:
+def _entries(obj: Obj, shape: SchemaNode) -> _Entries:
     out: _Entries = {}
     for each in obj["metadata"].get("managedFields", ()):
         key = _Manager(
@@ -63,8 +66,33 @@ def _entries(obj: Obj) -> _Entries:
             each.get("apiVersion", ""),
             each.get("subresource", ""),
         )
-        out[key] = _Entry(frozenset(read(each.get("fieldsV1", {}))), each.get("time", ""))
+        fields = _reconciled(read(each.get("fieldsV1", {})), obj, shape)
+        out[key] = _Entry(frozenset(fields), each.get("time", ""))
     return out
+
+
+def _reconciled(fields: set[Path], obj: Obj, shape: SchemaNode) -> set[Path]:
+    """The set, where who manages a whole that has parts, and none of these, manages them all.
+
+    The server takes such a set for one of the time when the schema had the whole as one value.
+    """
+    parents = {path[:-1] for path in fields}
+    found = set(fields)
+    for path in fields - parents:
+        value, node = _at(obj, shape, path)
+        if isinstance(value, (dict, list)) and value and is_granular(value, node):
+            found |= fields_of(value, node, path)
+    return found
+
+
+def _at(value: Any, shape: SchemaNode, path: Path) -> tuple[Any, SchemaNode]:
+    """The value at a path, and its schema; None where there is nothing."""
+    for wanted in path:
+        if not isinstance(value, (dict, list)) or not is_granular(value, shape):
+            return None, ANY
+        parts = {step: (each, inner) for step, each, inner, _ in children(value, shape)}
+        value, shape = parts.get(wanted, (None, ANY))
+    return value, shape
 
 
 def _record(obj: Obj, entries: _Entries) -> None:
@@ -92,7 +120,10 @@ def note_update(old: Obj | None, new: Obj, shape: SchemaNode, writer: FieldWrite
     A client that sends an empty list resets it.
     """
     reset = new["metadata"].get("managedFields") == [] and old is not None
-    entries = {} if reset or old is None else _entries(old)
+    entries = {} if reset or old is None else _entries(old, shape)
+    if old is not None and not reset and not entries:
+        _record(new, entries)  # of what nobody manages, only an apply begins to keep account
+        return
     put, gone = changed(old or {"metadata": {}}, new, shape)
     if reset and not put:
         _record(new, entries)
@@ -114,7 +145,10 @@ def apply(live: Obj | None, config: Obj, shape: SchemaNode, writer: FieldWriter)
     if config["metadata"].get("managedFields"):
         raise StatusError(400, "BadRequest", "metadata.managedFields must be nil")
     base: Obj = live or {"metadata": {}}
-    entries = _entries(base)
+    entries = _entries(base, shape)
+    if live is not None and not entries:
+        before = _Manager(_BEFORE, "Update", writer.api_version, "")
+        entries[before] = _Entry(frozenset(changed({"metadata": {}}, live, shape)[0]), writer.now)
     key = _Manager(writer.manager, "Apply", writer.api_version, writer.subresource)
     last = entries.get(key, _Entry(frozenset(), ""))
     fields = frozenset(fields_of(config, shape))
@@ -131,6 +165,8 @@ def apply(live: Obj | None, config: Obj, shape: SchemaNode, writer: FieldWriter)
     others = {who: entry._replace(fields=entry.fields - put) for who, entry in others.items()}
     held = fields.union(*(entry.fields for entry in others.values()))
     merged = _pruned(merged, shape, last.fields - held, held)
+    _, gone = changed(base, merged, shape)
+    others = {who: entry._replace(fields=entry.fields - gone) for who, entry in others.items()}
     entries = {**others, key: _Entry(fields, writer.now if fields != last.fields else last.time)}
     if put:
         entries[key] = entries[key]._replace(time=writer.now)
@@ -186,10 +222,13 @@ def _pruned(value: Any, shape: SchemaNode, drop: Fields, held: Fields, at: Path 
     for step, each, inner, _ in children(value, shape):
         path = (*at, step)
         beneath = any(one[: len(path)] == path for one in held)
-        if path in drop and not beneath:
+        item = not step.startswith("f:")  # whose parts do not hold it without its key
+        if path in drop and (item or not beneath):
             continue
         rest = _pruned(each, inner, drop, held, path)
         emptied = rest != each and not rest and isinstance(rest, (dict, list))
+        if emptied and (isinstance(each, list) or inner.free):
+            continue  # as built-in kinds leave empty ones out
         if emptied and not beneath and any(one[: len(path)] == path for one in drop):
             continue
         kept.append((step, rest))

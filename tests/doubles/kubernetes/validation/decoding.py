@@ -76,7 +76,9 @@ def _object(sent: Obj, shape: SchemaNode, path: str, unknown: list[str], default
         if inner is None:
             unknown.append(where)
         elif value is not None:
-            out[name] = _value(value, inner, where, unknown, defaults)
+            decoded = _value(value, inner, where, unknown, defaults)
+            if defaults or decoded or not _is_left_out(inner):
+                out[name] = decoded
         elif isinstance(inner.node, dict) and inner.node.get("nullable"):
             out[name] = None
     if defaults:
@@ -86,6 +88,11 @@ def _object(sent: Obj, shape: SchemaNode, path: str, unknown: list[str], default
                 assert inner is not None
                 out[name] = _value(node["default"], inner, name, unknown, defaults)
     return out
+
+
+def _is_left_out(shape: SchemaNode) -> bool:
+    """Whether built-in kinds leave it out when it is empty: lists, and objects of any keys."""
+    return "array" in shape.types or shape.free
 
 
 def _scalar(value: Any, shape: SchemaNode, path: str) -> None:

@@ -37,11 +37,6 @@ def _container(container: Obj) -> None:
     for part in ("requests", "limits"):
         found = container["resources"].get(part, {})
         found.update({name: canonical(value) for name, value in found.items()})
-    limits = container["resources"].get("limits", {})
-    if limits:  # what is limited and not asked for is asked for
-        requests = container["resources"].setdefault("requests", {})
-        for name, value in limits.items():
-            requests.setdefault(name, value)
     for port in container.get("ports", ()):
         _fill(port, protocol="TCP")
     for name in ("livenessProbe", "readinessProbe", "startupProbe"):
@@ -85,6 +80,11 @@ def _pod(pod: Obj) -> None:
     spec = pod.setdefault("spec", {})
     pod_spec(spec)
     _fill(spec, enableServiceLinks=True)
+    for container in (*spec.get("initContainers", ()), *spec.get("containers", ())):
+        requests = {**container["resources"].get("limits", {})}
+        requests |= container["resources"].get("requests", {})
+        if requests:  # what is limited and not asked for is asked for; in a template it is not yet
+            container["resources"]["requests"] = requests
 
 
 def _job(job: Obj) -> None:
