@@ -17,7 +17,7 @@ from controller.executors.docker import DockerExecutor
 from controller.executors.kubernetes.cluster import Cluster
 from controller.executors.kubernetes.executor import KubernetesExecutor
 from controller.executors.kubernetes.launching import Launcher
-from controller.executors.kubernetes.staging import Staging
+from controller.executors.kubernetes.staging import AttemptStaging
 from controller.executors.local import LocalExecutor
 from controller.executors.protocol import ManagedExecutor
 from controller.executors.router import ExecutorRouter
@@ -67,7 +67,7 @@ def _docker(setup: ExecutorSetup) -> ManagedExecutor:
 def _kubernetes(setup: ExecutorSetup) -> ManagedExecutor:
     remote, workspace = setup.remote, setup.workspace
     cluster = Cluster(setup.kubernetes, setup.base)
-    staging = None if remote is None else Staging(workspace, remote, setup.stores)
+    staging = None if remote is None else AttemptStaging(workspace, remote, setup.stores)
     launcher = Launcher(
         workspace,
         cluster,

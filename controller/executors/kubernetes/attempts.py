@@ -1,12 +1,13 @@
 """One attempt on a cluster, as its controller knows it, and the record of it in its folder."""
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from controller.executors.kubernetes.interpret import ObservedJob
+from controller.executors.kubernetes.interpret import SeenAttempt
 from controller.executors.kubernetes.job import RUN, Manifest
 from controller.executors.protocol import GRACE
 from controller.machine.runs.attempt import Attempt, AttemptState
@@ -16,9 +17,11 @@ FACT: Final = "job.json"
 """The file in an attempt's folder that marks it as having, or about to have, a Job."""
 CREATED: Final = "job.created"
 """The file that marks that its Job was created."""
+STARTED: Final = "job.started"
+"""The file that says when its step began, in seconds since the epoch."""
 RESULT: Final = "result.json"
 """The file with what was stored of a step that succeeded."""
-_PREPARING = ObservedJob(AttemptState.PREPARING)
+_PREPARING = SeenAttempt(AttemptState.PREPARING)
 
 
 @dataclass
@@ -28,7 +31,7 @@ class LiveJob:
     attempt: Attempt
     requested: bool
     """Whether to start it if it turns out not to have a Job yet."""
-    seen: ObservedJob = _PREPARING
+    seen: SeenAttempt = _PREPARING
     unreachable: TryAgain | None = None
     """Why its state is unknown for now."""
     launching: bool = False
@@ -64,12 +67,20 @@ class LiveJob:
         self.pod, self.gone = pod, gone
         self.changed.set()
 
-    def note(self, seen: ObservedJob) -> None:
-        """Take note of what is to be seen of it."""
+    def note(self, seen: SeenAttempt, own: Path) -> None:
+        """Take note of what is to be seen of it, also in its folder."""
         if seen.started is None:
             self.was_waiting = True
+        elif self.seen.started is None:
+            (own / STARTED).write_text(f"{seen.started}")
         if not seen.state.ended:
             self.seen = seen
+
+    def recall(self, own: Path) -> None:
+        """Take note of what an earlier controller saw."""
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            started = float((own / STARTED).read_text())
+            self.seen = SeenAttempt(AttemptState.RUNNING, started=started)
 
     def seconds_left(self, started: float | None) -> float:
         """Seconds until its timeout. Counted from when it was seen to begin or, if that was before
@@ -87,7 +98,7 @@ class LiveJob:
         ended = any(one["name"] == RUN and "terminated" in one["state"] for one in statuses)
         return ended or self.pod["status"].get("phase") in ("Succeeded", "Failed")
 
-    def is_done(self, seen: ObservedJob) -> bool:
+    def is_done(self, seen: SeenAttempt) -> bool:
         """Whether there is nothing more to wait for: it has ended, and so have its processes."""
         if not seen.state.ended:
             return False

@@ -29,7 +29,7 @@ from controller.executors.kubernetes.attempts import (
 )
 from controller.executors.kubernetes.cluster import ApiRefusal, Cluster
 from controller.executors.kubernetes.interpret import (
-    ObservedJob,
+    SeenAttempt,
     SeenObjects,
     missing_output,
     observe,
@@ -283,6 +283,7 @@ class KubernetesExecutor:
         own = self._folder(live.attempt.id)
         recorded = (own / FACT).exists()
         live.launching = recorded
+        live.recall(own)
         if recorded:  # it may be running already, so it takes its slot before new attempts
             self._run_in_background(self._hold_slot(live))
         self._live[live.attempt.id] = live
@@ -316,20 +317,20 @@ class KubernetesExecutor:
                     await self._launch(live)
                     await self._follow(live)
         except ObjectChanged as change:
-            self._end(live, ObservedJob(AttemptState.DATA_CHANGED, str(change)))
+            self._end(live, SeenAttempt(AttemptState.DATA_CHANGED, str(change)))
         except TryAgain as failure:
             log.info("an attempt cannot be prepared yet", id=name, reason=str(failure))
             self._waits[name] = Blocked(reason=str(failure), human=failure.human)
             await asyncio.sleep(failure.after or 1.0)  # then the run starts it again
         except (Failure, TemplateError) as failure:
-            self._end(live, ObservedJob(AttemptState.FAILED, str(failure)))
+            self._end(live, SeenAttempt(AttemptState.FAILED, str(failure)))
         except OSError as error:
             why = f"it cannot be prepared: {error}"
-            self._end(live, ObservedJob(AttemptState.FAILED, why))
+            self._end(live, SeenAttempt(AttemptState.FAILED, why))
         except Exception as error:
             log.exception("an attempt cannot be followed", id=name)
             why = f"internal error ({type(error).__name__}: {error})"
-            self._end(live, ObservedJob(AttemptState.FAILED, why))
+            self._end(live, SeenAttempt(AttemptState.FAILED, why))
 
     async def _was_launched(self, live: LiveJob) -> bool:
         """Whether it has or had a Job; if not, the record of it is removed."""
@@ -343,7 +344,7 @@ class KubernetesExecutor:
         live.launching = False
         if stop_reason(own) is not None:
             why = "it was cancelled before it began"
-            self._end(live, ObservedJob(AttemptState.CANCELLED, why))
+            self._end(live, SeenAttempt(AttemptState.CANCELLED, why))
             live.requested = False
         return False
 
@@ -401,7 +402,7 @@ class KubernetesExecutor:
         if read_status(own) is not None and seen.state is not AttemptState.SUCCEEDED:
             await self._remove(live.attempt.id)
 
-    async def _look(self, live: LiveJob) -> ObservedJob:
+    async def _look(self, live: LiveJob) -> SeenAttempt:
         """What is to be seen of it now; where pods do not say it, by a list of Jobs."""
         _, jobs = self._observing()
         name = job_name(self._launcher.owner, live.attempt.id)
@@ -410,16 +411,16 @@ class KubernetesExecutor:
             await jobs.after(time.monotonic())
             live.job = jobs.jobs.get(name)
             seen = self._observed(live, jobs, name)
-        live.note(seen)
+        live.note(seen, self._folder(live.attempt.id))
         return seen
 
-    def _observed(self, live: LiveJob, jobs: JobLister, name: str) -> ObservedJob:
+    def _observed(self, live: LiveJob, jobs: JobLister, name: str) -> SeenAttempt:
         objects = SeenObjects(
             live.job, live.pod, live.gone, jobs.queued.get(name, ""), jobs.refused.get(name, "")
         )
         return observe(objects, self._launcher.profile_of(live.attempt), time.time())
 
-    def _until_due(self, live: LiveJob, seen: ObservedJob) -> float:
+    def _until_due(self, live: LiveJob, seen: SeenAttempt) -> float:
         """Ask for its end if its timeout expired; the seconds until the next look."""
         if seen.state is not AttemptState.RUNNING:
             return NO_POD if live.pod is None else POLL
@@ -449,7 +450,7 @@ class KubernetesExecutor:
             log.info("an attempt cannot be stopped yet", id=live.attempt.id, reason=str(failure))
             return False
 
-    def _conclude(self, live: LiveJob, seen: ObservedJob) -> None:
+    def _conclude(self, live: LiveJob, seen: SeenAttempt) -> None:
         own = self._folder(live.attempt.id)
         stopped = stop_reason(own)
         if stopped == "timeout":
@@ -464,7 +465,7 @@ class KubernetesExecutor:
             seen = seen._replace(why=why)
         self._end(live, seen)
 
-    def _end(self, live: LiveJob, seen: ObservedJob) -> None:
+    def _end(self, live: LiveJob, seen: SeenAttempt) -> None:
         self._waits.pop(live.attempt.id, None)
         own = self._folder(live.attempt.id)
         if read_status(own) is not None:

@@ -4,6 +4,7 @@ It ends with 0, or with 1 and a message about why the step cannot begin.
 """
 
 import asyncio
+import os
 import shutil
 import sys
 import tarfile
@@ -36,6 +37,7 @@ async def fetch(whole: Path) -> None:
             await _dataset(artifacts, buckets, each, own)
         else:
             await artifacts.link(each.digest, own / each.path)
+            await asyncio.to_thread(_protect, own / each.path)
     shutil.rmtree(cache, ignore_errors=True)  # what is needed of it are links or copies
 
 
@@ -55,6 +57,12 @@ def _unpack(archive: Path, plan: FetchPlan, own: Path) -> None:
     for name, file in plan.outputs.items():
         path = own / "outputs" / file
         (path if name in plan.folders else path.parent).mkdir(parents=True, exist_ok=True)
+
+
+def _protect(path: Path) -> None:
+    """Let nothing be written into a folder, as nothing can into files from the store."""
+    for folder, _, _ in os.walk(path):
+        Path(folder).chmod(0o555)
 
 
 async def _dataset(

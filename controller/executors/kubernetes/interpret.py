@@ -34,7 +34,7 @@ _KILLED = (137, 143)
 _LONGEST = 500
 
 
-class ObservedJob(NamedTuple):
+class SeenAttempt(NamedTuple):
     """What is to be seen of an attempt."""
 
     state: AttemptState
@@ -50,6 +50,16 @@ class ObservedJob(NamedTuple):
     """What `collect` said."""
 
 
+class _Times(NamedTuple):
+    """When the step began and ended."""
+
+    started: float | None
+    ended: float | None
+
+    def put(self, seen: SeenAttempt) -> SeenAttempt:
+        return seen._replace(started=self.started, ended=self.ended)
+
+
 class SeenObjects(NamedTuple):
     """The objects of an attempt, as they were seen last."""
 
@@ -63,15 +73,16 @@ class SeenObjects(NamedTuple):
     """Why the Job's pod is not created, if it is not."""
 
 
-def observe(seen: SeenObjects, profile: ClusterProfile, now: float) -> ObservedJob:
+def observe(seen: SeenObjects, profile: ClusterProfile, now: float) -> SeenAttempt:
     """The state of an attempt whose Job was created. `now` is in seconds since the epoch."""
     pod = seen.pod
     if pod is None:
         return _without_pod(seen, profile, now)
     step, collected = _ended(pod, RUN), _ended(pod, COLLECT)
-    times = {"started": _moment((_running(pod, RUN) or step or {}).get("startedAt"))}
-    if step is not None:
-        times["ended"] = _moment(step.get("finishedAt"))
+    times = _Times(
+        _moment((_running(pod, RUN) or step or {}).get("startedAt")),
+        _moment((step or {}).get("finishedAt")),
+    )
     if collected is not None and collected["exitCode"] == 0 and step and not step["exitCode"]:
         return _succeeded(step, collected, times)
     lost = _disruption(seen, now)
@@ -79,20 +90,20 @@ def observe(seen: SeenObjects, profile: ClusterProfile, now: float) -> ObservedJ
     if step is not None and failed and not (lost and _is_of_disruption(pod, step)):
         return _failed_step(step, times)
     if lost is not None:
-        return lost._replace(**times)
+        return times.put(lost)
     fetched = _ended(pod, FETCH)
     for name, ended in ((FETCH, fetched), (COLLECT, collected)):
         if ended is not None and ended["exitCode"]:
-            return _failed_transfer(name, ended)._replace(**times)
+            return times.put(_failed_transfer(name, ended))
     if pod.get("status", {}).get("phase") == "Failed":
         why = _short(
             pod["status"].get("message") or pod["status"].get("reason") or "no reason told"
         )
-        return ObservedJob(AttemptState.LOST, f"its pod failed: {why}")._replace(**times)
+        return times.put(SeenAttempt(AttemptState.LOST, f"its pod failed: {why}"))
     if step is not None:
-        return ObservedJob(AttemptState.ENDING)._replace(**times)
+        return times.put(SeenAttempt(AttemptState.ENDING))
     if _running(pod, RUN) is not None:
-        return ObservedJob(AttemptState.RUNNING)._replace(**times)
+        return times.put(SeenAttempt(AttemptState.RUNNING))
     return _waiting(pod, profile, now)
 
 
@@ -101,14 +112,14 @@ def is_over(job: Obj) -> bool:
     return any(_condition(job, kind) is not None for kind in ("Complete", "Failed"))
 
 
-def _without_pod(seen: SeenObjects, profile: ClusterProfile, now: float) -> ObservedJob:
+def _without_pod(seen: SeenObjects, profile: ClusterProfile, now: float) -> SeenAttempt:
     job = seen.job
     if job is None:
-        return ObservedJob(AttemptState.LOST, "its Job was deleted from outside Headgate")
+        return SeenAttempt(AttemptState.LOST, "its Job was deleted from outside Headgate")
     if (late := _deadline_of(job)) is not None:
         return late
     if is_over(job):
-        return ObservedJob(AttemptState.LOST, "its pod was deleted before its end was noted")
+        return SeenAttempt(AttemptState.LOST, "its pod was deleted before its end was noted")
     waited = now - (_moment(job["metadata"].get("creationTimestamp")) or now)
     queue = job["metadata"].get("labels", {}).get(QUEUE)
     if queue and job["spec"].get("suspend"):
@@ -117,28 +128,28 @@ def _without_pod(seen: SeenObjects, profile: ClusterProfile, now: float) -> Obse
         most = profile.queue_deadline.total_seconds()
         if waited > most:
             return _given_up(what, most, "queue_deadline", "raise the queue's quota")
-        return ObservedJob(AttemptState.PREPARING, waits=what)
+        return SeenAttempt(AttemptState.PREPARING, waits=what)
     if seen.refused:
         what = f"waiting for its pod to be admitted: {_short(seen.refused)}"
         most = profile.start_deadline.total_seconds()
         if waited > most and not queue:
             fix = "lower `resources`, or raise the namespace's ResourceQuota"
             return _given_up(what, most, "start_deadline", fix)
-        return ObservedJob(AttemptState.PREPARING, waits=what)
-    return ObservedJob(AttemptState.PREPARING)
+        return SeenAttempt(AttemptState.PREPARING, waits=what)
+    return SeenAttempt(AttemptState.PREPARING)
 
 
-def _deadline_of(job: Obj) -> ObservedJob | None:
+def _deadline_of(job: Obj) -> SeenAttempt | None:
     for kind in ("FailureTarget", "Failed"):
         found = _condition(job, kind)
         if found is not None and found.get("reason") == "DeadlineExceeded":
             why = "it did not end by the deadline of its Job, and no controller ended it before: "
             why += "raise `timeout` or make the step faster"
-            return ObservedJob(AttemptState.TIMED_OUT, why)
+            return SeenAttempt(AttemptState.TIMED_OUT, why)
     return None
 
 
-def _disruption(seen: SeenObjects, now: float) -> ObservedJob | None:
+def _disruption(seen: SeenObjects, now: float) -> SeenAttempt | None:
     """How a pod was ended from outside; None if it was not, or is about to be."""
     pod = seen.pod
     assert pod is not None
@@ -147,7 +158,7 @@ def _disruption(seen: SeenObjects, now: float) -> ObservedJob | None:
     reason, message = status.get("reason", ""), _short(status.get("message", ""))
     if reason == "Evicted" and _ONES_OWN.search(message):
         why = f"it was evicted as it took too much disk: {message}; write less, or have `disk` of "
-        return ObservedJob(AttemptState.FAILED, f"{why}its profile raised")
+        return SeenAttempt(AttemptState.FAILED, f"{why}its profile raised")
     over = seen.gone or status.get("phase") in ("Succeeded", "Failed")
     deleted = _moment(pod["metadata"].get("deletionTimestamp"))
     silent = reason == "NodeLost" or _is_silent(pod)
@@ -155,16 +166,16 @@ def _disruption(seen: SeenObjects, now: float) -> ObservedJob | None:
         return late
     if target is not None and (over or silent):
         about = f"{target.get('reason', '')}: {_short(target.get('message', ''))}".strip(": ")
-        return ObservedJob(AttemptState.LOST, f"its pod was ended by the cluster ({about})")
+        return SeenAttempt(AttemptState.LOST, f"its pod was ended by the cluster ({about})")
     if reason in ("Evicted", "Preempting", "NodeLost", "NodeShutdown", "Terminated", "Shutdown"):
-        return ObservedJob(
+        return SeenAttempt(
             AttemptState.LOST, f"its pod was ended by the cluster ({reason}: {message})"
         )
     if deleted is not None and silent:
-        return ObservedJob(AttemptState.LOST, "its node was lost")
+        return SeenAttempt(AttemptState.LOST, "its node was lost")
     if seen.gone or (deleted is not None and (over or now > deleted + SILENCE)):
         why = "its pod was deleted: by somebody, or to make room for another"
-        return ObservedJob(AttemptState.LOST, why)
+        return SeenAttempt(AttemptState.LOST, why)
     return None
 
 
@@ -186,17 +197,17 @@ def _is_of_disruption(pod: Obj, step: Obj) -> bool:
     return asked is None or ended is None or ended >= asked - 1
 
 
-def _succeeded(step: Obj, collected: Obj, times: Mapping[str, float | None]) -> ObservedJob:
+def _succeeded(step: Obj, collected: Obj, times: _Times) -> SeenAttempt:
     if step.get("reason") == "OOMKilled":  # a child was killed, and the step hid that
         return _failed_step(step, times)
     said = message_of(collected)
     if not said:
         why = "its outputs were stored, but not which: the message of `collect` is lost"
-        return ObservedJob(AttemptState.LOST, why)._replace(**times)
-    return ObservedJob(AttemptState.SUCCEEDED, exit_code=0, said=said)._replace(**times)
+        return times.put(SeenAttempt(AttemptState.LOST, why))
+    return times.put(SeenAttempt(AttemptState.SUCCEEDED, exit_code=0, said=said))
 
 
-def _failed_step(step: Obj, times: Mapping[str, float | None]) -> ObservedJob:
+def _failed_step(step: Obj, times: _Times) -> SeenAttempt:
     code, reason, message = step["exitCode"], step.get("reason"), _short(step.get("message", ""))
     if reason == "OOMKilled":
         state, why = AttemptState.OUT_OF_MEMORY, "it ran out of memory; raise `resources.memory`"
@@ -207,29 +218,29 @@ def _failed_step(step: Obj, times: Mapping[str, float | None]) -> ObservedJob:
         if code in _KILLED:
             why += ": it was killed, by itself or on its node; if that ran out of memory, raise "
             why += "`resources.memory`"
-    return ObservedJob(state, why, exit_code=code)._replace(**times)
+    return times.put(SeenAttempt(state, why, exit_code=code))
 
 
-def _failed_transfer(name: str, ended: Obj) -> ObservedJob:
+def _failed_transfer(name: str, ended: Obj) -> SeenAttempt:
     """How `fetch` or `collect` failed."""
     what = {FETCH: "its inputs could not be fetched", COLLECT: "its outputs could not be stored"}
     said = message_of(ended)
     if CHANGED in said:
-        return ObservedJob(AttemptState.DATA_CHANGED, said[CHANGED])
+        return SeenAttempt(AttemptState.DATA_CHANGED, said[CHANGED])
     if FAILED in said:
-        return ObservedJob(AttemptState.FAILED, f"{what[name]}: {said[FAILED]}")
+        return SeenAttempt(AttemptState.FAILED, f"{what[name]}: {said[FAILED]}")
     if UNAVAILABLE in said:
-        return ObservedJob(AttemptState.LOST, f"{what[name]}: {said[UNAVAILABLE]}")
+        return SeenAttempt(AttemptState.LOST, f"{what[name]}: {said[UNAVAILABLE]}")
     reason = ended.get("reason") or "Error"
     code, message = ended["exitCode"], _short(ended.get("message", ""))
     if reason in _NOT_STARTED or code == 1:
         why = f"{what[name]}: the image of `kubernetes.image` does not run ({reason}: {message}); "
-        return ObservedJob(AttemptState.FAILED, f"{why}name Headgate's own in the settings")
+        return SeenAttempt(AttemptState.FAILED, f"{why}name Headgate's own in the settings")
     why = f"{what[name]}: the container `{name}` ended with {reason}, exit code {code}"
-    return ObservedJob(AttemptState.LOST, why)
+    return SeenAttempt(AttemptState.LOST, why)
 
 
-def _waiting(pod: Obj, profile: ClusterProfile, now: float) -> ObservedJob:
+def _waiting(pod: Obj, profile: ClusterProfile, now: float) -> SeenAttempt:
     """A pod whose step does not run yet."""
     created = _moment(pod["metadata"].get("creationTimestamp")) or now
     most = profile.start_deadline.total_seconds()
@@ -244,7 +255,7 @@ def _waiting(pod: Obj, profile: ClusterProfile, now: float) -> ObservedJob:
         if now - (since or created) > patience:
             fix = "create what is missing in the namespace, or correct the profile"
             return _given_up(what, patience, "image_deadline", fix)
-        return ObservedJob(AttemptState.PREPARING, waits=what)
+        return SeenAttempt(AttemptState.PREPARING, waits=what)
     begun = _ended(pod, FETCH) or _running(pod, FETCH)
     unplaced = _condition(pod, "PodScheduled", "False")
     what = ""
@@ -253,7 +264,7 @@ def _waiting(pod: Obj, profile: ClusterProfile, now: float) -> ObservedJob:
     if not begun and now - created > most:
         fix = "lower `resources`, add nodes, or correct the node selector of its profile"
         return _given_up(what or "waiting for its node to start it", most, "start_deadline", fix)
-    return ObservedJob(AttemptState.PREPARING, waits=what)
+    return SeenAttempt(AttemptState.PREPARING, waits=what)
 
 
 def _held_up(pod: Obj) -> tuple[str, Obj, float | None]:
@@ -270,7 +281,7 @@ def _held_up(pod: Obj) -> tuple[str, Obj, float | None]:
 
 def _pulling(
     pod: Obj, name: str, waiting: Obj, waited: float, profile: ClusterProfile
-) -> ObservedJob:
+) -> SeenAttempt:
     reason, message = waiting["reason"], _short(waiting.get("message", ""))
     image = _image(pod, name)
     whose = f"the image {image}" if name == RUN else f"Headgate's own image {image}"
@@ -279,13 +290,13 @@ def _pulling(
     failed = f"{whose} cannot be pulled ({reason}: {message})"
     late = waited > profile.image_deadline.total_seconds()
     if reason in _PULL_AT_ONCE or _FOR_GOOD.search(message) or late:
-        return ObservedJob(AttemptState.FAILED, f"{failed}; {fix}")
-    return ObservedJob(AttemptState.PREPARING, waits=f"{failed}; it is tried again")
+        return SeenAttempt(AttemptState.FAILED, f"{failed}; {fix}")
+    return SeenAttempt(AttemptState.PREPARING, waits=f"{failed}; it is tried again")
 
 
-def _given_up(what: str, seconds: float, deadline: str, fix: str) -> ObservedJob:
+def _given_up(what: str, seconds: float, deadline: str, fix: str) -> SeenAttempt:
     why = f"it was still {what}, {seconds:.0f} s after it began to wait; {fix}, or have "
-    return ObservedJob(AttemptState.FAILED, f"{why}`{deadline}` of its profile raised")
+    return SeenAttempt(AttemptState.FAILED, f"{why}`{deadline}` of its profile raised")
 
 
 def message_of(ended: Obj) -> Mapping[str, Any]:

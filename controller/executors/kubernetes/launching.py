@@ -16,7 +16,7 @@ from controller.executors.kubernetes.job import (
     secret_of,
 )
 from controller.executors.kubernetes.names import job_name
-from controller.executors.kubernetes.staging import Staging
+from controller.executors.kubernetes.staging import AttemptStaging
 from controller.executors.working_copy import GIVEN, given_as_text
 from controller.executors.workspace import Workspace
 from controller.machine.runs.attempt import Attempt
@@ -31,7 +31,7 @@ class Launcher:
         workspace: Workspace,
         cluster: Cluster,
         settings: KubernetesSettings,
-        staging: Staging | None,
+        staging: AttemptStaging | None,
         owner: Callable[[], str],
     ) -> None:
         """Without `staging` there is no artifact store that pods reach."""

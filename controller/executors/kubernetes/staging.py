@@ -37,7 +37,7 @@ class StagedAttempt(NamedTuple):
     transfer: TransferCommand
 
 
-class Staging:
+class AttemptStaging:
     """Stages attempts by the artifact store."""
 
     def __init__(

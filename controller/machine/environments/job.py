@@ -124,5 +124,9 @@ def attempt_of(
         network=batch.network and contained,
         cpu=resources.cpu,
         memory=resources.memory,
+        gpu=resources.gpu,
+        devices=dict(resources.devices),
+        profile=spec.environment.profile,
+        queue=spec.environment.queue,
         timeout=batch.timeout.total_seconds(),
     )

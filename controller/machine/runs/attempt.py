@@ -5,8 +5,9 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from controller.machine.core import Blocked, Value
-from specs.model import SPEC_FILE, ExecutorKind
+from specs.model import SPEC_FILE
 from specs.projects.values import Project
+from specs.resources import ExecutorKind
 
 
 class Input(Value):

@@ -57,6 +57,10 @@ def step_node(
         network=network,
         cpu=resources.cpu,
         memory=resources.memory,
+        gpu=resources.gpu,
+        devices=dict(resources.devices),
+        profile=step.profile or spec.environment.profile,
+        queue=step.queue or spec.environment.queue,
         timeout=step.timeout.total_seconds(),
     )
     return Node(
@@ -158,6 +162,8 @@ def image_of(
     folder = spec.build_of(step)
     if folder is None:
         name = spec.image_of(step)
+        if spec.executor_of(step) == "kubernetes":  # its nodes pull it by name
+            return name, None
         return source.images.get(name or "", name), None
     context = source.within("" if folder == "." else folder).removesuffix("/")
     paths = source.commit_files.paths.below(context)

@@ -18,7 +18,7 @@ from controller.config.settings import ObjectStore
 from controller.executors.kubernetes.cluster import Cluster
 from controller.executors.kubernetes.executor import KubernetesExecutor
 from controller.executors.kubernetes.launching import Launcher
-from controller.executors.kubernetes.staging import Staging
+from controller.executors.kubernetes.staging import AttemptStaging
 from controller.machine.runs.attempt import Attempt
 from tests.controller.executors.site import ROOT, LocalSite
 from tests.doubles.kubernetes import Kubernetes, LocalImage
@@ -54,7 +54,7 @@ def python_paths() -> tuple[Path, ...]:
     """What Python and the packages of this project consist of."""
     environment = Path(sys.prefix).resolve()
     base = {Path(sys.base_prefix), Path(sysconfig.get_path("stdlib"))}
-    return tuple(sorted({environment, Path(sys.prefix), ROOT, *base} - {Path("/usr")}))
+    return tuple(sorted({environment, ROOT, *base} - {Path("/usr")}))
 
 
 def prepare_cluster(cluster: Kubernetes) -> None:
@@ -121,7 +121,7 @@ class KubernetesSite(LocalSite):
         """An executor at this place."""
         settings = self.settings
         client = Cluster(settings, Path())
-        staging = Staging(self.workspace, self.remote, self.stores)
+        staging = AttemptStaging(self.workspace, self.remote, self.stores)
         launcher = Launcher(self.workspace, client, settings, staging, lambda: OWNER)
         return KubernetesExecutor(
             self.workspace,
