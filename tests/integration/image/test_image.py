@@ -58,7 +58,7 @@ def docker(docker_host: str) -> Docker:
                 [program, *words], env=environ, stdin=given, capture_output=True, text=True
             )
         assert done.returncode == 0, done.stderr[-3000:]
-        return done.stdout.strip()
+        return (done.stdout + (done.stderr if words[0] == "logs" else "")).strip()
 
     return call
 
@@ -128,8 +128,8 @@ def test_a_controller_becomes_ready_and_ends_when_asked(
         "--volume", f"{written}:/etc/headgate/headgate.yaml:ro", "--health-interval", "1s", image,
     )  # fmt: skip
     try:
-        _await(lambda: _answers(port, "/readyz"), lambda: docker("logs", name))
-        _await(lambda: _state(docker, name)["Health"]["Status"] == "healthy")
+        _await(docker, name, lambda: _answers(port, "/readyz"))
+        _await(docker, name, lambda: _state(docker, name)["Health"]["Status"] == "healthy")
         findings = json.loads(
             docker("exec", name, "sh", "-c", "headgate doctor --json || true")
         )
@@ -159,8 +159,9 @@ def _state(docker: Docker, name: str) -> Any:
     return json.loads(docker("inspect", "--format", "{{json .State}}", name))
 
 
-def _await(test: Callable[[], bool], told: Callable[[], str] = str) -> None:
+def _await(docker: Docker, name: str, test: Callable[[], bool]) -> None:
     until = time.monotonic() + READY_SECONDS
     while not test():
-        assert time.monotonic() < until, told()
+        assert _state(docker, name)["Running"], docker("logs", name)
+        assert time.monotonic() < until, docker("logs", name)
         time.sleep(0.2)
