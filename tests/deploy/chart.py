@@ -30,7 +30,9 @@ OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "GitHubWebhook": ("host", "port"),
 }
 """Settings that the chart sets itself, by model."""
-_TABLE: Final = re.compile(r"(<!-- The values: .*? -->\n).*?(<!-- The end of the values. -->)", re.S)
+_TABLE: Final = re.compile(
+    r"(<!-- The values: .*? -->\n).*?(<!-- The end of the values. -->)", re.S
+)
 _OPENING: Final = """\
 # Headgate in the namespace `headgate`, its steps in `headgate-steps`. Made by `make manifests` from
 # deploy/chart with the values in values.yaml; change those, not this file.
@@ -49,17 +51,17 @@ def documents(text: str) -> list[Manifest]:
     return [each for each in YAML(typ="safe").load_all(text) if each]
 
 
-def rendered(values: Mapping[str, Any], *, name: str = "headgate") -> dict[str, str]:
+def rendered(values: Mapping[str, Any], namespace: str = NAMESPACE) -> dict[str, str]:
     """The text of each template. Raises `HelmError` for values that the chart refuses."""
     with helm_python.Chart.load(CHART) as chart:
         chart.validate_schema(dict(values))
-        return chart.render(dict(values), name=name, namespace=NAMESPACE)
+        return chart.render(dict(values), name="headgate", namespace=namespace)
 
 
-def manifests(values: Mapping[str, Any], *, name: str = "headgate") -> list[Manifest]:
+def manifests(values: Mapping[str, Any], namespace: str = NAMESPACE) -> list[Manifest]:
     """What would be installed."""
-    texts = rendered(values, name=name)
-    return [one for path in sorted(texts) if path.endswith(".yaml") for one in documents(texts[path])]
+    found = sorted(rendered(values, namespace).items())
+    return [one for path, text in found if path.endswith(".yaml") for one in documents(text)]
 
 
 def schema() -> str:
@@ -82,7 +84,8 @@ def readme() -> str:
     whole = json.loads(SCHEMA.read_text())["properties"]
     default = YAML(typ="safe").load((CHART / "values.yaml").read_text())
     rows = [
-        f"| `{name}` | {_shown(value)} | {about} |" for name, value, about in _values(whole, default)
+        f"| `{name}` | {_shown(value)} | {about} |"
+        for name, value, about in _values(whole, default)
     ]
     table = "\n".join(["| Value | Default | Meaning |", "|---|---|---|", *rows])
     return _TABLE.sub(lambda found: f"{found[1]}\n{table}\n\n{found[2]}", README.read_text())
@@ -114,7 +117,9 @@ def plain() -> str:
          for part in text.split("\n---\n") if documents(part)),
         key=lambda part: documents(part)[0]["kind"] != "Namespace",
     )  # fmt: skip
-    kept = (re.sub(r"^ +helm\.sh/chart: .*\n", "", f"{part.strip()}\n", flags=re.M) for part in parts)
+    kept = (
+        re.sub(r"^ +helm\.sh/chart: .*\n", "", f"{part.strip()}\n", flags=re.M) for part in parts
+    )
     whole = _OPENING + "".join(f"---\n{part}" for part in kept)
     return whole.replace("managed-by: Helm", "managed-by: kubectl")
 

@@ -1,7 +1,7 @@
 """The chart: rendered by Helm, checked against Kubernetes' own schemas, read as settings."""
 
 import copy
-import itertools
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -103,7 +103,9 @@ def controller(values: Mapping[str, Any]) -> Manifest:
 
 def settings(values: Mapping[str, Any]) -> str:
     (found,) = (
-        each for each in of_kind("ConfigMap", values) if each["metadata"]["name"].endswith("settings")
+        each
+        for each in of_kind("ConfigMap", values)
+        if each["metadata"]["name"].endswith("settings")
     )
     return str(found["data"]["headgate.yaml"])
 
@@ -172,7 +174,9 @@ def test_the_pod_meets_the_restricted_standard(values: dict[str, Any]) -> None:
 def test_sqlite_has_a_volume_and_postgresql_needs_none() -> None:
     lasting, passing = controller(FLIGHTS), controller({**FLIGHTS, **ON_POSTGRESQL})
     assert lasting["kind"] == "StatefulSet"
-    assert [each["metadata"]["name"] for each in lasting["spec"]["volumeClaimTemplates"]] == ["home"]
+    assert [each["metadata"]["name"] for each in lasting["spec"]["volumeClaimTemplates"]] == [
+        "home"
+    ]
     assert passing["kind"] == "Deployment"
     assert passing["spec"]["strategy"] == {"type": "Recreate"}
     volumes = {each["name"]: each for each in passing["spec"]["template"]["spec"]["volumes"]}
@@ -278,6 +282,15 @@ def test_notes_say_what_to_do_next() -> None:
     assert "There is no Secret" in notes
 
 
+def test_the_page_about_installing_shows_values_that_are_accepted() -> None:
+    page = (CHART.parents[1] / "docs" / "install.md").read_text()
+    (shown,) = re.findall(r"```text\n(# values\.yaml\n.*?)```", page, re.DOTALL)
+    (values,) = documents(shown)
+    assert settings(values).count("store: ${DATABASE_URL}") == 1
+    if "store" in Settings.model_fields:
+        assert load_settings(settings(values), "headgate.yaml").settings is not None
+
+
 def test_alerts_and_board_are_those_of_the_repository() -> None:
     rules = (CHART.parent / "prometheus" / "headgate.rules.yaml").read_text()
     (installed,) = of_kind("PrometheusRule", EVERYTHING)
@@ -304,6 +317,6 @@ def test_the_manifests_are_what_helm_installs() -> None:
     by_hand = {plainly(each): each for each in documents(MANIFESTS.read_text())}
     assert by_hand.keys() - by_helm.keys() == {("Namespace", "", "headgate")}
     for key in by_helm:
-        for part in itertools.chain(("spec", "data", "rules", "subjects", "roleRef")):
+        for part in ("spec", "data", "rules", "subjects", "roleRef"):
             assert by_hand[key].get(part) == by_helm[key].get(part)
         kubernetes_validate.validate(by_hand[key], "1.37", strict=True)

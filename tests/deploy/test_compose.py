@@ -18,7 +18,10 @@ FILE = DEPLOY / "compose.yaml"
 def compose() -> list[str]:
     """Docker's own `compose`, or else Debian's `docker-compose`."""
     docker = shutil.which("docker")
-    if docker and subprocess.run([docker, "compose", "version"], capture_output=True).returncode == 0:
+    if (
+        docker
+        and subprocess.run([docker, "compose", "version"], capture_output=True).returncode == 0
+    ):
         return [docker, "compose"]
     if (found := shutil.which("docker-compose")) is not None:
         return [found]

@@ -21,7 +21,9 @@ class AccessNeed(NamedTuple):
     def rule(self, verbs: Iterable[str]) -> str:
         """The rule of a Role that allows some of it."""
         group = self.group or '""'
-        return f"{{apiGroups: [{group}], resources: [{self.resource}], verbs: [{', '.join(verbs)}]}}"
+        return (
+            f"{{apiGroups: [{group}], resources: [{self.resource}], verbs: [{', '.join(verbs)}]}}"
+        )
 
 
 STEPS: Final = (

@@ -165,9 +165,7 @@ def test_a_github_app_is_set_by_variables_too() -> None:
 
 
 def test_a_setting_that_may_be_left_out_is_set_by_a_variable_too() -> None:
-    settings = load(
-        SMALLEST, HEADGATE_HTTP_PORT="9464", HEADGATE_KUBERNETES_NETWORK_POLICY="false"
-    )
+    settings = load(SMALLEST, HEADGATE_HTTP_PORT="9464", HEADGATE_KUBERNETES_NETWORK_POLICY="false")
     assert settings.http.port == 9464
     assert settings.kubernetes.network_policy is False
     (problem,) = load_settings(SMALLEST, "f.yaml", {"HEADGATE_HTTP_PORT": "http"}).problems

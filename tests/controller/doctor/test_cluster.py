@@ -192,9 +192,7 @@ async def test_kueues_rights_are_asked_about_only_where_there_are_queues(
     unqueued = await found(cluster, tmp_path, *STEPS, *DOCTOR)
     assert unqueued["cluster access headgate"].state == "ok"
     queued = await found(cluster, tmp_path, *STEPS, *DOCTOR, **QUEUED)
-    assert queued["cluster access headgate"].message == (
-        "it may not list workloads.kueue.x-k8s.io"
-    )
+    assert queued["cluster access headgate"].message == ("it may not list workloads.kueue.x-k8s.io")
     assert queued["kueue"].message.startswith("not looked at: ")
 
 

@@ -102,7 +102,9 @@ def test_it_says_what_it_is(docker: Docker, image: str) -> None:
 def test_it_runs_confined(docker: Docker, image: str) -> None:
     run = ("run", "--rm", "--network", "none", *CONFINED)
     assert docker(*run, image, "--version").startswith("headgate, version ")
-    said = docker(*run, "--entrypoint", "sh", image, "-c", "id -u; git --version; command -v ssh uv")
+    said = docker(
+        *run, "--entrypoint", "sh", image, "-c", "id -u; git --version; command -v ssh uv"
+    )
     assert said.splitlines()[0] == "65532"
     assert "git version" in said
 
@@ -120,7 +122,9 @@ def test_a_controller_becomes_ready_and_ends_when_asked(
     written = tmp_path / "headgate.yaml"
     written.write_text(SETTINGS)
     shared = (*CONFINED, "--volume", f"{volume}:/var/lib/headgate")
-    docker("run", "--rm", "--network", "none", *shared, "--entrypoint", "sh", image, "-c", REPOSITORY)
+    docker(
+        "run", "--rm", "--network", "none", *shared, "--entrypoint", "sh", image, "-c", REPOSITORY
+    )
     port = _free_port()
     name = docker(
         "run", "-d", "--network", "host", *shared, "--env", f"HEADGATE_HTTP_PORT={port}",
@@ -130,9 +134,7 @@ def test_a_controller_becomes_ready_and_ends_when_asked(
     try:
         _await(docker, name, lambda: _answers(port, "/readyz"))
         _await(docker, name, lambda: _state(docker, name)["Health"]["Status"] == "healthy")
-        findings = json.loads(
-            docker("exec", name, "sh", "-c", "headgate doctor --json || true")
-        )
+        findings = json.loads(docker("exec", name, "sh", "-c", "headgate doctor --json || true"))
         errors = [one for one in findings if one["state"] == "error"]
         assert errors == []
         docker("stop", "--time", "30", name)
