@@ -9,8 +9,8 @@ from tests import engine, rights
 from tests.engine import docker_host, python_image  # noqa: F401 - fixtures for all
 from tests.ordinary import become_ordinary
 from tests.servers.postgresql import postgresql_server, warehouse  # noqa: F401 - as above
-from tests.servers.spark import spark  # noqa: F401 - as above
 from tests.servers.prometheus import prometheus  # noqa: F401 - as above
+from tests.servers.spark import spark  # noqa: F401 - as above
 from tests.servers.stores import aws, faults, moto, own_moto  # noqa: F401 - fixtures for all
 
 engine.begin()  # both need the rights that the tests do not have

@@ -31,7 +31,7 @@ OWN: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Settings that the chart sets itself, by model."""
 _TABLE: Final = re.compile(
-    r"(<!-- The values: .*? -->\n).*?(<!-- The end of the values. -->)", re.S
+    r"(<!-- The values: .*? -->\n).*?(<!-- The end of the values. -->)", re.DOTALL
 )
 _OPENING: Final = """\
 # Headgate in the namespace `headgate`, its steps in `headgate-steps`. Made by `make manifests` from
@@ -118,7 +118,8 @@ def plain() -> str:
         key=lambda part: documents(part)[0]["kind"] != "Namespace",
     )  # fmt: skip
     kept = (
-        re.sub(r"^ +helm\.sh/chart: .*\n", "", f"{part.strip()}\n", flags=re.M) for part in parts
+        re.sub(r"^ +helm\.sh/chart: .*\n", "", f"{part.strip()}\n", flags=re.MULTILINE)
+        for part in parts
     )
     whole = _OPENING + "".join(f"---\n{part}" for part in kept)
     return whole.replace("managed-by: Helm", "managed-by: kubectl")

@@ -316,7 +316,7 @@ def test_the_manifests_are_what_helm_installs() -> None:
     by_helm = {plainly(each): each for each in manifests(values)}
     by_hand = {plainly(each): each for each in documents(MANIFESTS.read_text())}
     assert by_hand.keys() - by_helm.keys() == {("Namespace", "", "headgate")}
-    for key in by_helm:
+    for key, installed in by_helm.items():
         for part in ("spec", "data", "rules", "subjects", "roleRef"):
-            assert by_hand[key].get(part) == by_helm[key].get(part)
+            assert by_hand[key].get(part) == installed.get(part)
         kubernetes_validate.validate(by_hand[key], "1.37", strict=True)

@@ -1,4 +1,4 @@
-"""`headgate doctor` looks at the cluster of steps: access, quotas, queues, and what is not there."""
+"""`headgate doctor` looks at the cluster of steps: access, quotas, queues, what is not there."""
 
 import copy
 from collections.abc import Iterator
