@@ -11,6 +11,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "push_to_step": (),
     "scale": (),
     "history": (),
+    "postgresql": (),
     "noticing": (),
     "commits": (),
     "planning": (),

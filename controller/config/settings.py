@@ -1,5 +1,6 @@
 """The controller's settings: one file, `headgate.yaml`, overridden by environment variables."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import ip_network
@@ -29,6 +30,23 @@ def _is_remote(uri: str) -> str:
     if not uri.startswith(("s3://", "gs://", "az://")):
         raise ValueError("expected an address that begins with s3://, gs:// or az://")
     return uri
+
+
+_STORE = re.compile(
+    r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
+    r"|postgres(ql)?://([^/@:?]*(:(\$\{[A-Za-z_][A-Za-z0-9_]*\})?)?@)?[^/@?]*/[^/?]+(\?.*)?"
+)
+
+
+def is_store(text: str) -> str:
+    """Return the address of a database for the state. Raises ValueError for anything else, and for
+    a password that is written in it."""
+    if not _STORE.fullmatch(text) or re.search(r"[?&]password=(?!\$\{)", text):
+        raise ValueError(
+            "expected postgresql://USER:${PASSWORD}@HOST/DATABASE, where ${PASSWORD} is the name "
+            "of a secret, or ${NAME}, a secret that is such an address"
+        )
+    return text
 
 
 Place = Annotated[str, AfterValidator(_is_place)]
@@ -255,6 +273,11 @@ class Settings(Spec):
         default=None,
         description="Where artifacts are kept, besides a cache in `home`: s3://, gs:// or az:// "
         "with a prefix of its own; by default in `home` only.",
+    )
+    store: Annotated[Text, AfterValidator(is_store)] | None = Field(
+        default=None,
+        description="Where the state is: postgresql://USER:${PASSWORD}@HOST/DATABASE, with the "
+        "names of secrets in it; by default in `home`, in a file of SQLite.",
     )
     secrets: Text | None = Field(
         default=None,

@@ -27,6 +27,7 @@ from controller.reconcile.stalls import HUMAN, KIND, OTHERS, REFUSED, Stalls
 from controller.reconcile.witness import TurnResult, Witness
 from controller.reconcile.workqueue import WorkQueue
 from controller.store.protocol import (
+    Changes,
     Conflict,
     OutboxEntry,
     Put,
@@ -48,17 +49,25 @@ SOON = 5.0
 """Seconds for which the acknowledgement of a lasting action may wait for its owner's next
 transaction."""
 
+SELDOM = 5.0
+"""The most seconds between two attempts to hear of messages while the store is away."""
+
 _UNREADABLE = (
     "Its stored state cannot be read, so it stands still while the others go on. Perhaps a newer "
     "version of Headgate wrote it; `headgate doctor` names the fix."
 )
 
 
+class HistoryLost(Exception):  # noqa: N818 - the name says what happened
+    """The store may not have what was committed last, as `Changes.LOST` says: what this process
+    remembers is not to be relied on."""
+
+
 class Loop:
     """Reconciles keys until it is cancelled; then it finishes those that have begun, and returns.
 
-    `workers` keys are reconciled at a time. `listen` is how often, in seconds, to look for messages
-    that another process sent.
+    `workers` keys are reconciled at a time. `listen` is how often, in seconds, a store that cannot
+    tell of them is asked for messages that another process sent.
     """
 
     def __init__(
@@ -115,6 +124,7 @@ class Loop:
         """Wake what the store says is alive, then reconcile keys until cancelled. Raises
         `RuntimeError` if a part of the loop ends by itself, without which it would do only a part
         of its work."""
+        await self._store.changed()  # from now on it knows what comes; all that is there is woken
         await self._wake_stored()
         self.begun = True
         tasks: set[asyncio.Task[None]] = set()
@@ -161,19 +171,33 @@ class Loop:
             self.wake(key)
 
     async def _hear_others(self) -> None:
+        missed = Changes.NONE
+        """What was heard, while what it is about could not be read."""
+        pause = self._listen
         while True:
-            await asyncio.sleep(self._listen)
             self.ticked = time.monotonic()
             if not len(self._queue):
                 self.turned = self.ticked
             try:
-                if await self._store.changed():
+                missed = max(missed, await self._store.hear(self._listen))
+                if missed is Changes.LOST:
+                    raise HistoryLost("the state's server may not have what was saved last")  # noqa: TRY301
+                if missed is Changes.ANYTHING:
+                    log.warning("the store was away: everything is looked at again")
+                    await self._wake_stored()
+                elif missed:
                     await self._wake_addressees()
+                missed, pause = Changes.NONE, self._listen
+                continue
+            except HistoryLost:
+                raise
             except TryAgain as failure:
                 log.warning("could not look for messages yet", reason=str(failure))
             except Exception:
                 self.counts["internal_errors"] += 1
                 log.exception("could not look for messages")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, SELDOM)
 
     async def _work_on(self, key: Key) -> None:
         """Reconcile once, and do what follows from how that ended."""
@@ -416,6 +440,8 @@ class Loop:
 
 def _raise_end(part: asyncio.Task[None]) -> NoReturn:
     failure = None if part.cancelled() else part.exception()
+    if isinstance(failure, HistoryLost):
+        raise failure
     raise RuntimeError(f"the loop ends, as its part for {part.get_name()} has ended") from failure
 
 
