@@ -120,7 +120,7 @@ def test_every_setting_is_documented() -> None:
     documented = set(re.findall(r"^\| `([a-z_.]+)` \|", text, re.MULTILINE))
     found = dict(leaves(settings_schema(), settings_schema(), ""))
     assert all(found.values()), found
-    sections = {"log", "router", "docker", "github", "github.app", "github.webhook"}
+    sections = {"log", "router", "docker", "kubernetes", "github", "github.app", "github.webhook"}
     parents = {name.rpartition(".")[0] for name in found} & sections
     assert set(found) - parents == documented
     assert set(variables()) <= set(re.findall(r"`(HEADGATE_[A-Z_]+)`", text))
