@@ -330,6 +330,7 @@ async def test_a_version_that_etcd_forgot_is_listed_anew(kubernetes_site: Kubern
             cluster.nodes.evict(*pod)
             cluster.settle()
             cluster.store.compact()
+        await seen(lambda: cluster.count.watches("pods"))
         assert (await ends(executor, attempt)).state is AttemptState.LOST
     assert cluster.count.made("list", "pods") >= 2
 
@@ -437,6 +438,7 @@ async def test_what_nobody_owns_is_reaped_after_a_while(kubernetes_site: Kuberne
     async with kubernetes_site.open() as executor:
         assert await executor.reap() == 0, "its run may come for it"
     async with kubernetes_site.open(stray=0.0) as executor:
+        executor.resume()
         await seen(lambda: len(jobs(kubernetes_site)) == 1)
         assert (await executor.poll(kept.id)).state is not AttemptState.LOST
 

@@ -368,6 +368,21 @@ STORIES: list[tuple[str, SeenObjects, float, S, str]] = [
         "node was lost",
     ),
     (
+        "its node is silent and its taint is not tolerated",
+        SeenObjects(
+            job(),
+            pod(
+                FETCHED,
+                runs(),
+                meta=DELETED,
+                conditions=(condition("DisruptionTarget", reason="DeletionByTaintManager"),),
+            ),
+        ),
+        40,
+        S.LOST,
+        "DeletionByTaintManager",
+    ),
+    (
         "its node was shut down",
         SeenObjects(
             job(),

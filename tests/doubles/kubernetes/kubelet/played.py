@@ -59,8 +59,8 @@ class PlayedPod:
         self._state.network = True
         for name, init in self._state.inits.items():
             init.run(stamp, self.site.container_id(name), ready=True)
+            self._log(name)
             if self._play.container == name:
-                self._log(name)
                 init.end(stamp, self._play.exit_code, self._play.reason, self._play.message)
                 self._over = True
                 self._tell("failed")
