@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,8 @@ from controller.executors.kubernetes.names import job_name
 from controller.machine.runs.attempt import Attempt, AttemptState, Status
 from specs.failures import TryAgain
 from tests.contracts.executor import (
-    SECRET,
     becomes,
     ends,
-    gate,
-    lines,
-    printed,
     run,
     until,
 )
@@ -58,137 +55,6 @@ async def running(
     await becomes(executor, attempt, AttemptState.RUNNING, AttemptState.ENDING)
     (pod,) = pods(site)
     return "headgate", pod["metadata"]["name"]
-
-
-# -- what really runs ------------------------------------------------------------------------------
-
-
-async def test_a_step_is_confined_and_never_given_the_credentials_of_the_store(
-    kubernetes_site: KubernetesSite,
-) -> None:
-    numbers = await kubernetes_site.dataset({"a.csv": "1"})
-    attempt = kubernetes_site.attempt(
-        "sh -c 'id -u; env; touch {inputs.numbers}/x; touch /x; ls /headgate; exit 1'",
-        inputs={"numbers": numbers},
-        secrets=("KEY",),
-    )
-    async with kubernetes_site.open() as executor:
-        assert (await run(executor, attempt)).state is AttemptState.FAILED
-        said = await printed(executor, attempt)
-    assert said.startswith("65532\n")
-    assert "AWS_" not in said
-    assert "HEADGATE_STORE" not in said
-    assert said.count("Read-only file system") == 2
-    assert "whole" not in said
-    assert SECRET not in said
-    assert "KEY=***" in said
-
-
-async def test_nothing_is_left_of_a_step_that_succeeded_but_its_outputs_and_log(
-    kubernetes_site: KubernetesSite,
-) -> None:
-    attempt = kubernetes_site.attempt(
-        "sh -c 'echo $KEY; mkdir -p {outputs.all}; echo 1 > {outputs.all}/a'",
-        outputs={"all": "all"},
-        folders=("all",),
-        secrets=("KEY",),
-    )
-    async with kubernetes_site.open() as executor:
-        assert (await run(executor, attempt)).state is AttemptState.SUCCEEDED
-        (found,) = (await executor.collect(attempt)).values()
-        await seen(lambda: not jobs(kubernetes_site) and not pods(kubernetes_site))
-        secrets = kubernetes_site.cluster.all("Secret", "headgate")
-        assert [each["metadata"]["name"] for each in secrets] == ["store-credentials"]
-        assert await printed(executor, attempt) == "***\n"
-        assert await executor.collect(attempt) == {"all": found}
-    assert await kubernetes_site.artifacts.has(found)
-
-
-async def test_a_link_in_the_place_of_an_output_is_refused(kubernetes_site: KubernetesSite) -> None:
-    attempt = kubernetes_site.attempt(
-        "ln -s /etc/passwd {outputs.model}", outputs={"model": "model.txt"}
-    )
-    async with kubernetes_site.open() as executor:
-        assert (await run(executor, attempt)).state is AttemptState.SUCCEEDED
-        with pytest.raises(Exception, match="symbolic link"):
-            await executor.collect(attempt)
-
-
-async def test_many_outputs_are_told_by_an_artifact(kubernetes_site: KubernetesSite) -> None:
-    names = {f"o{n}": f"o{n}.txt" for n in range(60)}
-    attempt = kubernetes_site.attempt(
-        f"sh -c 'cd {{root}}/../outputs; for n in $(seq 0 {len(names) - 1}); do echo $n > o$n.txt; "
-        "done'",
-        outputs=names,
-    )
-    async with kubernetes_site.open() as executor:
-        assert (await run(executor, attempt)).state is AttemptState.SUCCEEDED
-        found = await executor.collect(attempt)
-    assert found.keys() == names.keys()
-    assert await kubernetes_site.stored(found["o59"]) == "59\n"
-
-
-async def test_a_controller_that_lost_its_disk_finds_the_job_again(
-    kubernetes_site: KubernetesSite,
-) -> None:
-    attempt = kubernetes_site.attempt(gate(kubernetes_site.folder, "a"))
-    async with kubernetes_site.open() as executor:
-        await running(kubernetes_site, executor, attempt)
-    for path in kubernetes_site.workspace.folder(attempt.id).iterdir():
-        if path.is_file():
-            path.unlink()
-    async with kubernetes_site.open(stray=0.0) as executor:
-        assert (await executor.poll(attempt.id)).state is AttemptState.UNKNOWN
-        await executor.start(attempt)
-        await becomes(executor, attempt, AttemptState.RUNNING)
-        (kubernetes_site.folder / "a.go").touch()
-        assert (await ends(executor, attempt)).state is AttemptState.SUCCEEDED
-    assert lines(kubernetes_site.folder / "began") == ["a"]
-
-
-async def test_a_log_goes_on_where_the_last_controller_left_it(
-    kubernetes_site: KubernetesSite,
-) -> None:
-    go = kubernetes_site.folder / "go"
-    wait = f"until [ -e {go} ]; do sleep 0.02; done"
-    attempt = kubernetes_site.attempt(f"sh -c 'echo one; echo two; {wait}; echo three'")
-    async with kubernetes_site.open() as executor:
-        await executor.start(attempt)
-
-        async def told() -> bool:
-            return await printed(executor, attempt) == "one\ntwo\n"
-
-        await until(told)  # while it runs
-    async with kubernetes_site.open() as executor:
-        await becomes(executor, attempt, AttemptState.RUNNING)
-        go.touch()
-        await ends(executor, attempt)
-        assert await printed(executor, attempt) == "one\ntwo\nthree\n"
-
-
-async def test_a_step_that_ran_out_of_memory_is_told_so(kubernetes_site: KubernetesSite) -> None:
-    attempt = kubernetes_site.attempt("sleep 600")
-    async with kubernetes_site.open() as executor:
-        pod = await running(kubernetes_site, executor, attempt)
-        kubernetes_site.cluster.nodes.oom_kill(*pod, "step")
-        status = await ends(executor, attempt)
-    assert (status.state, status.exit_code) == (AttemptState.OUT_OF_MEMORY, 137)
-    assert "resources.memory" in status.message
-
-
-async def test_the_next_controller_enforces_what_is_left_of_a_timeout(
-    kubernetes_site: KubernetesSite,
-) -> None:
-    attempt = kubernetes_site.attempt("sh -c 'echo begun; sleep 600'", timeout=3.0)
-    async with kubernetes_site.open() as executor:
-        await running(kubernetes_site, executor, attempt)
-    async with kubernetes_site.open() as executor:
-        assert (await ends(executor, attempt)).state is AttemptState.TIMED_OUT
-        assert await printed(executor, attempt) == "begun\n"
-    await seen(lambda: not pods(kubernetes_site))
-
-
-# -- what is played --------------------------------------------------------------------------------
 
 
 async def test_an_image_that_cannot_be_pulled_is_told_before_any_deadline(
@@ -470,8 +336,6 @@ async def test_credentials_that_are_refused_are_waited_for_and_called_a_humans_t
 async def test_what_cannot_run_on_a_cluster_fails_with_the_fix(
     kubernetes_site: KubernetesSite, changes: dict[str, Any], words: str
 ) -> None:
-    import re
-
     attempt = kubernetes_site.attempt("true")
     attempt = Attempt.model_validate({**attempt.model_dump(), **changes})
     async with kubernetes_site.open() as executor:
