@@ -50,8 +50,8 @@ log = structlog.get_logger("headgate.executor")
 
 POLL: Final = 30.0
 """Seconds between looks at an attempt of which nothing is heard."""
-NO_POD: Final = 5.0
-"""Seconds between looks at a Job that has no pod."""
+WAITING: Final = 5.0
+"""Seconds between looks at a Job that has no pod, or whose pod waits for something."""
 STOPPING: Final = 1.0
 """Seconds between looks at a Job that is being deleted."""
 LOG_PATIENCE: Final = 30.0
@@ -423,7 +423,7 @@ class KubernetesExecutor:
     def _until_due(self, live: LiveJob, seen: SeenAttempt) -> float:
         """Ask for its end if its timeout expired; the seconds until the next look."""
         if seen.state is not AttemptState.RUNNING:
-            return NO_POD if live.pod is None else POLL
+            return POLL if live.pod is not None and not seen.waits else WAITING
         left = live.seconds_left(seen.started)
         if left <= 0:
             request_stop(self._folder(live.attempt.id), "timeout")

@@ -180,6 +180,10 @@ def _disruption(seen: SeenObjects, now: float) -> SeenAttempt | None:
 
 
 def _is_silent(pod: Obj) -> bool:
+    """Whether its node cannot be heard, so that nobody will say how it ended."""
+    target = _condition(pod, "DisruptionTarget") or {}
+    if target.get("reason") == "DeletionByTaintManager":
+        return True
     ready = _condition(pod, "Ready", "Unknown") or _condition(pod, "Ready", "False") or {}
     return bool(ready.get("reason") in ("NodeStatusUnknown", "NodeLost"))
 

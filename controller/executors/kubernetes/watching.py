@@ -59,21 +59,23 @@ class PodWatch:
         """Watch until it is cancelled."""
         version, pause = "", SHORTEST
         while True:
-            began = time.monotonic()
+            began, connected, before = time.monotonic(), False, version
             try:
                 if not version or began - self._listed_at > RELIST:
                     version = await self._list()
                 async for version in self._watch(version):  # noqa: B007, B020 - also when it is cut
-                    self.unreachable = None
+                    self.unreachable, connected = None, True
             except ApiRefusal as refusal:
                 version = ""
                 if refusal.code != 410:
                     self.unreachable = explained(refusal, "watch pods")
             except Failure as failure:
-                self.unreachable = failure
+                if not connected:  # else it was cut, and nothing is known to be missed yet
+                    self.unreachable = failure
                 log.info("the cluster cannot be watched", reason=str(failure))
             lasted = time.monotonic() - began
-            pause = SHORTEST if lasted > pause else min(pause * 2, LONGEST)
+            went_on = lasted > pause or (connected and version != before)
+            pause = SHORTEST if went_on else min(pause * 2, LONGEST)
             await asyncio.sleep(max(0.0, pause - lasted))
 
     async def _list(self) -> str:

@@ -124,6 +124,7 @@ def test_every_setting_is_documented() -> None:
         "log",
         "router",
         "docker",
+        "kubernetes",
         "github",
         "github.app",
         "github.webhook",

@@ -12,6 +12,7 @@ from typing import Any
 
 from controller.artifacts import Artifacts
 from controller.artifacts.remote import RemoteArtifacts
+from controller.buckets.catalog import Catalog
 from controller.buckets.stores import Stores
 from controller.config.kubernetes import KubernetesSettings
 from controller.config.settings import ObjectStore
@@ -82,9 +83,10 @@ class KubernetesSite(LocalSite):
     ) -> None:
         super().__init__(root, *team)
         self._own = [str(root), str(team[0]), team[1], str(kubeconfig), store, uri]
-        self.stores = (ObjectStore(uri=uri, endpoint=store),)
+        self.stores = (ObjectStore(uri=uri.rpartition("/")[0], endpoint=store),)
         self.remote = RemoteArtifacts(uri, Stores(self.stores), lambda: OWNER)
         self.artifacts = Artifacts(root / "artifacts", self.remote)
+        self.catalog = Catalog(root / "datasets", Stores(self.stores))
         self.told = {
             "path": str(self.folder),
             "source": {"hostPath": {"path": str(self.folder)}},
