@@ -9,7 +9,6 @@ import helm_python
 import kubernetes_validate
 import pytest
 
-from controller.config.settings import Settings
 from controller.config.settings_file import load_settings
 from tests.deploy.chart import (
     CHART,
@@ -142,8 +141,6 @@ def test_names_and_references_fit_together(values: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("values", SETS.values(), ids=SETS)
 def test_a_controller_accepts_its_settings(values: dict[str, Any]) -> None:
-    if "postgresql" in values and "store" not in Settings.model_fields:
-        pytest.skip("this version keeps no state in PostgreSQL")
     loaded = load_settings(settings(values), "headgate.yaml")
     assert [str(each) for each in loaded.problems if each.severity == "error"] == []
     assert loaded.settings is not None
@@ -287,8 +284,7 @@ def test_the_page_about_installing_shows_values_that_are_accepted() -> None:
     (shown,) = re.findall(r"```text\n(# values\.yaml\n.*?)```", page, re.DOTALL)
     (values,) = documents(shown)
     assert settings(values).count("store: ${DATABASE_URL}") == 1
-    if "store" in Settings.model_fields:
-        assert load_settings(settings(values), "headgate.yaml").settings is not None
+    assert load_settings(settings(values), "headgate.yaml").settings is not None
 
 
 def test_alerts_and_board_are_those_of_the_repository() -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from controller.config.settings import Settings
 from controller.config.settings_file import OWN_VARIABLES, variables
 from tests.deploy.chart import DEPLOY
 
@@ -64,8 +63,6 @@ def test_compose_refuses_a_typing_error(folder: Path) -> None:
 def test_a_controller_knows_every_variable() -> None:
     services = YAML(typ="safe").load(FILE.read_text())["services"]
     known = {*variables(), *OWN_VARIABLES}
-    if "store" not in Settings.model_fields:
-        known.add("HEADGATE_STORE")  # of the version that keeps state in PostgreSQL
     assert services["controller"]["environment"].keys() <= known
 
 
