@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-s3 test-spark test-kubernetes bench lint lock schema docs github-double clean
+.PHONY: demo test test-s3 test-spark test-kubernetes test-image bench lint lock schema manifests docs github-double clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python -m examples.demo $(if $(KEEP),--keep) $(if $(BUCKET),--bucket $(BUCKET)) \
@@ -21,6 +21,11 @@ test-s3: $(VENV)/.ready
 test-kubernetes: $(VENV)/.ready
 	sh tests/integration/kubernetes/build.sh $$($(BIN)/python -m tests.servers.kubernetes.programs)
 	$(BIN)/pytest -m kubernetes tests/integration/kubernetes
+
+# The image, built on a Debian of its own, which is made once and kept in ~/.cache; and run.
+test-image: $(VENV)/.ready
+	sh tests/integration/image/base.sh
+	$(BIN)/pytest -m image tests/integration/image -n 0
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
@@ -44,6 +49,10 @@ lock: $(BIN)/uv
 
 schema: $(VENV)/.ready
 	$(BIN)/python -m specs.schema > specs/ml-pipeline.schema.json
+
+# What is made from the chart: the settings in its schema, its table of values, plain manifests.
+manifests: $(VENV)/.ready
+	$(BIN)/python -m tests.deploy.chart
 
 # The page of the spec is made of the models; then the site, in .site.
 docs: $(VENV)/.ready

@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "step_overhead": (),
     "router": (),
     "docker": (),
+    "kubernetes": (),
     "data_gate": (),
     "profile": (),
     "data_formats": (),

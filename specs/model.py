@@ -32,9 +32,10 @@ from specs.names import slug
 from specs.notifications import Notification
 from specs.references import OutputReference, Reference
 from specs.release import Release
+from specs.resources import ExecutorKind, QueueName, Resources
 from specs.schedule import ScheduleTrigger
 from specs.suites import Suite, plain_suite
-from specs.values import Cpu, Duration, Size
+from specs.values import Duration
 
 SPEC_FILE = "ml-pipeline.yaml"
 SPEC_FILES: Final = (SPEC_FILE, "ml-pipeline.*.yaml")
@@ -45,7 +46,6 @@ API_VERSION = "headgate.dev/v1"
 DATA = "data."
 """The prefix of the names of nodes that fetch a dataset."""
 
-ExecutorKind = Literal["local", "docker", "kubernetes"]
 Access = Literal["path", "uri"]
 OnFailure = Literal["stop", "use_last_good"]
 Engine = Literal["headgate", "spark"]
@@ -276,17 +276,6 @@ class Dataset(Spec):
         return self.uri or (f"`{self.fetch.run}`" if self.fetch else "")
 
 
-class Resources(Spec):
-    """What a step may use."""
-
-    cpu: Cpu | None = Field(default=None, description="Processors, such as 2 or 500m.")
-    memory: Size | None = Field(
-        default=None,
-        description="Memory of all its processes together, such as 512Mi or 4Gi; a step that uses "
-        "more is killed.",
-    )
-
-
 class Environment(Spec):
     """Where steps and the model server run, unless a step says otherwise."""
 
@@ -319,6 +308,13 @@ class Environment(Spec):
         default=None, description="Instead of `image`: the folder of a Dockerfile to build."
     )
     resources: Resources = Field(default=Resources(), description="The limits of each step.")
+    profile: Name | None = Field(
+        default=None, description="How steps run on Kubernetes: a profile of the settings."
+    )
+    queue: QueueName | None = Field(
+        default=None,
+        description="The queue of Kueue in which steps wait; by default the profile's.",
+    )
 
 
 class Step(Spec):
@@ -364,6 +360,8 @@ class Step(Spec):
     build: RepositoryFolder | None = Field(default=None, description="Overrides the environment's.")
     network: bool = Field(default=False, description="Whether its container may use the network.")
     resources: Resources | None = Field(default=None, description="Overrides the environment's.")
+    profile: Name | None = Field(default=None, description="Overrides the environment's.")
+    queue: QueueName | None = Field(default=None, description="Overrides the environment's.")
     cache: Cache = Field(
         default="always",
         description="Whether to reuse the result of an identical step: always, never (it runs in "
@@ -404,6 +402,8 @@ class Fetch(Spec):
     build: RepositoryFolder | None = Field(default=None, description="Overrides the environment's.")
     network: bool = Field(default=True, description="Whether its container may use the network.")
     resources: Resources | None = Field(default=None, description="Overrides the environment's.")
+    profile: Name | None = Field(default=None, description="Overrides the environment's.")
+    queue: QueueName | None = Field(default=None, description="Overrides the environment's.")
     cache: Cache = Field(
         default="never",
         description="Whether to reuse fetched data: never (every run fetches it), {for: 24h} up "
@@ -475,7 +475,7 @@ class Pipeline(Spec):
             return shared
         own = self.commands[step]
         if own.executor is None and (own.image is not None or own.build is not None):
-            return "docker"
+            return "kubernetes" if shared == "kubernetes" else "docker"
         return own.executor or shared
 
     def image_of(self, step: str | None) -> str | None:

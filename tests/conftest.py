@@ -48,6 +48,7 @@ def pytest_unconfigure() -> None:
 NEEDS = {
     "bwrap": "bubblewrap",
     "docker": "a Docker Engine",
+    "image": "a base image",
     "kubernetes": "a real Kubernetes",
     "postgresql": "PostgreSQL",
     "prometheus": "Prometheus",

@@ -69,6 +69,11 @@ class RemoteArtifacts:
         self._lock = threading.Lock()
         self._asked: set[str] | None = None
 
+    @property
+    def identity(self) -> str:
+        """The identity of the home folder."""
+        return self._owner()
+
     def ask(self, digests: Iterable[str]) -> None:
         """Keep a sweep that has begun from deleting these."""
         with self._lock:

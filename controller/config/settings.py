@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from controller.config.kubernetes import KubernetesSettings
 from specs.base import Location, Many, PipelineName, Spec, Text, Variable
 from specs.names import is_pipeline_name
 from specs.notifications import Notification
@@ -262,6 +263,9 @@ class Settings(Spec):
     )
     router: RouterSettings = Field(default=RouterSettings(), description="The traffic routers.")
     docker: Docker = Field(default=Docker(), description="The Docker Engine.")
+    kubernetes: KubernetesSettings = Field(
+        default=KubernetesSettings(), description="The Kubernetes cluster."
+    )
     stores: Many[ObjectStore] = Field(
         default=(), description="Object stores with special settings."
     )

@@ -3,7 +3,7 @@
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -165,11 +165,24 @@ def _merged(plain: Mapping[str, Any], over: Mapping[tuple[str, ...], str]) -> di
             inner = holder.get(key)
             holder[key] = dict(inner) if isinstance(inner, Mapping) else {}
             holder = holder[key]
-        is_number = (
-            int in (_kind(path), *get_args(_kind(path))) and text.isascii() and text.isdigit()
-        )
-        holder[path[-1]] = int(text) if is_number else text
+        holder[path[-1]] = _value(text, frozenset(_types(_kind(path))))
     return merged
+
+
+def _types(kind: object) -> Iterator[object]:
+    """The types in unions and annotated types."""
+    yield kind
+    for part in get_args(kind):
+        yield from _types(part)
+
+
+def _value(text: str, kinds: Collection[object]) -> object:
+    """The text as a number or a truth value, if it is one and the setting may be one."""
+    if int in kinds and text.isascii() and text.isdigit():
+        return int(text)
+    if bool in kinds and text in ("true", "false"):
+        return text == "true"
+    return text
 
 
 def _of_variable(error: ErrorDetails) -> Problem:

@@ -17,6 +17,7 @@ from controller.config.settings import RepositorySettings, Settings
 from controller.config.settings_file import exposed, load_secrets, unknown_variables
 from controller.config.settings_lint import suspicious_settings
 from controller.doctor.batches import batches
+from controller.doctor.cluster import examine_cluster
 from controller.doctor.databases import examine_databases
 from controller.doctor.findings import Finding, bad, ok, warn
 from controller.doctor.gates import examine_gates
@@ -81,6 +82,8 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     for finding in scripted(known):
         yield finding
     async for finding in examine_specs(settings, home, known):
+        yield finding
+    async for finding in examine_cluster(settings, base, known):
         yield finding
     with suppress(Failure):  # an earlier finding says what is wrong with the secrets
         secrets = load_secrets(settings, base, os.environ)

@@ -5,16 +5,15 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
 
 from controller.artifacts import Artifact
 from controller.executors.kept_metrics import FOUND
+from controller.executors.outputs import store_outputs
 from controller.executors.ownership import take_back_outputs
 from controller.executors.working_copy import GIVEN, explain_missing
 from controller.executors.workspace import Workspace
 from controller.machine.runs.attempt import Attempt, Status
-from specs.failures import NeedsHuman
 
 TAIL = 1200
 """Characters from the end of the log that are quoted in the message of a failure."""
@@ -52,6 +51,16 @@ def explain_failure(what: str, log: str, folder: Path, redact: Callable[[str], s
     return f"{what}. Its last words: {last}" if last else what
 
 
+def log_tail(path: Path) -> str:
+    """The end of a log: somewhat more than is quoted."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
 async def collect_outputs(workspace: Workspace, attempt: Attempt) -> Mapping[str, str]:
     """See `Executor.collect`."""
     return await workspace.artifacts.storing(partial(_collected, workspace, attempt))
@@ -63,31 +72,11 @@ def _collected(
     folder = workspace.folder(attempt.id)
     if attempt.outputs:
         take_back_outputs(folder)
-    found = {}
-    for name, file in attempt.outputs.items():
-        path = folder / "outputs" / file
-        if _is_behind_link(f"{folder}", f"outputs/{file}"):
-            raise NeedsHuman(
-                f"the output {name} of {attempt.node} is, or is below, a symbolic link: write a "
-                f"file or a folder to {{outputs.{name}}}"
-            )
-        try:
-            found[name] = put(path).digest
-        except FileNotFoundError:
-            raise NeedsHuman(
-                f"{attempt.node} succeeded but did not write its output {name}: write it to "
-                f"{{outputs.{name}}}, or remove it from `outputs`"
-            ) from None
+    found = store_outputs(attempt.node, attempt.outputs, folder, put)
     if attempt.program == "data_gate" and not attempt.request.get("custom"):
         # What code of the repository measured is not believed.
         workspace.kept_metrics.keep(attempt.inputs["dataset"].uri, folder / "outputs" / FOUND)
     return found
-
-
-def _is_behind_link(folder: str, path: str) -> bool:
-    """Whether a path in `folder` is a symbolic link, or leads through one that is in there."""
-    parts = accumulate(path.split("/"), "{}/{}".format)
-    return any(os.path.islink(f"{folder}/{part}") for part in parts)  # noqa: PTH114 - text, for speed
 
 
 async def redact_log(folder: Path, redact: Callable[[str], str]) -> None:

@@ -12,9 +12,9 @@ import structlog
 
 from controller.buckets.protocol import ObjectChanged
 from controller.executors.attempt_folder import (
-    TAIL_BYTES,
     collect_outputs,
     explain_failure,
+    log_tail,
     read_status,
     redact_log,
     write_status,
@@ -338,7 +338,7 @@ class DockerExecutor:
         unobserved = live.was_unreachable or booted_since(seen.started or 0.0)
         state, why = interpret_exit(seen, stop_reason(own), unobserved=unobserved)
         if state is not AttemptState.SUCCEEDED:
-            why = explain_failure(why, _tail(own / "log"), own, self._redact)
+            why = explain_failure(why, log_tail(own / "log"), own, self._redact)
         self._end(live, state, why, seen)
         with contextlib.suppress(Failure):  # `reap` removes it later
             await self._engine.remove(seen.id)
@@ -426,12 +426,3 @@ def _run_in_background(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any,
     task = asyncio.create_task(work)
     tasks.add(task)
     task.add_done_callback(tasks.discard)
-
-
-def _tail(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-            return file.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ""

@@ -6,10 +6,18 @@ To run steps elsewhere, write a `ManagedExecutor` in a file beside this one and 
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
+from controller.artifacts.remote import RemoteArtifacts
+from controller.config.kubernetes import KubernetesSettings
+from controller.config.settings import ObjectStore
 from controller.executors.docker import DockerExecutor
+from controller.executors.kubernetes.cluster import Cluster
+from controller.executors.kubernetes.executor import KubernetesExecutor
+from controller.executors.kubernetes.launching import Launcher
+from controller.executors.kubernetes.staging import AttemptStaging
 from controller.executors.local import LocalExecutor
 from controller.executors.protocol import ManagedExecutor
 from controller.executors.router import ExecutorRouter
@@ -21,7 +29,8 @@ from deployers.processes import Processes
 
 @dataclass(frozen=True)
 class ExecutorSetup:
-    """What executors are made from; each uses what it needs. They share the slots."""
+    """What executors are made from; each uses what it needs. Those on this machine share the
+    slots."""
 
     workspace: Workspace
     slots: asyncio.Semaphore
@@ -29,6 +38,12 @@ class ExecutorSetup:
     processes: Processes
     confinement: Confinement
     engine: Engine
+    kubernetes: KubernetesSettings = field(default_factory=KubernetesSettings)
+    base: Path = Path()
+    """The folder that paths in the settings are relative to."""
+    remote: RemoteArtifacts | None = None
+    """The artifact store, if pods reach it."""
+    stores: tuple[ObjectStore, ...] = ()
 
     def redact(self, text: str) -> str:
         """The text without the values of secrets."""
@@ -49,11 +64,27 @@ def _docker(setup: ExecutorSetup) -> ManagedExecutor:
     return DockerExecutor(setup.workspace, setup.engine, slots=setup.slots, redact=setup.redact)
 
 
+def _kubernetes(setup: ExecutorSetup) -> ManagedExecutor:
+    remote, workspace = setup.remote, setup.workspace
+    cluster = Cluster(setup.kubernetes, setup.base)
+    staging = None if remote is None else AttemptStaging(workspace, remote, setup.stores)
+    launcher = Launcher(
+        workspace,
+        cluster,
+        setup.kubernetes,
+        staging,
+        lambda: remote.identity if remote is not None else "",
+    )
+    slots = asyncio.Semaphore(setup.kubernetes.slots)  # the others are about this machine
+    return KubernetesExecutor(workspace, cluster, launcher, slots=slots, redact=setup.redact)
+
+
 DEFAULT: Final = "local"
 """The executor that is asked about attempts that no executor knows."""
 EXECUTORS: Final[Mapping[str, Callable[[ExecutorSetup], ManagedExecutor]]] = {
     DEFAULT: _local,
     "docker": _docker,
+    "kubernetes": _kubernetes,
 }
 
 

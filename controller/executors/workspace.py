@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final, NamedTuple, Protocol
 
 from controller.artifacts import Artifacts
@@ -192,7 +192,7 @@ class Workspace:
     async def _step(
         self, attempt: Attempt, own: Path, checkout: Path, on_build: OnBuild | None
     ) -> Prepared:
-        commit = await self._commit(attempt)
+        commit = await self.single_commit(attempt)
         ready = await self._virtualenv(attempt, checkout, on_build)
         # At once, as each may wait for the network; one alone needs no task.
         inputs = [self._input(attempt, name, own) for name in attempt.inputs]
@@ -214,7 +214,8 @@ class Workspace:
             write=partial(self._write, StepFiles(attempt, own, checkout, commit), given),
         )
 
-    async def _commit(self, attempt: Attempt) -> SingleCommit:
+    async def single_commit(self, attempt: Attempt) -> SingleCommit:
+        """The attempt's commit, as a step finds it."""
         key = (attempt.repository, attempt.commit, attempt.branch)
         found = self._commits.get(key)
         if found is None:
@@ -244,16 +245,7 @@ class Workspace:
     ) -> dict[str, str]:
         """The environment variables of a step: its own, its secrets, and few others."""
         variables = {
-            "HOME": f"{own}/scratch",
-            "TMPDIR": f"{own}/scratch",
-            **common_variables(),
-            "GIT_CEILING_DIRECTORIES": str(own.parent),  # find no clone that encloses it
-            "GIT_DISCOVERY_ACROSS_FILESYSTEM": "1",  # when confined, its folders are mounts
-            "HEADGATE_PIPELINE": attempt.pipeline,
-            "HEADGATE_RUN": attempt.run,
-            "HEADGATE_STEP": attempt.node,
-            "HEADGATE_COMMIT": attempt.commit,
-            "HEADGATE_BRANCH": attempt.branch,
+            **step_variables(attempt, own),
             **render_env(attempt.env, values),
             **self.secrets.reveal(attempt.secrets),
         }
@@ -280,7 +272,7 @@ class Workspace:
         if given.access == "uri":
             found = await self.datasets.addresses(given.uri, given.digest)
             listing = own / "inputs" / f"{name}.json"
-            await asyncio.to_thread(_write_addresses, listing, given.name, found)
+            await asyncio.to_thread(write_addresses, listing, given.name, found)
             return _PreparedInput(listing, found.folder)
         folder, _ = await self.datasets.pinned(given.uri, given.digest)
         return _PreparedInput(folder, folder)
@@ -379,7 +371,7 @@ def _module(named: str | None, attempt: Attempt, checkout: Path) -> dict[str, st
     return {"path": str(checkout / origin), "origin": origin}
 
 
-def _write_addresses(path: Path, dataset: str | None, found: Addresses) -> None:
+def write_addresses(path: Path, dataset: str | None, found: Addresses) -> None:
     """Written line by line, as there may be a million objects."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
@@ -399,6 +391,22 @@ def _below(folder: Path) -> list[dict[str, str]]:
         (path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file()
     )
     return [{"key": key, "path": str(path)} for key, path in files]
+
+
+def step_variables(attempt: Attempt, own: PurePath) -> dict[str, str]:
+    """The environment variables of every step, where `own` is the attempt's folder."""
+    return {
+        "HOME": f"{own}/scratch",
+        "TMPDIR": f"{own}/scratch",
+        **common_variables(),
+        "GIT_CEILING_DIRECTORIES": str(own.parent),  # find no clone that encloses it
+        "GIT_DISCOVERY_ACROSS_FILESYSTEM": "1",  # when confined, its folders are mounts
+        "HEADGATE_PIPELINE": attempt.pipeline,
+        "HEADGATE_RUN": attempt.run,
+        "HEADGATE_STEP": attempt.node,
+        "HEADGATE_COMMIT": attempt.commit,
+        "HEADGATE_BRANCH": attempt.branch,
+    }
 
 
 def own_environment(own: Path) -> dict[str, str]:

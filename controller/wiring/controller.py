@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from controller.artifacts.opening import open_artifacts
+from controller.artifacts.opening import open_artifacts, open_remote
 from controller.buckets.catalog import DATASETS, Catalog
 from controller.buckets.roots import Roots
 from controller.buckets.stores import Stores
@@ -122,7 +122,7 @@ class Controller:
         self.deployer = self._deployer(home)
         self.processes = Processes(home / "attempts")
         virtualenvs = Virtualenvs(home / "environments", self.confinement)
-        self.executor = self._executor(home / "attempts", virtualenvs)
+        self.executor = self._executor(base, home / "attempts", virtualenvs)
         self.collector = AttemptCollector(self.executor, self.artifacts, self.catalog)
         self.smoker = Smoker(self.versions, self.repositories)
         self.github = self._on_github(base)
@@ -178,7 +178,7 @@ class Controller:
             self.settings.run_as,
         )
 
-    def _executor(self, home: Path, virtualenvs: Virtualenvs) -> ManagedExecutor:
+    def _executor(self, base: Path, home: Path, virtualenvs: Virtualenvs) -> ManagedExecutor:
         workspace = Workspace(
             home=home,
             artifacts=self.artifacts,
@@ -189,7 +189,17 @@ class Controller:
         )
         slots = asyncio.Semaphore(self.settings.slots)
         return make_executor(
-            ExecutorSetup(workspace, slots, self.processes, self.confinement, self.engine)
+            ExecutorSetup(
+                workspace,
+                slots,
+                self.processes,
+                self.confinement,
+                self.engine,
+                self.settings.kubernetes,
+                base,
+                open_remote(self.settings, self.settings.path(base)),
+                self.settings.stores,
+            )
         )
 
     def _serving(self, home: Path, virtualenvs: Virtualenvs) -> Serving:

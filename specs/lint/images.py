@@ -1,18 +1,18 @@
 """Lint of executors, images and the folders that images are built from."""
 
 from collections.abc import Iterator
-from typing import Final, get_args
+from typing import Final
 
 from specs.loading.load import LoadedSpec
 from specs.loading.problems import Problem
 from specs.loading.tree import YamlPath
-from specs.model import Environment, ExecutorKind, Pipeline, Step, place_of
+from specs.model import Environment, Pipeline, Step, place_of
+from specs.resources import Resources
 
 ELSEWHERE: Final = "elsewhere"
 """The code of problems that depend on the machine or on this version: a warning for the author of a
 spec, an error on a controller."""
-NOT_SUPPORTED: Final = frozenset({"kubernetes"})
-"""Names of executors that specs may use and this version of Headgate does not have."""
+_CONTAINED: Final = {"docker", "kubernetes"}
 
 
 def lint_images(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
@@ -24,9 +24,10 @@ def lint_images(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     for name, (path, part) in parts.items():
         yield from _part(loaded, path, part, pipeline.executor_of(name))
         bare = pipeline.image_of(name) is None and pipeline.build_of(name) is None
-        if part.executor == "docker" and bare and (name or _is_shared(pipeline)):
-            message = "a container needs an image: add `image`, or `build` with the folder of "
-            message += "a Dockerfile"
+        if part.executor in _CONTAINED and bare and (name or _is_shared(pipeline)):
+            message = "a container needs an image: add `image`"
+            if part.executor == "docker":
+                message += ", or `build` with the folder of a Dockerfile"
             yield loaded.problem("no-image", (*path, "executor"), message, at_key=True)
     for name, step in pipeline.commands.items():
         is_step = name in pipeline.steps  # `network` is true by default for a fetch
@@ -34,7 +35,7 @@ def lint_images(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
             message = "`network` has no effect here: a local process always has network access"
             yield _no_effect(loaded, (*place_of(name), "network"), message)
     everywhere = {pipeline.executor_of(name) for name in parts}
-    if everywhere == {"docker"}:
+    if everywhere <= _CONTAINED:
         for key in ("requirements", "project", "python"):
             if getattr(pipeline.environment, key) is not None:
                 message = f"`{key}` has no effect in containers: install it in the image"
@@ -44,11 +45,6 @@ def lint_images(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
 def _part(
     loaded: LoadedSpec, path: YamlPath, part: Environment | Step, executor: str
 ) -> Iterator[Problem]:
-    if part.executor in NOT_SUPPORTED:
-        supported = " or ".join(k for k in get_args(ExecutorKind) if k not in NOT_SUPPORTED)
-        message = f"this version of Headgate has no executor {part.executor}: use {supported}"
-        here = (*path, "executor")
-        yield loaded.problem(ELSEWHERE, here, message, severity="warning", at_key=True)
     if part.image is not None and part.build is not None:
         message = "`image` and `build` exclude each other: remove one"
         yield loaded.problem("two-images", (*path, "build"), message, at_key=True)
@@ -56,9 +52,31 @@ def _part(
         if getattr(part, key) is not None and executor == "local":
             message = f"`{key}` has no effect if `executor` is local"
             yield _no_effect(loaded, (*path, key), message)
-    if part.image is not None and executor == "docker" and "@sha256:" not in part.image:
+    if part.build is not None and executor == "kubernetes":
+        message = "a cluster pulls images from a registry: push what this folder builds, and name "
+        message += "it by `image`"
+        yield loaded.problem("build-on-cluster", (*path, "build"), message, at_key=True)
+    if executor != "kubernetes":
+        yield from _only_on_cluster(loaded, path, part)
+    if part.image is not None and executor in _CONTAINED and "@sha256:" not in part.image:
         message = "a tag may point to another image tomorrow: pin it as name@sha256:DIGEST"
         yield loaded.problem("unpinned-image", (*path, "image"), message, severity="warning")
+
+
+def _only_on_cluster(
+    loaded: LoadedSpec, path: YamlPath, part: Environment | Step
+) -> Iterator[Problem]:
+    given = part.resources or Resources()
+    places = {
+        ("profile",): part.profile is not None,
+        ("queue",): part.queue is not None,
+        ("resources", "gpu"): given.gpu is not None,
+        ("resources", "devices"): bool(given.devices),
+    }
+    for place, is_there in places.items():
+        if is_there:
+            message = f"`{place[-1]}` has no effect unless `executor` is kubernetes"
+            yield _no_effect(loaded, (*path, *place), message)
 
 
 def _is_shared(pipeline: Pipeline) -> bool:

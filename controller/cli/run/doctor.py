@@ -25,7 +25,7 @@ MARKS: Final[Mapping[FindingState, tuple[str, str]]] = {
 def doctor(ctx: click.Context, as_json: bool) -> None:
     """Check the settings, git, the remotes, GitHub, the home folder, the state, the packages, the
     confinement of steps, the object stores of artifacts and datasets, their queues, the databases
-    of queries, and the Docker Engine if one is used.
+    of queries, and the Docker Engine and the Kubernetes cluster if one is used.
 
     Each finding says how to fix it. The exit code is 1 if there is an error. Write access is tested
     by a push that changes nothing, and by an object that is deleted again.

@@ -6,7 +6,12 @@ from controller.machine.core import Key, Value
 from controller.machine.pipelines.version import ModelVersion, Ref
 from controller.machine.runs.attempt import Attempt, Input, Status
 from controller.machine.runs.projects import recipe_of
-from controller.machine.runs.step_nodes import image_of, serve_params, serve_reads
+from controller.machine.runs.step_nodes import (
+    image_of,
+    place_on_machines,
+    serve_params,
+    serve_reads,
+)
 from specs.model import Pipeline as Spec
 
 BATCH = "batch"
@@ -94,7 +99,6 @@ def attempt_of(
     def filled(text: str) -> str:
         return text.replace("{model}", "{inputs.model}").replace("{environment}", environment)
 
-    resources = spec.environment.resources
     return Attempt(
         id=job,
         run=job.partition(".")[0],
@@ -122,7 +126,6 @@ def attempt_of(
         image=image,
         build=build,
         network=batch.network and contained,
-        cpu=resources.cpu,
-        memory=resources.memory,
+        **place_on_machines(spec.environment.resources, spec.environment),
         timeout=batch.timeout.total_seconds(),
     )

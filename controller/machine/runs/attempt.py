@@ -5,8 +5,9 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from controller.machine.core import Blocked, Value
-from specs.model import SPEC_FILE, ExecutorKind
+from specs.model import SPEC_FILE
 from specs.projects.values import Project
+from specs.resources import ExecutorKind
 
 
 class Input(Value):
@@ -113,6 +114,13 @@ class Attempt(Value):
     cpu: float | None = None
     memory: int | None = None
     """Bytes."""
+    gpu: int | None = None
+    devices: Mapping[str, int] = {}
+    """Extended resources of a cluster, by name."""
+    profile: str | None = None
+    """The profile of the settings that says how it runs on a cluster; None for the default."""
+    queue: str | None = None
+    """The queue in which it waits for a cluster's quota; None for the profile's, if any."""
     timeout: float
     """Seconds."""
     request: Mapping[str, Any] = {}

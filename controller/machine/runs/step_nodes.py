@@ -10,7 +10,7 @@ from specs.batch import Batch
 from specs.caching import seconds_reusable
 from specs.digests import digest
 from specs.globs import as_seen, seen_from
-from specs.model import Pipeline, Step, is_spec_file
+from specs.model import Environment, Pipeline, Step, is_spec_file
 from specs.references import (
     DatasetReference,
     StepReference,
@@ -19,6 +19,7 @@ from specs.references import (
     placeholders_of,
 )
 from specs.release import Serve
+from specs.resources import Resources
 
 
 def step_node(
@@ -55,8 +56,7 @@ def step_node(
         image=image,
         build=build_,
         network=network,
-        cpu=resources.cpu,
-        memory=resources.memory,
+        **place_on_machines(resources, spec.environment, step),
         timeout=step.timeout.total_seconds(),
     )
     return Node(
@@ -75,6 +75,18 @@ def step_node(
         backoff=step.backoff.total_seconds(),
         stands=seconds_reusable(step.cache),
     )
+
+
+def place_on_machines(
+    resources: Resources, environment: Environment, step: Step | None = None
+) -> dict[str, Any]:
+    """The part of an attempt that says what it may use, and which machines of a cluster it is for.
+    None of it is part of a cache key, as it does not change what a command does."""
+    return {
+        **resources.model_dump(),
+        "profile": (step and step.profile) or environment.profile,
+        "queue": (step and step.queue) or environment.queue,
+    }
 
 
 def _said(step: Step, attempt: Attempt) -> dict[str, Any]:
@@ -158,6 +170,8 @@ def image_of(
     folder = spec.build_of(step)
     if folder is None:
         name = spec.image_of(step)
+        if spec.executor_of(step) == "kubernetes":  # its nodes pull it by name
+            return name, None
         return source.images.get(name or "", name), None
     context = source.within("" if folder == "." else folder).removesuffix("/")
     paths = source.commit_files.paths.below(context)

@@ -124,6 +124,7 @@ def test_every_setting_is_documented() -> None:
         "log",
         "router",
         "docker",
+        "kubernetes",
         "github",
         "github.app",
         "github.webhook",
@@ -162,6 +163,14 @@ def test_a_github_app_is_set_by_variables_too() -> None:
     )
     assert (settings.github.app.id, settings.github.app.private_key) == (12, "APP_KEY")
     assert settings.github.webhook.port == 9000
+
+
+def test_a_setting_that_may_be_left_out_is_set_by_a_variable_too() -> None:
+    settings = load(SMALLEST, HEADGATE_HTTP_PORT="9464", HEADGATE_KUBERNETES_NETWORK_POLICY="false")
+    assert settings.http.port == 9464
+    assert settings.kubernetes.network_policy is False
+    (problem,) = load_settings(SMALLEST, "f.yaml", {"HEADGATE_HTTP_PORT": "http"}).problems
+    assert (problem.file, problem.found) == ("environment", "'http'")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.controller.executors.docker_site import DockerSite
+from tests.controller.executors.kubernetes_site import KubernetesSite, prepare_cluster
 from tests.controller.executors.routed_site import RoutedDockerSite, RoutedLocalSite
 from tests.controller.executors.site import LocalSite, make_team
+from tests.doubles.kubernetes import Kubernetes
+from tests.servers.moto import Moto
 
 
 @pytest.fixture(scope="session")
@@ -71,3 +74,15 @@ def routed_docker_site(
     made = RoutedDockerSite(tmp_path, team, docker_host, image)
     yield made
     made.tear_down()
+
+
+@pytest.fixture
+def kubernetes_site(
+    tmp_path: Path, team: tuple[Path, str], namespaces: None, moto: Moto, aws: None
+) -> Iterator[KubernetesSite]:
+    """A place on a cluster of one node, with no Job."""
+    with Kubernetes(tmp_path / "cluster") as cluster:
+        prepare_cluster(cluster)
+        kubeconfig = cluster.write_kubeconfig(tmp_path / "kubeconfig.json")
+        uri = f"s3://{moto.bucket()}/artifacts"
+        yield KubernetesSite(tmp_path, team, kubeconfig, moto.url, uri, cluster)

@@ -5,10 +5,10 @@ from typing import get_args
 import pytest
 
 from controller.executors.registry import EXECUTORS
-from specs.lint.images import NOT_SUPPORTED
-from specs.model import ExecutorKind
+from specs.resources import ExecutorKind
 from tests.contracts.executor import ExecutorContract, Site
 from tests.controller.executors.docker_site import DockerSite
+from tests.controller.executors.kubernetes_site import KubernetesSite
 from tests.controller.executors.routed_site import RoutedDockerSite, RoutedLocalSite
 from tests.controller.executors.site import LocalSite
 
@@ -39,6 +39,15 @@ class TestDocker(ExecutorContract):
         return docker_site
 
 
+@pytest.mark.bwrap
+class TestKubernetes(ExecutorContract):
+    """As Jobs of a cluster."""
+
+    @pytest.fixture
+    def site(self, kubernetes_site: KubernetesSite) -> Site:
+        return kubernetes_site
+
+
 class TestRouterToLocal(ExecutorContract):
     """As processes, behind the router."""
 
@@ -59,6 +68,7 @@ class TestRouterToDocker(ExecutorContract):
 HELD_TO_THE_CONTRACT = {
     "local": (TestLocal, TestConfined, TestRouterToLocal),
     "docker": (TestDocker, TestRouterToDocker),
+    "kubernetes": (TestKubernetes,),
 }
 
 
@@ -66,5 +76,5 @@ def test_every_registered_executor_is_held_to_the_contract() -> None:
     assert HELD_TO_THE_CONTRACT.keys() == EXECUTORS.keys()
 
 
-def test_a_spec_may_name_every_registered_executor_and_is_warned_of_the_others() -> None:
-    assert set(get_args(ExecutorKind)) - NOT_SUPPORTED == EXECUTORS.keys()
+def test_a_spec_may_name_every_registered_executor_and_no_other() -> None:
+    assert set(get_args(ExecutorKind)) == EXECUTORS.keys()

@@ -31,9 +31,11 @@ async def test_a_container_that_was_cancelled_before_it_was_known_never_starts(
 async def test_an_executor_that_this_version_lacks_is_refused_with_those_it_has(
     routed_site: RoutedLocalSite,
 ) -> None:
-    attempt = routed_site.attempt("true", executor="kubernetes")
+    attempt = routed_site.attempt("true", executor="slurm")
     async with routed_site.open() as executor:
-        with pytest.raises(NeedsHuman, match=r"no executor kubernetes; .*one of local, docker"):
+        with pytest.raises(
+            NeedsHuman, match=r"no executor slurm; .*one of local, docker, kubernetes"
+        ):
             await executor.start(attempt)
 
 

@@ -347,7 +347,17 @@ PINNED = "own@sha256:" + 64 * "0"
 @pytest.mark.parametrize(
     ("change", "code", "severity", "words"),
     [
-        ("environment: {executor: kubernetes}", "elsewhere", "warning", "use local or docker"),
+        ("environment: {executor: kubernetes}", "no-image", "error", "needs an image: add `image`"),
+        ("environment: {executor: kubernetes, build: .}", "build-on-cluster", "error", "push"),
+        (
+            "environment: {executor: kubernetes, image: 'python:3.12'}",
+            "unpinned-image",
+            "warning",
+            "pin it",
+        ),
+        ("environment: {profile: gpu}", "no-effect", "warning", "unless `executor` is kubernetes"),
+        ("environment: {queue: team}", "no-effect", "warning", "unless `executor` is kubernetes"),
+        ("environment: {resources: {gpu: 1}}", "no-effect", "warning", "`gpu` has no effect"),
         ("environment: {executor: docker}", "no-image", "error", "add `image`, or `build`"),
         ("environment: {image: 'python:3.12'}", "unpinned-image", "warning", "pin it"),
         (f"environment: {{image: '{PINNED}', build: .}}", "two-images", "error", "remove one"),

@@ -59,9 +59,9 @@ class PlayedPod:
         self._state.network = True
         for name, init in self._state.inits.items():
             init.run(stamp, self.site.container_id(name), ready=True)
+            self._log(name)
             if self._play.container == name:
-                self._log(name)
-                init.end(stamp, self._play.exit_code, self._play.reason)
+                init.end(stamp, self._play.exit_code, self._play.reason, self._play.message)
                 self._over = True
                 self._tell("failed")
                 return False
@@ -102,7 +102,8 @@ class PlayedPod:
         play, stamp = self._play, self.site.clock.stamp(when)
         for name, each in self._state.mains.items():
             code = play.exit_code if play.container in ("", name) else 0
-            each.end(stamp, code, play.reason if play.container in ("", name) else "")
+            reason = play.reason if play.container in ("", name) else ""
+            each.end(stamp, code, reason, play.message)
         policy = self._pod["spec"]["restartPolicy"]
         if policy == "Always" or (policy == "OnFailure" and play.exit_code):
             restarts = max(each.restarts for each in self._state.mains.values())

@@ -23,6 +23,8 @@ class Play:
     """Reason and message, if the containers never start, as for ImagePullBackOff."""
     ready_after: float | None = 0.0
     """From the start until it is ready; None for never."""
+    message: str = ""
+    """With which the containers end."""
     log: Sequence[str] = ()
     container: str = ""
     """The container that ends so; every one, if empty. An init container may be named."""

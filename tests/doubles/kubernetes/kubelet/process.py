@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.doubles.kubernetes.api.pod_logs import ContainerLog
 from tests.doubles.kubernetes.base.clock import ClusterClock
 from tests.doubles.kubernetes.base.objects import Obj, dig
+from tests.doubles.kubernetes.base.quantities import amount
 from tests.doubles.kubernetes.kubelet.images import LocalImage
 from tests.doubles.kubernetes.kubelet.volumes import ConfigurationError, expanded
 
@@ -45,6 +46,13 @@ def command_of(container: Obj, image: LocalImage, env: Mapping[str, str]) -> lis
     if not words:
         raise ConfigurationError("no command specified")
     return words
+
+
+def held(container: Obj, command: list[str]) -> list[str]:
+    """The command, held to the container's limit of memory: beyond it there is none to be had, and
+    nothing is killed."""
+    limit = dig(container, "resources", "limits", "memory")
+    return command if limit is None else ["prlimit", f"--data={int(amount(limit))}", *command]
 
 
 def sandbox(

@@ -10,6 +10,7 @@ from tests.doubles.kubernetes.kubelet.probes import probe_error
 from tests.doubles.kubernetes.kubelet.process import (
     ContainerProcess,
     command_of,
+    held,
     sandbox,
     user_of,
 )
@@ -283,7 +284,7 @@ class RunningPod:
             try:
                 env = self._files.environment(container)
                 whole = {**image.env, "HOSTNAME": self.site.pod["metadata"]["name"], **env}
-                command = command_of(container, image, whole)
+                command = held(container, command_of(container, image, whole))
                 user = user_of(self.site.pod, container, image)
             except ConfigurationError as error:
                 state.wait("CreateContainerConfigError", str(error))

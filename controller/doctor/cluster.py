@@ -1,0 +1,196 @@
+"""Checks the Kubernetes cluster of steps: access, the APIs that are served, queues and quotas."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from controller.config.settings import Settings
+from controller.doctor.findings import Finding, bad, ok, warn
+from controller.executors.kubernetes.access import (
+    DOCTOR,
+    DOCTOR_OF_QUEUES,
+    QUEUES,
+    STEPS,
+    AccessNeed,
+)
+from controller.executors.kubernetes.cluster import ApiRefusal, Cluster
+from specs.failures import Failure
+from specs.figures import duration
+from specs.model import Pipeline
+
+PATIENCE: Final = 30.0
+"""Timeout of all questions to the cluster, in seconds."""
+NEAR: Final = 0.9
+"""The part of a quota above which it is told of."""
+QUEUE_VERSION: Final = "v1beta2"
+"""The version of Kueue's API that the executor reads."""
+_KUEUE: Final = "kueue.x-k8s.io"
+_REVIEWS: Final = "apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_FIX: Final = "correct `kubernetes` in the settings; see docs/install.md"
+
+
+async def examine_cluster(
+    settings: Settings, base: Path, specs: Sequence[Pipeline]
+) -> AsyncIterator[Finding]:
+    """Findings about the cluster, if a spec or the settings name one. `base` is the folder of the
+    settings' file."""
+    executors = {spec.executor_of(step) for spec in specs for step in (None, *spec.commands)}
+    if "kubernetes" not in executors and "kubernetes" not in settings.model_fields_set:
+        return
+    profiles = settings.kubernetes.profiles.values()
+    queues = sorted({each.queue for each in profiles if each.queue is not None})
+    cluster = Cluster(settings.kubernetes, base)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async for finding in _examined(cluster, queues):
+                yield finding
+    except TimeoutError:
+        yield bad("cluster", f"it did not answer within {duration(PATIENCE)}", _FIX)
+    except Failure as failure:
+        yield bad("cluster", str(failure), _FIX)
+    except ApiRefusal as refusal:
+        fix = "renew the credentials, or correct `kubernetes.kubeconfig`"
+        yield bad("cluster", f"the API server refuses: {refusal.message}", fix)
+    finally:
+        await cluster.close()
+
+
+async def _examined(cluster: Cluster, queues: Sequence[str]) -> AsyncIterator[Finding]:
+    about = await cluster.ask("GET", "version")
+    yield ok("cluster", f"Kubernetes {about.get('gitVersion', '')} answers")
+    yield await _access(cluster, (*STEPS, *(QUEUES if queues else ())))
+    async for finding in _quotas(cluster):
+        yield finding
+    if queues:
+        async for finding in _kueue(cluster, queues):
+            yield finding
+
+
+# Access
+
+
+async def _access(cluster: Cluster, needs: Iterable[AccessNeed]) -> Finding:
+    lacking = [(need, await _lacking(cluster, need)) for need in needs]
+    said = [f"{', '.join(verbs)} {need.shown}" for need, verbs in lacking if verbs]
+    what = f"cluster access {cluster.namespace}"
+    if not said:
+        return ok(what, "it may do all that steps need")
+    rules = "; ".join(need.rule(verbs) for need, verbs in lacking if verbs)
+    fix = f"add to a Role in the namespace {cluster.namespace}, bound to the controller: {rules}"
+    return bad(what, f"it may not {'; '.join(said)}", fix)
+
+
+async def _lacking(cluster: Cluster, need: AccessNeed) -> list[str]:
+    """The verbs that are not allowed."""
+    resource, _, subresource = need.resource.partition("/")
+    lacking = []
+    for verb in need.verbs:
+        asked = {
+            "namespace": cluster.namespace,
+            "verb": verb,
+            "group": need.group,
+            "resource": resource,
+            "subresource": subresource,
+        }
+        review = await cluster.ask(
+            "POST",
+            _REVIEWS,
+            {
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SelfSubjectAccessReview",
+                "spec": {"resourceAttributes": asked},
+            },
+        )
+        if not review["status"].get("allowed"):
+            lacking.append(verb)
+    return lacking
+
+
+def _unread(what: str, need: AccessNeed, refusal: ApiRefusal) -> Finding:
+    """That something is not looked at, as a check that is skipped is not one that passed."""
+    fix = f"to have it looked at, add to the Role: {need.rule(need.verbs)}"
+    return warn(what, f"not looked at: {refusal.message}", fix)
+
+
+# Quotas
+
+
+async def _quotas(cluster: Cluster) -> AsyncIterator[Finding]:
+    what = f"cluster quotas {cluster.namespace}"
+    try:
+        listed = await _listed(cluster, "api/v1", "resourcequotas")
+    except ApiRefusal as refusal:
+        if refusal.code != 403:
+            raise
+        yield _unread(what, DOCTOR[0], refusal)
+        return
+    near = [said for quota in listed for said in _near(quota)]
+    if near:
+        fix = "raise the quota, or lower `kubernetes.slots`; steps wait meanwhile"
+        yield warn(what, "; ".join(near), fix)
+    else:
+        count = f"{len(listed)} have room" if listed else "there are none"
+        yield ok(what, count)
+
+
+def _near(quota: Mapping[str, Any]) -> Iterable[str]:
+    from lightkube.utils.quantity import parse_quantity
+
+    status = quota.get("status", {})
+    used = status.get("used", {})
+    for resource, limit in status.get("hard", {}).items():
+        most, now = parse_quantity(limit), parse_quantity(used.get(resource, "0"))
+        if most is not None and now is not None and float(now) >= NEAR * float(most):
+            yield f"{quota['metadata']['name']}: {used.get(resource, '0')} of {limit} {resource}"
+
+
+# Kueue
+
+
+async def _kueue(cluster: Cluster, queues: Sequence[str]) -> AsyncIterator[Finding]:
+    versions = await _served(cluster, _KUEUE)
+    if QUEUE_VERSION not in versions:
+        has = f"serves only {', '.join(versions)} of it" if versions else "has none of its kinds"
+        fix = f"install Kueue with {_KUEUE}/{QUEUE_VERSION}, or remove `queue` from the profiles"
+        yield bad("kueue", f"profiles name queues, but the cluster {has}", fix)
+        return
+    try:
+        listed = await _listed(cluster, f"apis/{_KUEUE}/{QUEUE_VERSION}", "localqueues")
+    except ApiRefusal as refusal:
+        if refusal.code != 403:
+            raise
+        yield _unread("kueue", DOCTOR_OF_QUEUES[0], refusal)
+        return
+    there = {each["metadata"]["name"]: each for each in listed}
+    for name in queues:
+        yield _queue(name, there.get(name), cluster.namespace)
+
+
+def _queue(name: str, found: Mapping[str, Any] | None, namespace: str) -> Finding:
+    what = f"queue {name}"
+    if found is None:
+        fix = f"create it, or correct `queue`: kubectl -n {namespace} get localqueues"
+        return bad(what, f"there is no LocalQueue of that name in {namespace}", fix)
+    for condition in found.get("status", {}).get("conditions", ()):
+        if condition["type"] == "Active" and condition["status"] == "False":
+            fix = f"kubectl -n {namespace} describe localqueue {name}"
+            return warn(what, f"it is not active: {condition.get('message', '')}", fix)
+    cluster_queue = found.get("spec", {}).get("clusterQueue", "")
+    return ok(what, f"it is there, with quota of the ClusterQueue {cluster_queue}")
+
+
+async def _served(cluster: Cluster, group: str) -> list[str]:
+    """The versions of an API group that the cluster serves; none if it is not installed."""
+    try:
+        found = await cluster.ask("GET", f"apis/{group}")
+    except ApiRefusal as refusal:
+        if refusal.code == 404:  # as plain text, and not as a Status
+            return []
+        raise
+    return [each["version"] for each in found.get("versions", ())]
+
+
+async def _listed(cluster: Cluster, api: str, resource: str) -> list[Mapping[str, Any]]:
+    found = await cluster.ask("GET", f"{api}/namespaces/{cluster.namespace}/{resource}")
+    return list(found.get("items") or ())

@@ -1,0 +1,129 @@
+"""One attempt on a cluster, as its controller knows it, and the record of it in its folder."""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from controller.executors.kubernetes.interpret import SeenAttempt
+from controller.executors.kubernetes.job import RUN, Manifest
+from controller.executors.protocol import GRACE
+from controller.machine.runs.attempt import Attempt, AttemptState
+from specs.failures import TryAgain
+
+FACT: Final = "job.json"
+"""The file in an attempt's folder that marks it as having, or about to have, a Job."""
+CREATED: Final = "job.created"
+"""The file that marks that its Job was created."""
+STARTED: Final = "job.started"
+"""The file that says when its step began, in seconds since the epoch."""
+RESULT: Final = "result.json"
+"""The file with what was stored of a step that succeeded."""
+_PREPARING = SeenAttempt(AttemptState.PREPARING)
+
+
+@dataclass
+class LiveJob:
+    """An attempt that is being prepared or is on the cluster."""
+
+    attempt: Attempt
+    requested: bool
+    """Whether to start it if it turns out not to have a Job yet."""
+    seen: SeenAttempt = _PREPARING
+    unreachable: TryAgain | None = None
+    """Why its state is unknown for now."""
+    launching: bool = False
+    """Whether it may have a Job already, so that cancelling means deleting that."""
+    job: Manifest | None = None
+    pod: Manifest | None = None
+    gone: bool = False
+    """Whether the pod has been deleted."""
+    due: float | None = None
+    """When its timeout expires, on the monotonic clock."""
+    was_waiting: bool = False
+    """Whether this controller saw it before its step began."""
+    deleting: bool = False
+    """Whether its Job's deletion was asked for."""
+    grace: float = GRACE
+    asked_grace: float = float("inf")
+    """Seconds that its pod was given last to end."""
+    gone_at: float = float("inf")
+    """When its pod counts as ended, on the monotonic clock."""
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+    def note_pod(self, pod: Manifest, *, gone: bool) -> None:
+        """Take note of a pod of the Job. The first pod counts: a cluster may replace one that was
+        deleted, and the replacement is another try, which is not the cluster's to begin."""
+        known = self.pod
+        if known is not None and known["metadata"]["uid"] != pod["metadata"]["uid"]:
+            if pod["metadata"]["creationTimestamp"] >= known["metadata"]["creationTimestamp"]:
+                return
+        elif self.gone:
+            return
+        self.pod, self.gone = pod, gone
+        self.changed.set()
+
+    def note(self, seen: SeenAttempt, own: Path) -> None:
+        """Take note of what is to be seen of it, also in its folder."""
+        if seen.started is None:
+            self.was_waiting = True
+        elif self.seen.started is None:
+            (own / STARTED).write_text(f"{seen.started}")
+        if not seen.state.ended:
+            self.seen = seen
+
+    def recall(self, own: Path) -> None:
+        """Take note of what an earlier controller saw."""
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            started = float((own / STARTED).read_text())
+            self.seen = SeenAttempt(AttemptState.RUNNING, started=started)
+
+    def seconds_left(self, started: float | None) -> float:
+        """Seconds until its timeout. Counted from when it was seen to begin or, if that was before
+        this controller, by the node's clock."""
+        if self.due is None:
+            ran = 0.0 if self.was_waiting or started is None else max(0.0, time.time() - started)
+            self.due = time.monotonic() + self.attempt.timeout - ran
+        return self.due - time.monotonic()
+
+    def step_is_over(self) -> bool:
+        """Whether the step has ended, or its pod is gone."""
+        if self.pod is None or self.gone:
+            return True
+        statuses = self.pod.get("status", {}).get("initContainerStatuses", ())
+        ended = any(one["name"] == RUN and "terminated" in one["state"] for one in statuses)
+        return ended or self.pod["status"].get("phase") in ("Succeeded", "Failed")
+
+    def is_done(self, seen: SeenAttempt) -> bool:
+        """Whether there is nothing more to wait for: it has ended, and so have its processes."""
+        if not seen.state.ended:
+            return False
+        phase = (self.pod or {}).get("status", {}).get("phase")
+        still = self.deleting and self.pod is not None and not self.gone
+        return not still or phase in ("Succeeded", "Failed")
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for a change, for so long at the most."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.changed.wait()
+        except TimeoutError:
+            return
+        finally:
+            self.changed.clear()
+
+
+def record_fact(own: Path, attempt: Attempt) -> None:
+    """Record that the attempt is about to have a Job."""
+    scratch = own / f".{FACT}"
+    scratch.write_text(attempt.model_dump_json())
+    scratch.replace(own / FACT)
+
+
+def forget_fact(own: Path) -> None:
+    """Record that it has none."""
+    (own / FACT).unlink(missing_ok=True)

@@ -1,0 +1,103 @@
+{{- define "headgate.name" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "headgate.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: controller
+{{- end -}}
+
+{{- define "headgate.labels" -}}
+{{ include "headgate.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "headgate.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{- define "headgate.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{ .Values.serviceAccount.name | default (include "headgate.name" .) }}
+{{- else -}}
+{{ .Values.serviceAccount.name | default "default" }}
+{{- end -}}
+{{- end -}}
+
+{{- /* What no schema can say, because it is about two values at once. */ -}}
+{{- define "headgate.check" -}}
+{{- if and (gt (int .Values.replicas) 1) (not .Values.postgresql.enabled) -}}
+{{- fail (printf "replicas is %d, but SQLite has room for one controller: set postgresql.enabled, or replicas: 1" (int .Values.replicas)) -}}
+{{- end -}}
+{{- if and .Values.postgresql.enabled (not .Values.secretName) -}}
+{{- fail (printf "postgresql.enabled needs secretName: a Secret whose key %s is postgresql://USER:PASSWORD@HOST/DATABASE" .Values.postgresql.secretKey) -}}
+{{- end -}}
+{{- if and .Values.webhook.enabled (not (dig "github" "webhook" "secret" "" .Values.settings)) -}}
+{{- fail "webhook.enabled needs settings.github.webhook.secret: the name of a key of the Secret secretName" -}}
+{{- end -}}
+{{- if and .Values.steps.enabled (not .Values.settings.artifacts) -}}
+{{- fail "steps.enabled needs settings.artifacts, s3://, gs:// or az:// with a prefix, by which steps get their inputs; or set steps.enabled: false" -}}
+{{- end -}}
+{{- if and .Values.steps.enabled (eq .Values.steps.namespace .Release.Namespace) -}}
+{{- fail (printf "steps.namespace is %s, where the controller and its secrets are; name another one" .Release.Namespace) -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* headgate.yaml: the chart's own settings, and those of the values. */ -}}
+{{- define "headgate.settings" -}}
+{{- $own := dict "name" (include "headgate.name" .) "log" (dict "format" "json") -}}
+{{- if .Values.postgresql.enabled -}}
+{{- $_ := set $own "store" (printf "${%s}" .Values.postgresql.secretKey) -}}
+{{- end -}}
+{{- if .Values.steps.enabled -}}
+{{- $_ := set $own "kubernetes" (dict "namespace" .Values.steps.namespace "image" (include "headgate.image" .)) -}}
+{{- end -}}
+{{- if .Values.webhook.enabled -}}
+{{- $_ := set $own "github" (dict "webhook" (dict "host" "0.0.0.0" "port" .Values.webhook.port)) -}}
+{{- end -}}
+{{- toYaml (mergeOverwrite $own (deepCopy .Values.settings)) -}}
+{{- end -}}
+
+{{- /* The rules of the executor; controller/config/cluster_access.py has the same, and what for. */ -}}
+{{- define "headgate.rules" -}}
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [create, get, list, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch, delete]
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create, patch, list, delete]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
+- apiGroups: [""]
+  resources: [resourcequotas]
+  verbs: [list]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [create, patch]
+{{- if .Values.steps.queues }}
+- apiGroups: [kueue.x-k8s.io]
+  resources: [workloads]
+  verbs: [list]
+- apiGroups: [kueue.x-k8s.io]
+  resources: [localqueues]
+  verbs: [list]
+{{- end }}
+{{- end -}}
