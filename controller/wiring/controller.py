@@ -56,6 +56,7 @@ from controller.observers.stall import StallObserver
 from controller.queries.polling import QueryVersions
 from controller.reconcile.loop import Loop
 from controller.reconcile.outbox import Applier, RuntimePolicy
+from controller.reconcile.tenure import Alone, Tenure
 from controller.reports.applier import ReportApplier
 from controller.reports.forge import Forge
 from controller.reports.forge_by_repository import ForgeByRepository
@@ -234,8 +235,8 @@ class Controller:
             self.executor.reap,
         )
 
-    def loop(self) -> Loop:
-        """The loop that reconciles all kinds of objects."""
+    def loop(self, tenure: Tenure = Alone()) -> Loop:  # noqa: B008 - it has no state
+        """The loop that reconciles all kinds of objects, those that the controller has."""
         everyone = self.settings.notify
         environments = EnvironmentObserver(
             self.versions,
@@ -276,6 +277,7 @@ class Controller:
             self._appliers(),
             policy=self.policy,
             witness=self.operations.metrics,
+            tenure=tenure,
         )
 
     def runs(self, report: Applier) -> Loop:
