@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from controller.config.secrets import Secrets
 from controller.config.settings import Settings
 from controller.git import Mirror
 from controller.github.abandoned_checks import HOUR
+from controller.machine.core import Key
 from controller.reconcile.loop import HistoryLost
 from controller.reconcile.outbox import RuntimePolicy
 from controller.reconcile.resting import carry_on_renamed
@@ -74,8 +75,8 @@ async def _serve(
             each.name: Mirror(each.address(base), home).url for each in settings.repositories
         }
         await carry_on_renamed(store, addresses, home / "mirrors", policy.clock())
-        app = Controller(settings, base, secrets, store, policy)
-        loop = app.loop(leases or Alone())
+        app = Controller(settings, base, secrets, store, policy, tenure=leases or Alone())
+        loop = app.loop()
         stack.push_async_callback(app.close)
         await app.sweeper.forget_strangers()
         app.watch.restore(one.key for one in await store.list(STALL, live=True))
@@ -87,6 +88,11 @@ async def _serve(
 
         def leads() -> bool:
             return leases is None or leases.leads
+
+        def arrived(shards: Collection[int]) -> None:
+            loop.arrived(shards)
+            for each in settings.repositories:  # a hint may have come before the lease
+                loop.wake(Key("repository", each.name))
 
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(app.wake_hinted(loop))
@@ -100,7 +106,7 @@ async def _serve(
             tasks.create_task(_every(HOUR, app.sweep_checks, leads))
             tasks.create_task(loop.run())
             if leases is not None:
-                tasks.create_task(leases.keep(store.forget, loop.arrived))
+                tasks.create_task(leases.keep(store.forget, arrived))
 
 
 def _all_are(error: BaseException, kind: type[Exception]) -> bool:
