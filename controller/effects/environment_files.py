@@ -45,7 +45,8 @@ class EnvironmentFileApplier:
             return file
 
         try:
-            commit = await branch.write(change, *place, action.subject, action.write)
+            lease = self._tenure.token(owner)
+            commit = await branch.write(change, *place, action.subject, action.write, lease)
         except _Moved:
             head = await branch.head()
             moved = EnvironmentMoved(write=action.write)

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from controller.machine.core import Key
+from controller.store.shards import LeaseToken
 
 
 class Tenure(Protocol):
@@ -16,6 +17,10 @@ class Tenure(Protocol):
 
     def holds(self, key: Key) -> bool:
         """Whether an effect for this key may be made, just now."""
+        ...
+
+    def token(self, key: Key) -> LeaseToken | None:
+        """The lease that work on this key relies on, if it needs one."""
         ...
 
     def working(self, key: Key) -> AbstractContextManager[None]:
@@ -33,6 +38,9 @@ class Alone:
     def holds(self, _: Key) -> bool:
         """Always."""
         return True
+
+    def token(self, _: Key) -> None:
+        """It needs none."""
 
     @contextmanager
     def working(self, _: Key) -> Iterator[None]:

@@ -26,7 +26,7 @@ from controller.store.addresses import PostgresAddress
 from controller.store.postgres_connection import Connection
 from controller.store.postgres_faults import explained
 from controller.store.protocol import LostLease
-from controller.store.shards import LEADING, SHARDS, shard_of, shares
+from controller.store.shards import LEADING, SHARDS, LeaseToken, shard_of, shares
 from specs.failures import Failure
 
 log = structlog.get_logger("headgate.leases")
@@ -69,12 +69,15 @@ SELECT shard, '', 0, 0 FROM generate_series(0, %s) AS shard ON CONFLICT DO NOTHI
 _GIVE_UP = "UPDATE leases SET holder = '', expires = 0 WHERE holder = %s AND shard = ANY(%s)"
 _RENEW = f"""
 UPDATE leases SET expires = {_NOW} + %s WHERE holder = %s RETURNING shard, token"""  # noqa: S608
+# Tokens are times, so that they grow also in another database, or in one that was restored.
 # Locked for a change of the token, which waits for the commits that rely on it; a renewal does not.
 _TAKE = f"""
 WITH free AS (
   SELECT shard FROM leases WHERE shard = ANY(%s) AND expires < {_NOW} ORDER BY shard FOR UPDATE
 )
-UPDATE leases SET holder = %s, token = token + 1, expires = {_NOW} + %s FROM free
+UPDATE leases
+SET holder = %s, token = greatest(token + 1, ({_NOW} * 1000)::bigint), expires = {_NOW} + %s
+FROM free
 WHERE leases.shard = free.shard RETURNING leases.shard, leases.token"""  # noqa: S608
 
 
@@ -136,6 +139,11 @@ class Leases:
     def begins(self, key: Key) -> bool:
         """Whether work on this object may begin: it is held, and not to be given up."""
         return self.holds(key) and shard_of(key) not in self._leaving
+
+    def token(self, key: Key) -> LeaseToken:
+        """The lease that work on this object relies on. Raises `LostLease`."""
+        ((shard, token),) = self.fence((key,)).items()
+        return LeaseToken(shard, token)
 
     @contextmanager
     def working(self, key: Key) -> Iterator[None]:

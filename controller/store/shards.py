@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from hashlib import sha256
+from typing import NamedTuple
 
 from controller.machine.core import Key
 from controller.machine.retention import pipeline_of
@@ -16,6 +17,13 @@ SHARDS = 64
 """How many there are. Controllers that share a database have to agree, so it never changes."""
 LEADING = 0
 """Who holds this one does what is to be done once and not by each controller."""
+
+
+class LeaseToken(NamedTuple):
+    """A lease that something relies on; a later one of the same shard has a larger token."""
+
+    shard: int
+    token: int
 
 
 @lru_cache(4096)
