@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
+from socket import gethostname
 from typing import Any, NamedTuple, NoReturn, Self
 from uuid import uuid4
 
@@ -93,8 +94,9 @@ class Leases:
         terms: LeaseTerms = LeaseTerms(),  # noqa: B008 - a constant value
         clock: Callable[[], float] = since_boot,
     ) -> None:
-        self.name = uuid4().hex[:12]
-        """What this controller is called in the database."""
+        self.name = f"{gethostname()[:30]}-{uuid4().hex[:8]}"
+        """What this controller is called in the database: the machine's name, or the pod's, and a
+        number of its own."""
         self.takeovers = 0
         """How many shards were taken, in all."""
         self._address = address
