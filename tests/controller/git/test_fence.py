@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from controller.git.environments import BRANCH, Environments
-from controller.git.fence import fenced
+from controller.git.fence import REFS, fenced
 from controller.git.mirror import Mirror, RefMove
 from controller.machine.environments.file import EnvironmentFile
 from controller.store.shards import LeaseToken
@@ -74,4 +74,25 @@ async def test_one_that_was_paused_between_its_look_and_its_push_is_refused_by_t
     with pytest.raises(TryAgain, match="under a later lease"):
         await write(former, 2, FORMER)
     assert former.tries == 1
+    assert await successor.tip(BRANCH) == first
+
+
+async def test_one_that_was_paused_within_git_is_refused_by_the_server(
+    remote: Path, tmp_path: Path
+) -> None:
+    """The next holder pushes after the client has compared, and before the server has."""
+    former, successor = (mirror_of(remote, tmp_path / name) for name in ("former", "next"))
+    first = await write(former, 1, FORMER)
+    later = await fenced(successor, NEXT)
+    await successor.push_together(RefMove(f"{REFS}aside", later.sha, None))
+    hook = remote / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(
+        f'#!/bin/sh\nrm "$0"\nunset GIT_QUARANTINE_PATH\ngit update-ref {later.ref} {later.sha}\n'
+    )
+    hook.chmod(0o755)
+    former.tries = 0
+    with pytest.raises(TryAgain, match="under a later lease"):
+        await write(former, 2, FORMER)
+    assert (former.tries, hook.exists()) == (1, False)
     assert await successor.tip(BRANCH) == first
