@@ -24,7 +24,7 @@ from controller.reconcile.loop import Loop
 from controller.store.addresses import Address, PostgresAddress
 from controller.store.database import DatabaseStore
 from controller.store.opening import open_store
-from controller.store.protocol import OutboxEntry, Put, Transaction
+from controller.store.protocol import Hold, OutboxEntry, Put, Transaction
 from controller.wiring.service import last_moment
 from tests.controller.reconcile import toys
 from tests.controller.reconcile.toys import Work
@@ -94,7 +94,7 @@ async def turns(store: DatabaseStore, cpu: Cpu) -> float:
 async def begin(address: Address) -> float:
     """Seconds until a controller has what it asks of its store before it reconciles anything."""
     begun = time.perf_counter()
-    store = await open_store(address, sole=True)
+    store = await open_store(address, hold=Hold.ALONE)
     await last_moment(store)
     await store.changed()
     live = [each for kind in KINDS for each in await store.list(kind, live=True)]
@@ -132,7 +132,7 @@ async def measured(address: Address, cpu: Cpu) -> tuple[float, float, float]:
     """CPU milliseconds of a turn of the loop, and of the store's part; seconds of a start."""
     await fill(address)
     took = await median(lambda: begin(address))
-    store = await open_store(address, sole=True)
+    store = await open_store(address, hold=Hold.ALONE)
     await store.changed()
     key = Put(key=KEY, revision=1, text=BODY, live=True)
     await store.commit(Transaction(put=key), 1.0)

@@ -279,6 +279,11 @@ class Settings(Spec):
         description="Where the state is: postgresql://USER:${PASSWORD}@HOST/DATABASE, with the "
         "names of secrets in it; by default in `home`, in a file of SQLite.",
     )
+    controllers: Literal["one", "several"] = Field(
+        default="one",
+        description="Whether `several` controllers share the `store`, which is then in PostgreSQL. "
+        "Each has a `home` of its own; steps and models run where all of them can reach them.",
+    )
     secrets: Text | None = Field(
         default=None,
         description="A file of NAME=value lines. HEADGATE_SECRET_NAME variables override it.",

@@ -174,7 +174,7 @@ _MISSING = re.compile(
 _RACE = re.compile(
     r"\[rejected\]|stale info|fetch first|non-fast-forward"
     r"|\[remote rejected\].*(?:cannot lock ref|failed to update ref|incorrect old value"
-    r"|reference already exists)",
+    r"|reference already exists|atomic transaction failed)",
     re.IGNORECASE,
 )
 _REFUSED = re.compile(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from controller.git.command import Rejected
 from controller.git.commit_info import Author
-from controller.git.mirror import Mirror
+from controller.git.mirror import Mirror, RefMove
 from specs.failures import TryAgain
 
 HEADGATE = Author("Headgate", "headgate@localhost")
@@ -37,12 +37,14 @@ async def swap(
     propose: Callable[[str | None], Awaitable[NextCommit | str]],
     backoff: RetryTiming,
     known: str | None = None,
+    beside: Callable[[], Awaitable[RefMove]] | None = None,
 ) -> str:
     """Commit on top of the remote's `ref` and push, again whenever somebody else was faster.
 
     `propose` is called with the ref's current commit (None if it does not exist) and returns what
     to write, or the commit that wrote it already. `known` is where the ref most likely is, so that
-    the remote is asked only if it is not. Returns the commit. Raises `TryAgain` after a dozen lost
+    the remote is asked only if it is not. `beside` is called for each push and says what else moves
+    in it. Returns the commit. Raises `TryAgain` after a dozen lost
     races, and what `Mirror` and `propose` raise.
     """
     for lost in range(_TRIES):
@@ -52,7 +54,10 @@ async def swap(
             return proposal
         sha = await mirror.write_commit(tip, proposal.files, proposal.message, HEADGATE)
         try:
-            await mirror.push(ref, sha, tip)
+            if beside is None:
+                await mirror.push(ref, sha, tip)
+            else:
+                await mirror.push_together(RefMove(ref, sha, tip), await beside())
         except Rejected:
             await backoff.sleep(0.05 * 2 ** min(lost, 5) * (0.5 + backoff.jitter()))
         else:

@@ -6,12 +6,15 @@ if the head has not moved.
 
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple
 
 from controller.git import CommitInfo, Mirror
 from controller.git.compare_and_swap import HEADGATE, NextCommit, RetryTiming, swap
 from controller.git.environment_file import ACTION, PROPOSAL, Invalid, message_of, parse, to_yaml
+from controller.git.fence import fenced
 from controller.machine.environments.file import EnvironmentFile, path_of, place_of
+from controller.store.shards import LeaseToken
 from specs.failures import TryAgain
 
 BRANCH = "headgate/environments"
@@ -154,8 +157,10 @@ class Environments:
         pipeline: str,
         subject: str,
         action_id: str,
+        lease: LeaseToken | None = None,
     ) -> str:
-        """Commit the result of `change` on the current file, and push it; the commit's id.
+        """Commit the result of `change` on the current file, and push it; the commit's id. With a
+        `lease`, not if somebody has pushed under a later one.
 
         Idempotent by `action_id`. `change` is called again, with the new content, if somebody else
         pushed in between; it may raise if the change does not apply any more.
@@ -169,7 +174,8 @@ class Environments:
             files = {path_of(environment, pipeline): to_yaml(file).encode()}
             return NextCommit(files, message_of(file, subject, action_id))
 
-        return await swap(self._mirror, self._branch, propose, self._backoff)
+        beside = partial(fenced, self._mirror, lease) if lease is not None else None
+        return await swap(self._mirror, self._branch, propose, self._backoff, beside=beside)
 
     async def propose(self, file: EnvironmentFile, subject: str, proposal: str) -> str:
         """Push a branch with one commit on top of this branch that writes the file; its name.

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from controller.blobs.last_use import use
@@ -39,6 +40,14 @@ _UNMERGED = (1, 129)
 
 _TRACKED = tuple(part for refs in FETCHED for part in ("-c", f"remote.origin.fetch={refs}"))
 """Options of a push that moves the mirror's ref as well, so that no fetch has to."""
+
+
+class RefMove(NamedTuple):
+    """A ref of the remote, where it is to be, and where it is now; None: nowhere."""
+
+    ref: str
+    sha: str
+    expected: str | None
 
 
 class Mirror(Clone):
@@ -102,14 +111,22 @@ class Mirror(Clone):
 
         `expected` None creates it. Raises `Rejected` if the remote's ref is not at `expected`.
         """
-        name = _full(ref)
-        lease = f"--force-with-lease={name}:{checked_sha(expected) if expected else ''}"
-        target = f"{checked_sha(sha)}:{name}"
-        arguments = (*_TRACKED, "push", "--quiet", "--no-verify", lease, "origin", target)
-        await self._with_commit(sha, lambda: self._git(*arguments))
+        await self.push_together(RefMove(ref, sha, expected))
+
+    async def push_together(self, *moves: "RefMove") -> None:
+        """As `push`, for several refs: all of them or none."""
+        names = [_full(one.ref) for one in moves]
+        leases = [
+            f"--force-with-lease={name}:{checked_sha(one.expected) if one.expected else ''}"
+            for name, one in zip(names, moves, strict=True)
+        ]
+        targets = [f"{checked_sha(m.sha)}:{name}" for name, m in zip(names, moves, strict=True)]
+        how = ("--quiet", "--no-verify", *(["--atomic"] if len(moves) > 1 else []), *leases)
+        arguments = (*_TRACKED, "push", *how, "origin", *targets)
+        await self._with_commit(moves[0].sha, lambda: self._git(*arguments))
         self._moves += 1
         if self._refs is not None:
-            self._refs[name] = sha
+            self._refs |= {name: one.sha for name, one in zip(names, moves, strict=True)}
 
     async def delete(self, branch: str) -> None:
         """Delete a branch of the remote, if it exists."""

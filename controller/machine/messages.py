@@ -352,7 +352,8 @@ def _classes(base: type[Message]) -> dict[str, type[Message]]:
     found: dict[str, type[Message]] = {}
     for each in base.__subclasses__():
         name = each.model_fields["type"].default
-        found |= {name: each} if isinstance(name, str) else {}
+        ours = isinstance(name, str) and each.__module__ == __name__
+        found |= {name: each} if ours else {}
         found |= _classes(each)
     return found
 

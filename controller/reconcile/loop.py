@@ -10,7 +10,7 @@ twice.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn
 
@@ -24,11 +24,13 @@ from controller.reconcile.inbox import Handled
 from controller.reconcile.outbox import Applier, Outbox, RuntimePolicy, outbox_entry, within
 from controller.reconcile.reconciler import Reconciler
 from controller.reconcile.stalls import HUMAN, KIND, OTHERS, REFUSED, Stalls
+from controller.reconcile.tenure import Alone, Tenure
 from controller.reconcile.witness import TurnResult, Witness
 from controller.reconcile.workqueue import WorkQueue
 from controller.store.protocol import (
     Changes,
     Conflict,
+    LostLease,
     OutboxEntry,
     Put,
     Record,
@@ -80,6 +82,7 @@ class Loop:
         workers: int = 8,
         listen: float = 0.2,
         witness: Witness | None = None,
+        tenure: Tenure = Alone(),  # noqa: B008 - it has no state
     ) -> None:
         self.counts: Counter[str] = Counter()
         """Since the start: `reconciled`, `saves`, `conflicts`; `acknowledged`, `postponed`
@@ -97,15 +100,26 @@ class Loop:
         self._workers = workers
         self._listen = listen
         self._witness = witness
+        self._tenure = tenure
+        self._arrived = False
         self._turns = 0
         self._stalls = Stalls()
         self._decided: dict[Key, tuple[str, Value]] = {}  # the latest last
         """The states that were saved last, with their JSON: what was made here is not parsed."""
         self._queue: WorkQueue[Key] = WorkQueue(policy.backoff, policy.jitter)
-        self._outbox = Outbox(store, appliers, self.wake, self.counts, policy)
+        self._outbox = Outbox(store, appliers, self.wake, self.counts, policy, tenure)
+
+    def arrived(self, shards: Collection[int]) -> None:
+        """Work is there that nobody here has looked at; in these shards another controller may
+        have done things since this one had them."""
+        self._outbox.forget(shards)
+        self._arrived = True
 
     def wake(self, key: Key) -> None:
-        """Look at `key` soon. For the event loop's own thread."""
+        """Look at `key` soon, unless another controller has it, which is told of what is saved. For
+        the event loop's own thread."""
+        if not self._tenure.begins(key):
+            return
         if key.kind in self._reconcilers:
             self._queue.add(key)
         else:
@@ -159,6 +173,8 @@ class Loop:
     async def _wake_stored(self) -> None:
         for kind, reconciler in self._reconcilers.items():
             for record in await self._store.list(kind, live=True):
+                if not self._tenure.begins(record.key):
+                    continue
                 self._queue.add(record.key, BEHIND if reconciler.patient else 0)
                 if kind == KIND:
                     self._stalls.restore(record.key)
@@ -184,6 +200,9 @@ class Loop:
                     raise HistoryLost("the state's server may not have what was saved last")  # noqa: TRY301
                 if missed is Changes.ANYTHING:
                     log.warning("the store was away: everything is looked at again")
+                if missed is Changes.ANYTHING or self._arrived:
+                    self._arrived = False  # what comes meanwhile is looked at once more
+                    missed = Changes.ANYTHING
                     await self._wake_stored()
                 elif missed:
                     await self._wake_addressees()
@@ -208,7 +227,8 @@ class Loop:
         self._turns += 1
         began = time.perf_counter()
         try:
-            result = await self._turn(key)
+            with self._tenure.working(key):
+                result = await self._turn(key)
             self._told(lambda tell: tell.turned(key, time.perf_counter() - began, result))
         finally:
             self._turns -= 1
@@ -217,9 +237,15 @@ class Loop:
 
     async def _turn(self, key: Key) -> TurnResult:
         try:
+            if not self._tenure.begins(key):
+                raise LostLease("another controller may have it")  # noqa: TRY301
             waits = await self._reconcile(key)
             self._queue.forget(key)
             await self._made_progress(key, waits)
+        except LostLease as reason:  # whoever has it now looks at it
+            log.info("it is left to another controller", reason=str(reason))
+            self._drop(key)
+            return "lost"
         except Conflict:
             self.counts["conflicts"] += 1
             self._queue.add(key)
@@ -258,6 +284,11 @@ class Loop:
             self.counts["internal_errors"] += 1
             log.exception("what happened could not be counted")
 
+    def _drop(self, key: Key) -> None:
+        self._queue.forget(key)
+        self._decided.pop(key, None)
+        self._stalls.drop(key)
+
     async def _made_progress(self, key: Key, waits: Blocked | None) -> None:
         if key in self.parked:
             await self._failed(key, _UNREADABLE, 0.0)
@@ -280,7 +311,11 @@ class Loop:
         if envelope is None or KIND not in self._reconcilers:
             return
         try:
-            await self._store.commit(Transaction(send=(envelope,)), self._policy.clock())
+            # The stall is in the shard of what stands still.
+            change = Transaction(send=(envelope,), owners=(key,))
+            await self._store.commit(change, self._policy.clock())
+        except LostLease:
+            return
         except Failure as failure:
             log.error(  # noqa: TRY400 - the reason is the user's, and no traceback
                 "nobody could be told of a stall yet", reason=str(failure)
@@ -293,6 +328,8 @@ class Loop:
         look = await self._store.load(key)
         try:
             decided = await self._decide(key, look)
+        except LostLease:
+            raise
         except Exception:
             # What is in the outbox is to be done whatever can be seen now.
             await self._apply(key, _Decided(await self._store.outbox(key)))
@@ -320,7 +357,7 @@ class Loop:
             return _Decided(look.outbox)
         self.parked.pop(key, None)
         inbox = inboxes.read(look.inbox, reconciler)
-        await self._set_aside(inbox.set_aside)
+        await self._set_aside(key, inbox.set_aside)
         async with within(self._policy.patience, "Observing"):
             observed = await reconciler.observer.observe(key, state, inbox.messages)
         now = self._policy.clock()
@@ -331,7 +368,7 @@ class Loop:
         handled = self._handle(key, inbox.messages, decide, exists=state is not None)
         decision = handled.decision
         if decision is None:
-            await self._set_aside(handled.set_aside)
+            await self._set_aside(key, handled.set_aside)
             return _Decided(look.outbox)
         if decision.requeue_after is not None:
             self._queue.add_after(key, decision.requeue_after)
@@ -366,9 +403,9 @@ class Loop:
         self._queue.add(key)  # for those that had to wait until the object exists
         return handled
 
-    async def _set_aside(self, messages: Sequence[SetAside]) -> None:
+    async def _set_aside(self, key: Key, messages: Sequence[SetAside]) -> None:
         if messages:
-            change = Transaction(set_aside=tuple(messages))
+            change = Transaction(set_aside=tuple(messages), owners=(key,))
             await self._store.commit(change, self._policy.clock())
 
     def _park(self, key: Key, record: Record | None, error: ValidationError) -> None:
@@ -413,7 +450,8 @@ class Loop:
         made = {each.id: action for each, action in zip(enqueue, decision.actions, strict=True)}
         if same and change == Transaction(put=put):
             if applied:
-                await self._store.commit(Transaction(acknowledge=applied), self._policy.clock())
+                change = Transaction(acknowledge=applied, owners=(key,))
+                await self._store.commit(change, self._policy.clock())
                 self._outbox.acknowledged(key)
             left = [each for each in look.outbox if each.id not in applied]
             return _Decided(left, decision.waits, decision.requeue_after)

@@ -6,7 +6,7 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
 from operator import attrgetter
@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 from controller.machine.core import Action, Blocked, Envelope, Key, id_of, parsed
 from controller.machine.messages import ActionFailed
 from controller.reconcile.batches import Batches
+from controller.reconcile.tenure import Alone, Tenure
 from controller.reconcile.workqueue import Backoff, WorkQueue
-from controller.store.protocol import OutboxEntry, Postponed, Store, Transaction
+from controller.store.protocol import LostLease, OutboxEntry, Postponed, Store, Transaction
+from controller.store.shards import shard_of
 from deployers.clock import Steady
 from specs.failures import Failure, Ignore, NeedsHuman, TryAgain
 from specs.figures import duration
@@ -71,6 +73,7 @@ class Outbox:
         wake: Callable[[Key], None],
         counts: Counter[str],
         policy: RuntimePolicy,
+        tenure: Tenure = Alone(),  # noqa: B008 - it has no state
     ) -> None:
         self._store = store
         self._appliers = {_type_of(action): (action, apply) for action, apply in appliers.items()}
@@ -80,6 +83,7 @@ class Outbox:
         self._wake = wake
         self._counts = counts
         self._policy = policy
+        self._tenure = tenure
         self._waits: dict[str, Blocked] = {}
         self._due: dict[int, float] = {}
         """When what was put off is due, by the number of its entry."""
@@ -100,6 +104,11 @@ class Outbox:
     def acknowledged(self, owner: Key) -> None:
         """All that was `applied` is out of the outbox."""
         self._counts["acknowledged"] += len(self._applied.pop(owner, ()))
+
+    def forget(self, shards: Collection[int]) -> None:
+        """Another controller may have had these: what was applied here is acknowledged there."""
+        for owner in [one for one in self._applied if shard_of(one) in shards]:
+            del self._applied[owner]
 
     def withdrawn(self, entries: Sequence[OutboxEntry]) -> None:
         """These have left the outbox without having been applied. The same action inherits nothing
@@ -158,13 +167,22 @@ class Outbox:
         """Apply what an owner has in the background, as it is in the store by now."""
         _bind(owner)
         try:
-            async with self._few:
-                outbox = await self._store.outbox(owner)
-            behind = [entry for entry in outbox if self._is_behind(entry)]
-            due = await self._apply_lanes(behind)
+            if not self._tenure.begins(owner):
+                raise LostLease("another controller may have it")  # noqa: TRY301
+            with self._tenure.working(owner):
+                async with self._few:
+                    outbox = await self._store.outbox(owner)
+                behind = [entry for entry in outbox if self._is_behind(entry)]
+                due = await self._apply_lanes(behind)
             self._behind.forget(owner)
             if due is not None:
                 self._behind.add_after(owner, due)
+        except LostLease as reason:
+            self._behind.forget(owner)
+            if self._tenure.begins(owner):  # another's, whose outcome was to be saved with this one
+                self._behind.add_failed(owner)
+            else:
+                _log().info("the outbox is left to another controller", reason=str(reason))
         except Exception as error:
             if not isinstance(error, Failure):
                 self._counts["internal_errors"] += 1
@@ -234,6 +252,8 @@ class Outbox:
             outcome = self._came.get(entry.number)
             if outcome is None:
                 outcome = await self._effect(entry, made)
+        except LostLease:
+            raise
         except Ignore as reason:
             _log().debug("an action was not needed", action=_type(entry), reason=str(reason))
             outcome = ()
@@ -270,6 +290,8 @@ class Outbox:
             raise TryAgain(f"nothing in this version of Headgate applies {name!r}")
         action, apply = self._appliers[name]
         self._policy.boundary("before apply", entry.owner)
+        if not self._tenure.holds(entry.owner):
+            raise LostLease("another controller may have it")
         async with within(self._policy.patience, f"The action {name}"):
             outcome = await apply(entry.owner, made or parsed(action, entry.action))
         self._policy.boundary("after apply", entry.owner)
@@ -280,7 +302,7 @@ class Outbox:
         wait = max(at_least, policy.backoff.delay(entry.attempts + 1, policy.jitter()))
         now = policy.clock()
         postponed = Postponed(id=entry.id, not_before=now + wait, error=error)
-        await self._store.commit(Transaction(postpone=(postponed,)), now)
+        await self._store.commit(Transaction(postpone=(postponed,), owners=(entry.owner,)), now)
         self._due[entry.number] = postponed.not_before
         self._counts["postponed"] += 1
         return wait
@@ -299,9 +321,9 @@ class Outbox:
         )
         self._policy.boundary("before acknowledge", entry.owner)
         if self._is_behind(entry):
-            await self._outcomes.add(_Outcome(entry.id, send))
+            await self._outcomes.add(_Outcome(entry.owner, entry.id, send))
         else:
-            await self._save_outcomes([_Outcome(entry.id, send)])
+            await self._save_outcomes([_Outcome(entry.owner, entry.id, send)])
         self._came.pop(entry.number, None)  # it may have been withdrawn
         self._policy.boundary("after acknowledge", entry.owner)
         self._counts["acknowledged"] += 1
@@ -312,6 +334,7 @@ class Outbox:
         change = Transaction(
             acknowledge=tuple(one.id for one in outcomes),
             send=tuple(message for one in outcomes for message in one.send),
+            owners=tuple({one.owner for one in outcomes}),
         )
         await self._store.commit(change, self._policy.clock())
 
@@ -329,6 +352,7 @@ class Outbox:
 class _Outcome(NamedTuple):
     """What is saved of an entry that was applied."""
 
+    owner: Key
     id: str
     send: tuple[Envelope, ...]
 

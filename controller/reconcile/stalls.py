@@ -25,6 +25,11 @@ class Stalls:
         kind, _, name = stall.name.partition("/")
         self._told[Key(kind, name)] = stall
 
+    def drop(self, of: Key) -> None:
+        """It is another controller's now."""
+        self._since.pop(of, None)
+        self._told.pop(of, None)
+
     def since(self, of: Key) -> float | None:
         """Since when it fails; None if it does not."""
         return self._since.get(of)

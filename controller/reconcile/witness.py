@@ -4,8 +4,9 @@ from typing import Any, Literal, Protocol
 
 from controller.machine.core import Decision, Key, Value
 
-TurnResult = Literal["done", "conflict", "ignored", "retried", "human", "error"]
-"""How a turn of a key ended. `retried`, `human` and `error` are tried again later."""
+TurnResult = Literal["done", "conflict", "ignored", "retried", "human", "error", "lost"]
+"""How a turn of a key ended. `retried`, `human` and `error` are tried again later,
+`lost` by another controller."""
 
 
 class Witness(Protocol):

@@ -63,6 +63,10 @@ class DatabaseStore(SqlReader):
         """Save all of `change` or nothing; see `Store`."""
         return await self._save(self._commit, change, now)
 
+    async def forget(self) -> None:
+        """Read everything anew: what is remembered may have been changed by others."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._remembered.forget)
+
     async def touch(self) -> None:
         """Write what is written already: whether anything can be saved. Raises as `commit`."""
         await self._save(self._touch)

@@ -15,7 +15,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Self, TypeVar
 from uuid import uuid4
@@ -31,7 +31,7 @@ from controller.store.migrations import HEAD, NewerSchema
 from controller.store.postgres_connection import Connection, PostgresSession, spelled
 from controller.store.postgres_ear import Ear
 from controller.store.postgres_faults import CACHED_PLAN, RETRIED, explained, lost, newer
-from controller.store.protocol import Changes, Conflict, Transaction
+from controller.store.protocol import Changes, Conflict, Hold, LostLease, Transaction
 from specs.failures import Failure, TryAgain
 
 T = TypeVar("T")
@@ -46,6 +46,10 @@ TRIES = 3
 """How often a transaction is tried that met others."""
 
 _LOCK_FACTS = "SELECT pg_advisory_xact_lock(?, hashtext(key)) FROM unnest(?::text[]) AS key"
+_LEASES = """
+SELECT shard FROM leases JOIN unnest(?::int[], ?::bigint[]) AS mine (shard, token)
+USING (shard, token) ORDER BY shard"""
+_HOLD_LEASES = f"SELECT 1 / (count(*) / ?) FROM ({_LEASES} FOR KEY SHARE OF leases) AS found"  # noqa: S608
 _LOOK = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _NOTIFY = "SELECT pg_notify('headgate', ?)"
 Statement = tuple[str, Sequence[Any]]
@@ -55,11 +59,14 @@ Statement = tuple[str, Sequence[Any]]
 class PostgresStore(DatabaseStore):
     """A `Store` over one database: `await PostgresStore.open(address)`.
 
-    It needs a connection of its own, not one that a pooler changes with each transaction: with
-    `sole`, it holds a lock of the session, by which it is the only controller.
+    It needs a connection of its own, not one that a pooler changes with each transaction: with a
+    `hold`, it has a lock of the session, by which it is the only controller, or one of several.
     """
 
     dialect = statements.POSTGRESQL
+    fence: Callable[[Iterable[Key]], Mapping[int, int]] | None = None
+    """The tokens of leases that a commit for these objects relies on, by shard, as `Leases` has it:
+    if one is not current, nothing is saved."""
 
     def __init__(
         self,
@@ -67,12 +74,12 @@ class PostgresStore(DatabaseStore):
         patience: float = PATIENCE,
         *,
         upgrade: bool = True,
-        sole: bool = False,
+        hold: Hold | None = None,
     ) -> None:
         super().__init__()
         self.address = address
         self._upgrade = upgrade
-        self._sole = sole
+        self._hold = hold
         self._patience = patience
         self._name = f"headgate {uuid4().hex[:12]}"
         self._connection: Connection | None = None
@@ -91,15 +98,15 @@ class PostgresStore(DatabaseStore):
         patience: float = PATIENCE,
         *,
         upgrade: bool = True,
-        sole: bool = False,
+        hold: Hold | None = None,
     ) -> Self:
         """Connect, and bring the schema to this version.
 
         Without `upgrade`, for a process beside a controller that may be of an older version, a
-        database of another schema is a failure: `TryAgain` or `NeedsHuman`. With `sole`, so is one
-        that another controller has.
+        database of another schema is a failure: `TryAgain` or `NeedsHuman`. With a `hold`, so is
+        one that another controller has that does not share it, or does not if this one would.
         """
-        return await cls(address, patience, upgrade=upgrade, sole=sole)._opened()
+        return await cls(address, patience, upgrade=upgrade, hold=hold)._opened()
 
     async def close(self) -> None:
         """Finish what was begun and let go of the database."""
@@ -128,7 +135,7 @@ class PostgresStore(DatabaseStore):
             return Changes.NONE if self._ear.is_deaf else self._missed
         found, self._missed = max(self._missed, heard), Changes.NONE
         if found:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._remembered.forget)
+            await self.forget()
         return found
 
     async def _run(self, call: Callable[..., T], *arguments: Any) -> T:
@@ -200,8 +207,8 @@ class PostgresStore(DatabaseStore):
         self._connection = connection
         try:
             server.hold_to_schema(connection, self.address)
-            if self._sole:
-                server.hold(connection, self.address, self._name)
+            if self._hold is not None:
+                server.hold(connection, self.address, self._name, self._hold)
             history = server.history_of(connection)
         except BaseException:
             self._disconnect()
@@ -258,6 +265,7 @@ class PostgresStore(DatabaseStore):
         try:
             found = self._tried(every)
         except psycopg.errors.DivisionByZero:
+            self._hold_leases(change)
             for key in change.absent:
                 if self._rows(statements.IS_THERE, *key):
                     raise Conflict(f"{key} is there") from None
@@ -271,9 +279,13 @@ class PostgresStore(DatabaseStore):
         keeps what follows from being done.
 
         Facts are locked by their keys, also those that are not there, so that no two transactions
-        find the same one absent. The token of a lease belongs here, too.
+        find the same one absent. A lease is locked against another holder, not against a renewal.
         """
         yield "BEGIN", ()
+        tokens = self._tokens(change)
+        if tokens:
+            held = [*tokens], [*tokens.values()]
+            yield _HOLD_LEASES, (len(tokens), *held)
         if is_outcome(change):
             yield "SET LOCAL synchronous_commit = off", ()
         facts = sorted({*change.absent, *(fact.key for fact in change.facts)})
@@ -284,6 +296,18 @@ class PostgresStore(DatabaseStore):
         if change.put is not None:
             statement, values = statements.put(change.put, now)
             yield f"WITH done AS ({statement} RETURNING 1) SELECT 1 / count(*) FROM done", values  # noqa: S608
+
+    def _tokens(self, change: Transaction) -> Mapping[int, int]:
+        if self.fence is None:
+            return {}
+        return self.fence((*change.owners, *((change.put.key,) if change.put else ())))
+
+    def _hold_leases(self, change: Transaction) -> None:
+        """Raise `LostLease` if one is not current."""
+        tokens = self._tokens(change)
+        current = self._rows(_LEASES, [*tokens], [*tokens.values()])
+        if len(current) != len(tokens):
+            raise LostLease("another controller has the lease by now")
 
     def _tried(self, every: Sequence[Statement]) -> list[Sequence[rows.Row]]:
         """A transaction, again if it met others in a way that passes."""

@@ -10,6 +10,7 @@ import psycopg
 from controller.store.addresses import PostgresAddress
 from controller.store.migrations import HEAD, LOCKS, NewerSchema, migrate_database
 from controller.store.postgres_faults import held, older
+from controller.store.protocol import Hold
 from controller.store.rows import Row
 from specs.failures import NeedsHuman
 
@@ -133,13 +134,17 @@ def upgrade(address: PostgresAddress, name: str) -> None:
         migrate_database(connection)
 
 
-def hold(connection: Connection, address: PostgresAddress, name: str) -> None:
-    """Be the one controller of the database for as long as the connection lasts.
+def hold(
+    connection: Connection, address: PostgresAddress, name: str, as_: Hold = Hold.ALONE
+) -> None:
+    """Be the one controller of the database, or one that shares it, for as long as the connection
+    lasts.
 
     What is written is written over this connection, so another controller can begin only when this
     one can write no more. Raises `TryAgain` if there is another.
     """
-    ask = "SELECT pg_try_advisory_lock(%s, %s)"
+    shared = "_shared" if as_ is Hold.SHARED else ""
+    ask = f"SELECT pg_try_advisory_lock{shared}(%s, %s)".encode()
     if connection.execute(ask, (LOCKS, CONTROLLER)).fetchall() == [(True,)]:
         return
     # Perhaps the server has not noticed yet that our own former connection is gone.

@@ -84,7 +84,8 @@ def held(address: PostgresAddress) -> TryAgain:
     """The failure of a database that another controller has."""
     return TryAgain(
         f"State in {address}: another controller holds it, or a command that restores or copies "
-        "it. Stop that first, or give this one a database of its own."
+        "it. Stop that first, give this one a database of its own, or let all of them share it "
+        "(`controllers: several`)."
     )
 
 

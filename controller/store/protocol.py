@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Any, Protocol
 
 from controller.machine.core import Envelope, Fact, Key, Value
@@ -111,6 +111,8 @@ class Transaction(Value):
     """Messages that leave the inbox without having been handled; they are kept."""
     absent: tuple[Key, ...] = ()
     """Facts that must not be there yet."""
+    owners: tuple[Key, ...] = ()
+    """The objects for which this is saved, besides the one that is put."""
 
 
 class StoredObject(Value):
@@ -127,6 +129,10 @@ class Conflict(Exception):  # noqa: N818 - the name says what happened
     """Somebody else changed the object since it was read. Load, observe and decide again."""
 
 
+class LostLease(Conflict):
+    """Another controller has the object now, or may have. It is none of this one's business."""
+
+
 class Changes(IntEnum):
     """What others may have changed; true if they may have changed something."""
 
@@ -137,6 +143,14 @@ class Changes(IntEnum):
     """The database was away: messages may not have been heard of."""
     LOST = 3
     """The database may not have what was committed last: it is to be opened again."""
+
+
+class Hold(Enum):
+    """How a controller has a database."""
+
+    ALONE = "alone"
+    SHARED = "shared"
+    """With others that share it, which divide the work by leases."""
 
 
 class StoreReader(Protocol):
@@ -198,7 +212,8 @@ class Store(StoreReader, Protocol):
 
     async def commit(self, change: Transaction, now: float) -> tuple[OutboxEntry, ...]:
         """Save all of `change` or nothing. Raises `Conflict` if `put.revision` is not current, or
-        for a fact that is there and was taken to be absent.
+        for a fact that is there and was taken to be absent; `LostLease` if another controller has
+        the object that is put, or one of the `owners`.
 
         Returns the outbox of the object that was put, as `outbox` gives it; empty without a put.
         """

@@ -93,3 +93,20 @@ Index(
     postgresql_where=_waiting,
 )
 Index("messages_consumed", messages.c.consumed)
+
+# Of the moment: neither backed up nor moved. Times are those of the database's server.
+leases = Table(
+    "leases",
+    metadata,
+    Column("shard", Integer, primary_key=True, autoincrement=False),
+    Column("holder", _name, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("expires", Float, nullable=False),
+)
+controllers = Table(
+    "controllers",
+    metadata,
+    Column("id", _name, primary_key=True),
+    Column("seen", Float, nullable=False),
+    Column("version", _name, nullable=False),
+)

@@ -191,6 +191,12 @@ CATALOGUE: Final = (
         ("queue",),
     ),
     MetricEntry(
+        "headgate_leases_held",
+        "gauge",
+        "Of 64 shards of the work, how many this controller holds (`controllers: several`). The "
+        "sum over all controllers is 64, or work stands still.",
+    ),
+    MetricEntry(
         "headgate_api_budget_remaining",
         "gauge",
         "Requests left of a forge's rate limit; of several accounts the least.",
@@ -280,6 +286,11 @@ CATALOGUE: Final = (
         "headgate_conflicts_total",
         "counter",
         "Decisions that were made again because somebody else had changed the object.",
+    ),
+    MetricEntry(
+        "headgate_lease_takeovers_total",
+        "counter",
+        "Shards of the work that this controller has taken.",
     ),
     MetricEntry(
         "headgate_actions_total",

@@ -61,11 +61,12 @@ class TraceExport:
         """When the objects of the overlap were saved that were sent by this process."""
         self._problem = ""
 
-    async def run(self) -> None:
-        """Export until cancelled. What fails is tried again."""
+    async def run(self, leads: Callable[[], bool] = lambda: True) -> None:
+        """Export until cancelled, while this controller `leads`. What fails is tried again."""
         while True:
             try:
-                await self.export()
+                if leads():
+                    await self.export()
             except Failure as failure:
                 self._say(str(failure))
             except Exception:

@@ -56,6 +56,7 @@ from controller.observers.stall import StallObserver
 from controller.queries.polling import QueryVersions
 from controller.reconcile.loop import Loop
 from controller.reconcile.outbox import Applier, RuntimePolicy
+from controller.reconcile.tenure import Alone, Tenure
 from controller.reports.applier import ReportApplier
 from controller.reports.forge import Forge
 from controller.reports.forge_by_repository import ForgeByRepository
@@ -95,11 +96,13 @@ class Controller:
         policy: RuntimePolicy = RuntimePolicy(),  # noqa: B008 - a constant value
         *,
         roots: Roots | None = None,
+        tenure: Tenure = Alone(),  # noqa: B008 - it has no state
     ) -> None:
         """`roots` says where local datasets may be, instead of the settings."""
         home = settings.path(base)
         self.settings = settings
         self.policy = policy
+        self.tenure = tenure
         self.store = store
         self.secrets = secrets
         self.artifacts = open_artifacts(settings, home)
@@ -138,7 +141,7 @@ class Controller:
         self.queues = Queues(
             queues_of(settings.stores), store, self.watch, self.catalog.hint, self.send, policy
         )
-        self.environment_files = EnvironmentFileApplier(self.repositories, self.branches)
+        self.environment_files = EnvironmentFileApplier(self.repositories, self.branches, tenure)
         self.batches = BatchApplier(self.versions, self.catalog, self.repositories, self.executor)
         self.serving = self._serving(home, virtualenvs)
         self.notifier, self.save_monitor = self._notifying()
@@ -246,7 +249,7 @@ class Controller:
         )
 
     def loop(self) -> Loop:
-        """The loop that reconciles all kinds of objects."""
+        """The loop that reconciles all kinds of objects, those that the controller has."""
         everyone = self.settings.notify
         environments = EnvironmentObserver(
             self.versions,
@@ -287,6 +290,7 @@ class Controller:
             self._appliers(),
             policy=self.policy,
             witness=self.operations.metrics,
+            tenure=self.tenure,
         )
 
     def runs(self, report: Applier) -> Loop:

@@ -1,8 +1,8 @@
 """What operators see of a controller: probes, metrics and traces, wired to what they tell of."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
-from typing import Protocol, get_args
+from typing import TYPE_CHECKING, Protocol, get_args
 
 from controller.config.secrets import Secrets
 from controller.config.settings import Settings
@@ -24,6 +24,9 @@ from controller.telemetry.traces import Otlp, TraceExport
 from controller.web import operations, server
 from controller.wiring.github import OnGitHub
 from specs.notifications import NotifyEvent
+
+if TYPE_CHECKING:
+    from controller.store.leases import Leases
 
 _COUNTS = {
     "saves": "headgate_saves_total",
@@ -57,6 +60,7 @@ class Operations:
     def __init__(self, app: Observed) -> None:
         self._app = app
         self._loop: Loop | None = None
+        self._leases: Leases | None = None
         self.metrics: ControllerMetrics | None = None
         if app.settings.http.port is None:
             return
@@ -64,9 +68,9 @@ class Operations:
         self._stored = StoredGauges(app.store, app.versions, pipelines, app.policy.clock)
         self.metrics = ControllerMetrics(self._stored, self._readings, pipelines)
 
-    async def trace(self) -> None:
-        """Export traces until cancelled, if the settings name a collector. Raises `NeedsHuman` if
-        that cannot be: the extra is missing, or a secret."""
+    async def trace(self, leads: Callable[[], bool]) -> None:
+        """Export traces, where this controller `leads`, until cancelled, if the settings name a
+        collector. Raises `NeedsHuman` if that cannot be: the extra is missing, or a secret."""
         tracing = self._app.settings.tracing
         if tracing.endpoint is None:
             return
@@ -74,17 +78,18 @@ class Operations:
         headers = {name: secrets.expand(text) for name, text in tracing.headers.items()}
         otlp = Otlp(tracing.endpoint, headers)
         try:
-            await TraceExport(self._app.store, otlp, secrets.redact, self._app.policy).run()
+            export = TraceExport(self._app.store, otlp, secrets.redact, self._app.policy)
+            await export.run(leads)
         finally:
             otlp.close()
 
-    async def serve(self, loop: Loop) -> None:
+    async def serve(self, loop: Loop, leases: "Leases | None" = None) -> None:
         """Serve the port until cancelled, if the settings have one. Raises `NeedsHuman` if the
         address cannot be used."""
         http = self._app.settings.http
         if http.port is None or self.metrics is None:
             return
-        self._loop = loop
+        self._loop, self._leases = loop, leases
         listening = server.bind(http.host, http.port)
         app = operations.application(
             lambda: stuck(loop), lambda: self._unready(loop), self.metrics.exposition
@@ -105,6 +110,9 @@ class Operations:
         app, loop = self._app, self._loop
         if loop is not None:
             yield from _of_loop(loop)
+        if self._leases is not None:
+            yield Sample("headgate_leases_held", (), len(self._leases.held))
+            yield Sample("headgate_lease_takeovers_total", (), self._leases.takeovers)
         can_save = not app.save_monitor.problem
         yield Sample("headgate_can_save", (), can_save)
         yield Sample("headgate_sources_failing", (), len(app.watch.problems))

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -13,13 +13,16 @@ from controller.config.secrets import Secrets
 from controller.config.settings import Settings
 from controller.git import Mirror
 from controller.github.abandoned_checks import HOUR
+from controller.machine.core import Key
 from controller.reconcile.loop import HistoryLost
 from controller.reconcile.outbox import RuntimePolicy
 from controller.reconcile.resting import carry_on_renamed
 from controller.reconcile.stalls import KIND as STALL
+from controller.reconcile.tenure import Alone
 from controller.store.addresses import address_of
 from controller.store.database import DatabaseStore
-from controller.store.opening import open_store
+from controller.store.opening import open_store, share
+from controller.store.protocol import Hold
 from controller.wiring.controller import Controller
 from controller.wiring.home_lock import only_one
 from deployers.clock import Steady
@@ -60,14 +63,19 @@ async def _serve(
     home: Path, settings: Settings, base: Path, secrets: Secrets, policy: RuntimePolicy | None
 ) -> None:
     async with AsyncExitStack() as stack:
-        store = await open_store(address_of(settings, base, secrets), sole=True)
+        several = settings.controllers == "several"
+        hold = Hold.SHARED if several else Hold.ALONE
+        store = await open_store(address_of(settings, base, secrets), hold=hold)
         stack.push_async_callback(store.close)
+        leases = await share(store) if several else None
+        if leases is not None:
+            stack.push_async_callback(leases.close)
         policy = policy or RuntimePolicy(clock=Steady(await last_moment(store)))
         addresses = {
             each.name: Mirror(each.address(base), home).url for each in settings.repositories
         }
         await carry_on_renamed(store, addresses, home / "mirrors", policy.clock())
-        app = Controller(settings, base, secrets, store, policy)
+        app = Controller(settings, base, secrets, store, policy, tenure=leases or Alone())
         loop = app.loop()
         stack.push_async_callback(app.close)
         await app.sweeper.forget_strangers()
@@ -77,17 +85,28 @@ async def _serve(
         await app.queues.listen(loop.wake)
         app.wake_ended(loop)
         log.info("the controller runs", home=str(home), pid=os.getpid())
+
+        def leads() -> bool:
+            return leases is None or leases.leads
+
+        def arrived(shards: Collection[int]) -> None:
+            loop.arrived(shards)
+            for each in settings.repositories:  # a hint may have come before the lease
+                loop.wake(Key("repository", each.name))
+
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(app.wake_hinted(loop))
             tasks.create_task(app.serve_webhooks(loop))
-            tasks.create_task(app.operations.serve(loop))
-            tasks.create_task(app.operations.trace())
+            tasks.create_task(app.operations.serve(loop, leases))
+            tasks.create_task(app.operations.trace(leads))
             tasks.create_task(app.save_monitor.watch())
             tasks.create_task(_every(DAY, app.prune_messages))
             tasks.create_task(_every(DAY, app.sweep))
-            tasks.create_task(_every(DAY, app.compact_notes))
-            tasks.create_task(_every(HOUR, app.sweep_checks))
+            tasks.create_task(_every(DAY, app.compact_notes, leads))
+            tasks.create_task(_every(HOUR, app.sweep_checks, leads))
             tasks.create_task(loop.run())
+            if leases is not None:
+                tasks.create_task(leases.keep(store.forget, arrived))
 
 
 def _all_are(error: BaseException, kind: type[Exception]) -> bool:
@@ -107,9 +126,14 @@ async def last_moment(store: DatabaseStore) -> float:
     return last if last < time.time() + DAY else 0.0
 
 
-async def _every(seconds: float, task: Callable[[], Awaitable[None]]) -> None:
-    """Do a task now and then every so many seconds. A failure is logged, and the task repeated."""
+async def _every(
+    seconds: float, task: Callable[[], Awaitable[None]], leads: Callable[[], bool] = lambda: True
+) -> None:
+    """Do a task now and then every so many seconds. A failure is logged, and the task repeated.
+    With `leads`, it is left to another controller while that is false."""
     while True:
+        while not leads():  # noqa: ASYNC110 - a lease tells nobody
+            await asyncio.sleep(AGAIN)
         try:
             await task()
         except Failure as failure:

@@ -26,9 +26,10 @@ BOARD = json.loads((DEPLOY / "grafana" / "headgate.json").read_text())
 RULES = DEPLOY / "prometheus" / "headgate.rules.yaml"
 QUIET = {
     "Forge requests left",
+    "Leases",
     "Waiting for a person",
 }
-"""Panels without data where there is no forge, and nobody is waited for."""
+"""Panels without data with no forge, nobody who is waited for, and one controller."""
 
 
 @pytest.fixture

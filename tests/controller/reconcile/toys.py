@@ -284,9 +284,11 @@ async def running(loop: Loop) -> AsyncIterator[Loop]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def until(condition: Callable[[], object], what: str = "what was waited for") -> None:
-    """Wait, for ten seconds at most, until `condition()` or what it awaits is true."""
-    async with asyncio.timeout(10):
+async def until(
+    condition: Callable[[], object], what: str = "what was waited for", within: float = 10
+) -> None:
+    """Wait, for so many seconds at most, until `condition()` or what it awaits is true."""
+    async with asyncio.timeout(within):
         while True:
             found = condition()
             if asyncio.iscoroutine(found):

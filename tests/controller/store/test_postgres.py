@@ -21,7 +21,7 @@ from controller.store import pruning, statements
 from controller.store.addresses import PostgresAddress
 from controller.store.postgres import PostgresStore
 from controller.store.postgres_reading import PostgresReader
-from controller.store.protocol import Changes, Transaction
+from controller.store.protocol import Changes, Hold, Transaction
 from controller.store.tables import metadata
 from specs.failures import NeedsHuman, TryAgain
 from tests.contracts.store import OTHER_RUN, RUN, StoreContract, entry, ids_received, put, say
@@ -39,7 +39,7 @@ def address(postgresql_server: Postgresql) -> PostgresAddress:
 @pytest.fixture
 async def store(address: PostgresAddress) -> AsyncIterator[PostgresStore]:
     """A controller's store."""
-    opened = await PostgresStore.open(address, sole=True)
+    opened = await PostgresStore.open(address, hold=Hold.ALONE)
     yield opened
     await opened.close()
 
@@ -60,11 +60,11 @@ WRITER = """
 import asyncio, json, os, sys
 from controller.store.addresses import PostgresAddress
 from controller.store.postgres import PostgresStore
-from controller.store.protocol import Transaction
+from controller.store.protocol import Hold, Transaction
 from tests.contracts.store import entry, put, say
 
 async def main():
-    store = await PostgresStore.open(PostgresAddress(json.loads(sys.stdin.read())), sole=True)
+    store = await PostgresStore.open(PostgresAddress(json.loads(sys.stdin.read())), hold=Hold.ALONE)
     for n in range(10):
         change = Transaction(put=put(n, n), enqueue=(entry(f"a{n}"),), send=(say(f"m{n}"),))
         await store.commit(change, n)
@@ -85,7 +85,7 @@ async def test_what_was_committed_survives_a_kill_and_the_next_controller_takes_
     async with asyncio.timeout(10):
         while True:
             try:
-                store = await PostgresStore.open(address, sole=True)
+                store = await PostgresStore.open(address, hold=Hold.ALONE)
                 break
             except TryAgain:  # the server notices in a moment that the other one is gone
                 await asyncio.sleep(0.05)
@@ -158,12 +158,12 @@ async def test_one_controller_at_a_time_and_commands_beside_it(
     store: PostgresStore, other: PostgresStore, postgresql_server: Postgresql
 ) -> None:
     with pytest.raises(TryAgain, match="another controller holds it"):
-        await PostgresStore.open(store.address, sole=True)
+        await PostgresStore.open(store.address, hold=Hold.ALONE)
     await other.commit(Transaction(send=(say("m"),)), now=1)
     assert await ids_received(store) == ["m"]
-    first = await PostgresStore.open(postgresql_server.state(), sole=True)
+    first = await PostgresStore.open(postgresql_server.state(), hold=Hold.ALONE)
     await first.close()
-    successor = await PostgresStore.open(first.address, sole=True)
+    successor = await PostgresStore.open(first.address, hold=Hold.ALONE)
     await successor.close()
 
 
@@ -179,7 +179,7 @@ async def test_a_connection_that_the_server_ends_is_made_again_and_holds_on(
     await succeeds(lambda: store.commit(Transaction(put=put(2, 1)), now=2))
     assert await heard(store) is Changes.ANYTHING
     with pytest.raises(TryAgain, match="another controller holds it"):
-        await PostgresStore.open(store.address, sole=True)
+        await PostgresStore.open(store.address, hold=Hold.ALONE)
 
 
 async def test_a_connection_whose_end_the_server_did_not_notice_does_not_keep_its_own_owner_out(

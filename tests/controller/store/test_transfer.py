@@ -16,7 +16,7 @@ from controller.store.addresses import Address
 from controller.store.backup import back_up, restore
 from controller.store.copying import copy, snapshot
 from controller.store.opening import open_reader, open_store
-from controller.store.protocol import Postponed, Put, SetAside, Transaction
+from controller.store.protocol import Hold, Postponed, Put, SetAside, Transaction
 from controller.store.sqlite import SqliteStore
 from controller.store.sqlite_transfer import SqliteTransfer
 from controller.store.transfer import TABLES, digested
@@ -136,7 +136,7 @@ async def test_what_a_controller_has_is_neither_copied_nor_written_over(
     postgresql_server: Postgresql, tmp_path: Path
 ) -> None:
     taken = postgresql_server.state()
-    controller = await open_store(taken, sole=True)
+    controller = await open_store(taken, hold=Hold.ALONE)
     await fill(tmp_path / "other.db")
     for source, target in ((taken, tmp_path / "new.db"), (tmp_path / "other.db", taken)):
         with pytest.raises(TryAgain, match="another controller holds it"):
@@ -148,7 +148,7 @@ async def test_a_backup_is_one_moment_of_a_controller_that_goes_on(
     make: Make, tmp_path: Path
 ) -> None:
     address = make("state")
-    controller = await open_store(address, sole=True)
+    controller = await open_store(address, hold=Hold.ALONE)
 
     async def work() -> None:
         for n in range(200):
