@@ -169,9 +169,7 @@ class MemoryStore:
         for each in change.set_aside:
             message = memory.messages[memory.addressee.pop(each.number)].pop(each.number)
             reason = each.reason.replace("\0", "\ufffd")
-            memory.aside.append(
-                message.model_copy(update={"set_aside": now, "reason": reason})
-            )
+            memory.aside.append(message.model_copy(update={"set_aside": now, "reason": reason}))
 
     def _outbox(self, change: Transaction) -> None:
         memory = self._memory
