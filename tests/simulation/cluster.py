@@ -23,6 +23,8 @@ ENDS = (
     AttemptState.OUT_OF_MEMORY,
     AttemptState.RUNNING,  # until its time is over
 )
+LONGEST = 150.0
+"""Seconds that an attempt may take at most: of a gate's hour, that many are played."""
 WRONG = 0.25
 """The share of dataset versions and of models that no gate may let through."""
 
@@ -70,7 +72,7 @@ class Cluster:
         self.jobs[attempt.id] = Job(attempt, Status(state=AttemptState.RUNNING, started=now()))
         end, after = self.rng.choice(ENDS), self.rng.expovariate(1 / 8)
         if end is AttemptState.RUNNING:
-            end, after = AttemptState.TIMED_OUT, attempt.timeout
+            end, after = AttemptState.TIMED_OUT, min(attempt.timeout, LONGEST)
         asyncio.get_running_loop().call_later(after, self.end, attempt.id, end)
 
     def end(self, id_: str, state: AttemptState) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-BLOCK = 25
+BLOCK = 10
 """Schedules that one test plays."""
 
 

@@ -21,7 +21,7 @@ from tests.simulation.verdict import Judge
 from tests.simulation.world import PIPELINE, REPOSITORY, Controller, World
 
 ADA = Author("Ada", "ada@example.com")
-TROUBLED = 400.0
+TROUBLED = 300.0
 """Seconds of simulated time in which things go wrong."""
 SETTLES = 7200.0
 """Seconds after that within which everything must have come to its end."""
@@ -29,7 +29,7 @@ LOOK = 30.0
 """Seconds between two looks at whether it has."""
 CALM = 4
 """How many of them in a row must find nothing left to do: for longer than any poll takes."""
-EVERY = 40.0
+EVERY = 30.0
 """Seconds between two events, on average."""
 
 SPEC = spec(
