@@ -175,7 +175,8 @@ class Schedule:
     def pause(self) -> None:
         """The controller's machine stands still for a while, up to some minutes."""
         life, _, _ = self.lives[-1]
-        life.paused_until = now() + self.rng.expovariate(1 / 60)
+        until = now() + self.rng.expovariate(1 / 60)
+        life.paused_until = min(until, EPOCH + self.trouble.ends)
         self.history.say("paused until", f"{life.paused_until - EPOCH:.2f}")
 
     def wake(self) -> None:

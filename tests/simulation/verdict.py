@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
+from itertools import dropwhile
 
 from controller.git.environment_file import ACTION
 from controller.machine.core import Key
@@ -80,7 +81,7 @@ class Judge:
         found += [f"{run.id} runs" for run in self._runs() if run.live]
         for name in ("staging", "production"):
             env = self._environment(name)
-            if env.rollout is not None:
+            if env.rollout is not None and not self._told(f"mean/{name}/stuck/{env.rollout.id}"):
                 found.append(f"rollout {env.rollout.id} goes on")
             if env.write is not None:
                 found.append(f"the file of {name} is to be written")
@@ -91,11 +92,17 @@ class Judge:
             found.append("nobody looks at the repository")
         return found + [f"commit {sha[:8]} has no status" for sha in self._without_status()]
 
+    def _told(self, alert: str) -> bool:
+        """Whether people were told last that they have to decide."""
+        said = [status for name, status, _ in self.world.sent if name == alert]
+        return said[-1:] == ["firing"]
+
     def _without_status(self) -> list[str]:
+        """Commits that have no terminal status. Those before the first that was looked at get none:
+        they were there when the repository was first seen."""
         reports = self.world.reports
-        return [
-            sha for sha in self.pushed if not reports[sha] or reports[sha][-1].state in NOT_FINAL
-        ]
+        looked = [*dropwhile(lambda sha: not reports[sha], self.pushed)] or [*self.pushed]
+        return [sha for sha in looked if not reports[sha] or reports[sha][-1].state in NOT_FINAL]
 
     def _runs(self) -> list[Run]:
         records = self.world.memory.records
