@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-s3 test-spark test-kubernetes test-image bench lint lock schema manifests docs github-double clean
+.PHONY: demo test simulate test-s3 test-spark test-kubernetes test-image bench lint lock schema \
+  manifests docs github-double clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python -m examples.demo $(if $(KEEP),--keep) $(if $(BUCKET),--bucket $(BUCKET)) \
@@ -11,6 +12,11 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready lint
 	$(BIN)/pytest -n auto --dist worksteal
+
+# The whole controller in a simulated world: 10,000 schedules. SEED=17 plays that one alone.
+simulate: $(VENV)/.ready
+	$(if $(SEED),SEED=$(SEED)) SCHEDULES=$(or $(SCHEDULES),10000) $(BIN)/pytest tests/simulation \
+	  -k good_end -n auto --dist worksteal
 
 # Object stores on real servers: radosgw, rclone, Azurite; OBJECTS=1000000 for the large listing.
 test-s3: $(VENV)/.ready

@@ -1,0 +1,1 @@
+"""The whole controller in a simulated world, on a simulated clock, by seed."""
