@@ -42,7 +42,7 @@ def main(steps: int = STEPS) -> list[Row]:
             root = Path(folder)
             (root / "team").mkdir()
             commit = make_team(root / "team")
-            with Kubernetes(root / "cluster") as cluster:
+            with Kubernetes(root / "cluster", nodes=4) as cluster:
                 prepare_cluster(cluster)
                 cluster.plays.add(Play(runs=LASTS, message=json.dumps({"outputs": {}})))
                 uri = f"s3://{server.bucket()}/artifacts"
