@@ -69,7 +69,7 @@ async def _measured(site: KubernetesSite, steps: int) -> list[Row]:
             await asyncio.sleep(FLIGHT)
 
         async def end() -> None:
-            await asyncio.to_thread(site.cluster.advance, LASTS + 1)
+            site.cluster.clock.advance(LASTS + 1)
             await _until(executor, attempts, AttemptState.SUCCEEDED)
 
         for name, phase in (("started", start), ("in flight", fly), ("ended", end)):

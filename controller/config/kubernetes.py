@@ -145,7 +145,10 @@ class KubernetesSettings(Spec):
         default=100, ge=1, le=10_000, description="How many steps are on the cluster at a time."
     )
     calls: int = Field(
-        default=50, ge=1, le=1000, description="The most API calls a second, on the average."
+        default=50,
+        ge=1,
+        le=1000,
+        description="The most API calls a second on the average; in no second twice as many.",
     )
     network_policy: bool = Field(
         default=True,

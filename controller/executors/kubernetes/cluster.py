@@ -49,10 +49,10 @@ class ApiRefusal(Exception):  # noqa: N818 - it may be what is expected
 
 
 class Pace:
-    """At most so many calls a second on the average, and twice as many at once."""
+    """At most so many calls a second on the average, and always less than twice as many."""
 
     def __init__(self, calls: int) -> None:
-        self._rate, self._most = float(calls), 2.0 * calls
+        self._rate, self._most = float(calls), 0.9 * calls
         self._left, self._at = self._most, time.monotonic()
 
     async def keep(self) -> None:

@@ -111,6 +111,19 @@ async def test_a_queue_without_quota_is_waited_for_and_named(
         assert (await ends(executor, attempt)).state is AttemptState.SUCCEEDED
 
 
+async def test_a_step_that_its_queue_preempts_is_lost(kubernetes_site: KubernetesSite) -> None:
+    cluster = kubernetes_site.cluster
+    cluster.install("kueue")
+    cluster.kueue.add("headgate", "nights", 1)
+    cluster.plays.add(LONG)
+    attempt = kubernetes_site.attempt("true", queue="nights")
+    async with kubernetes_site.open() as executor:
+        await running(kubernetes_site, executor, attempt)
+        cluster.kueue.resize("headgate", "nights", 0)
+        assert (await ends(executor, attempt)).state is AttemptState.LOST
+    await seen(lambda: not jobs(kubernetes_site))
+
+
 async def test_a_namespace_without_quota_is_waited_for_with_its_reason(
     kubernetes_site: KubernetesSite,
 ) -> None:
@@ -277,6 +290,22 @@ async def test_what_was_recorded_and_never_created_is_started_again(
         assert list(executor.unfinished()) == [attempt.id]
         await executor.start(attempt)
         assert (await ends(executor, attempt)).state is AttemptState.SUCCEEDED
+
+
+async def test_a_job_that_was_created_by_a_controller_that_died_then_is_found(
+    kubernetes_site: KubernetesSite,
+) -> None:
+    kubernetes_site.cluster.plays.add(LONG)
+    attempt = kubernetes_site.attempt("true")
+    async with kubernetes_site.open() as executor:
+        await running(kubernetes_site, executor, attempt)
+    own = kubernetes_site.workspace.folder(attempt.id)
+    for mark in ("job.created", "job.started"):  # as if it had been killed before it wrote these
+        (own / mark).unlink()
+    async with kubernetes_site.open() as executor:
+        await executor.start(attempt)
+        await becomes(executor, attempt, AttemptState.ENDING)
+    assert kubernetes_site.cluster.count.made("create", "jobs") == 1
 
 
 async def test_a_job_that_vanished_is_lost(kubernetes_site: KubernetesSite) -> None:
