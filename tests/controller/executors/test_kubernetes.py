@@ -373,6 +373,17 @@ async def test_what_cannot_run_on_a_cluster_fails_with_the_fix(
     assert re.search(words, status.message)
 
 
+async def test_a_profile_may_be_kept_from_pull_requests(kubernetes_site: KubernetesSite) -> None:
+    kubernetes_site.changes = {"trusted": True}
+    kubernetes_site.cluster.plays.add(STORED)
+    proposed, merged = kubernetes_site.attempt("true", "a"), kubernetes_site.attempt("true", "b")
+    async with kubernetes_site.open() as executor:
+        status = await run(executor, proposed)
+        assert "the profile default is for runs of a branch that may release" in status.message
+        status = await run(executor, merged.model_copy(update={"trusted": True}))
+        assert status.state is AttemptState.SUCCEEDED
+
+
 async def test_a_policy_without_the_address_of_the_store_is_refused_with_the_fix(
     kubernetes_site: KubernetesSite,
 ) -> None:
