@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-s3 bench lint lock schema docs github-double clean
+.PHONY: demo test test-s3 test-spark test-kubernetes bench lint lock schema docs github-double clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python -m examples.demo $(if $(KEEP),--keep) $(if $(BUCKET),--bucket $(BUCKET)) \
@@ -17,11 +17,22 @@ test-s3: $(VENV)/.ready
 	sh tests/integration/set-up.sh $(CURDIR)/$(VENV)
 	$(if $(OBJECTS),OBJECTS=$(OBJECTS)) $(BIN)/pytest -m s3 tests/integration -n 2 --dist loadfile
 
+# A real Kubernetes of one node. Its programs are built once, in ten minutes, and kept in ~/.cache.
+test-kubernetes: $(VENV)/.ready
+	sh tests/integration/kubernetes/build.sh $$($(BIN)/python -m tests.servers.kubernetes.programs)
+	$(BIN)/pytest -m kubernetes tests/integration/kubernetes
+
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
+
+# Great Expectations on Spark: pyspark in a folder of its own, as it is half a gigabyte; and Java.
+test-spark: $(VENV)/.ready
+	test -d .spark/pyspark || $(BIN)/uv pip install -q --target .spark --no-deps --require-hashes \
+	  --python $(BIN)/python -r tests/validators/data/spark/pyspark.txt
+	PYTHONPATH=$(CURDIR)/.spark $(BIN)/pytest -m spark -n 0
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m benchmarks
@@ -38,6 +49,7 @@ schema: $(VENV)/.ready
 docs: $(VENV)/.ready
 	$(BIN)/python -m specs.docs.reference > docs/spec.md
 	$(BIN)/python -m specs.docs.metric_table docs/model-gate.md
+	$(BIN)/python -m controller.telemetry.catalogue docs/operations.md
 	$(BIN)/python -m tests.docs.architecture
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 

@@ -11,6 +11,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "push_to_step": (),
     "scale": (),
     "history": (),
+    "postgresql": (),
     "noticing": (),
     "commits": (),
     "planning": (),
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "manifests": (),
     "github": (),
     "pull_requests": (),
+    "scrapes": (["--objects", "20000"],),
     "judge": (["--seconds", "60"],),
     "canaries": (),
 }

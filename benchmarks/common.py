@@ -13,7 +13,7 @@ from controller.config.settings import Settings
 from controller.machine.core import Key, parsed
 from controller.machine.runs.run import Run
 from controller.store.sqlite import SqliteStore
-from controller.wiring.controller import serve
+from controller.wiring.service import serve
 
 PATIENCE = 300.0
 """Seconds without progress after which a benchmark fails."""

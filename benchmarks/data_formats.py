@@ -3,7 +3,9 @@
 `python -m benchmarks.data_formats [ROWS]` writes the same rows in each format and prints the CPU
 seconds of reading all columns with their types, best of three: in the data gate, and with Arrow's
 reader for the format, which for CSV and JSON believes the types that it guesses. Then the CPU
-seconds of `query:` on a DuckDB file, against DuckDB's own export to Parquet.
+seconds of `query:` on a DuckDB file, against DuckDB's own export to Parquet; and the CPU seconds
+and the most memory of judging one large object, in a process of its own, against one that has a
+quarter of the rows: the memory should not grow with the object.
 """
 
 import sys
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.common import Row
+from benchmarks.data_gate import run
 from specs.csv_files import CsvFiles
 from validators.data.reading.objects import DatasetReading, ObjectFile
 from validators.data.reading.tables import load
@@ -112,6 +115,46 @@ def _query(folder: Path, rows: int) -> Row:
     return Row(f"{rows:,} rows of a DuckDB file", ours, "CPU s", "DuckDB's export", _cpu(export))
 
 
+SUITE: Final = """\
+name: large
+expectations:
+- {type: expect_column_values_to_not_be_null, kwargs: {column: id}}
+- {type: expect_column_mean_to_be_between, kwargs: {column: price, min_value: 0, max_value: 10000}}
+- {type: expect_column_values_to_be_between, kwargs: {column: day, min_value: "2024-01-01"}}
+- {type: expect_column_values_to_be_in_set, kwargs: {column: carrier, value_set: [AA, "UA, x", DL]}}
+"""
+_JUDGED: Final = """\
+import sys
+from validators.data.gate import judge
+from validators.data.reading.objects import ObjectFile
+from validators.data.request import DataGateRequest, SuiteFile
+objects = (ObjectFile(key=sys.argv[1], path=sys.argv[1], digest="0"),)
+suite = SuiteFile(path=sys.argv[2], origin="suite")
+report = judge(DataGateRequest(dataset="d", version="v", objects=objects, suite=suite))
+assert report.verdict.value == "PASS", report
+"""
+
+
+def _large(rows: int, folder: Path) -> list[Row]:
+    """What one object takes, and what one with a quarter of the rows."""
+    suite, found = folder / "suite.yaml", []
+    suite.write_text(SUITE)
+    small, large = folder / "small", folder / "large"
+    for place, several in ((small, rows // 4), (large, rows)):
+        place.mkdir()
+        _write(_table(several), place)
+    for key in ("a.csv", "a.csv.zst", "a.jsonl", "a.orc", "a.arrow"):
+        less, more = (
+            run([sys.executable, "-c", _JUDGED, str(place / key), str(suite)])[0]
+            for place in (small, large)
+        )
+        what = f"one {key} of {rows:,} rows"
+        found.append(Row(what, more.cpu, "CPU s", "a quarter of it", less.cpu))
+        peaks = more.peak / 2**20, less.peak / 2**20
+        found.append(Row(what, peaks[0], "MiB", "a quarter of it", peaks[1], "<= 1.2"))
+    return found
+
+
 def main(rows: int = ROWS) -> list[Row]:
     """Measure and print."""
     found = []
@@ -126,6 +169,7 @@ def main(rows: int = ROWS) -> list[Row]:
             row = Row(f"{rows:,} rows of {key}", ours, "CPU s", "Arrow's reader", _cpu(bare))
             found.append(row)
         found.append(_query(folder, rows))
+        found += _large(4 * rows, folder)
     for row in found:
         print(f"{row.what}: {row.measured:.2f} {row.unit}, {row.against} {row.reference:.2f}")
     return found

@@ -26,7 +26,8 @@ from controller.config.settings import Settings
 from controller.machine.core import Key
 from controller.store.protocol import Put, Transaction
 from controller.store.sqlite import SqliteStore
-from controller.wiring.controller import Controller, last_moment
+from controller.wiring.controller import Controller
+from controller.wiring.service import last_moment
 
 SIZES = (100, 10_000, 100_000)
 DAY = 86_400.0

@@ -48,6 +48,7 @@ DATA = "data."
 
 Access = Literal["path", "uri"]
 OnFailure = Literal["stop", "use_last_good"]
+Engine = Literal["headgate", "spark"]
 ColumnType = Literal["string", "int64", "double", "decimal", "bool", "date", "timestamp"]
 
 
@@ -213,6 +214,9 @@ class Dataset(Spec):
     )
     columns: Mapping[Text, Column] = Field(
         default={}, description="What reports may show of columns, by name."
+    )
+    engine: Engine = Field(
+        default="headgate", description="Who judges the suite: Headgate, or Apache Spark."
     )
     on_failure: OnFailure = Field(
         default="stop",

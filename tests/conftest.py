@@ -8,7 +8,13 @@ from deployers.confinement import confinement
 from tests import engine, rights
 from tests.engine import docker_host, python_image  # noqa: F401 - fixtures for all
 from tests.ordinary import become_ordinary
-from tests.servers.postgresql import postgresql_server, warehouse  # noqa: F401 - as above
+from tests.servers.postgresql import (  # noqa: F401 - as above
+    own_postgresql,
+    postgresql_server,
+    warehouse,
+)
+from tests.servers.prometheus import prometheus  # noqa: F401 - as above
+from tests.servers.spark import spark  # noqa: F401 - as above
 from tests.servers.stores import aws, faults, moto, own_moto  # noqa: F401 - fixtures for all
 
 engine.begin()  # both need the rights that the tests do not have
@@ -42,7 +48,10 @@ def pytest_unconfigure() -> None:
 NEEDS = {
     "bwrap": "bubblewrap",
     "docker": "a Docker Engine",
+    "kubernetes": "a real Kubernetes",
     "postgresql": "PostgreSQL",
+    "prometheus": "Prometheus",
+    "spark": "Apache Spark",
     "s3": "a server of an object store",
 }
 """What tests of a marker are skipped without."""

@@ -1,8 +1,9 @@
-"""Starts Docker Engines for a test run, and ends them with it.
+"""Starts Docker Engines and a Kubernetes for a test run, and ends them with it.
 
 A process of its own, begun while the tests still have all rights of root (see `tests.ordinary`)
 and ended when its standard input closes, which no way of dying can prevent. It is asked over a
 socket, a line at a time: `up NAME` answers `unix://...` or `no: why`; `down NAME SIGNAL` ends one.
+A line `kubernetes ...` is passed on to `tests.servers.kubernetes.cluster`, which answers it.
 """
 
 import contextlib
@@ -26,6 +27,8 @@ class Keeper:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._cluster: subprocess.Popen[bytes] | None = None
+        self._cluster_is = ""
 
     def up(self, name: str) -> str:
         """Start an engine, again if it was ended, and wait until it answers."""
@@ -62,8 +65,40 @@ class Keeper:
         engine.wait(START)
         return "done"
 
+    def kubernetes(self, line: str) -> str:
+        """Pass a line on to the cluster, which the first one starts; what was `up` stays so."""
+        if line == "up" and self._cluster_is:
+            return self._cluster_is
+        if self._cluster is None:
+            place = self._folder / "k"
+            place.mkdir()
+            with (self._folder / "k.log").open("ab") as log:
+                # What it mounts goes with it.
+                self._cluster = subprocess.Popen(
+                    [
+                        "unshare", "--mount", "--propagation", "private",
+                        sys.executable, "-m", "tests.servers.kubernetes.cluster", place,
+                    ],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                    start_new_session=True,
+                )  # fmt: skip
+        assert self._cluster.stdin is not None
+        assert self._cluster.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._cluster.stdin.write(f"{line}\n".encode())
+            self._cluster.stdin.flush()
+        said = self._cluster.stdout.readline().decode().strip()
+        if line == "up":
+            said = self._cluster_is = said or f"no: {(self._folder / 'k.log').read_text()[-1500:]}"
+        return said
+
     def close(self) -> None:
         """End all of them."""
+        if self._cluster is not None:
+            assert self._cluster.stdin is not None
+            self._cluster.stdin.close()
+            self._cluster.wait(START)
+            _end_containerd(self._folder / "k")
         for engine in self._running.values():
             engine.terminate()
         for name, engine in self._running.items():
@@ -127,7 +162,13 @@ def main(folder: Path) -> None:
                 asking, _ = listening.accept()
                 with asking, contextlib.suppress(OSError), asking.makefile("rw") as line:
                     verb, name, *rest = line.readline().split()
-                    line.write(keeper.up(name) if verb == "up" else keeper.down(name, *rest))
+                    match verb:
+                        case "up":
+                            line.write(keeper.up(name))
+                        case "down":
+                            line.write(keeper.down(name, *rest))
+                        case "kubernetes":
+                            line.write(keeper.kubernetes(" ".join((name, *rest))))
         finally:
             keeper.close()
 

@@ -20,7 +20,8 @@ from controller.machine.environments.environment import EnvironmentState
 from controller.machine.environments.rollout import EndedRollout, Rollout
 from controller.machine.error_text import without_traceback
 from controller.machine.runs.run import Progress, Run, why_ended
-from controller.store.reading import SqliteReader
+from controller.store.addresses import Address
+from controller.store.opening import open_reader
 from specs.failures import Failure
 
 WIDTH, HEIGHT = 110, 24
@@ -43,17 +44,17 @@ class Transition(NamedTuple):
     said: str
 
 
-async def first_screen(home: Path, log: Path) -> str:
-    """Why it does not go on with the controller of `home`, which writes that log."""
+async def first_screen(state: Address, log: Path) -> str:
+    """Why it does not go on with the controller of that state, which writes that log."""
     try:
-        parts = [*await _of_state(home / "state.db"), _of_log(log)]
+        parts = [*await _of_state(state), _of_log(log)]
     except Failure as failure:
         parts = [f"the state cannot be read: {failure}", _of_log(log)]
     return "\n\n".join(parts)
 
 
-async def _of_state(path: Path) -> list[str]:
-    store = SqliteReader.open(path)
+async def _of_state(state: Address) -> list[str]:
+    store = open_reader(state)
     try:
         view = await snapshot(store)
         runs = parse_all(await store.list("run"), Run)

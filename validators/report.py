@@ -41,6 +41,7 @@ recognised as one."""
 HEADGATE = "Headgate"
 """The engine that evaluates most expectations."""
 GREAT_EXPECTATIONS = "Great Expectations"
+GREAT_EXPECTATIONS_ON_SPARK = "Great Expectations on Spark"
 
 
 class FailingObject(GateValue):
@@ -107,8 +108,10 @@ class Histogram(GateValue):
     """Whether each value has to be within the limits, and not a statistic such as their mean."""
     is_whole: bool = False
     """Whether all values are whole; edges are then half-way between two of these."""
-    unit: Literal["number", "day", "second"] = "number"
-    """Of the edges; days and seconds are those since 1970, UTC."""
+    unit: Literal["number", "day", "second", "character"] = "number"
+    """Of the edges; days and seconds are those since 1970, UTC; characters are lengths of texts."""
+    estimated: bool = False
+    """Whether the counts are estimated from a sample."""
 
     @property
     def n(self) -> int:
@@ -124,13 +127,23 @@ class MemberCount(GateValue):
 
 
 class MemberCounts(GateValue):
-    """How the values of a column are spread over the members of a set, those with most first."""
+    """How the values of a column are spread over the members of a suite's set, those with most
+    first."""
 
     members: Annotated[tuple[MemberCount, ...], Field(max_length=MOST_MEMBERS)]
     more: int = 0
     """How many values equal other members."""
     others: int = 0
-    """How many values are not in the set."""
+    """How many values are not in the set. They are never named."""
+    forbidden: bool = False
+    """Whether the members are what may not be there."""
+    estimated: bool = False
+    """Whether the counts are estimated from a sample."""
+
+    @property
+    def n(self) -> int:
+        """How many values there are."""
+        return sum(one.count for one in self.members) + self.more + self.others
 
 
 class Check(GateValue):
@@ -163,10 +176,11 @@ class Check(GateValue):
     """Data gate: values that fail it, if they may be shown."""
     histogram: Histogram | None = None
     """Data gate: of the column that fails it."""
-    reference: Histogram | None = None
-    """The same of the version that it is compared with."""
     members: MemberCounts | None = None
     """Data gate: of the column that fails it, if the suite lists what is allowed."""
+    reference: Histogram | MemberCounts | None = None
+    """The same of the report's `reference`, in the same bins. No report is judged with it: it is
+    looked up when the report is shown."""
     window: float | None = None
     """Seconds of traffic that were evaluated."""
     blocks: bool = True
@@ -176,6 +190,17 @@ class Check(GateValue):
     engine: str | None = None
     """Data gate: what evaluated it, Headgate or Great Expectations."""
     where: Location | None = None
+
+
+class ReferenceVersion(GateValue):
+    """The dataset version that is drawn beside what failed."""
+
+    version: str
+    day: str
+    """When its run began, `2026-05-12`, UTC."""
+    how: str
+    """Why it counts: that its gate passed, or who accepted it."""
+    run: str
 
 
 class MetricComparison(GateValue):
@@ -219,6 +244,8 @@ class Report(GateValue):
     """The digests and versions that the verdict is valid for, by name."""
     notes: tuple[str, ...] = ()
     """What a reader must know beyond the checks, e.g. why there is no baseline."""
+    reference: ReferenceVersion | None = None
+    """Data gate: what is drawn beside the columns that fail, once the report is shown."""
     metrics: tuple[MetricComparison, ...] = ()
     """Model gate: every metric that a check names, and the usual ones for its task."""
 

@@ -44,6 +44,11 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "pause": "Stop rollouts from progressing by themselves.",
         "resume": "Resume paused rollouts.",
     },
+    "State": {
+        "store": "Copy the state to another store.",
+        "backup": "Write the state to a file.",
+        "restore": "Restore the state from a file.",
+    },
 }
 """Every command with its short help, so that listing them imports nothing. The commands of a
 section are in the folder with its name in lower case."""

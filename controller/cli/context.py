@@ -17,8 +17,9 @@ from controller.cli.failures import Failed, Unreachable
 from controller.config.settings import FILE, Settings
 from controller.config.settings_file import LoadedSettings, load_settings
 from controller.machine.core import Key, Value, parsed
+from controller.store.addresses import Address, address_of
+from controller.store.opening import open_reader
 from controller.store.protocol import Record, StoreReader
-from controller.store.reading import SqliteReader
 from controller.store.run_numbers import last_number, split
 from specs.failures import Failure
 from specs.loading.explain import nearest, one_of
@@ -81,10 +82,10 @@ def load_context(ctx: click.Context) -> CliContext:
 
 
 @asynccontextmanager
-async def open_state(home: Path) -> AsyncIterator[StoreReader]:
+async def open_state(here: CliContext) -> AsyncIterator[StoreReader]:
     """Open the controller's state for reading. Raises `Unreachable`."""
     try:
-        state = SqliteReader.open(state_in(home))
+        state = open_reader(state_of(here))
     except Failure as failure:
         raise Unreachable(str(failure)) from None
     try:
@@ -93,12 +94,12 @@ async def open_state(home: Path) -> AsyncIterator[StoreReader]:
         await state.close()
 
 
-def state_in(home: Path) -> Path:
-    """The database file of the state. Raises `Unreachable` if there is none."""
-    path = home / "state.db"
-    if not path.exists():
-        raise Unreachable(f"there is no state in {home} yet; `headgate up` creates it.")
-    return path
+def state_of(here: CliContext) -> Address:
+    """Where the state is. Raises `Unreachable` for a file that is not there yet."""
+    address = address_of(here.settings, here.base)
+    if isinstance(address, Path) and not address.exists():
+        raise Unreachable(f"there is no state in {here.home} yet; `headgate up` creates it.")
+    return address
 
 
 def with_state(ctx: click.Context, ask: Callable[[StoreReader, CliContext], Awaitable[T]]) -> T:
@@ -106,7 +107,7 @@ def with_state(ctx: click.Context, ask: Callable[[StoreReader, CliContext], Awai
     here = load_context(ctx)
 
     async def run() -> T:
-        async with open_state(here.home) as state:
+        async with open_state(here) as state:
             return await ask(state, here)
 
     return asyncio.run(run())

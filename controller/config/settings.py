@@ -1,5 +1,6 @@
 """The controller's settings: one file, `headgate.yaml`, overridden by environment variables."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import ip_network
@@ -29,6 +30,23 @@ def _is_remote(uri: str) -> str:
     if not uri.startswith(("s3://", "gs://", "az://")):
         raise ValueError("expected an address that begins with s3://, gs:// or az://")
     return uri
+
+
+_STORE = re.compile(
+    r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
+    r"|postgres(ql)?://([^/@:?]*(:(\$\{[A-Za-z_][A-Za-z0-9_]*\})?)?@)?[^/@?]*/[^/?]+(\?.*)?"
+)
+
+
+def is_store(text: str) -> str:
+    """Return the address of a database for the state. Raises ValueError for anything else, and for
+    a password that is written in it."""
+    if not _STORE.fullmatch(text) or re.search(r"[?&]password=(?!\$\{)", text):
+        raise ValueError(
+            "expected postgresql://USER:${PASSWORD}@HOST/DATABASE, where ${PASSWORD} is the name "
+            "of a secret, or ${NAME}, a secret that is such an address"
+        )
+    return text
 
 
 Place = Annotated[str, AfterValidator(_is_place)]
@@ -119,6 +137,36 @@ class LogSettings(Spec):
     )
     level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The lowest level that is logged."
+    )
+
+
+class Http(Spec):
+    """The port for probes and metrics: `/livez`, `/readyz`, `/metrics`."""
+
+    host: Text = Field(
+        default="127.0.0.1",
+        description="The address to listen at. Whoever reaches it sees names of pipelines and "
+        "repositories, and no secrets.",
+    )
+    port: Port | None = Field(default=None, description="The port; by default there is none.")
+
+
+def _is_collector(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("expected an address that begins with http:// or https://")
+    return url
+
+
+class Tracing(Spec):
+    """Traces of runs and rollouts, over OTLP/HTTP. They need the extra `tracing`."""
+
+    endpoint: Annotated[Text, AfterValidator(_is_collector)] | None = Field(
+        default=None,
+        description="The address of a collector, such as http://localhost:4318; by default "
+        "nothing is traced.",
+    )
+    headers: Mapping[str, Text] = Field(
+        default={}, description="Headers for it, in which ${NAME} stands for a secret."
     )
 
 
@@ -226,12 +274,19 @@ class Settings(Spec):
         description="Where artifacts are kept, besides a cache in `home`: s3://, gs:// or az:// "
         "with a prefix of its own; by default in `home` only.",
     )
+    store: Annotated[Text, AfterValidator(is_store)] | None = Field(
+        default=None,
+        description="Where the state is: postgresql://USER:${PASSWORD}@HOST/DATABASE, with the "
+        "names of secrets in it; by default in `home`, in a file of SQLite.",
+    )
     secrets: Text | None = Field(
         default=None,
         description="A file of NAME=value lines. HEADGATE_SECRET_NAME variables override it.",
     )
     github: GitHub = Field(default=GitHub(), description="Reports on GitHub.")
     log: LogSettings = Field(default=LogSettings(), description="Logging.")
+    http: Http = Field(default=Http(), description="Probes and metrics.")
+    tracing: Tracing = Field(default=Tracing(), description="Traces of runs and rollouts.")
 
     def path(self, base: Path) -> Path:
         """The home folder, where `base` is the folder of the settings' file."""

@@ -1,4 +1,4 @@
-"""PURE. Warnings about settings of GitHub that are valid but have no effect, or contradict."""
+"""PURE. Warnings about settings that are valid but have no effect, or contradict each other."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -19,8 +19,8 @@ class SettingsWarning(NamedTuple):
 
 
 def suspicious_settings(settings: Settings, names: Mapping[str, str]) -> Iterator[SettingsWarning]:
-    """Every warning about settings of GitHub. `names` has the `owner/name` on GitHub of each
-    repository that is there."""
+    """Every warning. `names` has the `owner/name` on GitHub of each repository that is there."""
+    yield from _http(settings)
     github = settings.github
     if github.app.id is None and github.token is None:
         yield from _without_account(settings)
@@ -32,6 +32,23 @@ def suspicious_settings(settings: Settings, names: Mapping[str, str]) -> Iterato
     yield from _webhook(settings)
     if len(names) > 0:
         yield from _repositories(settings, names)
+
+
+def _http(settings: Settings) -> Iterator[SettingsWarning]:
+    port, fix = settings.http.port, "another port for one of them"
+    if port is None and settings.http.model_fields_set:
+        message = "neither probes nor metrics are served without `http.port`"
+        yield SettingsWarning(("http",), "useless", message, "`http.port`, such as 9464")
+    if port is None:
+        return
+    webhook = settings.github.webhook
+    if webhook.secret is not None and webhook.port == port:
+        message = f"webhooks and metrics are configured to use the same port, {port}"
+        yield SettingsWarning(("http", "port"), "contradiction", message, fix)
+    for place, other in settings.ports.items():
+        if other == port:
+            message = f"metrics and {place} are configured to use the same port, {port}"
+            yield SettingsWarning(("ports", place), "contradiction", message, fix)
 
 
 def _without_account(settings: Settings) -> Iterator[SettingsWarning]:

@@ -7,20 +7,20 @@ from pathlib import Path
 from controller.doctor.findings import Finding, ok, warn
 from controller.machine.core import parsed
 from controller.machine.environments.environment import EnvironmentState
-from controller.store.reading import SqliteReader
+from controller.store.addresses import Address
+from controller.store.opening import open_reader
 from specs.failures import Failure
 
 SHOWN = 300
 """Characters of the reason for a failure that are shown."""
 
 
-async def batches(home: Path) -> list[Finding]:
+async def batches(at: Address) -> list[Finding]:
     """A finding for each batch command; none if the state cannot be read."""
-    path = home / "state.db"
-    if not path.exists():
+    if isinstance(at, Path) and not at.exists():
         return []
     with suppress(Failure):  # another finding says why
-        store = SqliteReader.open(path)
+        store = open_reader(at)
         try:
             records = await store.list("environment")
         finally:

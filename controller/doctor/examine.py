@@ -31,8 +31,9 @@ from controller.machine.core import parsed
 from controller.machine.environments.branch import OVERDUE
 from controller.machine.environments.environment import EnvironmentState
 from controller.reconcile.resting import resting
+from controller.store.addresses import Address, address_of
+from controller.store.opening import open_reader
 from controller.store.protocol import Record
-from controller.store.reading import SqliteReader
 from deployers.confinement import FIX, confinement
 from deployers.windows import SERVING, make_window
 from specs.failures import Failure
@@ -63,14 +64,9 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
         yield warn("settings", warning.message, f"expected {warning.fix}")
     for finding in home_folder(home):
         yield finding
-    yield await state(home)
-    for finding in (
-        *await messages_set_aside(home),
-        *await unwatched(home),
-        *await batches(home),
-    ):
+    async for finding in _of_state(settings, base):
         yield finding
-    async for finding in unlisted(settings, home):
+    for finding in await unwatched(home):
         yield finding
     specs: dict[str, list[Pipeline]] = {each.name: [] for each in settings.repositories}
     for repository in settings.repositories:
@@ -210,13 +206,25 @@ def home_folder(home: Path) -> Iterator[Finding]:
         yield ok("clock", "it agrees with that of the file system")
 
 
-async def state(home: Path) -> Finding:
+async def _of_state(settings: Settings, base: Path) -> AsyncIterator[Finding]:
+    try:
+        at = address_of(settings, base)
+    except Failure as failure:
+        yield bad("state", str(failure), "correct `store` in the settings, or what it names")
+        return
+    yield await state(at)
+    for finding in (*await messages_set_aside(at), *await batches(at)):
+        yield finding
+    async for finding in unlisted(settings, at):
+        yield finding
+
+
+async def state(at: Address) -> Finding:
     """Whether this version can read the store, and which actions in it keep failing."""
-    path = home / "state.db"
-    if not path.exists():
+    if isinstance(at, Path) and not at.exists():
         return ok("state", "there is none yet; `headgate up` creates it")
     try:
-        store = SqliteReader.open(path)
+        store = open_reader(at)
     except Failure as failure:
         return bad("state", str(failure), "see the message")
     try:
@@ -260,13 +268,12 @@ async def unwatched(home: Path) -> list[Finding]:
     ]
 
 
-async def unlisted(settings: Settings, home: Path) -> AsyncIterator[Finding]:
+async def unlisted(settings: Settings, at: Address) -> AsyncIterator[Finding]:
     """The repositories that are in the state but not in the settings."""
-    path = home / "state.db"
-    if not path.exists():
+    if isinstance(at, Path) and not at.exists():
         return
     with suppress(Failure):  # an earlier finding says why
-        store = SqliteReader.open(path)
+        store = open_reader(at)
         try:
             names = await resting(store, [each.name for each in settings.repositories])
         finally:

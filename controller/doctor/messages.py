@@ -6,21 +6,21 @@ from pathlib import Path
 
 from controller.doctor.findings import Finding, warn
 from controller.reconcile.inbox import SET_ASIDE_FIX
+from controller.store.addresses import Address
+from controller.store.opening import open_reader
 from controller.store.protocol import Delivered
-from controller.store.reading import SqliteReader
 from specs.failures import Failure
 
 SHOWN = 20
 """How many messages get a finding of their own, the newest first."""
 
 
-async def messages_set_aside(home: Path) -> list[Finding]:
+async def messages_set_aside(at: Address) -> list[Finding]:
     """A warning for each message; none if the state cannot be read, or nothing was set aside."""
-    path = home / "state.db"
-    if not path.exists():
+    if isinstance(at, Path) and not at.exists():
         return []
     with suppress(Failure):  # another finding says why
-        store = SqliteReader.open(path)
+        store = open_reader(at)
         try:
             found = await store.set_aside()
         finally:

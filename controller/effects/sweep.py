@@ -42,10 +42,10 @@ from controller.machine.retention import (
 from controller.machine.runs.projects import recipe_of
 from controller.machine.runs.run import RENEWED, Run
 from controller.reconcile.stalls import KIND as STALL
+from controller.store.database import DatabaseStore
 from controller.store.protocol import Delivered
 from controller.store.rows import text
 from controller.store.run_numbers import last_number, split
-from controller.store.sqlite import SqliteStore
 from deployers.engine import Engine
 from deployers.processes import Processes, ProcessState
 from deployers.protocol import Deployer
@@ -62,7 +62,7 @@ class Sweeper:
 
     def __init__(
         self,
-        store: SqliteStore,
+        store: DatabaseStore,
         deployer: Deployer,
         attempts: Processes,
         artifacts: Artifacts,

@@ -67,11 +67,12 @@ class WarmGates:
         """The attempt by a warm process, if it is one of a gate.
 
         Limits of memory and processors are those of the attempt's own processes; so an attempt that
-        has any is left as it is, and so is one that runs code of the repository.
+        has any is left as it is, and so is one that runs code of the repository, or Spark.
         """
         warm = self._processes.get(attempt.program)
         limited = attempt.memory is not None or attempt.cpu is not None
-        if warm is None or limited or "custom" in attempt.request:
+        apart = "custom" in attempt.request or "engine" in attempt.request
+        if warm is None or limited or apart:
             return prepared
         if not warm.start():
             log.warning("a gate has no warm process; `headgate doctor` says why", id=attempt.id)

@@ -28,13 +28,14 @@ from controller.executors.leftovers import Leftover
 from controller.executors.model_request import model_request, places_in
 from controller.executors.ownership import WRITABLE
 from controller.executors.requirements import Locked, Requirements
+from controller.executors.spark import SparkSetup, spark_setup
 from controller.executors.step_files import StepFiles, make_folders, make_own_folder, tidy
 from controller.executors.virtualenvs import OnBuild, ReadyEnvironment, Virtualenvs
 from controller.git.single_commit import SingleCommit
 from controller.machine.runs.attempt import Attempt, Recipe
 from controller.machine.runs.data_gate_nodes import HISTORY, OTHER
 from controller.machine.runs.dataset_nodes import DATA_OUTPUT, VERSION
-from controller.machine.runs.graph import VALIDATION
+from controller.machine.runs.graph import PORTRAIT, VALIDATION
 from controller.queries import ADDRESS
 from controller.queries.database import files_of
 from deployers.confinement import View, interpreter
@@ -151,13 +152,18 @@ class Workspace:
         asked = own / REQUEST
         asked.write_text(json.dumps(request))
         # Attempts of older controllers have the report alone.
-        named = (name for name in ("report", VALIDATION) if name in attempt.outputs)
+        named = (name for name in ("report", VALIDATION, PORTRAIT) if name in attempt.outputs)
         outputs = [str(own / "outputs" / attempt.outputs[name]) for name in named]
         # -P: nothing is imported from the working directory.
         argv = (sys.executable, "-P", "-m", _MODULES[attempt.program], str(asked), *outputs)
         # Gates are part of Headgate: they run in its environment and are given no secrets.
+        setup = spark_setup() if request.get("engine") == "spark" else SparkSetup({}, ())
         return Prepared(
-            argv, own, own_environment(own), data=_read_by(request), programs=headgate_programs()
+            argv,
+            own,
+            {**own_environment(own), **setup.variables},
+            data=_read_by(request),
+            programs=(*headgate_programs(), *setup.folders),
         )
 
     def _query(self, attempt: Attempt, own: Path) -> Prepared:
@@ -299,7 +305,8 @@ class Workspace:
                 "dataset": asked["dataset"],
                 "version": given.digest,
                 "objects": objects,
-                "metrics": None if asked.get("custom") else metrics,
+                "metrics": None if asked.get("custom") or "engine" in asked else metrics,
+                "engine": asked.get("engine", "headgate"),
                 # Some are absent in attempts of older controllers.
                 "suite": {
                     "path": str(checkout / suite),

@@ -5,6 +5,7 @@ import base64
 import os
 import re
 import signal
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,12 @@ from urllib.parse import unquote, urlsplit
 from specs.failures import NeedsHuman, TryAgain
 from specs.figures import duration
 
+ERROR_KINDS = (
+    "unreachable", "timeout", "refused", "declined", "raced", "not_a_repository",
+    "missing_object", "damaged", "disk_full",
+)  # fmt: skip
+ERRORS = Counter(dict.fromkeys(ERROR_KINDS, 0))
+"""The calls of git of this process that failed, by kind; for metrics."""
 TIMEOUT = 300.0
 """Seconds after which a git command counts as hung."""
 
@@ -135,6 +142,7 @@ async def git(
         async with asyncio.timeout(limit):
             out, err = await process.communicate(stdin)
     except TimeoutError:
+        ERRORS["timeout"] += 1
         raise TryAgain(
             f"git {arguments[0]} on {remote.shown} did not finish within {duration(limit)}"
         ) from None
@@ -193,29 +201,36 @@ def is_damage(said: str) -> bool:
 
 def failure(remote: Remote, said: str) -> Exception:
     """The error that git's output means: something to wait for, or something to fix."""
+    kind, error = _failure(remote, said)
+    ERRORS[kind] += 1
+    return error
+
+
+def _failure(remote: Remote, said: str) -> tuple[str, Exception]:
     last = _telling_line(redact(said))
     where = remote.shown
     if remote.is_absent():
-        return TryAgain(f"{where} is missing; put it back, or correct the address")
+        fix = f"{where} is missing; put it back, or correct the address"
+        return "unreachable", TryAgain(fix)
     if _FULL.search(said):
-        return NeedsHuman(f"no space left for the mirror of {where}: free some space, then `retry`")
+        fix = f"no space left for the mirror of {where}: free some space, then `retry`"
+        return "disk_full", NeedsHuman(fix)
     if _RACE.search(said):
-        return Rejected(f"{where} was pushed to at the same time: {last}")
+        return "raced", Rejected(f"{where} was pushed to at the same time: {last}")
     if _REFUSED.search(said):
-        return NeedsHuman(
-            f"{where} refused access ({last}): renew the token or key that Headgate uses there"
-        )
+        fix = f"{where} refused access ({last}): renew the token or key that Headgate uses there"
+        return "refused", NeedsHuman(fix)
     if _DECLINED.search(said):
-        return NeedsHuman(f"{where} declined a push ({last}): allow Headgate to push that ref")
+        fix = f"{where} declined a push ({last}): allow Headgate to push that ref"
+        return "declined", NeedsHuman(fix)
     if is_damage(said):
-        return Corrupt(last)
+        return "damaged", Corrupt(last)
     if _NO_REPOSITORY.search(said):
-        return NeedsHuman(
-            f"{where} is not a git repository, or not readable ({last}): correct the address"
-        )
+        fix = f"{where} is not a git repository, or not readable ({last}): correct the address"
+        return "not_a_repository", NeedsHuman(fix)
     if _MISSING.search(said):
-        return MissingObject(last)
-    return TryAgain(f"{where} is unreachable: {last}")
+        return "missing_object", MissingObject(last)
+    return "unreachable", TryAgain(f"{where} is unreachable: {last}")
 
 
 def _telling_line(said: str) -> str:

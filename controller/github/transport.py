@@ -7,14 +7,22 @@ import asyncio
 import json
 import random
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from controller.github.responses import Budget, OutcomeUnknown, Reply, budget_of, failure, pause
+from controller.github.responses import (
+    Budget,
+    NotFound,
+    OutcomeUnknown,
+    Reply,
+    budget_of,
+    failure,
+    pause,
+)
 from specs.failures import NeedsHuman, TryAgain
 from specs.figures import duration
 
@@ -34,6 +42,7 @@ HEADERS = {
     "X-GitHub-Api-Version": "2022-11-28",  # the API keeps its shape until this is raised
     "User-Agent": "headgate",
 }
+ERROR_KINDS = ("unreachable", "server", "refused", "not_found", "rate_limit")
 _SAFE = frozenset({"GET", "PUT", "PATCH", "DELETE"})
 _NOT_ARRIVED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -90,6 +99,8 @@ class Transport:
         """Requests that were sent."""
         self.free = 0
         """Of those, the ones answered with 304, which do not count against the rate limit."""
+        self.errors = Counter(dict.fromkeys(ERROR_KINDS, 0))
+        """Attempts that failed, by kind."""
         self.budgets: dict[str, Budget] = {}
         """By holder."""
         self._sleep = sleep
@@ -140,6 +151,7 @@ class Transport:
             try:
                 reply = await self._once(method, address, token, body)
             except (httpx.TransportError, TimeoutError, _Broken) as error:
+                self.errors["unreachable"] += 1
                 problem = f"{what}: incomplete response from GitHub: {_reason(error)}"
                 if not again and not isinstance(error, _NOT_ARRIVED):
                     raise OutcomeUnknown(problem) from None
@@ -148,6 +160,7 @@ class Transport:
             if reply.status < 400:
                 return reply
             failed = failure(what, reply)
+            self.errors[_kind(reply, failed)] += 1
             if reply.status < 500:
                 raise failed
             problem = str(failed)
@@ -184,6 +197,7 @@ class Transport:
             self.budgets[holder] = budget
         seconds = pause(reply, self.now())
         if seconds is not None:
+            self.errors["rate_limit"] += 1
             self._blocked[holder] = self.now() + seconds
             raise TryAgain(
                 f"{what}: GitHub's rate limit is reached ({reply.status}); retrying in "
@@ -282,6 +296,12 @@ def _parse(content: bytes, headers: Mapping[str, str], status: int = 200) -> Any
             return None
         kind = headers.get("content-type", "no content type")
         raise _Broken(f"{len(content)} bytes that are not JSON ({kind})") from None
+
+
+def _kind(reply: Reply, failed: Exception) -> str:
+    if isinstance(failed, NotFound):
+        return "not_found"
+    return "server" if reply.status >= 500 else "refused"
 
 
 def _reason(error: Exception) -> str:

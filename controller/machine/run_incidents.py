@@ -7,23 +7,27 @@ from controller.machine.incidents import evidence
 from controller.machine.runs.data_exceptions import AcceptedVersion
 from controller.machine.runs.run import Run, why_ended
 from validators.report import Report
+from validators.verdict import Verdict
 
 
 def gate_failed(run: Run, reports: Sequence[Report], older: str | None = None) -> Incident:
-    """A gate stopped a run of the default branch. `older` says which data is read in place of that
-    which failed, if any is."""
+    """A gate stopped a run of the default branch. `reports` are those that nobody has overruled;
+    `older` says which data is read in place of that which failed, if any is."""
     why = why_ended(run)
     goes_on = f" Runs go on: {older}." if older else ""
-    overruled = {one.dataset for one in _accepted(run)}
-    counted = [one for one in reports if one.gate != "data" or one.subject not in overruled]
     return Incident(
         pipeline=run.pipeline,
         title=f"{run.pipeline}: {run.id} was stopped by {why}",
         what=f"{_because(run)} The candidate was not released.{goes_on}",
         now="what served before; production is unchanged",
-        evidence=evidence(counted),
+        evidence=evidence(reports),
         commands=(f"headgate show {run.id}", f"headgate explain {run.id}"),
     )
+
+
+def is_overruled(report: Report, verdict: Verdict | None) -> bool:
+    """Whether a person has overruled a gate, which counts in its run with that verdict."""
+    return verdict is not None and verdict.passes and not report.verdict.passes
 
 
 def run_failed(run: Run) -> Incident:

@@ -1,5 +1,6 @@
 """Applies `Notify`: one incident to one address."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
@@ -10,8 +11,9 @@ from controller.machine.core import Envelope, Key
 from controller.notify import render
 from controller.notify.protocol import Notifier, Status
 from specs.base import GITHUB_ISSUE
-from specs.failures import NeedsHuman
+from specs.failures import Failure, NeedsHuman
 
+RESULTS = ("sent", "postponed", "failed")
 Issues = Callable[[Key, Incident, Status, str], Awaitable[None]]
 """Notifies by a GitHub issue in the repository of the object that notifies."""
 
@@ -33,15 +35,30 @@ class NotifyApplier:
         self._secrets = secrets
         self._issues = issues
         self._controller = controller
+        self.counts: Counter[tuple[str, str]] = Counter()
+        """Since the start, by event: `sent`, `postponed`, `failed`. What is only logged, because
+        nobody is named, counts as sent."""
 
     async def apply(self, owner: Key, action: Notify) -> Sequence[Envelope]:
         """Notify the address. Raises what `Notifier.send` raises, and `NeedsHuman` if a secret is
         missing."""
+        result = "postponed"  # as the outbox does with whatever else is raised
+        try:
+            await self._notify(owner, action)
+            result = "sent"
+        except Failure as failure:
+            result = "failed" if isinstance(failure, NeedsHuman) else result
+            raise
+        finally:
+            self.counts[action.event, result] += 1
+        return ()
+
+    async def _notify(self, owner: Key, action: Notify) -> None:
         incident = self._secrets.redacted(action.incident)
         incident = incident.model_copy(update={"controller": self._controller})
         if action.to is None:
             _log(incident, action)
-            return ()
+            return
         if action.to == GITHUB_ISSUE:
             if self._issues is None:
                 raise NeedsHuman(
@@ -49,7 +66,7 @@ class NotifyApplier:
                     "neither an app nor a token for GitHub; see `headgate doctor`"
                 )
             await self._issues(owner, incident, action.status, action.alert)
-            return ()
+            return
         try:
             url = self._secrets.expand(action.to)
         except NeedsHuman as failure:
@@ -57,7 +74,6 @@ class NotifyApplier:
             scheme = action.to.partition("://")[0] if "://" in action.to else "?"
             raise NeedsHuman(f"cannot notify {scheme}://...: {failure}") from None
         await self._notifier.send(url, incident, action.status, action.alert)
-        return ()
 
 
 def _log(incident: Incident, notify: Notify) -> None:

@@ -15,7 +15,7 @@ from controller.machine.actions import Incident, Notify
 from controller.machine.core import Key
 from controller.notify.subscribers import named
 from controller.reconcile.outbox import within
-from controller.store.sqlite import SqliteStore
+from controller.store.database import DatabaseStore
 from specs.base import GITHUB_ISSUE
 from specs.failures import Failure, NeedsHuman
 from specs.notifications import Notification
@@ -49,7 +49,7 @@ class SaveMonitor:
 
     def __init__(
         self,
-        store: SqliteStore,
+        store: DatabaseStore,
         tell: Callable[[Key, Notify], Awaitable[object]],
         everyone: Sequence[Notification],
         calm: float = CALM,

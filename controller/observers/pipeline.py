@@ -17,6 +17,7 @@ from controller.machine.pipelines.needs import (
 )
 from controller.machine.pipelines.pipeline import ObservedPipeline, PipelineState, begin
 from controller.machine.repositories.repository import ENVIRONMENTS
+from controller.machine.run_incidents import is_overruled
 from controller.machine.runs.run import Run
 from controller.observers.datasets import (
     DatasetObserver,
@@ -168,14 +169,17 @@ class PipelineObserver:
         return found
 
     async def _reports(self, end: RunEnded) -> tuple[Report, ...]:
-        """The gates' reports. A lost one is left out: its verdict is in the run."""
+        """The gates' reports. A lost one is left out, as its verdict is in the run; so is one whose
+        verdict a person has overruled, as it stopped nothing."""
         found = []
-        for digest in end.reports.values():
+        for gate, digest in end.reports.items():
             try:
                 content = await self._artifacts.read_bytes(digest)
             except NeedsHuman:
                 continue
-            found.append(Report.model_validate_json(content))
+            report = Report.model_validate_json(content)
+            if not is_overruled(report, end.verdicts.get(gate)):
+                found.append(report)
         return tuple(found)
 
     async def _known(self, pipeline: str, needs: PipelineNeeds) -> dict[str, int]:

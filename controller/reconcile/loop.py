@@ -8,6 +8,7 @@ twice.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -23,8 +24,10 @@ from controller.reconcile.inbox import Handled
 from controller.reconcile.outbox import Applier, Outbox, RuntimePolicy, outbox_entry, within
 from controller.reconcile.reconciler import Reconciler
 from controller.reconcile.stalls import HUMAN, KIND, OTHERS, REFUSED, Stalls
+from controller.reconcile.witness import TurnResult, Witness
 from controller.reconcile.workqueue import WorkQueue
 from controller.store.protocol import (
+    Changes,
     Conflict,
     OutboxEntry,
     Put,
@@ -46,17 +49,25 @@ SOON = 5.0
 """Seconds for which the acknowledgement of a lasting action may wait for its owner's next
 transaction."""
 
+SELDOM = 5.0
+"""The most seconds between two attempts to hear of messages while the store is away."""
+
 _UNREADABLE = (
     "Its stored state cannot be read, so it stands still while the others go on. Perhaps a newer "
     "version of Headgate wrote it; `headgate doctor` names the fix."
 )
 
 
+class HistoryLost(Exception):  # noqa: N818 - the name says what happened
+    """The store may not have what was committed last, as `Changes.LOST` says: what this process
+    remembers is not to be relied on."""
+
+
 class Loop:
     """Reconciles keys until it is cancelled; then it finishes those that have begun, and returns.
 
-    `workers` keys are reconciled at a time. `listen` is how often, in seconds, to look for messages
-    that another process sent.
+    `workers` keys are reconciled at a time. `listen` is how often, in seconds, a store that cannot
+    tell of them is asked for messages that another process sent.
     """
 
     def __init__(
@@ -68,17 +79,25 @@ class Loop:
         policy: RuntimePolicy = RuntimePolicy(),  # noqa: B008 - a constant value
         workers: int = 8,
         listen: float = 0.2,
+        witness: Witness | None = None,
     ) -> None:
         self.counts: Counter[str] = Counter()
         """Since the start: `reconciled`, `saves`, `conflicts`; `acknowledged`, `postponed`
         and `failed` of actions; `internal_errors`."""
         self.parked: dict[Key, int] = {}
         """Keys whose state cannot be read, with the revision that could not."""
+        self.begun = False
+        """Whether all that the store says is alive has been woken."""
+        self.ticked = self.turned = time.monotonic()
+        """When it last looked for messages of other processes, and when a turn last ended or the
+        queue was empty; of the monotonic clock."""
         self._store = store
         self._reconcilers = reconcilers
         self._policy = policy
         self._workers = workers
         self._listen = listen
+        self._witness = witness
+        self._turns = 0
         self._stalls = Stalls()
         self._decided: dict[Key, tuple[str, Value]] = {}  # the latest last
         """The states that were saved last, with their JSON: what was made here is not parsed."""
@@ -92,11 +111,22 @@ class Loop:
         else:
             log.warning("no reconciler is for the kind that was woken", woken=str(key))
 
+    @property
+    def depth(self) -> Mapping[str, int]:
+        """How many keys wait for a worker, are being reconciled, and wait for their time."""
+        return {
+            "ready": len(self._queue),
+            "in_progress": self._turns,
+            "delayed": self._queue.delayed,
+        }
+
     async def run(self) -> None:
         """Wake what the store says is alive, then reconcile keys until cancelled. Raises
         `RuntimeError` if a part of the loop ends by itself, without which it would do only a part
         of its work."""
+        await self._store.changed()  # from now on it knows what comes; all that is there is woken
         await self._wake_stored()
+        self.begun = True
         tasks: set[asyncio.Task[None]] = set()
         hearing = asyncio.create_task(self._hear_others(), name="messages of other processes")
         handing_out = asyncio.create_task(self._hand_out(tasks), name="the work queue")
@@ -141,16 +171,33 @@ class Loop:
             self.wake(key)
 
     async def _hear_others(self) -> None:
+        missed = Changes.NONE
+        """What was heard, while what it is about could not be read."""
+        pause = self._listen
         while True:
-            await asyncio.sleep(self._listen)
+            self.ticked = time.monotonic()
+            if not len(self._queue):
+                self.turned = self.ticked
             try:
-                if await self._store.changed():
+                missed = max(missed, await self._store.hear(self._listen))
+                if missed is Changes.LOST:
+                    raise HistoryLost("the state's server may not have what was saved last")  # noqa: TRY301
+                if missed is Changes.ANYTHING:
+                    log.warning("the store was away: everything is looked at again")
+                    await self._wake_stored()
+                elif missed:
                     await self._wake_addressees()
+                missed, pause = Changes.NONE, self._listen
+                continue
+            except HistoryLost:
+                raise
             except TryAgain as failure:
                 log.warning("could not look for messages yet", reason=str(failure))
             except Exception:
                 self.counts["internal_errors"] += 1
                 log.exception("could not look for messages")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, SELDOM)
 
     async def _work_on(self, key: Key) -> None:
         """Reconcile once, and do what follows from how that ended."""
@@ -158,6 +205,17 @@ class Loop:
         bind_contextvars(
             key=str(key), reconcile=self.counts["reconciled"]
         )  # the task's own context
+        self._turns += 1
+        began = time.perf_counter()
+        try:
+            result = await self._turn(key)
+            self._told(lambda tell: tell.turned(key, time.perf_counter() - began, result))
+        finally:
+            self._turns -= 1
+            self.turned = time.monotonic()
+            self._queue.done(key)
+
+    async def _turn(self, key: Key) -> TurnResult:
         try:
             waits = await self._reconcile(key)
             self._queue.forget(key)
@@ -165,26 +223,40 @@ class Loop:
         except Conflict:
             self.counts["conflicts"] += 1
             self._queue.add(key)
+            return "conflict"
         except Ignore as reason:
             log.debug("nothing to do", reason=str(reason))
+            return "ignored"
         except TryAgain as failure:
             delay = self._queue.add_failed(key, failure.after or 0.0)
             log.warning("reconciling is tried again", reason=str(failure), delay=delay)
             await self._failed(key, str(failure), REFUSED if failure.human else OTHERS)
+            return "retried"
         except NeedsHuman as failure:
             delay = self._queue.add_failed(key)
             log.error(  # noqa: TRY400 - the reason is the user's, and no traceback
                 "reconciling needs a human", reason=str(failure), delay=delay
             )
             await self._failed(key, str(failure), HUMAN)
+            return "human"
         except Exception as error:
             self.counts["internal_errors"] += 1
             delay = self._queue.add_failed(key)
             log.exception("reconciling failed with an internal error", delay=delay)
             why = f"An internal error ({type(error).__name__}); the log says where."
             await self._failed(key, why, HUMAN)
-        finally:
-            self._queue.done(key)
+            return "error"
+        return "done"
+
+    def _told(self, tell: Callable[[Witness], None]) -> None:
+        """Tell the witness. What is saved is saved: its errors change nothing."""
+        if self._witness is None:
+            return
+        try:
+            tell(self._witness)
+        except Exception:
+            self.counts["internal_errors"] += 1
+            log.exception("what happened could not be counted")
 
     async def _made_progress(self, key: Key, waits: Blocked | None) -> None:
         if key in self.parked:
@@ -263,7 +335,7 @@ class Loop:
             return _Decided(look.outbox)
         if decision.requeue_after is not None:
             self._queue.add_after(key, decision.requeue_after)
-        return await self._save(key, look, handled, decision)
+        return await self._save(key, look, state, handled, decision)
 
     def _state(self, record: Record) -> Value:
         """The state of a record, as it was decided if nobody has changed it since."""
@@ -310,7 +382,12 @@ class Loop:
             )
 
     async def _save(
-        self, key: Key, look: StoredObject, handled: Handled, decision: Decision[Any]
+        self,
+        key: Key,
+        look: StoredObject,
+        before: Value | None,
+        handled: Handled,
+        decision: Decision[Any],
     ) -> "_Decided":
         record = look.record
         put = Put(
@@ -348,6 +425,7 @@ class Loop:
         self._outbox.withdrawn(withdrawn)
         self._remember(put, decision.state)
         self.counts["saves"] += 1
+        self._told(lambda tell: tell.saved(key, before, decision))
         for envelope in change.send:
             self.wake(envelope.to)
         return _Decided(outbox, decision.waits, decision.requeue_after, made)
@@ -362,6 +440,8 @@ class Loop:
 
 def _raise_end(part: asyncio.Task[None]) -> NoReturn:
     failure = None if part.cancelled() else part.exception()
+    if isinstance(failure, HistoryLost):
+        raise failure
     raise RuntimeError(f"the loop ends, as its part for {part.get_name()} has ended") from failure
 
 

@@ -12,8 +12,8 @@ import structlog
 
 from controller.machine.core import Fact, InboxMessage, Key, State
 from controller.reconcile.reconciler import Observed, Observer
+from controller.store.database import DatabaseStore
 from controller.store.protocol import StoreReader, Transaction
-from controller.store.sqlite import SqliteStore
 from specs.failures import Ignore
 
 ADDRESS = "address"
@@ -35,7 +35,7 @@ async def resting(store: StoreReader, names: Sequence[str]) -> tuple[str, ...]:
 
 
 async def carry_on_renamed(
-    store: SqliteStore, addresses: Mapping[str, str], mirrors: Path, now: float
+    store: DatabaseStore, addresses: Mapping[str, str], mirrors: Path, now: float
 ) -> None:
     """Carry on under their new names what was renamed, and remember where all are.
 

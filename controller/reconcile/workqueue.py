@@ -55,6 +55,11 @@ class WorkQueue(Generic[K]):
         """How many keys wait to be handed out now."""
         return len(self._wanted.keys() - self._handled)
 
+    @property
+    def delayed(self) -> int:
+        """How many keys wait for a time that has not come."""
+        return len(self._later)
+
     def add(self, key: K, behind: int = 0) -> None:
         """Look at `key` as soon as somebody is free; once, if it waits already.
 

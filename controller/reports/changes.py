@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from controller.machine.pipelines.dataset_changes import ObjectChanges, describe_changes
 from controller.machine.pipelines.plan import Plan, PlannedData
+from controller.machine.runs.node_names import dataset_of_gate
 from controller.reports.links import Links
 from specs.digests import short
 from specs.figures import clip
@@ -97,10 +98,10 @@ def _data(data: PlannedData, reports: Mapping[str, Report], before: PreviousRun)
 
 
 def rows_read(reports: Mapping[str, Report]) -> dict[str, int]:
-    """How many rows the data gates read, by dataset."""
+    """How many rows the data gates read, by dataset; `reports` are by the gate's node."""
     said = (
-        (report.subject, found)
-        for report in reports.values()
+        (dataset_of_gate(gate) or report.subject, found)
+        for gate, report in reports.items()
         for note in report.notes
         if report.gate == "data" and (found := _ROWS.match(note))
     )

@@ -76,6 +76,14 @@ class Watcher:
         found = [source.problem for source in self._sources.values() if source.problem]
         return [*found, *self._faults.values()]
 
+    def reachable(self) -> dict[str, bool]:
+        """By repository, whether the last poll of its branches worked."""
+        return {
+            name: not source.problem
+            for (kind, name), source in self._sources.items()
+            if kind == "git"
+        }
+
     def restore(self, stalls: Iterable[Key]) -> None:
         """Restore which errors were reported before a restart."""
         for stall in stalls:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from enum import IntEnum
 from typing import Any, Protocol
 
 from controller.machine.core import Envelope, Fact, Key, Value
@@ -126,6 +127,18 @@ class Conflict(Exception):  # noqa: N818 - the name says what happened
     """Somebody else changed the object since it was read. Load, observe and decide again."""
 
 
+class Changes(IntEnum):
+    """What others may have changed; true if they may have changed something."""
+
+    NONE = 0
+    MESSAGES = 1
+    """There may be messages of other processes."""
+    ANYTHING = 2
+    """The database was away: messages may not have been heard of."""
+    LOST = 3
+    """The database may not have what was committed last: it is to be opened again."""
+
+
 class StoreReader(Protocol):
     """Durable state, to be looked at. Every method may raise `specs.failures.TryAgain` (locked, out
     of reach) or `NeedsHuman` (disk full, corrupt, of a newer version), with the fix in the
@@ -163,13 +176,21 @@ class StoreReader(Protocol):
         """The messages that were set aside, oldest first."""
         ...
 
-    async def changed(self) -> bool:
-        """True if another process has committed since the last call; cheap enough to poll."""
+    async def close(self) -> None:
+        """Let go of the database."""
+        ...
+
+    async def changed(self) -> Changes:
+        """What other processes may have changed since the last call; cheap enough to poll."""
         ...
 
 
 class Store(StoreReader, Protocol):
     """Durable state. Every method may raise what those of `StoreReader` may."""
+
+    async def hear(self, within: float) -> Changes:
+        """As `changed`, but waits for a change, for at most `within` seconds."""
+        ...
 
     async def load(self, key: Key) -> StoredObject:
         """The object, its inbox and its outbox, in one call: what reconciling begins with."""

@@ -1,20 +1,22 @@
 """Deletes old rows, one batch in each transaction, so that nobody waits long for the database.
 
-Deleted rows leave free pages, which the next rows take: the file stays as large as it once was, and
-grows no further. Only `VACUUM`, while no process has the file open, makes it smaller.
+Deleted rows leave free pages, which the next rows take: a file of SQLite stays as large as it once
+was, and grows no further. Only `VACUUM`, while no process has it open, makes it smaller. PostgreSQL
+does the same by its autovacuum.
 """
 
-import sqlite3
 from collections.abc import Collection
 from typing import NamedTuple
+
+from controller.store.session import StoreSession
 
 BATCH = 200
 """Rows that one transaction looks at, at most: a few milliseconds."""
 
 _OLD = """
-SELECT updated, name FROM objects WHERE kind = :kind AND updated < :before
-AND updated >= :since AND (updated > :since OR name > :after) AND NOT live"""
-_IN_ORDER = " ORDER BY updated, name LIMIT :most"
+SELECT updated, name FROM objects WHERE kind = ? AND updated < ?
+AND updated >= ? AND (updated > ? OR name > ?) AND NOT live"""
+_IN_ORDER = " ORDER BY updated, name LIMIT ?"
 # The last run of each pipeline stays, as the next one is numbered by it.
 _IS_NOT_LAST = """
 AND EXISTS (
@@ -45,26 +47,26 @@ class Pruned(NamedTuple):
 
 
 def prune(
-    database: sqlite3.Connection, kind: str, before: float, spared: Collection[str], last: Pruned
+    database: StoreSession, kind: str, before: float, spared: Collection[str], last: Pruned
 ) -> Pruned:
     """Delete facts and resting objects of a kind that changed last before that time, and whose
     names are not `spared`. Begins where the batch `last` ended."""
     query = OLD_OF.get(kind, OLD_OTHERS)
-    place = {"since": last.updated, "after": last.name, "most": BATCH}
-    found = database.execute(query, {"kind": kind, "before": before, **place}).fetchall()
+    place = (last.updated, last.updated, last.name)
+    found = database.rows(query, kind, before, *place, BATCH)
     names = [(kind, name) for _, name in found if name not in spared]
-    database.executemany(FORGET, names)
+    database.each(FORGET, names)
     if len(found) < BATCH:
         return Pruned(len(names), done=True)
     return Pruned(len(names), *found[-1])
 
 
-def prune_messages(database: sqlite3.Connection, consumed: float, set_aside: float) -> Pruned:
+def prune_messages(database: StoreSession, consumed: float, set_aside: float) -> Pruned:
     """Delete messages that were consumed, or set aside, before these times. With a message goes the
     memory that its id was delivered."""
     deleted, done = 0, True
     for query, before in ((CONSUMED, consumed), (SET_ASIDE, set_aside)):
-        found = database.execute(query, (before, BATCH)).fetchall()
-        database.executemany(FORGET_MESSAGE, found)
+        found = database.rows(query, before, BATCH)
+        database.each(FORGET_MESSAGE, found)
         deleted, done = deleted + len(found), done and len(found) < BATCH
     return Pruned(deleted, done=done)

@@ -23,7 +23,7 @@ def created(put: Put, now: float) -> Row:
 
 def replaced(put: Put, now: float) -> Row:
     """The parameters of the compare-and-swap."""
-    return (*put.key, put.text, now, put.live, put.revision)
+    return (put.text, now, put.live, *put.key, put.revision)
 
 
 def fact_row(fact: Fact, now: float) -> Row:
@@ -40,24 +40,29 @@ def outbox_row(entry: OutboxEntry) -> Row:
         text(entry.action),
         entry.attempts,
         entry.not_before,
-        entry.error,
+        _clean(entry.error) if entry.error else entry.error,
     )
 
 
 def postponed(each: Postponed) -> Row:
     """The parameters that put an action off."""
-    return (each.id, each.not_before, each.error)
+    return (each.not_before, _clean(each.error), each.id)
 
 
 def set_aside(each: SetAside, now: float) -> Row:
     """The parameters that set a message aside."""
-    return (each.number, now, each.reason)
+    return (now, _clean(each.reason), each.number)
 
 
 def message_row(envelope: Envelope, now: float) -> Row:
     """A message that nobody consumed yet; the database gives the number."""
     message = envelope.message
     return (*envelope.to, envelope.id, message.type, text(message.plain()), now)
+
+
+def _clean(said: str) -> str:
+    """What some program said, without the one character that PostgreSQL cannot store."""
+    return said.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def record(row: Row) -> Record:

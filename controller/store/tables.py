@@ -1,9 +1,10 @@
-"""The tables of the store, in SQLAlchemy Core's words, so that PostgreSQL can have the same.
+"""The tables of the store, in SQLAlchemy Core's words: the same in SQLite and in PostgreSQL.
 
 A change here needs a migration beside it; a test compares the two.
 """
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Computed,
@@ -20,17 +21,21 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
+# Compared byte by byte, as SQLite does, whatever the language of the database.
+_name = String().with_variant(String(collation="C"), "postgresql")
+_number = BigInteger().with_variant(Integer(), "sqlite")
+
 objects = Table(
     "objects",
     metadata,
-    Column("kind", String, primary_key=True),
-    Column("name", String, primary_key=True),
+    Column("kind", _name, primary_key=True),
+    Column("name", _name, primary_key=True),
     Column("revision", Integer, nullable=False),
     Column("body", Text, nullable=False),
     Column("updated", Float, nullable=False),
     Column("live", Boolean, nullable=False),
     # The name without the number that ends it: what the runs of one pipeline have in common.
-    Column("series", String, Computed("rtrim(name, '0123456789')")),
+    Column("series", _name, Computed("rtrim(name, '0123456789')")),
 )
 Index("objects_latest", objects.c.kind, objects.c.updated)
 Index("objects_series", objects.c.kind, objects.c.series, objects.c.updated)
@@ -48,11 +53,11 @@ Index(
 outbox = Table(
     "outbox",
     metadata,
-    Column("number", Integer, primary_key=True),
-    Column("id", String, nullable=False),
-    Column("owner_kind", String, nullable=False),
-    Column("owner_name", String, nullable=False),
-    Column("lane", String, nullable=False),
+    Column("number", _number, primary_key=True),
+    Column("id", _name, nullable=False),
+    Column("owner_kind", _name, nullable=False),
+    Column("owner_name", _name, nullable=False),
+    Column("lane", _name, nullable=False),
     Column("action", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("not_before", Float, nullable=False),
@@ -66,11 +71,11 @@ Index("outbox_owner", outbox.c.owner_kind, outbox.c.owner_name)
 messages = Table(
     "messages",
     metadata,
-    Column("number", Integer, primary_key=True),
-    Column("to_kind", String, nullable=False),
-    Column("to_name", String, nullable=False),
-    Column("id", String, nullable=False),
-    Column("type", String, nullable=False),
+    Column("number", _number, primary_key=True),
+    Column("to_kind", _name, nullable=False),
+    Column("to_name", _name, nullable=False),
+    Column("id", _name, nullable=False),
+    Column("type", _name, nullable=False),
     Column("body", Text, nullable=False),
     Column("at", Float, nullable=False),
     Column("consumed", Float),

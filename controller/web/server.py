@@ -161,6 +161,11 @@ def listen(host: str, port: int, secrets: Sequence[str]) -> socket.socket:
             f"refusing to listen on {host} without a webhook secret: set one, or listen on "
             "127.0.0.1"
         )
+    return bind(host, port)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket at that address; port 0 picks a free one. Raises NeedsHuman if it is taken."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((host, port), family=family, backlog=512)

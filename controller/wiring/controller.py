@@ -1,15 +1,11 @@
 """The composition root: creates all observers and effects, and says who applies which action."""
 
 import asyncio
-import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-
-import structlog
 
 from controller.artifacts.opening import open_artifacts, open_remote
 from controller.buckets.catalog import DATASETS, Catalog
@@ -32,7 +28,6 @@ from controller.git.environments import Environments
 from controller.git.notes import REF
 from controller.git.notes_history import compact
 from controller.git.repositories import Repositories
-from controller.github.abandoned_checks import HOUR
 from controller.github.connect import connect
 from controller.machine.actions import (
     CancelAttempt,
@@ -61,8 +56,6 @@ from controller.observers.stall import StallObserver
 from controller.queries.polling import QueryVersions
 from controller.reconcile.loop import Loop
 from controller.reconcile.outbox import Applier, RuntimePolicy
-from controller.reconcile.resting import carry_on_renamed
-from controller.reconcile.stalls import KIND as STALL
 from controller.reports.applier import ReportApplier
 from controller.reports.forge import Forge
 from controller.reports.forge_by_repository import ForgeByRepository
@@ -75,26 +68,19 @@ from controller.sources.polling import Polling
 from controller.sources.queues import Queues
 from controller.sources.sqs import queues_of
 from controller.sources.watch import Watcher
+from controller.store.database import DatabaseStore
 from controller.store.model_versions import Versions
 from controller.store.protocol import Transaction
 from controller.store.run_graphs import Graphs
-from controller.store.sqlite import SqliteStore
-from controller.web import server
 from controller.wiring import reconcilers
 from controller.wiring.github import WITHOUT_GITHUB, GitHubReads, OnGitHub
-from controller.wiring.home_lock import only_one
-from deployers.clock import Steady
+from controller.wiring.operations import Operations
 from deployers.confinement import Confinement, confinement
 from deployers.engine import Engine
 from deployers.processes import Processes
 from deployers.protocol import Deployer
 from deployers.registry import DeployerSetup, make_deployer
 from deployers.windows import SERVING
-from specs.failures import Failure
-
-log = structlog.get_logger("headgate")
-
-DAY = 86_400.0
 
 
 class Controller:
@@ -105,7 +91,7 @@ class Controller:
         settings: Settings,
         base: Path,
         secrets: Secrets,
-        store: SqliteStore,
+        store: DatabaseStore,
         policy: RuntimePolicy = RuntimePolicy(),  # noqa: B008 - a constant value
         *,
         roots: Roots | None = None,
@@ -157,6 +143,7 @@ class Controller:
         self.serving = self._serving(home, virtualenvs)
         self.notifier, self.save_monitor = self._notifying()
         self.sweeper = self._sweeper(home, virtualenvs)
+        self.operations = Operations(self)
 
     def _deployer(self, home: Path) -> Deployer:
         router = self.settings.router
@@ -293,7 +280,13 @@ class Controller:
             StallObserver(self.store, everyone),
             [*self.mirrors],
         )
-        return Loop(self.store, kinds, self._appliers(), policy=self.policy)
+        return Loop(
+            self.store,
+            kinds,
+            self._appliers(),
+            policy=self.policy,
+            witness=self.operations.metrics,
+        )
 
     def runs(self, report: Applier) -> Loop:
         """A loop that reconciles only runs; `report` applies their reports."""
@@ -382,23 +375,15 @@ class Controller:
 
         Raises `NeedsHuman` if the secret is missing or the address cannot be used.
         """
-        webhook = self.settings.github.webhook
-        if webhook.secret is None or self.github is None:
+        if self.github is None:
             return
 
         async def send(envelope: Envelope) -> None:
             await self.send(envelope)
             loop.wake(envelope.to)
 
-        secret = self.secrets.expand(f"${{{webhook.secret}}}")
-        listening = server.listen(webhook.host, webhook.port, [secret])
-        application = server.application(
-            [secret],
-            self.github.concerns,
-            send,
-            is_unhealthy=lambda: bool(self.save_monitor.problem),
-        )
-        await server.serve(application, listening)
+        webhook, problem = self.settings.github.webhook, self.save_monitor
+        await self.github.receive(webhook, self.secrets, send, lambda: bool(problem.problem))
 
     async def prune_messages(self) -> None:
         """Forget messages that are too old to be sent again."""
@@ -440,61 +425,3 @@ def roots_of(settings: Settings, base: Path) -> Roots:
     """Where local datasets may be."""
     allowed = (base / root for root in settings.data_roots)
     return Roots.of(allowed, settings.path(base), settings.private(base))
-
-
-async def serve(
-    settings: Settings, base: Path, secrets: Secrets, policy: RuntimePolicy | None = None
-) -> None:
-    """Run a controller until cancelled.
-
-    `base` is the folder that paths in the settings are relative to. Raises `NeedsHuman` if
-    another controller has the home folder, or its state cannot be used.
-    """
-    home = settings.path(base)
-    async with AsyncExitStack() as stack:
-        stack.enter_context(only_one(home))
-        store = await SqliteStore.open(home / "state.db")
-        stack.push_async_callback(store.close)
-        policy = policy or RuntimePolicy(clock=Steady(await last_moment(store)))
-        addresses = {
-            each.name: Mirror(each.address(base), home).url for each in settings.repositories
-        }
-        await carry_on_renamed(store, addresses, home / "mirrors", policy.clock())
-        app = Controller(settings, base, secrets, store, policy)
-        loop = app.loop()
-        stack.push_async_callback(app.close)
-        await app.sweeper.forget_strangers()
-        app.watch.restore(one.key for one in await store.list(STALL, live=True))
-        for each in settings.repositories:
-            app.poll(each)
-        await app.queues.listen(loop.wake)
-        app.wake_ended(loop)
-        log.info("the controller runs", home=str(home), pid=os.getpid())
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(app.wake_hinted(loop))
-            tasks.create_task(app.serve_webhooks(loop))
-            tasks.create_task(app.save_monitor.watch())
-            tasks.create_task(_every(DAY, app.prune_messages))
-            tasks.create_task(_every(DAY, app.sweep))
-            tasks.create_task(_every(DAY, app.compact_notes))
-            tasks.create_task(_every(HOUR, app.sweep_checks))
-            tasks.create_task(loop.run())
-
-
-async def last_moment(store: SqliteStore) -> float:
-    """When the previous process saved last, so that this one's clock does not start earlier. A time
-    of a day or more in the future is ignored: then the previous clock was wrong."""
-    last = await store.latest()
-    return last if last < time.time() + DAY else 0.0
-
-
-async def _every(seconds: float, task: Callable[[], Awaitable[None]]) -> None:
-    """Do a task now and then every so many seconds. A failure is logged, and the task repeated."""
-    while True:
-        try:
-            await task()
-        except Failure as failure:
-            log.warning("a periodic task is postponed", task=task.__name__, reason=str(failure))
-        except Exception:
-            log.exception("a periodic task failed with an internal error", task=task.__name__)
-        await asyncio.sleep(seconds)

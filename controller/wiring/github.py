@@ -1,11 +1,12 @@
 """Everything that a controller does on GitHub, made from its connection."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from controller.artifacts import Artifacts
 from controller.config.secrets import Secrets
+from controller.config.settings import GitHubWebhook
 from controller.git import Mirror
 from controller.git.repositories import Repositories
 from controller.github.abandoned_checks import ChecksSweep, Report
@@ -28,6 +29,7 @@ from controller.machine.core import Action, Envelope, Key
 from controller.planning.plans import Cache
 from controller.reconcile.outbox import Applier
 from controller.store.protocol import Store
+from controller.web import server
 
 
 class GitHubReads(NamedTuple):
@@ -50,6 +52,7 @@ class OnGitHub:
         store, artifacts, repositories, mirrors, secrets, home = reads
         cache = Cache(store, artifacts, home)
         self.names = names
+        self.transport = connection.transport
         self.forge = GitHubForge(client, names)
         self.pulls = Pulls(client, names)
         self.issues = GitHubIssues(client, names, store)
@@ -72,6 +75,24 @@ class OnGitHub:
     def checks(self, report: Report) -> ChecksSweep:
         """The sweep of checks; `report` reports again how a run ended."""
         return ChecksSweep(self._connection.client, self.names, self._store, report)
+
+    async def receive(
+        self,
+        webhook: GitHubWebhook,
+        secrets: Secrets,
+        send: server.Send,
+        is_unhealthy: Callable[[], bool],
+    ) -> None:
+        """Serve webhooks until cancelled, if the settings have a secret for them.
+
+        Raises `NeedsHuman` if that is missing or the address cannot be used.
+        """
+        if webhook.secret is None:
+            return
+        secret = secrets.expand(f"${{{webhook.secret}}}")
+        listening = server.listen(webhook.host, webhook.port, [secret])
+        application = server.application([secret], self.concerns, send, is_unhealthy=is_unhealthy)
+        await server.serve(application, listening)
 
     def concerns(self, hint: Hint) -> list[Key]:
         """The repositories that a webhook hints at."""

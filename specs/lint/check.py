@@ -343,7 +343,7 @@ def _readings(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     """Settings for reading a dataset that have no effect or an unexpected one."""
     for name, dataset in pipeline.datasets.items():
         path = ("datasets", name)
-        for key in ("custom_expectations", "types", "nulls", "csv", "columns"):
+        for key in ("custom_expectations", "types", "nulls", "csv", "columns", "engine"):
             judged = dataset.expectations is not None
             judged = judged or (bool(dataset.checks) and key in ("types", "nulls", "csv"))
             if not judged and key in dataset.model_fields_set:
@@ -351,6 +351,11 @@ def _readings(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
                 yield loaded.problem(
                     "no-effect", (*path, key), message, severity="warning", at_key=True
                 )
+        if dataset.engine == "spark" and dataset.examples:
+            message = "no examples are shown of what is judged on Spark"
+            yield loaded.problem(
+                "no-effect", (*path, "columns"), message, severity="warning", at_key=True
+            )
         if dataset.query is not None and dataset.csv is not None and dataset.is_judged:
             message = "`csv` has no effect: the rows of a query are stored as Parquet"
             yield loaded.problem(

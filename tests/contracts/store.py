@@ -8,6 +8,7 @@ import pytest
 
 from controller.machine.core import Envelope, Fact, Key, Message
 from controller.store.protocol import (
+    Changes,
     Conflict,
     OutboxEntry,
     Postponed,
@@ -54,6 +55,9 @@ async def ids_received(store: Store, to: Key | None = None) -> list[str]:
 
 
 class StoreContract:
+    hears_within = 0.0
+    """How long the word of another process may be under way, in seconds."""
+
     async def test_what_was_never_put_is_none(self, store: Store) -> None:
         assert await store.get(RUN) is None
         assert await store.list("run") == []
@@ -332,6 +336,55 @@ class StoreContract:
         await store.commit(Transaction(send=(say("m"), say("m", to=OTHER_RUN))), now=1)
         assert len(await store.inbox()) == 2
 
+    async def test_of_two_who_take_the_same_fact_to_be_absent_one_wins(
+        self, store: Store, other: Store
+    ) -> None:
+        for n in range(20):
+            fact = Fact(key=Key("cache", f"k{n}"), body={"n": n})
+            of = [Key("run", f"{who}-{n}") for who in ("a", "b")]
+            both = [
+                each.commit(
+                    Transaction(put=put(n, key=key), absent=(fact.key,), facts=(fact,)), now=n
+                )
+                for each, key in zip((store, other), of, strict=True)
+            ]
+            ends = await asyncio.gather(*both, return_exceptions=True)
+            assert sorted(type(end).__name__ for end in ends) == ["Conflict", "tuple"]
+            assert [await store.get(key) is None for key in of].count(True) == 1
+
+    async def test_of_two_who_each_write_what_the_other_takes_to_be_absent_one_wins(
+        self, store: Store, other: Store
+    ) -> None:
+        for n in range(20):
+            keys = [Key("cache", f"{side}{n}") for side in "lr"]
+            left, right = (Fact(key=key, body={}) for key in keys)
+            both = [
+                store.commit(Transaction(absent=(right.key,), facts=(left,)), now=n),
+                other.commit(Transaction(absent=(left.key,), facts=(right,)), now=n),
+            ]
+            ends = await asyncio.gather(*both, return_exceptions=True)
+            assert sorted(type(end).__name__ for end in ends) == ["Conflict", "tuple"]
+
+    async def test_what_two_send_crosswise_arrives_once(self, store: Store, other: Store) -> None:
+        for n in range(20):
+            pair = (say(f"a{n}"), say(f"b{n}"))
+            both = [
+                store.commit(Transaction(send=pair), now=n),
+                other.commit(Transaction(send=pair[::-1]), now=n),
+            ]
+            await asyncio.gather(*both)
+        assert len(await ids_received(store)) == 40
+
+    async def test_a_character_that_no_database_keeps_is_replaced_in_what_was_said(
+        self, store: Store
+    ) -> None:
+        await store.commit(Transaction(enqueue=(entry("a"),), send=(say("m"),)), now=1)
+        postponed = Postponed(id="a", not_before=2, error="bad\0word")
+        aside = SetAside(number=(await store.inbox())[0].number, reason="bad\0word")
+        await store.commit(Transaction(postpone=(postponed,), set_aside=(aside,)), now=2)
+        assert (await store.outbox())[0].error == "bad\ufffdword"
+        assert (await store.set_aside())[0].reason == "bad\ufffdword"
+
     async def test_two_openings_see_each_others_commits(self, store: Store, other: Store) -> None:
         await store.commit(Transaction(put=put(1), send=(say("m"),)), now=1)
         record = await other.get(RUN)
@@ -348,5 +401,5 @@ class StoreContract:
         await store.commit(Transaction(put=put(1)), now=1)
         assert not await store.changed()
         await other.commit(Transaction(send=(say("m"),)), now=2)
-        assert await store.changed()
+        assert await store.hear(self.hears_within) is Changes.MESSAGES
         assert not await store.changed()

@@ -11,7 +11,7 @@ from controller.config.secrets import Secrets
 from controller.machine.core import Key
 from controller.reconcile.outbox import Boundary
 from controller.store.sqlite import SqliteStore
-from controller.wiring.controller import serve
+from controller.wiring.service import serve
 from tests.crash import pipeline
 from tests.crash.harness import Story, lived
 from tests.scenarios.world import World

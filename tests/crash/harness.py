@@ -93,7 +93,7 @@ def lived(story: Story, folder: Path, killer: Boundary) -> bool:
     if process.exitcode is None:
         process.kill()
         ended = f"did not end within {LONGEST:g} s"
-    why = asyncio.run(first_screen(folder / "home", folder / LOG))
+    why = asyncio.run(first_screen(folder / "home" / "state.db", folder / LOG))
     raise AssertionError(f"a life with {killer} {ended}.\n\n{why}")
 
 

@@ -19,7 +19,7 @@ from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import EnvironmentState
 from controller.reconcile.outbox import Boundary, RuntimePolicy
 from controller.store.sqlite import SqliteStore
-from controller.wiring.controller import serve
+from controller.wiring.service import serve
 from tests.crash.harness import Story
 from tests.logs import LOG, log_to
 from tests.scenarios.world import World

@@ -243,7 +243,7 @@ def _until(
             said = "\n".join(log.read_text(errors="replace").splitlines()[-MOST_PRINTED:])
             raise AssertionError(f"it ended before {what}:\n{said}")
         if time.monotonic() > deadline:
-            why = asyncio.run(first_screen(_folder_of(process) / ".headgate", log))
+            why = asyncio.run(first_screen(_folder_of(process) / ".headgate" / "state.db", log))
             raise AssertionError(f"waited {patience:g} s in vain for {what}.\n\n{why}")
         time.sleep(0.1)
     return found

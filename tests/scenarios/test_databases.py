@@ -2,11 +2,9 @@
 
 import sqlite3
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from subprocess import check_call
 from threading import Thread
 
@@ -108,31 +106,22 @@ async def test_rows_of_a_database_train_again_once_they_have_changed_and_only_th
 
 @pytest.mark.postgresql
 async def test_a_database_that_is_away_is_waited_for_and_its_rows_come_once_it_is_back(
-    world: World, postgresql_server: Postgresql
+    own_postgresql: Postgresql, world: World
 ) -> None:
-    programs = postgresql_server.programs
-    with tempfile.TemporaryDirectory(prefix="hgp-") as home:
-        own = Postgresql(Path(home), programs)
-        own.up()
-        address = own.database()
-        own.execute(address, TABLE, "INSERT INTO orders VALUES (1, 9.5)")
-        own.down()
-        world.secrets = Secrets({"SHOP": address})
-        asks_a_database(world)
-        commit = world.push("Ask a database")
-        try:
-            async with world.controller():
+    address = own_postgresql.database()
+    own_postgresql.execute(address, TABLE, "INSERT INTO orders VALUES (1, 9.5)")
+    own_postgresql.down()
+    world.secrets = Secrets({"SHOP": address})
+    asks_a_database(world)
+    commit = world.push("Ask a database")
+    async with world.controller():
 
-                async def waits() -> bool:
-                    return "the database is unreachable" in world.note(commit)
+        async def waits() -> bool:
+            return "the database is unreachable" in world.note(commit)
 
-                await world.until(waits, "the commit to be told")
-                own.up()
-                assert (await world.ended(1)).outcome == "passed"
-        finally:
-            own.down()
-            own.clear()
-            own.close()
+        await world.until(waits, "the commit to be told")
+        own_postgresql.up()
+        assert (await world.ended(1)).outcome == "passed"
     assert "a word" not in world.note(commit)
 
 

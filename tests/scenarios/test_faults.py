@@ -16,7 +16,7 @@ from controller.config.secrets import Secrets
 from controller.machine.core import Key
 from controller.machine.messages import RunRequested
 from controller.store.protocol import OutboxEntry
-from controller.wiring.controller import serve
+from controller.wiring.service import serve
 from specs.failures import NeedsHuman
 from tests.controller.notify.receivers import webhook
 from tests.ports import reserved_port
@@ -96,7 +96,7 @@ async def test_a_second_controller_on_one_home_is_refused_and_the_first_goes_on(
         # fcntl locks are a process's own, so the second one is another process.
         program = (
             "import asyncio, sys; from pathlib import Path\n"
-            "from controller.wiring.controller import serve\n"
+            "from controller.wiring.service import serve\n"
             "from controller.config.secrets import Secrets\n"
             "from controller.config.settings import Settings\n"
             "from specs.failures import NeedsHuman\n"

@@ -21,9 +21,11 @@ from controller.machine.environments.file import EnvironmentFile, path_of
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.machine.runs.run import Run
 from controller.reconcile.outbox import RuntimePolicy
+from controller.store.addresses import Address, address_of
+from controller.store.database import DatabaseStore
+from controller.store.opening import open_store
 from controller.store.protocol import Transaction
-from controller.store.sqlite import SqliteStore
-from controller.wiring.controller import serve
+from controller.wiring.service import serve
 from tests.first_screen import first_screen
 from tests.logs import LOG
 
@@ -37,7 +39,7 @@ T = TypeVar("T")
 class World:
     """Everything below one folder. What a person does is a method; what happens is asked for."""
 
-    def __init__(self, root: Path, store: SqliteStore) -> None:
+    def __init__(self, root: Path, store: DatabaseStore) -> None:
         self.root = root
         self.remote = root / "remote.git"
         self.work = root / "work"
@@ -63,7 +65,7 @@ class World:
         for folder in ("bucket", "home"):
             (root / folder).mkdir()
         shutil.copytree(pipeline, root / "work")
-        world = cls(root, await SqliteStore.open(root / "home" / "state.db"))
+        world = cls(root, await open_store(root / "home" / "state.db"))
         run_git(root, "init", "-q", "--bare", "-b", "main", str(world.remote))
         run_git(world.work, "init", "-q", "-b", "main")
         run_git(world.work, "remote", "add", "origin", str(world.remote))
@@ -71,6 +73,11 @@ class World:
         spec.write_text(spec.read_text().replace("BUCKET", str(world.bucket)))
         world.drop("a.csv", [1, 2, 3])
         return world
+
+    @property
+    def state(self) -> Address:
+        """Where the state is."""
+        return address_of(self.settings, self.root, self.secrets)
 
     # -- what people do ----------------------------------------------------------------------
 
@@ -138,7 +145,16 @@ class World:
         await self.store.close()
         for file in (self.root / "home").glob("state.db*"):
             file.unlink()
-        self.store = await SqliteStore.open(self.root / "home" / "state.db")
+        self.store = await open_store(self.root / "home" / "state.db")
+
+    async def keep_state_in(self, store: str, secrets: Secrets) -> None:
+        """From now on the state is in another store, which is empty."""
+        await self.store.close()
+        for file in (self.root / "home").glob("state.db*"):
+            file.unlink()
+        self.configure(store=store)
+        self.secrets = secrets
+        self.store = await open_store(self.state)
 
     async def say(self, to: Key, message: Message) -> None:
         """Send a message, as the command line does."""
@@ -210,7 +226,7 @@ class World:
                     if self._controller is not None and self._controller.done():
                         self._controller.result()  # it says what ended it, now and not later
                     await asyncio.sleep(0.05)
-        why = await first_screen(self.root / "home", self.root / LOG)
+        why = await first_screen(self.state, self.root / LOG)
         raise AssertionError(f"waited {self.patience:g} s in vain for {what}.\n\n{why}")
 
     # -- the controller ----------------------------------------------------------------------

@@ -3,16 +3,21 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from controller.config.secrets import Secrets
+from controller.store.addresses import PostgresAddress, parse_address
 from tests.servers.programs import Program
 
 PASSWORD = "a word & a half"  # it has to be quoted in an address
+SECRETS = Secrets({"DB_PASSWORD": PASSWORD})
 PROGRAMS = Path("/usr/lib/postgresql")
 """Where Debian keeps them, by version."""
 
@@ -26,6 +31,7 @@ class Postgresql(Program):
         self._own = home / "own"
         self._own.mkdir()
         self._data = self._own / "data"
+        self._standby = self._own / "standby"
         self._databases = 0
         home.chmod(0o755)
         if os.geteuid() == 0:  # it refuses to run as root
@@ -50,9 +56,32 @@ class Postgresql(Program):
         """Stop it, whoever is connected."""
         self.run("pg_ctl", "-D", str(self._data), "-w", "-m", "immediate", "stop")
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to all its processes, such as to have them stand still."""
+        read = f"read p < {self._data}/postmaster.pid; kill -{int(number)}"
+        self.run("sh", "-c", f"{read} $p $(cat /proc/$p/task/$p/children)")
+
     def clear(self) -> None:
         """Delete what it wrote."""
-        self.run("rm", "-rf", str(self._data), str(self._own / "log"))
+        self.run("rm", "-rf", str(self._data), str(self._standby), str(self._own / "log"))
+
+    def copy_to_standby(self) -> None:
+        """Take a base backup, from which a standby can begin."""
+        self.run("rm", "-rf", str(self._standby))
+        at = f"host=127.0.0.1 port={self.port} user=ada password='{PASSWORD}'"
+        self.run(
+            "pg_basebackup", "-d", at, "-D", str(self._standby), "-X", "stream", "-c", "fast",
+            "--no-sync",
+        )  # fmt: skip
+        self.run("touch", str(self._standby / "standby.signal"))
+
+    def fail_over(self) -> None:
+        """The server dies, and the standby takes over at its address: without what was committed
+        since it was copied."""
+        self.down()
+        self._data, self._standby = self._standby, self._data
+        self.up()
+        self.run("pg_ctl", "-D", str(self._data), "-w", "promote")
 
     def run(self, program: str, *arguments: str) -> None:
         """One of its programs, as the user that it wants."""
@@ -92,6 +121,17 @@ class Postgresql(Program):
         self.execute("postgres", f"CREATE DATABASE {name}")
         return self.address(name)
 
+    def state(self) -> PostgresAddress:
+        """A new database for the state of a controller."""
+        address = parse_address(self.setting(self.database()), SECRETS)
+        assert isinstance(address, PostgresAddress)
+        return address
+
+    def setting(self, address: str) -> str:
+        """The address of a database as `store` in the settings has it, with `SECRETS`."""
+        name = address.rpartition("/")[2]
+        return f"postgresql://ada:${{DB_PASSWORD}}@127.0.0.1:{self.port}/{name}"
+
     def execute(self, database: str, *statements: str) -> None:
         """Run statements, each of its own."""
         import psycopg
@@ -121,6 +161,21 @@ def postgresql_server() -> Iterator[Postgresql]:
         server.clear()
         server.close()
         shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def own_postgresql(postgresql_server: Postgresql) -> Iterator[Postgresql]:
+    """A server of one test, which may stop it."""
+    with tempfile.TemporaryDirectory(prefix="hgp-") as home:
+        own = Postgresql(Path(home), postgresql_server.programs)
+        own.up()
+        try:
+            yield own
+        finally:
+            with suppress(AssertionError):  # it may be down
+                own.down()
+            own.clear()
+            own.close()
 
 
 @pytest.fixture

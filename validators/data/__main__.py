@@ -1,6 +1,8 @@
-"""`python -m validators.data REQUEST.json REPORT.json [RESULT.json]`: judge one dataset version.
+"""`python -m validators.data REQUEST.json REPORT.json [RESULT.json [PORTRAIT.json]]`: judge one
+dataset version.
 
-RESULT is for tools of Great Expectations: see `validation_result`. Exits with 0 if a report was
+RESULT is for tools of Great Expectations: see `validation_result`; PORTRAIT for the pictures of
+later versions: see `portrait`. Exits with 0 if a report was
 written, whatever its verdict; if not, prints why in one line.
 """
 

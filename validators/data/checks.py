@@ -9,6 +9,7 @@ from specs.figures import clip, number, percent, significant
 from specs.loading.explain import nearest
 from specs.loading.problems import Problem
 from validators.data.answering.columns import BY_NAME, columns_named, columns_needed
+from validators.data.reading.formats.delimiters import meant_by_name
 from validators.data.suites.outcome import ExpectationOutcome, Misfit
 from validators.data.suites.phrases import subject_of, tolerance, words_for
 from validators.data.suites.suite import Expectation
@@ -232,7 +233,8 @@ def _column_names(expectation: Expectation, names: Sequence[str]) -> str:
         "missing " + ", ".join(f"`{name}`" for name in missing) if missing else "",
         "unexpected " + ", ".join(f"`{name}`" for name in extra) if extra else "",
     ]
-    said = "; ".join(part for part in parts if part) or "in the wrong order"
+    said = "; ".join(part for part in parts if part)
+    said = said or "in the wrong order: " + ", ".join(f"`{name}`" for name in names)
     return f"the table's columns: {clip(said, 300)}"
 
 
@@ -273,6 +275,8 @@ def _next_step(
     expectation: Expectation, outcome: ExpectationOutcome | None, facts: TableFacts, origin: str
 ) -> str | None:
     for name in _missing(expectation, facts):
+        if delimiter := meant_by_name(name, facts.columns):
+            return f"Set {delimiter} in the dataset, if its files are written with it."
         if meant := nearest(name, list(facts.columns)):
             return f"The dataset has `{meant}`: was the column renamed, or is the suite wrong?"
         return f"Restore `{name}` in the data, or remove its expectations from the suite."

@@ -7,6 +7,8 @@ from pydantic import Field
 from validators.data.suites.outcome import ExpectationOutcome
 from validators.report import GREAT_EXPECTATIONS, GateValue
 
+STARTED: Final = b"started"
+"""The line once it waits for a line to import the module."""
 READY: Final = b"ready"
 """The line once the module is imported."""
 FAILED: Final = b"failed "

@@ -14,11 +14,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from validators.data.answering.columns import columns_everywhere
+from validators.data.answering.measure import Work, measure
+from validators.data.answering.pictures import drawn
+from validators.data.answering.portraits import sketches, sketching
 from validators.data.asked_suite import asked_suite
 from validators.data.checks import TableFacts, can_be_asked, check_of, numbered, problem_check
 from validators.data.custom_worker import CustomError, CustomWorker
 from validators.data.gate import NO_ROWS
+from validators.data.portrait import ColumnSketch, Portrait
 from validators.data.reading.dataset import OpenedDataset
+from validators.data.reading.files import Unreadable
 from validators.data.reading.opening import open_dataset
 from validators.data.request import CustomModule, DataGateRequest
 from validators.data.suites.core_types import custom_of
@@ -39,12 +44,13 @@ def judge_custom(request: DataGateRequest, module: CustomModule) -> Findings:
     asked = custom_of(suite)
     checks: Sequence[Check] = [problem_check(problem) for problem in suite.problems]
     evaluated: Sequence[Evaluated] = ()
+    sketched: Mapping[int, ColumnSketch] = {}
     if asked:
         dataset = open_dataset(request.objects, None, columns_everywhere(asked), request.reading)
         if why := dataset.checks or ([NO_ROWS] if dataset.rows == 0 else ()):
             checks, evaluated = why, [Evaluated(one, why[-1]) for one in asked]
         else:
-            evaluated = _judged(request, module, asked, dataset)
+            evaluated, sketched = _judged(request, module, asked, dataset)
             checks = [one.check for one in evaluated]
     elif not checks:
         checks = [_nothing_to_do(module)]
@@ -56,7 +62,9 @@ def judge_custom(request: DataGateRequest, module: CustomModule) -> Findings:
         enforces=bool(critical) or not asked,
         provenance={**provenance, "module": module.origin},
     )
-    return findings_of(report, suite, evaluated)
+    named = {report.checks[at].name: one for at, one in sketched.items()}
+    found = findings_of(report, suite, evaluated)
+    return found._replace(portrait=Portrait(sketches=named))
 
 
 def _keep_apart() -> None:
@@ -93,18 +101,29 @@ def _judged(
     module: CustomModule,
     asked: Sequence[Expectation],
     dataset: OpenedDataset,
-) -> list[Evaluated]:
+) -> tuple[list[Evaluated], Mapping[int, ColumnSketch]]:
+    """What came of each, and sketches of the columns that they name, by place. Pictures are made by
+    this process, when the module's has ended, and are left out if an object cannot be read again.
+    """
     facts = TableFacts(
         rows=dataset.rows,
         columns=dataset.columns,
         types={name: str(kind) for name, kind in dataset.types.items()},
         clashing=dataset.clashing,
     )
-    possible = [place for place, one in enumerate(asked) if can_be_asked(one, facts)]
-    outcomes = _outcomes(request, module, possible)
-    origin = request.suite.origin
-    found = [(one, outcomes.get(place)) for place, one in enumerate(asked)]
-    return [Evaluated(one, check_of(one, out, facts, origin), out) for one, out in found]
+    possible = {place: one for place, one in enumerate(asked) if can_be_asked(one, facts)}
+    outcomes = _outcomes(request, module, list(possible))
+    origin, work = request.suite.origin, Work()
+    checks = [check_of(one, outcomes.get(at), facts, origin) for at, one in enumerate(asked)]
+    also, sketched = sketching(dataset, possible), {}
+    with suppress(Unreadable):
+        if also.needs:
+            known = measure(dataset, list(dict.fromkeys(also.needs.values())), work)
+            sketched = sketches(also, known)
+        checks = drawn(checks, possible, dataset, work)
+    found = zip(asked, checks, strict=True)
+    evaluated = [Evaluated(one, check, outcomes.get(at)) for at, (one, check) in enumerate(found)]
+    return evaluated, sketched
 
 
 def _outcomes(
@@ -112,12 +131,14 @@ def _outcomes(
 ) -> Mapping[int, ExpectationOutcome]:
     """An outcome for each place among the custom expectations."""
     found: dict[int, ExpectationOutcome] = {}
-    each = module.seconds / (len(places) + 1)
+    each, starting = module.seconds / (len(places) + 1), module.starting
     worker: CustomWorker | None = None
     try:
         for place in places:
             try:
-                worker = worker or CustomWorker.started(request, module, each)
+                if worker is None:
+                    worker = CustomWorker.started(request, module, starting, each)
+                    starting -= worker.took
                 outcome = worker.ask(place, each)
             except CustomError as error:
                 outcome = ExpectationOutcome(place, success=False, refused=str(error))

@@ -1,8 +1,9 @@
 """`python -P -m validators.data.custom_process FD`: evaluate custom expectations, one by one.
 
 FD is the number of a descriptor with the gate's request. The process reads the data and the suite,
-imports the module, and says that it is ready; then each line of its standard input is the place of
-an expectation, and each line of its standard output an answer. From the import of the module on, it
+and says that it has started; told so by a line, it imports the module, and says that it is ready;
+then each line of its standard input is the place of an expectation, and each line of its standard
+output an answer. From the import of the module on, it
 can write no file, nor use more memory than the request says, and it is trusted in nothing.
 """
 
@@ -21,7 +22,7 @@ from typing import Any
 
 from validators.data.answering.measure import rows_of
 from validators.data.asked_suite import asked_suite
-from validators.data.custom_answer import FAILED, READY, CustomAnswer
+from validators.data.custom_answer import FAILED, READY, STARTED, CustomAnswer
 from validators.data.metrics.conditions import condition_of
 from validators.data.reading.dataset import OpenedDataset
 from validators.data.reading.opening import open_dataset
@@ -47,6 +48,9 @@ def main(arguments: Sequence[str]) -> int:
     dataset = open_dataset(request.objects, None, None, request.reading)
     _warm_up()
     _limit(request.custom)
+    os.write(answers, STARTED + b"\n")
+    if not sys.stdin.readline():
+        return 0
     why = _imported(request.custom)
     os.write(answers, (FAILED + why.encode() if why else READY) + b"\n")
     for line in sys.stdin:

@@ -14,7 +14,7 @@ from typing import Self
 from pydantic import ValidationError
 
 from specs.figures import rounded
-from validators.data.custom_answer import FAILED, READY, CustomAnswer
+from validators.data.custom_answer import FAILED, READY, STARTED, CustomAnswer
 from validators.data.request import CustomModule, DataGateRequest
 from validators.data.suites.outcome import ExpectationOutcome
 
@@ -34,10 +34,15 @@ class CustomWorker:
         self._process = process
         self._module = module
         self._read = b""
+        self.took = 0.0
+        """Seconds that it took to start, before it imported the module."""
 
     @classmethod
-    def started(cls, request: DataGateRequest, module: CustomModule, seconds: float) -> Self:
-        """A process that has imported the module. Raises `CustomError`."""
+    def started(
+        cls, request: DataGateRequest, module: CustomModule, starting: float, seconds: float
+    ) -> Self:
+        """A process that has imported the module, for which it has `seconds` once it has started,
+        for which it has `starting`. Raises `CustomError`."""
         command = (sys.executable, "-P", "-m", "validators.data.custom_process")
         with tempfile.TemporaryFile() as asked:
             asked.write(request.model_dump_json().encode())
@@ -55,14 +60,26 @@ class CustomWorker:
                 module,
             )
         try:
-            worker._begin(seconds)
+            worker._start(starting)
+            worker._import(seconds)
         except CustomError:
             worker.close()
             raise
         return worker
 
-    def _begin(self, seconds: float) -> None:
-        said = self._line(seconds, "to be imported")
+    def _start(self, seconds: float) -> None:
+        begun = time.monotonic()
+        late = (
+            "was not imported: its processes took too long to start, which is not its fault; "
+            "see whether this machine is overloaded, then retry the run"
+        )
+        if self._line(seconds, late) != STARTED:
+            raise self._not_asked()
+        self.took = time.monotonic() - begun
+
+    def _import(self, seconds: float) -> None:
+        self._tell("import")
+        said = self._line(seconds, "took more than {} s to be imported; make it faster")
         if said == READY:
             return
         why = _REASON.fullmatch(said.removeprefix(FAILED))
@@ -73,9 +90,10 @@ class CustomWorker:
 
     def ask(self, place: int, seconds: float) -> ExpectationOutcome:
         """The outcome of the custom expectation at a place among them. Raises `CustomError`."""
-        with suppress(OSError):  # it has ended, as reading tells
-            os.write(self._input, f"{place}\n".encode())
-        said = self._line(seconds, "for this expectation")
+        self._tell(str(place))
+        said = self._line(
+            seconds, "took more than {} s for this expectation; make it faster, or end its loop"
+        )
         try:
             return CustomAnswer.model_validate_json(said).outcome(place)
         except ValidationError:
@@ -90,12 +108,13 @@ class CustomWorker:
             if pipe is not None:
                 pipe.close()
 
-    @property
-    def _input(self) -> int:
+    def _tell(self, line: str) -> None:
         assert self._process.stdin is not None
-        return self._process.stdin.fileno()
+        with suppress(OSError):  # it has ended, as reading tells
+            os.write(self._process.stdin.fileno(), f"{line}\n".encode())
 
-    def _line(self, seconds: float, what: str) -> bytes:
+    def _line(self, seconds: float, late: str) -> bytes:
+        """Its next line; `late` says what is wrong if there is none after these seconds."""
         assert self._process.stdout is not None
         output = self._process.stdout.fileno()
         poll = select.poll()
@@ -104,10 +123,7 @@ class CustomWorker:
         while b"\n" not in self._read:
             left = until - time.monotonic()
             if left <= 0 or not poll.poll(left * 1000):
-                raise CustomError(
-                    f"{self._module.origin} took more than {seconds:,.0f} s {what}; "
-                    "make it faster, or end its loop"
-                )
+                raise CustomError(f"{self._module.origin} {late.format(f'{seconds:,.0f}')}")
             more = os.read(output, _LARGEST)
             if not more:
                 raise CustomError(self._ending())

@@ -1,5 +1,6 @@
 """The data gate: evaluate a suite on a dataset version, and report."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Final, NamedTuple
 from validators.data.answering.answers import READS_LIMITS, answers
 from validators.data.answering.columns import columns_everywhere, columns_to_read
 from validators.data.answering.measure import Work
-from validators.data.answering.pictures import Picture, pictures
+from validators.data.answering.pictures import drawn
+from validators.data.answering.portraits import Sketching, sketches, sketching
 from validators.data.asked_suite import asked_suite
 from validators.data.checks import (
     TableFacts,
@@ -20,6 +22,7 @@ from validators.data.checks import (
     problem_check,
 )
 from validators.data.metrics.kept import KeptMetrics
+from validators.data.portrait import ColumnSketch, Portrait
 from validators.data.reading.dataset import OpenedDataset
 from validators.data.reading.files import Unreadable
 from validators.data.reading.formats.kinds import has_types
@@ -27,13 +30,14 @@ from validators.data.reading.objects import DatasetReading
 from validators.data.reading.opening import open_dataset
 from validators.data.reading.tables import object_check
 from validators.data.request import DataGateRequest, MetricFiles
+from validators.data.spark.answers import spark_answers
 from validators.data.suites import engine
 from validators.data.suites.core_types import custom_of, only_custom, without_custom
 from validators.data.suites.forms import is_known
 from validators.data.suites.outcome import ExpectationOutcome, Misfit
 from validators.data.suites.suite import Expectation, Suite
 from validators.data.validation_result import Evaluated, Findings, findings_of
-from validators.report import GREAT_EXPECTATIONS, HEADGATE, Check, Histogram, Report
+from validators.report import HEADGATE, Check, Report
 from validators.verdict import Verdict
 
 _MOST_UNCHECKED = 20
@@ -55,6 +59,8 @@ class _Judged(NamedTuple):
     """Those that Great Expectations would not refuse, in the suite's order."""
     checks: Sequence[Check]
     notes: Sequence[str] = ()
+    sketches: Mapping[int, ColumnSketch] = {}
+    """By the place of the expectation; the last checks are those of the expectations."""
 
     @classmethod
     def none(cls, expectations: Sequence[Expectation], why: Sequence[Check]) -> "_Judged":
@@ -93,7 +99,10 @@ def judgement(request: DataGateRequest) -> Findings:
         provenance=provenance,
         notes=tuple(notes),
     )
-    return findings_of(report, suite, judged.evaluated, cost)
+    first = len(report.checks) - len(suite.expectations)
+    named = {report.checks[first + at].name: one for at, one in judged.sketches.items()}
+    found = findings_of(report, suite, judged.evaluated, cost)
+    return found._replace(portrait=Portrait(sketches=named))
 
 
 def _of_data(
@@ -109,7 +118,7 @@ def _of_data(
         work.kept,
     )
     try:
-        judged = _judged(needed, dataset, request.suite.origin, provenance, work, request.examples)
+        judged = _judged(needed, dataset, request, provenance, work)
     except Unreadable as error:
         dataset = replace(dataset, is_readable=False)
         why = object_check("readable", error.why, None, error.verdict)
@@ -176,11 +185,11 @@ def _cost(objects: int, work: Work) -> str:
 def _judged(
     expectations: Sequence[Expectation],
     dataset: OpenedDataset,
-    origin: str,
+    request: DataGateRequest,
     provenance: dict[str, str],
     work: Work,
-    examples: Collection[str],
 ) -> _Judged:
+    origin = request.suite.origin
     if not dataset.is_readable:
         return _Judged.none(expectations, dataset.checks)._replace(checks=())
     if dataset.rows == 0:
@@ -196,68 +205,48 @@ def _judged(
             misfits[place] = found
         else:
             fit[place] = one
-    facts, outcomes = _evaluated(fit, dataset, work, examples)
+    facts = _facts(dataset)
+    possible = {place: one for place, one in fit.items() if can_be_asked(one, facts)}
+    on_spark = request.engine == "spark"
+    # What is drawn is measured here: Spark's rows would have to be read for it.
+    also = Sketching({}, {}) if on_spark else sketching(dataset, possible)
+    answered = (
+        spark_answers(dataset, possible)
+        if on_spark
+        else answers(dataset, possible, work, request.examples, tuple(also.needs.values()))
+    )
+    outcomes = {one.place: one for one in answered}
     checks = [
         misfit_check(one, misfits[place], origin)
         if place in misfits
         else check_of(one, outcomes.get(place), facts, origin)
         for place, one in enumerate(expectations)
     ]
-    checks = _drawn(checks, fit, outcomes, dataset, work)
+    if not on_spark:
+        evaluable = {place: one for place, one in fit.items() if place in outcomes}
+        checks = drawn(checks, evaluable, dataset, work)
     notes = [*_engines(outcomes.values()), *missing_notes(list(fit.values()), facts)]
     evaluated = tuple(
         Evaluated(one, check, outcomes.get(place))
         for place, (one, check) in enumerate(zip(expectations, checks, strict=True))
         if place in fit
     )
-    return _Judged(evaluated, checks, notes)
-
-
-def _drawn(
-    checks: Sequence[Check],
-    fit: Mapping[int, Expectation],
-    outcomes: Mapping[int, ExpectationOutcome],
-    dataset: OpenedDataset,
-    work: Work,
-) -> list[Check]:
-    """The checks, those that fail or warn with a picture of their column."""
-    failing = {
-        place: one
-        for place, one in fit.items()
-        if checks[place].verdict in (Verdict.FAIL, Verdict.WARN) and place in outcomes
-    }
-    drawn = pictures(dataset, failing, work)
-    return [_with_picture(check, drawn.get(place)) for place, check in enumerate(checks)]
-
-
-def _with_picture(check: Check, picture: Picture | None) -> Check:
-    if picture is None:
-        return check
-    name = "histogram" if isinstance(picture, Histogram) else "members"
-    return check.model_copy(update={name: picture})
+    return _Judged(evaluated, checks, notes, sketches(also, work.also))
 
 
 def _engines(outcomes: Collection[ExpectationOutcome]) -> list[str]:
     """Who evaluated how many, if it was not all Headgate."""
-    theirs = sum(one.engine == GREAT_EXPECTATIONS for one in outcomes)
-    if not theirs:
-        return []
-    many = f"{theirs:,} of {len(outcomes):,} expectations"
-    return [f"{GREAT_EXPECTATIONS} evaluated {many}, {HEADGATE} the others."]
+    counts = Counter(one.engine for one in outcomes if one.engine != HEADGATE)
+    return [
+        f"{name} evaluated {theirs:,} of {len(outcomes):,} expectations, {HEADGATE} the others."
+        for name, theirs in counts.items()
+    ]
 
 
-def _evaluated(
-    fit: Mapping[int, Expectation],
-    dataset: OpenedDataset,
-    work: Work,
-    examples: Collection[str],
-) -> tuple[TableFacts, Mapping[int, ExpectationOutcome]]:
-    facts = TableFacts(
+def _facts(dataset: OpenedDataset) -> TableFacts:
+    return TableFacts(
         rows=dataset.rows,
         columns=dataset.columns,
         types={name: str(kind).removeprefix("large_") for name, kind in dataset.types.items()},
         clashing=dataset.clashing,
     )
-    possible = {place: one for place, one in fit.items() if can_be_asked(one, facts)}
-    found = answers(dataset, possible, work, examples)
-    return facts, {one.place: one for one in found}

@@ -30,8 +30,8 @@ class GateProgram(NamedTuple, Generic[R]):
 
 def run(arguments: Sequence[str], program: GateProgram[Any]) -> int:
     """Read the request, write the report."""
-    if len(arguments) not in (2, 3):
-        usage = f"python -m {program.module} REQUEST.json REPORT.json [RESULT.json]"
+    if len(arguments) not in (2, 3, 4):
+        usage = f"python -m {program.module} REQUEST.json REPORT.json [RESULT.json [PORTRAIT.json]]"
         sys.stderr.write(f"usage: {usage}\n")
         return 2
     source, target, *beside = (Path(argument) for argument in arguments)
@@ -40,8 +40,9 @@ def run(arguments: Sequence[str], program: GateProgram[Any]) -> int:
     warnings.simplefilter("ignore")
     try:
         findings = _findings(source, program)
-        for path in beside:
-            _write(path, json.dumps(findings.validation, indent=2, allow_nan=False))
+        said = json.dumps(findings.validation, indent=2, allow_nan=False)
+        for path, text in zip(beside, (said, findings.portrait.model_dump_json()), strict=False):
+            _write(path, text)
         _write(target, findings.report.model_dump_json(indent=2))
     except OSError as error:
         sys.stderr.write(f"the report cannot be written to {target}: {error.strerror}\n")

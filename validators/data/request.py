@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from specs.base import Scalar
+from specs.model import Engine
 from validators.data.reading.objects import DatasetReading, ObjectFile
 from validators.report import GateValue
 
@@ -35,7 +36,10 @@ class CustomModule(GateValue):
     origin: Annotated[str, Field(min_length=1)]
     """Its name in the repository."""
     seconds: float = 1800.0
-    """How long all custom expectations may take; each gets an equal part of it."""
+    """How long the import of the module and all custom expectations may take; each gets an equal
+    part of it."""
+    starting: float = 1200.0
+    """How long the starts of its processes may take in all, before it is imported in them."""
     memory: int = 2 * 2**30
     """How much memory, in bytes, they may have in addition to the data."""
 
@@ -56,6 +60,8 @@ class DataGateRequest(GateValue):
     objects: tuple[ObjectFile, ...]
     suite: SuiteFile
     reading: DatasetReading = DatasetReading()
+    engine: Engine = "headgate"
+    """Who judges the expectations."""
     examples: tuple[str, ...] = ()
     """The columns of which the report may show values."""
     metrics: MetricFiles | None = None

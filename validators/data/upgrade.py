@@ -15,6 +15,9 @@ from validators.data.suites.phrases import subject_of
 from validators.data.suites.suite import Expectation
 
 _RENAMED: Final = {
+    "expect_column_pair_values_A_to_be_greater_than_B": (
+        "expect_column_pair_values_a_to_be_greater_than_b"
+    ),
     "expect_multicolumn_values_to_be_unique": (
         "expect_select_column_values_to_be_unique_within_record"
     ),
@@ -153,7 +156,9 @@ def _entry(
     if not isinstance(item, Mapping):
         return None, [Remark(f"expectation {number}", "it is not a mapping", lost=True)]
     own = {_KEYS.get(key, key): value for key, value in item.items()}
-    was = str(own.get("type"))
+    if not isinstance(own.get("type"), str):
+        return None, [Remark(f"expectation {number}", "it has no `expectation_type`", lost=True)]
+    was = str(own["type"])
     kind = _RENAMED.get(was, was)
     given = own.get("kwargs")
     given = dict(given) if isinstance(given, Mapping) else {}
@@ -162,6 +167,7 @@ def _entry(
     if arguments is None:
         hint = _GONE.get(was, "if it is one of your own, give its module as `custom_expectations`")
         return None, [Remark(about, f"{_NO_MORE}: {hint}", lost=True)]
+    given = {key: value for key, value in given.items() if not _is_default(kind, key, value)}
     kwargs, said = _kwargs(kind, given, arguments)
     remarks = [Remark(about, what, lost=lost) for what, lost in said]
     if kind != was:
@@ -206,6 +212,11 @@ def _kwargs(
     return kept, said
 
 
+def _is_default(kind: str, key: str, value: Any) -> bool:
+    """Whether it is a null that stood for the default, where none is taken any more."""
+    return value is None and engine.takes_no_null(kind, key)
+
+
 def _value(kind: str, key: str, value: Any) -> Any:
     if key == "condition_parser" and value == "great_expectations__experimental__":
         return "great_expectations"
@@ -224,7 +235,7 @@ def _refused(kind: str, kwargs: dict[str, Any], *, auto: bool) -> str | None:
         if fault := fault_of(value, _named(value)):
             return fault.message
     misfit = engine.misfit(Expectation(kind, kwargs), reads_limits=kind in READS_LIMITS)
-    return f"Great Expectations refuses it: {misfit.why}" if misfit else None
+    return f"it would be refused: {misfit.why}" if misfit else None
 
 
 def _unfilled(kwargs: Mapping[str, Any], known: Collection[str]) -> list[str]:

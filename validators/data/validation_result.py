@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
+from validators.data.portrait import Portrait
 from validators.data.suites.engine import VERSION
 from validators.data.suites.forms import takes_limits
 from validators.data.suites.outcome import ExpectationOutcome, is_about_nulls
@@ -40,6 +41,8 @@ class Findings(NamedTuple):
     validation: Mapping[str, Any]
     cost: str | None = None
     """What of the data was read, in a sentence for the log, if something may have been known."""
+    portrait: Portrait = Portrait()
+    """How the columns are spread, for the pictures of later versions."""
 
 
 _NO_SUITE: Final = Suite()

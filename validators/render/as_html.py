@@ -28,7 +28,7 @@ from validators.render.common import (
     subject_of,
     tally,
 )
-from validators.render.histogram import HEIGHT, WIDTH, drawings, member_rows
+from validators.render.histogram import HEIGHT, WIDTH, drawing, legend, member_rows
 from validators.render.metrics import MetricChange, table
 from validators.render.safe_text import clean
 from validators.verdict import Verdict
@@ -59,7 +59,8 @@ def _template() -> "Template":
     environment.filters.update(clean=clean, spans=spans, short_digest=short_digest)
     environment.globals.update(
         counts=counts,
-        drawings=drawings,
+        drawing=drawing,
+        legend=legend,
         member_rows=member_rows,
         picture={"width": WIDTH, "height": HEIGHT},
         evidence=evidence,

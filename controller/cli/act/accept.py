@@ -32,10 +32,22 @@ _LOOK_BACK = 200
 """How many of a pipeline's runs, the latest, are searched for the version."""
 
 
+def _with_words(ctx: click.Context, option: click.Parameter, reason: str) -> str:
+    if not reason.strip():
+        raise click.BadParameter("say why: reports and releases show it.", ctx, option)
+    return reason.strip()
+
+
 @click.command(short_help="Accept a dataset version that its gate stopped.")
 @click.argument("dataset", metavar="[PIPELINE/]DATASET")
 @click.argument("version")
-@click.option("--reason", metavar="TEXT", required=True, help="Why; shown wherever it counts.")
+@click.option(
+    "--reason",
+    metavar="TEXT",
+    required=True,
+    callback=_with_words,
+    help="Why; shown wherever it counts.",
+)
 @click.option("--revoke", is_flag=True, help="Accept the version no longer.")
 @no_wait_option
 @click.pass_context

@@ -10,11 +10,11 @@ from uuid import uuid4
 
 import click
 
-from controller.cli.context import CliContext, controller_pid, load_context, state_in
+from controller.cli.context import CliContext, controller_pid, load_context, state_of
 from controller.cli.failures import Failed, Unreachable
 from controller.machine.core import Envelope, Key, Message
+from controller.store.opening import open_store
 from controller.store.protocol import Store, Transaction
-from controller.store.sqlite import SqliteStore
 from specs.failures import Failure
 from specs.figures import duration
 
@@ -32,7 +32,7 @@ def with_store(ctx: click.Context, act: Callable[[Store, CliContext], Awaitable[
 
     async def run() -> T:
         try:
-            store = await SqliteStore.open(state_in(here.home), upgrade=False)
+            store = await open_store(state_of(here), upgrade=False)
         except Failure as failure:
             raise Unreachable(str(failure)) from None
         try:

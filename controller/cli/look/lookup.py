@@ -7,6 +7,7 @@ from typing import NamedTuple
 from controller.artifacts import Artifacts
 from controller.cli.context import missing, parse_all
 from controller.cli.failures import Failed
+from controller.cli.look.earlier import with_earlier
 from controller.cli.terminal.formatting import one_line
 from controller.cli.terminal.views import RunView, run_view
 from controller.machine.core import Key, Value, parsed
@@ -183,12 +184,15 @@ class ShownEvidence(NamedTuple):
     reports: tuple[Report, ...]
 
 
-async def evidence_of(store: StoreReader, artifacts: Artifacts, what: str) -> ShownEvidence:
-    """The reports of a run, version or rollout. A gate without a report gets one that says why.
-    Raises `Failed` if there is no such object, or nothing to show."""
+async def evidence_of(
+    store: StoreReader, artifacts: Artifacts, what: str, *, drawn: bool = False
+) -> ShownEvidence:
+    """The reports of a run, version or rollout; of a run that is drawn, with what is drawn beside
+    them. A gate without a report gets one that says why. Raises `Failed` if there is no such
+    object, or nothing to show."""
     record = await store.get(Key("run", what))
     if record is not None:
-        return await _of_run(store, artifacts, parsed(Run, record.body))
+        return await _of_run(store, artifacts, parsed(Run, record.body), drawn)
     shown = await find(store, artifacts, what)
     lost = shown.lost_reports if isinstance(shown, ShownVersion) else ()
     reports = (*shown.reports, *(_lost(what, why) for why in lost))
@@ -197,7 +201,7 @@ async def evidence_of(store: StoreReader, artifacts: Artifacts, what: str) -> Sh
     return ShownEvidence(what, reports)
 
 
-async def _of_run(store: StoreReader, artifacts: Artifacts, run: Run) -> ShownEvidence:
+async def _of_run(store: StoreReader, artifacts: Artifacts, run: Run, drawn: bool) -> ShownEvidence:
     if run.live:
         raise Failed(
             f"{run.id} has not ended, so its gates have not all reported; `headgate show {run.id}` "
@@ -205,6 +209,8 @@ async def _of_run(store: StoreReader, artifacts: Artifacts, run: Run) -> ShownEv
         )
     graph = await store.get(Key("graph", run.id))
     found, _ = await _reports_of(artifacts, run)
+    if drawn:
+        found = await with_earlier(store, artifacts, run, found)
     reports = completed(run, parsed(Graph, graph.body) if graph else None, found)
     if not reports:
         raise Failed(f"{run.id} has no gates; `headgate show {run.id}` shows its steps.")

@@ -85,7 +85,7 @@ def show(ctx: click.Context, what: str, form: str) -> None:
             return secrets.redact(await validation_results(store, artifacts, what))
         if page is None:
             return secrets.redacted(await find(store, artifacts, what))
-        found = await evidence_of(store, artifacts, what)
+        found = await evidence_of(store, artifacts, what, drawn=form == "html")
         hidden = tuple(secrets.redacted(report) for report in found.reports)
         return secrets.redact(page(ShownEvidence(secrets.redact(found.title), hidden)))
 

@@ -13,7 +13,7 @@ from controller.cli.context import CliContext, load_context
 from controller.config.logs import set_up
 from controller.config.secrets import Secrets
 from controller.config.settings_file import exposed, load_secrets
-from controller.wiring import controller as app
+from controller.wiring import service
 from deployers.confinement import FIX, confinement
 
 _CHATTY = ("alembic", "apscheduler", "github3", "httpx")
@@ -50,7 +50,7 @@ def up(ctx: click.Context) -> None:
 
 async def _serve(here: CliContext, secrets: Secrets) -> None:
     """Run until a signal arrives, which is a normal end."""
-    serving = asyncio.create_task(app.serve(here.settings, here.base, secrets))
+    serving = asyncio.create_task(service.serve(here.settings, here.base, secrets))
     asked_to_end = False
 
     def end() -> None:

@@ -103,7 +103,7 @@ async def _plan(ctx: click.Context, gathered: Gathered, spec: Spec) -> Plan:
     here = _state(ctx)
     if here is None:
         return await plan_it()
-    async with open_state(here.home) as store:
+    async with open_state(here) as store:
         cache = Cache(store, open_artifacts(here.settings, here.home), here.home)
         return await plan_it(cache=cache, home=here.home)
 
@@ -113,7 +113,9 @@ def _state(ctx: click.Context) -> CliContext | None:
     if find_settings(ctx.find_root().obj) is None:
         return None
     here = load_context(ctx)
-    return here if (here.home / "state.db").exists() else None
+    if here.settings.store is None and not (here.home / "state.db").exists():
+        return None
+    return here
 
 
 def render(view: Plan) -> "RenderableType":

@@ -61,7 +61,7 @@ def profile(
         found = data_named(data, folder, spec_file, home)
         made = propose_apart(found.request, home)
     text = _text(made, found)
-    counted = f"{made.expectations:,} expectations from {made.rows:,} rows"
+    counted = f"{_many(made.expectations, 'expectation')} from {_many(made.rows, 'row')}"
     if output is None:
         click.echo(text, nl=False)
         click.echo(f"Proposed {counted}.", err=True)
@@ -71,6 +71,10 @@ def profile(
     click.echo(f"Wrote {output}: {counted}. Review it before you commit it.")
     if found.lacks_suite:
         click.echo(f"Then name it in {found.spec}: `expectations:` of {found.request.dataset}.")
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _text(made: SuiteProposal, found: DataToProfile) -> str:

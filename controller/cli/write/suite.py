@@ -47,6 +47,8 @@ def upgrade(file: Path, write: bool, output: Path | None) -> None:
     if write and output is not None:
         raise click.UsageError("--write and --output exclude each other.")
     content = _content(file)
+    if not isinstance(content, dict) or not isinstance(content.get("expectations"), list):
+        raise Failed(f"{file} is no suite: it has no list of `expectations`.")
     if not is_of_before(content):
         click.echo(f"{file} has the form of Great Expectations 1.x; nothing is changed.", err=True)
         return

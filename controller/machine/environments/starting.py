@@ -46,8 +46,8 @@ def release(
         return env.model_copy(
             update={"deferred_release": message}
         )  # what a person asked for comes first
-    if env.name == "staging" and env.stable == ref:
-        context.out.messages.append(_pass_on(env, message))
+    if env.name == "staging" and env.stable is not None and env.stable.digest == ref.digest:
+        context.out.messages.append(_pass_on(env, env.stable, message))
     if message.again and _was_here(env, ref):
         return env  # a person, or the judge, has decided on it
     if env.stable is not None and env.stable.digest == ref.digest:
@@ -67,13 +67,14 @@ def _was_here(env: EnvironmentState, ref: Ref) -> bool:
     return ref in (env.stable, stopped, *env.former)
 
 
-def _pass_on(env: EnvironmentState, message: ReleaseRequested) -> Envelope:
+def _pass_on(env: EnvironmentState, ref: Ref, message: ReleaseRequested) -> Envelope:
     """Send a version that staging already runs on to production, which may not know of it: that
-    message may have been lost with an earlier state."""
+    message may have been lost with an earlier state. So may its number: then the run that made it
+    gave it another one, and that of the branch counts."""
     return Envelope(
         to=Key("environment", f"{env.pipeline}/production"),
         id=f"again/{message.run}/{env.rollouts}",
-        message=message.model_copy(update={"again": True}),
+        message=message.model_copy(update={"again": True, "version": ref.version}),
     )
 
 

@@ -86,6 +86,20 @@ def with_accepted(
     return found
 
 
+def without(histories: Histories, dataset: str, version: str) -> Histories:
+    """Without a version that is accepted no longer, so that its mended rows are not taken for rows
+    that came before. One that others were compared with stays: what is known of them is known of it
+    as well."""
+
+    def left(known: tuple[RememberedVersion, ...]) -> tuple[RememberedVersion, ...]:
+        return known[:-1] if known and known[-1].version == version else known
+
+    return {
+        where: left(known) if where.partition(" at ")[0] == dataset else known
+        for where, known in histories.items()
+    }
+
+
 def _is_accepted(run: Run, dataset: str) -> bool:
     gates = judgements(run, dataset).values()
     return all(gate.verdict is not None and not run.stops(gate) for gate in gates)

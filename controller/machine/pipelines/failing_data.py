@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from controller.machine.messages import RevokeData
 from controller.machine.pipelines.data import origin
+from controller.machine.pipelines.data_history import without
 from controller.machine.pipelines.pipeline import PipelineState, request_run
 from controller.machine.runs.data_exceptions import (
     ACCEPTABLE,
@@ -73,7 +74,8 @@ def revoke(pipeline: PipelineState, asked: RevokeData, now: float) -> PipelineSt
     )
     if left == pipeline.accepted_versions:
         return pipeline
-    pipeline = pipeline.model_copy(update={"accepted_versions": left})
+    histories = without(pipeline.histories, asked.dataset, asked.version)
+    pipeline = pipeline.model_copy(update={"accepted_versions": left, "histories": histories})
     what = f"{asked.dataset} {short(asked.version)}"
     why = f"{asked.by} no longer accepts {what}: {_kept(asked.reason)}"
     return _run_again(pipeline, why, asked.by, now)

@@ -156,7 +156,7 @@ class ObservedPipeline(Value):
     ended: Mapping[str, Run] = {}
     """The runs that ended according to the inbox, by id."""
     reports: Mapping[str, tuple[Report, ...]] = {}
-    """The gates' reports of those runs, by run."""
+    """The gates' reports of those runs, by run, without those that a person has overruled."""
     known: Mapping[str, int] = {}
     """Numbers of existing model versions, by package digest."""
     numbered: int = 0

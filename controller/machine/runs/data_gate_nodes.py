@@ -12,6 +12,7 @@ from controller.machine.runs.attempt import Attempt, Input
 from controller.machine.runs.baseline_nodes import DataGates
 from controller.machine.runs.graph import (
     GATES_VERSION,
+    PORTRAIT,
     VALIDATION,
     From,
     JudgedSpec,
@@ -187,7 +188,8 @@ class SuiteOf(NamedTuple):
     def judges_like(self, other: "SuiteOf") -> bool:
         """Whether a gate would give the same verdict on the same objects."""
         same = (self._content, self.params) == (other._content, other.params)
-        return same and (self.reading, self.checks) == (other.reading, other.checks)
+        how = (self.reading, self.checks, self.engine)
+        return same and how == (other.reading, other.checks, other.engine)
 
     @property
     def _content(self) -> object:
@@ -215,6 +217,12 @@ class SuiteOf(NamedTuple):
         choice = {"object": self.choice} if self.choice else {}
         given = {"params": params} if params else {}
         return {**self.reading, **suite, **choice, **given, **self.shown}
+
+    @property
+    def engine(self) -> dict[str, Any]:
+        """Who judges all but custom expectations, if that is not Headgate."""
+        engine = self.dataset.engine
+        return {} if engine == "headgate" else {"engine": engine}
 
     @property
     def checks(self) -> list[dict[str, Any]]:
@@ -271,9 +279,11 @@ def _gates_by(suite: SuiteOf, data: JudgedData) -> Iterator[Node]:
     file, module = suite.dataset.suite_file, suite.module
     definition = {"gate": GATES_VERSION, **suite.definition}
     if module is None:
-        yield _data_gate(suite, data, definition, suite.reads(file))
+        yield _data_gate(
+            suite, data, {**definition, **suite.engine}, suite.reads(file), suite.engine
+        )
         return
-    leaves = {"leaves_custom": True}
+    leaves = {"leaves_custom": True, **suite.engine}
     yield _data_gate(suite, data, {**definition, **leaves}, suite.reads(file), leaves)
     custom = data._replace(gate=custom_data_gate(data.gate))
     judged = {"custom": module}
@@ -303,8 +313,12 @@ def _data_gate(
             commit=source.commit,
             folder=source.folder,
             inputs={"dataset": Input(kind="dataset", digest="", name=data.name, uri=data.uri)},
-            outputs={"report": "report.json", VALIDATION: "validation.json"},
-            timeout=3600,
+            outputs={
+                "report": "report.json",
+                VALIDATION: "validation.json",
+                PORTRAIT: "portrait.json",
+            },
+            timeout=_ON_SPARK if "engine" in asked else 3600,
             request={
                 "dataset": data.name,
                 **suite.place,
@@ -317,6 +331,8 @@ def _data_gate(
     )
 
 
+_ON_SPARK = 6 * 3600
+"""Seconds for data that is too large for one machine."""
 HISTORY = "history"
 """The input that is what is known of earlier versions, and the output that is it with this one."""
 OTHER = "other."

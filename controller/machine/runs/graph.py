@@ -26,6 +26,9 @@ GATES_VERSION = 4
 VALIDATION = "validation"
 """The output of a data gate that Great Expectations' own tools read. Results of older controllers
 lack it; outputs are no part of a key, so these are used nevertheless."""
+PORTRAIT = "portrait"
+"""The output of a data gate with how the columns are spread, which is drawn beside a later version
+that fails. Results of older controllers lack it as well."""
 LINK = "symlink:"
 """The prefix of a symbolic link's digest; see `controller.git.links`."""
 

@@ -124,6 +124,7 @@ def _definition(was: Mapping[str, Any], now: Mapping[str, Any], run: str) -> Ite
         "suite": "the suite in the spec",
         "custom": "the dataset's `custom_expectations`",
         "leaves_custom": "who judges its custom expectations",
+        "engine": "the dataset's `engine`",
         "examples": "which of the dataset's `columns` show examples",
     }
     for name in dict.fromkeys([*was, *now]):

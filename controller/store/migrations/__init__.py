@@ -2,14 +2,20 @@
 
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import psycopg
     from alembic.config import Config
     from sqlalchemy import Connection
 
 HEAD = "0003"
 """The newest revision in `versions/`."""
+LOCKS = 0x48454144
+"""The first number of PostgreSQL's advisory locks of Headgate: the letters of HEAD."""
+MIGRATION = 2
+"""The second number of that which a migration holds."""
+_ONE_AT_A_TIME = f"SELECT pg_advisory_xact_lock({LOCKS}, {MIGRATION})"
 
 
 class NewerSchema(Exception):  # noqa: N818 - the name says what is in the way
@@ -17,7 +23,7 @@ class NewerSchema(Exception):  # noqa: N818 - the name says what is in the way
 
 
 def version(database: sqlite3.Connection) -> str | None:
-    """The revision of the database's schema; None for an empty one."""
+    """The revision of the schema of a SQLite file; None for an empty one."""
     known = database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'alembic_version'")
     if known.fetchone() is None:
         return None
@@ -25,30 +31,36 @@ def version(database: sqlite3.Connection) -> str | None:
     return str(found[0]) if found else None
 
 
-def migrate_database(database: sqlite3.Connection) -> None:
-    """Upgrade within the transaction that `database` is in, and commit it. Raises `NewerSchema`."""
-    if version(database) == HEAD:
-        return
+def migrate_database(database: "sqlite3.Connection | psycopg.Connection[Any]") -> None:
+    """Upgrade in one transaction, of one process at a time. Raises `NewerSchema`, and the errors of
+    the driver."""
     # Only a database that is not up to date pays for the imports: half a second.
     from sqlalchemy import create_engine
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.pool import StaticPool
 
-    engine = create_engine("sqlite://", creator=lambda: database, poolclass=StaticPool)
-    with engine.connect() as connection:
-        migrate(connection)
-        connection.commit()
+    of_sqlite = isinstance(database, sqlite3.Connection)
+    url = "sqlite://" if of_sqlite else "postgresql+psycopg://"
+    engine = create_engine(url, creator=lambda: database, poolclass=StaticPool)
+    try:
+        with engine.connect() as connection:
+            # SQLAlchemy rolls back what began before it connected, so the transaction begins here.
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if of_sqlite else _ONE_AT_A_TIME)
+            migrate(connection)
+            connection.commit()
+    except DBAPIError as error:
+        raise (error.orig or error) from error
 
 
 def migrate(connection: "Connection", to: str = HEAD) -> None:
     """Upgrade within the transaction that `connection` is in. Raises `NewerSchema`."""
-    database = connection.connection.driver_connection
-    assert isinstance(database, sqlite3.Connection)
-    found = version(database)
-    if found == to:
-        return
     from alembic import command
+    from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found == to:
+        return
     settings = config(connection)
     known = {script.revision for script in ScriptDirectory.from_config(settings).walk_revisions()}
     if found is not None and found not in known:

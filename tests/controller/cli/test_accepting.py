@@ -54,8 +54,9 @@ def test_a_version_that_its_gate_stopped_is_accepted_by_the_person_who_gives_the
     assert version["by"]
 
 
-def test_a_reason_is_required(stopped: Desk) -> None:
-    assert "--reason" in refused(stopped, "rows", BAD)
+@pytest.mark.parametrize("given", [(), ("--reason", ""), ("--reason", " \n")])
+def test_a_reason_is_required(stopped: Desk, given: tuple[str, ...]) -> None:
+    assert "--reason" in refused(stopped, "rows", BAD, *given)
 
 
 @pytest.mark.parametrize(

@@ -77,3 +77,11 @@ def test_the_problems_of_an_old_suite_name_the_command() -> None:
     name, kind = read_suite(json.dumps(OLD), "expectations/flights.json").problems
     for problem in (name, kind):
         assert "`headgate suite upgrade expectations/flights.json`" in problem.message
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", '{"name": "flights"}', "{}", "7"])
+def test_what_is_no_suite_is_said_to_be_none(suite: Path, text: str) -> None:
+    suite.write_text(text)
+    done = upgrade(suite)
+    assert done.exit_code == 1
+    assert "has no list of `expectations`" in done.stderr

@@ -120,7 +120,17 @@ def test_every_setting_is_documented() -> None:
     documented = set(re.findall(r"^\| `([a-z_.]+)` \|", text, re.MULTILINE))
     found = dict(leaves(settings_schema(), settings_schema(), ""))
     assert all(found.values()), found
-    sections = {"log", "router", "docker", "kubernetes", "github", "github.app", "github.webhook"}
+    sections = {
+        "log",
+        "router",
+        "docker",
+        "kubernetes",
+        "github",
+        "github.app",
+        "github.webhook",
+        "http",
+        "tracing",
+    }
     parents = {name.rpartition(".")[0] for name in found} & sections
     assert set(found) - parents == documented
     assert set(variables()) <= set(re.findall(r"`(HEADGATE_[A-Z_]+)`", text))
@@ -176,6 +186,19 @@ ON_GITHUB = "{name: flights, url: git@github.com:octo/flights.git%s}"
 @pytest.mark.parametrize(
     ("repositories", "more", "path", "says"),
     [
+        ("{name: a, url: a.git}", "http: {host: 0.0.0.0}", "http", "without `http.port`"),
+        (
+            "{name: a, url: a.git}",
+            "ports: {late/production: 9464}\nhttp: {port: 9464}",
+            "ports.late/production",
+            "the same port, 9464",
+        ),
+        (
+            ON_GITHUB % "",
+            "github: {token: T, webhook: {secret: HOOK, port: 9464}}\nhttp: {port: 9464}",
+            "http.port",
+            "the same port, 9464",
+        ),
         (ON_GITHUB % "", "github: {webhook: {secret: HOOK}}", "github.webhook", "not received"),
         (ON_GITHUB % ", github: a/b", "", "repositories.0.github", "nothing is reported to a/b"),
         (ON_GITHUB % "", "notify: [{to: github-issue}]", "notify.0.to", "no issue"),

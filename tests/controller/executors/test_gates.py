@@ -15,6 +15,8 @@ from deployers.warm_client import USAGE
 from tests.contracts.executor import becomes, ends, run
 from tests.controller.executors.site import LocalSite
 from tests.rights import with_rights
+from validators.data.portrait import Portrait
+from validators.report import Report
 
 NUMBERS = {"a.csv": "x\n1\n2\n", "b.csv": "x\n11\n"}
 AMPLE = 8 * 2**30
@@ -64,11 +66,11 @@ async def test_a_gate_says_the_same_from_a_warm_process_and_without(site: LocalS
     assert min(peaks.values()) > 60 * 2**20
 
 
-async def test_a_gate_of_a_new_controller_writes_what_data_docs_shows_as_well(
+async def test_a_gate_of_a_new_controller_writes_what_data_docs_and_later_pages_show_as_well(
     site: LocalSite,
 ) -> None:
-    both = {"report": "report.json", "validation": "validation.json"}
-    attempt = site.data_gate(await site.dataset(NUMBERS), outputs=both)
+    every = {name: f"{name}.json" for name in ("report", "validation", "portrait")}
+    attempt = site.data_gate(await site.dataset(NUMBERS), outputs=every)
     async with site.open() as executor:
         status = await run(executor, attempt)
         assert status.state is AttemptState.SUCCEEDED, status
@@ -76,6 +78,10 @@ async def test_a_gate_of_a_new_controller_writes_what_data_docs_shows_as_well(
     found = json.loads(await site.stored(stored["validation"]))
     assert await verdicts(site, stored["report"]) == ["PASS", "FAIL"]
     assert [one["success"] for one in found["results"]] == [True, False]
+    portrait = Portrait.model_validate_json(await site.stored(stored["portrait"]))
+    report = Report.model_validate_json(await site.stored(stored["report"]))
+    assert portrait.sketches.keys() <= {check.name for check in report.checks}
+    assert portrait.sketches
 
 
 async def test_a_gate_judges_by_the_object_of_a_contract_that_it_is_told(site: LocalSite) -> None:

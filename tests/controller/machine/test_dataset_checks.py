@@ -9,6 +9,7 @@ from controller.machine.pipelines.data_history import (
     RememberedVersion,
     history_for,
     with_histories,
+    without,
 )
 from controller.machine.pipelines.plan import gates_of
 from controller.machine.pipelines.policy import rule_changes
@@ -160,6 +161,17 @@ def test_an_accepted_version_is_always_compared_with_those_before_it() -> None:
     assert history_for((one, two), "v2") == "h1"
     assert history_for((one, two), "v3") == "h2"
     assert history_for((one, two), None) == "h2"
+
+
+def test_a_version_that_is_accepted_no_longer_is_not_compared_with() -> None:
+    one = RememberedVersion(version="v1", history="h1")
+    two = RememberedVersion(version="v2", history="h2", before="h1")
+    known = {HERE: (one, two), "others at here": (two,)}
+    left = without(known, "numbers", "v2")
+    assert left == {HERE: (one,), "others at here": (two,)}
+    assert history_for(left[HERE], "mended") == "h1"
+    # What was accepted after it knows of it, too, so there it stays.
+    assert without(known, "numbers", "v1") == known
 
 
 def test_what_is_known_of_earlier_versions_is_an_input_and_part_of_the_key() -> None:

@@ -17,7 +17,7 @@ from controller.reconcile.outbox import RuntimePolicy
 from controller.reconcile.reconciler import Reconciler
 from controller.reconcile.workqueue import Backoff
 from controller.store.protocol import Store
-from specs.failures import NeedsHuman
+from specs.failures import NeedsHuman, TryAgain
 from specs.notifications import Notification
 from tests.contracts.notifier import INCIDENT
 from tests.controller.notify.receivers import Webhook, webhook
@@ -176,3 +176,17 @@ def test_an_alert_that_fires_again_is_enqueued_again_with_the_same_id_in_the_sam
     assert one.id_for(KEY) == again.id_for(KEY) != other.id_for(KEY)
     elsewhere = notify("json://g/")
     assert one.lane == other.lane != elsewhere.lane
+
+
+async def test_what_is_sent_what_is_tried_again_and_what_fails_for_good_is_counted() -> None:
+    applier = NotifyApplier(AppriseNotifier(), Secrets({}))
+    with webhook() as here:
+        to = f"json://127.0.0.1:{here.port}/"
+        await applier.apply(KEY, notify(to))
+        here.answer = 500
+        with pytest.raises(TryAgain):
+            await applier.apply(KEY, notify(to))
+    with pytest.raises(NeedsHuman):
+        await applier.apply(KEY, notify("json://h/${NONE}"))
+    expected = {("rollback", "sent"): 1, ("rollback", "postponed"): 1, ("rollback", "failed"): 1}
+    assert applier.counts == expected

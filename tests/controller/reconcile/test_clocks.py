@@ -13,7 +13,7 @@ from controller.reconcile.outbox import Outbox, RuntimePolicy, outbox_entry
 from controller.reconcile.workqueue import Backoff
 from controller.store.protocol import OutboxEntry, Postponed, Put, Transaction
 from controller.store.sqlite import SqliteStore
-from controller.wiring.controller import DAY, last_moment
+from controller.wiring.service import DAY, last_moment
 from deployers.clock import Steady
 from deployers.protocol import Traffic
 from specs.failures import TryAgain

@@ -1,7 +1,9 @@
 """What a report means for a merge, and its annotations on lines."""
 
+from controller.machine.run_incidents import is_overruled
 from controller.machine.runs.run import Progress
 from controller.reports.annotations import of_gates, of_problems
+from controller.reports.changes import rows_read
 from controller.reports.commit_report import build
 from specs.loading.load import load
 from tests.controller.reports.stories import done, failed_step, graph, run
@@ -62,3 +64,25 @@ def test_failing_expectations_stand_in_their_suite_the_worst_first() -> None:
     )
     found = [(one.file, one.line, one.level) for one in of_gates([report])]
     assert found == [("team/s.yaml", 3, "failure"), ("team/s.yaml", 2, "warning")]
+
+
+def test_the_checks_beside_a_suite_do_not_take_the_place_of_its_report() -> None:
+    check = Check(
+        name="nulls", verdict=Verdict.FAIL, message="9.", where=Location(file="s.yaml", line=3)
+    )
+    suite = Report(gate="data", subject="flights", checks=(check,))
+    history = suite.model_copy(update={"subject": "flights against other data", "checks": ()})
+    assert [one.line for one in of_gates([suite, history])] == [3]
+
+
+def test_rows_are_those_of_the_dataset_whichever_of_its_gates_read_them() -> None:
+    read = Report(gate="data", subject="flights against other data", notes=("9 rows in 1 object.",))
+    assert rows_read({"gate.data.flights.history": read}) == {"flights": 9}
+
+
+def test_an_alert_leaves_out_the_gate_that_a_person_has_overruled() -> None:
+    failed = Check(name="nulls", verdict=Verdict.FAIL, message="9.")
+    report = Report(gate="data", subject="flights", checks=(failed,))
+    assert is_overruled(report, Verdict.WARN)
+    assert not is_overruled(report, Verdict.FAIL)
+    assert not is_overruled(report, None)

@@ -4,7 +4,10 @@
 all the former ones are carried through it.
 """
 
+import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -67,6 +70,35 @@ def test_a_migrated_file_has_the_tables_that_the_code_expects(revision: str, pat
     with create_engine(f"sqlite:///{path}", poolclass=NullPool).begin() as connection:
         migrate(connection)
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+KILLED = """
+import os, sqlite3, sys
+from alembic import op
+from controller.store.migrations import migrate_database
+
+op_create = op.create_index
+def killed(name, *words, **more):
+    if name == "messages_consumed":  # in the middle of the second migration
+        os.kill(os.getpid(), 9)
+    op_create(name, *words, **more)
+op.create_index = killed
+migrate_database(sqlite3.connect(sys.argv[1], isolation_level=None))
+"""
+
+
+def test_a_migration_that_is_killed_leaves_the_file_as_it_was(path: Path) -> None:
+    written_by("0001", path)
+    before = contents(path)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert contents(path) == before
+
+
+def contents(path: Path) -> list[str]:
+    """A file as statements that would make it again."""
+    with closing(sqlite3.connect(path)) as raw:
+        return [*raw.iterdump()]
 
 
 def test_a_migration_that_fails_leaves_the_file_as_it_was(path: Path) -> None:

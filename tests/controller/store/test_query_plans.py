@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -18,10 +19,15 @@ LISTED = {"SCAN json_each VIRTUAL TABLE INDEX 1:"}
 """The names that are asked for."""
 
 
+DIALECT = statements.SQLITE
+
+
 def queries(module: ModuleType) -> Iterator[tuple[str, str]]:
     """Every query of a module by its name, and by its key where a table has several."""
     for name, value in vars(module).items():
-        each = value if isinstance(value, dict) else {"": value}
+        each: dict[Any, Any] = value if isinstance(value, dict) else {"": value}
+        if value is DIALECT:
+            each = {"named": value.named, **value.latest}
         for key, query in each.items():
             if isinstance(query, str) and re.match(r"\s*(SELECT|UPDATE|DELETE) ", query):
                 yield f"{name} {key}".strip(), query
@@ -36,10 +42,8 @@ ALL = {
 
 
 def plan_of(path: Path, query: str) -> list[str]:
-    named = dict.fromkeys(re.findall(r":(\w+)", query), 1)
-    many = max(map(int, re.findall(r"\?(\d)", query)), default=query.count("?"))
     with closing(sqlite3.connect(path)) as raw:
-        rows = raw.execute(f"EXPLAIN QUERY PLAN {query}", named or [1] * many).fetchall()
+        rows = raw.execute(f"EXPLAIN QUERY PLAN {query}", [1] * query.count("?")).fetchall()
     return [row[3] for row in rows]
 
 
@@ -53,10 +57,10 @@ async def test_a_query_searches_an_index(name: str, store: SqliteStore) -> None:
 async def test_the_last_runs_of_a_pipeline_are_found_without_those_of_others(
     store: SqliteStore,
 ) -> None:
-    first, *_ = plan_of(store.path, statements.LATEST[True, False])
+    first, *_ = plan_of(store.path, statements.SQLITE.latest[True, False])
     assert "objects_series (kind=? AND series=?)" in first
 
 
 async def test_the_live_are_found_without_the_others(store: SqliteStore) -> None:
-    first, *_ = plan_of(store.path, statements.LATEST[False, True])
+    first, *_ = plan_of(store.path, statements.SQLITE.latest[False, True])
     assert "objects_live (kind=?)" in first

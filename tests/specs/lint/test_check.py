@@ -241,11 +241,20 @@ def test_a_release_without_a_model_or_a_gate_is_reported() -> None:
 SUITE = "expectations: expectations.yaml"
 
 
-@pytest.mark.parametrize("setting", ["types: {zip: string}", "columns: {zip: {examples: true}}"])
+@pytest.mark.parametrize(
+    "setting", ["types: {zip: string}", "columns: {zip: {examples: true}}", "engine: spark"]
+)
 def test_what_is_for_the_suite_has_no_effect_without_one(setting: str) -> None:
     problem = only(edit((SUITE, setting)))
     assert (problem.code, problem.severity) == ("no-effect", "warning")
     assert problem.path == f"datasets.flights.{setting.partition(':')[0]}"
+
+
+def test_examples_are_never_shown_of_what_spark_judges() -> None:
+    shows = f"{SUITE}, engine: spark, columns: {{zip: {{examples: true}}}}"
+    problem = only(edit((SUITE, shows)))
+    assert (problem.path, problem.severity) == ("datasets.flights.columns", "warning")
+    assert "no examples are shown" in problem.message
 
 
 @pytest.mark.parametrize("nulls", ["[NA]", "[NA, n/a]"])

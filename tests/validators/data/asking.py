@@ -20,6 +20,7 @@ def ask(
     folder: Path, table: Mapping[str, Any], suite: str, file: str = "suite.yaml", **rest: Any
 ) -> Report:
     """The report on a table by a suite that is in a file; `rest` is more about the request."""
+    patience = rest.pop("patience", 110)
     data, place = folder / "data.parquet", folder / file
     pq.write_table(pa.table(dict(table)), data)
     place.write_text(suite)
@@ -35,5 +36,5 @@ def ask(
     asked, report = folder / "request.json", folder / "report.json"
     asked.write_text(request.model_dump_json())
     command = (sys.executable, "-P", "-m", "validators.data", str(asked), str(report))
-    subprocess.run(command, check=True, cwd=ROOT, timeout=110)
+    subprocess.run(command, check=True, cwd=ROOT, timeout=patience)
     return Report.model_validate_json(report.read_bytes())

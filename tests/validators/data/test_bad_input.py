@@ -2,13 +2,17 @@
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv, orc
 
 from tests.validators.data.asking import ask
 from validators.data.answering.answers import answers
@@ -106,6 +110,52 @@ def test_a_file_that_is_replaced_while_it_is_read_gives_no_verdict(
     assert told.value.verdict is Verdict.ERROR
 
 
+CUT_WHILE_READ = """
+import os, sys
+from validators.data.reading.files import Unreadable
+from validators.data.reading.object_part import HeldContents
+from validators.data.reading.objects import DatasetReading, ObjectFile
+from validators.data.reading.opening import open_dataset
+
+HeldContents._room = 0
+path = sys.argv[1]
+objects = [ObjectFile(key=path, path=path)]
+dataset = open_dataset(objects, frozenset("x"), frozenset(), DatasetReading())
+batches = dataset.parts[0].read(0, ["x"])
+next(batches)
+os.truncate(path, 5000)
+try:
+    print(sum(batch.rows for batch in batches))
+except Unreadable as error:
+    print(error.verdict.value, error.why)
+"""
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".orc", ".arrow", ".arrows", ".csv", ".jsonl"])
+def test_a_file_that_is_cut_off_in_place_ends_no_process(suffix: str, tmp_path: Path) -> None:
+    """Mapped into memory, what is missing of it would be a SIGBUS."""
+    file, rows = tmp_path / f"x{suffix}", 2_200_000 if suffix == ".parquet" else 300_000
+    table = pa.table({"x": np.arange(rows, dtype=np.int32)})
+    match suffix:
+        case ".parquet":
+            pq.write_table(table, file, row_group_size=rows, use_dictionary=False)
+        case ".orc":
+            orc.write_table(table, str(file))
+        case ".csv":
+            csv.write_csv(table, file)
+        case ".jsonl":
+            file.write_text("".join(f'{{"x": {at}}}\n' for at in range(rows)))
+        case _:
+            opened = pa.ipc.new_file if suffix == ".arrow" else pa.ipc.new_stream
+            with opened(str(file), table.schema) as writer:
+                writer.write_table(table, max_chunksize=10_000)
+    program = [sys.executable, "-c", CUT_WHILE_READ, str(file)]
+    ended = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "ERROR changed while it was read\n"), (
+        ended.stderr
+    )
+
+
 def test_ten_thousand_columns_are_read_by_few_readings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,3 +243,68 @@ def with_footer(of_rows: bytes, of_footer: bytes) -> bytes:
         return len(content) - 8 - int.from_bytes(content[-8:-4], "little")
 
     return of_rows[: rows(of_rows)] + of_footer[rows(of_footer) :]
+
+
+@pytest.mark.parametrize(
+    ("kind", "kwargs", "said"),
+    [
+        ("column_values_to_be_in_set", {"column": "c", "value_set": []}, "`value_set` lists"),
+        ("column_values_to_be_in_set", {"column": "c", "value_set": [None]}, "`value_set` lists"),
+        ("column_values_to_not_be_in_set", {"column": "c", "value_set": []}, "`value_set` lists"),
+        ("table_columns_to_match_set", {"column_set": []}, "`column_set` lists nothing"),
+        ("table_columns_to_match_set", {"column_set": None}, "`column_set` is missing"),
+        ("table_columns_to_match_ordered_list", {"column_list": None}, "`column_list` is missing"),
+        ("table_row_count_to_equal_other_table", {"other_table_name": "t"}, "needs a database"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")  # the import of Great Expectations has many
+def test_an_expectation_that_nothing_could_fail_is_an_error_and_the_others_are_judged(
+    kind: str, kwargs: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    suite = [
+        {"type": f"expect_{kind}", "kwargs": kwargs},
+        {"type": "expect_column_value_lengths_to_equal", "kwargs": {"column": "c", "value": 2}},
+    ]
+    refused, failed = judged(tmp_path, {"t.parquet": parquet({"c": ["a", "b"]})}, suite).checks
+    assert (refused.verdict, failed.verdict) == (Verdict.ERROR, Verdict.FAIL)
+    assert said in refused.message
+
+
+def test_what_illustrates_a_failure_never_costs_the_verdicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ValueError
+
+    monkeypatch.setattr("validators.data.answering.pictures.pictures", broken)
+    suite = [{"type": "expect_column_max_to_be_between", "kwargs": {"column": "c", "max_value": 1}}]
+    (check,) = judged(tmp_path, {"t.parquet": parquet({"c": [1, 2]})}, suite).checks
+    assert check.verdict is Verdict.FAIL
+    assert check.histogram is None
+
+
+AT_LEAST_ONE = {"type": "comparison", "column": {"name": "c"}, "operator": ">", "parameter": 1}
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {**AT_LEAST_ONE, "column": {"name": 1.5}},
+        {**AT_LEAST_ONE, "column": {"name": ["c"]}},
+        {**AT_LEAST_ONE, "parameter": [1]},
+        {**AT_LEAST_ONE, "operator": "IN", "parameter": "12"},
+        {"type": "and", "conditions": [AT_LEAST_ONE, {**AT_LEAST_ONE, "column": {"name": True}}]},
+        {"type": "or", "conditions": []},
+    ],
+)
+@pytest.mark.filterwarnings("ignore")  # as above
+def test_a_condition_that_is_none_is_an_error_and_the_others_are_judged(
+    condition: dict[str, Any], tmp_path: Path
+) -> None:
+    suite = [
+        {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "c", **more}}
+        for more in ({"row_condition": condition}, {})
+    ]
+    refused, passed = judged(tmp_path, {"t.parquet": parquet({"c": [1, 2]})}, suite).checks
+    assert (refused.verdict, passed.verdict) == (Verdict.ERROR, Verdict.PASS)
+    assert "`row_condition` is not a condition of Great Expectations" in refused.message

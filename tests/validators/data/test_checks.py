@@ -322,3 +322,35 @@ def test_a_result_keeps_its_place_in_the_suite() -> None:
     kind = "expect_column_values_to_be_unique"
     found = outcome_of(place=3, type=kind, success=True, result={}, exception_info=None)
     assert found == ExpectationOutcome(place=3, success=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "kwargs", "limit", "missed"),
+    [
+        ("column_type_to_be", {"type_": "int32"}, "type int32", None),
+        ("column_to_exist", {"column_index": 2}, "column index 2 (the first is 0)", None),
+        ("column_to_exist", {}, "exists", None),
+        ("column_values_to_be_between", {"min_value": 1}, "values ≥ 1", "are not ≥ 1"),
+        (
+            "column_value_lengths_to_be_between",
+            {"min_value": 1, "max_value": 3},
+            "lengths 1 to 3",
+            "have a length that is outside 1 to 3",
+        ),
+    ],
+)
+def test_what_is_expected_is_told_with_its_arguments(
+    kind: str, kwargs: dict[str, Any], limit: str, missed: str | None
+) -> None:
+    words = words_for(Expectation(f"expect_{kind}", {"column": "carrier", **kwargs}))
+    assert words.limit == limit
+    assert missed in (None, words.missed)
+
+
+def test_columns_in_another_order_are_told_as_they_are() -> None:
+    check = _check(
+        "expect_table_columns_to_match_ordered_list",
+        {"observed_value": ["b", "a"]},
+        column_list=["a", "b"],
+    )
+    assert check.message == "the table's columns: in the wrong order: `b`, `a`"

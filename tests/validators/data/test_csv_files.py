@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from specs.csv_files import CsvFiles
 from tests.validators.data.reading import column, packed, read
+from validators.data.checks import TableFacts, check_of
 from validators.data.reading.agreement import Disagreement, agreed
 from validators.data.reading.formats.contents import ColumnValues
 from validators.data.reading.objects import DatasetReading
 from validators.data.reading.tables import LoadedDataset
+from validators.data.suites.suite import read_suite
 from validators.report import Check
 from validators.verdict import Verdict
 
@@ -70,6 +72,53 @@ def test_a_txt_without_a_delimiter_says_where_to_set_it(tmp_path: Path) -> None:
     check = _only(read(tmp_path, {"a.txt": "a b\n"}))
     assert check.verdict is Verdict.ERROR
     assert "csv: {delimiter: ';'}" in check.message
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("id;price;day\nMARKER;2,5;x\n", '{delimiter: ";"}'),
+        ('"id"|"price"\nMARKER|2,5\n', '{delimiter: "|"}'),
+        ("id\tprice\nMARKER\t2,5\n", '{delimiter: "\\t"}'),
+        ("id\nMARKER,2\n", None),  # it has one column, and a row with several
+        ("id;price,day\n1;2,x,y\n", None),
+    ],
+)
+def test_a_file_that_looks_written_with_another_delimiter_says_what_to_set(
+    text: str, advice: str | None, tmp_path: Path
+) -> None:
+    message = _only(read(tmp_path, {"a.csv": text})).message
+    assert "fields instead of" in message
+    assert "MARKER" not in message
+    told = f"; if its delimiter is another one, set `csv: {advice}` in the dataset"
+    assert message.endswith(told) if advice else "delimiter" not in message
+
+
+@pytest.mark.parametrize(
+    ("written", "text", "line"),
+    [
+        ({}, 'a,b\n1,2\n\n"x\ny",4\n5,MARKER,7\n8\n', 6),
+        ({"skip_rows": 2}, "by hand\n\na,b\n1,2\nMARKER\n", 5),
+        ({"comment": "#"}, "#\na,b\n1,MARKER,3\n", None),
+    ],
+)
+def test_a_row_with_too_many_or_too_few_fields_is_told_by_its_line(
+    written: dict[str, Any], text: str, line: int | None, tmp_path: Path
+) -> None:
+    message = _only(read(tmp_path, {"a.csv": text}, csv=_csv(**written))).message
+    assert "instead of 2" in message
+    assert "MARKER" not in message
+    assert message.endswith(f"; see line {line}") if line else "line" not in message
+
+
+def test_a_column_that_another_delimiter_would_show_is_missing_for_that_reason() -> None:
+    exists = {"type": "expect_column_to_exist", "kwargs": {"column": "price"}}
+    suite = read_suite(json.dumps({"name": "s", "expectations": [exists]}), "suite.json")
+    facts = TableFacts(rows=1, columns=("id;price", "year"))
+    check = check_of(suite.expectations[0], None, facts, "suite.json")
+    assert check.verdict is Verdict.FAIL
+    assert check.next_step is not None
+    assert 'Set `csv: {delimiter: ";"}` in the dataset' in check.next_step
 
 
 def test_columns_without_names_are_numbered(tmp_path: Path) -> None:

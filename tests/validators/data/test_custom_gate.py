@@ -147,6 +147,9 @@ def test_a_map_a_batch_and_a_core_expectation_with_defaults_are_evaluated(tmp_pa
     assert "1 of 3" in even.message
     assert even.where is not None
     assert even.where.line == 4
+    assert even.histogram is not None
+    assert (even.histogram.n, even.histogram.unit) == (3, "number")
+    assert [one.histogram for one in report.checks[1:]] == [None] * 4
 
 
 def test_the_gate_beside_it_judges_the_rest_and_only_that(tmp_path: Path) -> None:
@@ -208,6 +211,22 @@ def test_a_module_that_cannot_be_imported_is_an_error_of_each(
         assert verdict is Verdict.ERROR
         assert said in message
         assert "expectations/custom.py" in message
+
+
+def test_a_module_that_never_ends_its_import_is_told_so(tmp_path: Path) -> None:
+    report = judged(tmp_path, "while True: pass", suite(("expect_a", {})), seconds=1.0)
+    ((verdict, message),) = told(report)
+    assert verdict is Verdict.ERROR
+    assert "custom.py took more than 0 s to be imported" in message
+
+
+def test_a_machine_that_is_too_busy_to_start_is_not_the_fault_of_the_module(
+    tmp_path: Path,
+) -> None:
+    text = suite(("expect_passenger_count", {}), ("expect_more_rows_than_columns", {}))
+    for verdict, message in told(judged(tmp_path, GOOD, text, starting=0.01)):
+        assert verdict is Verdict.ERROR
+        assert "too long to start, which is not its fault" in message
 
 
 def test_a_module_that_no_expectation_needs_is_an_error(tmp_path: Path) -> None:

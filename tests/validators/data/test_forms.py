@@ -33,6 +33,7 @@ LEAST: list[dict[str, Any]] = [
     {"column": "c", "regex": "[a-z"}, {"column": "c", "regex_list": ["a", "b"]},
     {"column": "c", "quantile_ranges": {"quantiles": [0.5], "value_ranges": [[None, 2]]}},
     {"column": "c", "quantile_ranges": {"quantiles": [0, 1], "value_ranges": [[1, 2], [3, 4.5]]}},
+    {"column": "c", "like_pattern": "a%"}, {"column": "c", "like_pattern_list": ["a%", "_b"]},
     {"column": "c", "value": 3}, {"column": "c", "threshold": 2, "double_sided": True},
 ]  # fmt: skip
 """Arguments of which each type takes some."""
@@ -54,6 +55,7 @@ MORE: dict[str, list[Any]] = {
     "exact_match": [False, None],
     "row_condition": ["x > 1", 'col("x") > 1', ""],
     "condition_parser": ["pandas", "great_expectations", "spark"],
+    "escape": ["!", "", "ab", None],
     "misspelt": [1],
 }
 
@@ -103,6 +105,7 @@ def test_each_type_of_the_table_has_a_known_form(forms: list[Asked]) -> None:
         ("expect_column_values_to_be_unique", {"column": "c", "mostly": 2}),
         ("expect_column_values_to_be_unique", {"column": "c", "mostyl": 1}),
         ("expect_column_max_to_be_between", {"column": "c", "max_value": "a"}),
+        ("expect_column_values_to_not_be_in_set", {"column": "c", "value_set": [None]}),
     ],
 )
 def test_what_may_be_wrong_is_shown_to_it(kind: str, kwargs: dict[str, Any]) -> None:

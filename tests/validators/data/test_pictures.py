@@ -158,3 +158,55 @@ def test_empty_bins_outside_the_limits_are_left_out() -> None:
     every, counts = (0.0, 1.0, 2.0, 3.0, 4.0), (0, 0, 0, 5, 0, 0)
     assert trimmed(every, counts, ValueBounds(2.0, 3.0)) == ((2.0, 3.0), (5,))
     assert trimmed(every, (1, *counts[1:]), ValueBounds(2.0, 3.0))[0] == (0.0, 1.0, 2.0, 3.0)
+
+
+def test_a_value_on_a_limit_and_an_outlier_do_not_hide_the_values_that_may_be(
+    tmp_path: Path,
+) -> None:
+    values = [float(one) for one in range(101)] + [1e12]
+    (check,) = checks(tmp_path, {"x": values}, asks=[between("x", "max_value: 100")])
+    found = drawn(check)
+    inside = [
+        count
+        for high, count in zip(found.edges[1:], found.counts, strict=True)
+        if found.high is not None and high <= found.high
+    ]
+    assert (sum(inside), found.above) == (101, 1)
+    assert sum(one > 0 for one in inside) > 10
+
+
+def test_if_nearly_all_values_are_beyond_one_limit_all_of_them_are_drawn(tmp_path: Path) -> None:
+    values = [-0.001, *(50.0 + at for at in range(50))]
+    (check,) = checks(tmp_path, {"x": values}, asks=[between("x", "max_value: 0")])
+    found = drawn(check)
+    assert (found.below, found.above) == (0, 0)
+    assert found.edges[-1] >= 99
+
+
+def test_lengths_are_drawn_and_no_text_is_shown(tmp_path: Path) -> None:
+    kind = "expect_column_value_lengths_to_be_between"
+    asks = [
+        f"{{type: {kind}, kwargs: {{column: c, min_value: 2, max_value: 3}}}}",
+        "{type: expect_column_value_lengths_to_equal, kwargs: {column: c, value: 2}}",
+    ]
+    both = checks(tmp_path, {"c": ["AA", "ÄÖÜ", MARKER, None]}, asks=asks)
+    for check, inside in zip(both, (2, 1), strict=True):
+        found = drawn(check)
+        assert (found.unit, found.n) == ("character", 3)
+        within = [
+            count
+            for low, high, count in zip(found.edges, found.edges[1:], found.counts, strict=False)
+            if (found.low or 0) <= low and high <= (found.high or 0)
+        ]
+        assert sum(within) == inside
+        assert MARKER not in check.model_dump_json()
+
+
+def test_of_values_that_may_not_be_there_the_others_are_not_outside(tmp_path: Path) -> None:
+    kind = "expect_column_values_to_not_be_in_set"
+    asks = [f"{{type: {kind}, kwargs: {{column: c, value_set: [XX, XX, YY]}}}}"]
+    (check,) = checks(tmp_path, {"c": ["AA", "XX", MARKER]}, asks=asks)
+    assert check.members is not None
+    assert check.members.forbidden
+    counts = [(one.member, one.count) for one in check.members.members]
+    assert (counts, check.members.others) == ([("XX", 1), ("YY", 0)], 2)

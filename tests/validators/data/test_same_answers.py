@@ -141,6 +141,11 @@ ASKED: list[tuple[str, dict[str, Any]]] = [
     ("table_columns_to_match_set", {"column_set": list("nm")}),
     ("table_columns_to_match_set", {"column_set": list("nm"), "exact_match": False}),
     ("table_columns_to_match_set", {"column_set": list("nz"), "exact_match": False}),
+    ("table_columns_to_match_set", {"column_set": list("nm"), "exact_match": None}),
+    *(("column_to_exist", {"column": "m", "column_index": at}) for at in (1, 6, -6, -1, 9)),
+    *(("column_values_to_be_between", {"column": "n", "min_value": 2, "max_value": 13,
+       "row_condition": f'col("x"){called}', "condition_parser": "great_expectations"})
+      for called in (".notNull()", ".notnull()", ".NOTNULL()")),
 ]  # fmt: skip
 
 

@@ -107,7 +107,14 @@ def test_a_broken_object_is_named_and_nothing_is_judged(tmp_path: Path) -> None:
 def test_a_broken_row_is_counted_and_not_quoted(tmp_path: Path) -> None:
     check = _only(load([_text(tmp_path, "a.csv", "x,y\n1,2\nMARKER\n")], None))
     assert "MARKER" not in check.model_dump_json()
-    assert "1 fields instead of 2" in check.message
+    assert "1 field instead of 2" in check.message
+
+
+def test_a_row_of_json_that_differs_is_told_by_its_place(tmp_path: Path) -> None:
+    rows = '{"x": 1}\n{"x": 2}\n{"x": "MARKER"}\n'
+    check = _only(load([_text(tmp_path, "a.jsonl", rows)], None))
+    assert "(row 3, `x` changes from number to string)" in check.message
+    assert "MARKER" not in check.model_dump_json()
 
 
 def test_what_cannot_be_read_at_all_says_why(tmp_path: Path) -> None:

@@ -67,6 +67,9 @@ LOST = [
         "pandas' syntax",
     ),
     (old("column_values_to_be_in_set", column="a"), "`value_set` is missing"),
+    (old("column_values_to_not_be_in_set", column="a", value_set=[]), "`value_set` lists nothing"),
+    (old("table_row_count_to_equal_other_table", other_table_name="a"), "needs a database"),
+    ({"kwargs": {"column": "a"}}, "no `expectation_type`"),
     (old("column_mean_to_be_between", column="a", auto=True), "profiler at each run"),
     (old("column_min_to_be_between", column="a", **BOTH, like_pattern="x"), "`like_pattern`"),
 ]  # fmt: skip
@@ -127,6 +130,24 @@ def test_what_cannot_be_carried_over_is_said_and_the_rest_is(
     accepted(found)
 
 
+def test_a_null_that_stood_for_a_default_is_left_out() -> None:
+    between = old("column_values_to_be_between", column="x", mostly=None, strict_min=None, **BOTH)
+    found = upgraded({**SUITE, "evaluation_parameters": {}, "expectations": [between]})
+    assert found.lost == ()
+    assert found.suite["expectations"][0]["kwargs"] == {"column": "x", **BOTH}
+
+
+def test_a_type_with_capitals_in_its_name_is_the_one_without_them() -> None:
+    pair = {"column_A": "a", "column_B": "b"}
+    found = upgraded(
+        {**SUITE, "evaluation_parameters": {},
+         "expectations": [old("column_pair_values_A_to_be_greater_than_B", **pair)]}
+    )  # fmt: skip
+    (entry,) = found.suite["expectations"]
+    assert entry["type"] == "expect_column_pair_values_a_to_be_greater_than_b"
+    assert found.lost == ()
+
+
 def test_a_suite_of_today_is_not_of_before() -> None:
     assert is_of_before(SUITE)
     assert not is_of_before(upgraded(SUITE).suite)
@@ -144,7 +165,11 @@ ANYTHING = st.recursive(
 ARGUMENTS = ("column", "column_A", "column_B", "column_list", "min_value", "max_value", "mostly",
              "value_set", "regex", "row_condition", "condition_parser", "auto", "result_format",
              "ignore_row_if", "type_", "value", "quantile_ranges")  # fmt: skip
-TYPES = [entry["expectation_type"] for entry in (*SUITE["expectations"], *(one[0] for one in LOST))]
+TYPES = [
+    entry["expectation_type"]
+    for entry in (*SUITE["expectations"], *(one[0] for one in LOST))
+    if "expectation_type" in entry
+]
 
 
 @settings(max_examples=150, deadline=None)

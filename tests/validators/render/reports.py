@@ -18,6 +18,7 @@ from validators.report import (
     MemberCount,
     MemberCounts,
     MetricComparison,
+    ReferenceVersion,
     Report,
 )
 from validators.verdict import Verdict
@@ -52,6 +53,7 @@ DATA = Report(
             message="`dep_delay`: 3 of 27,004 values are outside -60 to 1,440 (0.01 %)",
             observed="3 (0.01 %)",
             limit="values -60 to 1,440",
+            subject="dep_delay",
             n=27004,
             blocks=False,
             histogram=Histogram(
@@ -62,8 +64,9 @@ DATA = Report(
                 high=1440,
             ),
             reference=Histogram(
-                edges=(-60, 90, 240, 390, 540, 690, 840, 990, 1140, 1290, 1440),
-                counts=(24000, 1400, 380, 50, 20, 8, 4, 2, 0, 1),
+                edges=(-210, -60, 90, 240, 390, 540, 690, 840, 990, 1140, 1290, 1440, 1590),
+                counts=(0, 24000, 1400, 380, 50, 20, 8, 4, 2, 0, 1, 0),
+                estimated=True,
                 low=-60,
                 high=1440,
             ),
@@ -82,6 +85,13 @@ DATA = Report(
                     MemberCount(member="LGA", count=7900),
                 ),
                 others=50,
+            ),
+            reference=MemberCounts(
+                members=(
+                    MemberCount(member="EWR", count=9500),
+                    MemberCount(member="JFK", count=9400),
+                    MemberCount(member="LGA", count=6965),
+                ),
             ),
         ),
         Check(
@@ -109,6 +119,12 @@ DATA = Report(
             ),
             examples=Examples.of(["jfk", "", "L.A", "EWR ", "N/A", "n/a", "a" * 41]),
         ),
+    ),
+    reference=ReferenceVersion(
+        version="sha256:" + "3f" * 32,
+        day="2026-05-12",
+        how="passed its gates",
+        run="flight-delay-11",
     ),
     provenance={"dataset version": "sha256:" + "0f" * 32},
     notes=("27,004 rows in 1 object.",),
@@ -218,9 +234,32 @@ histograms = st.lists(st.floats(-1e12, 1e12), min_size=2, max_size=5, unique=Tru
         low=st.floats(-1e12, 1e12) | st.none(),
         high=st.floats(-1e12, 1e12) | st.none(),
         is_whole=st.booleans(),
-        unit=st.sampled_from(("number", "day", "second")),
+        unit=st.sampled_from(("number", "day", "second", "character")),
+        estimated=st.booleans(),
     )
 )
+member_counts = st.builds(
+    MemberCounts,
+    members=st.lists(
+        st.builds(MemberCount, member=hostile, count=st.integers(0, 10**9)), max_size=3
+    ).map(tuple),
+    more=st.integers(0, 10**9),
+    others=st.integers(0, 10**9),
+    forbidden=st.booleans(),
+    estimated=st.booleans(),
+)
+
+
+def in_the_same_bins(check: Check) -> Check:
+    """The check with a reference that can be drawn over its histogram, if it has both."""
+    of, other = check.histogram, check.reference
+    if of is None or not isinstance(other, Histogram):
+        return check
+    counts = (other.counts * len(of.counts))[: len(of.counts)]
+    same = other.model_copy(update={"edges": of.edges, "counts": counts})
+    return check.model_copy(update={"reference": same})
+
+
 checks = st.builds(
     Check,
     name=hostile,
@@ -237,16 +276,8 @@ checks = st.builds(
     next_step=hostile | st.none(),
     engine=hostile | st.none(),
     histogram=histograms | st.none(),
-    reference=histograms | st.none(),
-    members=st.builds(
-        MemberCounts,
-        members=st.lists(
-            st.builds(MemberCount, member=hostile, count=st.integers(0, 10**9)), max_size=3
-        ).map(tuple),
-        more=st.integers(0, 10**9),
-        others=st.integers(0, 10**9),
-    )
-    | st.none(),
+    reference=histograms | member_counts | st.none(),
+    members=member_counts | st.none(),
     where=st.builds(Location, file=hostile, line=st.integers(1, 999)) | st.none(),
     objects=st.builds(
         FailingObjects,
@@ -271,7 +302,7 @@ checks = st.builds(
         hidden=st.integers(0, 10**6),
     )
     | st.none(),
-)
+).map(in_the_same_bins)
 metrics = st.builds(
     MetricComparison,
     metric=hostile,
@@ -296,4 +327,6 @@ reports = st.builds(
     enforces=st.booleans(),
     provenance=st.dictionaries(hostile, hostile, max_size=2),
     notes=st.lists(hostile, max_size=2).map(tuple),
+    reference=st.builds(ReferenceVersion, version=hostile, day=hostile, how=hostile, run=hostile)
+    | st.none(),
 )

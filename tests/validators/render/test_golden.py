@@ -59,15 +59,28 @@ def test_an_engine_is_named_where_it_is_not_the_usual_one(name: str) -> None:
     assert "Headgate" not in text
 
 
-def test_a_page_draws_what_failed_beside_its_reference_and_says_it_without_sight() -> None:
+def test_a_page_draws_what_failed_over_its_reference_and_says_it_without_sight() -> None:
     page = as_html.render(DATA, TITLE)
-    assert page.count("<figure>") == 2
-    assert "<figcaption>reference</figcaption>" in page
-    assert "<title>above 1,590: 1</title>" in page
-    said = re.findall("<desc>(.*?)</desc>", page)
-    assert said[0].startswith("27,004 values, 1 above what is drawn; drawn -210 to 1,590")
-    assert said[0].endswith("limit: values -60 to 1,440")
-    assert re.search(r'"out"><th scope="row">not in the set</th><td>50 \(0.19 %\)</td>', page)
+    assert page.count("<figure") == 2
+    version = "version 3f3f3f3f3f3f of 2026-05-12, which passed its gates"
+    assert f"{version}: about 25,865 values, estimated from a sample" in page
+    assert page.count('<path class="then"') == 1
+    assert "<title>above 1,590: 1 (&lt;0.01 %)</title>" in page
+    (said,) = re.findall("<desc>(.*?)</desc>", page)
+    assert said.startswith("27,004 values, 1 above what is drawn; drawn -210 to 1,590")
+    assert "; the reference: about 25,865 values; drawn" in said
+    assert said.endswith("limit: values -60 to 1,440")
+    row = r'"out"><th scope="row">other values, not in the set</th><td>50 \(0.19 %\)<br>'
+    assert re.search(rf'{row}<span class="before">0 \(0 %\)', page)
+
+
+def test_a_page_without_a_reference_draws_the_version_alone() -> None:
+    alone = tuple(check.model_copy(update={"reference": None}) for check in DATA.checks)
+    page = as_html.render(DATA.model_copy(update={"checks": alone, "reference": None}), TITLE)
+    assert page.count("<figure") == 2
+    assert 'class="now">this version: 27,004 values' in page
+    assert 'class="then"' not in page
+    assert 'class="before"' not in page
 
 
 def test_a_report_for_programs_names_the_engine_of_each_check() -> None:

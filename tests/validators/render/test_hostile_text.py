@@ -122,9 +122,9 @@ def _all_of_it() -> tuple[set[str], set[str]]:
     page = _page(as_html.render([Report(gate="data", subject="x")], "t"))
     tags = {"ul", "li", "b", "p", "dl", "dt", "dd", "code", "details", "summary", "footer"}
     tags |= {"table", "thead", "tbody", "tr", "th", "td"}
-    tags |= {"figure", "figcaption", "svg", "title", "desc", "rect", "line", "text"}
+    tags |= {"figure", "figcaption", "svg", "title", "desc", "rect", "line", "text", "path", "br"}
     attributes = {"open", "title", "aria-hidden", "class", "role", "scope", "text-anchor"}
-    attributes |= {"x", "y", "x1", "y1", "x2", "y2", "width", "height", "viewbox"}
+    attributes |= {"x", "y", "x1", "y1", "x2", "y2", "width", "height", "viewbox", "d"}
     return page.tags | tags, page.attributes | attributes | {"preserveaspectratio"}
 
 

@@ -56,6 +56,10 @@ _OF_VALUES: Final[Mapping[str, _Answer]] = {
     "expect_column_unique_value_count_to_be_between": of_statistics.distinct_count,
     "expect_column_proportion_of_unique_values_to_be_between": of_statistics.distinct_share,
     "expect_column_value_z_scores_to_be_less_than": of_statistics.z_scores,
+    "expect_column_values_to_match_like_pattern": of_texts.match_like,
+    "expect_column_values_to_not_match_like_pattern": of_texts.not_match_like,
+    "expect_column_values_to_match_like_pattern_list": of_texts.match_like_list,
+    "expect_column_values_to_not_match_like_pattern_list": of_texts.not_match_like_list,
     "expect_column_values_to_not_be_outliers": of_statistics.no_outliers,
 }
 """On the values of one column that are not null."""
@@ -128,19 +132,21 @@ def answers(
     expectations: Mapping[int, Expectation],
     work: Work | None = None,
     examples: Collection[str] = (),
+    also: Collection[MetricNeed] = (),
 ) -> Iterator[ExpectationOutcome]:
     """An outcome for each of the expectations, which are keyed by their place in the suite.
 
-    `work` has what is known from earlier judgements, and is added to. Values are shown of the
-    columns in `examples`. Raises `Unreadable` if an object turns out not to be.
+    `work` has what is known from earlier judgements, and is added to: `also` is measured in the
+    same pass. Values are shown of the columns in `examples`. Raises `Unreadable` if an object turns
+    out not to be.
     """
     work, shows = work or Work(), frozenset(examples)
     known: dict[MetricNeed, Any] = {}
     open_ones = dict(expectations)
     asked: dict[_Asked, dict[int, Expectation]] = {}
     kinds = dataset.kinds
+    wanted = dict.fromkeys(also)
     while open_ones:
-        wanted: dict[MetricNeed, None] = {}
         for place, one in list(open_ones.items()):
             try:
                 condition = condition_of(one.kwargs)
@@ -166,6 +172,8 @@ def answers(
             else:
                 yield dataclasses.replace(outcome, place=place)
         known |= measure(dataset, list(wanted), work)
+        wanted = {}
+    work.also.update({need: known[need] for need in also if need in known})
     for group, several in asked.items():
         try:
             rows = _rows(known, group.condition)
@@ -258,6 +266,19 @@ def _ask(of: Measured, answer: _Answer | None, column: str | None, kwargs: Any) 
     with suppress(Exception):  # which is told once it is known that there are values
         if answer is not None:
             answer(of, kwargs)
+
+
+def answer_by_names(dataset: OpenedDataset, one: Expectation) -> ExpectationOutcome | None:
+    """The outcome if names and types of columns are all that it depends on; else None."""
+    answer = _OF_TABLE.get(one.type) or (_OF_ROWS.get(one.type) if "_type" in one.type else None)
+    if answer is None or "row_count" in one.type or one.kwargs.get("row_condition"):
+        return None
+    known = {MetricNeed(None, RowCount()): dataset.rows}
+    of = Measured(dataset.kinds, dataset.columns, dataset.types, None, known)
+    try:
+        return _counted(of, answer(of, one.kwargs))
+    except Unfit as error:
+        return ExpectationOutcome(place=0, success=False, refused=str(error))
 
 
 def _rows_meeting(

@@ -53,7 +53,7 @@ def columns_everywhere(expectations: Sequence[Expectation]) -> frozenset[str] | 
             needed.update(columns_named(one))
         elif one.type.startswith(BY_NAME):
             listed = one.kwargs.get("column_set")
-            if one.kwargs.get("exact_match") is not False or not isinstance(listed, list):
+            if one.kwargs.get("exact_match", True) or not isinstance(listed, list):
                 return None
             needed.update(str(name) for name in listed)
     return frozenset(needed)

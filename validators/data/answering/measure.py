@@ -1,6 +1,5 @@
 """Measure metrics in one pass over the rows of a dataset, on all processors."""
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from validators.data.metrics.conditions import Condition, columns_of, mask_of
 from validators.data.metrics.kept import KeptMetrics, object_id
 from validators.data.metrics.measured import MetricNeed
 from validators.data.metrics.tally import together
+from validators.data.reading.ahead import each_done, processors
 from validators.data.reading.dataset import OpenedDataset, Part
 from validators.data.reading.files import Unreadable
 
@@ -33,6 +33,8 @@ class Work:
     """By the keys of the objects; without large states."""
     read: set[str] = field(default_factory=set)
     """The objects of which rows were read."""
+    also: States = field(default_factory=dict)
+    """What was measured beside the metrics that expectations rest on."""
     known: set[str] = field(default_factory=set)
     """The objects of which some metrics were known from earlier judgements."""
 
@@ -118,28 +120,25 @@ def _id(part: Part) -> str:
 
 
 def _all_done(tasks: Sequence[_Task], work: Work) -> list[States]:
-    workers = min(len(tasks), _processors())
+    workers = min(len(tasks), processors())
     if workers < 2:
         return [_done(task, work) for task in tasks]
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(lambda task: _done(task, work), tasks))
 
 
-def _processors() -> int:
-    return len(os.sched_getaffinity(0))
-
-
 def _tasks(
     parts: Sequence[Part], needs: Sequence[MetricNeed], found: Sequence[States], rows: int
 ) -> Iterator[_Task]:
-    """Groups of rows; where there are fewer of these than processors, their columns are divided."""
+    """Groups of rows; where there are fewer of these than processors, their columns are divided,
+    unless each reading is of all columns."""
     left = [[need for need in needs if need not in states] for states in found]
     groups = sum(part.groups for part, lacking in zip(parts, left, strict=True) if lacking)
     shares = 1
-    if groups < _processors() and rows > _SMALL:
-        shares = -(-_processors() // max(1, groups))
+    if groups < processors() and rows > _SMALL:
+        shares = -(-processors() // max(1, groups))
     for at, (part, lacking) in enumerate(zip(parts, left, strict=True)):
-        divided = _divided(lacking, shares)
+        divided = _divided(lacking, 1 if part.is_read_through else shares)
         for group in range(part.groups):
             for share in divided:
                 yield _Task(at, part, group, share)
@@ -218,10 +217,17 @@ def _by_column(needs: Sequence[MetricNeed]) -> list[list[MetricNeed]]:
 def _read(task: _Task, needs: Sequence[MetricNeed]) -> States:
     columns = list(dict.fromkeys(name for one in needs for name in one.columns))
     parts: dict[MetricNeed, list[Any]] = {one: [] for one in needs}
+    batches = task.part.read(task.group, columns)
+
+    def measured(batch: RowBatch) -> list[Any]:
+        return [_state(need, batch) for need in needs]
+
     try:
-        for batch in task.part.read(task.group, columns):
-            for need, states in parts.items():
-                states.append(_state(need, batch))
+        for found in (
+            each_done(measured, batches) if task.part.is_read_through else map(measured, batches)
+        ):
+            for states, state in zip(parts.values(), found, strict=True):
+                states.append(state)
     except Unreadable as error:
         raise Unreadable(f"`{task.part.key}` {error.why}", error.verdict) from None
     return {need: _merged(need, states) for need, states in parts.items()}

@@ -133,20 +133,23 @@ def _counted(found: int, kwargs: Kwargs) -> ExpectationOutcome:
 
 
 def column_set(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
-    wanted = set(kwargs.get("column_set") or of.names)
+    wanted = set(kwargs["column_set"])
     exact = kwargs.get("exact_match", True)
-    success = wanted == set(of.names) if exact in (True, None) else wanted <= set(of.names)
+    success = wanted == set(of.names) if exact else wanted <= set(of.names)
     return ExpectationOutcome(place=0, success=success, names=of.names)
 
 
 def ordered_columns(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
-    wanted = kwargs.get("column_list")
-    success = wanted is None or list(wanted) == list(of.names)
+    success = list(kwargs["column_list"]) == list(of.names)
     return ExpectationOutcome(place=0, success=success, names=of.names)
 
 
 def column_exists(of: Measured, kwargs: Kwargs) -> ExpectationOutcome:
     index = kwargs.get("column_index")
-    there = kwargs["column"] in of.names
-    place = there and of.names.index(kwargs["column"])
-    return ExpectationOutcome(place=0, success=there and index in (None, place))
+    if index is None:
+        return ExpectationOutcome(place=0, success=kwargs["column"] in of.names)
+    places = [at for at, name in enumerate(of.names) if name == kwargs["column"]]
+    wanted = index if index >= 0 else index + len(of.names)
+    return ExpectationOutcome(
+        place=0, success=wanted in places, observed=places[0] if places else None
+    )

@@ -80,6 +80,15 @@ def form_of(kind: Any) -> Literal["number", "value"]:
     raise Unfit(f"a column of {kind} has no distribution that could be compared")
 
 
+def has_form(kind: Any) -> bool:
+    """Whether a settled column can be summarised."""
+    try:
+        form_of(kind)
+    except Unfit:
+        return False
+    return True
+
+
 def unit_of(kind: Any) -> str:
     """What the positions of a column's values are; see `Distribution.unit`."""
     import pyarrow as pa
@@ -90,9 +99,9 @@ def unit_of(kind: Any) -> str:
 
 
 def summarised(dataset: OpenedDataset, columns: Iterable[str]) -> dict[str, Distribution]:
-    """The distributions of columns; those without a value, and texts of which more than 10,000
-    differ, have none. Raises `Unfit`, `Unreadable`."""
-    names = list(columns)
+    """The distributions of columns; those without a value, of a type that has none, and texts of
+    which more than 10,000 differ, have none. Raises `Unfit`, `Unreadable`."""
+    names = [name for name in columns if has_form(dataset.kinds[name])]
     forms = {name: form_of(dataset.kinds[name]) for name in names}
     numbers = [name for name in names if forms[name] == "number"]
     wanted: list[OfColumn] = [Neighbours(name, _SHARES) for name in numbers]

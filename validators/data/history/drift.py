@@ -4,12 +4,11 @@ from collections.abc import Iterator, Mapping
 
 from specs.dataset_checks import DriftRule
 from specs.figures import percent, significant
-from validators.data.history.distribution import Distribution, counted, form_of, unit_of
+from validators.data.history.distribution import Distribution, counted, has_form, unit_of
 from validators.data.history.effect import CONFIDENCE, effect_of
 from validators.data.history.freshness import is_time
 from validators.data.history.verdicts import found, impossible, undecided
 from validators.data.reading.dataset import OpenedDataset
-from validators.data.values.literals import Unfit
 from validators.report import Check, Interval
 
 FEWEST = 50
@@ -30,11 +29,7 @@ def drifting_columns(rule: DriftRule, dataset: OpenedDataset) -> tuple[str, ...]
 
 
 def _drifts(kind: object) -> bool:
-    try:
-        form_of(kind)
-    except Unfit:
-        return False
-    return not is_time(kind)
+    return has_form(kind) and not is_time(kind)
 
 
 def drift_checks(
@@ -48,6 +43,10 @@ def drift_checks(
         if kind is None:
             why = f"there is no column `{column}` of one type in all objects"
             yield impossible(name, why, "Correct `columns`.", column)
+            continue
+        if not has_form(kind):
+            why = f"`{column}` is {kind}, of which distributions cannot be compared"
+            yield impossible(name, why, "Name other `columns`.", column)
             continue
         was = reference.get(column)
         if was is None:

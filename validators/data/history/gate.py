@@ -69,7 +69,7 @@ def judge_history(request: HistoryRequest) -> Report:
         notes.append("No check is critical: none of them can fail this gate.")
     return Report(
         gate="data",
-        subject=request.dataset,
+        subject=f"{request.dataset} against other data",
         checks=numbered(checks),
         enforces=critical,
         provenance={"dataset": request.version},

@@ -44,7 +44,10 @@ def schema_check(rule: SchemaRule, past: Past, now: Sequence[PastColumn]) -> Che
     changes = changes_between(past.columns, now)
     allowed = {*rule.allow, *(("widened",) if "retyped" in rule.allow else ())}
     wrong = [one for one in changes if one.what not in allowed]
-    told = _told(changes) or f"all {len(now):,} columns are as they were"
+    same = (
+        "the column is as it was" if len(now) == 1 else f"all {len(now):,} columns are as they were"
+    )
+    told = _told(changes) or same
     return found(
         rule,
         name,

@@ -36,22 +36,33 @@ def volume_checks(
     rule: VolumeRule, past: Sequence[PastVersion], now: PastVersion
 ) -> Iterator[Check]:
     """Whether the rows are near the median. Of data that grows, the rows that were added and those
-    of each new object are. `past` is oldest first."""
+    of each new object are; where old objects go as new ones come, all rows and those of each new
+    object. `past` is oldest first."""
+    alike = [one.rows for one in past if _is_same_season(rule.season, one.at, now.at)]
+    every = _Count("rows", "rows", now.rows, alike[-rule.of :])
     if not past or now.new_rows == now.rows:
-        alike = [one.rows for one in past if _is_same_season(rule.season, one.at, now.at)]
-        yield _check(rule, _Count("rows", "rows", now.rows, alike[-rule.of :]))
+        yield _check(rule, every)
         return
     steps = [
         (one, other)
         for one, other in pairwise(past)
         if _is_same_season(rule.season, other.at, now.at) and other.new_rows != other.rows
     ][-rule.of :]
-    added = [other.rows - one.rows for one, other in steps]
-    yield _check(rule, _Count("rows added", "rows added", now.rows - past[-1].rows, added))
+    if 2 * sum(map(_lost_rows, steps)) > len(steps):
+        yield _check(rule, every)
+    else:
+        added = [other.rows - one.rows for one, other in steps]
+        yield _check(rule, _Count("rows added", "rows added", now.rows - past[-1].rows, added))
     if now.new_objects:
         before = [one.new_rows / one.new_objects for _, one in steps if one.new_objects]
         each = now.new_rows / now.new_objects
         yield _check(rule, _Count("rows per new object", "rows per new object", each, before))
+
+
+def _lost_rows(step: tuple[PastVersion, PastVersion]) -> bool:
+    """Whether rows of the first version are gone in the second."""
+    one, other = step
+    return other.rows - one.rows < other.new_rows
 
 
 def _check(rule: VolumeRule, count: _Count) -> Check:

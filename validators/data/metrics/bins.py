@@ -1,11 +1,15 @@
 """PURE. Where the bins of a histogram lie, so that limits are edges between two of them."""
 
 from collections.abc import Sequence
-from math import ceil, floor, inf, isfinite, nextafter
+from math import ceil, floor, inf, isfinite, log2, nextafter
 from typing import Final, NamedTuple
 
 BINS: Final = 20
 """About how many there are."""
+
+
+_APART: Final = 1e-11
+"""The least width of a bin between two limits, as a share of these."""
 
 
 class ValueBounds(NamedTuple):
@@ -33,45 +37,90 @@ def _just_below(limit: float, strict: bool, whole: bool) -> float:
     return nextafter(limit, inf) if strict else limit
 
 
-def edges(
-    of: ValueBounds, extremes: tuple[float, float] | None, *, whole: bool
-) -> tuple[float, ...]:
-    """The edges of the bins: half of them between two limits if there are two, whatever the values
-    are; else from the least value to the greatest. Empty if these are not known, or infinite."""
+class Steps(NamedTuple):
+    """Where bins may begin: at `anchor`, and every `unit` from there, or a power of two of these.
+
+    They depend on the limits and not on the values, so the bins of two versions can be compared.
+    """
+
+    anchor: float
+    unit: float
+
+    def at(self, step: float) -> float:
+        """The edge after so many units."""
+        return self.anchor + self.unit * step
+
+
+def steps(of: ValueBounds, *, whole: bool) -> Steps:
+    """Those of values with these bounds, each of which is an edge."""
     low, high = of
     if low is not None and high is not None and low < high:
+        return Steps(low, (high - low) / _inside(high - low, whole))
+    limit = high if low is None else low
+    return Steps((-0.5 if whole else 0.0) if limit is None else limit, 1.0)
+
+
+def edges(
+    of: ValueBounds,
+    extremes: tuple[float, float] | None,
+    *,
+    whole: bool,
+    every: bool = False,
+) -> tuple[float, ...]:
+    """The edges of the bins. Half of them are between two limits if there are two, whatever the
+    values are. Of one limit, most are on the side where the values may be, and with `every` they
+    reach to all values. Empty if the extremes are not known, or infinite, or too close together.
+    """
+    low, high = of
+    by = steps(of, whole=whole)
+    if low is not None and high is not None and low < high:
         inside = _inside(high - low, whole)
-        width = (high - low) / inside
+        if by.unit <= _APART * max(abs(low), abs(high)):
+            return ()
         beside = max(BINS - inside, BINS // 2) // 2
-        return _steps(low, width, -beside, inside + beside)
+        return tuple(by.at(step) for step in range(-beside, inside + beside + 1))
     if extremes is None:
         return ()
-    least, greatest = _apart(*extremes, whole=whole)
-    limit = least if low is None and high is None else high if low is None else low
-    assert limit is not None
-    least, greatest = min(least, limit), max(greatest, limit)
-    width = (greatest - least) / _inside(greatest - least, whole, BINS)
-    if not (isfinite(width) and width > 0 and limit + width != limit):
+    least, greatest = extremes
+    ends = [least, greatest, *(end for end in of if end is not None)]
+    span = max(ends) - min(ends)
+    inner = 0.0 if every else _inner(of, least, greatest)
+    width = _power(inner or span, whole)
+    if not (isfinite(span) and isfinite(width) and least + width != least):
         return ()
-    found = _steps(limit, width, -ceil((limit - least) / width), ceil((greatest - limit) / width))
-    return (least, *found[1:-1], greatest)
+    if greatest + width == greatest or by.anchor + width == by.anchor:
+        return ()
+    first, last = floor((least - by.anchor) / width), floor((greatest - by.anchor) / width) + 1
+    if low is not None or high is not None:
+        first, last = min(first, 0), max(last, 0)
+    if inner and low is not None:
+        first = max(first, -BINS // 2)
+    if inner and high is not None:
+        last = min(last, BINS // 2)
+    return tuple(by.at(width * step) for step in range(first, last + 1))
 
 
-def _inside(span: float, whole: bool, most: int = BINS // 2) -> int:
-    """How many bins a span has: of few whole numbers, one for each."""
-    return int(span) if whole and 1 <= span <= BINS else most
+def _inner(of: ValueBounds, least: float, greatest: float) -> float:
+    """How far the values reach on the side of a single limit where they may be."""
+    low, high = of
+    if low is not None and high is None:
+        return max(greatest - low, 0.0)
+    if high is not None and low is None:
+        return max(high - least, 0.0)
+    return 0.0
 
 
-def _apart(least: float, greatest: float, *, whole: bool) -> tuple[float, float]:
-    if whole:
-        return least - 0.5, greatest + 0.5
-    if least == greatest:
-        return least - 0.5, greatest + 0.5
-    return least, nextafter(greatest, inf)
+def _power(span: float, whole: bool) -> float:
+    """The power of two that divides a span into at most `BINS` bins, and more than half as many."""
+    if span <= 0:
+        return 1.0
+    width = float(2.0 ** ceil(log2(span / BINS))) if span / BINS > 0 else 0.0
+    return max(width, 1.0) if whole else width
 
 
-def _steps(start: float, width: float, first: int, last: int) -> tuple[float, ...]:
-    return tuple(start + width * step for step in range(first, last + 1))
+def _inside(span: float, whole: bool) -> int:
+    """How many bins there are between two limits: of few whole numbers, one for each."""
+    return int(span) if whole and 1 <= span <= BINS else BINS // 2
 
 
 def trimmed(

@@ -89,7 +89,7 @@ _NAMED: Final = {
 _QUOTED: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`|[&|]""")
 _OWN: Final = re.compile(
     r"""\s*col\("(?P<column>[^"]+)"\)\s*(?:
-        (?P<notnull>\.notnull\(\))
+        (?P<notnull>(?i:\.notnull\(\)))
         | (?P<sign>[<>]=?|[=!]=)\s*(?:
             (?P<number>[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)
             | (?:date\(\s*)?(?P<quote>["'])(?P<text>.*?)(?P=quote)\s*\)?
@@ -137,9 +137,9 @@ def _of_object(said: Mapping[str, Any]) -> Condition:
     try:
         match said["type"]:
             case "comparison":
-                return _comparison(said["column"]["name"], str(said["operator"]), said["parameter"])
+                return _comparison(_name_in(said), str(said["operator"]), said["parameter"])
             case "nullity":
-                null = Null(said["column"]["name"])
+                null = Null(_name_in(said))
                 return null if said["is_null"] else Not(null)
             case "and" | "or":
                 either = said["type"] == "or"
@@ -152,11 +152,20 @@ def _of_object(said: Mapping[str, Any]) -> Condition:
     raise Unfit("`row_condition` is not a condition of Great Expectations")
 
 
+def _name_in(said: Mapping[str, Any]) -> str:
+    name = said["column"]["name"]
+    if not isinstance(name, str):
+        raise TypeError
+    return name
+
+
 def _comparison(column: str, sign: str, value: Any) -> Condition:
     if sign in ("IN", "NOT_IN"):
+        if not isinstance(value, list):
+            raise TypeError
         several = In(column, tuple(value))
         return several if sign == "IN" else Not(several)
-    if sign not in _TURNED:
+    if sign not in _TURNED or isinstance(value, list | dict):
         raise KeyError(sign)
     return Compare(column, sign, value)
 

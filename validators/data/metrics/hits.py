@@ -4,6 +4,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any, Final
 
 from specs.figures import clip
@@ -137,6 +138,21 @@ class Matches(Hits):
                 raise Unfit(f"`{clip(pattern)}` is not a regular expression: {clip(why)}") from None
             met = one if met is None else (met & one if self.every else met | one)
         return pa.array(met.to_numpy(dtype=bool))
+
+
+@dataclass(frozen=True)
+class Like(Hits):
+    """How many texts match one of these regular expressions of RE2, or every one."""
+
+    patterns: tuple[str, ...]
+    every: bool
+
+    def mask(self, values: Any) -> Any:
+        import pyarrow.compute as pc
+
+        join = pc.and_ if self.every else pc.or_
+        each = [pc.match_substring_regex(values, one) for one in self.patterns]
+        return pc.fill_null(reduce(join, each), fill_value=False)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from validators.data.metrics.batch import Kinds
 from validators.data.metrics.measured import MetricNeed
 
-_MEASURED_BY: Final = 1
+_MEASURED_BY: Final = 2
 """Changes whenever a metric's state gets another meaning."""
 _SPARE: Final = 100
 """Objects of other versions that are kept in any case; and as many more as this version has."""

@@ -388,12 +388,12 @@ class MostFrequent(_View):
 @dataclass(frozen=True)
 class Neighbours(_View):
     """For some shares (0 to 1) of the way through the n sorted values: the place there, and the
-    values at the places of whole numbers before and after it."""
+    values at the places of whole numbers before and after it. Without values there are none."""
 
     shares: tuple[Fraction, ...]
 
     def seen(self, state: SortedCounts) -> list[tuple[Fraction, Any, Any]]:
-        places = [share * (state.n - 1) for share in self.shares]
+        places = [share * (state.n - 1) for share in self.shares] if state.n else []
         return [
             (place, state.at(int(place)), state.at(min(int(place) + 1, state.n - 1)))
             for place in places

@@ -36,7 +36,7 @@ _OF_YEARS: Final = re.compile(r"(^|[_\W])year$")
 _CALENDAR: Final = {"month": (1, 12), "day": (1, 31), "hour": (0, 23), "minute": (0, 59)}
 """What whole numbers of such a name can be, whichever of them occur."""
 _LEAST_TOLD_APART: Final = 20
-"""Rows whose being different says something."""
+"""Rows whose being different, or of one length, says something."""
 _OUTSIDE: Final = 0.01
 """The share of outliers, at most."""
 
@@ -70,6 +70,7 @@ def of_table(rows: int, columns: Sequence[str]) -> tuple[Proposal, ...]:
     least = max(1, down_to_two(rows // 2))
     counted = f"{rows:,} row{'s' * (rows != 1)}; half as many are too few"
     volume = Proposal("expect_table_row_count_to_be_between", {"min_value": least}, counted)
+    columns = [name for name in columns if name]
     if not columns:
         return (volume,)
     kwargs = {"column_set": list(columns), "exact_match": False}
@@ -77,13 +78,16 @@ def of_table(rows: int, columns: Sequence[str]) -> tuple[Proposal, ...]:
     return volume, Proposal("expect_table_columns_to_match_set", kwargs, every)
 
 
-def of_column(facts: ColumnFacts, *, is_typed: bool) -> ColumnProposals:
-    """What to expect of a column; `is_typed`: files say its type."""
+def of_column(facts: ColumnFacts, *, is_typed: bool, is_queried: bool = False) -> ColumnProposals:
+    """What to expect of a column; `is_typed`: files say its type; `is_queried`: see the request."""
+    if not facts.name:
+        said = "this column has no name, so no expectation can be about it"
+        return ColumnProposals(facts.name, said=(said,))
     if facts.values == 0:
         all_null = f"all {facts.rows:,} values are null, so nothing is proposed"
         return ColumnProposals(facts.name, said=(all_null,))
     make = _Proposer(facts)
-    proposals = [*make.type(is_typed=is_typed), *make.nulls(), *make.values()]
+    proposals = [*make.type(is_typed, is_queried), *make.nulls(), *make.values()]
     return ColumnProposals(facts.name, tuple(proposals), tuple(make.said))
 
 
@@ -110,8 +114,8 @@ class _Proposer:
         kwargs = {"column": self._facts.name, **more.pop("kwargs", {})}
         return Proposal(f"expect_column_{kind}", kwargs, evidence, self._facts.name, **more)
 
-    def type(self, *, is_typed: bool) -> Iterator[Proposal]:
-        words = type_list_of(self._facts.stored, is_typed=is_typed)
+    def type(self, is_typed: bool, is_queried: bool) -> Iterator[Proposal]:
+        words = type_list_of(self._facts.stored, is_typed=is_typed, is_queried=is_queried)
         how = "as stored" if is_typed else "as read from the text"
         evidence = f"{self._n}, {how}"
         if len(words) == 1:
@@ -255,8 +259,9 @@ class _Proposer:
 
     def _lengths(self, shortest: int, longest: int) -> Proposal:
         said = f"{self._n}: {shortest:,} to {longest:,} characters, the most doubled"
-        if shortest == longest <= _LONGEST:
-            said, limits = f"{self._n}, all of {longest:,} characters", (longest, longest)
+        if shortest == longest <= _LONGEST and self._facts.values >= _LEAST_TOLD_APART:
+            said = f"{self._n}, all of {longest:,} character{'s' * (longest != 1)}"
+            limits = longest, longest
         else:
             limits = min(shortest, 1), 2 * longest
         return self._one(

@@ -65,7 +65,7 @@ def _proposed(request: ProfileRequest) -> SuiteProposal:
     is_typed = all(has_types(one.key) for one in request.objects if one.key not in SNAPSHOT_KEYS)
     sample = sample_of(dataset, columns)
     facts = facts_of(dataset, sample, columns)
-    several = [of_column(one, is_typed=is_typed) for one in facts]
+    several = [of_column(one, is_typed=is_typed, is_queried=request.is_queried) for one in facts]
     met = _met_by(dataset, sample, [one for each in several for one in each.proposals])
     every_row = [*of_table(dataset.rows, columns), *_keys(dataset, sample, facts, met)]
     table = _met_by(dataset, sample, every_row)

@@ -15,6 +15,9 @@ class ProfileRequest(GateValue):
     """Its name, which the suite gets."""
     objects: tuple[ObjectFile, ...]
     reading: DatasetReading = DatasetReading()
+    is_queried: bool = False
+    """Whether a database returned the rows: a `numeric` without a declared precision then has as
+    many digits as these rows needed, and other rows may need more."""
 
 
 class SuiteProposal(GateValue):

@@ -12,15 +12,17 @@ _FIRST: Final = (
 )  # fmt: skip
 
 
-def type_list_of(kind: Any, *, is_typed: bool) -> list[str]:
+def type_list_of(kind: Any, *, is_typed: bool, is_queried: bool = False) -> list[str]:
     """The names of an Arrow type, of which one must fit; none if it has no name.
 
-    Numbers with a point that are read from text may all be whole in the next delivery.
+    Numbers with a point that are read from text may all be whole in the next delivery, and those
+    that a database returned may have more digits.
     """
     import pyarrow as pa
 
     if pa.types.is_decimal(kind):
-        return [f"decimal({kind.precision}, {kind.scale})"] if is_typed else ["decimal"]
+        has_digits = is_typed and not is_queried
+        return [f"decimal({kind.precision}, {kind.scale})"] if has_digits else ["decimal"]
     name = next((one for one in _FIRST if _fits(kind, one)), None)
     if name == "double" and not is_typed:
         return ["double", "int64"]

@@ -35,6 +35,19 @@ def agreed(columns: Mapping[str, ColumnValues], wished: ColumnType | None) -> An
     return Disagreement(types, unfit) if unfit else cast
 
 
+def as_known(column: ColumnValues, wished: ColumnType | None, kind: Any) -> Any:
+    """Some values of a column whose type is known, as that type; None if one does not fit."""
+    import pyarrow as pa
+
+    values = column.values if wished is None else _plain_text(plain(column, wished))
+    is_untyped = column.source != "typed" or wished is not None
+    if values is not None and is_untyped and pa.types.is_string(values.type):
+        values = texts.read_as(values, kind)
+    if values is None:
+        return None
+    return (_nearest_double if wished == "double" else exactly)(values, kind)
+
+
 def _as_they_look(columns: Mapping[str, ColumnValues]) -> dict[str, Any]:
     """Typed values as they are; untyped ones as the type inferred from all of them together."""
     import pyarrow as pa

@@ -28,6 +28,10 @@ class Part(Protocol):
     def groups(self) -> int:
         """How many groups there are."""
 
+    @property
+    def is_read_through(self) -> bool:
+        """Whether reading few columns of it costs about as much as reading all."""
+
     def footer(self, group: int) -> Footer | None:
         """What the file says about a group."""
 
@@ -74,6 +78,10 @@ class TableInMemory:
     @property
     def digest(self) -> None:
         """What is measured is not kept: the values of its columns depend on other objects."""
+
+    @property
+    def is_read_through(self) -> bool:
+        return False
 
     @property
     def groups(self) -> int:

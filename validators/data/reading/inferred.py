@@ -44,19 +44,12 @@ class NullWords(NamedTuple):
     words: tuple[str, ...]
     times: int
     """How often they occur."""
-    kind: Any
-    """The Arrow type of the other values, which is more than text."""
 
 
-def null_words(column: ColumnValues) -> NullWords | None:
-    """The words that alone make a column text; None if there are none."""
-    rest, words = without_null_words(column.values)
-    if not words:
-        return None
-    found = agreed({"": replace(column, values=rest)}, None)
-    if isinstance(found, Disagreement) or not _is_more_than_text(found[""].type):
-        return None
-    return NullWords(tuple(words), len(column.values) - len(rest), found[""].type)
+def null_words(values: Any) -> tuple[Any, NullWords]:
+    """The strings without such words, and those."""
+    rest, words = without_null_words(values)
+    return rest, NullWords(tuple(words), len(values) - len(rest))
 
 
 def note_of_nulls(
@@ -66,27 +59,23 @@ def note_of_nulls(
     untyped = [column for column in columns.values() if column.source == "text"]
     if len(untyped) < len(columns):
         return []
-    every = together([column.values for column in untyped])
-    found = null_words(replace(untyped[0], values=every))
-    return [] if found is None else [note_of_words(name, found, nulls)]
+    rest, found = null_words(together([column.values for column in untyped]))
+    return note_of_words(name, found, replace(untyped[0], values=rest), nulls)
 
 
-def note_of_words(name: str, found: NullWords, nulls: Sequence[str]) -> str:
-    """What to do about such words."""
+def note_of_words(
+    name: str, found: NullWords, rest: ColumnValues, nulls: Sequence[str]
+) -> list[str]:
+    """What to do about such words, if the column is text only because of them."""
+    if not found.words:
+        return []
+    others = agreed({"": rest}, None)
+    if isinstance(others, Disagreement) or not _is_more_than_text(others[""].type):
+        return []
     values = f"{found.times:,} value{'s' * (found.times != 1)} ({', '.join(found.words)})"
     all_nulls = ", ".join(f"'{word}'" for word in (*nulls, *found.words))
     why = f"`{name}` is text only because of {values}"
-    return f"{why}; if that means null, set `nulls: [{all_nulls}]` in the dataset."
-
-
-def words_together(name: str, every: Sequence[NullWords | None], nulls: Sequence[str]) -> list[str]:
-    """The note for a column that is text in each of several objects that have values."""
-    known = [one for one in every if one is not None]
-    if len(known) < len(every) or len({one.kind for one in known}) != 1:
-        return []
-    words = tuple(dict.fromkeys(word for one in known for word in one.words))
-    both = NullWords(words, sum(one.times for one in known), known[0].kind)
-    return [note_of_words(name, both, nulls)]
+    return [f"{why}; if that means null, set `nulls: [{all_nulls}]` in the dataset."]
 
 
 def _is_more_than_text(kind: Any) -> bool:

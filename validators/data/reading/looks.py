@@ -1,48 +1,68 @@
 """What the columns of an object look like that is read alone: their types, where those come from,
 and what stands in the way of others.
 
-Texts get their types from all objects of a dataset together. But if the columns of every object
-look alike alone, they look so together: what each type asks of its values, it asks of each value.
-So objects that were looked at before need not be read again for the sake of new ones.
+Texts get their types from all pieces of all objects of a dataset together. A few of the texts of
+each piece stand for it there (see `witnesses`), so that nothing is read again for the sake of other
+pieces, or of new objects.
 """
 
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from specs.model import ColumnType
 from validators.data.reading.agreement import Disagreement, agreed
-from validators.data.reading.formats.contents import ColumnValues, ObjectContents
+from validators.data.reading.formats.contents import ColumnValues, ObjectContents, Source
 from validators.data.reading.inferred import NullWords, null_words
-from validators.data.reading.objects import DatasetReading, ObjectFile
-from validators.data.reading.partitions import contradicted, partitions_of, with_partitions
-from validators.data.values.common_types import is_text
+from validators.data.reading.notation import plain
+from validators.data.reading.objects import DatasetReading
+from validators.data.reading.witnesses import witnesses_of
+from validators.data.values.common_types import exactly, is_text
 
 
 class ColumnLook(NamedTuple):
-    """A column of one object."""
+    """A column of one object, or of a piece of it."""
 
     kind: Any
-    """Its Arrow type; None if its values have no type together."""
-    is_inferred: bool
-    """Whether that comes from its texts."""
-    words: NullWords | None = None
-    """If it is text only because of words that may mean null: those."""
+    """Its Arrow type; null if it has no values, and None if these have no type together."""
+    source: Source = "typed"
+    texts: tuple[str, ...] | None = None
+    """Texts that stand for all values beside those of others; None where none can."""
+    words: NullWords = NullWords((), 0)
+    """If it is text that has its type from its values: words that may mean null."""
+
+    @property
+    def is_null(self) -> bool:
+        """Whether there are no values that could have a type."""
+        import pyarrow as pa
+
+        return self.kind is not None and bool(pa.types.is_null(self.kind))
+
+    @property
+    def values(self) -> ColumnValues:
+        """The texts that stand for all."""
+        import pyarrow as pa
+
+        every = (*(self.texts or ()), *self.words.words)
+        return ColumnValues(pa.chunked_array([pa.array(every, pa.string())]), self.source)
 
 
 @dataclass(frozen=True)
 class ObjectLooks:
-    """An object with its partition columns."""
+    """An object, or a piece of it."""
 
     rows: int
     header: tuple[str, ...]
     doubled: tuple[str, ...]
     leaves_out: bool
-    apart: tuple[str, ...]
+    apart: tuple[str, ...] = ()
     """Columns whose values are not those of the folder's name."""
     columns: Mapping[str, ColumnLook] = field(default_factory=dict)
     """Those that were read."""
+    stored: Mapping[str, Any] | None = None
+    """How to read it in pieces (see `ObjectContents`); None if it has to be read at once."""
 
     def knows(self, wanted: frozenset[str] | None) -> bool:
         """Whether all of the wanted columns (None: all) were looked at."""
@@ -50,53 +70,109 @@ class ObjectLooks:
         return all(name in self.columns for name in needed)
 
 
-def with_folders(
-    part: ObjectContents, one: ObjectFile, reading: DatasetReading, wanted: frozenset[str] | None
-) -> ObjectContents:
-    """The contents of an object with the columns that are names of folders."""
-    return with_partitions(part, partitions_of(one.key, reading.nulls), wanted)
-
-
-def looks_of(part: ObjectContents, one: ObjectFile, reading: DatasetReading) -> ObjectLooks:
-    """What the columns of an object that was read look like; `part` is without folders."""
-    whole = with_folders(part, one, reading, None)
-    read = {*part.columns, *whole.columns}
+def looks_of(part: ObjectContents, reading: DatasetReading) -> ObjectLooks:
+    """What the columns of an object look like, or of a piece of it."""
     return ObjectLooks(
         rows=part.rows,
-        header=whole.header,
+        header=part.header,
         doubled=part.doubled,
         leaves_out=part.leaves_out,
-        apart=tuple(contradicted(part, partitions_of(one.key, reading.nulls))),
         columns={
-            name: _look(name, whole.columns[name], reading)
-            for name in whole.header
-            if name in read and name in whole.columns
+            name: look_of(column, reading.types.get(name)) for name, column in part.columns.items()
         },
+        stored=part.stored,
     )
 
 
-def _look(name: str, column: ColumnValues, reading: DatasetReading) -> ColumnLook:
-    wished = reading.types.get(name)
-    found = agreed({"": column}, wished)
-    if isinstance(found, Disagreement) or (column.written is not None and wished is None):
-        return ColumnLook(None, is_inferred=True)
-    kind = found[""].type
-    words = None
-    if wished is None and column.source == "text" and is_text(kind):
-        words = null_words(column)
-    return ColumnLook(kind, column.source != "typed", words)
-
-
-def alike(every: Iterable[ObjectLooks], name: str) -> Any:
-    """The one type that a column has in all objects that have values; None if there is none, and
-    `pyarrow.null()` if no object has values."""
+def look_of(column: ColumnValues, wished: ColumnType | None) -> ColumnLook:
+    """What a column looks like that is to be read as the type in the spec, if there is one."""
     import pyarrow as pa
 
-    kinds = [look.columns[name].kind for look in every if name in look.columns]
-    if not kinds or any(kind is None for kind in kinds):
+    values = column.values
+    is_untyped = column.source != "typed" or pa.types.is_null(values.type)
+    if is_untyped and values.null_count == len(values):
+        return ColumnLook(pa.null(), column.source, texts=())
+    found = agreed({"": column}, wished)
+    if isinstance(found, Disagreement) or (column.written is not None and wished is None):
+        return ColumnLook(None, column.source)
+    typed = found[""]
+    if wished is None and column.source == "text" and is_text(typed.type):
+        rest, words = null_words(column.values)
+        if words.words:
+            others = agreed({"": replace(column, values=rest)}, None)
+            assert not isinstance(others, Disagreement), "a single column of texts has a type"
+            return ColumnLook(typed.type, "text", witnesses_of(rest, others[""]), words)
+    read = _texts(column, wished)
+    texts = None if read is None else witnesses_of(read, typed)
+    return ColumnLook(typed.type, column.source, texts)
+
+
+def _texts(column: ColumnValues, wished: ColumnType | None) -> Any:
+    """The strings that the type of a column follows from; None if it does not."""
+    import pyarrow as pa
+
+    if wished is None:
+        return None if column.source == "typed" else column.values
+    if wished not in ("decimal", "timestamp"):
+        return None  # these say all about the type
+    values = plain(column, wished)
+    return exactly(values, pa.string()) if is_text(values.type) else None
+
+
+def looks_together(pieces: Sequence[ObjectLooks], types: Mapping[str, ColumnType]) -> ObjectLooks:
+    """An object of which the pieces look like this."""
+    columns: dict[str, list[ColumnLook]] = {}
+    for one in pieces:
+        for name, look in one.columns.items():
+            columns.setdefault(name, []).append(look)
+    return replace(
+        pieces[-1],
+        rows=sum(one.rows for one in pieces),
+        header=tuple(dict.fromkeys(name for one in pieces for name in one.header)),
+        columns={name: _together(looks, types.get(name)) for name, looks in columns.items()},
+    )
+
+
+def _together(looks: Sequence[ColumnLook], wished: ColumnType | None) -> ColumnLook:
+    valued = [one for one in looks if not one.is_null]
+    if not valued:
+        return looks[-1]
+    kind = kind_together(valued, wished)
+    words = words_together(valued)
+    texts = None
+    if kind is not None and all(one.texts is not None for one in valued):
+        every = dict.fromkeys(text for one in valued for text in one.texts or ())
+        rest = ColumnLook(kind, valued[0].source, tuple(every)).values
+        typed = agreed({"": rest}, wished)
+        texts = None if isinstance(typed, Disagreement) else witnesses_of(rest.values, typed[""])
+    return ColumnLook(kind, valued[0].source, texts, words)
+
+
+def kind_together(looks: Sequence[ColumnLook], wished: ColumnType | None) -> Any:
+    """The type that all values of a column have, `pyarrow.null()` if there are none; None if that
+    cannot be told without all values, or there is none."""
+    import pyarrow as pa
+
+    valued = [one for one in looks if not one.is_null]
+    kinds = {one.kind for one in valued}
+    if not valued:
+        nothing = agreed({"": ColumnValues(pa.chunked_array([pa.nulls(1)]))}, wished)
+        return None if isinstance(nothing, Disagreement) else nothing[""].type
+    if None in kinds:
         return None
-    distinct = {kind for kind in kinds if not pa.types.is_null(kind)}
-    return None if len(distinct) > 1 else next(iter(distinct), pa.null())
+    if len(kinds) == 1:
+        return kinds.pop()
+    if any(one.texts is None for one in valued):
+        return None
+    found = agreed({str(at): one.values for at, one in enumerate(valued)}, wished)
+    return None if isinstance(found, Disagreement) else next(iter(found.values())).type
+
+
+def words_together(looks: Iterable[ColumnLook]) -> NullWords:
+    """The words of several pieces or objects that may mean null."""
+    every = [one.words for one in looks]
+    words = dict.fromkeys(word for one in every for word in one.words)
+    return NullWords(tuple(words), sum(one.times for one in every))
 
 
 # -- kept for the next judgement -------------------------------------------------------------------
@@ -110,18 +186,16 @@ def name_of(reading: DatasetReading) -> str:
 
 def dumped(looks: ObjectLooks) -> dict[str, Any]:
     """The looks in JSON's types."""
+    stored = looks.stored
     return {
         "rows": looks.rows,
         "header": looks.header,
         "doubled": looks.doubled,
         "leaves_out": looks.leaves_out,
         "apart": looks.apart,
+        "stored": None if stored is None else {name: _dumped(of) for name, of in stored.items()},
         "columns": {
-            name: [
-                None if look.kind is None else _schema_text(look.kind),
-                look.is_inferred,
-                look.words and [look.words.words, look.words.times, _schema_text(look.words.kind)],
-            ]
+            name: [_dumped(look.kind), look.source, look.texts, look.words]
             for name, look in looks.columns.items()
         },
     }
@@ -129,6 +203,7 @@ def dumped(looks: ObjectLooks) -> dict[str, Any]:
 
 def loaded(kept: Mapping[str, Any]) -> ObjectLooks:
     """The looks that were dumped. Raises `ValueError`, `KeyError` or `TypeError` for others."""
+    stored = kept["stored"]
     return ObjectLooks(
         rows=int(kept["rows"]),
         header=tuple(kept["header"]),
@@ -136,23 +211,29 @@ def loaded(kept: Mapping[str, Any]) -> ObjectLooks:
         leaves_out=bool(kept["leaves_out"]),
         apart=tuple(kept["apart"]),
         columns={
-            name: ColumnLook(None if kind is None else _kind(kind), inferred, _words(words))
-            for name, (kind, inferred, words) in kept["columns"].items()
+            name: ColumnLook(
+                _kind(kind),
+                source,
+                None if texts is None else tuple(texts),
+                NullWords(tuple(words), int(times)),
+            )
+            for name, (kind, source, texts, (words, times)) in kept["columns"].items()
         },
+        stored=None if stored is None else {name: _kind(text) for name, text in stored.items()},
     )
 
 
-def _words(kept: Sequence[Any] | None) -> NullWords | None:
-    return None if kept is None else NullWords(tuple(kept[0]), kept[1], _kind(kept[2]))
-
-
-def _schema_text(kind: Any) -> str:
+def _dumped(kind: Any) -> str | None:
     import pyarrow as pa
 
+    if kind is None:
+        return None
     return base64.b64encode(pa.schema([("", kind)]).serialize().to_pybytes()).decode()
 
 
-def _kind(text: str) -> Any:
+def _kind(text: str | None) -> Any:
     import pyarrow as pa
 
+    if text is None:
+        return None
     return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text))).field(0).type

@@ -12,7 +12,7 @@ from validators.data.reading.agreement import Disagreement, agreed
 from validators.data.reading.by_object import ByObject
 from validators.data.reading.dataset import OpenedDataset, TableInMemory
 from validators.data.reading.differences import missing_columns, note_of_order
-from validators.data.reading.files import Unreadable
+from validators.data.reading.files import Stamp, Unreadable
 from validators.data.reading.formats.contents import ColumnValues, pick
 from validators.data.reading.formats.kinds import form_of
 from validators.data.reading.inferred import note_of_types
@@ -92,7 +92,7 @@ class _File:
     """A file that was opened, and not read."""
 
     object: ObjectFile
-    stamp: tuple[int, int]
+    stamp: Stamp | None
     metadata: Any
     header: tuple[str, ...]
     """All its columns, and those that are names of folders, each once."""

@@ -10,7 +10,7 @@ from specs.snapshot import TableSnapshot
 from validators.data.metrics.batch import RowBatch
 from validators.data.metrics.footers import RowGroup
 from validators.data.reading.dataset import ROWS
-from validators.data.reading.files import explained
+from validators.data.reading.files import Stamp, explained, stamp_of
 from validators.data.reading.formats.contents import ColumnValues, ObjectContents, Unreadable
 from validators.data.reading.snapshots import fitted
 from validators.data.values.frame import settled_kind
@@ -29,7 +29,7 @@ class ParquetPart:
     path: Path
     metadata: Any
     """A `pyarrow.parquet.FileMetaData`."""
-    stamp: tuple[int, int]
+    stamp: Stamp | None
     """That of the file when its metadata was read (see `stamp_of`)."""
     stored: Mapping[str, Any]
     """The type of each column of the file."""
@@ -41,6 +41,10 @@ class ParquetPart:
     snapshot: TableSnapshot | None = None
     """The table that it is a file of."""
     int96: str = "ns"
+
+    @property
+    def is_read_through(self) -> bool:
+        return False
 
     @property
     def groups(self) -> int:
@@ -80,18 +84,16 @@ class ParquetPart:
         try:
             with explained("parquet"):
                 for batch in self._batches(group, columns, names):
-                    self._check_file()
+                    self.check_file()
                     yield batch
         except Unreadable:
-            self._check_file()
+            self.check_file()
             raise
 
-    def _check_file(self) -> None:
+    def check_file(self) -> None:
         """Raises `Unreadable` if the file is not the one that was opened: then what was read may be
         rows of one and what its footer said of another."""
-        with explained("parquet"):
-            is_same = stamp_of(self.path) == self.stamp
-        if not is_same:
+        if stamp_of(self.path) != self.stamp:
             raise Unreadable("changed while it was read", Verdict.ERROR)
 
     def _batches(self, group: int, columns: Sequence[str], names: list[str]) -> Iterator[RowBatch]:
@@ -102,10 +104,10 @@ class ParquetPart:
         if not names:
             yield self._batch(pa.table({}), rows, columns)
             return
+        # Not mapped into memory: a file that is cut off meanwhile would end the process.
         with pq.ParquetFile(
             self.path,
             metadata=self.metadata,
-            memory_map=True,
             read_dictionary=[one for one in names if self._is_coded(group, one)],
             coerce_int96_timestamp_unit=self.int96,
         ) as file:
@@ -166,19 +168,13 @@ def _unit(column: Any) -> str | None:
     return _UNITS.get(said.get("timeUnit", ""))
 
 
-def stamp_of(path: Path) -> tuple[int, int]:
-    """What tells a file from one that takes its place with other content."""
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
-
-
-def opened(path: Path, int96: str) -> tuple[tuple[int, int], Any, Any]:
+def opened(path: Path, int96: str) -> tuple[Stamp | None, Any, Any]:
     """Stamp, metadata and Arrow schema of a Parquet file. Raises `Unreadable`."""
     import pyarrow.parquet as pq
 
     with explained("parquet"):
         stamp = stamp_of(path)
-        if stamp[0] == 0:
+        if path.stat().st_size == 0:
             raise Unreadable("is an empty file")
         with pq.ParquetFile(path, coerce_int96_timestamp_unit=int96) as file:
             return stamp, file.metadata, file.schema_arrow

@@ -68,7 +68,7 @@ def load(
     apart: dict[str, list[str]] = defaultdict(list)
     for one in objects:
         try:
-            part = held.get(one.key, wanted)
+            part = held.whole(one.key, wanted)
             part = part or read(one, wanted, reading.nulls, written=reading.csv)
         except Unreadable as error:
             broken.append(

@@ -14,9 +14,11 @@ NUMBER: Final = rf"({_POINT}([eE][+-]?[0-9]+)?|{_WHOLE}([eE][+-][0-9]+)?)"
 """A number with a point or an exponent, or a whole one."""
 _BARE_EXPONENT: Final = rf"{_WHOLE}[eE][0-9]+"
 _PLAIN: Final = rf"({_POINT}|{_WHOLE})"
-_DAY: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_TIME: Final = rf"{_DAY}[ T][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}(\.[0-9]{{1,9}})?)?"
-_ZONED: Final = rf"{_TIME}(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)"
+DAY: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_TIME: Final = rf"{DAY}[ T][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}(\.[0-9]{{1,9}})?)?"
+ZONED: Final = rf"{_TIME}(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)"
+FINE: Final = r"\.[0-9]{7}"
+"""A fraction of a second that takes nanoseconds."""
 _WORDS_OF_NULL: Final = (
     "NA", "N/A", "n/a", "na", "#N/A", "NaN", "nan", "NULL", "Null", "null", "None", "none",
     "nil", "-", "?", "\\N",
@@ -86,9 +88,9 @@ def time_of(values: Any) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    fine = pc.any(pc.match_substring_regex(values, r"\.[0-9]{7}")).as_py()
+    fine = pc.any(pc.match_substring_regex(values, FINE)).as_py()
     unit = "ns" if fine else "us"
-    return pa.timestamp(unit, "UTC") if all_match(values, _ZONED) else pa.timestamp(unit)
+    return pa.timestamp(unit, "UTC") if all_match(values, ZONED) else pa.timestamp(unit)
 
 
 def without_null_words(values: Any) -> tuple[Any, list[str]]:
@@ -111,11 +113,28 @@ def all_match(values: Any, pattern: str) -> bool:
     """Whether all strings match the pattern; nulls and surrounding blanks do not matter."""
     import pyarrow.compute as pc
 
-    whole = f"^{_BLANK}(?:{pattern}){_BLANK}$"
     return all(
-        pc.all(pc.match_substring_regex(part, whole), min_count=0).as_py()
+        pc.all(pc.match_substring_regex(part, whole(pattern)), min_count=0).as_py()
         for part in (values.slice(0, _LOOK_FIRST), values)
     )
+
+
+def whole(pattern: str) -> str:
+    """The pattern of texts that match it as a whole, but for surrounding blanks."""
+    return f"^{_BLANK}(?:{pattern}){_BLANK}$"
+
+
+def may_be_numbers(values: Any) -> bool:
+    """Whether all strings are numbers, if there is one with a point among them."""
+    return all_match(values, f"{NUMBER}|{_BARE_EXPONENT}")
+
+
+def are_long(values: Any, sizes: Any) -> Any:
+    """Which numbers have digits before the point that doubles may lose; given their sizes."""
+    import pyarrow.compute as pc
+
+    digits = pc.match_substring_regex(values, rf"^{_BLANK}-?[0-9]{{16}}")
+    return pc.and_(pc.greater_equal(sizes, _ROOM), digits)
 
 
 def _truths(values: Any) -> Any:
@@ -135,12 +154,12 @@ def _numbers(values: Any) -> Any:
     if not all_match(values, NUMBER):
         # 12e4 alone may be a code; among numbers with a point it is a number.
         with_point = pc.any(pc.match_substring(values, ".")).as_py()
-        if not with_point or not all_match(values, f"{NUMBER}|{_BARE_EXPONENT}"):
+        if not with_point or not may_be_numbers(values):
             return None
     doubles = read_as(values, pa.float64())
     if doubles is None or pc.max(pc.abs(doubles)).as_py() < _ROOM:
         return pa.float64()
-    if not pc.any(pc.match_substring_regex(values, rf"^{_BLANK}-?[0-9]{{16}}")).as_py():
+    if not pc.any(are_long(values, pc.abs(doubles))).as_py():
         return pa.float64()
     return decimal_of(values) if all_match(values, _PLAIN) else None
 
@@ -148,8 +167,8 @@ def _numbers(values: Any) -> Any:
 def _times(values: Any) -> Any:
     import pyarrow as pa
 
-    if all_match(values, _DAY):
+    if all_match(values, DAY):
         return pa.date32()
-    if all_match(values, f"{_DAY}|{_TIME}") or all_match(values, _ZONED):
+    if all_match(values, f"{DAY}|{_TIME}") or all_match(values, ZONED):
         return time_of(values)
     return None

@@ -7,9 +7,9 @@ verdicts. Its import takes seconds, so it is delayed until there is something to
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 from specs.figures import clip
 from specs.loading.explain import nearest
@@ -42,18 +42,38 @@ def misfit(expectation: Expectation, *, reads_limits: bool = False) -> Misfit | 
     except ExpectationNotFoundError:
         known = list_registered_expectation_implementations()
         return Misfit("there is no such expectation type", nearest(expectation.type, sorted(known)))
-    lacking = [
-        key
-        for key in ("regex", "like_pattern", "value_set", "type_")
-        # The default of some is met by every value: a check that cannot fail.
-        if key in implementation.__fields__ and key not in expectation.kwargs
-    ]
-    if lacking:
-        return Misfit(f"`{lacking[0]}` is missing in its kwargs")
+    if expectation.type in _IN_DATABASES:
+        return Misfit(f"it needs a database; {_IN_DATABASES[expectation.type]}")
+    if lacking := _lacking(expectation.kwargs, implementation.__fields__):
+        return Misfit(lacking)
     try:
         _built(_without_text(expectation) if reads_limits else expectation, 0)
     except (ValueError, TypeError, ConditionParserError) as error:
         return Misfit(_said(error, sorted(implementation.__fields__)))
+    return None
+
+
+_IN_DATABASES: Final = {
+    "expect_query_results_to_match_comparison": "write it as a custom expectation",
+    "expect_table_row_count_to_equal_other_table": "compare datasets by `checks` of the spec",
+    "unexpected_rows_expectation": "write the rows that there may be as expectations about "
+    "columns, or it as a custom expectation",
+}
+"""Types that Great Expectations evaluates by SQL alone, and what there is in their place."""
+_NEEDED: Final = ("regex", "like_pattern", "type_", "type_list", "column_list", "column_set")
+
+
+def _lacking(kwargs: Mapping[str, Any], fields: Collection[str]) -> str | None:
+    """Which argument is not there to be met, so that the check could not fail."""
+    for key in _NEEDED:
+        if key in fields and kwargs.get(key) is None:
+            return f"`{key}` is missing in its kwargs"
+    if "value_set" in fields and "value_set" not in kwargs:
+        return "`value_set` is missing in its kwargs"
+    for key in ("value_set", "column_set", "column_list"):
+        listed = kwargs.get(key)
+        if isinstance(listed, list) and all(one is None for one in listed):
+            return f"`{key}` lists nothing"
     return None
 
 
@@ -63,6 +83,8 @@ def _said(error: Exception, fields: list[str]) -> str:
     if first is None:
         return str(error).splitlines()[0]
     name = ".".join(str(part) for part in first["loc"])
+    if name == "row_condition":
+        return "`row_condition` is not a condition of Great Expectations"
     if name == "__root__":
         return str(first["msg"])
     if first["type"] == "value_error.extra":
@@ -105,14 +127,17 @@ def _built(expectation: Expectation, place: int) -> Any:
 
 
 @functools.cache
-def _source() -> Any:
-    """The data source for frames; it takes a quarter of a second to make."""
+def _sources(session: str) -> Any:
+    """Where data sources are added; it takes a quarter of a second to make. One for each `session`
+    of Spark, which it holds."""
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    return context.data_sources.add_pandas("gate")
+    sources = context.data_sources
+    # Not persisted: Spark would write all rows to disk before it looks at one.
+    return sources.add_spark("gate", persist=False) if session else sources.add_pandas("gate")
 
 
 def arguments_of(kind: str) -> frozenset[str] | None:
@@ -124,6 +149,14 @@ def arguments_of(kind: str) -> frozenset[str] | None:
         return frozenset(get_expectation_impl(kind).__fields__) - _NO_ARGUMENTS
     except ExpectationNotFoundError:
         return None
+
+
+def takes_no_null(kind: str, argument: str) -> bool:
+    """Whether an expectation of this type has a default for the argument, and refuses null."""
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    field = get_expectation_impl(kind).__fields__.get(argument)
+    return field is not None and not field.required and not field.allow_none
 
 
 _NO_ARGUMENTS = frozenset(("id", "meta", "notes", "description", "severity", "rendered_content"))
@@ -148,9 +181,22 @@ def computed(expression: str, values: Mapping[str, Any]) -> Any:
 
 def evaluate(frame: Any, expectations: Mapping[int, Expectation]) -> Sequence[ExpectationOutcome]:
     """Evaluate expectations on a pandas frame; they are keyed by place and none is a misfit."""
+    return _evaluated(frame, expectations, _sources(""))
+
+
+def evaluate_on_spark(
+    frame: Any, expectations: Mapping[int, Expectation]
+) -> Sequence[ExpectationOutcome]:
+    """Evaluate expectations on a Spark frame likewise."""
+    session = str(frame.sparkSession.sparkContext.applicationId)
+    return _evaluated(frame, expectations, _sources(session))
+
+
+def _evaluated(
+    frame: Any, expectations: Mapping[int, Expectation], source: Any
+) -> Sequence[ExpectationOutcome]:
     import great_expectations as gx
 
-    source = _source()
     batch = (
         source.add_dataframe_asset(f"dataset-{len(source.assets)}")  # never shared
         .add_batch_definition_whole_dataframe("version")

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final
 
 from validators.data.suites.suite import Expectation
@@ -71,6 +72,10 @@ def _words(value: Any) -> bool:
     return isinstance(value, str) and value != ""
 
 
+def _character(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 1 and value not in "%_"
+
+
 def _flag(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -100,7 +105,11 @@ def _count(value: Any) -> bool:
 
 
 def _members(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_is_member, value))
+    return isinstance(value, list) and all(map(_is_member, value)) and any(map(_is_value, value))
+
+
+def _is_value(value: Any) -> bool:
+    return value is not None
 
 
 def _is_member(value: Any) -> bool:
@@ -119,7 +128,8 @@ def _pairs(value: Any) -> bool:
     return (
         isinstance(value, list)
         and bool(value)
-        and all(_members(one) and len(one) == 2 for one in value)
+        and all(isinstance(one, list) and len(one) == 2 for one in value)
+        and all(map(_is_member, chain.from_iterable(value)))
     )
 
 
@@ -174,6 +184,7 @@ _OF_LIST: Final[Mapping[str, _Form]] = {
     **_MOSTLY,
 }
 _ON: Final[Mapping[str, _Form]] = {"match_on": _one_of("any", "all"), **_MOSTLY}
+_LIKE: Final[Mapping[str, _Form]] = {"escape": _character, **_MOSTLY}
 
 _Forms = tuple[Mapping[str, _Form], Mapping[str, _Form]]
 """The arguments that it must have, and those that it may have."""
@@ -193,6 +204,10 @@ _OF_COLUMNS: Final[Mapping[str, _Forms]] = {
     "values_to_not_match_regex": ({"regex": _text}, _MOSTLY),
     "values_to_match_regex_list": ({"regex_list": _names}, _ON),
     "values_to_not_match_regex_list": ({"regex_list": _names}, _MOSTLY),
+    "values_to_match_like_pattern": ({"like_pattern": _text}, _LIKE),
+    "values_to_not_match_like_pattern": ({"like_pattern": _text}, _LIKE),
+    "values_to_match_like_pattern_list": ({"like_pattern_list": _names}, {**_LIKE, **_ON}),
+    "values_to_not_match_like_pattern_list": ({"like_pattern_list": _names}, _LIKE),
     "value_lengths_to_be_between": ({}, {**_COUNTED, **_MOSTLY}),
     "value_lengths_to_equal": ({"value": _whole}, _MOSTLY),
     "value_z_scores_to_be_less_than": (

@@ -42,13 +42,18 @@ def several(values: object) -> str:
 
 
 def _range(kwargs: Kwargs) -> ExpectationWords:
-    return ExpectationWords(f"values {between(kwargs)}", f"are outside {between(kwargs)}")
+    return ExpectationWords(f"values {between(kwargs)}", f"are {_out_of(kwargs)}")
 
 
 def _lengths(kwargs: Kwargs) -> ExpectationWords:
     return ExpectationWords(
-        f"lengths {between(kwargs)}", f"have a length outside {between(kwargs)}"
+        f"lengths {between(kwargs)}", f"have a length that is {_out_of(kwargs)}"
     )
+
+
+def _out_of(kwargs: Kwargs) -> str:
+    both = all(kwargs.get(key) is not None for key in ("min_value", "max_value"))
+    return f"{'outside' if both else 'not'} {between(kwargs)}"
 
 
 def _one_of(kwargs: Kwargs) -> ExpectationWords:
@@ -81,6 +86,12 @@ def _statistic(name: str) -> Callable[[Kwargs], ExpectationWords]:
 
 def _key(name: str, limit: str) -> Callable[[Kwargs], ExpectationWords]:
     return lambda kwargs: ExpectationWords(f"{limit} {clip(several(kwargs.get(name)), 60)}", limit)
+
+
+def _exists(kwargs: Kwargs) -> ExpectationWords:
+    index = kwargs.get("column_index")
+    limit = "exists" if index is None else f"column index {index} (the first is 0)"
+    return ExpectationWords(limit, "is missing")
 
 
 def _outliers(kwargs: Kwargs) -> ExpectationWords:
@@ -137,6 +148,7 @@ _WORDS: Final[dict[str, Callable[[Kwargs], ExpectationWords]]] = {
         f"length {number(kwargs.get('value'))}", f"have a length other than {kwargs.get('value')}"
     ),
     "expect_column_values_to_be_of_type": _key("type_", "type"),
+    "expect_column_type_to_be": _key("type_", "type"),
     "expect_column_values_to_be_in_type_list": _key("type_list", "type"),
     "expect_column_values_to_be_increasing": _always("increasing", "do not increase"),
     "expect_column_values_to_be_decreasing": _always("decreasing", "do not decrease"),
@@ -203,7 +215,7 @@ _WORDS: Final[dict[str, Callable[[Kwargs], ExpectationWords]]] = {
         "columns",
     ),
     "expect_table_columns_to_match_ordered_list": _key("column_list", "in this order:"),
-    "expect_column_to_exist": _always("exists", "is missing"),
+    "expect_column_to_exist": _exists,
 }
 
 

@@ -104,6 +104,7 @@ def _of_spec(spec: _Spec, name: str, home: Path) -> DataToProfile:
         dataset=name,
         objects=_objects_of(spec, name, dataset, home),
         reading=DatasetReading(types=dataset.types, nulls=dataset.nulls, csv=dataset.csv),
+        is_queried=dataset.query is not None,
     )
     return DataToProfile(request, spec.path, dataset.expectations is None)
 

@@ -6,13 +6,16 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+NAME = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     """Create the tables."""
     op.create_table(
         "objects",
-        sa.Column("kind", sa.String, primary_key=True),
-        sa.Column("name", sa.String, primary_key=True),
+        sa.Column("kind", NAME, primary_key=True),
+        sa.Column("name", NAME, primary_key=True),
         sa.Column("revision", sa.Integer, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
         sa.Column("updated", sa.Float, nullable=False),
@@ -29,11 +32,11 @@ def upgrade() -> None:
 
     op.create_table(
         "outbox",
-        sa.Column("number", sa.Integer, primary_key=True),
-        sa.Column("id", sa.String, nullable=False),
-        sa.Column("owner_kind", sa.String, nullable=False),
-        sa.Column("owner_name", sa.String, nullable=False),
-        sa.Column("lane", sa.String, nullable=False),
+        sa.Column("number", NUMBER, primary_key=True),
+        sa.Column("id", NAME, nullable=False),
+        sa.Column("owner_kind", NAME, nullable=False),
+        sa.Column("owner_name", NAME, nullable=False),
+        sa.Column("lane", NAME, nullable=False),
         sa.Column("action", sa.Text, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("not_before", sa.Float, nullable=False),
@@ -45,11 +48,11 @@ def upgrade() -> None:
 
     op.create_table(
         "letters",
-        sa.Column("number", sa.Integer, primary_key=True),
-        sa.Column("to_kind", sa.String, nullable=False),
-        sa.Column("to_name", sa.String, nullable=False),
-        sa.Column("id", sa.String, nullable=False),
-        sa.Column("type", sa.String, nullable=False),
+        sa.Column("number", NUMBER, primary_key=True),
+        sa.Column("to_kind", NAME, nullable=False),
+        sa.Column("to_name", NAME, nullable=False),
+        sa.Column("id", NAME, nullable=False),
+        sa.Column("type", NAME, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
         sa.Column("at", sa.Float, nullable=False),
         sa.Column("heeded", sa.Float),

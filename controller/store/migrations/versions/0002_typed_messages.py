@@ -11,6 +11,9 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
+NAME = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 Body = dict[str, Any]
 
 _TYPES = {
@@ -74,11 +77,11 @@ def upgrade() -> None:
 def _copy_messages() -> None:
     op.create_table(
         "messages",
-        sa.Column("number", sa.Integer, primary_key=True),
-        sa.Column("to_kind", sa.String, nullable=False),
-        sa.Column("to_name", sa.String, nullable=False),
-        sa.Column("id", sa.String, nullable=False),
-        sa.Column("type", sa.String, nullable=False),
+        sa.Column("number", NUMBER, primary_key=True),
+        sa.Column("to_kind", NAME, nullable=False),
+        sa.Column("to_name", NAME, nullable=False),
+        sa.Column("id", NAME, nullable=False),
+        sa.Column("type", NAME, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
         sa.Column("at", sa.Float, nullable=False),
         sa.Column("consumed", sa.Float),

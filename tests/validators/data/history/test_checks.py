@@ -34,6 +34,11 @@ def test_a_schema_may_grow_but_not_lose_a_column(tmp_path: Path) -> None:
     )
 
 
+def test_its_report_is_not_mistaken_for_that_of_the_suite(tmp_path: Path) -> None:
+    report = _gate(tmp_path, "schema").judge({"a.parquet": {"x": [1]}})
+    assert report.subject == "orders against other data"
+
+
 def test_a_version_that_was_not_accepted_is_not_what_the_next_is_compared_with(
     tmp_path: Path,
 ) -> None:
@@ -302,3 +307,22 @@ def test_data_that_cannot_be_read_is_an_error_and_forgets_nothing(tmp_path: Path
     report = from_file.judge_file(broken)
     assert report.verdict in (Verdict.ERROR, Verdict.FAIL)
     assert read_past(str(from_file.past)) == before
+
+
+def test_where_old_objects_go_as_new_ones_come_all_rows_are_compared(tmp_path: Path) -> None:
+    gate = _gate(tmp_path, "volume", within="40%")
+    sizes = [100, 103, 99, 100, 102, 98, 101, 100, 97, 100]
+
+    def window(first: int) -> dict[str, Any]:
+        days = range(first, first + 4)
+        return {f"{day}.parquet": {"id": [day * 1000 + at for at in range(sizes[day])]}
+                for day in days}  # fmt: skip
+
+    for first in range(5):
+        gate.judge(window(first))
+    whole, each = gate.judge(window(5), accept=False).checks
+    assert (whole.verdict, each.verdict) == (Verdict.PASS, Verdict.PASS)
+    assert whole.message.startswith("396 rows, ")
+    half = {**window(5), "8.parquet": {"id": [1]}, "7.parquet": {"id": [2]}}
+    whole, each = gate.judge(half, accept=False).checks
+    assert (whole.verdict, each.verdict) == (Verdict.FAIL, Verdict.FAIL)

@@ -190,3 +190,28 @@ def test_by_default_all_columns_but_times_are_compared(tmp_path: Path) -> None:
     table = _table(500) | {"at": pa.array(range(500), pa.timestamp("us"))}
     report = gate.judge({"a.parquet": table})
     assert [one.subject for one in report.checks] == ["id", "amount", "kind"]
+
+
+@pytest.mark.parametrize("empty", [None, float("nan")])
+def test_a_column_without_values_decides_nothing_and_the_others_are_judged(
+    tmp_path: Path, empty: Any
+) -> None:
+    gate = Gatekeeper(tmp_path, [{"drift": {"columns": ["x", "y"], "at_most": 0.2}}])
+    values = [float(one) for one in range(200)]
+    nothing = pa.array([empty] * 200, pa.float64())
+    gate.judge({"a.parquet": {"x": values, "y": values}})
+    x, y = gate.judge({"a.parquet": {"x": nothing, "y": values}}).checks
+    assert (x.verdict, y.verdict) == (Verdict.WARN, Verdict.PASS)
+    assert "`x` has no values" in x.message
+    x, y = gate.judge({"a.parquet": {"x": values, "y": values}}).checks
+    assert (x.verdict, y.verdict) == (Verdict.WARN, Verdict.PASS)
+    assert "has no distribution of `x`" in x.message
+
+
+def test_a_column_that_becomes_lists_is_an_error_and_the_others_are_judged(tmp_path: Path) -> None:
+    gate = Gatekeeper(tmp_path, [{"drift": {"columns": ["x", "y"], "at_most": 0.2}}])
+    values = list(range(200))
+    gate.judge({"a.parquet": {"x": values, "y": values}})
+    x, y = gate.judge({"a.parquet": {"x": [[one] for one in values], "y": values}}).checks
+    assert (x.verdict, y.verdict) == (Verdict.ERROR, Verdict.PASS)
+    assert "cannot be compared" in x.message

@@ -18,8 +18,9 @@ def proposed(
     objects: tuple[ObjectFile, ...],
     name: str = "data",
     reading: DatasetReading = DatasetReading(),  # noqa: B008 - a constant value
+    **about: bool,
 ) -> SuiteProposal:
-    return propose(ProfileRequest(dataset=name, objects=objects, reading=reading))
+    return propose(ProfileRequest(dataset=name, objects=objects, reading=reading, **about))
 
 
 def text_of(objects: tuple[ObjectFile, ...], name: str = "data") -> str:

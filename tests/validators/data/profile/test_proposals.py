@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,27 @@ def test_a_column_that_occurs_twice_does_not_keep_the_others_from_a_proposal(
     assert "there is more than one column `y`" in text
 
 
+def test_digits_that_a_database_did_not_declare_are_not_required(tmp_path: Path) -> None:
+    prices = pa.array([Decimal(at).scaleb(-1) for at in range(1, 41)], pa.decimal128(32, 1))
+    objects = parquet(tmp_path, {"price": prices})
+    for is_queried, name in ((True, "decimal"), (False, "decimal(32, 1)")):
+        text = proposed(objects, is_queried=is_queried).text
+        assert text is not None
+        said = expected(text, "price")["expect_column_values_to_be_of_type"]
+        assert said.kwargs["type_"] == name
+        assert judged(tmp_path, objects, text).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(("rows", "limits"), [(3, (1, 10)), (60, (5, 5))])
+def test_texts_of_one_length_say_that_all_are_if_they_are_many(
+    rows: int, limits: tuple[int, int], tmp_path: Path
+) -> None:
+    texts = [f"é {at:03}"[::-1] if at % 2 else f"é {at:03}" for at in range(rows)]
+    found = expected(text_of(parquet(tmp_path, {"x": texts})), "x")
+    kwargs = found["expect_column_value_lengths_to_be_between"].kwargs
+    assert (kwargs["min_value"], kwargs["max_value"]) == limits
+
+
 def test_columns_that_are_folders_are_proposed_for(tmp_path: Path) -> None:
     objects = parquet(tmp_path, {"x": [1, 2] * 30}, {"x": [3, 4] * 30})
     placed = tuple(
@@ -210,3 +232,11 @@ def test_a_proposal_reads_each_column_a_few_times_however_much_it_asks(
     text_of(objects_in(tmp_path, "0.parquet"))
     most = {column: max(reads[group, column] for group in range(4)) for column in rows}
     assert most == {"id": 3, "code": 3, "amount": 3, "state": 3}
+
+
+def test_a_column_without_a_name_has_no_entry_but_a_comment(tmp_path: Path) -> None:
+    objects = parquet(tmp_path, {"": [1, 2] * 30, "x": [1, 2] * 30})
+    text = text_of(objects)
+    assert "this column has no name" in text
+    assert expected(text, "") == {}
+    assert {check.verdict for check in judged(tmp_path, objects, text).checks} == {Verdict.PASS}

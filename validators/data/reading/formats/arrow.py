@@ -6,6 +6,7 @@ and with nothing after it.
 """
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,32 +22,38 @@ _END: Final = STREAM + bytes(4)
 """How a stream ends that begins like this."""
 
 
-def read_arrow(path: Path, wanted: frozenset[str] | None) -> ObjectContents:
-    """Read the wanted columns (None: all)."""
+def arrow_pieces(path: Path, wanted: frozenset[str] | None) -> Iterator[ObjectContents]:
+    """The wanted columns (None: all), batch by batch."""
     with path.open("rb") as file:
         start = file.read(len(FILE))
     if start.startswith(FEATHER_1):
-        return _feather_1(path, wanted)
-    return _ipc(path, wanted, is_file=start == FILE)
+        yield _feather_1(path, wanted)
+    else:
+        yield from _ipc(path, wanted, is_file=start == FILE)
 
 
-def _ipc(path: Path, wanted: frozenset[str] | None, *, is_file: bool) -> ObjectContents:
+def _ipc(path: Path, wanted: frozenset[str] | None, *, is_file: bool) -> Iterator[ObjectContents]:
     import pyarrow as pa
 
     opened = pa.ipc.open_file if is_file else pa.ipc.open_stream
     with pa.OSFile(str(path)) as file, opened(file) as reader:
         names = reader.schema.names
     picked, doubled = pick(names, wanted)
+    header = tuple(dict.fromkeys(names))
     # At least one column is read, to count the rows.
     chosen = [names.index(name) for name in picked] or list(range(len(names)))[:1]
     options = pa.ipc.IpcReadOptions(included_fields=chosen)
     with pa.OSFile(str(path)) as file, opened(file, options=options) as reader:
-        table = reader.read_all()
+        empty = reader.schema.empty_table()
+        yield ObjectContents(header, 0, {n: ColumnValues(empty[n]) for n in picked}, doubled)
+        batches = map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
+        for batch in batches:
+            table = pa.Table.from_batches([batch])
+            table.validate(full=True)  # nothing else guards against offsets out of a buffer
+            columns = {name: ColumnValues(table[name]) for name in picked}
+            yield ObjectContents(header, table.num_rows, columns, doubled)
         if not is_file:
             _require_end(file)
-    table.validate(full=True)  # nothing else guards against offsets that lead out of a buffer
-    columns = {name: ColumnValues(table[name]) for name in picked}
-    return ObjectContents(tuple(dict.fromkeys(names)), table.num_rows, columns, doubled)
 
 
 def _require_end(file: Any) -> None:

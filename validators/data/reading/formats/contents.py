@@ -1,8 +1,8 @@
 """The contents of one object of a dataset version, whatever its format."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from specs.csv_files import CsvFiles
@@ -26,7 +26,7 @@ class ColumnValues:
 
 @dataclass(frozen=True)
 class ObjectContents:
-    """The contents of one object."""
+    """The contents of one object, or of some of its rows."""
 
     header: tuple[str, ...]
     """All its columns, each once."""
@@ -37,6 +37,27 @@ class ObjectContents:
     """Columns that occur more than once and were not requested."""
     leaves_out: bool = False
     """Whether rows may leave out a column, which is then null."""
+    stored: Mapping[str, Any] = field(default_factory=dict)
+    """The Arrow types to read the columns as, where a part of the file does not tell them."""
+
+
+def joined(pieces: Iterable[ObjectContents]) -> ObjectContents:
+    """The pieces of an object, of which each has the same columns, as one."""
+    import pyarrow as pa
+
+    several = list(pieces)
+    first = several[0]
+    columns = {
+        name: replace(
+            column,
+            values=pa.chunked_array(
+                [chunk for one in several for chunk in one.columns[name].values.chunks],
+                column.values.type,
+            ),
+        )
+        for name, column in first.columns.items()
+    }
+    return replace(first, rows=sum(one.rows for one in several), columns=columns)
 
 
 class Unreadable(Exception):  # noqa: N818 - becomes a check, is never shown
@@ -58,3 +79,7 @@ def pick(names: Sequence[str], wanted: frozenset[str] | None) -> tuple[list[str]
     if meant:
         raise Unreadable(f"has more than one column {', '.join(f'`{name}`' for name in meant)}")
     return [name for name in names if wanted is None or name in wanted], doubled
+
+
+class NotInParts(Exception):  # noqa: N818 - no error: the object is read at once
+    """What the values of an object are does not follow from parts of it."""

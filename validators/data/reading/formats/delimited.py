@@ -1,41 +1,39 @@
-"""Read CSV, TSV and other delimited text.
+"""Read CSV, TSV and other delimited text, block by block.
 
 Every value is read as text: types are inferred later, from all files together.
 """
 
 import csv as plain_csv
 import io
-import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from specs.csv_files import CsvFiles
 from validators.data.reading.formats.contents import ColumnValues, ObjectContents, Unreadable, pick
+from validators.data.reading.formats.delimiters import meant_by_header
 from validators.data.reading.formats.kinds import FileFormat
+from validators.data.reading.formats.lines import Opened, texts_that_count
 from validators.data.reading.formats.quotes import require_closed_quotes
-from validators.data.reading.formats.streams import in_blocks, opened
+from validators.data.reading.formats.streams import by_block
 from validators.verdict import Verdict
 
 _DELIMITERS: Final = {"csv": ",", "tsv": "\t"}
-_LINE_END: Final = re.compile(rb"\r\n|\r|\n")
-
-Opened = Callable[[], Any]
-"""Opens the file anew, from where its header or first row begins."""
 
 
-def read_delimited(
+def delimited_pieces(
     path: Path,
     form: FileFormat,
     wanted: frozenset[str] | None,
     nulls: Collection[str],
     written: CsvFiles,
-) -> ObjectContents:
-    """Read the wanted columns (None: all); `nulls` are the texts that mean null."""
+) -> Iterator[ObjectContents]:
+    """The wanted columns (None: all), block by block; `nulls` are the texts that mean null."""
     import pyarrow as pa
 
     delimiter = _delimiter(form, written)
-    text = _texts(path, form, written)
+    text = texts_that_count(path, form, written)
     names, is_empty = _head(text, written, delimiter)
     require_closed_quotes(text, written, delimiter)
     picked, doubled = pick(names, wanted)
@@ -44,14 +42,36 @@ def read_delimited(
     if is_empty:
         none = pa.chunked_array([pa.array([], pa.string())])
         columns = {name: ColumnValues(none, "text", notation) for name in picked}
-        return ObjectContents(header, 0, columns, doubled)
+        yield ObjectContents(header, 0, columns, doubled)
+        return
     # At least one column is read, to count the rows.
     chosen = picked or [name for name in header if name not in doubled][:1]
     if not chosen:
         raise Unreadable("has no column whose name occurs only once")
-    table = _table(text, written, delimiter, names, chosen, nulls)
-    columns = {name: ColumnValues(table[name], "text", notation) for name in picked}
-    return ObjectContents(header, table.num_rows, columns, doubled)
+    try:
+        for table in _tables(text, written, delimiter, names, chosen, nulls):
+            columns = {name: ColumnValues(table[name], "text", notation) for name in picked}
+            yield ObjectContents(header, table.num_rows, columns, doubled)
+    except pa.ArrowInvalid as error:
+        for note in _advice(text, written, delimiter, names):
+            error.add_note(note)
+        raise
+
+
+def _advice(text: Opened, written: CsvFiles, delimiter: str, names: Sequence[str]) -> Iterator[str]:
+    """What helps to mend a file that cannot be read."""
+    if written.header and (meant := meant_by_header(names)):
+        yield f"if its delimiter is another one, set {meant} in the dataset"
+        return
+    if written.comment is not None:
+        return  # lines are not those of the file
+    with text() as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as lines:
+        rows = _rows(lines, written, delimiter)
+        with suppress(plain_csv.Error, UnicodeDecodeError):
+            for row in rows:
+                if row and len(row) != len(names):
+                    yield f"see line {written.skip_rows + rows.line_num:,}"
+                    return
 
 
 def _delimiter(form: FileFormat, written: CsvFiles) -> str:
@@ -65,14 +85,15 @@ def _delimiter(form: FileFormat, written: CsvFiles) -> str:
     return delimiter
 
 
-def _table(
+def _tables(
     text: Opened,
     written: CsvFiles,
     delimiter: str,
     names: Sequence[str],
     chosen: Sequence[str],
     nulls: Collection[str],
-) -> Any:
+) -> Iterator[Any]:
+    """The rows of each block, at least one table."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -90,29 +111,26 @@ def _table(
         newlines_in_values=True,
     )
 
-    def at_once(block: int) -> Any:
+    def each(block: int) -> Iterator[Any]:
         reading = csv.ReadOptions(
             block_size=block, column_names=None if written.header else list(names)
         )
         with text() as stream:
-            return csv.read_csv(
+            rows = csv.open_csv(
                 stream, read_options=reading, parse_options=parsing, convert_options=options
             )
+            with rows as reader:
+                yield reader.schema.empty_table()
+                for batch in reader:
+                    yield pa.Table.from_batches([batch])
 
-    return in_blocks(at_once)
+    return by_block(each)
 
 
 def _head(text: Opened, written: CsvFiles, delimiter: str) -> tuple[list[str], bool]:
     """The names of the columns, and whether there are no rows."""
-    rows: Any
     with text() as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as lines:
-        rows = plain_csv.reader(
-            lines,
-            delimiter=delimiter,
-            quotechar=written.quote,
-            escapechar=written.escape,
-            quoting=plain_csv.QUOTE_MINIMAL if written.quote else plain_csv.QUOTE_NONE,
-        )
+        rows = _rows(lines, written, delimiter)
         first = next(filter(None, rows), None)
         if first is None:
             raise Unreadable("is an empty file")
@@ -128,37 +146,12 @@ def _head(text: Opened, written: CsvFiles, delimiter: str) -> tuple[list[str], b
     return names, False
 
 
-# -- lines that do not count -----------------------------------------------------------------------
-
-
-def _texts(path: Path, form: FileFormat, written: CsvFiles) -> Opened:
-    if not written.skip_rows and written.comment is None:
-        return lambda: opened(path, form, written.encoding)
-    with opened(path, form, written.encoding) as stream:
-        content = _without_comments(_without_start(stream.read(), written.skip_rows), written)
-    return lambda: io.BytesIO(content)
-
-
-def _without_start(content: bytes, lines: int) -> bytes:
-    at = 0
-    for _ in range(lines):
-        end = _LINE_END.search(content, at)
-        at = end.end() if end else len(content)
-    return content[at:]
-
-
-def _without_comments(content: bytes, written: CsvFiles) -> bytes:
-    """Without the lines that begin with the mark, except within a quoted value."""
-    if written.comment is None:
-        return content
-    mark, quote = written.comment.encode(), (written.quote or "").encode()
-    escape = written.escape and re.escape(written.escape.encode())
-    escaped = re.compile(escape + b".") if escape else None
-    kept, inside = [], False
-    for line in content.removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True):
-        if line.startswith(mark) and not inside:
-            continue
-        kept.append(line)
-        bare = escaped.sub(b"", line) if escaped else line
-        inside ^= bool(quote) and bare.count(quote) % 2 == 1
-    return b"".join(kept)
+def _rows(lines: Any, written: CsvFiles, delimiter: str) -> Any:
+    """A reader of the fields of each row."""
+    return plain_csv.reader(
+        lines,
+        delimiter=delimiter,
+        quotechar=written.quote,
+        escapechar=written.escape,
+        quoting=plain_csv.QUOTE_MINIMAL if written.quote else plain_csv.QUOTE_NONE,
+    )

@@ -1,4 +1,4 @@
-"""Read JSON lines, or an array of objects."""
+"""Read JSON lines, or an array of objects, at once."""
 
 import json
 import re
@@ -27,13 +27,13 @@ def read_json(path: Path, form: FileFormat, wanted: frozenset[str] | None) -> Ob
     picked, _ = pick(table.column_names, wanted)
     found = {name: table[name] for name in picked}
     as_texts = {
-        name: kind for name, of in found.items() if (kind := _without_times(of.type)) != of.type
+        name: kind for name, of in found.items() if (kind := without_times(of.type)) != of.type
     }
     if as_texts:
         again = _rows(path, form, lines, as_texts)
         found |= {name: again[name] for name in as_texts}
     for name in picked:
-        if types.is_floating(found[name].type) and _is_beyond(found[name]):
+        if types.is_floating(found[name].type) and is_beyond(found[name]):
             found[name] = _exact(path, form, lines, name, found[name])
     columns = {
         name: ColumnValues(values, "quoted" if types.is_string(values.type) else "typed")
@@ -57,19 +57,25 @@ def _rows(path: Path, form: FileFormat, lines: bytes | None, only: Mapping[str, 
     )
 
     def at_once(block: int) -> Any:
-        options = arrow.ReadOptions(block_size=block)
+        # With threads, columns that rows leave out come in the order in which these are done.
+        options = arrow.ReadOptions(block_size=block, use_threads=False)
         with opened(path, form) if lines is None else pa.BufferReader(lines) as stream:
             return arrow.read_json(stream, read_options=options, parse_options=parsing)
 
     return in_blocks(at_once)
 
 
-def _lines_of_array(path: Path, form: FileFormat) -> bytes | None:
-    """The elements of a JSON array, one per line; None if the file is not an array."""
+def is_array(path: Path, form: FileFormat) -> bool:
+    """Whether the file is an array, and not lines."""
     with opened(path, form) as stream:
         start = stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
-        if not start.startswith(b"["):
-            return None
+    return bool(start.startswith(b"["))
+
+
+def _lines_of_array(path: Path, form: FileFormat) -> bytes | None:
+    """The elements of a JSON array, one per line; None if the file is not an array."""
+    if not is_array(path, form):
+        return None
     with opened(path, form) as stream:
         text = stream.read().decode("utf-8-sig")
     decode, blank = json.JSONDecoder().raw_decode, re.compile(r"[ \t\r\n]*")
@@ -97,7 +103,7 @@ def _lines_of_array(path: Path, form: FileFormat) -> bytes | None:
     return "\n".join(rows).encode()
 
 
-def _without_times(kind: Any) -> Any:
+def without_times(kind: Any) -> Any:
     """The type with texts where Arrow saw times, at any depth."""
     import pyarrow as pa
     from pyarrow import types
@@ -105,9 +111,9 @@ def _without_times(kind: Any) -> Any:
     if types.is_timestamp(kind):
         return pa.string()
     if types.is_list(kind):
-        return pa.list_(kind.value_field.with_type(_without_times(kind.value_type)))
+        return pa.list_(kind.value_field.with_type(without_times(kind.value_type)))
     if types.is_struct(kind):
-        return pa.struct([field.with_type(_without_times(field.type)) for field in kind])
+        return pa.struct([field.with_type(without_times(field.type)) for field in kind])
     return kind
 
 
@@ -148,7 +154,12 @@ def _lost(doubles: Any, exact: Any) -> bool:
     return any(said != Decimal(repr(double)) for double, said in pairs)
 
 
-def _is_beyond(column: Any) -> bool:
+def is_beyond(column: Any) -> bool:
+    """Whether a number of the column is beyond what doubles hold exactly."""
     import pyarrow.compute as pc
+    from pyarrow import types
 
-    return (pc.max(pc.abs(column)).as_py() or 0) >= _EXACT
+    if not (types.is_floating(column.type) or types.is_integer(column.type)):
+        return False
+    ends = pc.min_max(column)
+    return max(-(ends["min"].as_py() or 0), ends["max"].as_py() or 0) >= _EXACT

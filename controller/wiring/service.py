@@ -1,0 +1,119 @@
+"""Runs a controller: opens its state, starts its parts, and begins anew where that is needed."""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import structlog
+
+from controller.config.secrets import Secrets
+from controller.config.settings import Settings
+from controller.git import Mirror
+from controller.github.abandoned_checks import HOUR
+from controller.reconcile.loop import HistoryLost
+from controller.reconcile.outbox import RuntimePolicy
+from controller.reconcile.resting import carry_on_renamed
+from controller.reconcile.stalls import KIND as STALL
+from controller.store.addresses import address_of
+from controller.store.database import DatabaseStore
+from controller.store.opening import open_store
+from controller.wiring.controller import Controller
+from controller.wiring.home_lock import only_one
+from deployers.clock import Steady
+from specs.failures import Failure, TryAgain
+
+log = structlog.get_logger("headgate")
+
+DAY = 86_400.0
+AGAIN = 1.0
+"""Seconds before a controller begins anew."""
+
+
+async def serve(
+    settings: Settings, base: Path, secrets: Secrets, policy: RuntimePolicy | None = None
+) -> None:
+    """Run a controller until cancelled.
+
+    `base` is the folder that paths in the settings are relative to. Raises `NeedsHuman` if
+    another controller has the home folder, or its state cannot be used; `TryAgain` if that is out
+    of reach in the beginning.
+    """
+    home = settings.path(base)
+    began_anew = False
+    with only_one(home):
+        while True:
+            try:
+                await _serve(home, settings, base, secrets, policy)
+            except Exception as error:
+                if not (_all_are(error, HistoryLost) or (began_anew and _all_are(error, TryAgain))):
+                    raise
+                # What is remembered may be of commits that are lost: it goes on as after a kill.
+                log.warning("the controller begins anew", reason=str(_first(error)))
+                began_anew = True
+                await asyncio.sleep(AGAIN)
+
+
+async def _serve(
+    home: Path, settings: Settings, base: Path, secrets: Secrets, policy: RuntimePolicy | None
+) -> None:
+    async with AsyncExitStack() as stack:
+        store = await open_store(address_of(settings, base, secrets), sole=True)
+        stack.push_async_callback(store.close)
+        policy = policy or RuntimePolicy(clock=Steady(await last_moment(store)))
+        addresses = {
+            each.name: Mirror(each.address(base), home).url for each in settings.repositories
+        }
+        await carry_on_renamed(store, addresses, home / "mirrors", policy.clock())
+        app = Controller(settings, base, secrets, store, policy)
+        loop = app.loop()
+        stack.push_async_callback(app.close)
+        await app.sweeper.forget_strangers()
+        app.watch.restore(one.key for one in await store.list(STALL, live=True))
+        for each in settings.repositories:
+            app.poll(each)
+        await app.queues.listen(loop.wake)
+        app.wake_ended(loop)
+        log.info("the controller runs", home=str(home), pid=os.getpid())
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(app.wake_hinted(loop))
+            tasks.create_task(app.serve_webhooks(loop))
+            tasks.create_task(app.operations.serve(loop))
+            tasks.create_task(app.operations.trace())
+            tasks.create_task(app.save_monitor.watch())
+            tasks.create_task(_every(DAY, app.prune_messages))
+            tasks.create_task(_every(DAY, app.sweep))
+            tasks.create_task(_every(DAY, app.compact_notes))
+            tasks.create_task(_every(HOUR, app.sweep_checks))
+            tasks.create_task(loop.run())
+
+
+def _all_are(error: BaseException, kind: type[Exception]) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(_all_are(each, kind) for each in error.exceptions)
+    return isinstance(error, kind)
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+async def last_moment(store: DatabaseStore) -> float:
+    """When the previous process saved last, so that this one's clock does not start earlier. A time
+    of a day or more in the future is ignored: then the previous clock was wrong."""
+    last = await store.latest()
+    return last if last < time.time() + DAY else 0.0
+
+
+async def _every(seconds: float, task: Callable[[], Awaitable[None]]) -> None:
+    """Do a task now and then every so many seconds. A failure is logged, and the task repeated."""
+    while True:
+        try:
+            await task()
+        except Failure as failure:
+            log.warning("a periodic task is postponed", task=task.__name__, reason=str(failure))
+        except Exception:
+            log.exception("a periodic task failed with an internal error", task=task.__name__)
+        await asyncio.sleep(seconds)

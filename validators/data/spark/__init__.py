@@ -1,0 +1,1 @@
+"""Great Expectations on Spark: suites for data that is too large for one machine."""
