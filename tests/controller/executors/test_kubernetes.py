@@ -64,9 +64,9 @@ async def test_an_image_that_cannot_be_pulled_is_told_before_any_deadline(
     kubernetes_site.cluster.plays.add(image_pull_failure(IMAGE))
     async with kubernetes_site.open() as executor:
         status = await run(executor, kubernetes_site.attempt("true"))
+        await seen(lambda: not jobs(kubernetes_site))
     assert status.state is AttemptState.FAILED
     assert "cannot be pulled (ImagePullBackOff" in status.message
-    await seen(lambda: not jobs(kubernetes_site))
 
 
 async def waiting(executor: KubernetesExecutor, attempt: Attempt, words: str) -> Status:
@@ -121,7 +121,7 @@ async def test_a_step_that_its_queue_preempts_is_lost(kubernetes_site: Kubernete
         await running(kubernetes_site, executor, attempt)
         cluster.kueue.resize("headgate", "nights", 0)
         assert (await ends(executor, attempt)).state is AttemptState.LOST
-    await seen(lambda: not jobs(kubernetes_site))
+        await seen(lambda: not jobs(kubernetes_site))
 
 
 async def test_a_namespace_without_quota_is_waited_for_with_its_reason(
