@@ -96,6 +96,11 @@ class ClusterProfile(Spec):
         description="Whether steps are given the service account's token. Whoever may change a "
         "step can then do all that the account may do.",
     )
+    trusted: bool = Field(
+        default=False,
+        description="Whether it is only for runs that may release, and not for those of pull "
+        "requests and other branches, whose specs may name any profile.",
+    )
     store_secret: ObjectName | None = Field(
         default=None,
         description="A Secret in the namespace whose keys are variables such as "
@@ -145,7 +150,10 @@ class KubernetesSettings(Spec):
         default=100, ge=1, le=10_000, description="How many steps are on the cluster at a time."
     )
     calls: int = Field(
-        default=50, ge=1, le=1000, description="The most API calls a second, on the average."
+        default=50,
+        ge=1,
+        le=1000,
+        description="The most API calls a second on the average; in no second twice as many.",
     )
     network_policy: bool = Field(
         default=True,

@@ -36,6 +36,8 @@ class LiveJob:
     """Why its state is unknown for now."""
     launching: bool = False
     """Whether it may have a Job already, so that cancelling means deleting that."""
+    created: float = float("-inf")
+    """When this controller created its Job, on the monotonic clock."""
     job: Manifest | None = None
     pod: Manifest | None = None
     gone: bool = False
@@ -45,7 +47,9 @@ class LiveJob:
     was_waiting: bool = False
     """Whether this controller saw it before its step began."""
     deleting: bool = False
-    """Whether its Job's deletion was asked for."""
+    """Whether its Job's deletion was asked for, to end it."""
+    forgone: bool = False
+    """Whether its Job was deleted as the cluster ends its pod."""
     grace: float = GRACE
     asked_grace: float = float("inf")
     """Seconds that its pod was given last to end."""

@@ -49,10 +49,10 @@ class ApiRefusal(Exception):  # noqa: N818 - it may be what is expected
 
 
 class Pace:
-    """At most so many calls a second on the average, and twice as many at once."""
+    """At most so many calls a second on the average, and always less than twice as many."""
 
     def __init__(self, calls: int) -> None:
-        self._rate, self._most = float(calls), 2.0 * calls
+        self._rate, self._most = float(calls), 0.9 * calls
         self._left, self._at = self._most, time.monotonic()
 
     async def keep(self) -> None:
@@ -152,10 +152,10 @@ class Cluster:
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The bytes of a long answer, as they come. Raises `ApiRefusal`, and `TryAgain` if the
         connection fails."""
-        import httpx2
-
         await self._pace.keep()
         client = self._client()
+        import httpx2
+
         quiet = httpx2.Timeout(CALL_TIMEOUT, read=STREAM_SILENCE)
         request = client.build_request(
             "GET", f"{_CORE}/namespaces/{self.namespace}/{path}", params=dict(query), timeout=quiet
@@ -190,6 +190,7 @@ class Cluster:
     ) -> Manifest:
         """Make a call, again if its failure may pass. Raises `ApiRefusal`, `TryAgain` if the server
         cannot be reached, and `NeedsHuman` if there is no configuration."""
+        client = self._client()
         import httpx2
 
         body = None if content is None else json.dumps(content).encode()
@@ -198,7 +199,7 @@ class Cluster:
         for turn in range(1, TRIES + 1):
             await self._pace.keep()
             try:
-                answer = await self._client().request(
+                answer = await client.request(
                     method, path, params=dict(query or {}), content=body, headers=headers
                 )
             except httpx2.HTTPError as error:
@@ -235,9 +236,11 @@ class Cluster:
         try:
             loaded = KubeConfig.from_file(self._base / named) if named else KubeConfig.from_env()
             config = loaded.get(self._settings.context)
-        except (ConfigError, OSError, KeyError, ValueError) as error:
+        except Exception as error:  # whatever may be wrong with a file that a person wrote
+            told = isinstance(error, ConfigError | OSError)
+            why = f"{error}" if told else "the file is not a kubeconfig"
             raise NeedsHuman(
-                f"no cluster is configured ({error}); set `kubernetes.kubeconfig` and "
+                f"no cluster is configured ({why}); set `kubernetes.kubeconfig` and "
                 "`kubernetes.context` in headgate.yaml, or run where there is a service account"
             ) from None
         assert config is not None

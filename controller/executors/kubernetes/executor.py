@@ -31,6 +31,7 @@ from controller.executors.kubernetes.cluster import ApiRefusal, Cluster
 from controller.executors.kubernetes.interpret import (
     SeenAttempt,
     SeenObjects,
+    is_failing,
     missing_output,
     observe,
 )
@@ -367,7 +368,7 @@ class KubernetesExecutor:
             except TryAgain as failure:  # there may be one
                 live.unreachable = failure
                 await asyncio.sleep(failure.after or 1.0)
-        live.unreachable = None
+        live.unreachable, live.created = None, time.monotonic()
         (own / CREATED).touch()
 
     async def _follow(self, live: LiveJob) -> None:
@@ -390,6 +391,8 @@ class KubernetesExecutor:
                     wait = STOPPING
                 elif live.is_done(seen):
                     break
+                else:
+                    await self._forgo_replacement(live)
                 await live.wait(wait)
             if reading is not None:
                 await asyncio.wait([reading], timeout=LOG_PATIENCE)
@@ -407,7 +410,8 @@ class KubernetesExecutor:
         _, jobs = self._observing()
         name = job_name(self._launcher.owner, live.attempt.id)
         seen = self._observed(live, jobs, name)
-        if live.pod is None or live.gone:
+        is_new = live.pod is None and time.monotonic() < live.created + WAITING
+        if (live.pod is None or live.gone) and not is_new:
             await jobs.after(time.monotonic())
             live.job = jobs.jobs.get(name)
             seen = self._observed(live, jobs, name)
@@ -449,6 +453,20 @@ class KubernetesExecutor:
         except TryAgain as failure:
             log.info("an attempt cannot be stopped yet", id=live.attempt.id, reason=str(failure))
             return False
+
+    async def _forgo_replacement(self, live: LiveJob) -> None:
+        """Delete the Job of a pod that the cluster ends: it might make another, which would run
+        beside the attempt that the run makes."""
+        if live.forgone or live.pod is None or not live.pod["metadata"].get("deletionTimestamp"):
+            return
+        name = job_name(self._launcher.owner, live.attempt.id)
+        try:
+            live.job = await self._cluster.get("jobs", name) or live.job
+            if live.job is not None and not is_failing(live.job):
+                await self._cluster.delete("jobs", name, propagationPolicy="Foreground")
+            live.forgone = True
+        except TryAgain as failure:
+            log.info("a Job cannot be deleted yet", id=live.attempt.id, reason=str(failure))
 
     def _conclude(self, live: LiveJob, seen: SeenAttempt) -> None:
         own = self._folder(live.attempt.id)

@@ -107,9 +107,9 @@ def observe(seen: SeenObjects, profile: ClusterProfile, now: float) -> SeenAttem
     return _waiting(pod, profile, now)
 
 
-def is_over(job: Obj) -> bool:
-    """Whether a Job has ended, one way or the other."""
-    return any(_condition(job, kind) is not None for kind in ("Complete", "Failed"))
+def is_failing(job: Obj) -> bool:
+    """Whether a Job has failed, or will once its pods have ended: it makes no more of them."""
+    return any(_condition(job, kind) is not None for kind in ("FailureTarget", "Failed"))
 
 
 def _without_pod(seen: SeenObjects, profile: ClusterProfile, now: float) -> SeenAttempt:
@@ -118,7 +118,7 @@ def _without_pod(seen: SeenObjects, profile: ClusterProfile, now: float) -> Seen
         return SeenAttempt(AttemptState.LOST, "its Job was deleted from outside Headgate")
     if (late := _deadline_of(job)) is not None:
         return late
-    if is_over(job):
+    if is_failing(job) or _condition(job, "Complete") is not None:
         return SeenAttempt(AttemptState.LOST, "its pod was deleted before its end was noted")
     waited = now - (_moment(job["metadata"].get("creationTimestamp")) or now)
     queue = job["metadata"].get("labels", {}).get(QUEUE)

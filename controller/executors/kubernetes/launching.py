@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
-from controller.config.kubernetes import ClusterProfile, KubernetesSettings
+from controller.config.kubernetes import DEFAULT_PROFILE, ClusterProfile, KubernetesSettings
 from controller.executors.kubernetes.cluster import ApiRefusal, Cluster, explained
 from controller.executors.kubernetes.job import (
     Manifest,
@@ -112,11 +112,17 @@ class Launcher:
                 "steps on Kubernetes need an artifact store that pods reach: set `artifacts` in "
                 "headgate.yaml to s3://, gs:// or az:// with a prefix"
             )
-        if self._settings.profile(attempt.profile) is None:
+        profile = self._settings.profile(attempt.profile)
+        if profile is None:
             known = ", ".join(sorted(self._settings.profiles)) or "none"
             raise NeedsHuman(
                 f"there is no profile {attempt.profile} in `kubernetes.profiles` of the settings "
                 f"(there is: {known}); name one of these, or have it added"
+            )
+        if profile.trusted and not attempt.trusted:
+            raise NeedsHuman(
+                f"the profile {attempt.profile or DEFAULT_PROFILE} is for runs of a branch that "
+                "may release: name another for pull requests, or have `trusted` of it removed"
             )
         confined = not attempt.network and self._settings.network_policy
         if confined and not self._settings.store_networks:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +41,11 @@ class StampedLines:
         """The next bytes are those of a new stream, from the time `last` on."""
         self._until, self._skip_lines, self._skip_bytes = self.last, self._same, self._part
         self._head, self._in_line, self._dropping = b"", False, False
+
+    @property
+    def since(self) -> str:
+        """The second of `last`, as the API takes it. Nodes write times in zones of their own."""
+        return f"{datetime.fromisoformat(self.last).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the stream."""
@@ -131,7 +137,7 @@ class PodLog:
         if follow:
             query["follow"] = "true"
         if self._lines.last:
-            query["sinceTime"] = f"{self._lines.last[:19]}Z"
+            query["sinceTime"] = self._lines.since
         self._lines.resume()
         async with self._cluster.stream(f"pods/{pod}/log", query) as chunks:
             async for chunk in chunks:

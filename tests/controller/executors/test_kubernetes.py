@@ -64,9 +64,9 @@ async def test_an_image_that_cannot_be_pulled_is_told_before_any_deadline(
     kubernetes_site.cluster.plays.add(image_pull_failure(IMAGE))
     async with kubernetes_site.open() as executor:
         status = await run(executor, kubernetes_site.attempt("true"))
+        await seen(lambda: not jobs(kubernetes_site))
     assert status.state is AttemptState.FAILED
     assert "cannot be pulled (ImagePullBackOff" in status.message
-    await seen(lambda: not jobs(kubernetes_site))
 
 
 async def waiting(executor: KubernetesExecutor, attempt: Attempt, words: str) -> Status:
@@ -109,6 +109,19 @@ async def test_a_queue_without_quota_is_waited_for_and_named(
         assert status.state is AttemptState.PREPARING
         cluster.kueue.resize("headgate", "nights", 1)
         assert (await ends(executor, attempt)).state is AttemptState.SUCCEEDED
+
+
+async def test_a_step_that_its_queue_preempts_is_lost(kubernetes_site: KubernetesSite) -> None:
+    cluster = kubernetes_site.cluster
+    cluster.install("kueue")
+    cluster.kueue.add("headgate", "nights", 1)
+    cluster.plays.add(LONG)
+    attempt = kubernetes_site.attempt("true", queue="nights")
+    async with kubernetes_site.open() as executor:
+        await running(kubernetes_site, executor, attempt)
+        cluster.kueue.resize("headgate", "nights", 0)
+        assert (await ends(executor, attempt)).state is AttemptState.LOST
+        await seen(lambda: not jobs(kubernetes_site))
 
 
 async def test_a_namespace_without_quota_is_waited_for_with_its_reason(
@@ -279,6 +292,22 @@ async def test_what_was_recorded_and_never_created_is_started_again(
         assert (await ends(executor, attempt)).state is AttemptState.SUCCEEDED
 
 
+async def test_a_job_that_was_created_by_a_controller_that_died_then_is_found(
+    kubernetes_site: KubernetesSite,
+) -> None:
+    kubernetes_site.cluster.plays.add(LONG)
+    attempt = kubernetes_site.attempt("true")
+    async with kubernetes_site.open() as executor:
+        await running(kubernetes_site, executor, attempt)
+    own = kubernetes_site.workspace.folder(attempt.id)
+    for mark in ("job.created", "job.started"):  # as if it had been killed before it wrote these
+        (own / mark).unlink()
+    async with kubernetes_site.open() as executor:
+        await executor.start(attempt)
+        await becomes(executor, attempt, AttemptState.ENDING)
+    assert kubernetes_site.cluster.count.made("create", "jobs") == 1
+
+
 async def test_a_job_that_vanished_is_lost(kubernetes_site: KubernetesSite) -> None:
     kubernetes_site.cluster.plays.add(LONG)
     attempt = kubernetes_site.attempt("true")
@@ -342,6 +371,17 @@ async def test_what_cannot_run_on_a_cluster_fails_with_the_fix(
         status = await run(executor, attempt)
     assert status.state is AttemptState.FAILED
     assert re.search(words, status.message)
+
+
+async def test_a_profile_may_be_kept_from_pull_requests(kubernetes_site: KubernetesSite) -> None:
+    kubernetes_site.changes = {"trusted": True}
+    kubernetes_site.cluster.plays.add(STORED)
+    proposed, merged = kubernetes_site.attempt("true", "a"), kubernetes_site.attempt("true", "b")
+    async with kubernetes_site.open() as executor:
+        status = await run(executor, proposed)
+        assert "the profile default is for runs of a branch that may release" in status.message
+        status = await run(executor, merged.model_copy(update={"trusted": True}))
+        assert status.state is AttemptState.SUCCEEDED
 
 
 async def test_a_policy_without_the_address_of_the_store_is_refused_with_the_fix(

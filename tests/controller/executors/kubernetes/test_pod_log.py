@@ -48,6 +48,12 @@ def test_a_last_line_without_an_end_is_written_as_it_is() -> None:
     assert b"".join(written) == b"no end"
 
 
+def test_a_node_may_write_times_in_a_zone_of_its_own() -> None:
+    log = StampedLines(lambda _: None)
+    log.feed(b"2026-11-30T17:00:00.123456789+02:00 a\n")
+    assert log.since == "2026-11-30T15:00:00Z"
+
+
 def test_what_the_kubelet_says_itself_is_written_too() -> None:
     written: list[bytes] = []
     StampedLines(written.append).feed(b"failed to watch file, so the log may be incomplete: x\n")

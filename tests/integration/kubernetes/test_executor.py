@@ -1,0 +1,101 @@
+"""The executor of steps against the real API server, controllers, scheduler and kubelet.
+
+The node has no image with Headgate in it, so no step gets as far as its command; that is told by
+the contract over the double.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from controller.executors.kubernetes.executor import KubernetesExecutor
+from controller.machine.runs.attempt import Attempt, AttemptState
+from tests.contracts.executor import ends, run, until
+from tests.controller.executors.kubernetes_site import KubernetesSite
+from tests.controller.executors.site import make_team
+from tests.integration.kubernetes.scene import Scene
+from tests.servers.moto import KEY, Moto
+
+pytestmark = [
+    pytest.mark.kubernetes,
+    # asyncio closes a TLS connection once the other side has answered, which a test's loop does not
+    # live to see.
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. .function _SelectorTransport:"
+        "pytest.PytestUnraisableExceptionWarning"
+    ),
+]
+
+
+@pytest.fixture
+def place(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[KubernetesSite]:
+    """A place for attempts in the namespace."""
+    for name, value in KEY.items():
+        monkeypatch.setenv(name, value)
+    commit = make_team(tmp_path / "team")
+    moto = Moto()
+    uri = f"s3://{moto.bucket()}/artifacts"
+    kubeconfig = Path(scene.kubernetes.kubeconfig)
+    made = KubernetesSite(tmp_path, (tmp_path / "team", commit), kubeconfig, moto.url, uri)
+    made.changes = {"store_secret": None}
+    made.more = {"namespace": scene.name, "image": scene.kubernetes.image}
+    yield made
+    moto.close()
+
+
+def jobs(scene: Scene) -> list[str]:
+    from lightkube.resources.batch_v1 import Job
+
+    found = scene.client.list(Job, namespace=scene.name)
+    return [str(each.metadata.name) for each in found if each.metadata]
+
+
+async def waiting(executor: KubernetesExecutor, attempt: Attempt, words: str) -> None:
+    async def told() -> bool:
+        waits = (await executor.poll(attempt.id)).waits
+        return waits is not None and words in waits.reason
+
+    await until(told)
+
+
+async def test_a_container_of_ours_that_does_not_run_is_told_and_its_job_goes(
+    place: KubernetesSite, scene: Scene
+) -> None:
+    async with place.open() as executor:
+        status = await run(executor, place.attempt("true", secrets=("KEY",)))
+
+        async def gone() -> bool:
+            return not jobs(scene)
+
+        await until(gone)
+    assert status.state is AttemptState.FAILED
+    assert "the image of `kubernetes.image` does not run" in status.message
+
+
+async def test_an_image_that_is_nowhere_is_told_before_any_deadline(
+    place: KubernetesSite,
+) -> None:
+    place.more = {**place.more, "image": "127.0.0.1:1/nothing:1"}
+    place.changes = {**place.changes, "image_deadline": "3s"}
+    async with place.open() as executor:
+        status = await run(executor, place.attempt("true"))
+    assert status.state is AttemptState.FAILED
+    assert "Headgate's own image 127.0.0.1:1/nothing:1 cannot be pulled" in status.message
+
+
+async def test_a_step_for_which_no_node_has_room_says_so_and_can_be_cancelled(
+    place: KubernetesSite, scene: Scene
+) -> None:
+    attempt = place.attempt("true", gpu=1)
+    async with place.open() as executor:
+        await executor.start(attempt)
+        await waiting(executor, attempt, "Insufficient nvidia.com/gpu")
+    async with place.open() as executor:
+        await waiting(executor, attempt, "Insufficient nvidia.com/gpu")
+        assert len(jobs(scene)) == 1
+        await executor.cancel(attempt.id)
+        assert (await ends(executor, attempt)).state is AttemptState.CANCELLED
+        assert not jobs(scene)
