@@ -261,7 +261,9 @@ def _evidence(
 def _safety(state: CanaryState, undrawn: str) -> Callable[[str], float]:
     """The evidence that a signal is within its margin, by its name."""
     if not undrawn:
-        return partial(families.log_safety, state)
+        # Of latencies in buckets that are too coarse, nothing shows that they are within a margin.
+        unshown = {own.name for own in state.policy.latencies} if too_coarse(state) else set()
+        return lambda name: -inf if name in unshown else families.log_safety(state, name)
     if state.split == "units":
         return lambda _: -inf
     return partial(families.log_safety_alone, state)

@@ -6,10 +6,13 @@ Refusals, statuses, kinds and sizes of answers are not counted, so they are not 
 
 Latencies are known to their bucket only. Where the bets divide the canary's by 1 + margin, it gets
 the benefit of the doubt when it is to be shown slower, and the opposite when it is to be shown not
-to be: so buckets that are coarse compared with the margin cost power, never validity.
+to be: so buckets that are coarse compared with the margin cost power, never validity. Both arms of
+a window show the latencies of all requests that did not fail, or neither is bet on: those of one
+alone are no draws.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from math import isfinite
 from typing import Final
 
@@ -84,20 +87,38 @@ def too_coarse(state: CanaryState) -> str:
         return "Its windows have no latencies, so latency signals cannot be judged."
     for own in state.policy.latencies:
         if own.statistic == "mean":
-            continue
+            return "Buckets do not show a mean: watch a quantile, such as `latency_p99`."
         at = latency.edge(state.bins, float(f"0.{own.statistic[1:]}"))
         edges = state.bins.edges
+        if at == 0 or not edges[at - 1]:
+            return f"Stable's {own.statistic} is about the first bound of its latency buckets."
         if at + 1 >= len(edges):
             return f"Stable's {own.statistic} is above the last bound of its latency buckets."
-        if edges[at + 1] > edges[at] * (1 + own.margin):
-            least = edges[at + 1] / edges[at] - 1
+        # The quantile is on either side of the edge nearest to it.
+        wider = max(pairwise(edges[at - 1 : at + 2]), key=lambda ends: ends[1] / ends[0])
+        least = wider[1] / wider[0] - 1
+        if least > own.margin:
             return (
-                f"Its latency buckets end at {rounded(edges[at])} s and {rounded(edges[at + 1])} s "
+                f"Its latency buckets end at {rounded(wider[0])} s and {rounded(wider[1])} s "
                 f"near the {own.statistic}, too far apart to show a difference below "
                 f"{percent(own.margin)}: give finer buckets, or `not_worse_by: "
                 f"{percent(least)}`."
             )
     return ""
+
+
+def _are_shown(state: CanaryState, window: TrafficWindow) -> bool:
+    """Whether both arms have the latencies of all their requests that did not fail, in the buckets
+    that stable's were learned in."""
+    if state.bins is None:
+        return False
+    for arm in (window.stable, window.canary):
+        answered = arm.requests - arm.errors
+        if sum(bucket.count for bucket in arm.latencies) != answered:
+            return False
+        if answered and _edges(arm) != state.bins.edges:
+            return False
+    return True
 
 
 def _could_be(window: TrafficWindow) -> bool:
@@ -116,10 +137,11 @@ def _counted(state: CanaryState, window: TrafficWindow) -> CanaryState:
     stratum = strata.get(window.weight) or Stratum(
         probability=window.weight, stable=_empty(state), canary=_empty(state)
     )
+    bins = state.bins if _are_shown(state, window) else None
     strata[window.weight] = stratum.model_copy(
         update={
-            "stable": _added(state, stratum.stable, window.stable, Arm.STABLE),
-            "canary": _added(state, stratum.canary, window.canary, Arm.CANARY),
+            "stable": _added(state, stratum.stable, window.stable, Arm.STABLE, bins),
+            "canary": _added(state, stratum.canary, window.canary, Arm.CANARY, bins),
         }
     )
     requests = window.stable.requests + window.canary.requests
@@ -138,13 +160,13 @@ def _counted(state: CanaryState, window: TrafficWindow) -> CanaryState:
     return _learned(state, window.stable) if state.bins is None else state
 
 
-def _added(state: CanaryState, tally: Tally, seen: ArmWindow, arm: Arm) -> Tally:
+def _added(state: CanaryState, tally: Tally, seen: ArmWindow, arm: Arm, bins: Bins | None) -> Tally:
+    """The tally with a window, with its latencies if there are bins for them."""
     update: dict[str, object] = {
         "requests": tally.requests + seen.requests,
         "errors": tally.errors + seen.errors,
     }
-    bins = state.bins
-    if bins is not None and seen.latencies and _edges(seen) == bins.edges:
+    if bins is not None and seen.latencies:
         counts = [bucket.count for bucket in seen.latencies]
         scales = [1.0 if arm is Arm.STABLE else 1 + own.margin for own in state.policy.latencies]
         update["buckets"] = _sum(tally.buckets, counts)

@@ -243,7 +243,7 @@ def watch(rollout: Rollout, traffic: Traffic | None, now: float) -> Rollout:
     began, traffic = rollout.judge.began, traffic or Traffic(epoch="")
     new = [each for each in traffic.exchanges if each.at >= began]
     windows = [each for each in traffic.windows if each.start >= began]
-    state = update(rollout.judge, new)
+    state = update(_as_it_splits(rollout.judge, traffic), new)
     if state.counted:
         state = count(state, windows)
     judgement = judge(state, now, traffic.waiting)
@@ -260,6 +260,16 @@ def watch(rollout: Rollout, traffic: Traffic | None, now: float) -> Rollout:
             "doubted": (rollout.doubted or now) if judgement.log_worse > 0 else None,
         }
     )
+
+
+def _as_it_splits(state: CanaryState, traffic: Traffic) -> CanaryState:
+    """The judge's state with how the target assigns requests and what it gives of them, where it
+    could not be asked when the canary began."""
+    if traffic.counted and not state.counted and not state.strata:
+        return begin_counting(state.policy, (), state.began, traffic.split)
+    if state.split is None and traffic.split is not None:
+        return state.model_copy(update={"split": traffic.split})
+    return state
 
 
 def grow(rollout: Rollout, version: ModelVersion, now: float) -> Rollout:

@@ -229,6 +229,74 @@ def test_a_canary_as_fast_as_stable_is_promoted_if_its_buckets_are_fine_enough()
     assert state.bins is not None
 
 
+@pytest.mark.parametrize("lacking", [0.0, 0.5])
+def test_latencies_of_stable_alone_are_no_evidence_against_a_canary(lacking: float) -> None:
+    """As where the counters of a new version's buckets are not read yet."""
+
+    def without(seen: ArmWindow) -> ArmWindow:
+        left = [
+            bucket.model_copy(update={"count": int(bucket.count * lacking)})
+            for bucket in seen.latencies
+        ]
+        return seen.model_copy(update={"latencies": tuple(left) if lacking else ()})
+
+    seen = [
+        one.model_copy(update={"canary": without(one.canary)})
+        for one in windows(3, 40, errors=(0.0, 0.0))
+    ]
+    state, judged = after(begun(LATENCY), seen)
+    assert judged.decision is not CanaryDecision.ROLLBACK
+    assert [sum(one.stable.buckets) for one in state.strata] == [0]
+
+
+def _in_buckets(counts: Sequence[int], bounds: Sequence[float]) -> ArmWindow:
+    buckets = tuple(
+        LatencyBucket(up_to=bound, count=count)
+        for bound, count in zip((*bounds, None), counts, strict=True)
+    )
+    return ArmWindow(requests=sum(counts), latencies=buckets)
+
+
+def _with_latencies(
+    policy: CanaryPolicy, counts: Sequence[int], bounds: Sequence[float]
+) -> Judgement:
+    """What is judged of two arms with the same counts per bucket."""
+    one = _in_buckets(counts, bounds)
+    seen = [
+        TrafficWindow(
+            seq=n, start=SECONDS * n, end=SECONDS * (n + 1), weight=0.5, stable=one, canary=one
+        )
+        for n in range(60)
+    ]
+    before = TrafficWindow(
+        seq=0, start=-SECONDS, end=0.0, weight=0.0, canary=ArmWindow(),
+        stable=_in_buckets([20 * count for count in counts], bounds),
+    )  # fmt: skip
+    return after(begin_counting(policy, [before], 0.0, "draw"), seen)[1]
+
+
+def test_a_quantile_within_a_wide_bucket_below_its_edge_is_not_shown() -> None:
+    wide = LATENCY.model_copy(
+        update={"latencies": (LATENCY.latencies[0].model_copy(update={"margin": 0.5}),)}
+    )
+    judged = _with_latencies(wide, [400, 575, 22, 1, 1, 1], (0.05, 0.1, 0.5, 0.55, 0.6))
+    assert judged.decision is not CanaryDecision.PROMOTE
+    assert "buckets end at 0.1 s and 0.5 s" in judged.limits
+
+
+def test_a_mean_is_not_shown_by_buckets() -> None:
+    of_mean = LATENCY.model_copy(
+        update={
+            "latencies": (
+                LATENCY.latencies[0].model_copy(update={"statistic": "mean", "margin": 0.5}),
+            )
+        }
+    )
+    judged = _with_latencies(of_mean, [400, 600, 0, 0], (0.1, 1.0, 2.0))
+    assert judged.decision is not CanaryDecision.PROMOTE
+    assert judged.limits == "Buckets do not show a mean: watch a quantile, such as `latency_p99`."
+
+
 def test_a_canary_slower_than_the_margin_is_promoted_no_more_often_than_promised() -> None:
     wide = LATENCY.model_copy(
         update={"latencies": (LATENCY.latencies[0].model_copy(update={"margin": 0.5}),)}
