@@ -86,6 +86,10 @@ def sandbox(
         words += [how, str(source), mount["mountPath"]]
     for place, file in files.items():
         words += ["--bind", str(file), place]
+    # What the image has below a volume's place, as where the tests themselves are in /tmp.
+    places = [Path(mount["mountPath"]) for mount in container.get("volumeMounts", ())]
+    hidden = [one for one in image.paths if any(one.is_relative_to(each) for each in places)]
+    words += _bound((each, each) for each in hidden)
     if dig(container, "securityContext", "readOnlyRootFilesystem"):
         words += ["--remount-ro", "/"]
     folder = container.get("workingDir") or image.folder
