@@ -73,6 +73,11 @@ class PodWatch:
                 if not connected:  # else it was cut, and nothing is known to be missed yet
                     self.unreachable = failure
                 log.info("the cluster cannot be watched", reason=str(failure))
+            except Exception as error:  # it must not end while there are attempts
+                log.exception("the watch of pods failed")
+                version = ""
+                named = f"{type(error).__name__}: {error}"
+                self.unreachable = TryAgain(f"the cluster's pods cannot be watched ({named})")
             lasted = time.monotonic() - began
             went_on = lasted > pause or (connected and version != before)
             pause = SHORTEST if went_on else min(pause * 2, LONGEST)
@@ -157,6 +162,11 @@ class JobLister:
                 log.info("the cluster's Jobs cannot be listed", reason=str(failure))
                 self._wanted.set()
                 await asyncio.sleep(failure.after or 2.0 if isinstance(failure, TryAgain) else 30.0)
+                continue
+            except Exception:  # somebody waits for the next one
+                log.exception("the list of Jobs failed")
+                self._wanted.set()
+                await asyncio.sleep(LONGEST)
                 continue
             took = time.monotonic() - began
             await asyncio.sleep(max(BETWEEN_LISTS, 5 * took))
