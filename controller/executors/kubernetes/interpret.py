@@ -88,6 +88,8 @@ def observe(seen: SeenObjects, profile: ClusterProfile, now: float) -> SeenAttem
     lost = _disruption(seen, now)
     failed = step is not None and (step["exitCode"] or step.get("reason") == "OOMKilled")
     if step is not None and failed and not (lost and _is_of_disruption(pod, step)):
+        if lost is None and _may_be_of_disruption(pod, step, now):
+            return times.put(SeenAttempt(AttemptState.ENDING))
         return _failed_step(step, times)
     if lost is not None:
         return times.put(lost)
@@ -162,7 +164,7 @@ def _disruption(seen: SeenObjects, now: float) -> SeenAttempt | None:
     over = seen.gone or status.get("phase") in ("Succeeded", "Failed")
     deleted = _moment(pod["metadata"].get("deletionTimestamp"))
     silent = reason == "NodeLost" or _is_silent(pod)
-    if seen.gone and seen.job is not None and (late := _deadline_of(seen.job)) is not None:
+    if over and seen.job is not None and (late := _deadline_of(seen.job)) is not None:
         return late
     if target is not None and (over or silent):
         about = f"{target.get('reason', '')}: {_short(target.get('message', ''))}".strip(": ")
@@ -190,6 +192,21 @@ def _is_silent(pod: Obj) -> bool:
 
 def _is_of_disruption(pod: Obj, step: Obj) -> bool:
     """Whether the step ended as it was asked to, rather than by itself before."""
+    asked, ended = _asked_to_end(pod), _moment(step.get("finishedAt"))
+    return asked is None or ended is None or ended >= asked - 1
+
+
+def _may_be_of_disruption(pod: Obj, step: Obj, now: float) -> bool:
+    """Whether the step ended after the cluster had asked for it, and the pod's end is yet to be
+    told, which says more."""
+    asked = _asked_to_end(pod)
+    if asked is None or not _is_of_disruption(pod, step):
+        return False
+    return now <= (_moment(step.get("finishedAt")) or asked) + SILENCE
+
+
+def _asked_to_end(pod: Obj) -> float | None:
+    """When the cluster began to end the pod, in seconds since the epoch; None if it did not."""
     target = _condition(pod, "DisruptionTarget") or {}
     meta = pod["metadata"]
     asked = _moment(target.get("lastTransitionTime"))
@@ -197,8 +214,7 @@ def _is_of_disruption(pod: Obj, step: Obj) -> bool:
     if deletion is not None:
         began = deletion - float(meta.get("deletionGracePeriodSeconds") or 0)
         asked = began if asked is None else min(asked, began)
-    ended = _moment(step.get("finishedAt"))
-    return asked is None or ended is None or ended >= asked - 1
+    return asked
 
 
 def _succeeded(step: Obj, collected: Obj, times: _Times) -> SeenAttempt:
