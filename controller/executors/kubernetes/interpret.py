@@ -103,7 +103,7 @@ def observe(seen: SeenObjects, profile: ClusterProfile, now: float) -> SeenAttem
         )
         return times.put(SeenAttempt(AttemptState.LOST, f"its pod failed: {why}"))
     if step is not None:
-        return times.put(SeenAttempt(AttemptState.ENDING))
+        return times.put(_ending(pod, profile, now))
     if _running(pod, RUN) is not None:
         return times.put(SeenAttempt(AttemptState.RUNNING))
     return _waiting(pod, profile, now)
@@ -122,22 +122,28 @@ def _without_pod(seen: SeenObjects, profile: ClusterProfile, now: float) -> Seen
         return late
     if is_failing(job) or _condition(job, "Complete") is not None:
         return SeenAttempt(AttemptState.LOST, "its pod was deleted before its end was noted")
-    waited = now - (_moment(job["metadata"].get("creationTimestamp")) or now)
+    created = _moment(job["metadata"].get("creationTimestamp")) or now
     queue = job["metadata"].get("labels", {}).get(QUEUE)
     if queue and job["spec"].get("suspend"):
         about = seen.queued or "Kueue has not answered yet"
         what = f"waiting for quota in queue {queue}: {_short(about)}"
         most = profile.queue_deadline.total_seconds()
-        if waited > most:
+        if now - created > most:
             return _given_up(what, most, "queue_deadline", "raise the queue's quota")
         return SeenAttempt(AttemptState.PREPARING, waits=what)
+    # Of one that was in a queue, the time there does not count.
+    since = _moment(job.get("status", {}).get("startTime")) or (now if queue else created)
+    most = profile.start_deadline.total_seconds()
+    overdue = now - since > most
     if seen.refused:
         what = f"waiting for its pod to be admitted: {_short(seen.refused)}"
-        most = profile.start_deadline.total_seconds()
-        if waited > most and not queue:
+        if overdue:
             fix = "lower `resources`, or raise the namespace's ResourceQuota"
             return _given_up(what, most, "start_deadline", fix)
         return SeenAttempt(AttemptState.PREPARING, waits=what)
+    if overdue:
+        fix = f"look at the events of the Job {job['metadata']['name']}"
+        return _given_up("waiting for its pod to be made", most, "start_deadline", fix)
     return SeenAttempt(AttemptState.PREPARING)
 
 
@@ -258,6 +264,14 @@ def _failed_transfer(name: str, ended: Obj) -> SeenAttempt:
         return SeenAttempt(AttemptState.FAILED, f"{why}name Headgate's own in the settings")
     why = f"{what[name]}: the container `{name}` ended with {reason}, exit code {code}"
     return SeenAttempt(AttemptState.LOST, why)
+
+
+def _ending(pod: Obj, profile: ClusterProfile, now: float) -> SeenAttempt:
+    """A pod whose step has ended, and whose outputs are to be stored."""
+    if _held_up(pod)[1].get("reason") not in (*_PULL_AT_ONCE, *_PULL, *_CREATE):
+        return SeenAttempt(AttemptState.ENDING)
+    held = _waiting(pod, profile, now)
+    return held if held.state.ended else held._replace(state=AttemptState.ENDING)
 
 
 def _waiting(pod: Obj, profile: ClusterProfile, now: float) -> SeenAttempt:

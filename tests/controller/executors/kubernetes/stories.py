@@ -471,4 +471,25 @@ STORIES: list[tuple[str, SeenObjects, float, S, str]] = [
         S.FAILED,
         "exceeded quota: t.*ResourceQuota",
     ),
+    (
+        "nobody makes its pod, nor says why",
+        SeenObjects(job()),
+        700,
+        S.FAILED,
+        "events of the Job j.*`start_deadline`",
+    ),
+    (
+        "our image is not there for its end",
+        SeenObjects(job(), pod(FETCHED, ended(), PULL, "Running")),
+        60,
+        S.ENDING,
+        "Headgate's own image.*tried again",
+    ),
+    (
+        "our image is not there for its end, for long",
+        SeenObjects(job(), pod(FETCHED, ended(), PULL, "Running")),
+        100,
+        S.FAILED,
+        "`kubernetes.image`",
+    ),
 ]
