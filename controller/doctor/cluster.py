@@ -38,8 +38,7 @@ async def examine_cluster(
     executors = {spec.executor_of(step) for spec in specs for step in (None, *spec.commands)}
     if "kubernetes" not in executors and "kubernetes" not in settings.model_fields_set:
         return
-    profiles = settings.kubernetes.profiles.values()
-    queues = sorted({each.queue for each in profiles if each.queue is not None})
+    queues = sorted({*_of_profiles(settings), *_of_specs(specs)})
     cluster = Cluster(settings.kubernetes, base)
     try:
         async with asyncio.timeout(PATIENCE):
@@ -54,6 +53,18 @@ async def examine_cluster(
         yield bad("cluster", f"the API server refuses: {refusal.message}", fix)
     finally:
         await cluster.close()
+
+
+def _of_profiles(settings: Settings) -> Iterable[str]:
+    return (each.queue for each in settings.kubernetes.profiles.values() if each.queue)
+
+
+def _of_specs(specs: Sequence[Pipeline]) -> Iterable[str]:
+    for spec in specs:
+        for name, step in spec.commands.items():
+            queue = step.queue or spec.environment.queue
+            if queue and spec.executor_of(name) == "kubernetes":
+                yield queue
 
 
 async def _examined(cluster: Cluster, queues: Sequence[str]) -> AsyncIterator[Finding]:
@@ -152,8 +163,8 @@ async def _kueue(cluster: Cluster, queues: Sequence[str]) -> AsyncIterator[Findi
     versions = await _served(cluster, _KUEUE)
     if QUEUE_VERSION not in versions:
         has = f"serves only {', '.join(versions)} of it" if versions else "has none of its kinds"
-        fix = f"install Kueue with {_KUEUE}/{QUEUE_VERSION}, or remove `queue` from the profiles"
-        yield bad("kueue", f"profiles name queues, but the cluster {has}", fix)
+        fix = f"install Kueue with {_KUEUE}/{QUEUE_VERSION}, or remove `queue`"
+        yield bad("kueue", f"queues are named, but the cluster {has}", fix)
         return
     try:
         listed = await _listed(cluster, f"apis/{_KUEUE}/{QUEUE_VERSION}", "localqueues")

@@ -162,14 +162,17 @@ class Cluster:
         )
         try:
             answer = await client.send(request, stream=True)
+        except Exception as error:
+            raise _failure(error) from None
+        try:
             try:
                 if answer.status_code >= 400:
                     raise _refusal(answer.status_code, await answer.aread(), answer.headers)
                 yield answer.aiter_raw()
             finally:
                 await answer.aclose()
-        except httpx2.HTTPError as error:
-            raise TryAgain(f"{_GIVEN_UP}: {_named(error)}") from None
+        except httpx2.HTTPError as error:  # any other is the reader's own
+            raise _failure(error) from None
 
     async def close(self) -> None:
         """Close its connections."""
@@ -191,8 +194,6 @@ class Cluster:
         """Make a call, again if its failure may pass. Raises `ApiRefusal`, `TryAgain` if the server
         cannot be reached, and `NeedsHuman` if there is no configuration."""
         client = self._client()
-        import httpx2
-
         body = None if content is None else json.dumps(content).encode()
         headers = {"Content-Type": content_type} if body else {}
         pause = PAUSE
@@ -202,12 +203,12 @@ class Cluster:
                 answer = await client.request(
                     method, path, params=dict(query or {}), content=body, headers=headers
                 )
-            except httpx2.HTTPError as error:
-                if turn == TRIES:
-                    raise TryAgain(f"{_GIVEN_UP}: {_named(error)}", after=5.0) from None
-            else:
                 if answer.status_code < 400:
                     return dict(answer.json())
+            except Exception as error:
+                if turn == TRIES:
+                    raise _failure(error) from None
+            else:
                 refusal = _refusal(answer.status_code, answer.content, answer.headers)
                 wait = refusal.after or 0.0
                 if not _passes(refusal) or turn == TRIES or wait > LONGEST_PAUSE:
@@ -285,5 +286,17 @@ def _refusal(code: int, content: bytes, headers: Mapping[str, str]) -> ApiRefusa
     return ApiRefusal(code, reason, message[:1000] or f"HTTP status {code}", after)
 
 
-def _named(error: Exception) -> str:
-    return f"{error}" or type(error).__name__
+def _failure(error: Exception) -> TryAgain:
+    """Why a call came to nothing: the connection, the program that signs in, or an answer that is
+    none of the API's, as a proxy's page. Whatever it was, the same call may succeed later."""
+    import httpx2
+
+    named = f"{error}" or type(error).__name__
+    if isinstance(error, httpx2.HTTPError):
+        return TryAgain(f"{_GIVEN_UP}: {named}", after=5.0)
+    return TryAgain(
+        f"{_GIVEN_UP} or signed in to ({type(error).__name__}: {named}); see to the program or "
+        "the proxy that `kubernetes.kubeconfig` names",
+        after=5.0,
+        human=True,
+    )

@@ -28,10 +28,10 @@ from controller.executors.kubernetes.attempts import (
     record_fact,
 )
 from controller.executors.kubernetes.cluster import ApiRefusal, Cluster
+from controller.executors.kubernetes.ending import forgo_replacement, stop
 from controller.executors.kubernetes.interpret import (
     SeenAttempt,
     SeenObjects,
-    is_failing,
     missing_output,
     observe,
 )
@@ -62,8 +62,6 @@ STREAMS: Final = 100
 STRAY: Final = 600.0
 """Seconds after which Jobs count as nobody's: runs that this controller has no record of, as after
 the loss of its disk, find theirs before."""
-SILENCE: Final = 60.0
-"""Seconds after its grace after which a pod that is deleted counts as ended, seen or not."""
 
 
 class KubernetesExecutor:
@@ -122,15 +120,24 @@ class KubernetesExecutor:
         live = self._live.get(attempt_id)
         if live is None:
             return Status(state=AttemptState.UNKNOWN, waits=self._waits.get(attempt_id))
-        away = live.unreachable or (self._watch.unreachable if self._watch else None)
-        if live.launching and away is not None:
-            raise TryAgain(str(away), after=getattr(away, "after", None))
+        away = live.launching and self._why_unknown(live)
+        if away:
+            if not isinstance(away, TryAgain):
+                raise TryAgain(str(away), human=True)
+            raise TryAgain(str(away), after=away.after, human=away.human)
         waits = Blocked(reason=live.seen.waits, human=False) if live.seen.waits else None
         return Status(
             state=live.seen.state,
             started=live.seen.started,
             waits=waits or self._waits.get(attempt_id),
         )
+
+    def _why_unknown(self, live: LiveJob) -> Failure | None:
+        """Why the state of an attempt that may have a Job is unknown for now, if it is."""
+        if live.unreachable is not None or self._watch is None or self._jobs is None:
+            return live.unreachable
+        without_pod = self._jobs.unreachable if live.pod is None else None
+        return self._watch.unreachable or without_pod
 
     async def cancel(self, attempt_id: str, grace: float = GRACE) -> None:
         """See `Executor`."""
@@ -374,6 +381,7 @@ class KubernetesExecutor:
     async def _follow(self, live: LiveJob) -> None:
         """Record its log and enforce its timeout, until its end is known and recorded."""
         own = self._folder(live.attempt.id)
+        name = job_name(self._launcher.owner, live.attempt.id)
         output = PodLog(self._cluster, own)
         reading: asyncio.Task[None] | None = None
         try:
@@ -386,13 +394,13 @@ class KubernetesExecutor:
                 wait = self._until_due(live, seen)
                 stopped = stop_reason(own)
                 if stopped is not None and not live.is_done(seen):
-                    if await self._stop(live):
+                    if await stop(self._cluster, live, name):
                         break
                     wait = STOPPING
                 elif live.is_done(seen):
                     break
                 else:
-                    await self._forgo_replacement(live)
+                    await forgo_replacement(self._cluster, live, name)
                 await live.wait(wait)
             if reading is not None:
                 await asyncio.wait([reading], timeout=LOG_PATIENCE)
@@ -432,41 +440,6 @@ class KubernetesExecutor:
         if left <= 0:
             request_stop(self._folder(live.attempt.id), "timeout")
         return min(max(left, 0.0), POLL)
-
-    async def _stop(self, live: LiveJob) -> bool:
-        """Have it deleted with its pod; whether nothing of it is left."""
-        name = job_name(self._launcher.owner, live.attempt.id)
-        try:
-            if not live.deleting:
-                await self._cluster.delete("jobs", name, propagationPolicy="Foreground")
-                live.deleting = True
-            if live.pod is not None and not live.gone and live.asked_grace > live.grace:
-                # Less than a second would remove the pod's object before its processes.
-                seconds = max(1, round(live.grace))
-                pod = live.pod["metadata"]["name"]
-                await self._cluster.delete("pods", pod, gracePeriodSeconds=seconds)
-                live.asked_grace = live.grace
-                live.gone_at = time.monotonic() + seconds + SILENCE
-            if live.pod is not None and not live.gone:
-                return time.monotonic() > live.gone_at
-            return await self._cluster.get("jobs", name) is None
-        except TryAgain as failure:
-            log.info("an attempt cannot be stopped yet", id=live.attempt.id, reason=str(failure))
-            return False
-
-    async def _forgo_replacement(self, live: LiveJob) -> None:
-        """Delete the Job of a pod that the cluster ends: it might make another, which would run
-        beside the attempt that the run makes."""
-        if live.forgone or live.pod is None or not live.pod["metadata"].get("deletionTimestamp"):
-            return
-        name = job_name(self._launcher.owner, live.attempt.id)
-        try:
-            live.job = await self._cluster.get("jobs", name) or live.job
-            if live.job is not None and not is_failing(live.job):
-                await self._cluster.delete("jobs", name, propagationPolicy="Foreground")
-            live.forgone = True
-        except TryAgain as failure:
-            log.info("a Job cannot be deleted yet", id=live.attempt.id, reason=str(failure))
 
     def _conclude(self, live: LiveJob, seen: SeenAttempt) -> None:
         own = self._folder(live.attempt.id)

@@ -88,6 +88,8 @@ def observe(seen: SeenObjects, profile: ClusterProfile, now: float) -> SeenAttem
     lost = _disruption(seen, now)
     failed = step is not None and (step["exitCode"] or step.get("reason") == "OOMKilled")
     if step is not None and failed and not (lost and _is_of_disruption(pod, step)):
+        if lost is None and _may_be_of_disruption(pod, step, now):
+            return times.put(SeenAttempt(AttemptState.ENDING))
         return _failed_step(step, times)
     if lost is not None:
         return times.put(lost)
@@ -101,7 +103,7 @@ def observe(seen: SeenObjects, profile: ClusterProfile, now: float) -> SeenAttem
         )
         return times.put(SeenAttempt(AttemptState.LOST, f"its pod failed: {why}"))
     if step is not None:
-        return times.put(SeenAttempt(AttemptState.ENDING))
+        return times.put(_ending(pod, profile, now))
     if _running(pod, RUN) is not None:
         return times.put(SeenAttempt(AttemptState.RUNNING))
     return _waiting(pod, profile, now)
@@ -120,22 +122,28 @@ def _without_pod(seen: SeenObjects, profile: ClusterProfile, now: float) -> Seen
         return late
     if is_failing(job) or _condition(job, "Complete") is not None:
         return SeenAttempt(AttemptState.LOST, "its pod was deleted before its end was noted")
-    waited = now - (_moment(job["metadata"].get("creationTimestamp")) or now)
+    created = _moment(job["metadata"].get("creationTimestamp")) or now
     queue = job["metadata"].get("labels", {}).get(QUEUE)
     if queue and job["spec"].get("suspend"):
         about = seen.queued or "Kueue has not answered yet"
         what = f"waiting for quota in queue {queue}: {_short(about)}"
         most = profile.queue_deadline.total_seconds()
-        if waited > most:
+        if now - created > most:
             return _given_up(what, most, "queue_deadline", "raise the queue's quota")
         return SeenAttempt(AttemptState.PREPARING, waits=what)
+    # Of one that was in a queue, the time there does not count.
+    since = _moment(job.get("status", {}).get("startTime")) or (now if queue else created)
+    most = profile.start_deadline.total_seconds()
+    overdue = now - since > most
     if seen.refused:
         what = f"waiting for its pod to be admitted: {_short(seen.refused)}"
-        most = profile.start_deadline.total_seconds()
-        if waited > most and not queue:
+        if overdue:
             fix = "lower `resources`, or raise the namespace's ResourceQuota"
             return _given_up(what, most, "start_deadline", fix)
         return SeenAttempt(AttemptState.PREPARING, waits=what)
+    if overdue:
+        fix = f"look at the events of the Job {job['metadata']['name']}"
+        return _given_up("waiting for its pod to be made", most, "start_deadline", fix)
     return SeenAttempt(AttemptState.PREPARING)
 
 
@@ -162,7 +170,7 @@ def _disruption(seen: SeenObjects, now: float) -> SeenAttempt | None:
     over = seen.gone or status.get("phase") in ("Succeeded", "Failed")
     deleted = _moment(pod["metadata"].get("deletionTimestamp"))
     silent = reason == "NodeLost" or _is_silent(pod)
-    if seen.gone and seen.job is not None and (late := _deadline_of(seen.job)) is not None:
+    if over and seen.job is not None and (late := _deadline_of(seen.job)) is not None:
         return late
     if target is not None and (over or silent):
         about = f"{target.get('reason', '')}: {_short(target.get('message', ''))}".strip(": ")
@@ -190,6 +198,21 @@ def _is_silent(pod: Obj) -> bool:
 
 def _is_of_disruption(pod: Obj, step: Obj) -> bool:
     """Whether the step ended as it was asked to, rather than by itself before."""
+    asked, ended = _asked_to_end(pod), _moment(step.get("finishedAt"))
+    return asked is None or ended is None or ended >= asked - 1
+
+
+def _may_be_of_disruption(pod: Obj, step: Obj, now: float) -> bool:
+    """Whether the step ended after the cluster had asked for it, and the pod's end is yet to be
+    told, which says more."""
+    asked = _asked_to_end(pod)
+    if asked is None or not _is_of_disruption(pod, step):
+        return False
+    return now <= (_moment(step.get("finishedAt")) or asked) + SILENCE
+
+
+def _asked_to_end(pod: Obj) -> float | None:
+    """When the cluster began to end the pod, in seconds since the epoch; None if it did not."""
     target = _condition(pod, "DisruptionTarget") or {}
     meta = pod["metadata"]
     asked = _moment(target.get("lastTransitionTime"))
@@ -197,8 +220,7 @@ def _is_of_disruption(pod: Obj, step: Obj) -> bool:
     if deletion is not None:
         began = deletion - float(meta.get("deletionGracePeriodSeconds") or 0)
         asked = began if asked is None else min(asked, began)
-    ended = _moment(step.get("finishedAt"))
-    return asked is None or ended is None or ended >= asked - 1
+    return asked
 
 
 def _succeeded(step: Obj, collected: Obj, times: _Times) -> SeenAttempt:
@@ -242,6 +264,14 @@ def _failed_transfer(name: str, ended: Obj) -> SeenAttempt:
         return SeenAttempt(AttemptState.FAILED, f"{why}name Headgate's own in the settings")
     why = f"{what[name]}: the container `{name}` ended with {reason}, exit code {code}"
     return SeenAttempt(AttemptState.LOST, why)
+
+
+def _ending(pod: Obj, profile: ClusterProfile, now: float) -> SeenAttempt:
+    """A pod whose step has ended, and whose outputs are to be stored."""
+    if _held_up(pod)[1].get("reason") not in (*_PULL_AT_ONCE, *_PULL, *_CREATE):
+        return SeenAttempt(AttemptState.ENDING)
+    held = _waiting(pod, profile, now)
+    return held if held.state.ended else held._replace(state=AttemptState.ENDING)
 
 
 def _waiting(pod: Obj, profile: ClusterProfile, now: float) -> SeenAttempt:

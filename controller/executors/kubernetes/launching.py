@@ -141,6 +141,6 @@ class Launcher:
             self._policy = asyncio.create_task(self._cluster.apply("networkpolicies", policy))
         try:
             await asyncio.shield(self._policy)
-        except Failure:
+        except Exception:
             self._policy = None
             raise

@@ -112,7 +112,7 @@ class PodLog:
 
     async def follow(self, pod: str, over: Callable[[], bool], streams: asyncio.Semaphore) -> None:
         """Read it to its end. `over` tells whether the step has ended; until then one of `streams`
-        is taken."""
+        is taken, if there is one: without, the log is read once the step has ended."""
         tries = 0
         while tries < LAST_TRIES:
             ended = over()
@@ -121,10 +121,11 @@ class PodLog:
                     tries += 1
                     await self._read(pod, follow=False)
                     return
-                async with streams:
-                    await self._read(pod, follow=not over())
-                if over():
-                    return
+                if not streams.locked():
+                    async with streams:
+                        await self._read(pod, follow=not over())
+                    if over():
+                        return
             except ApiRefusal as refusal:
                 if refusal.code == 404:
                     return

@@ -73,6 +73,11 @@ class PodWatch:
                 if not connected:  # else it was cut, and nothing is known to be missed yet
                     self.unreachable = failure
                 log.info("the cluster cannot be watched", reason=str(failure))
+            except Exception as error:  # it must not end while there are attempts
+                log.exception("the watch of pods failed")
+                version = ""
+                named = f"{type(error).__name__}: {error}"
+                self.unreachable = TryAgain(f"the cluster's pods cannot be watched ({named})")
             lasted = time.monotonic() - began
             went_on = lasted > pause or (connected and version != before)
             pause = SHORTEST if went_on else min(pause * 2, LONGEST)
@@ -137,6 +142,8 @@ class JobLister:
         """Why pods are not created, by the Job's name."""
         self.queued: Mapping[str, str] = {}
         """What Kueue says about the Jobs that it holds back, by name."""
+        self.unreachable: Failure | None = None
+        """Why they cannot be listed at present."""
 
     async def after(self, moment: float) -> None:
         """Wait until a list that began after that moment (by `time.monotonic`) is there."""
@@ -155,8 +162,16 @@ class JobLister:
                 await self._look(began)
             except Failure as failure:
                 log.info("the cluster's Jobs cannot be listed", reason=str(failure))
+                self.unreachable = failure
                 self._wanted.set()
                 await asyncio.sleep(failure.after or 2.0 if isinstance(failure, TryAgain) else 30.0)
+                continue
+            except Exception as error:  # somebody waits for the next one
+                log.exception("the list of Jobs failed")
+                named = f"{type(error).__name__}: {error}"
+                self.unreachable = TryAgain(f"the cluster's Jobs cannot be listed ({named})")
+                self._wanted.set()
+                await asyncio.sleep(LONGEST)
                 continue
             took = time.monotonic() - began
             await asyncio.sleep(max(BETWEEN_LISTS, 5 * took))
@@ -171,12 +186,16 @@ class JobLister:
             if any(QUEUE in jobs[name]["metadata"]["labels"] for name in idle):
                 self.queued = await self._workloads()
         async with self._news:
-            self.jobs, self._begun = jobs, began
+            self.unreachable, self.jobs, self._begun = None, jobs, began
             self._news.notify_all()
 
     async def _refusals(self) -> dict[str, str]:
         selected = "reason=FailedCreate,involvedObject.kind=Job"
-        events, _ = await self._cluster.list("events", fieldSelector=selected)
+        try:
+            events, _ = await self._cluster.list("events", fieldSelector=selected)
+        except Failure as failure:  # they explain, and nothing waits for them
+            log.info("the cluster's events cannot be listed", reason=str(failure))
+            return {}
         return {event["involvedObject"]["name"]: str(event.get("message", "")) for event in events}
 
     async def _workloads(self) -> dict[str, str]:

@@ -69,7 +69,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml (mergeOverwrite $own (deepCopy .Values.settings)) -}}
 {{- end -}}
 
-{{- /* The rules of the executor; controller/config/cluster_access.py has the same, and what for. */ -}}
+{{- /* The rules of the executor; controller/executors/kubernetes/access.py has the same, and what for. */ -}}
 {{- define "headgate.rules" -}}
 - apiGroups: [batch]
   resources: [jobs]

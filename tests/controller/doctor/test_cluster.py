@@ -45,8 +45,9 @@ def cluster() -> Iterator[Kubernetes]:
         yield cluster
 
 
-def spec(executor: str) -> Pipeline:
-    loaded = load(SPEC.replace("EXECUTOR", executor), "ml-pipeline.yaml")
+def spec(executor: str, environment: str = "") -> Pipeline:
+    text = SPEC.replace("EXECUTOR", executor).replace("/train}", f"/train{environment}}}")
+    loaded = load(text, "ml-pipeline.yaml")
     assert loaded.pipeline is not None, loaded.problems
     return loaded.pipeline
 
@@ -66,12 +67,15 @@ async def found(
     return await of(tmp_path, {"kubeconfig": "kubeconfig", **more})
 
 
-async def of(tmp_path: Path, kubernetes: dict[str, Any] | None) -> dict[str, Finding]:
+async def of(
+    tmp_path: Path, kubernetes: dict[str, Any] | None, *specs: Pipeline
+) -> dict[str, Finding]:
     given = {} if kubernetes is None else {"kubernetes": kubernetes}
     whole = Settings.model_validate(
         {"repositories": [{"name": "team", "url": "remote.git"}], **given}
     )
-    return {each.what: each async for each in examine_cluster(whole, tmp_path, [spec("docker")])}
+    read = specs or (spec("docker"),)
+    return {each.what: each async for each in examine_cluster(whole, tmp_path, read)}
 
 
 async def test_a_cluster_that_nothing_names_is_not_asked(tmp_path: Path) -> None:
@@ -155,7 +159,7 @@ async def test_a_queue_needs_kueue(cluster: Kubernetes, tmp_path: Path) -> None:
     finding = (await found(cluster, tmp_path, *ALL, **QUEUED))["kueue"]
     assert (finding.state, finding.message) == (
         "error",
-        "profiles name queues, but the cluster has none of its kinds",
+        "queues are named, but the cluster has none of its kinds",
     )
     assert finding.fix.startswith("install Kueue with kueue.x-k8s.io/v1beta2")
 
@@ -168,7 +172,7 @@ async def test_an_older_kueue_is_told_of(cluster: Kubernetes, tmp_path: Path) ->
     finding = (await found(cluster, tmp_path, *ALL, **QUEUED))["kueue"]
     assert (finding.state, finding.message) == (
         "error",
-        "profiles name queues, but the cluster serves only v1beta1 of it",
+        "queues are named, but the cluster serves only v1beta1 of it",
     )
 
 
@@ -183,6 +187,18 @@ async def test_a_queue_is_looked_for_in_the_namespace(cluster: Kubernetes, tmp_p
     there = (await found(cluster, tmp_path, *ALL, **QUEUED))["queue research"]
     assert there.state in ("ok", "warning")
     assert "ml" in there.message
+
+
+async def test_a_queue_that_a_spec_names_is_looked_for_too(
+    cluster: Kubernetes, tmp_path: Path
+) -> None:
+    cluster.install("kueue")
+    cluster.write_kubeconfig(tmp_path / "kubeconfig", cluster.token("headgate", *rules(*ALL)))
+    named = spec("kubernetes", ", queue: nights")
+    elsewhere = spec("docker", ", queue: days")
+    told = await of(tmp_path, {"kubeconfig": "kubeconfig"}, named, elsewhere)
+    assert told["queue nights"].state == "error"
+    assert "queue days" not in told
 
 
 async def test_kueues_rights_are_asked_about_only_where_there_are_queues(

@@ -13,7 +13,7 @@ from controller.executors.kubernetes.access import (
 )
 from controller.executors.kubernetes.names import labels
 from controller.machine.runs.attempt import AttemptState
-from tests.contracts.executor import becomes, ends, run
+from tests.contracts.executor import becomes, ends, run, until
 from tests.controller.executors.kubernetes_site import OWNER, KubernetesSite
 from tests.deploy.chart import Manifest, manifests
 
@@ -72,9 +72,6 @@ async def test_an_executor_needs_every_verb_of_the_role_and_no_other(
     cluster.write_kubeconfig(site.kubeconfig, cluster.token(ACCOUNT))
     cluster.count.reset()
 
-    def refused() -> bool:
-        return any(one["reason"] == "FailedCreate" for one in cluster.all("Event", "headgate"))
-
     async with site.open(stray=0.0) as executor:
         told = site.attempt("sh -c 'echo $KEY'", name="told", secrets=("KEY",))
         assert (await run(executor, told)).state is AttemptState.SUCCEEDED
@@ -88,7 +85,12 @@ async def test_an_executor_needs_every_verb_of_the_role_and_no_other(
         cluster.create("ResourceQuota", quota, "headgate")
         held = site.attempt("true", name="held")
         await executor.start(held)
-        await asyncio.to_thread(cluster.wait_for, refused)
+
+        async def told_of_quota() -> bool:
+            waits = (await executor.poll(held.id)).waits
+            return waits is not None and "exceeded quota" in waits.reason
+
+        await until(told_of_quota)
         await executor.cancel(held.id, 0.1)
         assert (await ends(executor, held)).state is AttemptState.CANCELLED
         left = site.attempt("true", name="left")

@@ -217,6 +217,27 @@ STORIES: list[tuple[str, SeenObjects, float, S, str]] = [
         "",
     ),
     (
+        "its end was asked for, it obeyed with 143, and its pod's end is yet to be told",
+        SeenObjects(job(), pod(FETCHED, ended(143), phase="Running", meta=DELETED)),
+        40,
+        S.ENDING,
+        "",
+    ),
+    (
+        "its node makes room, and its pod's end is yet to be told",
+        SeenObjects(job(), pod(FETCHED, ended(143), conditions=(condition("DisruptionTarget"),))),
+        40,
+        S.ENDING,
+        "",
+    ),
+    (
+        "its pod's end is never told",
+        SeenObjects(job(), pod(FETCHED, ended(143), phase="Running", meta=DELETED)),
+        120,
+        S.LOST,
+        "deleted",
+    ),
+    (
         "it had failed before it was deleted",
         SeenObjects(
             job(), pod(FETCHED, ended(1, when=21), phase="Failed", meta=DELETED), gone=True
@@ -449,5 +470,26 @@ STORIES: list[tuple[str, SeenObjects, float, S, str]] = [
         700,
         S.FAILED,
         "exceeded quota: t.*ResourceQuota",
+    ),
+    (
+        "nobody makes its pod, nor says why",
+        SeenObjects(job()),
+        700,
+        S.FAILED,
+        "events of the Job j.*`start_deadline`",
+    ),
+    (
+        "our image is not there for its end",
+        SeenObjects(job(), pod(FETCHED, ended(), PULL, "Running")),
+        60,
+        S.ENDING,
+        "Headgate's own image.*tried again",
+    ),
+    (
+        "our image is not there for its end, for long",
+        SeenObjects(job(), pod(FETCHED, ended(), PULL, "Running")),
+        100,
+        S.FAILED,
+        "`kubernetes.image`",
     ),
 ]

@@ -1,12 +1,18 @@
 """What refusals of an API server mean, and a client that cannot be made."""
 
+import asyncio
+import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from controller.config.kubernetes import KubernetesSettings
+from controller.executors.kubernetes import cluster as calls
 from controller.executors.kubernetes.cluster import ApiRefusal, Cluster, explained
+from controller.executors.kubernetes.watching import JobLister, PodWatch
 from specs.failures import Failure, NeedsHuman, TryAgain
 
 
@@ -18,7 +24,7 @@ from specs.failures import Failure, NeedsHuman, TryAgain
             ApiRefusal(403, "Forbidden", 'jobs.batch is forbidden: User "x" cannot create'),
             TryAgain,
             True,
-            "docs/kubernetes.md",
+            "headgate doctor",
         ),
         (
             ApiRefusal(403, "Forbidden", 'jobs "a" is forbidden: exceeded quota: team, requested'),
@@ -70,3 +76,82 @@ async def test_a_context_that_is_not_there_is_named(tmp_path: Path) -> None:
     cluster = Cluster(KubernetesSettings(kubeconfig="config", context="other"), tmp_path)
     with pytest.raises(NeedsHuman, match="Context 'other' not found"):
         await cluster.get("jobs", "a")
+
+
+def signed_in_by(tmp_path: Path, user: Mapping[str, Any], server: str) -> Cluster:
+    """A client whose kubeconfig signs in by this."""
+    whole = {
+        "current-context": "a",
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "clusters": [{"name": "a", "cluster": {"server": server}}],
+        "users": [{"name": "a", "user": user}],
+    }
+    (tmp_path / "config").write_text(json.dumps(whole))
+    return Cluster(KubernetesSettings(kubeconfig="config"), tmp_path)
+
+
+def program(command: str) -> Mapping[str, Any]:
+    version = "client.authentication.k8s.io/v1"
+    return {"exec": {"apiVersion": version, "command": command, "interactiveMode": "Never"}}
+
+
+@pytest.mark.parametrize("command", ["no-such-program", "false", "true"])
+async def test_a_program_that_cannot_sign_in_is_waited_for_and_told_to_a_human(
+    tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "PAUSE", 0.0)
+    cluster = signed_in_by(tmp_path, program(command), "http://127.0.0.1:9")
+    with pytest.raises(TryAgain, match=r"kubernetes\.kubeconfig") as told:
+        await cluster.list("jobs")
+    assert told.value.human
+    with pytest.raises(TryAgain, match=r"kubernetes\.kubeconfig"):
+        async with cluster.stream("pods", {}):
+            pass
+    await cluster.close()
+
+
+async def test_a_proxys_page_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "PAUSE", 0.0)
+    asked = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>")
+        await writer.drain()
+        writer.close()
+        asked.set()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        cluster = signed_in_by(tmp_path, {}, f"http://127.0.0.1:{port}")
+        with pytest.raises(TryAgain, match="cannot be reached or signed in to"):
+            await cluster.get("jobs", "a")
+        assert asked.is_set()
+        await cluster.close()
+
+
+class OddOnce(Cluster):
+    """A client whose first list ends with what nobody foresaw."""
+
+    odd = True
+
+    async def list(self, kind: str, **query: str) -> tuple[list[Any], str]:  # noqa: ARG002
+        if self.odd:
+            self.odd = False
+            raise RuntimeError("odd")
+        return [], "1"
+
+
+async def test_what_nobody_foresaw_ends_neither_the_watch_nor_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.executors.kubernetes.watching.LONGEST", 0.0)
+    for made in ("watch", "jobs"):
+        cluster = OddOnce(KubernetesSettings(kubeconfig="none"), tmp_path)
+        watch = PodWatch(cluster, "", lambda _, __: None, lambda _: None)
+        jobs = JobLister(cluster, "")
+        running = asyncio.create_task(watch.run() if made == "watch" else jobs.run())
+        await (watch.first.wait() if made == "watch" else jobs.after(0.0))
+        assert not cluster.odd
+        assert not running.done()
+        running.cancel()

@@ -1,11 +1,17 @@
 """The stream of a log is cut anywhere and goes on: each byte once."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.executors.kubernetes.pod_log import StampedLines
+from controller.config.kubernetes import KubernetesSettings
+from controller.executors.kubernetes.cluster import Cluster
+from controller.executors.kubernetes.pod_log import PodLog, StampedLines
 from controller.executors.kubernetes.watching import lines_of
 
 LINES = st.lists(st.tuples(st.integers(0, 3), st.binary(max_size=6)), max_size=8)
@@ -67,3 +73,30 @@ async def test_a_line_of_a_watch_ends_at_a_line_feed_and_nowhere_else() -> None:
 
     found = [line async for line in lines_of(chunks())]
     assert found == [b'{"a": "\xc2\x85 \xe2\x80\xa8"}', b'{"b": 1}']
+
+
+class OneLog(Cluster):
+    """A client of a cluster in which each log is this line."""
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        path: str,  # noqa: ARG002 - any pod's
+        query: Mapping[str, str],  # noqa: ARG002 - from any time on
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b"2026-11-30T15:00:00.1Z epoch 1\n"
+
+        yield chunks()
+
+
+async def test_a_log_that_had_no_stream_is_read_once_its_step_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.executors.kubernetes.pod_log.PAUSE", 0.0)
+    log = PodLog(OneLog(KubernetesSettings(), tmp_path), tmp_path)
+    looks = iter([False, False, True])
+    async with asyncio.timeout(30):
+        await log.follow("p", lambda: next(looks), asyncio.Semaphore(0))  # others have them all
+    log.close()
+    assert (tmp_path / "log").read_text() == "epoch 1\n"
