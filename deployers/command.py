@@ -195,6 +195,8 @@ def _checked(place: str, page: Traffic, epoch: str | None, after: int) -> Traffi
         problem = "it has both `exchanges` and `windows`; a target gives one of them"
     elif page.next < first:
         problem = f"`next` is {page.next}, before `after`, {first}, in the same `epoch`"
+    elif page.more and page.next == first:
+        problem = f"`more` is true, but `next` is still {first}: to read on would never end"
     else:
         problem = _disorder("exchanges", [one.seq for one in page.exchanges], page.next)
         problem = problem or _disorder("windows", [one.seq for one in page.windows], page.next)

@@ -5,9 +5,9 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from specs.figures import duration
 from specs.release import ANSWER_WITHIN, IDLE, LARGEST_REQUEST
@@ -15,9 +15,9 @@ from specs.traffic import Exchange, Split, TrafficWindow, Waiting
 
 
 class DeploymentValue(BaseModel):
-    """Base of the values in this package: frozen, with no unknown fields."""
+    """Base of the values in this package: frozen, finite, with no unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Bounds(DeploymentValue):
@@ -159,7 +159,7 @@ class Deployed(DeploymentValue):
     """The name of the server that the router sends stable traffic to."""
     canary: str | None = None
     """The same for canary traffic."""
-    canary_weight: float = 0.0
+    canary_weight: Annotated[float, Field(ge=0, le=1)] = 0.0
     """The share in effect: 0 while the router withholds traffic from an unwatched canary."""
     silence: Silence | None = None
     """Set while it does so; ended by the next `apply` after a page of traffic was acknowledged."""
@@ -184,7 +184,7 @@ class Traffic(DeploymentValue):
     """Pass this as `after` to read on."""
     more: bool = False
     """Whether there may be later records already, as a batch is limited in size."""
-    dropped: int = 0
+    dropped: Annotated[int, Field(ge=0)] = 0
     """How many records between `after` and the first one were lost to the memory limit."""
     now: float | None = None
     """The router's time when the batch was read; compare the times in the batch with it."""

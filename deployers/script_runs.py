@@ -24,6 +24,8 @@ _MOST_SAID: Final = 64 << 10
 """Bytes of its standard error that are kept: the last."""
 _QUOTED: Final = 1500
 """Characters of its standard error that are quoted."""
+_LOOKS: Final = 0.05
+"""Seconds between two looks whether a script that has closed no pipe has ended."""
 _SCRATCH: Final = "/tmp"  # noqa: S108 - a confined script's own, in memory
 
 
@@ -107,6 +109,7 @@ async def _run(
     assert process.stdout is not None
     assert process.stderr is not None
     output, said, why = bytearray(), bytearray(), ""
+    closing = asyncio.create_task(_close_pipes(process))
     try:
         async with asyncio.timeout(scripts.timeout):
             _, full, _ = await asyncio.gather(
@@ -121,11 +124,24 @@ async def _run(
     except TimeoutError:
         why = f"took longer than {duration(scripts.timeout)} and was ended"
     finally:
-        # Also what it left in the background: an `apply` that goes on could undo the next one.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+        closing.cancel()
+        _end_all(process)
         await process.wait()
     return _Ended(process.returncode or 0, bytes(output), bytes(said), why)
+
+
+def _end_all(process: asyncio.subprocess.Process) -> None:
+    """Also what it left in the background: an `apply` that goes on could undo the next one."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+async def _close_pipes(process: asyncio.subprocess.Process) -> None:
+    """When the script has ended, end what it left in the background, which may have inherited its
+    output: as long as that is open, there is no end to read to."""
+    while process.returncode is None:  # noqa: ASYNC110 - `wait` may wait for the pipes, too
+        await asyncio.sleep(_LOOKS)
+    _end_all(process)
 
 
 async def _give(to: asyncio.StreamWriter, given: bytes) -> None:

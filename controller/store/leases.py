@@ -24,8 +24,9 @@ import structlog
 from controller.machine.core import Key
 from controller.store import postgres_connection as server
 from controller.store.addresses import PostgresAddress
+from controller.store.migrations import HEAD, NewerSchema
 from controller.store.postgres_connection import Connection
-from controller.store.postgres_faults import explained
+from controller.store.postgres_faults import explained, newer
 from controller.store.protocol import LostLease
 from controller.store.shards import LEADING, SHARDS, LeaseToken, shard_of, shares
 from specs.failures import Failure
@@ -241,6 +242,9 @@ class Leases:
         except psycopg.Error as error:
             self._disconnect()
             raise explained(error, self._address) from error
+        except NewerSchema as error:
+            self._disconnect()
+            raise newer(str(error), HEAD, self._address) from error
         except BaseException:
             self._disconnect()
             raise

@@ -30,7 +30,14 @@ from controller.store.database import DatabaseStore, is_outcome
 from controller.store.migrations import HEAD, NewerSchema
 from controller.store.postgres_connection import Connection, PostgresSession, spelled
 from controller.store.postgres_ear import Ear
-from controller.store.postgres_faults import CACHED_PLAN, RETRIED, explained, lost, newer
+from controller.store.postgres_faults import (
+    CACHED_PLAN,
+    READ_ONLY,
+    RETRIED,
+    explained,
+    lost,
+    newer,
+)
 from controller.store.protocol import Changes, Conflict, Hold, LostLease, Transaction
 from specs.failures import Failure, TryAgain
 
@@ -175,7 +182,8 @@ class PostgresStore(DatabaseStore):
                 self._connect_again()
             return call(*arguments)
         except psycopg.Error as error:
-            if error.sqlstate == CACHED_PLAN:
+            # Of a server that became a standby the connection lives on; the next finds the primary.
+            if error.sqlstate in (CACHED_PLAN, READ_ONLY):
                 self._disconnect()
             raise explained(error, self.address) from error
         except NewerSchema as error:

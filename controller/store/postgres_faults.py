@@ -10,11 +10,13 @@ from specs.failures import Failure, NeedsHuman, TryAgain
 
 CACHED_PLAN: Final = "0A000"
 """What a prepared statement ends with after a column has changed its type."""
+READ_ONLY: Final = "25006"
+"""What a write ends with at a server that is a standby, also one that has just become it."""
 RETRIED: Final = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 """Errors after which the same transaction succeeds."""
 
 _PASSING: Final = {
-    "25006": "it is a standby, or was set read-only; a fail-over may be in progress",
+    READ_ONLY: "it is a standby, or was set read-only; a fail-over may be in progress",
     "53300": "it has no connection left",
     "55P03": "another process holds a lock for too long",
     "57014": "it took too long",

@@ -94,7 +94,11 @@ async def _serve(
             for each in settings.repositories:  # a hint may have come before the lease
                 loop.wake(Key("repository", each.name))
 
-        async with asyncio.TaskGroup() as tasks:
+        # Leases are renewed until the loop has ended: it waits for its turns, and a shard that
+        # expired meanwhile would be worked on by two.
+        async with asyncio.TaskGroup() as renewing, asyncio.TaskGroup() as tasks:
+            if leases is not None:
+                renewing.create_task(leases.keep(store.forget, arrived))
             tasks.create_task(app.wake_hinted(loop))
             tasks.create_task(app.serve_webhooks(loop))
             tasks.create_task(app.operations.serve(loop, leases))
@@ -105,8 +109,6 @@ async def _serve(
             tasks.create_task(_every(DAY, app.compact_notes, leads))
             tasks.create_task(_every(HOUR, app.sweep_checks, leads))
             tasks.create_task(loop.run())
-            if leases is not None:
-                tasks.create_task(leases.keep(store.forget, arrived))
 
 
 def _all_are(error: BaseException, kind: type[Exception]) -> bool:

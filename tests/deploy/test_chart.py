@@ -132,11 +132,11 @@ def test_names_and_references_fit_together(values: dict[str, Any]) -> None:
             wanted = selected.get("matchLabels", selected)
             assert wanted.items() <= pod["metadata"]["labels"].items()
     account = pod["spec"]["serviceAccountName"]
-    for kind in ("RoleBinding", "ClusterRoleBinding"):
-        for each in of_kind(kind, values):
-            assert [subject["name"] for subject in each["subjects"]] == [account]
-            role = (each["roleRef"]["kind"], each["metadata"].get("namespace"))
-            assert (*role, each["roleRef"]["name"]) in keys
+    for each in of_kind("RoleBinding", values):
+        assert [subject["name"] for subject in each["subjects"]] == [account]
+        kind, space = each["roleRef"]["kind"], each["metadata"]["namespace"]
+        role = (kind, None if kind == "ClusterRole" else space, each["roleRef"]["name"])
+        assert role in keys
 
 
 @pytest.mark.parametrize("values", SETS.values(), ids=SETS)
@@ -199,12 +199,24 @@ def test_without_steps_the_controller_has_no_right_and_no_token() -> None:
     ] is (False)
 
 
-def test_rights_end_at_the_namespace_of_steps_unless_asked() -> None:
-    kinds = {each["kind"] for each in manifests(FLIGHTS)}
-    assert {"Role", "RoleBinding"} <= kinds
-    assert not {"ClusterRole", "ClusterRoleBinding"} & kinds
-    (role,) = of_kind("Role", FLIGHTS)
-    assert role["metadata"]["namespace"] == "headgate-steps"
+@pytest.mark.parametrize(
+    ("scope", "kind", "space"),
+    [("namespace", "Role", "headgate-steps"), ("cluster", "ClusterRole", None)],
+)
+def test_rights_end_at_the_namespace_of_steps(scope: str, kind: str, space: str | None) -> None:
+    values = {**FLIGHTS, "rbac": {"scope": scope}}
+    roles = [each for each in manifests(values) if each["kind"] in ("Role", "ClusterRole")]
+    assert [(e["kind"], e["metadata"].get("namespace")) for e in roles] == [(kind, space)]
+    (binding,) = (each for each in manifests(values) if each["kind"].endswith("Binding"))
+    assert (binding["kind"], binding["metadata"]["namespace"]) == ("RoleBinding", "headgate-steps")
+
+
+@pytest.mark.parametrize(("replicas", "controllers"), [(1, "one"), (2, "several")])
+def test_more_than_one_controller_share_the_work(replicas: int, controllers: str) -> None:
+    values = {**FLIGHTS, **ON_POSTGRESQL, "replicas": replicas}
+    loaded = load_settings(settings(values), "headgate.yaml").settings
+    assert loaded is not None
+    assert loaded.controllers == controllers
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -220,6 +232,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "two controllers on SQLite": (
         {**FLIGHTS, "replicas": 2},
         "SQLite has room for one controller: set postgresql.enabled, or replicas: 1",
+    ),
+    "two controllers that do not share": (
+        {
+            **ON_POSTGRESQL,
+            "replicas": 2,
+            "settings": {**FLIGHTS["settings"], "controllers": "one"},
+        },
+        "settings.controllers is one: leave it out, or set replicas: 1",
     ),
     "PostgreSQL without its address": (
         {**FLIGHTS, "postgresql": {"enabled": True}},

@@ -5,6 +5,7 @@ The contract suite runs over the same deployer with a cloud behind its scripts.
 
 import asyncio
 import json
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -143,6 +144,18 @@ def test_what_a_script_leaves_in_the_background_is_ended(tmp_path: Path) -> None
     assert not stat.exists() or stat.read_text().split()[2] == "Z"
 
 
+async def test_a_background_process_that_keeps_the_output_open_holds_nothing_up(
+    tmp_path: Path,
+) -> None:
+    shell = tmp_path / "observe.sh"
+    shell.write_text(f"sleep 60 &\necho '{json.dumps(RUNS)}'\n")
+    ours = scripts(tmp_path)
+    commands = {**ours.commands, "observe": "sh {root}/observe.sh"}
+    desired = Desired(scripts=ours.model_copy(update={"commands": commands}))
+    await deployer(tmp_path).apply(PLACE, desired)
+    assert await deployer(tmp_path).observe(PLACE) == Deployed.model_validate(RUNS)
+
+
 @pytest.mark.parametrize(
     ("printed", "words"),
     [
@@ -150,6 +163,8 @@ def test_what_a_script_leaves_in_the_background_is_ended(tmp_path: Path) -> None
         (prints({"canary_wight": 0.5}), "`canary_wight`: Extra inputs are not permitted"),
         (prints({"servers": [{"name": "v1"}]}), "`servers.0.alive`: Field required"),
         (prints({"canary_weight": "most"}), "`canary_weight`: Input should be a valid number"),
+        (prints({"canary_weight": math.nan}), "`canary_weight`: Input should be"),
+        (prints({"canary_weight": 1.5}), "`canary_weight`: Input should be less than or equal"),
         ("sys.exit('cannot')", "`observe` failed with exit code 1"),
     ],
 )
@@ -171,6 +186,9 @@ async def test_a_rollback_that_did_not_take_is_noticed(tmp_path: Path) -> None:
     desired = Desired(stable=server(), scripts=scripts(tmp_path, observe=still))
     with pytest.raises(TryAgain, match=r"the canary still has 25.0% of the traffic"):
         await deployer(tmp_path).apply(PLACE, desired)
+
+
+EXCHANGE = {"seq": 5, "at": 1.0, "arm": "canary", "probability": 0.5, "status": 200}
 
 
 def window(seq: int, **more: Any) -> dict[str, Any]:
@@ -200,6 +218,17 @@ async def test_a_window_that_is_reported_twice_counts_once(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("page", "words"),
     [
+        ({"next": 5, "more": True}, "`traffic` printed: `more` is true, but `next` is still 5"),
+        ({"next": 5, "now": math.nan}, "`traffic` printed is not as expected: `now`: Input"),
+        ({"next": 5, "dropped": -1}, "`dropped`: Input should be greater than or equal to 0"),
+        (
+            {"next": 5, "waiting": [{"arm": "canary", "probability": 0.5, "age": math.nan}]},
+            "`waiting.0.age`: Input should be",
+        ),
+        (
+            {"next": 6, "exchanges": [{**EXCHANGE, "latency": math.inf}]},
+            "`exchanges.0.latency`: Input should be",
+        ),
         ({"next": 2}, "`next` is 2, before `after`, 5, in the same `epoch`"),
         (
             {"next": 9, "windows": [window(6), window(6)]},

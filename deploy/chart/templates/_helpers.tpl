@@ -40,6 +40,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.postgresql.enabled) -}}
 {{- fail (printf "replicas is %d, but SQLite has room for one controller: set postgresql.enabled, or replicas: 1" (int .Values.replicas)) -}}
 {{- end -}}
+{{- if and (gt (int .Values.replicas) 1) (eq (default "several" .Values.settings.controllers) "one") -}}
+{{- fail (printf "replicas is %d, but settings.controllers is one: leave it out, or set replicas: 1" (int .Values.replicas)) -}}
+{{- end -}}
 {{- if and .Values.postgresql.enabled (not .Values.secretName) -}}
 {{- fail (printf "postgresql.enabled needs secretName: a Secret whose key %s is postgresql://USER:PASSWORD@HOST/DATABASE" .Values.postgresql.secretKey) -}}
 {{- end -}}
@@ -62,6 +65,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- if .Values.steps.enabled -}}
 {{- $_ := set $own "kubernetes" (dict "namespace" .Values.steps.namespace "image" (include "headgate.image" .)) -}}
+{{- end -}}
+{{- if gt (int .Values.replicas) 1 -}}
+{{- $_ := set $own "controllers" "several" -}}
 {{- end -}}
 {{- if .Values.webhook.enabled -}}
 {{- $_ := set $own "github" (dict "webhook" (dict "host" "0.0.0.0" "port" .Values.webhook.port)) -}}

@@ -8,10 +8,11 @@ import pytest
 from controller.machine.core import Key
 from controller.store.addresses import PostgresAddress
 from controller.store.leases import Leases, LeaseTerms, since_boot
+from controller.store.migrations import HEAD
 from controller.store.postgres import PostgresStore
 from controller.store.protocol import Conflict, Hold, LostLease, Transaction
 from controller.store.shards import SHARDS, shard_of
-from specs.failures import TryAgain
+from specs.failures import NeedsHuman, TryAgain
 from tests.contracts.store import RUN, entry, ids_in_outbox, put
 from tests.servers.postgresql import Postgresql
 
@@ -90,6 +91,19 @@ async def test_one_alone_holds_everything(join: Join) -> None:
     assert one.arrived == [frozenset(range(SHARDS))]
     await one.beat()
     assert len(one.arrived) == 1, "nothing has arrived since"
+
+
+async def test_the_tables_of_a_newer_version_end_no_controller(join: Join) -> None:
+    one = await join()
+    await one.beat()
+    one.leases._disconnect()
+    ask = one.store._rows
+    await one.store._run(ask, "UPDATE alembic_version SET version_num = '9999' RETURNING 1")
+    with pytest.raises(NeedsHuman, match="newer Headgate"):  # `keep` logs it and tries again
+        await one.beat()
+    await one.store._run(ask, f"UPDATE alembic_version SET version_num = '{HEAD}' RETURNING 1")
+    await one.beat()
+    assert len(one.leases.held) == SHARDS
 
 
 async def test_the_second_gets_half_once_the_first_has_ended_what_it_does(join: Join) -> None:

@@ -339,6 +339,19 @@ async def test_a_reader_finds_all_that_the_store_finds_and_writes_nothing(
     await reader.close()
 
 
+async def test_a_server_that_became_a_standby_is_left_for_the_primary(
+    store: PostgresStore,
+) -> None:
+    # What a server does to the sessions that outlive a switch-over.
+    await store._run(store._server.execute, "SET default_transaction_read_only = on")
+    with pytest.raises(TryAgain, match="a fail-over may be in progress"):
+        await store.commit(Transaction(put=put(1)), now=1)
+    await store.commit(Transaction(put=put(1)), now=2)
+    found = await store.get(RUN)
+    assert found is not None
+    assert found.updated == 2
+
+
 async def test_old_rows_go_and_a_repository_gets_another_name(store: PostgresStore) -> None:
     for n in range(1, 4):
         done = put(n, key=Key("run", f"flights-{n}"), live=False)

@@ -59,7 +59,8 @@ def asked_of_records(
     kwargs: dict[str, Any] = {"column_list": called, "ignore_row_if": "never"}
     if one.type in _PAIRS:
         kwargs = {"column_A": called[0], "column_B": called[1], "ignore_row_if": "neither"}
-    kwargs |= {key: one.kwargs[key] for key in ("mostly", "or_equal") if one.kwargs.get(key)}
+    given = one.kwargs  # of these, 0 and false say something
+    kwargs |= {key: given[key] for key in ("mostly", "or_equal") if given.get(key) is not None}
     if one.type == _SUM:
         kwargs["sum_total"] = _total(one, chosen)
     if one.type == _PAIRS[2]:
