@@ -1,7 +1,7 @@
 """PURE. From a run or a rollout that has ended to the spans of its trace.
 
 Ids are derived from the run's, so that spans which are sent again replace themselves. Attributes
-have OpenTelemetry's names for CI/CD where it has one.
+have OpenTelemetry's names for CI/CD where it has one. Texts are whole and not redacted yet.
 """
 
 import hashlib
@@ -13,8 +13,6 @@ from controller.machine.environments.rollout import EndedRollout
 from controller.machine.runs.run import Progress, Run, why_ended
 from controller.telemetry.events import kind_of
 
-MOST_SAID = 300
-"""Characters of a reason."""
 _RESULTS = {
     "passed": "success",
     "failed": "failure",
@@ -82,7 +80,7 @@ def run_spans(run: Run) -> Iterator[Span]:
         run.created,
         run.finished,
         attributes,
-        why_ended(run)[:MOST_SAID] or outcome if outcome != "passed" else None,
+        why_ended(run) or outcome if outcome != "passed" else None,
         tuple(_settled_at_once(run)),
     )
     for name, node in run.nodes.items():
@@ -97,7 +95,7 @@ def run_spans(run: Run) -> Iterator[Span]:
                 building.since,
                 building.since + building.seconds,
                 {"headgate.environment": building.name},
-                building.failed[:MOST_SAID] or None,
+                building.failed or None,
             )
 
 
@@ -109,10 +107,8 @@ def _settled_at_once(run: Run) -> Iterator[SpanEvent]:
             attributes = {"cicd.pipeline.task.name": name, "headgate.run": node.cached_from}
             yield SpanEvent("cached", at, attributes)
         elif node.skipped is not None:
-            reason = node.skipped[:MOST_SAID]
-            yield SpanEvent(
-                "skipped", at, {"cicd.pipeline.task.name": name, "headgate.reason": reason}
-            )
+            attributes = {"cicd.pipeline.task.name": name, "headgate.reason": node.skipped}
+            yield SpanEvent("skipped", at, attributes)
 
 
 def _attempts(trace: int, root: int, name: str, node: Progress) -> Iterator[Span]:
@@ -168,7 +164,7 @@ def rollout_spans(ended: EndedRollout, run: Run | None) -> Iterator[Span]:
     }
     if rollout.judgement is not None:
         attributes["headgate.canary.requests"] = rollout.judgement.canary.requests
-    error = None if ended.outcome == "promoted" else ended.reason[:MOST_SAID] or ended.outcome
+    error = None if ended.outcome == "promoted" else ended.reason or ended.outcome
     name = f"rollout {ended.environment}"
     yield Span(trace, whole, parent, name, rollout.asked, ended.at, attributes, error)
     phases = _phases(ended)

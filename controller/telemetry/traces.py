@@ -16,7 +16,7 @@ from controller.machine.environments.rollout import EndedRollout
 from controller.machine.runs.run import Run
 from controller.reconcile.outbox import RuntimePolicy
 from controller.store.protocol import Record, Store, Transaction
-from controller.telemetry.spans import Span, rollout_spans, run_spans
+from controller.telemetry.spans import Attributes, Span, rollout_spans, run_spans
 from specs.failures import Failure, NeedsHuman, TryAgain
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ FEW = 20
 """Objects that are read at first; as many again until one is older than what is looked for."""
 PAGE = 200
 """Objects whose spans are sent in one request."""
+MOST_SAID = 300
+"""Characters of a text, such as a reason."""
 CURSOR = Key("tracing", "cursor")
 PATIENCE = 10.0
 """Seconds for the collector to answer."""
@@ -106,15 +108,25 @@ class TraceExport:
     async def _ended(self, since: float) -> list[_Ended]:
         """What has ended and was saved since then and not sent yet, oldest first."""
         found = []
-        for record in await self._since("run", since):
-            run = parsed(Run, record.body)
-            if run.finished is not None:
-                found.append(_Ended(record, tuple(run_spans(run))))
-        for record in await self._since("rollout", since):
-            ended = parsed(EndedRollout, record.body)
-            spans = rollout_spans(ended, await self._run_of(ended))
-            found.append(_Ended(record, tuple(spans)))
+        for record in (*await self._since("run", since), *await self._since("rollout", since)):
+            try:
+                if spans := await self._spans(record):
+                    found.append(_Ended(record, spans))
+            except Failure:
+                raise
+            except Exception:
+                # Another version wrote it: one that cannot be read holds up no other.
+                log.exception("internal error: it is not traced", key=str(record.key))
+                self._sent[record.key] = record.updated
         return sorted(found, key=lambda one: one.record.updated)
+
+    async def _spans(self, record: Record) -> tuple[Span, ...]:
+        """Of a run or a rollout; none if it has not ended."""
+        if record.key.kind == "run":
+            run = parsed(Run, record.body)
+            return tuple(run_spans(run)) if run.finished is not None else ()
+        ended = parsed(EndedRollout, record.body)
+        return tuple(rollout_spans(ended, await self._run_of(ended)))
 
     async def _run_of(self, ended: EndedRollout) -> Run | None:
         if not ended.rollout.run:
@@ -134,8 +146,23 @@ class TraceExport:
 
     def _clean(self, span: Span) -> Span:
         """Without secrets in its texts."""
-        error = self._redact(span.error) if span.error is not None else None
-        return span._replace(error=error)
+        return span._replace(
+            attributes=self._clean_all(span.attributes),
+            error=self._short(span.error) if span.error is not None else None,
+            moments=[
+                one._replace(attributes=self._clean_all(one.attributes)) for one in span.moments
+            ],
+        )
+
+    def _clean_all(self, attributes: Attributes) -> Attributes:
+        return {
+            name: self._short(value) if isinstance(value, str) else value
+            for name, value in attributes.items()
+        }
+
+    def _short(self, text: str) -> str:
+        # Redacted before it is cut: a part of a secret would not be recognised.
+        return self._redact(text)[:MOST_SAID]
 
     def _say(self, problem: str) -> None:
         if problem != self._problem:

@@ -19,6 +19,8 @@ from specs.digests import short
 from specs.notifications import Notification
 from validators.verdict import Verdict
 
+ROUNDED = 0.005
+"""A target may round a weight to a whole percent: by half a point at most."""
 REMEMBERED = 20
 """How many former versions are remembered as healthy."""
 
@@ -277,7 +279,7 @@ def converge(env: EnvironmentState, observed: ObservedEnvironment) -> Deploy | N
     as_wanted = (
         have.stable == stable
         and have.canary == canary
-        and have.canary_weight == want.canary_weight
+        and _in_effect(have.canary_weight, want.canary_weight, _shares(env, observed.versions))
         and have.configured
         and all(name in servers and servers[name].alive for name in wanted)
         and not (stable and servers[stable].hung)
@@ -287,6 +289,21 @@ def converge(env: EnvironmentState, observed: ObservedEnvironment) -> Deploy | N
         and servers.keys() <= set(wanted)
     )
     return None if as_wanted else want
+
+
+def _shares(env: EnvironmentState, versions: Mapping[int, ModelVersion]) -> Sequence[float]:
+    """The weights that the canary may have."""
+    found = versions.get(env.rollout.version.version) if env.rollout is not None else None
+    return weights(found) if found is not None and found.spec.release is not None else ()
+
+
+def _in_effect(have: float, want: float, shares: Sequence[float]) -> bool:
+    """Whether a target has the weight that it should, as far as it can: it may round, but not to
+    none or from none, and not so that another of the canary's weights would be nearer."""
+    if not have or not want:
+        return have == want
+    apart = abs(have - want)
+    return apart <= ROUNDED and all(apart <= abs(have - other) for other in shares)
 
 
 def _answers_at(address: str | None, port: int | None) -> bool:

@@ -167,6 +167,39 @@ async def test_a_run_is_one_trace_with_its_attempts_and_its_rollout(
     assert (phase.name, phase.start, phase.end) == ("starting", NOW + 21, NOW + 60)
 
 
+async def test_a_run_that_cannot_be_read_holds_up_no_other(
+    store: SqliteStore, collector: Receiver
+) -> None:
+    tracing = export(store, collector, Clock())
+    await tracing.export()
+    newer = Put(
+        key=Key("run", "flights-1"), revision=0, text='{"of": "another version"}', live=False
+    )
+    await store.commit(Transaction(put=newer), NOW + 10)
+    await put(store, run(2), NOW + 20)
+    assert await tracing.export() == 4
+    assert await tracing.export() == 0
+    assert {one.attributes.get("cicd.pipeline.run.id") for one in collector.spans.values()} >= {
+        "flights-2"
+    }
+
+
+async def test_a_secret_at_the_limit_of_a_text_is_not_cut_and_sent(
+    store: SqliteStore, collector: Receiver
+) -> None:
+    tracing = export(store, collector, Clock())
+    await tracing.export()
+    long = "-" * (traces.MOST_SAID - 4) + "hunter2"
+    skipped = run().model_copy(update={"nodes": {"train": Progress(skipped=long, ended=NOW)}})
+    await put(store, skipped, NOW + 20)
+    await end(store, rollout(reason=long), NOW + 60)
+    await tracing.export()
+    assert "hunt" not in str(collector.spans)
+    assert "hunt" not in str(collector.requests)
+    said = {one.said for one in collector.spans.values()}
+    assert long[:-7] + "***" in said
+
+
 async def test_a_controller_that_was_killed_after_it_sent_sends_the_same_spans(
     store: SqliteStore, collector: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
