@@ -211,7 +211,7 @@ class Cluster:
             else:
                 refusal = _refusal(answer.status_code, answer.content, answer.headers)
                 wait = refusal.after or 0.0
-                if not _passes(refusal) or turn == TRIES or wait > LONGEST_PAUSE:
+                if not passes(refusal) or turn == TRIES or wait > LONGEST_PAUSE:
                     raise refusal
                 pause = max(pause, wait)
             await asyncio.sleep(pause)
@@ -264,12 +264,14 @@ def explained(refusal: ApiRefusal, what: str) -> TryAgain | NeedsHuman:
         return TryAgain(
             f"{said}; create the namespace `kubernetes.namespace`", human=True, after=30.0
         )
-    if _passes(refusal) or refusal.code == 409:
+    if passes(refusal) or refusal.code == 409:
         return TryAgain(f"{said}; it is tried again", after=refusal.after or 2.0)
     return NeedsHuman(said)
 
 
-def _passes(refusal: ApiRefusal) -> bool:
+def passes(refusal: ApiRefusal) -> bool:
+    """Whether a refusal may pass by itself. Then the call may have been carried out all the same,
+    as when a proxy gives up waiting for the answer."""
     return refusal.code == 429 or refusal.code >= 500
 
 

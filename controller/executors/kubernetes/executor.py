@@ -27,7 +27,7 @@ from controller.executors.kubernetes.attempts import (
     forget_fact,
     record_fact,
 )
-from controller.executors.kubernetes.cluster import ApiRefusal, Cluster
+from controller.executors.kubernetes.cluster import ApiRefusal, Cluster, passes
 from controller.executors.kubernetes.ending import forgo_replacement, stop
 from controller.executors.kubernetes.interpret import (
     SeenAttempt,
@@ -368,13 +368,16 @@ class KubernetesExecutor:
             try:
                 live.job = await self._launcher.create(live.attempt, ready)
                 break
-            except ApiRefusal as refusal:  # so there is no Job
-                forget_fact(own)
-                live.launching = False
-                raise self._launcher.explain(refusal) from None
-            except TryAgain as failure:  # there may be one
+            except ApiRefusal as refusal:
+                failure = self._launcher.explain(refusal)
+                if not passes(refusal) or not isinstance(failure, TryAgain):  # there is no Job
+                    forget_fact(own)
+                    live.launching = False
+                    raise failure from None
                 live.unreachable = failure
-                await asyncio.sleep(failure.after or 1.0)
+            except TryAgain as failure:
+                live.unreachable = failure
+            await asyncio.sleep(live.unreachable.after or 1.0)  # there may be a Job
         live.unreachable, live.created = None, time.monotonic()
         (own / CREATED).touch()
 

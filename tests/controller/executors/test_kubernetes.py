@@ -266,6 +266,34 @@ async def test_a_job_whose_creation_was_never_answered_is_found_and_not_made_twi
     assert cluster.count.made("create", "jobs") == 2
 
 
+async def test_a_job_whose_creation_was_answered_by_a_proxy_may_be_there(
+    kubernetes_site: KubernetesSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a proxy that answers 429 or 504 for a call that the server carries out."""
+    monkeypatch.setattr("controller.executors.kubernetes.cluster.LONGEST_PAUSE", 0.0)
+    cluster = kubernetes_site.cluster
+    cluster.plays.add(STORED)
+    cluster.faults.throttle(1, 1, lambda call: (call.verb, call.what) == ("create", "jobs"))
+    attempt = kubernetes_site.attempt("true")
+    recorded = kubernetes_site.workspace.folder(attempt.id) / "job.json"
+    told: list[str] = []
+    async with kubernetes_site.open() as executor:
+        await executor.start(attempt)
+
+        async def over() -> bool:
+            try:
+                return (await executor.poll(attempt.id)).state.ended
+            except TryAgain as failure:
+                told.append(str(failure))
+                assert recorded.exists()
+                return False
+
+        await until(over)
+        assert (await executor.poll(attempt.id)).state is AttemptState.SUCCEEDED
+    assert "create jobs" in told[0]
+    assert len(pods(kubernetes_site)) == 1
+
+
 async def test_two_controllers_that_start_one_attempt_make_one_job(
     kubernetes_site: KubernetesSite,
 ) -> None:
