@@ -73,3 +73,16 @@ def test_what_was_not_compared_is_not_promoted_undecided() -> None:
 def test_a_controller_that_died_finds_what_it_knew_of_windows() -> None:
     rollout = watched(begun(), window(100), window(101, errors=3))
     assert Rollout.model_validate_json(rollout.model_dump_json()) == rollout
+
+
+def test_a_target_that_could_not_be_asked_at_first_is_judged_as_it_splits() -> None:
+    two = version(2)
+    rollout = Rollout(
+        id="mean-production-2", version=two.ref, kind="release", why="it passed", by="headgate",
+        asked=BEGAN,
+    )  # fmt: skip
+    late = Traffic(epoch="e", counted=True, split="turns", windows=(window(100),))
+    judged = watch(begin_canary(rollout, two, None, BEGAN), late, BEGAN + 15)
+    assert judged.judge is not None
+    assert (judged.judge.counted, judged.judge.split) == (True, "turns")
+    assert judged.judge.windows == 1
