@@ -83,7 +83,10 @@ def place_on_machines(
     """The part of an attempt that says what it may use, and which machines of a cluster it is for.
     None of it is part of a cache key, as it does not change what a command does."""
     return {
-        **resources.model_dump(),
+        "cpu": resources.cpu,
+        "memory": resources.memory,
+        "gpu": resources.gpu,
+        "devices": resources.devices,
         "profile": (step and step.profile) or environment.profile,
         "queue": (step and step.queue) or environment.queue,
     }

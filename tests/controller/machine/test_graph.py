@@ -274,3 +274,10 @@ def test_what_a_node_is_given_is_called_as_it_was_where_it_was_written() -> None
         "evaluate": {"model": "model.json", "numbers": "numbers"},
         "gate.model": {"candidate": "rows.csv"},
     }
+
+
+def test_a_steps_limits_are_its_attempts_in_numbers() -> None:
+    limits = {"memory": "512Mi", "cpu": "500m"}
+    made = build(spec(("environment.resources", limits)), source())
+    attempt = made.by_name["train"].attempt
+    assert (attempt.memory, attempt.cpu) == (512 * 2**20, 0.5)
