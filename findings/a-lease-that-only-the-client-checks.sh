@@ -6,12 +6,15 @@
 # server advertised as the push began, and the server never hears of the condition: REF may move between
 # the two, and the atomic push succeeds. Only a ref that moves, to a new commit, is compared under the lock.
 #
-# Fails if any of this changes. Needs git.
+# Seen with git 2.39.5. Fails if any of this changes. Needs Debian 12, whose package it takes into its folder.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b
-git --version
+(cd "$folder" && apt-get download -q git=1:2.39.5-0+deb12u3 && dpkg -x git_*.deb "$folder/git")
+export PATH="$folder/git/usr/bin:$PATH" GIT_EXEC_PATH="$folder/git/usr/lib/git-core" GIT_TEMPLATE_DIR=
+git --version | tee "$folder/version"
+grep -qx 'git version 2.39.5' "$folder/version"
 git init -q --bare "$folder/remote.git"
 git init -q "$folder/work"
 cd "$folder/work"
@@ -21,6 +24,7 @@ git remote add origin "$folder/remote.git"
 git push -q origin "$lease:refs/x/lease" "$first:refs/heads/main" "$other:refs/x/other"
 
 # Somebody else takes the lease while the push is under way: after the advertisement, before the update.
+mkdir -p "$folder/remote.git/hooks"
 cat > "$folder/remote.git/hooks/pre-receive" <<HOOK
 #!/bin/sh
 cat > "$folder/commands"

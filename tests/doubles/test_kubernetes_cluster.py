@@ -7,6 +7,7 @@ import pytest
 from tests.doubles.kubernetes import OOM_KILLED, SERVES, Kubernetes, Play, labelled
 from tests.doubles.kubernetes.base.objects import Obj, condition, dig, is_true
 from tests.doubles.kubernetes.samples import sample_deployment, sample_job
+from tests.doubles.kubernetes_kit import failure, job_of, made, name_of, reasons, the_pod
 
 
 @pytest.fixture
@@ -14,35 +15,6 @@ def cluster() -> Iterator[Kubernetes]:
     with Kubernetes() as double:
         double.plays.add(Play(runs=5))
         yield double
-
-
-def made(cluster: Kubernetes, job: Obj) -> None:
-    cluster.create("Job", job)
-    cluster.settle()
-
-
-def job_of(cluster: Kubernetes, name: str = "train") -> Obj:
-    found = cluster.get("Job", name)
-    assert found is not None
-    return found
-
-
-def the_pod(cluster: Kubernetes) -> Obj:
-    (found,) = cluster.all("Pod")
-    return found
-
-
-def name_of(obj: Obj) -> str:
-    return str(obj["metadata"]["name"])
-
-
-def failure(job: Obj) -> str:
-    found = condition(job, "Failed")
-    return str(found["reason"]) if found else ""
-
-
-def reasons(cluster: Kubernetes) -> set[str]:
-    return {str(event["reason"]) for event in cluster.all("Event")}
 
 
 # Jobs

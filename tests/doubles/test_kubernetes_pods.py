@@ -114,10 +114,10 @@ def test_a_command_runs_and_its_exit_code_is_told(cluster: Kubernetes) -> None:
 
 
 def test_init_containers_hand_files_to_the_next(cluster: Kubernetes) -> None:
-    job = sample_job(command="tr a-z A-Z < /work/in > /work/out")
-    mount = {"name": "work", "mountPath": "/work"}
-    fetch = {"name": "fetch", "image": "trainer", "command": ["sh", "-c", "echo rows > /work/in"]}
-    collect = {"name": "collect", "image": "trainer", "command": ["cat", "/work/out"]}
+    job = sample_job(command="tr a-z A-Z < /shared/in > /shared/out")
+    mount = {"name": "work", "mountPath": "/shared"}
+    fetch = {"name": "fetch", "image": "trainer", "command": ["sh", "-c", "echo rows > /shared/in"]}
+    collect = {"name": "collect", "image": "trainer", "command": ["cat", "/shared/out"]}
     step = {**main_of(job), "name": "step"}
     spec = pod_spec(job)
     spec["volumes"] = [{"name": "work", "emptyDir": {}}]
@@ -181,7 +181,7 @@ def test_an_image_that_is_not_there_is_tried_again(cluster: Kubernetes) -> None:
 
 
 def test_a_root_that_is_read_only(cluster: Kubernetes) -> None:
-    job = sample_job(command="id -u; touch /new || touch /tmp/new")
+    job = sample_job(command="id -u; touch /new || mktemp")
     main_of(job)["securityContext"] = {"readOnlyRootFilesystem": True, "runAsUser": 1000}
     cluster.create("Job", job)
     assert is_true(ended(cluster), "Failed")
@@ -262,12 +262,12 @@ def test_a_pod_has_a_deadline_of_its_own(cluster: Kubernetes) -> None:
 
 def test_a_container_is_restarted_where_it_stands(cluster: Kubernetes) -> None:
     job = sample_job(
-        command="echo try; test -e /work/x || { touch /work/x; exit 1; }", backoffLimit=3
+        command="echo try; test -e /shared/x || { touch /shared/x; exit 1; }", backoffLimit=3
     )
     spec = pod_spec(job)
     spec["restartPolicy"] = "OnFailure"
     spec["volumes"] = [{"name": "work", "emptyDir": {}}]
-    main_of(job)["volumeMounts"] = [{"name": "work", "mountPath": "/work"}]
+    main_of(job)["volumeMounts"] = [{"name": "work", "mountPath": "/shared"}]
     cluster.create("Job", job)
     waits_for(cluster, "CrashLoopBackOff")
     cluster.clock.advance(10)
@@ -278,12 +278,12 @@ def test_a_container_is_restarted_where_it_stands(cluster: Kubernetes) -> None:
 
 
 def test_a_sidecar_ends_after_the_step(cluster: Kubernetes) -> None:
-    job = sample_job(command="until test -e /work/up; do sleep 0.02; done; echo done")
+    job = sample_job(command="until test -e /shared/up; do sleep 0.02; done; echo done")
     spec = pod_spec(job)
-    mount = [{"name": "work", "mountPath": "/work"}]
+    mount = [{"name": "work", "mountPath": "/shared"}]
     spec["volumes"] = [{"name": "work", "emptyDir": {}}]
     main_of(job)["volumeMounts"] = mount
-    beside = "trap 'exit 0' TERM; touch /work/up; while true; do sleep 0.05; done"
+    beside = "trap 'exit 0' TERM; touch /shared/up; while true; do sleep 0.05; done"
     spec["initContainers"] = [
         {"name": "beside", "image": "trainer", "restartPolicy": "Always", "volumeMounts": mount,
          "command": ["sh", "-c", beside]}
@@ -295,9 +295,9 @@ def test_a_sidecar_ends_after_the_step(cluster: Kubernetes) -> None:
 
 
 def test_logs_are_followed_to_the_end(cluster: Kubernetes) -> None:
-    job = sample_job(command="echo 1; until test -e /work/go; do sleep 0.02; done; echo 2")
+    job = sample_job(command="echo 1; until test -e /shared/go; do sleep 0.02; done; echo 2")
     pod_spec(job)["volumes"] = [{"name": "work", "persistentVolumeClaim": {"claimName": "data"}}]
-    main_of(job)["volumeMounts"] = [{"name": "work", "mountPath": "/work"}]
+    main_of(job)["volumeMounts"] = [{"name": "work", "mountPath": "/shared"}]
     claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     cluster.create("PersistentVolumeClaim", {"metadata": {"name": "data"}, "spec": claim})
     cluster.create("Job", job)

@@ -8,6 +8,7 @@ from tests.doubles.kubernetes import Kubernetes, Play
 from tests.doubles.kubernetes.base.objects import Obj, condition, dig, is_true
 from tests.doubles.kubernetes.base.refusals import StatusError
 from tests.doubles.kubernetes.samples import sample_job
+from tests.doubles.kubernetes_kit import failure, job_of, made, name_of
 
 
 @pytest.fixture
@@ -15,35 +16,6 @@ def cluster() -> Iterator[Kubernetes]:
     with Kubernetes() as double:
         double.plays.add(Play(runs=5))
         yield double
-
-
-def made(cluster: Kubernetes, job: Obj) -> None:
-    cluster.create("Job", job)
-    cluster.settle()
-
-
-def job_of(cluster: Kubernetes, name: str = "train") -> Obj:
-    found = cluster.get("Job", name)
-    assert found is not None
-    return found
-
-
-def the_pod(cluster: Kubernetes) -> Obj:
-    (found,) = cluster.all("Pod")
-    return found
-
-
-def name_of(obj: Obj) -> str:
-    return str(obj["metadata"]["name"])
-
-
-def failure(job: Obj) -> str:
-    found = condition(job, "Failed")
-    return str(found["reason"]) if found else ""
-
-
-def reasons(cluster: Kubernetes) -> set[str]:
-    return {str(event["reason"]) for event in cluster.all("Event")}
 
 
 def test_kueue_lets_as_many_jobs_run_as_its_queue_has_room_for(cluster: Kubernetes) -> None:
