@@ -64,6 +64,9 @@ async def scrape(port: int) -> Scraped:
     return Scraped(answer.text)
 
 
+LONG = ("minimum_bake: 1s", "minimum_bake: 30s")
+"""So that no scrape misses a canary."""
+
 FAULTY = ("FAULTY = 0", "FAULTY = 3")
 LATER = (
     "FAULTY and Handler.served > 5 and Handler.served % FAULTY",
@@ -126,6 +129,7 @@ async def test_a_repository_that_goes_away_shows_and_so_does_its_return(
     async with world.controller():
         await world.ended(1)
         before = (await scrape(port))("headgate_git_errors_total", kind="unreachable")
+        assert before is not None  # counted since the process began, other stories included
         world.remote.rename(away)
 
         async def reachable() -> float | None:
@@ -139,9 +143,8 @@ async def test_a_repository_that_goes_away_shows_and_so_does_its_return(
 
         await world.until(gone, "the repository to be missed")
         found = (await scrape(port))("headgate_git_errors_total", kind="unreachable")
-        assert before == 0
         assert found is not None
-        assert found > 0
+        assert found > before
         away.rename(world.remote)
         await world.until(back, "the repository to be found again")
 
@@ -163,7 +166,7 @@ async def test_requests_to_github_are_counted_with_what_is_left_of_its_limit(
 
 
 async def test_a_canary_shows_its_weight_and_its_evidence(world: World, port: int) -> None:
-    world.push("Add the pipeline")
+    world.push("Add the pipeline", ml_pipeline__yaml=LONG)
     place = {"pipeline": "mean", "environment": "production"}
     async with world.controller():
         await world.serves(1)
@@ -218,8 +221,7 @@ async def test_every_query_of_the_board_is_answered_by_a_real_prometheus(
     began = time.time()
     prometheus.run(port, RULES)
     spec = world.work / "ml-pipeline.yaml"
-    text = spec.read_text().replace("wait: 0.0", "wait: 3.0")
-    spec.write_text(text.replace("minimum_bake: 1s", "minimum_bake: 30s"))
+    spec.write_text(spec.read_text().replace("wait: 0.0", "wait: 3.0").replace(*LONG))
     async with rolled_back(world, LATER):
 
         async def seen() -> bool:

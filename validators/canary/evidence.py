@@ -53,8 +53,8 @@ def headline(judgement: Judgement, state: CanaryState | None = None) -> str:
         return (
             f"Rolled back: the canary is worse than stable in {what}. Evidence over all signals "
             f"{odds(judgement.log_worse)}, limit {1 / policy.false_rollback:,.0f}: a canary that "
-            f"is no worse reaches it at most once in {1 / policy.false_rollback:,.0f}. It is from "
-            f"{judgement.basis}."
+            f"is no worse reaches it at most once in {1 / policy.false_rollback:,.0f}."
+            f"{f' It is from {judgement.basis}.' if judgement.windows else ''}"
         )
     if judgement.records_lost:
         total = judgement.canary.requests + judgement.stable.requests
