@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from deployers.kubernetes.cluster import ClusterAccess
 from specs.base import Many, Name, Spec, Text
 from specs.values import Cpu, Duration, Size
 
@@ -169,6 +171,15 @@ class KubernetesSettings(Spec):
     profiles: Mapping[Name, ClusterProfile] = Field(
         default={}, description="Profiles by name; `default` is that of steps that name none."
     )
+
+    def access(self, base: Path) -> ClusterAccess:
+        """How the cluster is reached; `base` is the folder of the settings."""
+        return ClusterAccess(
+            namespace=self.namespace,
+            kubeconfig=None if self.kubeconfig is None else base / self.kubeconfig,
+            context=self.context,
+            calls=self.calls,
+        )
 
     def profile(self, name: str | None) -> ClusterProfile | None:
         """The profile of a step that names this one, or none; None if it is not set."""

@@ -14,7 +14,7 @@ from controller.executors.kubernetes.access import (
     STEPS,
     AccessNeed,
 )
-from controller.executors.kubernetes.cluster import ApiRefusal, Cluster
+from deployers.kubernetes.cluster import ApiRefusal, Cluster
 from specs.failures import Failure
 from specs.figures import duration
 from specs.model import Pipeline
@@ -39,7 +39,7 @@ async def examine_cluster(
     if "kubernetes" not in executors and "kubernetes" not in settings.model_fields_set:
         return
     queues = sorted({*_of_profiles(settings), *_of_specs(specs)})
-    cluster = Cluster(settings.kubernetes, base)
+    cluster = Cluster(settings.kubernetes.access(base))
     try:
         async with asyncio.timeout(PATIENCE):
             async for finding in _examined(cluster, queues):

@@ -14,7 +14,6 @@ from controller.artifacts.remote import RemoteArtifacts
 from controller.config.kubernetes import KubernetesSettings
 from controller.config.settings import ObjectStore
 from controller.executors.docker import DockerExecutor
-from controller.executors.kubernetes.cluster import Cluster
 from controller.executors.kubernetes.executor import KubernetesExecutor
 from controller.executors.kubernetes.launching import Launcher
 from controller.executors.kubernetes.staging import AttemptStaging
@@ -24,6 +23,7 @@ from controller.executors.router import ExecutorRouter
 from controller.executors.workspace import Workspace
 from deployers.confinement import Confinement
 from deployers.engine import Engine
+from deployers.kubernetes.cluster import Cluster
 from deployers.processes import Processes
 
 
@@ -66,7 +66,7 @@ def _docker(setup: ExecutorSetup) -> ManagedExecutor:
 
 def _kubernetes(setup: ExecutorSetup) -> ManagedExecutor:
     remote, workspace = setup.remote, setup.workspace
-    cluster = Cluster(setup.kubernetes, setup.base)
+    cluster = Cluster(setup.kubernetes.access(setup.base))
     staging = None if remote is None else AttemptStaging(workspace, remote, setup.stores)
     launcher = Launcher(
         workspace,

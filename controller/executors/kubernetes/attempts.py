@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from controller.executors.kubernetes.interpret import SeenAttempt
-from controller.executors.kubernetes.job import RUN, Manifest
+from controller.executors.kubernetes.job import RUN
 from controller.executors.protocol import GRACE
 from controller.machine.runs.attempt import Attempt, AttemptState
+from deployers.kubernetes.cluster import Manifest
 from specs.failures import TryAgain
 
 FACT: Final = "job.json"

@@ -6,8 +6,8 @@ from typing import Final
 import structlog
 
 from controller.executors.kubernetes.attempts import LiveJob
-from controller.executors.kubernetes.cluster import Cluster
 from controller.executors.kubernetes.interpret import SILENCE, is_failing
+from deployers.kubernetes.cluster import Cluster
 from specs.failures import TryAgain
 
 log = structlog.get_logger("headgate.executor")

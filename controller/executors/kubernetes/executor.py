@@ -27,7 +27,6 @@ from controller.executors.kubernetes.attempts import (
     forget_fact,
     record_fact,
 )
-from controller.executors.kubernetes.cluster import ApiRefusal, Cluster, passes
 from controller.executors.kubernetes.ending import forgo_replacement, stop
 from controller.executors.kubernetes.interpret import (
     SeenAttempt,
@@ -35,7 +34,6 @@ from controller.executors.kubernetes.interpret import (
     missing_output,
     observe,
 )
-from controller.executors.kubernetes.job import Manifest
 from controller.executors.kubernetes.launching import Launcher
 from controller.executors.kubernetes.names import ATTEMPT, ELSEWHERE, OUTPUTS, job_name, selector
 from controller.executors.kubernetes.pod_log import PodLog
@@ -44,6 +42,7 @@ from controller.executors.protocol import GRACE
 from controller.executors.workspace import Workspace
 from controller.machine.core import Blocked
 from controller.machine.runs.attempt import Attempt, AttemptState, Status
+from deployers.kubernetes.cluster import ApiRefusal, Cluster, Manifest, passes
 from specs.failures import Failure, NeedsHuman, TryAgain
 from specs.references import TemplateError
 

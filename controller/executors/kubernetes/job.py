@@ -23,8 +23,7 @@ from controller.executors.kubernetes.names import (
     labels,
 )
 from controller.machine.runs.attempt import Attempt
-
-Manifest = dict[str, Any]
+from deployers.kubernetes.cluster import Manifest
 
 STEP: Final = PurePosixPath("/headgate/step")
 """The attempt's folder, as the step sees it."""

@@ -6,9 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from controller.config.kubernetes import DEFAULT_PROFILE, ClusterProfile, KubernetesSettings
-from controller.executors.kubernetes.cluster import ApiRefusal, Cluster, explained
 from controller.executors.kubernetes.job import (
-    Manifest,
     is_of,
     job_of,
     network_policy,
@@ -20,6 +18,7 @@ from controller.executors.kubernetes.staging import AttemptStaging
 from controller.executors.working_copy import GIVEN, given_as_text
 from controller.executors.workspace import Workspace
 from controller.machine.runs.attempt import Attempt
+from deployers.kubernetes.cluster import ApiRefusal, Cluster, Manifest, explained
 from specs.failures import Failure, NeedsHuman
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from controller.executors.container import ContainerOutput
-from controller.executors.kubernetes.cluster import ApiRefusal, Cluster
 from controller.executors.kubernetes.job import RUN
+from deployers.kubernetes.cluster import ApiRefusal, Cluster
 from specs.failures import TryAgain
 
 PAUSE: Final = 1.0

@@ -12,10 +12,9 @@ from typing import Any, Final
 
 import structlog
 
-from controller.executors.kubernetes.cluster import ApiRefusal, Cluster, explained
 from controller.executors.kubernetes.interpret import workload_reason
-from controller.executors.kubernetes.job import Manifest
 from controller.executors.kubernetes.names import ATTEMPT, QUEUE
+from deployers.kubernetes.cluster import ApiRefusal, Cluster, Manifest, explained
 from specs.failures import Failure, NeedsHuman, TryAgain
 
 log = structlog.get_logger("headgate.executor")

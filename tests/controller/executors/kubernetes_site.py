@@ -16,11 +16,11 @@ from controller.buckets.catalog import Catalog
 from controller.buckets.stores import Stores
 from controller.config.kubernetes import KubernetesSettings
 from controller.config.settings import ObjectStore
-from controller.executors.kubernetes.cluster import Cluster
 from controller.executors.kubernetes.executor import KubernetesExecutor
 from controller.executors.kubernetes.launching import Launcher
 from controller.executors.kubernetes.staging import AttemptStaging
 from controller.machine.runs.attempt import Attempt
+from deployers.kubernetes.cluster import Cluster
 from tests.controller.executors.site import ROOT, LocalSite
 from tests.doubles.kubernetes import Kubernetes, LocalImage
 from tests.servers.moto import KEY
@@ -122,7 +122,7 @@ class KubernetesSite(LocalSite):
     def make(self, slots: int = 4, **changes: Any) -> KubernetesExecutor:
         """An executor at this place."""
         settings = self.settings
-        client = Cluster(settings, Path())
+        client = Cluster(settings.access(Path()))
         staging = AttemptStaging(self.workspace, self.remote, self.stores)
         launcher = Launcher(self.workspace, client, settings, staging, lambda: OWNER)
         return KubernetesExecutor(

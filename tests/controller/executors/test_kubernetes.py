@@ -270,7 +270,7 @@ async def test_a_job_whose_creation_was_answered_by_a_proxy_may_be_there(
     kubernetes_site: KubernetesSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a proxy that answers 429 or 504 for a call that the server carries out."""
-    monkeypatch.setattr("controller.executors.kubernetes.cluster.LONGEST_PAUSE", 0.0)
+    monkeypatch.setattr("deployers.kubernetes.cluster.LONGEST_PAUSE", 0.0)
     cluster = kubernetes_site.cluster
     cluster.plays.add(STORED)
     cluster.faults.throttle(1, 1, lambda call: (call.verb, call.what) == ("create", "jobs"))

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.config.kubernetes import KubernetesSettings
-from controller.executors.kubernetes.cluster import Cluster
 from controller.executors.kubernetes.pod_log import PodLog, StampedLines
 from controller.executors.kubernetes.watching import lines_of
+from deployers.kubernetes.cluster import Cluster, ClusterAccess
 
 LINES = st.lists(st.tuples(st.integers(0, 3), st.binary(max_size=6)), max_size=8)
 
@@ -94,7 +93,7 @@ async def test_a_log_that_had_no_stream_is_read_once_its_step_has_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("controller.executors.kubernetes.pod_log.PAUSE", 0.0)
-    log = PodLog(OneLog(KubernetesSettings(), tmp_path), tmp_path)
+    log = PodLog(OneLog(ClusterAccess(namespace="steps")), tmp_path)
     looks = iter([False, False, True])
     async with asyncio.timeout(30):
         await log.follow("p", lambda: next(looks), asyncio.Semaphore(0))  # others have them all

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from controller.config.kubernetes import KubernetesSettings
-from controller.executors.kubernetes import cluster as calls
-from controller.executors.kubernetes.cluster import ApiRefusal, Cluster, explained
-from controller.executors.kubernetes.watching import JobLister, PodWatch
+from deployers.kubernetes import cluster as calls
+from deployers.kubernetes.cluster import ApiRefusal, Cluster, explained
 from specs.failures import Failure, NeedsHuman, TryAgain
 
 
@@ -56,7 +55,7 @@ def test_a_refusal_is_waited_for_or_told_with_its_fix(
 
 async def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lightkube.config.client_adapter", None)
-    cluster = Cluster(KubernetesSettings(), Path())
+    cluster = Cluster(KubernetesSettings().access(Path()))
     with pytest.raises(NeedsHuman, match="extra `kubernetes`"):
         await cluster.get("jobs", "a")
 
@@ -66,14 +65,14 @@ async def test_a_configuration_that_cannot_be_read_is_named_with_the_fix(
     tmp_path: Path, text: str
 ) -> None:
     (tmp_path / "config").write_text(text)
-    cluster = Cluster(KubernetesSettings(kubeconfig="config"), tmp_path)
+    cluster = Cluster(KubernetesSettings(kubeconfig="config").access(tmp_path))
     with pytest.raises(NeedsHuman, match=r"kubernetes\.kubeconfig"):
         await cluster.get("jobs", "a")
 
 
 async def test_a_context_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "config").write_text("{clusters: [], contexts: [], current-context: a}")
-    cluster = Cluster(KubernetesSettings(kubeconfig="config", context="other"), tmp_path)
+    cluster = Cluster(KubernetesSettings(kubeconfig="config", context="other").access(tmp_path))
     with pytest.raises(NeedsHuman, match="Context 'other' not found"):
         await cluster.get("jobs", "a")
 
@@ -87,7 +86,7 @@ def signed_in_by(tmp_path: Path, user: Mapping[str, Any], server: str) -> Cluste
         "users": [{"name": "a", "user": user}],
     }
     (tmp_path / "config").write_text(json.dumps(whole))
-    return Cluster(KubernetesSettings(kubeconfig="config"), tmp_path)
+    return Cluster(KubernetesSettings(kubeconfig="config").access(tmp_path))
 
 
 def program(command: str) -> Mapping[str, Any]:
@@ -128,30 +127,3 @@ async def test_a_proxys_page_is_no_answer(tmp_path: Path, monkeypatch: pytest.Mo
             await cluster.get("jobs", "a")
         assert asked.is_set()
         await cluster.close()
-
-
-class OddOnce(Cluster):
-    """A client whose first list ends with what nobody foresaw."""
-
-    odd = True
-
-    async def list(self, kind: str, **query: str) -> tuple[list[Any], str]:  # noqa: ARG002
-        if self.odd:
-            self.odd = False
-            raise RuntimeError("odd")
-        return [], "1"
-
-
-async def test_what_nobody_foresaw_ends_neither_the_watch_nor_the_list(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("controller.executors.kubernetes.watching.LONGEST", 0.0)
-    for made in ("watch", "jobs"):
-        cluster = OddOnce(KubernetesSettings(kubeconfig="none"), tmp_path)
-        watch = PodWatch(cluster, "", lambda _, __: None, lambda _: None)
-        jobs = JobLister(cluster, "")
-        running = asyncio.create_task(watch.run() if made == "watch" else jobs.run())
-        await (watch.first.wait() if made == "watch" else jobs.after(0.0))
-        assert not cluster.odd
-        assert not running.done()
-        running.cancel()

@@ -9,15 +9,17 @@ import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from controller.config.kubernetes import KubernetesSettings
-from controller.executors.kubernetes.job import Manifest
 from specs.failures import NeedsHuman, TryAgain
 
 if TYPE_CHECKING:
     import httpx2
+
+Manifest = dict[str, Any]
+"""An object of the API, or a part of one, as JSON."""
 
 TRIES: Final = 4
 """How often a call is made, if its failure may pass."""
@@ -64,15 +66,26 @@ class Pace:
             await asyncio.sleep(-self._left / self._rate)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClusterAccess:
+    """Where a cluster's API server is, and how much it may be asked."""
+
+    namespace: str
+    kubeconfig: Path | None = None
+    """None: the pod's own service account, else KUBECONFIG, else ~/.kube/config."""
+    context: str | None = None
+    """None: the current one."""
+    calls: int = 50
+    """The most calls a second on the average."""
+
+
 class Cluster:
     """Calls of the API server of a cluster, in one namespace."""
 
-    def __init__(self, settings: KubernetesSettings, base: Path) -> None:
-        """`base` is the folder that the path of a kubeconfig is relative to."""
-        self.namespace = settings.namespace
-        self._settings = settings
-        self._base = base
-        self._pace = Pace(settings.calls)
+    def __init__(self, access: ClusterAccess) -> None:
+        self.namespace = access.namespace
+        self._access = access
+        self._pace = Pace(access.calls)
         self._opened: httpx2.AsyncClient | None = None
 
     async def create(self, kind: str, obj: Manifest) -> Manifest:
@@ -231,12 +244,12 @@ class Cluster:
             from lightkube.core.exceptions import ConfigError
         except ImportError:
             raise NeedsHuman(
-                "steps on Kubernetes need lightkube: install Headgate with its extra `kubernetes`"
+                "Kubernetes needs lightkube: install Headgate with its extra `kubernetes`"
             ) from None
-        named = self._settings.kubeconfig
+        named = self._access.kubeconfig
         try:
-            loaded = KubeConfig.from_file(self._base / named) if named else KubeConfig.from_env()
-            config = loaded.get(self._settings.context)
+            loaded = KubeConfig.from_file(named) if named else KubeConfig.from_env()
+            config = loaded.get(self._access.context)
         except Exception as error:  # whatever may be wrong with a file that a person wrote
             told = isinstance(error, ConfigError | OSError)
             why = f"{error}" if told else "the file is not a kubeconfig"

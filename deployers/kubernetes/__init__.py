@@ -1,0 +1,1 @@
+"""Kubernetes: the client of a cluster."""
