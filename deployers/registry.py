@@ -7,7 +7,7 @@ To serve models elsewhere, add a file beside `local.py` with a `Deployer` and it
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,7 @@ from deployers.chosen_target import DEFAULT
 from deployers.command import CommandDeployer
 from deployers.command_place import COMMAND
 from deployers.confinement import UNCONFINED, Confinement
-from deployers.counting.prometheus import NO_SERVERS, PrometheusServer
+from deployers.counting.prometheus import PrometheusServer
 from deployers.engine import Engine
 from deployers.every_target import EveryTarget
 from deployers.local import LocalDeployer
@@ -46,7 +46,7 @@ class DeployerSetup:
     """Networks of proxies whose headers about their callers are trusted."""
     reveal: Callable[[tuple[str, ...]], dict[str, str]] = _no_secrets
     """The values of secrets by name, for scripts. Raises NeedsHuman for an unknown name."""
-    prometheus: Mapping[str, PrometheusServer] = NO_SERVERS
+    prometheus: Mapping[str, PrometheusServer] = field(default_factory=dict)
     """The Prometheus servers of the settings, by name."""
 
 
