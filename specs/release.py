@@ -92,9 +92,10 @@ class Serve(Spec):
 
     @property
     def only_on_cluster(self) -> tuple[str, ...]:
-        """The keys that are given and have a meaning on a cluster only."""
+        """The keys with a value that has a meaning on a cluster only."""
+        fields = type(self).model_fields
         keys = ("resources", "profile", "replicas")
-        return tuple(key for key in keys if key in self.model_fields_set)
+        return tuple(key for key in keys if getattr(self, key) != fields[key].default)
 
     @property
     def patience(self) -> timedelta:

@@ -19,7 +19,6 @@ ObjectName = Annotated[str, StringConstraints(pattern=_LABEL)]
 """The name of an object of the cluster."""
 
 
-
 class Toleration(Spec):
     """A taint of nodes that steps tolerate."""
 
@@ -115,7 +114,9 @@ class ClusterProfile(Spec):
     )
 
 
-def profile_named(profiles: Mapping[str, ClusterProfile], name: str | None) -> ClusterProfile | None:
+def profile_named(
+    profiles: Mapping[str, ClusterProfile], name: str | None
+) -> ClusterProfile | None:
     """The profile of a step or server that names this one, or none; None if it is not set."""
     if name is None:
         return profiles.get(DEFAULT_PROFILE, ClusterProfile())

@@ -49,6 +49,9 @@ def scripts(folder: Path, *, timeout: float = 20.0, **bodies: str) -> Scripts:
     )
 
 
+OF_CLUSTERS = {"shipment", "secrets", "resources", "profile", "replicas"}
+
+
 def prints(value: Mapping[str, Any]) -> str:
     return f"print({json.dumps(json.dumps(value))})"
 
@@ -79,8 +82,8 @@ async def test_apply_is_given_what_should_be_and_its_secrets_by_name(tmp_path: P
     read, environment = json.loads(said.read_text())
     assert read == {
         "place": PLACE,
-        "stable": stable.model_dump(mode="json"),
-        "canary": canary.model_dump(mode="json"),
+        "stable": stable.model_dump(mode="json", exclude=OF_CLUSTERS),
+        "canary": canary.model_dump(mode="json", exclude=OF_CLUSTERS),
         "canary_weight": 0.25,
         "seed": 7,
         "port": 8000,
@@ -126,7 +129,9 @@ async def test_the_exit_code_says_whether_to_try_again_or_a_person_is_needed(
 async def test_a_script_that_is_not_there_is_named(tmp_path: Path) -> None:
     lacking = scripts(tmp_path).model_copy(update={"commands": {"apply": "deploy.sh"}})
     with pytest.raises(NeedsHuman, match=r"the script `apply` cannot be started: deploy.sh"):
-        await deployer(tmp_path).apply(PLACE, Desired(stable=server(), target="command", scripts=lacking))
+        await deployer(tmp_path).apply(
+            PLACE, Desired(stable=server(), target="command", scripts=lacking)
+        )
 
 
 def test_what_a_script_leaves_in_the_background_is_ended(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class Launcher:
         self._cluster = cluster
         self._settings = settings
         self._staging = staging
-        self._policy: asyncio.Task[None] | None = None
+        self._policy: asyncio.Task[Manifest] | None = None
 
     @cached_property
     def owner(self) -> str:

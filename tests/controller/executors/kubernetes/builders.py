@@ -7,7 +7,6 @@ from typing import Any
 
 from deployers.kubernetes.profile import ClusterProfile
 
-
 PROFILE = ClusterProfile.model_validate(
     {"start_deadline": "10m", "image_deadline": "1m", "queue_deadline": "2h"}
 )
