@@ -19,6 +19,9 @@ from deployers.confinement import UNCONFINED, Confinement
 from deployers.counting.prometheus import PrometheusServer
 from deployers.engine import Engine
 from deployers.every_target import EveryTarget
+from deployers.kubernetes.deployer import KubernetesDeployer
+from deployers.kubernetes.router_link import KUBERNETES
+from deployers.kubernetes.settings import ServingCluster
 from deployers.local import LocalDeployer
 from deployers.protocol import Deployer
 from specs.failures import NeedsHuman
@@ -44,6 +47,8 @@ class DeployerSetup:
     """Seconds without word from a controller after which a canary loses its traffic."""
     trusted: Sequence[str] = control.LOOPBACK
     """Networks of proxies whose headers about their callers are trusted."""
+    cluster: ServingCluster | None = None
+    """The cluster that serves, if one is set."""
     reveal: Callable[[tuple[str, ...]], dict[str, str]] = _no_secrets
     """The values of secrets by name, for scripts. Raises NeedsHuman for an unknown name."""
     prometheus: Mapping[str, PrometheusServer] = field(default_factory=dict)
@@ -71,9 +76,20 @@ def _command(setup: DeployerSetup) -> Deployer:
     )
 
 
+def _kubernetes(setup: DeployerSetup) -> Deployer:
+    return KubernetesDeployer(
+        setup.home,
+        setup.cluster,
+        redact=setup.redact,
+        silence=setup.silence,
+        trusted=setup.trusted,
+    )
+
+
 DEPLOYERS: Final[Mapping[str, Callable[[DeployerSetup], Deployer]]] = {
     DEFAULT: _local,
     COMMAND: _command,
+    KUBERNETES: _kubernetes,
 }
 
 

@@ -16,6 +16,7 @@ from controller.config.settings import RepositorySettings, Settings
 from controller.effects.batches import BatchApplier
 from controller.effects.environment_files import EnvironmentFileApplier
 from controller.effects.serving import Serving
+from controller.effects.shipping import Shipper
 from controller.effects.smoke import Smoker
 from controller.effects.sweep import Sweeper
 from controller.executors.collector import AttemptCollector
@@ -76,6 +77,7 @@ from controller.store.run_graphs import Graphs
 from controller.wiring import reconcilers
 from controller.wiring.github import WITHOUT_GITHUB, GitHubReads, OnGitHub
 from controller.wiring.operations import Operations
+from controller.wiring.serving_cluster import serving_cluster
 from deployers.confinement import Confinement, confinement
 from deployers.counting.prometheus import PrometheusServer
 from deployers.engine import Engine
@@ -123,7 +125,7 @@ class Controller:
             lambda name: secrets.reveal((name,))[name], longest=bucket_poll, clock=policy.clock
         )
         self.confinement = self._confined(home, settings.private(base))
-        self.deployer = self._deployer(home)
+        self.deployer = self._deployer(home, base)
         self.processes = Processes(home / "attempts")
         virtualenvs = Virtualenvs(home / "environments", self.confinement)
         self.executor = self._executor(base, home / "attempts", virtualenvs)
@@ -149,7 +151,7 @@ class Controller:
         self.sweeper = self._sweeper(home, virtualenvs)
         self.operations = Operations(self)
 
-    def _deployer(self, home: Path) -> Deployer:
+    def _deployer(self, home: Path, base: Path) -> Deployer:
         router = self.settings.router
         setup = DeployerSetup(
             home=home / SERVING,
@@ -158,6 +160,7 @@ class Controller:
             confinement=self.confinement,
             silence=router.silence.total_seconds(),
             trusted=router.trusted_proxies,
+            cluster=serving_cluster(self.settings, base),
             reveal=self.secrets.reveal,
             prometheus={
                 name: PrometheusServer(one.url, one.token)
@@ -211,6 +214,8 @@ class Controller:
         )
 
     def _serving(self, home: Path, virtualenvs: Virtualenvs) -> Serving:
+        remote, stores = open_remote(self.settings, home), self.settings.stores
+        shipper = None if remote is None else Shipper(self.artifacts, remote, stores)
         return Serving(
             self.deployer,
             self.versions,
@@ -221,6 +226,7 @@ class Controller:
             home / "models",
             self.settings.ports,
             self.engine,
+            shipper,
         )
 
     def _on_github(self, base: Path) -> OnGitHub | None:

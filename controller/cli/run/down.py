@@ -18,6 +18,7 @@ from controller.machine.core import Value
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.store.protocol import StoreReader
 from controller.wiring.home_lock import only_one
+from controller.wiring.serving_cluster import serving_cluster
 from deployers.engine import Engine
 from deployers.registry import DeployerSetup, make_deployer
 from deployers.windows import SERVING
@@ -83,7 +84,11 @@ async def _stop(here: CliContext, places: list[str]) -> list[StoppedView]:
     engine = Engine(here.settings.docker.host, here.home)
     secrets = load_secrets(here.settings, here.base, os.environ)
     setup = DeployerSetup(
-        home=here.home / SERVING, redact=secrets.redact, engine=engine, reveal=secrets.reveal
+        home=here.home / SERVING,
+        redact=secrets.redact,
+        engine=engine,
+        cluster=serving_cluster(here.settings, here.base),
+        reveal=secrets.reveal,
     )
     deployer = make_deployer(setup)
     try:
