@@ -168,6 +168,8 @@ class Desired(DeploymentValue):
     """Whether the router is shut down too, after the servers."""
     target: TargetName = "local"
     """Who deploys, by the name in `deployers.registry`."""
+    errors: tuple[str, ...] = ("no_answer", "5xx")
+    """What counts as an error, where the target only counts requests."""
     scripts: Scripts | None = None
     """The scripts that deploy, if `target` is `command`."""
 

@@ -20,6 +20,7 @@ from deployers.counting.prometheus import PrometheusServer
 from deployers.engine import Engine
 from deployers.every_target import EveryTarget
 from deployers.kubernetes.deployer import KubernetesDeployer
+from deployers.kubernetes.gateway import GATEWAY, GatewayDeployer
 from deployers.kubernetes.router_link import KUBERNETES
 from deployers.kubernetes.settings import ServingCluster
 from deployers.local import LocalDeployer
@@ -86,10 +87,21 @@ def _kubernetes(setup: DeployerSetup) -> Deployer:
     )
 
 
+def _gateway(setup: DeployerSetup) -> Deployer:
+    return GatewayDeployer(
+        setup.home,
+        setup.cluster,
+        redact=setup.redact,
+        reveal=setup.reveal,
+        prometheus=setup.prometheus,
+    )
+
+
 DEPLOYERS: Final[Mapping[str, Callable[[DeployerSetup], Deployer]]] = {
     DEFAULT: _local,
     COMMAND: _command,
     KUBERNETES: _kubernetes,
+    GATEWAY: _gateway,
 }
 
 

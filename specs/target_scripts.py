@@ -10,15 +10,16 @@ from specs.counters import BackendCounters
 from specs.traffic import Split
 from specs.values import Duration
 
-TargetName = Literal["local", "command", "kubernetes"]
-"""Who deploys: Headgate on its own machine, scripts of the team, or Headgate on a cluster."""
-ON_CLUSTER: Final[frozenset[TargetName]] = frozenset({"kubernetes"})
+TargetName = Literal["local", "command", "kubernetes", "gateway"]
+"""Who deploys: Headgate on its own machine, scripts of the team, or Headgate on a cluster, with its
+own router or with a gateway of the cluster."""
+ON_CLUSTER: Final[frozenset[TargetName]] = frozenset({"kubernetes", "gateway"})
 """The deployers that run pods."""
 
 
 UNWATCHED: Final = (
-    "with `deployer: command`, a canary keeps its traffic while no controller runs: only the "
-    "target, or whoever runs it, can take it away then"
+    "where scripts or a gateway split the traffic, a canary keeps its traffic while no controller "
+    "runs: only the target, or whoever runs it, can take it away then"
 )
 """Who answers for a canary that nobody watches, in a clause."""
 

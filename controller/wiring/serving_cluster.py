@@ -17,4 +17,5 @@ def serving_cluster(settings: Settings, base: Path) -> ServingCluster:
         image=kubernetes.image,
         profiles=kubernetes.profiles,
         router=kubernetes.serving.router,
+        gateway=kubernetes.serving.gateway,
     )

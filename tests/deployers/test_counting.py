@@ -13,7 +13,7 @@ from deployers.counting import reader as reading
 from deployers.counting import series
 from deployers.counting.prometheus import PrometheusServer
 from deployers.counting.reader import CounterReader
-from deployers.protocol import Deployed, Traffic
+from deployers.protocol import Traffic
 from specs.counters import BackendCounters, PresetName
 from specs.traffic import TrafficWindow
 from tests.deployers.caller import Caller
@@ -83,8 +83,7 @@ class Watched:
     def serves(self, weight: float) -> None:
         """As the deployer observes it."""
         canary = CANARY if weight else None
-        seen = Deployed(stable=STABLE, canary=canary, canary_weight=weight)
-        self.reader.seen(PLACE, seen)
+        self.reader.seen(PLACE, (STABLE, canary, weight))
 
     async def look(self) -> Traffic:
         page = await self.reader.traffic(
