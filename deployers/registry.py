@@ -20,7 +20,8 @@ from deployers.counting.prometheus import PrometheusServer
 from deployers.engine import Engine
 from deployers.every_target import EveryTarget
 from deployers.kubernetes.deployer import KubernetesDeployer
-from deployers.kubernetes.gateway import GATEWAY, GatewayDeployer
+from deployers.kubernetes.gateway import GatewayDeployer
+from deployers.kubernetes.gateway_place import GATEWAY
 from deployers.kubernetes.router_link import KUBERNETES
 from deployers.kubernetes.settings import ServingCluster
 from deployers.local import LocalDeployer

@@ -9,7 +9,7 @@ from typing import Final
 
 from deployers.chosen_target import DEFAULT, chosen
 from deployers.command_place import COMMAND, CommandWindow
-from deployers.kubernetes.gateway import GATEWAY, GatewayWindow
+from deployers.kubernetes.gateway_place import GATEWAY, GatewayWindow
 from deployers.kubernetes.router_link import KUBERNETES
 from deployers.kubernetes.window import KubernetesWindow
 from deployers.local_window import LocalWindow

@@ -9,12 +9,13 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 from deployers.counting.prometheus import NO_SERVERS, PrometheusServer
 from deployers.counting.reader import CounterReader
 from deployers.kubernetes.cluster import Cluster, Manifest
 from deployers.kubernetes.cluster_servers import ClusterServers, wanted
+from deployers.kubernetes.gateway_place import GatewayPlace
 from deployers.kubernetes.objects import PlaceObjects, SeenObjects
 from deployers.kubernetes.routes import (
     Split,
@@ -28,55 +29,11 @@ from deployers.kubernetes.routes import (
 from deployers.kubernetes.servers import ServingPlace, is_as
 from deployers.kubernetes.settings import GatewaySettings, ServingCluster
 from deployers.kubernetes.status import server_status
-from deployers.place_folder import Site
-from deployers.protocol import (
-    Deployed,
-    DeploymentValue,
-    Desired,
-    Glance,
-    ServerLog,
-    Traffic,
-    Unwatched,
-)
+from deployers.protocol import Deployed, Desired, Traffic
 from specs.failures import NeedsHuman, TryAgain
 
-GATEWAY: Final = "gateway"
-"""The folder of these places in the home of all targets."""
 UNHEARD: Final = 30.0
 """Seconds after which a route that no Gateway says anything of is told of."""
-
-
-class GatewayPlace(DeploymentValue):
-    """What is saved of a place. No secrets."""
-
-    place: str
-    errors: tuple[str, ...]
-    """What counts as an error."""
-    address: str | None = None
-    """Where it answers; None while it has no route."""
-    in_force: Split = Split()
-    """How the traffic was split when that was last known."""
-
-    @classmethod
-    def load(cls, home: Path, place: str) -> Self | None:
-        """The saved place, or None."""
-        try:
-            return cls.model_validate_json(_file(home, place).read_bytes())
-        except FileNotFoundError:
-            return None
-
-    def save(self, home: Path) -> None:
-        """Save it, in one piece."""
-        file = _file(home, self.place)
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = file.with_suffix(".new")
-        new.write_text(self.model_dump_json())
-        new.replace(file)
-
-    @staticmethod
-    def forget(home: Path, place: str) -> None:
-        """Delete it."""
-        _file(home, place).unlink(missing_ok=True)
 
 
 class _Here(NamedTuple):
@@ -262,11 +219,12 @@ class GatewayDeployer:
         self._counters.seen(here.at.place, here.counted(split))
         address = None if route is None else _address(here)
         if (split, address) != (saved.in_force, saved.address):
-            saved.model_copy(update={"in_force": split, "address": address}).save(self._home)
+            latest = GatewayPlace.load(self._home, here.at.place) or saved
+            latest.model_copy(update={"in_force": split, "address": address}).save(self._home)
         return split
 
     def _check(self, here: _Here, route: Manifest) -> None:
-        """Raise TryAgain if a Gateway refuses the route, or none says anything of it for a while."""
+        """Raise TryAgain if a Gateway refuses the route, or says nothing of it for a while."""
         refused = refusal_of(route, here.settings)
         if refused:
             raise TryAgain(f"{here.at.place}: {refused}", human=True)
@@ -294,30 +252,6 @@ class GatewayDeployer:
         await here.servers.dismiss(await here.servers.objects(fresh=True), ())
 
 
-class GatewayWindow:
-    """The `Window` to what a `GatewayDeployer` with the same home runs. It asks nobody."""
-
-    def __init__(self, home: Path) -> None:
-        self._home = home
-
-    async def glance(self, place: str) -> Glance:
-        """Where it answers, as the controller last observed it."""
-        saved = GatewayPlace.load(self._home, place)
-        return Glance(address=saved.address if saved else None)
-
-    async def unwatched(self) -> tuple[Unwatched, ...]:
-        """Nothing: a gateway does not know whether anybody watches."""
-        return ()
-
-    async def traffic(self, place: str) -> Traffic:
-        """Raises TryAgain: only the controller reads counters."""
-        raise TryAgain(f"{place} is behind a gateway, whose counters only the controller reads")
-
-    def logs(self, _place: str, _server: str) -> tuple[ServerLog, ...]:
-        """Nothing: the cluster keeps the logs of its pods."""
-        return ()
-
-
 def _takes_canary_out(desired: Desired, now: Split) -> bool:
     """Whether it is a rollback: the canary has traffic, and stable shall have all of it."""
     stable = desired.stable.name if desired.stable is not None else None
@@ -326,7 +260,3 @@ def _takes_canary_out(desired: Desired, now: Split) -> bool:
 
 def _address(here: _Here) -> str:
     return f"{here.settings.scheme}://{hostname_of(here.settings, here.at.place)}"
-
-
-def _file(home: Path, place: str) -> Path:
-    return home / GATEWAY / f"{Site.of(home, place).key}.json"
