@@ -15,6 +15,7 @@ from controller.artifacts.remote import RemoteArtifacts
 from controller.buckets.stores import Stores
 from controller.config.settings import ObjectStore
 from controller.effects.shipping import Shipper
+from deployers.control import SILENCE
 from deployers.kubernetes.cluster import ClusterAccess
 from deployers.kubernetes.profile import ClusterProfile
 from deployers.kubernetes.router_link import KUBERNETES
@@ -55,7 +56,7 @@ asyncio.run(main())
 
 
 @asynccontextmanager
-async def opened(root: Path, kubeconfig: Path | None = None) -> AsyncIterator[Deployer]:
+async def opened(root: Path, silence: float = SILENCE) -> AsyncIterator[Deployer]:
     """A deployer at this place; leaving closes it, and ends no server."""
     told = {
         "path": str(root),
@@ -64,15 +65,13 @@ async def opened(root: Path, kubeconfig: Path | None = None) -> AsyncIterator[De
     }
     profile = {"store_secret": SECRET, "volumes": {"told": told}}
     cluster = ServingCluster(
-        access=ClusterAccess(
-            namespace=NAMESPACE, kubeconfig=kubeconfig or root / "kubeconfig.json", calls=1000
-        ),
+        access=ClusterAccess(namespace=NAMESPACE, kubeconfig=root / "kubeconfig.json", calls=1000),
         owner=lambda: OWNER,
         image=OURS,
         profiles={"default": ClusterProfile.model_validate(profile)},
         router=RouterPod(),
     )
-    setup = DeployerSetup(home=root / "home", redact=str, cluster=cluster)
+    setup = DeployerSetup(home=root / "home", redact=str, cluster=cluster, silence=silence)
     deployer = DEPLOYERS[KUBERNETES](setup)
     try:
         yield deployer
