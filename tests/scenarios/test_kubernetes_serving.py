@@ -33,7 +33,10 @@ def serve_on_cluster(world: World, kubeconfig: Path) -> None:
     spec = world.work / "ml-pipeline.yaml"
     text = spec.read_text()
     for old, new in (
-        ("params: {shift", f"environment: {{executor: kubernetes, image: {IMAGE}}}\n\nparams: {{shift"),
+        (
+            "params: {shift",
+            f"environment: {{executor: kubernetes, image: {IMAGE}}}\n\nparams: {{shift",
+        ),
         ("    reads: [train.py]\n", "    reads: [train.py]\n    executor: local\n"),
         ("--port {port}", "--port {port} --host {host}"),
         ("  staging:\n", "  staging:\n    deployer: kubernetes\n"),
