@@ -95,17 +95,20 @@ class Controller:
         store: DatabaseStore,
         policy: RuntimePolicy = RuntimePolicy(),  # noqa: B008 - a constant value
         *,
+        identity: str,
         roots: Roots | None = None,
         tenure: Tenure = Alone(),  # noqa: B008 - it has no state
     ) -> None:
-        """`roots` says where local datasets may be, instead of the settings."""
+        """`identity` is the installation's, by which it knows what it made elsewhere. `roots` says
+        where local datasets may be, instead of the settings."""
         home = settings.path(base)
         self.settings = settings
         self.policy = policy
         self.tenure = tenure
         self.store = store
         self.secrets = secrets
-        self.artifacts = open_artifacts(settings, home)
+        self.identity = identity
+        self.artifacts = open_artifacts(settings, home, identity)
         mirrors = {
             each.name: Mirror(each.address(base), home / "mirrors" / each.name)
             for each in settings.repositories
@@ -200,8 +203,9 @@ class Controller:
                 self.engine,
                 self.settings.kubernetes,
                 base,
-                open_remote(self.settings, self.settings.path(base)),
+                open_remote(self.settings, self.identity),
                 self.settings.stores,
+                self.identity,
             )
         )
 

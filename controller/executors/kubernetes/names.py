@@ -10,7 +10,7 @@ from controller.machine.runs.attempt import Attempt
 
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 OWNER: Final = "headgate.dev/owner"
-"""The label with the identity of the controller's home, which its artifacts have, too."""
+"""The label with the installation's identity, which its artifacts have, too."""
 ATTEMPT: Final = "headgate.dev/attempt"
 """The label with a form of the attempt's id, and the annotation with the id itself."""
 NETWORK: Final = "headgate.dev/network"
