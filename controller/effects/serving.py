@@ -75,7 +75,7 @@ class Serving:
                 seed=int(digest(action.attempt)[7:15], 16),
                 port=self._ports.get(place),
                 closed=action.closed,
-                scripts=await self._scripts(action),
+                scripts=await self.scripts(action),
             ),
         )
         return ()
@@ -140,7 +140,7 @@ class Serving:
             startup=serve.startup_deadline.total_seconds(),
         )
 
-    async def _scripts(self, action: Deploy) -> Scripts | None:
+    async def scripts(self, action: Deploy) -> Scripts | None:
         """The scripts that deploy: of the canary's commit if there is one, else of stable's."""
         number = action.canary if action.canary is not None else action.stable
         version = None

@@ -15,6 +15,7 @@ from controller.config.secrets import Secrets
 from controller.config.settings import RepositorySettings, Settings
 from controller.effects.batches import BatchApplier
 from controller.effects.environment_files import EnvironmentFileApplier
+from controller.effects.recalled_targets import RecalledTargets
 from controller.effects.serving import Serving
 from controller.effects.smoke import Smoker
 from controller.effects.sweep import Sweeper
@@ -79,7 +80,7 @@ from controller.wiring.operations import Operations
 from deployers.confinement import Confinement, confinement
 from deployers.engine import Engine
 from deployers.processes import Processes
-from deployers.protocol import Deployer
+from deployers.protocol import Deployer, Scripts
 from deployers.registry import DeployerSetup, make_deployer
 from deployers.windows import SERVING
 
@@ -125,6 +126,7 @@ class Controller:
             lambda name: secrets.reveal((name,))[name], longest=bucket_poll, clock=policy.clock
         )
         self.confinement = self._confined(home, settings.private(base))
+        self.recalled = RecalledTargets(self.versions, tenure, self._scripts)
         self.deployer = self._deployer(home)
         self.processes = Processes(home / "attempts")
         virtualenvs = Virtualenvs(home / "environments", self.confinement)
@@ -161,8 +163,12 @@ class Controller:
             silence=router.silence.total_seconds(),
             trusted=router.trusted_proxies,
             reveal=self.secrets.reveal,
+            recall=self.recalled.recall,
         )
         return make_deployer(setup)
+
+    async def _scripts(self, asked: Deploy) -> Scripts | None:
+        return await self.serving.scripts(asked)
 
     def _catalog(self, home: Path, roots: Roots) -> Catalog:
         return Catalog(
