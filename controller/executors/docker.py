@@ -187,6 +187,9 @@ class DockerExecutor:
         self._announce = to
         self.resume()
 
+    async def disown(self, _attempt_id: str) -> None:
+        """See `ManagedExecutor`: nothing, as what runs here has its record here."""
+
     async def reap(self) -> int:
         """See `ManagedExecutor`: removes containers of this home folder."""
         removed = 0

@@ -212,6 +212,7 @@ class Controller:
                 open_remote(self.settings, self.identity),
                 self.settings.stores,
                 self.identity,
+                self.tenure,
             )
         )
 

@@ -31,17 +31,21 @@ from controller.executors.kubernetes.ending import forgo_replacement, stop
 from controller.executors.kubernetes.interpret import (
     SeenAttempt,
     SeenObjects,
+    has_pods,
     missing_output,
     observe,
 )
 from controller.executors.kubernetes.launching import Launcher
 from controller.executors.kubernetes.names import ATTEMPT, ELSEWHERE, OUTPUTS, job_name, selector
 from controller.executors.kubernetes.pod_log import PodLog
+from controller.executors.kubernetes.reaping import Reaper
+from controller.executors.kubernetes.tenancy import AttemptTenancy
 from controller.executors.kubernetes.watching import JobLister, PodWatch, attempt_of
 from controller.executors.protocol import GRACE
 from controller.executors.workspace import Workspace
 from controller.machine.core import Blocked
 from controller.machine.runs.attempt import Attempt, AttemptState, Status
+from controller.store.protocol import LostLease
 from deployers.kubernetes.cluster import ApiRefusal, Cluster, Manifest, passes
 from specs.failures import Failure, NeedsHuman, TryAgain
 from specs.references import TemplateError
@@ -61,6 +65,9 @@ STREAMS: Final = 100
 STRAY: Final = 600.0
 """Seconds after which Jobs count as nobody's: runs that this controller has no record of, as after
 the loss of its disk, find theirs before."""
+SETTLES: Final = 60.0
+"""Seconds from the end of an attempt until its Job is removed. By then the state has its outcome:
+a controller that does not know it finds the Job, and not that there is none."""
 
 
 class KubernetesExecutor:
@@ -81,15 +88,19 @@ class KubernetesExecutor:
         *,
         slots: asyncio.Semaphore,
         redact: Callable[[str], str],
+        tenancy: AttemptTenancy,
         stray: float = STRAY,
+        settles: float = SETTLES,
     ) -> None:
         self._workspace = workspace
         self._cluster = cluster
+        self._tenancy = tenancy
+        self._settles = settles
         self._launcher = launcher
         self._slots = slots
         self._redact = redact
         self._stray = stray
-        self._opened = time.monotonic()
+        self._reaper = Reaper(cluster, tenancy, launcher.owner, self._folder, stray)
         self._live: dict[str, LiveJob] = {}
         self._by_name: dict[str, LiveJob] = {}
         self._waits: dict[str, Blocked] = {}
@@ -116,7 +127,7 @@ class KubernetesExecutor:
         if status is not None:
             await redact_log(self._folder(attempt_id), self._redact)
             return status
-        live = self._live.get(attempt_id)
+        live = self._found(attempt_id)
         if live is None:
             return Status(state=AttemptState.UNKNOWN, waits=self._waits.get(attempt_id))
         away = live.launching and self._why_unknown(live)
@@ -146,7 +157,7 @@ class KubernetesExecutor:
             return
         request_stop(own, "cancelled")
         self._waits.pop(attempt_id, None)
-        live = self._live.get(attempt_id)
+        live = self._found(attempt_id)
         if live is not None and live.launching:
             live.grace = min(grace, live.grace)
             live.changed.set()
@@ -171,7 +182,7 @@ class KubernetesExecutor:
         if ELSEWHERE in said:
             said = json.loads(await self._workspace.artifacts.read_bytes(said[ELSEWHERE]))
         found = {name: str(digest) for name, digest in said[OUTPUTS].items()}
-        self._run_in_background(self._remove(attempt.id))
+        self._run_in_background(self._reaper.remove(attempt.id, self._settles))
         return found
 
     def resume(self) -> None:
@@ -179,10 +190,21 @@ class KubernetesExecutor:
         if self._resumed:
             return
         self._resumed = True
+        if self._launcher.is_set_up:
+            self._run_in_background(self._reap_strays())
         for fact in sorted(self._workspace.home.glob(f"*/{FACT}")):
             if read_status(fact.parent) is None:
                 attempt = Attempt.model_validate_json(fact.read_bytes())
-                self._track(LiveJob(attempt, requested=False))
+                if self._tenancy.holds(attempt.id):
+                    self._track(LiveJob(attempt, requested=False))
+
+    def _found(self, attempt_id: str) -> LiveJob | None:
+        """The attempt, if it may have a Job; also one that was let go when a lease was lost."""
+        fact = self._folder(attempt_id) / FACT
+        if attempt_id not in self._live and fact.exists():
+            attempt = Attempt.model_validate_json(fact.read_bytes())
+            self._track(LiveJob(attempt, requested=False))
+        return self._live.get(attempt_id)
 
     def knows(self, attempt_id: str) -> bool:
         """See `ManagedExecutor`."""
@@ -198,11 +220,17 @@ class KubernetesExecutor:
         self._announce = to
         self.resume()
 
+    async def disown(self, attempt_id: str) -> None:
+        """See `ManagedExecutor`."""
+        if self._launcher.is_set_up:
+            self._run_in_background(self._reaper.remove(attempt_id, 0.0))
+
     async def reap(self) -> int:
-        """See `ManagedExecutor`: removes Jobs and Secrets of this owner."""
+        """See `ManagedExecutor`: removes Jobs and Secrets of this owner, those of the attempts that
+        are this controller's."""
         if not self._was_used():
             return 0
-        return await self._reap()
+        return await self._reaper.reap(self._by_name)
 
     async def close(self) -> None:
         """See `ManagedExecutor`."""
@@ -222,7 +250,6 @@ class KubernetesExecutor:
             self._watch = PodWatch(self._cluster, selected, self._on_pod, self._on_list)
             self._run_in_background(self._jobs.run())
             self._run_in_background(self._watch.run())
-            self._run_in_background(self._reap_strays())
         return self._watch, self._jobs
 
     def _on_pod(self, pod: Manifest, gone: bool) -> None:
@@ -240,46 +267,16 @@ class KubernetesExecutor:
                 live.note_pod(live.pod, gone=True)
 
     def _was_used(self) -> bool:
-        return self._watch is not None or any(self._workspace.home.glob(f"*/{FACT}"))
+        facts = self._workspace.home.glob(f"*/{FACT}")
+        return self._watch is not None or self._launcher.is_set_up or any(facts)
 
     async def _reap_strays(self) -> None:
-        await asyncio.sleep(self._stray)
-        with contextlib.suppress(Failure):  # the daily one does it again
-            await self._reap()
-
-    async def _reap(self) -> int:
-        selected = selector(self._launcher.owner)
-        is_old = time.monotonic() - self._opened >= self._stray
-        jobs, _ = await self._cluster.list("jobs", labelSelector=selected)
-        removed = 0
-        for job in jobs:
-            known = self._of_nobody(job["metadata"]["name"], job["metadata"]["annotations"])
-            if known == "ended" or (known == "stray" and is_old):
-                await self._remove_job(job["metadata"]["name"])
-                removed += 1
-        names = {job["metadata"]["name"] for job in jobs}
-        secrets, _ = await self._cluster.list("secrets", labelSelector=selected)
-        for name in (secret["metadata"]["name"] for secret in secrets):
-            if name not in names and name not in self._by_name and is_old:
-                await self._cluster.delete("secrets", name)
-                removed += 1
-        return removed
-
-    def _of_nobody(self, name: str, annotations: Mapping[str, str]) -> str:
-        """Whether the Job's attempt has `ended`, or it is a `stray`; empty if it is needed."""
-        if name in self._by_name:
-            return ""
-        own = self._folder(annotations.get(ATTEMPT, "").replace("/", "_") or name)
-        if read_status(own) is not None:
-            return "ended"
-        return "" if (own / FACT).exists() else "stray"
-
-    async def _remove(self, attempt_id: str) -> None:
-        with contextlib.suppress(Failure):  # `reap` removes it later
-            await self._remove_job(job_name(self._launcher.owner, attempt_id))
-
-    async def _remove_job(self, name: str) -> None:
-        await self._cluster.delete("jobs", name, propagationPolicy="Background")
+        wait = self._stray
+        while True:
+            await asyncio.sleep(wait)
+            with contextlib.suppress(Failure):
+                await self._reaper.reap(self._by_name)
+            wait = max(wait, STRAY)  # what came with a lease since is not that old yet
 
     # -- the life of one attempt ---------------------------------------------------------------
 
@@ -323,6 +320,8 @@ class KubernetesExecutor:
                 async with self._slots:
                     await self._launch(live)
                     await self._follow(live)
+        except LostLease:
+            log.info("another controller goes on with an attempt", id=name)
         except ObjectChanged as change:
             self._end(live, SeenAttempt(AttemptState.DATA_CHANGED, str(change)))
         except TryAgain as failure:
@@ -384,10 +383,12 @@ class KubernetesExecutor:
         """Record its log and enforce its timeout, until its end is known and recorded."""
         own = self._folder(live.attempt.id)
         name = job_name(self._launcher.owner, live.attempt.id)
+        cluster = self._tenancy.cluster(live.attempt.id)
         output = PodLog(self._cluster, own)
         reading: asyncio.Task[None] | None = None
         try:
             while True:
+                self._tenancy.check(live.attempt.id)
                 seen = await self._look(live)
                 if reading is None and seen.started is not None and live.pod is not None:
                     pod = live.pod["metadata"]["name"]
@@ -396,13 +397,13 @@ class KubernetesExecutor:
                 wait = self._until_due(live, seen)
                 stopped = stop_reason(own)
                 if stopped is not None and not live.is_done(seen):
-                    if await stop(self._cluster, live, name):
+                    if await stop(cluster, live, name):
                         break
                     wait = STOPPING
                 elif live.is_done(seen):
                     break
                 else:
-                    await forgo_replacement(self._cluster, live, name)
+                    await forgo_replacement(cluster, live, name)
                 await live.wait(wait)
             if reading is not None:
                 await asyncio.wait([reading], timeout=LOG_PATIENCE)
@@ -413,20 +414,30 @@ class KubernetesExecutor:
             output.close()
         self._conclude(live, seen)
         if read_status(own) is not None and seen.state is not AttemptState.SUCCEEDED:
-            await self._remove(live.attempt.id)
+            self._run_in_background(self._reaper.remove(live.attempt.id, self._settles))
 
     async def _look(self, live: LiveJob) -> SeenAttempt:
         """What is to be seen of it now; where pods do not say it, by a list of Jobs."""
         _, jobs = self._observing()
         name = job_name(self._launcher.owner, live.attempt.id)
+        await self._find_pod(live, name)
         seen = self._observed(live, jobs, name)
         is_new = live.pod is None and time.monotonic() < live.created + WAITING
         if (live.pod is None or live.gone) and not is_new:
             await jobs.after(time.monotonic())
             live.job = jobs.jobs.get(name)
+            await self._find_pod(live, name)
             seen = self._observed(live, jobs, name)
         live.note(seen, self._folder(live.attempt.id))
         return seen
+
+    async def _find_pod(self, live: LiveJob, name: str) -> None:
+        """Look for the pod of a Job that was there before it was followed: the watch tells of
+        changes only."""
+        if live.pod is None and live.job is not None and has_pods(live.job):
+            pods, _ = await self._cluster.list("pods", labelSelector=f"{ATTEMPT}={name}")
+            for pod in pods:
+                live.note_pod(pod, gone=False)
 
     def _observed(self, live: LiveJob, jobs: JobLister, name: str) -> SeenAttempt:
         objects = SeenObjects(
@@ -461,7 +472,7 @@ class KubernetesExecutor:
     def _end(self, live: LiveJob, seen: SeenAttempt) -> None:
         self._waits.pop(live.attempt.id, None)
         own = self._folder(live.attempt.id)
-        if read_status(own) is not None:
+        if read_status(own) is not None or not self._tenancy.holds(live.attempt.id):
             return
         status = Status(
             state=seen.state,
