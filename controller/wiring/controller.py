@@ -414,7 +414,8 @@ class Controller:
     async def sweep(self) -> None:
         """Delete what is no longer needed."""
         # Compared with file times, so it must be the machine's clock, not the policy's.
-        await self.sweeper.sweep(self.settings.keep.total_seconds(), time.time())
+        keep, leads = self.settings.keep.total_seconds(), self.tenure.leads
+        await self.sweeper.sweep(keep, time.time(), leads=leads)
 
     async def sweep_checks(self) -> None:
         """Conclude checks on GitHub that would stay in progress for ever."""

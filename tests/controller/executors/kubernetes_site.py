@@ -106,7 +106,8 @@ class KubernetesSite(LocalSite):
         """That of another controller of the same installation, with a home of its own there."""
         root.mkdir()
         team, kubeconfig = (Path(self._own[1]), self._own[2]), Path(self._own[3])
-        found = KubernetesSite(root, team, kubeconfig, *self._own[4:], self._cluster)
+        store, uri = self._own[4:]
+        found = KubernetesSite(root, team, kubeconfig, store, uri, self._cluster)
         found.told = self.told
         return found
 

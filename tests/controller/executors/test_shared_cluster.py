@@ -27,6 +27,8 @@ class Lease:
         self.held = held
         self.number = 1
 
+    leads = True
+
     def begins(self, _: Key) -> bool:
         return self.held
 
