@@ -1,8 +1,6 @@
 """Creates the Job of an attempt, with all that belongs to it."""
 
 import asyncio
-from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
 
 from controller.config.kubernetes import KubernetesSettings
@@ -32,20 +30,16 @@ class Launcher:
         cluster: Cluster,
         settings: KubernetesSettings,
         staging: AttemptStaging | None,
-        owner: Callable[[], str],
+        owner: str,
     ) -> None:
-        """Without `staging` there is no artifact store that pods reach."""
-        self._owner = owner
+        """`owner` is the installation's identity. Without `staging` there is no artifact store
+        that pods reach."""
+        self.owner = owner
         self._workspace = workspace
         self._cluster = cluster
         self._settings = settings
         self._staging = staging
         self._policy: asyncio.Task[Manifest] | None = None
-
-    @cached_property
-    def owner(self) -> str:
-        """The identity of the controller's home."""
-        return self._owner()
 
     def profile_of(self, attempt: Attempt) -> ClusterProfile:
         """The attempt's profile; the default if it was removed from the settings since."""

@@ -40,7 +40,7 @@ class StoreAccess(_Told):
 
     def open(self, cache: Path) -> Artifacts:
         """The artifact store, with its cache there."""
-        remote = RemoteArtifacts(self.uri, Stores(self.stores), lambda: self.owner)
+        remote = RemoteArtifacts(self.uri, Stores(self.stores), self.owner)
         return Artifacts(cache, remote)
 
 
