@@ -50,6 +50,13 @@ class SeenAttempt(NamedTuple):
     said: Mapping[str, Any] = {}
     """What `collect` said."""
 
+    def succeeded_within(self, timeout: float) -> bool:
+        """Whether its step ended well in so many seconds by its node's clock, whatever was asked
+        of it meanwhile."""
+        if self.state is not AttemptState.SUCCEEDED or self.started is None or self.ended is None:
+            return False
+        return self.ended - self.started <= timeout
+
 
 class _Times(NamedTuple):
     """When the step began and ended."""
