@@ -12,6 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import certifi
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -86,6 +87,8 @@ def _lay_folders(image: tarfile.TarFile) -> None:
     about = tarfile.TarInfo("etc/passwd")
     about.size, about.mode = len(users), 0o644
     image.addfile(about, BytesIO(users))
+    # Without any, some libraries do not even speak HTTP.
+    _lay(image, Path(certifi.where()), "etc/ssl/certs/ca-certificates.crt")
 
 
 def _lay_tools(image: tarfile.TarFile, busybox: Path) -> None:

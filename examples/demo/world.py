@@ -356,7 +356,8 @@ class World:
             await asyncio.sleep(0.1)
 
     async def _with_why(self, seen: str) -> str:
-        return f"{seen}.\n\n{await first_screen(self.home, self.log)}"
+        why = await first_screen(self.home / "state.db", self.log)
+        return f"{seen}.\n\n{why}"
 
     # -- the end -----------------------------------------------------------------------------
 
