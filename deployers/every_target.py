@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from deployers.chosen_target import DEFAULT, choose, chosen, forget_choice
-from deployers.command_place import COMMAND, CommandPlace
+from deployers.command_place import CommandPlace
 from deployers.protocol import Deployed, Deployer, Desired, Traffic
 from specs.failures import NeedsHuman
 
@@ -34,7 +34,7 @@ class EveryTarget:
         While servers of another one are alive a canary is refused, since no router could split the
         traffic between the two; and stable stays where it is, so that a rollback works.
         """
-        wanted = _named(desired)
+        wanted: str = desired.target
         now = await self._name(place)
         if desired.stable is None and desired.canary is None:
             wanted = now  # to end what is there
@@ -90,12 +90,8 @@ class EveryTarget:
             return known or DEFAULT
         if recalled.scripts is not None:
             CommandPlace.remember(self._home, place, recalled.scripts)
-        choose(self._home, place, _named(recalled))
-        return _named(recalled)
-
-
-def _named(desired: Desired) -> str:
-    return COMMAND if desired.scripts is not None else DEFAULT
+        choose(self._home, place, recalled.target)
+        return recalled.target
 
 
 def _elsewhere(place: str, wanted: str, now: str) -> str:

@@ -9,7 +9,7 @@ from controller.reconcile.tenure import Tenure
 from controller.store.model_versions import Versions
 from controller.store.protocol import LostLease
 from controller.store.shards import LeaseToken
-from deployers.protocol import Desired, Scripts
+from deployers.protocol import Desired
 from specs.failures import Failure, TryAgain
 
 _NEVER: Final = "never"
@@ -27,12 +27,12 @@ class RecalledTargets:
         self,
         versions: Versions,
         tenure: Tenure,
-        scripts: Callable[[Deploy], Awaitable[Scripts | None]],
+        deployed_by: Callable[[Deploy], Awaitable[Desired]],
     ) -> None:
-        """`scripts` prepares those that a deployment was made with."""
+        """`deployed_by` says whom a deployment was made by, with the scripts if there are any."""
         self._versions = versions
         self._tenure = tenure
-        self._scripts = scripts
+        self._deployed_by = deployed_by
         self._recalled: dict[str, LeaseToken | str | None] = {}
 
     async def recall(self, place: str, known: bool) -> Desired | None:
@@ -51,7 +51,7 @@ class RecalledTargets:
         found = None
         if asked is not None:
             try:
-                found = Desired(scripts=await self._scripts(asked))
+                found = await self._deployed_by(asked)
             except Failure as failure:
                 human = not isinstance(failure, TryAgain) or failure.human
                 why = f"{place}: what deployed it is not known here yet: {failure}"

@@ -17,6 +17,7 @@ from controller.effects.batches import BatchApplier
 from controller.effects.environment_files import EnvironmentFileApplier
 from controller.effects.recalled_targets import RecalledTargets
 from controller.effects.serving import Serving
+from controller.effects.shipping import Shipper
 from controller.effects.smoke import Smoker
 from controller.effects.sweep import Sweeper
 from controller.executors.collector import AttemptCollector
@@ -80,7 +81,7 @@ from controller.wiring.operations import Operations
 from deployers.confinement import Confinement, confinement
 from deployers.engine import Engine
 from deployers.processes import Processes
-from deployers.protocol import Deployer, Scripts
+from deployers.protocol import Deployer, Desired
 from deployers.registry import DeployerSetup, make_deployer
 from deployers.windows import SERVING
 
@@ -110,11 +111,7 @@ class Controller:
         self.secrets = secrets
         self.identity = identity
         self.artifacts = open_artifacts(settings, home, identity)
-        mirrors = {
-            each.name: Mirror(each.address(base), home / "mirrors" / each.name)
-            for each in settings.repositories
-        }
-        self.mirrors = mirrors
+        self.mirrors = mirrors = _mirrors(settings, base, home)
         self.engine = Engine(settings.docker.host, home)  # it connects when first used
         self.repositories = Repositories(mirrors, home / "checkouts", self.engine)
         bucket_poll = settings.bucket_poll.total_seconds()
@@ -126,7 +123,6 @@ class Controller:
             lambda name: secrets.reveal((name,))[name], longest=bucket_poll, clock=policy.clock
         )
         self.confinement = self._confined(home, settings.private(base))
-        self.recalled = RecalledTargets(self.versions, tenure, self._scripts)
         self.deployer = self._deployer(home)
         self.processes = Processes(home / "attempts")
         virtualenvs = Virtualenvs(home / "environments", self.confinement)
@@ -163,12 +159,12 @@ class Controller:
             silence=router.silence.total_seconds(),
             trusted=router.trusted_proxies,
             reveal=self.secrets.reveal,
-            recall=self.recalled.recall,
+            recall=RecalledTargets(self.versions, self.tenure, self._deployed_by).recall,
         )
         return make_deployer(setup)
 
-    async def _scripts(self, asked: Deploy) -> Scripts | None:
-        return await self.serving.scripts(asked)
+    async def _deployed_by(self, asked: Deploy) -> Desired:
+        return await self.serving.deployed_by(asked)
 
     def _catalog(self, home: Path, roots: Roots) -> Catalog:
         return Catalog(
@@ -217,6 +213,8 @@ class Controller:
         )
 
     def _serving(self, home: Path, virtualenvs: Virtualenvs) -> Serving:
+        remote, stores = open_remote(self.settings, self.identity), self.settings.stores
+        shipper = None if remote is None else Shipper(self.artifacts, remote, stores)
         return Serving(
             self.deployer,
             self.versions,
@@ -227,6 +225,7 @@ class Controller:
             home / "models",
             self.settings.ports,
             self.engine,
+            shipper,
         )
 
     def _on_github(self, base: Path) -> OnGitHub | None:
@@ -442,3 +441,10 @@ def roots_of(settings: Settings, base: Path) -> Roots:
     """Where local datasets may be."""
     allowed = (base / root for root in settings.data_roots)
     return Roots.of(allowed, settings.path(base), settings.private(base))
+
+
+def _mirrors(settings: Settings, base: Path, home: Path) -> dict[str, Mirror]:
+    return {
+        each.name: Mirror(each.address(base), home / "mirrors" / each.name)
+        for each in settings.repositories
+    }

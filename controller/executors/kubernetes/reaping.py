@@ -1,17 +1,16 @@
 """Removes the Jobs of attempts that have ended, and what nobody asks for."""
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 from controller.executors.attempt_folder import read_status
 from controller.executors.kubernetes.attempts import FACT
-from controller.executors.kubernetes.names import job_name, selector
+from controller.executors.kubernetes.names import job_name
 from controller.executors.kubernetes.tenancy import AttemptTenancy, attempt_of_object
 from controller.store.protocol import LostLease
 from deployers.kubernetes.cluster import Cluster, Manifest
-from specs.failures import Failure
+from deployers.kubernetes.names import owned, selector
 
 
 class Reaper:
@@ -35,7 +34,7 @@ class Reaper:
 
     async def reap(self, live: Collection[str]) -> int:
         """Remove what is not needed, and is not in `live`, by name; how much. Raises `Failure`."""
-        selected = selector(self._owner)
+        selected = selector(owned(self._owner))
         jobs, _ = await self._cluster.list("jobs", labelSelector=selected)
         secrets, _ = await self._cluster.list("secrets", labelSelector=selected)
         names = {_name(job) for job in jobs}
@@ -64,11 +63,9 @@ class Reaper:
             return False
         return self._tenancy.stray_for(_name(obj), attempt) >= self._stray
 
-    async def remove(self, attempt_id: str, after: float) -> None:
-        """Remove an attempt's Job after so many seconds, or leave it to `reap`."""
-        await asyncio.sleep(after)
-        with contextlib.suppress(Failure, LostLease):
-            await self._delete("jobs", job_name(self._owner, attempt_id), attempt_id)
+    async def remove(self, attempt_id: str) -> None:
+        """Remove an attempt's Job. Raises `Failure`, and `LostLease` if it may be another's."""
+        await self._delete("jobs", job_name(self._owner, attempt_id), attempt_id)
 
     async def _delete(self, kind: str, name: str, attempt_id: str) -> None:
         cluster = self._tenancy.cluster(attempt_id)
