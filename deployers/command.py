@@ -58,10 +58,7 @@ class CommandDeployer:
             scripts = desired.scripts or (saved.scripts if saved else None)
             if scripts is None:
                 raise NeedsHuman(f"{place}: its spec names no scripts to deploy with")
-            if saved is None or saved.scripts != scripts:
-                # Saved first: if `apply` is interrupted, the next controller can ask what it did.
-                address = saved.address if saved else None
-                CommandPlace(scripts=scripts, address=address).save(self._home, place)
+            CommandPlace.remember(self._home, place, scripts)
             await self._run("apply", place, scripts, _given(place, desired))
             if not desired.canary_weight:
                 await self._check_withheld(place, scripts)

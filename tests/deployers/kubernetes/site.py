@@ -66,7 +66,7 @@ async def opened(root: Path, silence: float = SILENCE) -> AsyncIterator[Deployer
     profile = {"store_secret": SECRET, "volumes": {"told": told}}
     cluster = ServingCluster(
         access=ClusterAccess(namespace=NAMESPACE, kubeconfig=root / "kubeconfig.json", calls=1000),
-        owner=lambda: OWNER,
+        owner=OWNER,
         image=OURS,
         profiles={"default": ClusterProfile.model_validate(profile)},
         router=RouterPod(),
@@ -120,7 +120,7 @@ class ServingSite:
         )
 
     async def _ship(self, model: Path) -> Shipment:
-        remote = RemoteArtifacts(self._uri, Stores(self._stores), lambda: OWNER)
+        remote = RemoteArtifacts(self._uri, Stores(self._stores), OWNER)
         artifacts = Artifacts(self.root / "artifacts", remote)
         code = self.root / f"{model.stem}-shipped" / "code"
         (code / "team").mkdir(parents=True, exist_ok=True)
