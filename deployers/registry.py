@@ -18,7 +18,7 @@ from deployers.command_place import COMMAND
 from deployers.confinement import UNCONFINED, Confinement
 from deployers.counting.prometheus import PrometheusServer
 from deployers.engine import Engine
-from deployers.every_target import EveryTarget
+from deployers.every_target import EveryTarget, Recall, nothing_recalled
 from deployers.kubernetes.deployer import KubernetesDeployer
 from deployers.kubernetes.gateway import GatewayDeployer
 from deployers.kubernetes.gateway_place import GATEWAY
@@ -55,6 +55,8 @@ class DeployerSetup:
     """The values of secrets by name, for scripts. Raises NeedsHuman for an unknown name."""
     prometheus: Mapping[str, PrometheusServer] = field(default_factory=dict)
     """The Prometheus servers of the settings, by name."""
+    recall: Recall = nothing_recalled
+    """Asked before a place is looked at."""
 
 
 def _local(setup: DeployerSetup) -> Deployer:
@@ -108,4 +110,5 @@ DEPLOYERS: Final[Mapping[str, Callable[[DeployerSetup], Deployer]]] = {
 
 def make_deployer(setup: DeployerSetup) -> Deployer:
     """The deployer of all places, each with its target."""
-    return EveryTarget(setup.home, {name: made(setup) for name, made in DEPLOYERS.items()})
+    targets = {name: made(setup) for name, made in DEPLOYERS.items()}
+    return EveryTarget(setup.home, targets, setup.recall)

@@ -195,6 +195,10 @@ class Serving:
             return None
         return await self._versions.get(action.pipeline, number)
 
+    async def deployed_by(self, action: Deploy) -> Desired:
+        """Whom the environment is deployed by, without servers."""
+        return Desired(target=await self._target(action), scripts=await self._scripts(action))
+
     async def _target(self, action: Deploy) -> TargetName:
         version = await self._released(action)
         if version is None or version.spec.release is None:

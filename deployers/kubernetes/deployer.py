@@ -200,7 +200,7 @@ class KubernetesDeployer:
         return self._serving
 
     def _owner(self) -> str:
-        return self._known().owner()
+        return self._known().owner
 
     def _at(self, place: str) -> ServingPlace:
         known = self._known()

@@ -50,6 +50,13 @@ class SeenAttempt(NamedTuple):
     said: Mapping[str, Any] = {}
     """What `collect` said."""
 
+    def succeeded_within(self, timeout: float) -> bool:
+        """Whether its step ended well in so many seconds by its node's clock, whatever was asked
+        of it meanwhile."""
+        if self.state is not AttemptState.SUCCEEDED or self.started is None or self.ended is None:
+            return False
+        return self.ended - self.started <= timeout
+
 
 class _Times(NamedTuple):
     """When the step began and ended."""
@@ -113,6 +120,12 @@ def observe(seen: SeenObjects, profile: ClusterProfile, now: float) -> SeenAttem
 def is_failing(job: Obj) -> bool:
     """Whether a Job has failed, or will once its pods have ended: it makes no more of them."""
     return any(_condition(job, kind) is not None for kind in ("FailureTarget", "Failed"))
+
+
+def has_pods(job: Obj) -> bool:
+    """Whether a Job has made pods, as far as its status says."""
+    status = job.get("status", {})
+    return any(status.get(count) for count in ("active", "succeeded", "failed", "terminating"))
 
 
 def _without_pod(seen: SeenObjects, profile: ClusterProfile, now: float) -> SeenAttempt:

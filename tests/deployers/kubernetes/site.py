@@ -15,6 +15,7 @@ from controller.artifacts.remote import RemoteArtifacts
 from controller.buckets.stores import Stores
 from controller.config.settings import ObjectStore
 from controller.effects.shipping import Shipper
+from deployers.control import SILENCE
 from deployers.counting.prometheus import PrometheusServer
 from deployers.kubernetes.cluster import ClusterAccess
 from deployers.kubernetes.gateway_place import GATEWAY
@@ -59,7 +60,7 @@ asyncio.run(main())
 @asynccontextmanager
 async def opened(
     root: Path,
-    kubeconfig: Path | None = None,
+    silence: float = SILENCE,
     *,
     gateway: GatewaySettings | None = None,
     prometheus: Mapping[str, PrometheusServer] | None = None,
@@ -73,17 +74,19 @@ async def opened(
     }
     profile = {"store_secret": SECRET, "volumes": {"told": told}}
     cluster = ServingCluster(
-        access=ClusterAccess(
-            namespace=NAMESPACE, kubeconfig=kubeconfig or root / "kubeconfig.json", calls=1000
-        ),
-        owner=lambda: OWNER,
+        access=ClusterAccess(namespace=NAMESPACE, kubeconfig=root / "kubeconfig.json", calls=1000),
+        owner=OWNER,
         image=OURS,
         profiles={"default": ClusterProfile.model_validate(profile)},
         router=RouterPod(),
         gateway=gateway,
     )
     setup = DeployerSetup(
-        home=root / "home", redact=str, cluster=cluster, prometheus=prometheus or {}
+        home=root / "home",
+        redact=str,
+        cluster=cluster,
+        silence=silence,
+        prometheus=prometheus or {},
     )
     deployer = DEPLOYERS[KUBERNETES if gateway is None else GATEWAY](setup)
     try:
@@ -133,7 +136,7 @@ class ServingSite:
         )
 
     async def _ship(self, model: Path) -> Shipment:
-        remote = RemoteArtifacts(self._uri, Stores(self._stores), lambda: OWNER)
+        remote = RemoteArtifacts(self._uri, Stores(self._stores), OWNER)
         artifacts = Artifacts(self.root / "artifacts", remote)
         code = self.root / f"{model.stem}-shipped" / "code"
         (code / "team").mkdir(parents=True, exist_ok=True)
