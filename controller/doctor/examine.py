@@ -90,7 +90,7 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
         secrets = load_secrets(settings, base, os.environ)
         async for finding in examine_databases(secrets, known):
             yield finding
-        async for finding in examine_counters(settings.prometheus, secrets, known):
+        async for finding in examine_counters(settings, secrets, known):
             yield finding
 
 
