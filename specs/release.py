@@ -458,7 +458,8 @@ class Release(Spec):
         found = self.serve.only_on_cluster if self.serve is not None else ()
         if found and self.on_cluster is None:
             raise ValueError(
-                f"expected no `serve.{found[0]}` without `deployer: kubernetes` or `gateway` in staging or "
-                "production: on the controller's machine, and with scripts, it has no effect"
+                f"expected no `serve.{found[0]}` without `deployer: kubernetes` or `gateway` in "
+                "staging or production: on the controller's machine, and with scripts, it has no "
+                "effect"
             )
         return self
