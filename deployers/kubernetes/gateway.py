@@ -151,7 +151,7 @@ class GatewayDeployer:
             if saved is None and (self._serving is None or self._serving.gateway is None):
                 return
             here = self._here(place)
-            await self._close(here, saved or GatewayPlace(place=place))
+            await self._take_route(here, saved or GatewayPlace(place=place))
             await here.servers.end_all()
 
     async def remove(self, place: str) -> None:
@@ -261,12 +261,23 @@ class GatewayDeployer:
             )
 
     async def _close(self, here: _Here, saved: GatewayPlace) -> None:
-        """Take the route away, and dismiss the servers; call it again until they are gone."""
+        """Take the traffic from the servers, end them after their last answers, then take the route
+        away; call it again until that is done."""
+        route = await here.cluster.get("httproutes", route_name(here.at))
+        objects = await here.servers.objects(fresh=True)
+        if route is None and not objects.servers():
+            return
+        route = await self._route(here, Split(), Wish(), route)
+        await self._dismiss(here, objects, route, self._believed(here, saved, route))
+        objects = await here.servers.objects(fresh=True)
+        if not objects.servers() and not objects.pods_of("server"):
+            await self._take_route(here, saved)
+
+    async def _take_route(self, here: _Here, saved: GatewayPlace) -> None:
         self._counters.changing(here.at.place, (None, None, 0.0))
         await here.cluster.delete("httproutes", route_name(here.at))
         if saved.address is not None or saved.in_force != Split():
             saved.model_copy(update={"address": None, "in_force": Split()}).save(self._home)
-        await here.servers.dismiss(await here.servers.objects(fresh=True), ())
 
 
 def _takes_canary_out(desired: Desired, now: Split) -> bool:
