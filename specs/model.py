@@ -32,7 +32,7 @@ from specs.names import slug
 from specs.notifications import Notification
 from specs.references import OutputReference, Reference
 from specs.release import Release
-from specs.resources import ExecutorKind, QueueName, Resources
+from specs.resources import ExecutorKind, QueueName, Resources, Training
 from specs.schedule import ScheduleTrigger
 from specs.suites import Suite, plain_suite
 from specs.values import Duration
@@ -362,6 +362,7 @@ class Step(Spec):
     resources: Resources | None = Field(default=None, description="Overrides the environment's.")
     profile: Name | None = Field(default=None, description="Overrides the environment's.")
     queue: QueueName | None = Field(default=None, description="Overrides the environment's.")
+    train: Training | None = Field(default=None, description="On which nodes it runs at once.")
     cache: Cache = Field(
         default="always",
         description="Whether to reuse the result of an identical step: always, never (it runs in "

@@ -123,8 +123,8 @@ class DockerExecutor(FollowingExecutor[_Live]):
         live.grace = min(grace, live.grace)
         live.stop_requested.set()
 
-    async def _remove(self, attempt_id: str) -> None:
-        await self._engine.remove(self._engine.container(attempt_id))
+    async def _remove(self, attempt: Attempt) -> None:
+        await self._engine.remove(self._engine.container(attempt.id))
 
     async def _was_launched(self, live: _Live) -> bool:
         """Whether it has or had a container; if not, the record of it is removed."""

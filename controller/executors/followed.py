@@ -107,7 +107,7 @@ class FollowingExecutor(ABC, Generic[L]):
         """Follow one that was launched until its end is recorded."""
 
     @abstractmethod
-    async def _remove(self, attempt_id: str) -> None:
+    async def _remove(self, attempt: Attempt) -> None:
         """Remove what is left of one that has ended, also if it still runs. Raises `Failure`."""
 
     # -- as every executor ---------------------------------------------------------------------
@@ -236,7 +236,7 @@ class FollowingExecutor(ABC, Generic[L]):
             ended.state is AttemptState.SUCCEEDED and not self.removes_succeeded
         )
         if live.launching and not needed:
-            self._run_in_background(self._clear_away(name))
+            self._run_in_background(self._clear_away(live.attempt))
 
     async def _run_once(self, live: L, *, recorded: bool) -> None:
         if recorded and await self._was_launched(live):
@@ -248,18 +248,18 @@ class FollowingExecutor(ABC, Generic[L]):
                 await self._launch(live)
                 await self._follow(live)
 
-    async def _clear_away(self, attempt_id: str) -> None:
+    async def _clear_away(self, attempt: Attempt) -> None:
         """Remove what is left of an attempt that has ended, which may still run beside its retry.
         If that is never possible, `reap` does it."""
         pause = REMOVE_AFTER
         while True:
             try:
-                return await self._remove(attempt_id)
+                return await self._remove(attempt)
             except NeedsHuman as failure:
-                log.warning("an attempt cannot be removed", id=attempt_id, reason=str(failure))
+                log.warning("an attempt cannot be removed", id=attempt.id, reason=str(failure))
                 return None
             except Failure as failure:
-                log.info("an attempt cannot be removed yet", id=attempt_id, reason=str(failure))
+                log.info("an attempt cannot be removed yet", id=attempt.id, reason=str(failure))
             await asyncio.sleep(pause)
             pause = min(2 * pause, REMOVE_AFTER_MOST)
 

@@ -7,8 +7,16 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from controller.config.kubernetes import ClusterProfile
-from controller.executors.kubernetes.job import COLLECT, FETCH, RUN
-from controller.executors.kubernetes.names import CHANGED, FAILED, MISSING, QUEUE, UNAVAILABLE
+from controller.executors.kubernetes.names import (
+    CHANGED,
+    COLLECT,
+    FAILED,
+    FETCH,
+    MISSING,
+    QUEUE,
+    UNAVAILABLE,
+    command_container,
+)
 from controller.machine.runs.attempt import AttemptState
 
 Obj = Mapping[str, Any]
@@ -85,9 +93,10 @@ def observe(seen: SeenObjects, profile: ClusterProfile, now: float) -> SeenAttem
     pod = seen.pod
     if pod is None:
         return _without_pod(seen, profile, now)
-    step, collected = _ended(pod, RUN), _ended(pod, COLLECT)
+    command = command_container(pod)
+    step, collected = _ended(pod, command), _ended(pod, COLLECT)
     times = _Times(
-        _moment((_running(pod, RUN) or step or {}).get("startedAt")),
+        _moment((_running(pod, command) or step or {}).get("startedAt")),
         _moment((step or {}).get("finishedAt")),
     )
     if collected is not None and collected["exitCode"] == 0 and step and not step["exitCode"]:
@@ -111,7 +120,7 @@ def observe(seen: SeenObjects, profile: ClusterProfile, now: float) -> SeenAttem
         return times.put(SeenAttempt(AttemptState.LOST, f"its pod failed: {why}"))
     if step is not None:
         return times.put(_ending(pod, profile, now))
-    if _running(pod, RUN) is not None:
+    if _running(pod, command) is not None:
         return times.put(SeenAttempt(AttemptState.RUNNING))
     return _waiting(pod, profile, now)
 
@@ -128,7 +137,9 @@ def _without_pod(seen: SeenObjects, profile: ClusterProfile, now: float) -> Seen
     if (late := _deadline_of(job)) is not None:
         return late
     if is_failing(job) or _condition(job, "Complete") is not None:
-        return SeenAttempt(AttemptState.LOST, "its pod was deleted before its end was noted")
+        about = _short((_condition(job, "Failed") or {}).get("message", ""))
+        why = "its pod was deleted before its end was noted" + (f": {about}" if about else "")
+        return SeenAttempt(AttemptState.LOST, why)
     created = _moment(job["metadata"].get("creationTimestamp")) or now
     queue = job["metadata"].get("labels", {}).get(QUEUE)
     if queue and job["spec"].get("suspend"):
@@ -139,7 +150,9 @@ def _without_pod(seen: SeenObjects, profile: ClusterProfile, now: float) -> Seen
             return _given_up(what, most, "queue_deadline", "raise the queue's quota")
         return SeenAttempt(AttemptState.PREPARING, waits=what)
     # Of one that was in a queue, the time there does not count.
-    since = _moment(job.get("status", {}).get("startTime")) or (now if queue else created)
+    resumed = (_condition(job, "Suspended", "False") or {}).get("lastTransitionTime")
+    begun = _moment(job.get("status", {}).get("startTime") or resumed)
+    since = begun or (now if queue else created)
     most = profile.start_deadline.total_seconds()
     overdue = now - since > most
     if seen.refused:
@@ -149,7 +162,8 @@ def _without_pod(seen: SeenObjects, profile: ClusterProfile, now: float) -> Seen
             return _given_up(what, most, "start_deadline", fix)
         return SeenAttempt(AttemptState.PREPARING, waits=what)
     if overdue:
-        fix = f"look at the events of the Job {job['metadata']['name']}"
+        kind = "TrainJob" if "runtimeRef" in job["spec"] else "Job"
+        fix = f"look at the events of the {kind} {job['metadata']['name']}"
         return _given_up("waiting for its pod to be made", most, "start_deadline", fix)
     return SeenAttempt(AttemptState.PREPARING)
 
@@ -174,7 +188,8 @@ def _disruption(seen: SeenObjects, now: float) -> SeenAttempt | None:
     if reason == "Evicted" and _ONES_OWN.search(message):
         why = f"it was evicted as it took too much disk: {message}; write less, or have `disk` of "
         return SeenAttempt(AttemptState.FAILED, f"{why}its profile raised")
-    over = seen.gone or status.get("phase") in ("Succeeded", "Failed")
+    ended = status.get("phase") in ("Succeeded", "Failed")
+    over = seen.gone or ended
     deleted = _moment(pod["metadata"].get("deletionTimestamp"))
     silent = reason == "NodeLost" or _is_silent(pod)
     if over and seen.job is not None and (late := _deadline_of(seen.job)) is not None:
@@ -188,6 +203,8 @@ def _disruption(seen: SeenObjects, now: float) -> SeenAttempt | None:
         )
     if deleted is not None and silent:
         return SeenAttempt(AttemptState.LOST, "its node was lost")
+    if seen.gone and ended and deleted is None:  # it was taken away after it had ended by itself
+        return None
     if seen.gone or (deleted is not None and (over or now > deleted + SILENCE)):
         why = "its pod was deleted: by somebody, or to make room for another"
         return SeenAttempt(AttemptState.LOST, why)
@@ -205,20 +222,20 @@ def _is_silent(pod: Obj) -> bool:
 
 def _is_of_disruption(pod: Obj, step: Obj) -> bool:
     """Whether the step ended as it was asked to, rather than by itself before."""
-    asked, ended = _asked_to_end(pod), _moment(step.get("finishedAt"))
+    asked, ended = asked_to_end(pod), _moment(step.get("finishedAt"))
     return asked is None or ended is None or ended >= asked - 1
 
 
 def _may_be_of_disruption(pod: Obj, step: Obj, now: float) -> bool:
     """Whether the step ended after the cluster had asked for it, and the pod's end is yet to be
     told, which says more."""
-    asked = _asked_to_end(pod)
+    asked = asked_to_end(pod)
     if asked is None or not _is_of_disruption(pod, step):
         return False
     return now <= (_moment(step.get("finishedAt")) or asked) + SILENCE
 
 
-def _asked_to_end(pod: Obj) -> float | None:
+def asked_to_end(pod: Obj) -> float | None:
     """When the cluster began to end the pod, in seconds since the epoch; None if it did not."""
     target = _condition(pod, "DisruptionTarget") or {}
     meta = pod["metadata"]
@@ -228,6 +245,12 @@ def _asked_to_end(pod: Obj) -> float | None:
         began = deletion - float(meta.get("deletionGracePeriodSeconds") or 0)
         asked = began if asked is None else min(asked, began)
     return asked
+
+
+def is_disrupted(pod: Obj) -> bool:
+    """Whether the cluster says that, and why, it ended the pod."""
+    said = pod.get("status", {}).get("reason") or _condition(pod, "DisruptionTarget")
+    return bool(said) or _is_silent(pod)
 
 
 def _succeeded(step: Obj, collected: Obj, times: _Times) -> SeenAttempt:
@@ -311,7 +334,7 @@ def _waiting(pod: Obj, profile: ClusterProfile, now: float) -> SeenAttempt:
 def _held_up(pod: Obj) -> tuple[str, Obj, float | None]:
     """The first container that waits for something, what for, and since when it could run."""
     since = _moment(pod.get("status", {}).get("startTime"))
-    for name in (FETCH, RUN, COLLECT):
+    for name in (FETCH, command_container(pod), COLLECT):
         state = _state(pod, name)
         waiting = state.get("waiting")
         if waiting and waiting.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
@@ -325,8 +348,9 @@ def _pulling(
 ) -> SeenAttempt:
     reason, message = waiting["reason"], _short(waiting.get("message", ""))
     image = _image(pod, name)
-    whose = f"the image {image}" if name == RUN else f"Headgate's own image {image}"
-    fix = "correct `image`" if name == RUN else "correct `kubernetes.image` in the settings"
+    theirs = name == command_container(pod)
+    whose = f"the image {image}" if theirs else f"Headgate's own image {image}"
+    fix = "correct `image`" if theirs else "correct `kubernetes.image` in the settings"
     fix += ", or name a secret for its registry in `image_pull_secrets` of the profile"
     failed = f"{whose} cannot be pulled ({reason}: {message})"
     late = waited > profile.image_deadline.total_seconds()

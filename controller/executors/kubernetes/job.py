@@ -15,10 +15,13 @@ from typing import Any, Final, NamedTuple
 from controller.config.kubernetes import ClusterProfile, KubernetesSettings
 from controller.executors.kubernetes.names import (
     ATTEMPT,
+    COLLECT,
+    FETCH,
     MANAGED_BY,
     NETWORK,
     POLICY,
     QUEUE,
+    RUN,
     job_name,
     labels,
 )
@@ -29,8 +32,6 @@ STEP: Final = PurePosixPath("/headgate/step")
 """The attempt's folder, as the step sees it."""
 WHOLE: Final = PurePosixPath("/headgate/whole")
 """The volume, as our own containers see it: that folder is `step` in it."""
-FETCH, RUN, COLLECT = "fetch", "step", "collect"
-"""The containers."""
 PLAN, STORE = "HEADGATE_PLAN", "HEADGATE_STORE"
 """The variables that tell our containers what to do, and where the artifact store is."""
 GRACE_SECONDS: Final = 30
@@ -73,22 +74,14 @@ def job_of(
     assert profile is not None
     named = labels(owner, attempt)
     queue = attempt.queue or profile.queue
-    deadline = math.ceil(attempt.timeout + profile.start_deadline.total_seconds())
     spec = {
         "backoffLimit": 0,
         "completions": 1,
         "parallelism": 1,
-        # This controller ends it at its timeout; this is for the time when there is none.
-        "activeDeadlineSeconds": deadline + TRANSFER_SECONDS,
+        "activeDeadlineSeconds": deadline_of(attempt, profile),
         "ttlSecondsAfterFinished": TIME_TO_LIVE,
         **({"suspend": True} if queue else {}),
-        "template": {
-            "metadata": {
-                "labels": {**named, NETWORK: "open" if attempt.network else "none"},
-                "annotations": {**_annotations(profile), ATTEMPT: attempt.id},
-            },
-            "spec": _pod(attempt, step, transfer, settings, profile, owner),
-        },
+        "template": pod_template_of(attempt, step, transfer, settings, owner),
     }
     return {
         "apiVersion": "batch/v1",
@@ -100,6 +93,31 @@ def job_of(
             "annotations": {ATTEMPT: attempt.id},
         },
         "spec": spec,
+    }
+
+
+def deadline_of(attempt: Attempt, profile: ClusterProfile) -> int:
+    """Seconds after which the cluster ends it. This controller ends it at its timeout; this is for
+    the time when there is none."""
+    return math.ceil(attempt.timeout + profile.start_deadline.total_seconds()) + TRANSFER_SECONDS
+
+
+def pod_template_of(
+    attempt: Attempt,
+    step: StepCommand,
+    transfer: TransferCommand,
+    settings: KubernetesSettings,
+    owner: str,
+) -> Manifest:
+    """The pod of a Job, as a template."""
+    profile = settings.profile(attempt.profile)
+    assert profile is not None
+    return {
+        "metadata": {
+            "labels": {**labels(owner, attempt), NETWORK: "open" if attempt.network else "none"},
+            "annotations": {**_annotations(profile), ATTEMPT: attempt.id},
+        },
+        "spec": _pod(attempt, step, transfer, settings, profile, owner),
     }
 
 
@@ -119,9 +137,10 @@ def secret_of(attempt: Attempt, values: Mapping[str, str], namespace: str, owner
 
 
 def owned_by(job: Mapping[str, Any]) -> Manifest:
-    """What makes an object belong to a Job, so that it is deleted with it."""
+    """What makes an object belong to a Job or TrainJob, so that it is deleted with it."""
     of = job["metadata"]
-    reference = {"apiVersion": "batch/v1", "kind": "Job", "name": of["name"], "uid": of["uid"]}
+    kind = {name: job[name] for name in ("apiVersion", "kind")}
+    reference = {**kind, "name": of["name"], "uid": of["uid"]}
     return {"metadata": {"ownerReferences": [{**reference, "blockOwnerDeletion": False}]}}
 
 
@@ -258,7 +277,7 @@ def _step_container(
         "command": [_literal(word) for word in step.argv],
         "workingDir": step.folder,
         "env": [*_variables(plain), *revealed],
-        "resources": _resources(attempt, profile),
+        "resources": resources_of(attempt, profile),
         "securityContext": _confined(),
         "volumeMounts": [
             {"name": "work", "mountPath": str(STEP), "subPath": STEP.name},
@@ -281,7 +300,8 @@ def _step_container(
     }
 
 
-def _resources(attempt: Attempt, profile: ClusterProfile) -> Manifest:
+def resources_of(attempt: Attempt, profile: ClusterProfile) -> Manifest:
+    """What the step's container is given."""
     cpu, memory = attempt.cpu or profile.cpu, attempt.memory or profile.memory
     devices = {**profile.devices, **attempt.devices}
     if attempt.gpu is not None:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from controller.executors.leftovers import pipeline_of
 from controller.machine.runs.attempt import Attempt
@@ -18,6 +18,17 @@ NETWORK: Final = "headgate.dev/network"
 QUEUE: Final = "kueue.x-k8s.io/queue-name"
 POLICY: Final = "headgate-steps-without-network"
 """The name of the NetworkPolicy."""
+
+FETCH, RUN, COLLECT = "fetch", "step", "collect"
+"""The containers of a pod."""
+NODE: Final = "node"
+"""The container that runs the command in a pod of a TrainJob: Trainer knows it by this name."""
+INDEX: Final = "batch.kubernetes.io/job-completion-index"
+"""The annotation with the number of a node of a TrainJob, from 0 on."""
+BESIDE: Final = "beside"
+"""The argument of `collect` that runs beside the step."""
+READY: Final = "/tmp/collects"  # noqa: S108 - in the pod, where it is a volume of its own
+"""The file that says that it can be asked to end."""
 
 CHANGED, FAILED, UNAVAILABLE = "changed", "failed", "unavailable"
 """How our containers say that they failed: an object is not as listed; for good; for now."""
@@ -46,6 +57,17 @@ def label_value(text: str) -> str:
     digest = hashlib.sha256(text.encode()).hexdigest()[:10]
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", text)[: _LONGEST_LABEL - 11].strip("._-")
     return f"{plain}-{digest}" if plain else digest
+
+
+def kind_of(attempt: Attempt) -> str:
+    """What an attempt is in a cluster, as the API names it."""
+    return "jobs" if attempt.train is None else "trainjobs"
+
+
+def command_container(pod: Mapping[str, Any]) -> str:
+    """The container of a pod that runs the step's command."""
+    mains = (one["name"] for one in pod["spec"]["containers"])
+    return NODE if NODE in mains else RUN
 
 
 def labels(owner: str, attempt: Attempt) -> dict[str, str]:

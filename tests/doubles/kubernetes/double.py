@@ -160,6 +160,7 @@ class Kubernetes:
             elif name == "kserve":
                 webhooks.append(refuse_service)
             elif name == "trainer":
+                self.kueue.kinds.append("TrainJob")
                 webhooks.append(self._trainer.refuse)
         self.settle()
 
