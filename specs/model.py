@@ -301,9 +301,7 @@ class Environment(Spec):
     executor: ExecutorKind | None = Field(
         default=None, description="By default docker for steps with an image, and local for others."
     )
-    image: Text | None = Field(
-        default=None, description="The container image, best as name@sha256:DIGEST."
-    )
+    image: Text | None = Field(default=None, description="The image, best as name@sha256:DIGEST.")
     build: RepositoryFolder | None = Field(
         default=None, description="Instead of `image`: the folder of a Dockerfile to build."
     )
