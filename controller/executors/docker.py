@@ -87,6 +87,9 @@ class DockerExecutor(FollowingExecutor[_Live]):
         tidying.add_done_callback(self._tidying.discard)
         return found
 
+    async def disown(self, _attempt_id: str) -> None:
+        """See `ManagedExecutor`: nothing, as what runs here has its record here."""
+
     async def reap(self) -> int:
         """See `ManagedExecutor`: removes containers of this home folder."""
         removed = 0
@@ -123,8 +126,8 @@ class DockerExecutor(FollowingExecutor[_Live]):
         live.grace = min(grace, live.grace)
         live.stop_requested.set()
 
-    async def _remove(self, attempt: Attempt) -> None:
-        await self._engine.remove(self._engine.container(attempt.id))
+    async def _remove(self, attempt_id: str) -> None:
+        await self._engine.remove(self._engine.container(attempt_id))
 
     async def _was_launched(self, live: _Live) -> bool:
         """Whether it has or had a container; if not, the record of it is removed."""

@@ -135,6 +135,12 @@ class LiveJob(LiveAttempt):
         command = command_container(pod)
         return any(one["name"] == command and "terminated" in one["state"] for one in known)
 
+    @property
+    def pods_have_ended(self) -> bool:
+        """Whether its pods are there, and all of their containers have ended."""
+        there = (one.over and not one.gone for one in self.pods.values())
+        return not self.lacks_pods and all(there)
+
     def is_done(self, seen: SeenAttempt) -> bool:
         """Whether there is nothing more to wait for: it has ended, and so have its processes."""
         if not seen.state.ended:

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from controller.config.kubernetes import ClusterProfile
 from controller.executors.kubernetes.names import (
     CHANGED,
     COLLECT,
     FAILED,
-    FETCH,
     MISSING,
     QUEUE,
     UNAVAILABLE,
     command_container,
 )
 from controller.machine.runs.attempt import AttemptState
+from deployers.kubernetes.pods import FETCH
+from deployers.kubernetes.profile import ClusterProfile
 
 Obj = Mapping[str, Any]
 
@@ -128,6 +128,14 @@ def observe(seen: SeenObjects, profile: ClusterProfile, now: float) -> SeenAttem
 def is_failing(job: Obj) -> bool:
     """Whether a Job has failed, or will once its pods have ended: it makes no more of them."""
     return any(_condition(job, kind) is not None for kind in ("FailureTarget", "Failed"))
+
+
+def has_pods(job: Obj) -> bool:
+    """Whether a Job or TrainJob has made pods, as far as its status says."""
+    status = job.get("status", {})
+    counts = ("active", "succeeded", "failed", "terminating")
+    each = (status, *status.get("jobsStatus", ()))
+    return any(one.get(count) for one in each for count in counts)
 
 
 def _without_pod(seen: SeenObjects, profile: ClusterProfile, now: float) -> SeenAttempt:

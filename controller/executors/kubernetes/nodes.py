@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from controller.config.kubernetes import ClusterProfile
 from controller.executors.kubernetes.attempts import SeenPod
 from controller.executors.kubernetes.interpret import (
     Obj,
@@ -14,6 +13,7 @@ from controller.executors.kubernetes.interpret import (
     observe,
 )
 from controller.machine.runs.attempt import AttemptState
+from deployers.kubernetes.profile import ClusterProfile
 
 SETTLED: Final = 5.0
 """Seconds after a node failed for which others are heard: it may have failed because of them."""

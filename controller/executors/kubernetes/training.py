@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from controller.config.kubernetes import KubernetesSettings
-from controller.executors.kubernetes.job import deadline_of, resources_of
+from controller.executors.kubernetes.job import annotations_of, deadline_of, resources_of
 from controller.executors.kubernetes.names import (
     ATTEMPT,
     BESIDE,
@@ -50,7 +50,7 @@ def train_job_of(attempt: Attempt, settings: KubernetesSettings, owner: str) -> 
             "name": name,
             "namespace": settings.namespace,
             "labels": {**labels(owner, attempt), **({QUEUE: queue} if queue else {})},
-            "annotations": {ATTEMPT: attempt.id},
+            "annotations": annotations_of(attempt),
         },
         "spec": {
             "runtimeRef": {"kind": "TrainingRuntime", "name": name},
@@ -104,7 +104,7 @@ def runtime_of(
             "name": job_name(owner, attempt.id),
             "namespace": settings.namespace,
             "labels": {**found["metadata"].get("labels", {}), **labels(owner, attempt)},
-            "annotations": {ATTEMPT: attempt.id},
+            "annotations": annotations_of(attempt),
         },
         "spec": {
             **spec,
@@ -130,6 +130,7 @@ def peers_policy(attempt: Attempt, settings: KubernetesSettings, owner: str) -> 
             "name": job_name(owner, attempt.id),
             "namespace": settings.namespace,
             "labels": labels(owner, attempt),
+            "annotations": {ATTEMPT: attempt.id},
         },
         "spec": {
             "podSelector": each_other[0]["podSelector"],
