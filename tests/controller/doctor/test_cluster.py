@@ -17,8 +17,8 @@ from controller.executors.kubernetes.access import (
     RUNTIMES,
     STEPS,
     TRAINING,
-    AccessNeed,
 )
+from deployers.kubernetes.access import AccessNeed
 from specs.loading.load import load
 from specs.model import Pipeline
 from tests.doubles.kubernetes import AccessRule, Kubernetes

@@ -10,10 +10,10 @@ from controller.executors.kubernetes.access import (
     QUEUES,
     STEPS,
     TRAINING,
-    AccessNeed,
 )
 from controller.executors.kubernetes.names import labels
 from controller.machine.runs.attempt import AttemptState
+from deployers.kubernetes.access import AccessNeed
 from tests.contracts.executor import becomes, ends, run, until
 from tests.controller.executors.kubernetes_site import OWNER, KubernetesSite
 from tests.controller.executors.test_kubernetes_training import TORCH, attempt_of
