@@ -19,7 +19,7 @@ from deployers import control
 from deployers.control import Backend, RouterRefusedError, RouterStatus, Routing
 from deployers.kubernetes.cluster import ApiRefusal, Cluster, Manifest, explained
 from deployers.kubernetes.names import OWNER, is_of
-from deployers.kubernetes.objects import PlaceObjects, SeenObjects, role_of
+from deployers.kubernetes.objects import PlaceObjects, PlacesView, role_of
 from deployers.kubernetes.router_link import ClusterPlace, RouterLink
 from deployers.kubernetes.routers import (
     caller_name,
@@ -71,7 +71,7 @@ class KubernetesDeployer:
         self._redact = redact
         self._common = {"silence": silence, "trusted": tuple(trusted)}
         self._link = RouterLink()
-        self._opened: tuple[Cluster, SeenObjects] | None = None
+        self._opened: tuple[Cluster, PlacesView] | None = None
         self._locks: dict[str, asyncio.Lock] = {}
         self._retiring: dict[str, asyncio.Task[None]] = {}
 
@@ -188,10 +188,10 @@ class KubernetesDeployer:
 
     # The cluster
 
-    def _cluster(self) -> tuple[Cluster, SeenObjects]:
+    def _cluster(self) -> tuple[Cluster, PlacesView]:
         if self._opened is None:
             cluster = Cluster(self._known().access)
-            self._opened = cluster, SeenObjects(cluster)
+            self._opened = cluster, PlacesView(cluster)
         return self._opened
 
     def _known(self) -> ServingCluster:
