@@ -162,13 +162,13 @@ class Launcher:
 
     def explain(self, refusal: ApiRefusal, attempt: Attempt) -> Failure:
         """Why a Job cannot be created, with the fix."""
+        if attempt.train is not None and _has_not_noticed(refusal.message):
+            return TryAgain("waiting for Kubeflow Trainer to notice the runtime of its TrainJob")
         if refusal.code in (400, 422):
             return NeedsHuman(
                 f"the cluster refuses its Job: {refusal.message}; correct the step, or the profile "
                 "in the settings"
             )
-        if refusal.code == 403 and "must be created before the TrainJob" in refusal.message:
-            return TryAgain("Kubeflow Trainer has not noticed the runtime of its TrainJob yet")
         return explained(refusal, f"create {kind_of(attempt)}")
 
     def _refuse_impossible(self, attempt: Attempt) -> None:
@@ -218,3 +218,10 @@ class Launcher:
         except Exception:
             self._policy = None
             raise
+
+
+def _has_not_noticed(refusal: str) -> bool:
+    """Whether a webhook of Trainer, or of Kueue, refuses a TrainJob as it has not seen its runtime
+    yet, which was applied a moment before: their caches follow."""
+    theirs = "must be created before the TrainJob" in refusal
+    return theirs or ("vtrainjob.kb.io" in refusal and "not found" in refusal)

@@ -8,7 +8,7 @@ from controller.machine.runs.attempt import Attempt, AttemptState
 from specs.resources import Training
 from tests.contracts.executor import SECRET, becomes, ends, gate, lines, printed, run
 from tests.controller.executors.kubernetes_site import KubernetesSite
-from tests.controller.executors.test_kubernetes import jobs, pods, seen, waiting
+from tests.controller.executors.test_kubernetes import LONG, jobs, pods, seen, waiting
 from tests.doubles.kubernetes.base.objects import Obj
 
 pytestmark = pytest.mark.bwrap
@@ -120,6 +120,21 @@ async def test_a_runtime_that_does_not_exist_is_told_with_the_fix(trainer: Kuber
     assert "there is no ClusterTrainingRuntime torch-distribted" in status.message
     assert "correct `train.runtime`" in status.message
     assert train_jobs(trainer) == []
+
+
+async def test_a_runtime_that_trainer_has_not_noticed_yet_is_waited_for(
+    trainer: KubernetesSite,
+) -> None:
+    """Its webhook reads a cache, which may be behind."""
+    trainer.cluster.trainer.behind = 1
+    trainer.cluster.plays.add(LONG)
+    attempt = attempt_of(trainer, "true")
+    async with trainer.open() as executor:
+        await executor.start(attempt)
+        await waiting(executor, attempt, "to notice the runtime")
+        await seen(lambda: not executor.unfinished())  # then a run starts it again
+        await executor.start(attempt)
+        await seen(lambda: len(pods(trainer)) == 2)
 
 
 async def test_a_cluster_without_trainer_is_told_so(kubernetes_site: KubernetesSite) -> None:

@@ -223,6 +223,8 @@ class TrainerController:
 
     def __init__(self, verbs: Any) -> None:
         self._actor = Actor(verbs, "trainer-controller")
+        self.behind = 0
+        """How many TrainJobs are refused, as its cache does not have their runtimes yet."""
 
     def keys(self, change: ObjectChange) -> Iterable[Key]:
         if change.kind.name == "TrainJob":
@@ -234,12 +236,17 @@ class TrainerController:
 
     def refuse(self, kind: Kind, obj: Obj) -> None:
         """What Trainer's webhook refuses."""
-        if kind.name == "TrainJob" and self.runtime(obj, obj["metadata"]["namespace"]) is None:
+        if kind.name != "TrainJob":
+            return
+        found, self.behind = None, self.behind - 1
+        if self.behind < 0:
+            found, self.behind = self.runtime(obj, obj["metadata"]["namespace"]), 0
+        if found is None:
             ref = obj["spec"]["runtimeRef"]
             why = (
                 'admission webhook "validator.trainjob.trainer.kubeflow.org" denied the request: '
-                f"spec.runtimeRef: Invalid value: {ref['name']}: {ref['kind']} must be created "
-                "before the TrainJob is created"
+                f"spec.runtimeRef: Invalid value: {ref['name']}: specified {ref['kind']} must be "
+                "created before the TrainJob is created"
             )
             error = forbidden(kind, obj["metadata"].get("name", ""), why)
             error.message = why
