@@ -117,15 +117,15 @@ def deployment(server: Server, at: ServingPlace) -> Manifest:
 def service(server: Server, at: ServingPlace) -> Manifest:
     """The Service by which the router, and smoke requests, reach the server."""
     labels = at.labels(server.name)
-    return formed(
-        service_of(
-            at.name(server.name),
-            at.namespace,
-            labels,
-            {key: labels[key] for key in (OWNER, PLACE, SERVER, ROLE)},
-            {"http": (PORT, PORT)},
-        )
+    made = service_of(
+        at.name(server.name),
+        at.namespace,
+        labels,
+        {key: labels[key] for key in (OWNER, PLACE, SERVER, ROLE)},
+        {"http": (PORT, PORT)},
     )
+    made["metadata"]["annotations"] = {PLACE: at.place, SERVER: server.name}
+    return formed(made)
 
 
 def service_of(
