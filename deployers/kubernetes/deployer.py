@@ -13,8 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from deployers import control
 from deployers.control import Backend, RouterStatus, Routing
+from deployers.kubernetes.hangs import PodHangs
 from deployers.kubernetes.names import PLACE
 from deployers.kubernetes.objects import PlaceObjects, role_of
 from deployers.kubernetes.place_cluster import PlaceCluster, anything
@@ -23,7 +26,13 @@ from deployers.kubernetes.router_pods import RouterPods
 from deployers.kubernetes.routers import caller_name, router_name
 from deployers.kubernetes.servers import ServingPlace, deployment, secret, service
 from deployers.kubernetes.settings import ServingCluster
-from deployers.kubernetes.status import address_of, host_of, router_problem, server_status
+from deployers.kubernetes.status import (
+    ServedObjects,
+    address_of,
+    host_of,
+    router_problem,
+    server_status,
+)
 from deployers.protocol import Deployed, Desired, Server, Traffic
 from deployers.record_reader import traffic_of
 from deployers.traffic_arms import named
@@ -31,10 +40,14 @@ from specs.failures import Failure, TryAgain
 
 LEAVING: Final = "headgate.dev/leaving"
 """The annotation that says since when a server is no longer desired, in seconds since the epoch."""
+_HUNG: Final = 1
+"""The grace in seconds of a pod that hangs: short, as its callers are waiting."""
 _BETWEEN: Final = 0.5
 """Seconds between looks at servers that leave."""
 _SLACK: Final = 30.0
 """Seconds, beyond their grace, in which pods that were deleted disappear."""
+
+log = structlog.get_logger("headgate.deployer")
 
 
 class KubernetesDeployer:
@@ -58,6 +71,7 @@ class KubernetesDeployer:
         self._link = RouterLink()
         common = {"silence": silence, "trusted": tuple(trusted)}
         self._routers = RouterPods(home, self._cluster, self._link, redact, common)
+        self._hangs = PodHangs()
         self._locks: dict[str, asyncio.Lock] = {}
         self._retiring: dict[str, asyncio.Task[None]] = {}
 
@@ -90,7 +104,12 @@ class KubernetesDeployer:
         routing = router.routing if router is not None else Routing()
         seen = objects.servers()
         servers = tuple(
-            server_status(one, self._redact, routed=name in set(named(routing)))
+            server_status(
+                one,
+                self._redact,
+                routed=name in set(named(routing)),
+                hung=self._look(name, one, router),
+            )
             for name, one in seen.items()
         )
         if any(LEAVING in _annotations(one.deployment) for one in seen.values()):
@@ -168,6 +187,12 @@ class KubernetesDeployer:
         await self._link.close()
         await self._cluster.close()
 
+    def _look(self, name: str, one: ServedObjects, router: RouterStatus | None) -> str:
+        """Why a stable server counts as hung; nothing if it does not, and for any other."""
+        if router is None or router.routing.stable is None or router.routing.stable.name != name:
+            return ""
+        return self._hangs.look(name, one, router.heard.get(name, 0))
+
     async def _router_status(self, at: ServingPlace, objects: PlaceObjects) -> RouterStatus | None:
         """What the router says; None if there is none, or it does not answer."""
         if objects.router() is None:
@@ -183,10 +208,18 @@ class KubernetesDeployer:
         problem: Failure | None = None
         for server in _wanted(desired).values():
             try:
+                if server is desired.stable:
+                    await self._end_hung(at, server)
                 await self._start(at, server, objects)
             except Failure as failure:
                 problem = problem or failure
         return problem
+
+    async def _end_hung(self, at: ServingPlace, server: Server) -> None:
+        """Delete the pods that were observed to hang; the cluster makes others."""
+        for pod in self._hangs.take(server.name):
+            log.warning("a server hangs and is restarted", server=server.name, pod=pod)
+            await self._cluster.writes(at.place).delete("pods", pod, gracePeriodSeconds=_HUNG)
 
     async def _start(self, at: ServingPlace, server: Server, objects: PlaceObjects) -> None:
         cluster, name = self._cluster.writes(at.place), at.name(server.name)
