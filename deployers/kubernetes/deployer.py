@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from deployers import control
-from deployers.control import Backend, RouterStatus, Routing
+from deployers.control import Backend, RouterRefusedError, RouterStatus, Routing
 from deployers.kubernetes.hangs import PodHangs
 from deployers.kubernetes.names import PLACE
 from deployers.kubernetes.objects import PlaceObjects, role_of
@@ -138,7 +138,7 @@ class KubernetesDeployer:
             raise TryAgain(f"{place}: nothing was deployed there")
         try:
             return traffic_of(await self._link.ask(saved, "traffic", epoch=epoch, after=after))
-        except OSError as error:
+        except (OSError, RouterRefusedError) as error:
             raise TryAgain(f"{place}: {error}", after=1.0) from None
 
     async def stop(self, place: str) -> None:

@@ -88,6 +88,9 @@ async def test_a_rollback_takes_effect_while_the_api_server_is_away(site: Servin
         seen = await converge(deployer, both)
         assert {one.json()["model"] for one in await flood(address(seen), 20)} == {"v2"}
         with site.cluster.faults.unreachable():
+            judged = await deployer.observe(PLACE)
+            assert (judged.canary, judged.canary_weight) == ("v2", 1.0)
+            assert len((await deployer.traffic(PLACE, None, 0)).exchanges) == 20
             apply = asyncio.create_task(deployer.apply(PLACE, Desired(stable=stable)))
 
             async def rolled_back() -> bool:
