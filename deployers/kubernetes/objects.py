@@ -61,7 +61,7 @@ class PlaceObjects(NamedTuple):
         return [pod for pod in self.pods if role_of(pod) == role]
 
 
-class SeenObjects:
+class PlacesView:
     """The objects of an owner in the namespace of servers."""
 
     def __init__(self, cluster: Cluster) -> None:

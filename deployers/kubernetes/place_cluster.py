@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from deployers.kubernetes.cluster import Cluster, Manifest
-from deployers.kubernetes.objects import PlaceObjects, SeenObjects
+from deployers.kubernetes.objects import PlaceObjects, PlacesView
 from deployers.kubernetes.servers import ServingPlace, is_as
 from deployers.kubernetes.settings import ServingCluster
 from specs.failures import NeedsHuman, TryAgain
@@ -20,7 +20,7 @@ class PlaceCluster:
     def __init__(self, serving: ServingCluster | None, may: Callable[[str], bool]) -> None:
         self.may = may
         self._serving = serving
-        self._opened: tuple[Cluster, SeenObjects] | None = None
+        self._opened: tuple[Cluster, PlacesView] | None = None
 
     @property
     def known(self) -> ServingCluster:
@@ -35,7 +35,7 @@ class PlaceCluster:
         return self._open()[0]
 
     @property
-    def seen(self) -> SeenObjects:
+    def seen(self) -> PlacesView:
         """What is there."""
         return self._open()[1]
 
@@ -70,8 +70,8 @@ class PlaceCluster:
         if self._opened is not None:
             await self._opened[0].close()
 
-    def _open(self) -> tuple[Cluster, SeenObjects]:
+    def _open(self) -> tuple[Cluster, PlacesView]:
         if self._opened is None:
             cluster = Cluster(self.known.access)
-            self._opened = cluster, SeenObjects(cluster)
+            self._opened = cluster, PlacesView(cluster)
         return self._opened
