@@ -17,7 +17,10 @@ from deployers.command import CommandDeployer
 from deployers.command_place import COMMAND
 from deployers.confinement import UNCONFINED, Confinement
 from deployers.engine import Engine
-from deployers.every_target import EveryTarget
+from deployers.every_target import EveryTarget, Recall, nothing_recalled
+from deployers.kubernetes.deployer import KubernetesDeployer
+from deployers.kubernetes.router_link import KUBERNETES
+from deployers.kubernetes.settings import ServingCluster
 from deployers.local import LocalDeployer
 from deployers.protocol import Deployer
 from specs.failures import NeedsHuman
@@ -43,8 +46,12 @@ class DeployerSetup:
     """Seconds without word from a controller after which a canary loses its traffic."""
     trusted: Sequence[str] = control.LOOPBACK
     """Networks of proxies whose headers about their callers are trusted."""
+    cluster: ServingCluster | None = None
+    """The cluster that serves, if one is set."""
     reveal: Callable[[tuple[str, ...]], dict[str, str]] = _no_secrets
     """The values of secrets by name, for scripts. Raises NeedsHuman for an unknown name."""
+    recall: Recall = nothing_recalled
+    """Asked before a place is looked at."""
 
 
 def _local(setup: DeployerSetup) -> Deployer:
@@ -67,12 +74,24 @@ def _command(setup: DeployerSetup) -> Deployer:
     )
 
 
+def _kubernetes(setup: DeployerSetup) -> Deployer:
+    return KubernetesDeployer(
+        setup.home,
+        setup.cluster,
+        redact=setup.redact,
+        silence=setup.silence,
+        trusted=setup.trusted,
+    )
+
+
 DEPLOYERS: Final[Mapping[str, Callable[[DeployerSetup], Deployer]]] = {
     DEFAULT: _local,
     COMMAND: _command,
+    KUBERNETES: _kubernetes,
 }
 
 
 def make_deployer(setup: DeployerSetup) -> Deployer:
     """The deployer of all places, each with its target."""
-    return EveryTarget(setup.home, {name: made(setup) for name, made in DEPLOYERS.items()})
+    targets = {name: made(setup) for name, made in DEPLOYERS.items()}
+    return EveryTarget(setup.home, targets, setup.recall)

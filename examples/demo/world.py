@@ -33,7 +33,7 @@ from deployers.place_folder import Site
 from deployers.processes import Processes
 from examples.demo.data import Data
 from examples.demo.delivery import Delivery
-from examples.demo.engine import Containers
+from examples.demo.engine import StoryEngine
 from examples.demo.oncall import OnCall
 from tests.first_screen import first_screen
 
@@ -91,13 +91,13 @@ class World:
         data: Data,
         oncall: OnCall,
         delivery: Delivery,
-        containers: Containers | None = None,
+        engine: StoryEngine | None = None,
     ) -> None:
         self.folder = folder
         self.data = data
         self.oncall = oncall
         self.delivery = delivery
-        self.containers = containers
+        self.engine = engine or StoryEngine()
         self.remote = folder / "remote.git"
         self.repository = folder / "repository"
         self.pipeline = self.repository / PIPELINE
@@ -121,16 +121,15 @@ class World:
         git(self.repository, "checkout", "-q", "-B", "main")
         shutil.copytree(EXAMPLE, self.pipeline, ignore=shutil.ignore_patterns(*NOT_COMMITTED))
         self.edit("ml-pipeline.yaml", "file://./bucket/flights", self.delivery.uri)
-        if self.containers is not None:
-            image = f"environment: {{image: {self.containers.image}}}"
-            self.edit("ml-pipeline.yaml", "environment: {requirements: requirements.txt}", image)
+        for old, new in self.engine.changes.items():
+            self.edit("ml-pipeline.yaml", old, new)
         (self.folder / "headgate.yaml").write_text(
             "home: headgate\n"
             "repositories:\n"
             "  - {name: team, url: remote.git, poll: 500ms}\n"
             "bucket_poll: 2s\n"
             f"{self.delivery.settings}"
-            f"{self.containers.settings if self.containers else ''}"
+            f"{self.engine.settings}"
             "notify:\n"
             f"  - to: {self.oncall.address}\n"
             "    on: [rollback, gate_failed, run_failed, stuck, refused]\n"
@@ -357,7 +356,8 @@ class World:
             await asyncio.sleep(0.1)
 
     async def _with_why(self, seen: str) -> str:
-        return f"{seen}.\n\n{await first_screen(self.home, self.log)}"
+        why = await first_screen(self.home / "state.db", self.log)
+        return f"{seen}.\n\n{why}"
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -374,12 +374,13 @@ class World:
         if self.store is not None:
             await self.store.close()
             self.store = None
-        await end_all(self.home, self.containers)
+        await end_all(self.home, self.engine.docker)
         self.delivery.end()
 
 
-async def end_all(home: Path, containers: Containers | None = None) -> None:
-    """End all processes of a controller's home folder, the controller first."""
+async def end_all(home: Path, docker: str | None = None) -> None:
+    """End all processes of a controller's home folder, the controller first, and its containers on
+    the Docker Engine at `docker`."""
     if (pid := controller_pid(home)) is not None:
         os.kill(pid, signal.SIGTERM)
         while controller_pid(home) is not None:  # noqa: ASYNC110 - it is another process
@@ -393,8 +394,8 @@ async def end_all(home: Path, containers: Containers | None = None) -> None:
         with Processes(home / "attempts") as attempts:
             for name in attempts.names():
                 attempts.stop(name, grace=0.5)
-    engine = Engine(containers.host if containers else None, home)
-    if engine.used and containers is not None:
+    engine = Engine(docker, home)
+    if engine.used and docker is not None:
         for each in (*await engine.containers("step"), *await engine.containers("server")):
             await engine.remove(each.id)
     await engine.close()

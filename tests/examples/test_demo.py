@@ -14,6 +14,7 @@ from obstore.store import S3Store
 from rich.console import Console
 
 from controller.config.settings_file import load_settings
+from controller.store.sqlite import SqliteStore
 from examples.demo.data import Data
 from examples.demo.delivery import S3, Directory
 from examples.demo.oncall import on_duty
@@ -157,6 +158,7 @@ async def test_what_is_waited_for_in_vain_is_told_with_the_last_errors_of_the_lo
     world: World,
 ) -> None:
     world.patience = 0.0
+    await (await SqliteStore.open(world.home / "state.db")).close()
     world.log.write_text(
         "2026-11-30T01:00:00Z [error    ] an action failed   key=run/a reason='full'\n"
     )
@@ -165,6 +167,7 @@ async def test_what_is_waited_for_in_vain_is_told_with_the_last_errors_of_the_lo
     assert caught.value.expected == "v1 in production"
     assert "nothing within 0 s" in caught.value.seen
     assert "[error ] an action failed: run/a: full" in caught.value.seen
+    assert "the state cannot be read" not in caught.value.seen
 
 
 def test_months_land_in_and_leave_the_s3_server_of_the_demo(tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from controller.config.kubernetes import ClusterProfile
-from controller.executors.kubernetes.job import COLLECT, FETCH, RUN
+from controller.executors.kubernetes.job import COLLECT, RUN
 from controller.executors.kubernetes.names import CHANGED, FAILED, MISSING, QUEUE, UNAVAILABLE
 from controller.machine.runs.attempt import AttemptState
+from deployers.kubernetes.pods import FETCH
+from deployers.kubernetes.profile import ClusterProfile
 
 Obj = Mapping[str, Any]
 
@@ -48,6 +49,13 @@ class SeenAttempt(NamedTuple):
     """In seconds since the epoch."""
     said: Mapping[str, Any] = {}
     """What `collect` said."""
+
+    def succeeded_within(self, timeout: float) -> bool:
+        """Whether its step ended well in so many seconds by its node's clock, whatever was asked
+        of it meanwhile."""
+        if self.state is not AttemptState.SUCCEEDED or self.started is None or self.ended is None:
+            return False
+        return self.ended - self.started <= timeout
 
 
 class _Times(NamedTuple):
@@ -112,6 +120,12 @@ def observe(seen: SeenObjects, profile: ClusterProfile, now: float) -> SeenAttem
 def is_failing(job: Obj) -> bool:
     """Whether a Job has failed, or will once its pods have ended: it makes no more of them."""
     return any(_condition(job, kind) is not None for kind in ("FailureTarget", "Failed"))
+
+
+def has_pods(job: Obj) -> bool:
+    """Whether a Job has made pods, as far as its status says."""
+    status = job.get("status", {})
+    return any(status.get(count) for count in ("active", "succeeded", "failed", "terminating"))
 
 
 def _without_pod(seen: SeenObjects, profile: ClusterProfile, now: float) -> SeenAttempt:

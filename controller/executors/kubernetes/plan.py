@@ -15,8 +15,8 @@ from controller.artifacts.remote import RemoteArtifacts
 from controller.buckets.protocol import ObjectChanged
 from controller.buckets.stores import Stores
 from controller.config.settings import ObjectStore
-from controller.executors.kubernetes.job import PLAN, STORE
 from controller.executors.kubernetes.names import CHANGED, FAILED, UNAVAILABLE
+from deployers.kubernetes.pods import PLAN, STORE
 from specs.failures import NeedsHuman, TryAgain
 
 MESSAGE_BYTES: Final = 4096
@@ -35,12 +35,14 @@ class StoreAccess(_Told):
 
     uri: str
     owner: str
+    renew_after: float | None = None
+    """As `RemoteArtifacts` has it."""
     stores: tuple[ObjectStore, ...] = ()
     """Stores with special settings, as in the controller's."""
 
     def open(self, cache: Path) -> Artifacts:
         """The artifact store, with its cache there."""
-        remote = RemoteArtifacts(self.uri, Stores(self.stores), lambda: self.owner)
+        remote = RemoteArtifacts(self.uri, Stores(self.stores), self.owner, self.renew_after)
         return Artifacts(cache, remote)
 
 

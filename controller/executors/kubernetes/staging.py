@@ -67,7 +67,13 @@ class AttemptStaging:
             folders=attempt.folders,
         )
         stored = await self._workspace.artifacts.put_bytes(plan.model_dump_json().encode())
-        access = StoreAccess(uri=self._remote.uri, owner=self._remote.identity, stores=self._stores)
+        remote = self._remote
+        access = StoreAccess(
+            uri=remote.uri,
+            owner=remote.identity,
+            renew_after=remote.renew_after,
+            stores=self._stores,
+        )
         told = access.model_dump_json(exclude_defaults=True)
         return StagedAttempt(step, TransferCommand(stored.digest, told))
 
@@ -146,10 +152,11 @@ def _archive(files: StepFiles, folder: Path, archive: Path) -> None:
     files._replace(own=folder).write()
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as into:
         for name in ("code", ".git"):
-            into.add(folder / name, name, filter=_plain)
+            into.add(folder / name, name, filter=plain_entry)
 
 
-def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+def plain_entry(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """An entry of an archive without what differs from one machine to another."""
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
     entry.mtime = 0
