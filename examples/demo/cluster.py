@@ -82,7 +82,7 @@ def _settings(found: _Cluster) -> str:
         f"  kubeconfig: {found.kubeconfig}\n"
         f"  image: {IMAGE}\n"
         f"  store_networks: [{found.machine}/32]\n"
-        f"  profiles: {{default: {{store_secret: {SECRET}}}}}\n"
+        f"  profiles: {{default: {{store_secret: {SECRET}, cpu: 500m, memory: 2Gi}}}}\n"
     )
 
 

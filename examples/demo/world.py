@@ -45,7 +45,7 @@ PRODUCTION = f"{PIPELINE}/production"
 HEADGATE = str(Path(sys.executable).with_name("headgate"))
 RATE = 200
 """Requests per second that production gets all the time."""
-PATIENCE = 180.0
+PATIENCE = 300.0
 """Seconds to wait for something to happen."""
 
 ENVIRON = {k: v for k, v in os.environ.items() if not k.startswith(("HEADGATE_", "GIT_"))}
