@@ -17,7 +17,7 @@ from deployers.command import CommandDeployer
 from deployers.command_place import COMMAND
 from deployers.confinement import UNCONFINED, Confinement
 from deployers.engine import Engine
-from deployers.every_target import EveryTarget
+from deployers.every_target import EveryTarget, Recall, nothing_recalled
 from deployers.local import LocalDeployer
 from deployers.protocol import Deployer
 from specs.failures import NeedsHuman
@@ -45,6 +45,8 @@ class DeployerSetup:
     """Networks of proxies whose headers about their callers are trusted."""
     reveal: Callable[[tuple[str, ...]], dict[str, str]] = _no_secrets
     """The values of secrets by name, for scripts. Raises NeedsHuman for an unknown name."""
+    recall: Recall = nothing_recalled
+    """Asked before a place is looked at."""
 
 
 def _local(setup: DeployerSetup) -> Deployer:
@@ -75,4 +77,5 @@ DEPLOYERS: Final[Mapping[str, Callable[[DeployerSetup], Deployer]]] = {
 
 def make_deployer(setup: DeployerSetup) -> Deployer:
     """The deployer of all places, each with its target."""
-    return EveryTarget(setup.home, {name: made(setup) for name, made in DEPLOYERS.items()})
+    targets = {name: made(setup) for name, made in DEPLOYERS.items()}
+    return EveryTarget(setup.home, targets, setup.recall)

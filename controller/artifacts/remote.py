@@ -52,13 +52,13 @@ class RemoteObject(NamedTuple):
 
 
 class RemoteArtifacts:
-    """The artifacts below `uri`. They belong to one home folder, whose identity `owner` returns.
-    Blocking; thread-safe.
+    """The artifacts below `uri`. They belong to one installation, whose identity is `owner`; None
+    for one that only reads. Blocking; thread-safe.
 
     Only the owner writes and deletes, as it alone knows what is needed. Raises `StoreUnavailable`.
     """
 
-    def __init__(self, uri: str, stores: Stores, owner: Callable[[], str]) -> None:
+    def __init__(self, uri: str, stores: Stores, owner: str | None) -> None:
         self.uri = uri.rstrip("/")
         self._stores = stores
         self._owner = owner
@@ -71,8 +71,9 @@ class RemoteArtifacts:
 
     @property
     def identity(self) -> str:
-        """The identity of the home folder."""
-        return self._owner()
+        """The identity of the installation."""
+        assert self._owner is not None, "who only reads writes nothing"
+        return self._owner
 
     def ask(self, digests: Iterable[str]) -> None:
         """Keep a sweep that has begun from deleting these."""
@@ -91,13 +92,13 @@ class RemoteArtifacts:
         return all(_each(lambda digest: self._fetch(kind, digest, into), digests))
 
     def claim(self) -> None:
-        """Make sure that the prefix belongs to this home folder; the first to come claims it.
+        """Make sure that the prefix belongs to this installation; the first to come claims it.
         Raises `StoreUnavailable` if it belongs to another."""
         if self._is_ours:
             return
         said = self.owner()
         if said is None:
-            mine = json.dumps({"home": self._owner(), "host": socket.gethostname()})
+            mine = json.dumps({"home": self.identity, "host": socket.gethostname()})
             # Some servers accept a second `create`, so read back who owns it. A sweep checks again,
             # days later, and deletes nothing newer than that.
             self.write(OWNER, mine.encode(), mode="create")
@@ -106,7 +107,7 @@ class RemoteArtifacts:
         self._is_ours = True
 
     def _check_owner(self, said: Mapping[str, str]) -> None:
-        if said.get("home") != self._owner():
+        if self._owner is None or said.get("home") != self._owner:
             host = said.get("host", "an unknown machine")
             raise StoreUnavailable(
                 f"{self.uri} belongs to another controller, started on {host}: set `artifacts` to "

@@ -76,7 +76,7 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     teams = {name: teams_of(found) for name, found in specs.items()}
     async for finding in examine_github(settings, base, os.environ, teams):
         yield finding
-    async for finding in examine_stores(settings, home):
+    async for finding in examine_stores(settings, base):
         yield finding
     known = [*chain(*specs.values())]
     for finding in scripted(known):

@@ -44,6 +44,8 @@ class ExecutorSetup:
     remote: RemoteArtifacts | None = None
     """The artifact store, if pods reach it."""
     stores: tuple[ObjectStore, ...] = ()
+    identity: str = ""
+    """Of the installation, by which it knows its own in a cluster."""
 
     def redact(self, text: str) -> str:
         """The text without the values of secrets."""
@@ -68,13 +70,7 @@ def _kubernetes(setup: ExecutorSetup) -> ManagedExecutor:
     remote, workspace = setup.remote, setup.workspace
     cluster = Cluster(setup.kubernetes.access(setup.base))
     staging = None if remote is None else AttemptStaging(workspace, remote, setup.stores)
-    launcher = Launcher(
-        workspace,
-        cluster,
-        setup.kubernetes,
-        staging,
-        lambda: remote.identity if remote is not None else "",
-    )
+    launcher = Launcher(workspace, cluster, setup.kubernetes, staging, setup.identity)
     slots = asyncio.Semaphore(setup.kubernetes.slots)  # the others are about this machine
     return KubernetesExecutor(workspace, cluster, launcher, slots=slots, redact=setup.redact)
 

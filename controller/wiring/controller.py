@@ -15,7 +15,9 @@ from controller.config.secrets import Secrets
 from controller.config.settings import RepositorySettings, Settings
 from controller.effects.batches import BatchApplier
 from controller.effects.environment_files import EnvironmentFileApplier
+from controller.effects.recalled_targets import RecalledTargets
 from controller.effects.serving import Serving
+from controller.effects.shipping import Shipper
 from controller.effects.smoke import Smoker
 from controller.effects.sweep import Sweeper
 from controller.executors.collector import AttemptCollector
@@ -79,7 +81,7 @@ from controller.wiring.operations import Operations
 from deployers.confinement import Confinement, confinement
 from deployers.engine import Engine
 from deployers.processes import Processes
-from deployers.protocol import Deployer
+from deployers.protocol import Deployer, Desired
 from deployers.registry import DeployerSetup, make_deployer
 from deployers.windows import SERVING
 
@@ -95,22 +97,21 @@ class Controller:
         store: DatabaseStore,
         policy: RuntimePolicy = RuntimePolicy(),  # noqa: B008 - a constant value
         *,
+        identity: str,
         roots: Roots | None = None,
         tenure: Tenure = Alone(),  # noqa: B008 - it has no state
     ) -> None:
-        """`roots` says where local datasets may be, instead of the settings."""
+        """`identity` is the installation's, by which it knows what it made elsewhere. `roots` says
+        where local datasets may be, instead of the settings."""
         home = settings.path(base)
         self.settings = settings
         self.policy = policy
         self.tenure = tenure
         self.store = store
         self.secrets = secrets
-        self.artifacts = open_artifacts(settings, home)
-        mirrors = {
-            each.name: Mirror(each.address(base), home / "mirrors" / each.name)
-            for each in settings.repositories
-        }
-        self.mirrors = mirrors
+        self.identity = identity
+        self.artifacts = open_artifacts(settings, home, identity)
+        self.mirrors = mirrors = _mirrors(settings, base, home)
         self.engine = Engine(settings.docker.host, home)  # it connects when first used
         self.repositories = Repositories(mirrors, home / "checkouts", self.engine)
         bucket_poll = settings.bucket_poll.total_seconds()
@@ -158,8 +159,12 @@ class Controller:
             silence=router.silence.total_seconds(),
             trusted=router.trusted_proxies,
             reveal=self.secrets.reveal,
+            recall=RecalledTargets(self.versions, self.tenure, self._deployed_by).recall,
         )
         return make_deployer(setup)
+
+    async def _deployed_by(self, asked: Deploy) -> Desired:
+        return await self.serving.deployed_by(asked)
 
     def _catalog(self, home: Path, roots: Roots) -> Catalog:
         return Catalog(
@@ -200,12 +205,15 @@ class Controller:
                 self.engine,
                 self.settings.kubernetes,
                 base,
-                open_remote(self.settings, self.settings.path(base)),
+                open_remote(self.settings, self.identity),
                 self.settings.stores,
+                self.identity,
             )
         )
 
     def _serving(self, home: Path, virtualenvs: Virtualenvs) -> Serving:
+        remote, stores = open_remote(self.settings, self.identity), self.settings.stores
+        shipper = None if remote is None else Shipper(self.artifacts, remote, stores)
         return Serving(
             self.deployer,
             self.versions,
@@ -216,6 +224,7 @@ class Controller:
             home / "models",
             self.settings.ports,
             self.engine,
+            shipper,
         )
 
     def _on_github(self, base: Path) -> OnGitHub | None:
@@ -430,3 +439,10 @@ def roots_of(settings: Settings, base: Path) -> Roots:
     """Where local datasets may be."""
     allowed = (base / root for root in settings.data_roots)
     return Roots.of(allowed, settings.path(base), settings.private(base))
+
+
+def _mirrors(settings: Settings, base: Path, home: Path) -> dict[str, Mirror]:
+    return {
+        each.name: Mirror(each.address(base), home / "mirrors" / each.name)
+        for each in settings.repositories
+    }

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from controller.executors.followed import LiveAttempt
 from controller.executors.kubernetes.interpret import SeenAttempt
 from controller.executors.kubernetes.job import RUN
-from controller.executors.protocol import GRACE
 from controller.machine.runs.attempt import Attempt, AttemptState
 from deployers.kubernetes.cluster import Manifest
-from specs.failures import TryAgain
 
 FACT: Final = "job.json"
 """The file in an attempt's folder that marks it as having, or about to have, a Job."""
@@ -26,17 +25,10 @@ _PREPARING = SeenAttempt(AttemptState.PREPARING)
 
 
 @dataclass
-class LiveJob:
+class LiveJob(LiveAttempt):
     """An attempt that is being prepared or is on the cluster."""
 
-    attempt: Attempt
-    requested: bool
-    """Whether to start it if it turns out not to have a Job yet."""
     seen: SeenAttempt = _PREPARING
-    unreachable: TryAgain | None = None
-    """Why its state is unknown for now."""
-    launching: bool = False
-    """Whether it may have a Job already, so that cancelling means deleting that."""
     created: float = float("-inf")
     """When this controller created its Job, on the monotonic clock."""
     job: Manifest | None = None
@@ -51,14 +43,11 @@ class LiveJob:
     """Whether its Job's deletion was asked for, to end it."""
     forgone: bool = False
     """Whether its Job was deleted as the cluster ends its pod."""
-    grace: float = GRACE
     asked_grace: float = float("inf")
     """Seconds that its pod was given last to end."""
     gone_at: float = float("inf")
     """When its pod counts as ended, on the monotonic clock."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-    task: asyncio.Task[None] | None = None
 
     def note_pod(self, pod: Manifest, *, gone: bool) -> None:
         """Take note of a pod of the Job. The first pod counts: a cluster may replace one that was
@@ -79,13 +68,14 @@ class LiveJob:
         elif self.seen.started is None:
             (own / STARTED).write_text(f"{seen.started}")
         if not seen.state.ended:
-            self.seen = seen
+            self.seen, self.started = seen, seen.started
 
     def recall(self, own: Path) -> None:
         """Take note of what an earlier controller saw."""
         with contextlib.suppress(FileNotFoundError, ValueError):
             started = float((own / STARTED).read_text())
             self.seen = SeenAttempt(AttemptState.RUNNING, started=started)
+            self.started = started
 
     def seconds_left(self, started: float | None) -> float:
         """Seconds until its timeout. Counted from when it was seen to begin or, if that was before

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from controller.config.kubernetes import ClusterProfile
-from controller.executors.kubernetes.job import COLLECT, FETCH, RUN
+from controller.executors.kubernetes.job import COLLECT, RUN
 from controller.executors.kubernetes.names import CHANGED, FAILED, MISSING, QUEUE, UNAVAILABLE
 from controller.machine.runs.attempt import AttemptState
+from deployers.kubernetes.pods import FETCH
+from deployers.kubernetes.profile import ClusterProfile
 
 Obj = Mapping[str, Any]
 
@@ -48,6 +49,13 @@ class SeenAttempt(NamedTuple):
     """In seconds since the epoch."""
     said: Mapping[str, Any] = {}
     """What `collect` said."""
+
+    def succeeded_within(self, timeout: float) -> bool:
+        """Whether its step ended well in so many seconds by its node's clock, whatever was asked
+        of it meanwhile."""
+        if self.state is not AttemptState.SUCCEEDED or self.started is None or self.ended is None:
+            return False
+        return self.ended - self.started <= timeout
 
 
 class _Times(NamedTuple):

@@ -1,11 +1,9 @@
 """Creates the Job of an attempt, with all that belongs to it."""
 
 import asyncio
-from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
 
-from controller.config.kubernetes import DEFAULT_PROFILE, ClusterProfile, KubernetesSettings
+from controller.config.kubernetes import KubernetesSettings
 from controller.executors.kubernetes.job import (
     is_of,
     job_of,
@@ -19,6 +17,7 @@ from controller.executors.working_copy import GIVEN, given_as_text
 from controller.executors.workspace import Workspace
 from controller.machine.runs.attempt import Attempt
 from deployers.kubernetes.cluster import ApiRefusal, Cluster, Manifest, explained
+from deployers.kubernetes.profile import DEFAULT_PROFILE, ClusterProfile
 from specs.failures import Failure, NeedsHuman
 
 
@@ -31,20 +30,16 @@ class Launcher:
         cluster: Cluster,
         settings: KubernetesSettings,
         staging: AttemptStaging | None,
-        owner: Callable[[], str],
+        owner: str,
     ) -> None:
-        """Without `staging` there is no artifact store that pods reach."""
-        self._owner = owner
+        """`owner` is the installation's identity. Without `staging` there is no artifact store
+        that pods reach."""
+        self.owner = owner
         self._workspace = workspace
         self._cluster = cluster
         self._settings = settings
         self._staging = staging
-        self._policy: asyncio.Task[None] | None = None
-
-    @cached_property
-    def owner(self) -> str:
-        """The identity of the controller's home."""
-        return self._owner()
+        self._policy: asyncio.Task[Manifest] | None = None
 
     def profile_of(self, attempt: Attempt) -> ClusterProfile:
         """The attempt's profile; the default if it was removed from the settings since."""

@@ -84,7 +84,7 @@ class KubernetesSite(LocalSite):
         super().__init__(root, *team)
         self._own = [str(root), str(team[0]), team[1], str(kubeconfig), store, uri]
         self.stores = (ObjectStore(uri=uri.rpartition("/")[0], endpoint=store),)
-        self.remote = RemoteArtifacts(uri, Stores(self.stores), lambda: OWNER)
+        self.remote = RemoteArtifacts(uri, Stores(self.stores), OWNER)
         self.artifacts = Artifacts(root / "artifacts", self.remote)
         self.catalog = Catalog(root / "datasets", Stores(self.stores))
         self.told = {
@@ -124,7 +124,7 @@ class KubernetesSite(LocalSite):
         settings = self.settings
         client = Cluster(settings.access(Path()))
         staging = AttemptStaging(self.workspace, self.remote, self.stores)
-        launcher = Launcher(self.workspace, client, settings, staging, lambda: OWNER)
+        launcher = Launcher(self.workspace, client, settings, staging, OWNER)
         return KubernetesExecutor(
             self.workspace,
             client,
