@@ -8,6 +8,7 @@ import hashlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -58,7 +59,13 @@ class RemoteArtifacts:
     Only the owner writes and deletes, as it alone knows what is needed. Raises `StoreUnavailable`.
     """
 
-    def __init__(self, uri: str, stores: Stores, owner: str | None) -> None:
+    def __init__(
+        self, uri: str, stores: Stores, owner: str | None, renew_after: float | None = None
+    ) -> None:
+        """What is stored again and is older than `renew_after` seconds is written again, so that
+        a sweep of another process, which knows ages only, does not take it for unused."""
+        self.renew_after = renew_after
+        self._young: dict[str, float] = {}
         self.uri = uri.rstrip("/")
         self._stores = stores
         self._owner = owner
@@ -86,6 +93,12 @@ class RemoteArtifacts:
         self.claim()
         self.ask(paths)
         _each(lambda digest: self._keep(kind, digest, paths[digest]), paths)
+
+    def renew(self, kind: Kind, paths: Mapping[str, Path]) -> None:
+        """As `keep`, for what is there as far as this process knows, and is about to be used."""
+        now = time.time()
+        self._young = {one: until for one, until in self._young.items() if until > now}
+        self.keep(kind, {one: path for one, path in paths.items() if one not in self._young})
 
     def fetch(self, kind: Kind, digests: Collection[str], into: Objects) -> bool:
         """Download these into `into`; whether all were there. Raises `Damaged`."""
@@ -194,10 +207,19 @@ class RemoteArtifacts:
         with self._store() as store:
             if digest not in self._damaged:
                 with suppress(FileNotFoundError):
-                    if obstore.head(store, self._key(kind, digest))["size"] == path.stat().st_size:
+                    found = obstore.head(store, self._key(kind, digest))
+                    written = found["last_modified"].timestamp()
+                    if found["size"] == path.stat().st_size and self._is_young(digest, written):
                         return
             obstore.put(store, self._key(kind, digest), path)
+            self._is_young(digest, time.time())
             self._damaged.discard(digest)
+
+    def _is_young(self, digest: str, written: float) -> bool:
+        if self.renew_after is None:
+            return True
+        self._young[digest] = written + self.renew_after
+        return self._young[digest] > time.time()
 
     def _fetch(self, kind: Kind, digest: str, into: Objects) -> bool:
         import obstore

@@ -87,6 +87,9 @@ class DockerExecutor(FollowingExecutor[_Live]):
         tidying.add_done_callback(self._tidying.discard)
         return found
 
+    async def disown(self, _attempt_id: str) -> None:
+        """See `ManagedExecutor`: nothing, as what runs here has its record here."""
+
     async def reap(self) -> int:
         """See `ManagedExecutor`: removes containers of this home folder."""
         removed = 0

@@ -21,6 +21,7 @@ from controller.executors.protocol import GRACE
 from controller.executors.workspace import Workspace
 from controller.machine.core import Blocked
 from controller.machine.runs.attempt import Attempt, AttemptState, Status
+from controller.store.protocol import LostLease
 from specs.failures import Failure, NeedsHuman, TryAgain
 from specs.references import TemplateError
 
@@ -110,6 +111,14 @@ class FollowingExecutor(ABC, Generic[L]):
     async def _remove(self, attempt_id: str) -> None:
         """Remove what is left of one that has ended, also if it still runs. Raises `Failure`."""
 
+    def _is_ours(self, _attempt_id: str) -> bool:
+        """Whether an attempt is this controller's, and no other's, just now."""
+        return True
+
+    def _lingers(self, _live: L) -> float:
+        """Seconds from the end of an attempt that did not succeed until what is left is removed."""
+        return 0.0
+
     # -- as every executor ---------------------------------------------------------------------
 
     async def start(self, attempt: Attempt) -> None:
@@ -128,7 +137,7 @@ class FollowingExecutor(ABC, Generic[L]):
         if status is not None:
             await redact_log(self._folder(attempt_id), self._redact)
             return status
-        live, waits = self._live.get(attempt_id), self._waits.get(attempt_id)
+        live, waits = self._found(attempt_id), self._waits.get(attempt_id)
         if live is None:
             return Status(state=AttemptState.UNKNOWN, waits=waits)
         status = self._status(live)
@@ -142,7 +151,7 @@ class FollowingExecutor(ABC, Generic[L]):
             return
         request_stop(own, "cancelled")
         self._waits.pop(attempt_id, None)
-        live = self._live.get(attempt_id)
+        live = self._found(attempt_id)
         if live is not None and live.launching:
             self._stop_soon(live, grace)
             return
@@ -165,7 +174,17 @@ class FollowingExecutor(ABC, Generic[L]):
         for fact in sorted(self._workspace.home.glob(f"*/{self.fact}")):
             if read_status(fact.parent) is None:
                 attempt = Attempt.model_validate_json(fact.read_bytes())
-                self._track(self._new(attempt, requested=False))
+                if self._is_ours(attempt.id):
+                    self._track(self._new(attempt, requested=False))
+
+    def _found(self, attempt_id: str) -> L | None:
+        """The attempt, if it may have been launched; also one that was let go, as another
+        controller had it for a while."""
+        fact = self._folder(attempt_id) / self.fact
+        if attempt_id not in self._live and fact.exists():
+            attempt = Attempt.model_validate_json(fact.read_bytes())
+            self._track(self._new(attempt, requested=False))
+        return self._live.get(attempt_id)
 
     def knows(self, attempt_id: str) -> bool:
         """See `ManagedExecutor`."""
@@ -223,6 +242,9 @@ class FollowingExecutor(ABC, Generic[L]):
         try:
             try:
                 await self._run_once(live, recorded=recorded)
+            except LostLease:
+                log.info("another controller goes on with an attempt", id=name)
+                return
             except Exception as error:
                 self._end(live, _ended_by(error, name))
         except (TryAgain, OSError) as error:  # `OSError`: its end cannot be recorded
@@ -236,7 +258,7 @@ class FollowingExecutor(ABC, Generic[L]):
             ended.state is AttemptState.SUCCEEDED and not self.removes_succeeded
         )
         if live.launching and not needed:
-            self._run_in_background(self._clear_away(name))
+            self._run_in_background(self._clear_away(name, self._lingers(live)))
 
     async def _run_once(self, live: L, *, recorded: bool) -> None:
         if recorded and await self._was_launched(live):
@@ -248,13 +270,16 @@ class FollowingExecutor(ABC, Generic[L]):
                 await self._launch(live)
                 await self._follow(live)
 
-    async def _clear_away(self, attempt_id: str) -> None:
-        """Remove what is left of an attempt that has ended, which may still run beside its retry.
-        If that is never possible, `reap` does it."""
+    async def _clear_away(self, attempt_id: str, after: float) -> None:
+        """Remove what is left of an attempt that has ended, which may still run beside its retry,
+        after so many seconds. If that is never possible, `reap` does it."""
+        await asyncio.sleep(after)
         pause = REMOVE_AFTER
         while True:
             try:
                 return await self._remove(attempt_id)
+            except LostLease:
+                return None
             except NeedsHuman as failure:
                 log.warning("an attempt cannot be removed", id=attempt_id, reason=str(failure))
                 return None
@@ -267,7 +292,7 @@ class FollowingExecutor(ABC, Generic[L]):
         """Record how it ended, unless that is recorded."""
         self._waits.pop(live.attempt.id, None)
         own = self._folder(live.attempt.id)
-        if read_status(own) is not None:
+        if read_status(own) is not None or not self._is_ours(live.attempt.id):
             return
         more = {
             "message": self._redact(status.message),

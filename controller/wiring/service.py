@@ -90,7 +90,7 @@ async def _serve(
         log.info("the controller runs", home=str(home), pid=os.getpid())
 
         def leads() -> bool:
-            return leases is None or leases.leads
+            return tenure.leads
 
         def arrived(shards: Collection[int]) -> None:
             loop.arrived(shards)

@@ -93,6 +93,12 @@ class LiveJob(LiveAttempt):
         ended = any(one["name"] == RUN and "terminated" in one["state"] for one in statuses)
         return ended or self.pod["status"].get("phase") in ("Succeeded", "Failed")
 
+    @property
+    def pod_has_ended(self) -> bool:
+        """Whether the pod is there, and all of its containers have ended."""
+        phase = (self.pod or {}).get("status", {}).get("phase")
+        return not self.gone and phase in ("Succeeded", "Failed")
+
     def is_done(self, seen: SeenAttempt) -> bool:
         """Whether there is nothing more to wait for: it has ended, and so have its processes."""
         if not seen.state.ended:

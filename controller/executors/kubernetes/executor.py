@@ -5,12 +5,12 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Collection, Mapping
+from itertools import chain, repeat
 from typing import Final
 
 from controller.executors.attempt_folder import (
     explain_failure,
     log_tail,
-    read_status,
 )
 from controller.executors.container import request_stop, stop_reason
 from controller.executors.followed import FollowingExecutor
@@ -26,12 +26,15 @@ from controller.executors.kubernetes.ending import forgo_replacement, stop
 from controller.executors.kubernetes.interpret import (
     SeenAttempt,
     SeenObjects,
+    has_pods,
     missing_output,
     observe,
 )
 from controller.executors.kubernetes.launching import Launcher
 from controller.executors.kubernetes.names import ATTEMPT, ELSEWHERE, OUTPUTS, job_name
 from controller.executors.kubernetes.pod_log import PodLog
+from controller.executors.kubernetes.reaping import Reaper
+from controller.executors.kubernetes.tenancy import AttemptTenancy
 from controller.executors.kubernetes.watching import JobLister, PodWatch, attempt_of
 from controller.executors.workspace import Workspace
 from controller.machine.core import Blocked
@@ -53,6 +56,9 @@ STREAMS: Final = 100
 STRAY: Final = 600.0
 """Seconds after which Jobs count as nobody's: runs that this controller has no record of, as after
 the loss of its disk, find theirs before."""
+SETTLES: Final = 60.0
+"""Seconds from the end of an attempt until its Job is removed. By then the state has its outcome:
+a controller that does not know it finds the Job, and not that there is none."""
 
 
 class KubernetesExecutor(FollowingExecutor[LiveJob]):
@@ -75,13 +81,17 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
         *,
         slots: asyncio.Semaphore,
         redact: Callable[[str], str],
+        tenancy: AttemptTenancy,
         stray: float = STRAY,
+        settles: float = SETTLES,
     ) -> None:
         super().__init__(workspace, slots=slots, redact=redact)
         self._cluster = cluster
         self._launcher = launcher
         self._stray = stray
-        self._opened = time.monotonic()
+        self._tenancy = tenancy
+        self._settles = settles
+        self._reaper = Reaper(cluster, tenancy, launcher.owner, self._folder, stray)
         self._by_name: dict[str, LiveJob] = {}
         self._streams = asyncio.Semaphore(STREAMS)
         self._watch: PodWatch | None = None
@@ -96,14 +106,26 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
         if ELSEWHERE in said:
             said = json.loads(await self._workspace.artifacts.read_bytes(said[ELSEWHERE]))
         found = {name: str(digest) for name, digest in said[OUTPUTS].items()}
-        self._run_in_background(self._clear_away(attempt.id))
+        self._run_in_background(self._clear_away(attempt.id, self._settles))
         return found
 
+    def resume(self) -> None:
+        """See `ManagedExecutor`."""
+        if not self._resumed and self._launcher.is_set_up:
+            self._run_in_background(self._reap_regularly())
+        super().resume()
+
+    async def disown(self, attempt_id: str) -> None:
+        """See `ManagedExecutor`."""
+        if self._launcher.is_set_up:
+            self._run_in_background(self._clear_away(attempt_id, 0.0))
+
     async def reap(self) -> int:
-        """See `ManagedExecutor`: removes Jobs and Secrets of this owner."""
+        """See `ManagedExecutor`: removes Jobs and Secrets of this owner, those of the attempts that
+        are this controller's."""
         if not self._was_used():
             return 0
-        return await self._reap()
+        return await self._reaper.reap(self._by_name)
 
     async def close(self) -> None:
         """See `ManagedExecutor`."""
@@ -120,7 +142,6 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
             self._watch = PodWatch(self._cluster, selected, self._on_pod, self._on_list)
             self._run_in_background(self._jobs.run())
             self._run_in_background(self._watch.run())
-            self._run_in_background(self._reap_twice())
         return self._watch, self._jobs
 
     def _on_pod(self, pod: Manifest, gone: bool) -> None:
@@ -138,48 +159,19 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
                 live.note_pod(live.pod, gone=True)
 
     def _was_used(self) -> bool:
-        return self._watch is not None or any(self._workspace.home.glob(f"*/{FACT}"))
+        facts = self._workspace.home.glob(f"*/{FACT}")
+        return self._watch is not None or self._launcher.is_set_up or any(facts)
 
-    async def _reap_twice(self) -> None:
+    async def _reap_regularly(self) -> None:
         """At once what has ended, as an earlier controller may not have come to that; strays when
-        they may count as such."""
-        for pause in (0.0, self._stray):
+        they may count as such, and what comes with a lease later on."""
+        for pause in chain((0.0, self._stray), repeat(max(self._stray, STRAY))):
             await asyncio.sleep(pause)
-            with contextlib.suppress(Failure):  # the daily one does it again
-                await self._reap()
-
-    async def _reap(self) -> int:
-        selected = selector(owned(self._launcher.owner))
-        is_old = time.monotonic() - self._opened >= self._stray
-        jobs, _ = await self._cluster.list("jobs", labelSelector=selected)
-        removed = 0
-        for job in jobs:
-            known = self._of_nobody(job["metadata"]["name"], job["metadata"]["annotations"])
-            if known == "ended" or (known == "stray" and is_old):
-                await self._remove_job(job["metadata"]["name"])
-                removed += 1
-        names = {job["metadata"]["name"] for job in jobs}
-        secrets, _ = await self._cluster.list("secrets", labelSelector=selected)
-        for name in (secret["metadata"]["name"] for secret in secrets):
-            if name not in names and name not in self._by_name and is_old:
-                await self._cluster.delete("secrets", name)
-                removed += 1
-        return removed
-
-    def _of_nobody(self, name: str, annotations: Mapping[str, str]) -> str:
-        """Whether the Job's attempt has `ended`, or it is a `stray`; empty if it is needed."""
-        if name in self._by_name:
-            return ""
-        own = self._folder(annotations.get(ATTEMPT, "").replace("/", "_") or name)
-        if read_status(own) is not None:
-            return "ended"
-        return "" if (own / FACT).exists() else "stray"
+            with contextlib.suppress(Failure):
+                await self._reaper.reap(self._by_name)
 
     async def _remove(self, attempt_id: str) -> None:
-        await self._remove_job(job_name(self._launcher.owner, attempt_id))
-
-    async def _remove_job(self, name: str) -> None:
-        await self._cluster.delete("jobs", name, propagationPolicy="Background")
+        await self._reaper.remove(attempt_id)
 
     # -- the life of one attempt ---------------------------------------------------------------
 
@@ -214,6 +206,12 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
             return live.unreachable
         without_pod = self._jobs.unreachable if live.pod is None else None
         return self._watch.unreachable or without_pod
+
+    def _is_ours(self, attempt_id: str) -> bool:
+        return self._tenancy.holds(attempt_id)
+
+    def _lingers(self, live: LiveJob) -> float:
+        return self._settles if live.pod_has_ended else 0.0
 
     def _stop_soon(self, live: LiveJob, grace: float) -> None:
         live.grace = min(grace, live.grace)
@@ -263,11 +261,12 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
     async def _follow(self, live: LiveJob) -> None:
         """Record its log and enforce its timeout, until its end is known and recorded."""
         own = self._folder(live.attempt.id)
-        name = self._name(live)
+        name, cluster = self._name(live), self._tenancy.cluster(live.attempt.id)
         output = PodLog(self._cluster, own)
         reading: asyncio.Task[None] | None = None
         try:
             while True:
+                self._tenancy.check(live.attempt.id)
                 seen = await self._look(live)
                 if reading is None and seen.started is not None and live.pod is not None:
                     pod = live.pod["metadata"]["name"]
@@ -276,13 +275,13 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
                 wait = await self._until_due(live, seen)
                 stopped = stop_reason(own)
                 if stopped is not None and not live.is_done(seen):
-                    if await stop(self._cluster, live, name):
+                    if await stop(cluster, live, name):
                         break
                     wait = STOPPING
                 elif live.is_done(seen):
                     break
                 else:
-                    await forgo_replacement(self._cluster, live, name)
+                    await forgo_replacement(cluster, live, name)
                 await live.wait(wait)
             if reading is not None:
                 await asyncio.wait([reading], timeout=LOG_PATIENCE)
@@ -302,7 +301,9 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
             await jobs.after(time.monotonic())
             live.job = jobs.jobs.get(self._name(live))
             seen = self._observed(live)
-        if live.pod is None and seen.state.ended:  # the watch may be behind the list of Jobs
+        # The watch may be behind the list of Jobs; and of pods that it saw before the attempt was
+        # followed it tells nothing.
+        if live.pod is None and (seen.state.ended or (live.job and has_pods(live.job))):
             away = await self._list_pods(live)
             seen = away or self._observed(live)
         live.note(seen, self._folder(live.attempt.id))

@@ -122,6 +122,12 @@ def is_failing(job: Obj) -> bool:
     return any(_condition(job, kind) is not None for kind in ("FailureTarget", "Failed"))
 
 
+def has_pods(job: Obj) -> bool:
+    """Whether a Job has made pods, as far as its status says."""
+    status = job.get("status", {})
+    return any(status.get(count) for count in ("active", "succeeded", "failed", "terminating"))
+
+
 def _without_pod(seen: SeenObjects, profile: ClusterProfile, now: float) -> SeenAttempt:
     job = seen.job
     if job is None:

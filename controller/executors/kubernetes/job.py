@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from controller.config.kubernetes import KubernetesSettings
 from controller.executors.kubernetes.names import (
     ATTEMPT,
+    CONTENT,
     NETWORK,
     POLICY,
     QUEUE,
@@ -27,6 +28,7 @@ from deployers.kubernetes.cluster import Manifest
 from deployers.kubernetes.names import MANAGED_BY
 from deployers.kubernetes.pods import FETCH, FETCHED, PLAN, STORE
 from deployers.kubernetes.profile import ClusterProfile
+from specs.digests import digest
 
 STEP: Final = PurePosixPath("/headgate") / FETCHED
 """The attempt's folder, as the step sees it."""
@@ -94,7 +96,7 @@ def job_of(
             "name": job_name(owner, attempt.id),
             "namespace": settings.namespace,
             "labels": {**named, **({QUEUE: queue} if queue else {})},
-            "annotations": {ATTEMPT: attempt.id},
+            "annotations": {ATTEMPT: attempt.id, CONTENT: _content(attempt)},
         },
         "spec": spec,
     }
@@ -110,6 +112,7 @@ def secret_of(attempt: Attempt, values: Mapping[str, str], namespace: str, owner
             "name": job_name(owner, attempt.id),
             "namespace": namespace,
             "labels": labels(owner, attempt),
+            "annotations": {ATTEMPT: attempt.id},
         },
         "data": {key: base64.b64encode(text.encode()).decode() for key, text in values.items()},
     }
@@ -218,5 +221,13 @@ def _step_container(
 
 
 def is_of(job: Mapping[str, Any], attempt: Attempt) -> bool:
-    """Whether a Job that has the attempt's name is the attempt's."""
-    return bool(job["metadata"].get("annotations", {}).get(ATTEMPT) == attempt.id)
+    """Whether a Job that has the attempt's name is the attempt's, and not one of a run that had the
+    same number before the state was lost. One of an older controller does not say."""
+    told = job["metadata"].get("annotations", {})
+    content = _content(attempt)
+    return bool(told.get(ATTEMPT) == attempt.id and told.get(CONTENT, content) == content)
+
+
+def _content(attempt: Attempt) -> str:
+    about = (attempt.at, attempt.repository, attempt.commit, attempt.command)
+    return digest([*about])[7:39]

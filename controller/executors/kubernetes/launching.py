@@ -13,6 +13,7 @@ from controller.executors.kubernetes.job import (
 )
 from controller.executors.kubernetes.names import job_name
 from controller.executors.kubernetes.staging import AttemptStaging
+from controller.executors.kubernetes.tenancy import AttemptTenancy
 from controller.executors.working_copy import GIVEN, given_as_text
 from controller.executors.workspace import Workspace
 from controller.machine.runs.attempt import Attempt
@@ -28,6 +29,7 @@ class Launcher:
         self,
         workspace: Workspace,
         cluster: Cluster,
+        tenancy: AttemptTenancy,
         settings: KubernetesSettings,
         staging: AttemptStaging | None,
         owner: str,
@@ -37,9 +39,15 @@ class Launcher:
         self.owner = owner
         self._workspace = workspace
         self._cluster = cluster
+        self._tenancy = tenancy
         self._settings = settings
         self._staging = staging
         self._policy: asyncio.Task[Manifest] | None = None
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether the settings have a cluster on which attempts may run."""
+        return self._staging is not None and self._settings != KubernetesSettings()
 
     def profile_of(self, attempt: Attempt) -> ClusterProfile:
         """The attempt's profile; the default if it was removed from the settings since."""
@@ -49,8 +57,9 @@ class Launcher:
     async def prepare(self, attempt: Attempt, own: Path) -> Manifest:
         """Put what it needs into the artifact store. `own` is the attempt's folder here.
 
-        Raises `Failure` and `TemplateError`.
+        Raises `Failure` and `TemplateError`, and `LostLease` as `create`.
         """
+        self._tenancy.check(attempt.id)
         self._refuse_impossible(attempt)
         assert self._staging is not None
         values = self._workspace.secrets.reveal(attempt.secrets)
@@ -61,33 +70,37 @@ class Launcher:
         await self._ensure_policy(attempt)
         if values:  # without an owner yet; `reap` removes it if it never gets one
             secret = secret_of(attempt, values, self._settings.namespace, self.owner)
-            await self._cluster.apply("secrets", secret)
+            await self._tenancy.cluster(attempt.id).apply("secrets", secret)
         return job_of(attempt, *staged, self._settings, self.owner)
 
     async def create(self, attempt: Attempt, manifest: Manifest) -> Manifest:
         """Create the Job, or find the one that was created before. Raises `ApiRefusal` if there is
-        none, and `TryAgain` if that is unknown."""
+        none, `TryAgain` if that is unknown, and `LostLease` if another controller may have the
+        attempt."""
         name = job_name(self.owner, attempt.id)
+        cluster = self._tenancy.cluster(attempt.id)
         try:
-            job = await self._cluster.create("jobs", manifest)
+            job = await cluster.create("jobs", manifest)
         except ApiRefusal as refusal:
             if refusal.code != 409:
                 raise
-            found = await self._cluster.get("jobs", name)
+            found = await cluster.get("jobs", name)
             if found is None or found["metadata"].get("deletionTimestamp"):
                 raise ApiRefusal(409, "Conflict", f"the Job {name} is being deleted") from None
             if not is_of(found, attempt):
+                # Of a history that was lost: its number was given again.
+                await cluster.delete("jobs", name, propagationPolicy="Foreground")
                 raise ApiRefusal(
-                    400, "AlreadyExists", f"the Job {name} is not this one's"
+                    409, "Conflict", f"the Job {name} is of an earlier run and is deleted"
                 ) from None
             job = found
         if attempt.secrets:
-            await self._cluster.patch("secrets", name, owned_by(job))
+            await cluster.patch("secrets", name, owned_by(job))
         return job
 
     def explain(self, refusal: ApiRefusal) -> Failure:
         """Why a Job cannot be created, with the fix."""
-        if refusal.code == 422 or (refusal.code == 400 and refusal.reason != "AlreadyExists"):
+        if refusal.code in (400, 422):
             return NeedsHuman(
                 f"the cluster refuses its Job: {refusal.message}; correct the step, or the profile "
                 "in the settings"

@@ -8,6 +8,8 @@ from deployers.kubernetes.names import label_value, object_name, owned
 
 ATTEMPT: Final = "headgate.dev/attempt"
 """The label with a form of the attempt's id, and the annotation with the id itself."""
+CONTENT: Final = "headgate.dev/content"
+"""The annotation that tells an attempt from others that have its id in another history."""
 NETWORK: Final = "headgate.dev/network"
 """The label that says whether a pod may use the network: `none` or `open`."""
 QUEUE: Final = "kueue.x-k8s.io/queue-name"

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import shutil
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from controller.artifacts.opening import open_artifacts, open_remote
 from controller.artifacts.remote import OWNER, Damaged, StoreUnavailable
 from controller.config.settings import Settings
 from specs.digests import digest
-from tests.servers.moto import Moto
+from tests.servers.moto import Moto, date_object
 from tests.servers.stores import settings_of
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -299,6 +300,29 @@ async def test_what_is_asked_for_while_a_sweep_goes_on_stays_there(
             digest(b"not wanted")
         }
     assert there.names() == {wanted}
+
+
+async def test_what_another_controller_of_the_installation_is_about_to_use_is_not_swept(
+    there: There, home: Path, tmp_path: Path
+) -> None:
+    """Who sweeps sees how old things are there, and not that another uses them."""
+    settings = there.settings.model_copy(update={"controllers": "several"})
+    user, leader = (open_artifacts(settings, tmp_path / each, OURS) for each in ("user", "leader"))
+    model = await a_model(user, tmp_path)
+    again, unused = [(await user.put_bytes(each)).digest for each in (b"again", b"unused")]
+    shutil.rmtree(tmp_path / "leader", ignore_errors=True)
+    user = open_artifacts(settings, tmp_path / "user", OURS)  # it remembers nothing of their ages
+    keep = settings.keep.total_seconds()
+    for name in there.names():
+        kind = "folders" if name == model else "files"
+        written = datetime.now(UTC) - timedelta(seconds=keep + 60)
+        date_object(there.bucket, there.key(name, kind), written.replace(tzinfo=None))
+    assert await user.has(model)
+    assert (await user.put_bytes(b"again")).digest == again
+    assert await user.sweep((), time.time() + 60, only_here=True) > 0, "its own cache"
+    await leader.sweep((), time.time() - keep)
+    assert there.names() == {model, again, digest(b"weights"), digest(b"#!/bin/sh\n")}
+    assert unused not in there.names()
 
 
 async def test_what_strangers_keep_at_the_prefix_is_left_alone(there: There, home: Path) -> None:
