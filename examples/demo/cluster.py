@@ -25,7 +25,7 @@ SECRET = "artifact-store"  # noqa: S105 - its name
 IMAGE = "headgate-demo/headgate:1"
 OURS = ("controller", "deployers", "specs", "validators")
 ROOT = Path(__file__).parents[2]
-NEEDED = ("httptools", "obstore", "pydantic", "uvloop")
+NEEDED = ("httptools", "obstore", "pydantic", "starlette", "uvicorn", "uvloop")
 """The distributions that containers of Headgate's own image import."""
 FURNISHED = 60.0
 """Seconds in which a new namespace gets its account."""
@@ -58,12 +58,7 @@ def cluster(data: Data, say: Say) -> Iterator[StoryEngine]:
                 _furnish(client, namespace)
         yield StoryEngine(
             settings=_settings(found),
-            changes={
-                ENVIRONMENT: f"environment: {{executor: kubernetes, image: {image}}}",
-                "  staging:\n": f"  staging:\n{_DEPLOYER}",
-                "  production:\n": f"  production:\n{_DEPLOYER}",
-                "    ready: /healthz\n": "    ready: /healthz\n    profile: serving\n",
-            },
+            changes=changes(image),
             machine=found.machine,
             remote=True,
             look=f"kubectl --kubeconfig {found.kubeconfig} get deployments,services,jobs,pods -A",
@@ -77,6 +72,17 @@ def check() -> None:
         raise NoEngine(lacking)
     if os.geteuid() != 0:
         raise NoEngine("only root starts a Kubernetes: run it as root, or in a machine of your own")
+
+
+def changes(image: str) -> dict[str, str]:
+    """Texts of the example's spec, and what a pipeline has instead whose steps and servers are on a
+    cluster, in that image."""
+    return {
+        ENVIRONMENT: f"environment: {{executor: kubernetes, image: {image}}}",
+        "  staging:\n": f"  staging:\n{_DEPLOYER}",
+        "  production:\n": f"  production:\n{_DEPLOYER}",
+        "    ready: /healthz\n": "    ready: /healthz\n    profile: serving\n",
+    }
 
 
 def _settings(found: _Cluster) -> str:
