@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Mapping
 from itertools import chain, repeat
+from pathlib import Path
 from typing import Final
 
 from controller.executors.attempt_folder import (
@@ -236,6 +237,8 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
     async def _launch(self, live: LiveJob) -> None:
         own = self._folder(live.attempt.id)
         own.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if await self._adopts(live, own):
+            return
         ready = await self._launcher.prepare(live.attempt, own)
         self._observing()
         self._waits.pop(live.attempt.id, None)
@@ -257,6 +260,21 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
             await asyncio.sleep(live.unreachable.after or 1.0)  # there may be a Job
         live.unreachable, live.created = None, time.monotonic()
         (own / CREATED).touch()
+
+    async def _adopts(self, live: LiveJob, own: Path) -> bool:
+        """Whether it has a Job already: one that the former holder of its lease made, or a former
+        life whose home folder was lost. Asked only for as long as there may be such Jobs."""
+        if not self._launcher.is_set_up or self._tenancy.held_for(live.attempt.id) > STRAY:
+            return False
+        live.job = await self._launcher.find(live.attempt)
+        if live.job is None:
+            return False
+        self._observing()
+        self._waits.pop(live.attempt.id, None)
+        record_fact(own, live.attempt)
+        (own / CREATED).touch()
+        live.launching = True
+        return True
 
     async def _follow(self, live: LiveJob) -> None:
         """Record its log and enforce its timeout, until its end is known and recorded."""
