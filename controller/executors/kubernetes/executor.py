@@ -31,6 +31,7 @@ from controller.executors.kubernetes.interpret import (
     missing_output,
     observe,
 )
+from controller.executors.kubernetes.job import is_of
 from controller.executors.kubernetes.launching import Launcher
 from controller.executors.kubernetes.names import ATTEMPT, ELSEWHERE, OUTPUTS, job_name
 from controller.executors.kubernetes.pod_log import PodLog
@@ -57,6 +58,8 @@ STREAMS: Final = 100
 STRAY: Final = 600.0
 """Seconds after which Jobs count as nobody's: runs that this controller has no record of, as after
 the loss of its disk, find theirs before."""
+LIST_PATIENCE: Final = 5.0
+"""Seconds in which Jobs have to be listed, before it is said that this is waited for."""
 SETTLES: Final = 60.0
 """Seconds from the end of an attempt until its Job is removed. By then the state has its outcome:
 a controller that does not know it finds the Job, and not that there is none."""
@@ -160,8 +163,7 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
                 live.note_pod(live.pod, gone=True)
 
     def _was_used(self) -> bool:
-        facts = self._workspace.home.glob(f"*/{FACT}")
-        return self._watch is not None or self._launcher.is_set_up or any(facts)
+        return self._watch is not None or any(self._workspace.home.glob(f"*/{FACT}"))
 
     async def _reap_regularly(self) -> None:
         """At once what has ended, as an earlier controller may not have come to that; strays when
@@ -263,13 +265,21 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
 
     async def _adopts(self, live: LiveJob, own: Path) -> bool:
         """Whether it has a Job already: one that the former holder of its lease made, or a former
-        life whose home folder was lost. Asked only for as long as there may be such Jobs."""
-        if not self._launcher.is_set_up or self._tenancy.held_for(live.attempt.id) > STRAY:
+        life whose home folder was lost. One list tells that of all. Raises `TryAgain`."""
+        if not self._launcher.is_set_up:
             return False
-        live.job = await self._launcher.find(live.attempt)
-        if live.job is None:
+        _, jobs = self._observing()
+        try:
+            async with asyncio.timeout(LIST_PATIENCE):
+                await jobs.after(self._tenancy.held_since(live.attempt.id))
+        except TimeoutError:
+            why = jobs.unreachable or "it gives no list of Jobs yet"
+            human = isinstance(why, NeedsHuman) or (isinstance(why, TryAgain) and why.human)
+            raise TryAgain(f"{why}", human=human) from None
+        job = jobs.jobs.get(self._name(live))
+        if job is None or not is_of(job, live.attempt) or job["metadata"].get("deletionTimestamp"):
             return False
-        self._observing()
+        live.job = job
         self._waits.pop(live.attempt.id, None)
         record_fact(own, live.attempt)
         (own / CREATED).touch()

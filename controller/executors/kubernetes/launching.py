@@ -73,14 +73,6 @@ class Launcher:
             await self._tenancy.cluster(attempt.id).apply("secrets", secret)
         return job_of(attempt, *staged, self._settings, self.owner)
 
-    async def find(self, attempt: Attempt) -> Manifest | None:
-        """The Job that was created for the attempt, if there is one. Raises `Failure`, and
-        `LostLease` as `create`."""
-        job = await self._tenancy.cluster(attempt.id).get("jobs", job_name(self.owner, attempt.id))
-        if job is None or job["metadata"].get("deletionTimestamp") or not is_of(job, attempt):
-            return None
-        return job
-
     async def create(self, attempt: Attempt, manifest: Manifest) -> Manifest:
         """Create the Job, or find the one that was created before. Raises `ApiRefusal` if there is
         none, `TryAgain` if that is unknown, and `LostLease` if another controller may have the

@@ -42,26 +42,26 @@ class AttemptTenancy:
         """The cluster, for calls that are made for the attempt."""
         return self._cluster.permitted(lambda: self.check(attempt_id))
 
-    def held_for(self, attempt_id: str) -> float:
-        """For how many seconds an attempt has been this controller's, at least. Raises `LostLease`
-        if it is not."""
+    def held_since(self, attempt_id: str) -> float:
+        """A moment at which the attempt was this controller's already, the same for as long as it
+        is; by `time.monotonic`. Raises `LostLease` if it is not."""
         return self._since("", attempt_id)
 
     def stray_for(self, name: str, attempt_id: str) -> float:
         """For how many seconds an object that no run has asked for has been this controller's to
         remove: since it was first seen so under this lease, or since the start if it has all."""
-        return self._since(name, attempt_id)
+        return time.monotonic() - self._since(name, attempt_id)
 
     def _since(self, name: str, attempt_id: str) -> float:
-        """For how long the same has been asked under this lease, in seconds."""
+        """When the same was asked first under this lease."""
         token = self._tenure.token(owner_of(attempt_id))
         now = time.monotonic()
         if token is None:
-            return now - self._opened
+            return self._opened
         known = self._seen.get((name, token.shard))
         if known is None or known[0] != token:
             known = self._seen[name, token.shard] = (token, now)
-        return now - known[1]
+        return known[1]
 
     def forget_but(self, names: Collection[str]) -> None:
         """Forget objects that are gone."""
