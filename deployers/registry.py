@@ -22,6 +22,7 @@ from deployers.every_target import EveryTarget, Recall, nothing_recalled
 from deployers.kubernetes.deployer import KubernetesDeployer
 from deployers.kubernetes.gateway import GatewayDeployer
 from deployers.kubernetes.gateway_place import GATEWAY
+from deployers.kubernetes.place_cluster import anything
 from deployers.kubernetes.router_link import KUBERNETES
 from deployers.kubernetes.settings import ServingCluster
 from deployers.local import LocalDeployer
@@ -57,6 +58,8 @@ class DeployerSetup:
     """The Prometheus servers of the settings, by name."""
     recall: Recall = nothing_recalled
     """Asked before a place is looked at."""
+    may: Callable[[str], bool] = anything
+    """Whether a place may be changed by this controller, just now."""
 
 
 def _local(setup: DeployerSetup) -> Deployer:
@@ -87,6 +90,7 @@ def _kubernetes(setup: DeployerSetup) -> Deployer:
         redact=setup.redact,
         silence=setup.silence,
         trusted=setup.trusted,
+        may=setup.may,
     )
 
 

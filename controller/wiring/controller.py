@@ -162,6 +162,7 @@ class Controller:
             trusted=router.trusted_proxies,
             cluster=serving_cluster(self.settings, base, self.identity),
             reveal=self.secrets.reveal,
+            may=lambda place: self.tenure.holds(Key("environment", place)),
             prometheus={
                 name: PrometheusServer(one.url, one.token)
                 for name, one in self.settings.prometheus.items()

@@ -17,7 +17,7 @@ from deployers.counting.reader import CounterReader
 from deployers.kubernetes.cluster import Cluster, Manifest
 from deployers.kubernetes.cluster_servers import ClusterServers, wanted
 from deployers.kubernetes.gateway_place import GatewayPlace
-from deployers.kubernetes.objects import PlaceObjects, SeenObjects
+from deployers.kubernetes.objects import PlaceObjects, PlacesView
 from deployers.kubernetes.routes import (
     Split,
     Wish,
@@ -71,7 +71,7 @@ class GatewayDeployer:
         self._serving = cluster
         self._redact = redact
         self._counters = CounterReader(home, prometheus, reveal)
-        self._opened: tuple[Cluster, SeenObjects] | None = None
+        self._opened: tuple[Cluster, PlacesView] | None = None
         self._locks: dict[str, asyncio.Lock] = {}
         self._unheard: dict[str, tuple[int, float]] = {}
 
@@ -187,7 +187,7 @@ class GatewayDeployer:
         assert known is not None
         if self._opened is None:
             cluster = Cluster(known.access)
-            self._opened = cluster, SeenObjects(cluster)
+            self._opened = cluster, PlacesView(cluster)
         cluster, seen = self._opened
         at = ServingPlace(known.owner, place, known.access.namespace, known.image, known.profiles)
         return _Here(at, settings, cluster, ClusterServers(cluster, seen, at))
