@@ -8,7 +8,7 @@ from typing import Final
 
 from deployers.counting.eras import ArmSplit, Era, Eras
 from deployers.counting.prometheus import PrometheusClient, PrometheusServer
-from deployers.counting.series import Question, UncountableError, windows
+from deployers.counting.series import CounterQuestion, UncountableError, windows
 from deployers.place_folder import Site
 from deployers.protocol import Traffic
 from specs.counters import CounterNames, quoted
@@ -111,7 +111,7 @@ class CounterReader:
         found = await client.samples(selector, seconds, until / 1000)
         if not found and until == last:
             raise client.empty(selector, seconds)
-        asked = Question(names=names, errors=errors, eras=eras, after=first, until=until)
+        asked = CounterQuestion(names=names, errors=errors, eras=eras, after=first, until=until)
         return Traffic(
             epoch=EPOCH,
             windows=windows(found, asked),

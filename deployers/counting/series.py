@@ -44,7 +44,7 @@ class Series(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class CounterQuestion:
     """What to count: the scrapes from `after` on and before `until`, in milliseconds."""
 
     names: CounterNames
@@ -89,7 +89,7 @@ class _Counts:
     """Whether targets have different buckets."""
 
 
-def windows(series: Iterable[Series], question: Question) -> tuple[TrafficWindow, ...]:
+def windows(series: Iterable[Series], question: CounterQuestion) -> tuple[TrafficWindow, ...]:
     """The windows that the samples show, oldest first. Raises UncountableError."""
     cells: dict[tuple[int, int], list[_Scrape]] = defaultdict(list)
     targets: dict[int, list[dict[Arm, _Counts]]] = defaultdict(list)
@@ -142,7 +142,7 @@ class _Arms:
 
 
 def _by_target(
-    series: Iterable[Series], question: Question
+    series: Iterable[Series], question: CounterQuestion
 ) -> dict[str, list[tuple[_Role, Series]]]:
     """The series by the target that Prometheus scraped them from."""
     groups: dict[str, list[tuple[_Role, Series]]] = defaultdict(list)
@@ -155,7 +155,7 @@ def _by_target(
     return groups
 
 
-def _role(labels: Mapping[str, str], question: Question) -> _Role | None:
+def _role(labels: Mapping[str, str], question: CounterQuestion) -> _Role | None:
     names = question.names
     name, backend = labels.get("__name__", ""), labels.get(names.backend, "")
     status = labels.get(names.status)
@@ -173,7 +173,7 @@ def _role(labels: Mapping[str, str], question: Question) -> _Role | None:
     return _Role(backend, up_to=inf if bound == inf else round(bound * names.unit, 9))
 
 
-def _is_error(status: str, question: Question) -> bool:
+def _is_error(status: str, question: CounterQuestion) -> bool:
     counts = question.errors
     if status in ("", "0"):
         return "no_answer" in counts

@@ -19,7 +19,7 @@ from deployers.kubernetes.cluster_servers import ClusterServers, wanted
 from deployers.kubernetes.gateway_place import GatewayPlace
 from deployers.kubernetes.objects import PlaceObjects, PlacesView
 from deployers.kubernetes.routes import (
-    Split,
+    RouteSplit,
     Wish,
     hostname_of,
     http_route,
@@ -47,7 +47,7 @@ class _Here(NamedTuple):
     cluster: Cluster
     servers: ClusterServers
 
-    def counted(self, split: Split) -> tuple[str | None, str | None, float]:
+    def counted(self, split: RouteSplit) -> tuple[str | None, str | None, float]:
         """The split by the names that counters have: those of the Services."""
         stable, canary = (
             None if name is None else self.at.name(name) for name in (split.stable, split.canary)
@@ -89,7 +89,7 @@ class GatewayDeployer:
             now, wish = split_of(route, here.at), Wish(tuple(wanted(desired)), desired.errors)
             # First, so that a canary that is taken out has no traffic whatever else fails, and no
             # server is taken for one that leaves before it began.
-            begin = Split(now.stable) if _takes_canary_out(desired, now) else now
+            begin = RouteSplit(now.stable) if _takes_canary_out(desired, now) else now
             route = await self._route(here, begin, wish, route)
             now = split_of(route, here.at)
             problem = await here.servers.start_all(desired)
@@ -192,7 +192,7 @@ class GatewayDeployer:
         at = ServingPlace(known.owner, place, known.access.namespace, known.image, known.profiles)
         return _Here(at, settings, cluster, ClusterServers(cluster, seen, at))
 
-    def _next(self, desired: Desired, now: Split, objects: PlaceObjects) -> Split:
+    def _next(self, desired: Desired, now: RouteSplit, objects: PlaceObjects) -> RouteSplit:
         """The split that follows `now`, to the desired servers as far as they are ready."""
         ready = {
             name
@@ -206,10 +206,10 @@ class GatewayDeployer:
         # A canary keeps its share even while it is not ready: its failures are the signal.
         if canary not in ready and canary != now.canary:
             canary = None
-        return Split(stable, canary, desired.canary_weight if canary is not None else 0.0)
+        return RouteSplit(stable, canary, desired.canary_weight if canary is not None else 0.0)
 
     async def _route(
-        self, here: _Here, split: Split, wish: Wish, live: Manifest | None
+        self, here: _Here, split: RouteSplit, wish: Wish, live: Manifest | None
     ) -> Manifest:
         """Apply the route, unless it is so already."""
         manifest = http_route(here.at, split, here.settings, wish)
@@ -220,14 +220,14 @@ class GatewayDeployer:
         return await here.cluster.apply("httproutes", manifest)
 
     async def _dismiss(
-        self, here: _Here, objects: PlaceObjects, route: Manifest | None, in_force: Split
+        self, here: _Here, objects: PlaceObjects, route: Manifest | None, in_force: RouteSplit
     ) -> None:
         """End the servers that are not wanted and have no traffic, after their last answers."""
         split = split_of(route, here.at)
         stay = {*wish_of(route).servers, *split.servers, *in_force.servers}
         await here.servers.dismiss(objects, stay)
 
-    def _believed(self, here: _Here, saved: GatewayPlace, route: Manifest | None) -> Split:
+    def _believed(self, here: _Here, saved: GatewayPlace, route: Manifest | None) -> RouteSplit:
         """How the traffic is split: as the route says, once all Gateways have accepted it; until
         then as it was."""
         if route is not None and not is_in_force(route, here.settings):
@@ -267,7 +267,7 @@ class GatewayDeployer:
         objects = await here.servers.objects(fresh=True)
         if route is None and not objects.servers():
             return
-        route = await self._route(here, Split(), Wish(), route)
+        route = await self._route(here, RouteSplit(), Wish(), route)
         await self._dismiss(here, objects, route, self._believed(here, saved, route))
         objects = await here.servers.objects(fresh=True)
         if not objects.servers() and not objects.pods_of("server"):
@@ -276,11 +276,11 @@ class GatewayDeployer:
     async def _take_route(self, here: _Here, saved: GatewayPlace) -> None:
         self._counters.changing(here.at.place, (None, None, 0.0))
         await here.cluster.delete("httproutes", route_name(here.at))
-        if saved.address is not None or saved.in_force != Split():
-            saved.model_copy(update={"address": None, "in_force": Split()}).save(self._home)
+        if saved.address is not None or saved.in_force != RouteSplit():
+            saved.model_copy(update={"address": None, "in_force": RouteSplit()}).save(self._home)
 
 
-def _takes_canary_out(desired: Desired, now: Split) -> bool:
+def _takes_canary_out(desired: Desired, now: RouteSplit) -> bool:
     """Whether it is a rollback: the canary has traffic, and stable shall have all of it."""
     stable = desired.stable.name if desired.stable is not None else None
     return bool(now.canary and desired.canary is None and stable and stable == now.stable)

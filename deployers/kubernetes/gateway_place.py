@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final, Self
 
-from deployers.kubernetes.routes import Split
+from deployers.kubernetes.routes import RouteSplit
 from deployers.place_folder import Site
 from deployers.protocol import DeploymentValue, Glance, ServerLog, Traffic, Unwatched
 from specs.failures import TryAgain
@@ -18,7 +18,7 @@ class GatewayPlace(DeploymentValue):
     place: str
     address: str | None = None
     """Where it answers; None while it has no route."""
-    in_force: Split = Split()
+    in_force: RouteSplit = RouteSplit()
     """How the traffic was split when that was last known."""
 
     @classmethod

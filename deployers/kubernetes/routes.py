@@ -20,7 +20,7 @@ WISH: Final = "headgate.dev/wish"
 _GROUP: Final = "gateway.networking.k8s.io"
 
 
-class Split(NamedTuple):
+class RouteSplit(NamedTuple):
     """Which servers get traffic, by their names, and the canary's share."""
 
     stable: str | None = None
@@ -61,7 +61,7 @@ _NO_WISH: Final = Wish()
 
 
 def http_route(
-    at: ServingPlace, split: Split, settings: GatewaySettings, wish: Wish = _NO_WISH
+    at: ServingPlace, split: RouteSplit, settings: GatewaySettings, wish: Wish = _NO_WISH
 ) -> Manifest:
     """The HTTPRoute that splits the traffic so.
 
@@ -112,10 +112,10 @@ def http_route(
     )
 
 
-def split_of(route: Manifest | None, at: ServingPlace) -> Split:
+def split_of(route: Manifest | None, at: ServingPlace) -> RouteSplit:
     """How a route splits the traffic, by the weights that it has now."""
     if route is None:
-        return Split()
+        return RouteSplit()
     text = (route["metadata"].get("annotations") or {}).get(SPLIT, "[null, null]")
     stable, canary = json.loads(text)
     rules = route["spec"].get("rules") or [{}]
@@ -127,8 +127,8 @@ def split_of(route: Manifest | None, at: ServingPlace) -> Split:
     shares = {name: weights.get(at.name(name), 0) for name in (stable, canary) if name is not None}
     total = sum(weights.values())
     if not total:
-        return Split()
-    return Split(stable, canary, round(shares.get(canary, 0) / total, 6))
+        return RouteSplit()
+    return RouteSplit(stable, canary, round(shares.get(canary, 0) / total, 6))
 
 
 def wish_of(route: Manifest | None) -> Wish:

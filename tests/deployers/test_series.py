@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from deployers.counting.eras import Era, Eras
-from deployers.counting.series import SETTLED, Question, Series, UncountableError, windows
+from deployers.counting.series import SETTLED, CounterQuestion, Series, UncountableError, windows
 from specs.counters import BackendCounters, CounterNames
 from specs.traffic import ArmWindow, LatencyBucket, TrafficWindow
 
@@ -32,7 +32,7 @@ def counted(
     era: Era = ERA,
     names: CounterNames = NAMES,
 ) -> tuple[TrafficWindow, ...]:
-    asked = Question(names=names, errors=errors, eras=[era], after=0, until=1_000_000)
+    asked = CounterQuestion(names=names, errors=errors, eras=[era], after=0, until=1_000_000)
     return windows(series, asked)
 
 
@@ -69,7 +69,7 @@ def test_a_window_in_which_the_weight_changes_is_left_out_and_so_is_the_time_unt
         Era(start=55.0, end=130.0, stable="v1", canary="v2", weight=0.5),
     ]
     series = counter("v1", {at: float(at) for at in range(0, 160, 20)})
-    asked = Question(names=NAMES, errors=(), eras=eras, after=0, until=200_000)
+    asked = CounterQuestion(names=NAMES, errors=(), eras=eras, after=0, until=200_000)
     found = [(one.start, one.end, one.weight) for one in windows([series], asked)]
     assert found == [(0.0, 20.0, 0.1), (20.0, 40.0, 0.1), (80.0, 100.0, 0.5), (100.0, 120.0, 0.5)]
 
@@ -153,7 +153,7 @@ def test_patterns_that_do_not_tell_the_arms_apart_are_refused() -> None:
 
 def test_a_server_whose_name_continues_another_one_s_is_another_server() -> None:
     exact = BackendCounters(preset="envoy").names()
-    asked = Question(names=exact, errors=(), eras=[ERA], after=0, until=100_000)
+    asked = CounterQuestion(names=exact, errors=(), eras=[ERA], after=0, until=100_000)
     name = {"__name__": "envoy_cluster_upstream_rq", "envoy_cluster_name": "v1.b"}
     assert windows([Series(name, [(0, 0.0), (20_000, 9.0)])], asked)[0].stable.requests == 0
 

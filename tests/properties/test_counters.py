@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployers.counting.eras import Era
-from deployers.counting.series import SETTLED, Question, Series, windows
+from deployers.counting.series import SETTLED, CounterQuestion, Series, windows
 from specs.counters import CounterNames
 from specs.traffic import Arm, TrafficWindow
 
@@ -97,7 +97,7 @@ def paged(targets: Sequence[Target], cuts: Sequence[int]) -> list[TrafficWindow]
             Series(one.labels, [(at, value) for at, value in one.samples if at <= until])
             for one in series
         ]
-        asked = Question(
+        asked = CounterQuestion(
             names=NAMES, errors=("no_answer", "5xx"), eras=ERAS, after=after, until=until
         )
         found += windows(seen, asked)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from deployers.kubernetes.routes import (
-    Split,
+    RouteSplit,
     Wish,
     hostname_of,
     http_route,
@@ -29,17 +29,17 @@ GIVEN = {
 SETTINGS = GatewaySettings.model_validate(GIVEN)
 
 
-def route(split: Split) -> dict[str, Any]:
+def route(split: RouteSplit) -> dict[str, Any]:
     return http_route(AT, split, SETTINGS, Wish(("v1", "v2"), ("no_answer", "5xx")))
 
 
-def weights(split: Split) -> list[int]:
+def weights(split: RouteSplit) -> list[int]:
     return [one["weight"] for one in route(split)["spec"]["rules"][0]["backendRefs"]]
 
 
 @given(weight=st.floats(0, 1))
 def test_the_sum_of_the_weights_is_always_the_same(weight: float) -> None:
-    split = Split("v1", "v2", weight)
+    split = RouteSplit("v1", "v2", weight)
     assert sum(weights(split)) == 10_000
     read = split_of(route(split), AT)
     assert (read.stable, read.canary) == ("v1", "v2")
@@ -48,15 +48,15 @@ def test_the_sum_of_the_weights_is_always_the_same(weight: float) -> None:
 
 
 def test_a_server_without_a_share_is_no_backend() -> None:
-    assert weights(Split("v1", "v2", 0.0)) == [10_000]
-    assert weights(Split("v1")) == [10_000]
-    assert weights(Split()) == []
-    assert split_of(route(Split()), AT) == Split()
-    assert split_of(None, AT) == Split()
+    assert weights(RouteSplit("v1", "v2", 0.0)) == [10_000]
+    assert weights(RouteSplit("v1")) == [10_000]
+    assert weights(RouteSplit()) == []
+    assert split_of(route(RouteSplit()), AT) == RouteSplit()
+    assert split_of(None, AT) == RouteSplit()
 
 
 def test_what_is_made_names_gateways_host_and_servers() -> None:
-    made = route(Split("v1", "v2", 0.25))
+    made = route(RouteSplit("v1", "v2", 0.25))
     assert made["spec"]["parentRefs"] == [
         {
             "group": "gateway.networking.k8s.io",
@@ -77,7 +77,7 @@ def test_what_is_made_names_gateways_host_and_servers() -> None:
 
 def said(generation: int, **conditions: str) -> dict[str, Any]:
     """What all Gateways say of a route of generation 3."""
-    made = route(Split("v1", "v2", 0.25))
+    made = route(RouteSplit("v1", "v2", 0.25))
     made["metadata"]["generation"] = 3
     found = [
         {
