@@ -5,7 +5,7 @@ import base64
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -17,6 +17,7 @@ from controller.config.settings import ObjectStore
 from controller.effects.shipping import Shipper
 from deployers.control import SILENCE
 from deployers.kubernetes.cluster import ClusterAccess
+from deployers.kubernetes.place_cluster import anything
 from deployers.kubernetes.profile import ClusterProfile
 from deployers.kubernetes.router_link import KUBERNETES
 from deployers.kubernetes.settings import RouterPod, ServingCluster
@@ -56,7 +57,9 @@ asyncio.run(main())
 
 
 @asynccontextmanager
-async def opened(root: Path, silence: float = SILENCE) -> AsyncIterator[Deployer]:
+async def opened(
+    root: Path, silence: float = SILENCE, may: Callable[[str], bool] = anything
+) -> AsyncIterator[Deployer]:
     """A deployer at this place; leaving closes it, and ends no server."""
     told = {
         "path": str(root),
@@ -71,7 +74,7 @@ async def opened(root: Path, silence: float = SILENCE) -> AsyncIterator[Deployer
         profiles={"default": ClusterProfile.model_validate(profile)},
         router=RouterPod(),
     )
-    setup = DeployerSetup(home=root / "home", redact=str, cluster=cluster, silence=silence)
+    setup = DeployerSetup(home=root / "home", redact=str, cluster=cluster, silence=silence, may=may)
     deployer = DEPLOYERS[KUBERNETES](setup)
     try:
         yield deployer
