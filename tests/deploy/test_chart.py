@@ -10,6 +10,7 @@ import kubernetes_validate
 import pytest
 
 from controller.config.settings_file import load_settings
+from controller.executors.kubernetes.access import RUNTIMES
 from tests.deploy.chart import (
     CHART,
     GIVEN,
@@ -50,7 +51,7 @@ EVERYTHING = {
         },
         "kubernetes": {"profiles": {"default": {"queue": "research"}}, "network_policy": False},
     },
-    "steps": {"namespace": "research-steps", "queues": True},
+    "steps": {"namespace": "research-steps", "queues": True, "training": True},
     "serving": {"enabled": True, "namespace": "research-models"},
     "rbac": {"scope": "cluster"},
     "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/ml"}},
@@ -225,6 +226,29 @@ def test_the_rights_for_servers_are_bound_in_their_namespace_alone(scope: str) -
     assert space["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     pod = controller(values)["spec"]["template"]["spec"]
     assert pod["automountServiceAccountToken"] is True
+
+
+def test_only_training_reads_anything_of_the_cluster_and_only_if_that_is_allowed() -> None:
+    steps = {"training": True}
+    for scope, count in (("namespace", 0), ("cluster", 1)):
+        found = manifests({**FLIGHTS, "steps": steps, "rbac": {"scope": scope}})
+        wide = [each for each in found if each["kind"] == "ClusterRoleBinding"]
+        assert len(wide) == count
+        for binding in wide:
+            (role,) = (
+                each
+                for each in found
+                if each["kind"] == "ClusterRole"
+                and each["metadata"]["name"] == binding["roleRef"]["name"]
+            )
+            assert role["rules"] == [
+                {
+                    "apiGroups": [need.group],
+                    "resources": [need.resource],
+                    "verbs": list(need.verbs),
+                }
+                for need in RUNTIMES
+            ]
 
 
 @pytest.mark.parametrize(("replicas", "controllers"), [(1, "one"), (2, "several")])

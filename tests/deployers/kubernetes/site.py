@@ -5,7 +5,7 @@ import base64
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -16,11 +16,13 @@ from controller.buckets.stores import Stores
 from controller.config.settings import ObjectStore
 from controller.effects.shipping import Shipper
 from deployers.control import SILENCE
+from deployers.counting.prometheus import PrometheusServer
 from deployers.kubernetes.cluster import ClusterAccess
+from deployers.kubernetes.gateway_place import GATEWAY
 from deployers.kubernetes.place_cluster import anything
 from deployers.kubernetes.profile import ClusterProfile
 from deployers.kubernetes.router_link import KUBERNETES
-from deployers.kubernetes.settings import RouterPod, ServingCluster
+from deployers.kubernetes.settings import GatewaySettings, RouterPod, ServingCluster
 from deployers.kubernetes.window import KubernetesWindow
 from deployers.protocol import Deployer, Desired, Server, Shipment
 from deployers.registry import DEPLOYERS, DeployerSetup
@@ -58,9 +60,15 @@ asyncio.run(main())
 
 @asynccontextmanager
 async def opened(
-    root: Path, silence: float = SILENCE, may: Callable[[str], bool] = anything
+    root: Path,
+    silence: float = SILENCE,
+    *,
+    may: Callable[[str], bool] = anything,
+    gateway: GatewaySettings | None = None,
+    prometheus: Mapping[str, PrometheusServer] | None = None,
 ) -> AsyncIterator[Deployer]:
-    """A deployer at this place; leaving closes it, and ends no server."""
+    """A deployer at this place, behind a gateway if there is one; leaving closes it, and ends no
+    server."""
     told = {
         "path": str(root),
         "source": {"hostPath": {"path": str(root)}},
@@ -73,9 +81,17 @@ async def opened(
         image=OURS,
         profiles={"default": ClusterProfile.model_validate(profile)},
         router=RouterPod(),
+        gateway=gateway,
     )
-    setup = DeployerSetup(home=root / "home", redact=str, cluster=cluster, silence=silence, may=may)
-    deployer = DEPLOYERS[KUBERNETES](setup)
+    setup = DeployerSetup(
+        home=root / "home",
+        redact=str,
+        cluster=cluster,
+        silence=silence,
+        may=may,
+        prometheus=prometheus or {},
+    )
+    deployer = DEPLOYERS[KUBERNETES if gateway is None else GATEWAY](setup)
     try:
         yield deployer
     finally:
