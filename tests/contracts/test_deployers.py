@@ -71,7 +71,8 @@ def command_target(tmp_path: Path) -> Target:
         async with cloud.serving(port), beside.open() as deployer:
             yield deployer
 
-    return replace(beside, open=opened, has_logs=False, window=CommandWindow(home))
+    window = CommandWindow(home)
+    return replace(beside, open=opened, has_logs=False, has_records=False, window=window)
 
 
 def local_target(tmp_path: Path, kind: Kind = "none", name: str = DEFAULT) -> Target:
