@@ -19,6 +19,7 @@ from deployers.confinement import UNCONFINED, Confinement
 from deployers.engine import Engine
 from deployers.every_target import EveryTarget, Recall, nothing_recalled
 from deployers.kubernetes.deployer import KubernetesDeployer
+from deployers.kubernetes.place_cluster import anything
 from deployers.kubernetes.router_link import KUBERNETES
 from deployers.kubernetes.settings import ServingCluster
 from deployers.local import LocalDeployer
@@ -52,6 +53,8 @@ class DeployerSetup:
     """The values of secrets by name, for scripts. Raises NeedsHuman for an unknown name."""
     recall: Recall = nothing_recalled
     """Asked before a place is looked at."""
+    may: Callable[[str], bool] = anything
+    """Whether a place may be changed by this controller, just now."""
 
 
 def _local(setup: DeployerSetup) -> Deployer:
@@ -81,6 +84,7 @@ def _kubernetes(setup: DeployerSetup) -> Deployer:
         redact=setup.redact,
         silence=setup.silence,
         trusted=setup.trusted,
+        may=setup.may,
     )
 
 

@@ -161,6 +161,7 @@ class Controller:
             trusted=router.trusted_proxies,
             cluster=serving_cluster(self.settings, base, self.identity),
             reveal=self.secrets.reveal,
+            may=lambda place: self.tenure.holds(Key("environment", place)),
             recall=RecalledTargets(self.versions, self.tenure, self._deployed_by).recall,
         )
         return make_deployer(setup)

@@ -32,7 +32,7 @@ SERVING: Final = (
     AccessNeed("", "services", ("create", "patch", "get", "list", "delete")),
     AccessNeed("", "secrets", ("create", "patch", "get", "delete")),
     AccessNeed("", "configmaps", ("create", "patch", "get", "delete")),
-    AccessNeed("", "pods", ("list",)),
+    AccessNeed("", "pods", ("list", "delete")),
     AccessNeed("", "events", ("list",)),
 )
 """For `deployer: kubernetes`."""

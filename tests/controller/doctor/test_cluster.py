@@ -18,7 +18,7 @@ from controller.executors.kubernetes.access import (
     STEPS,
     TRAINING,
 )
-from deployers.kubernetes.access import AccessNeed
+from deployers.kubernetes.access import SERVING, AccessNeed
 from specs.loading.load import load
 from specs.model import Pipeline
 from tests.doubles.kubernetes import AccessRule, Kubernetes
@@ -280,3 +280,33 @@ async def test_a_cluster_that_is_away_and_one_that_is_not_configured(
     (none,) = (await of(tmp_path, {"kubeconfig": "nowhere"})).values()
     assert none.state == "error"
     assert none.message.startswith("no cluster is configured")
+
+
+def served() -> Pipeline:
+    release = "release:\n  serve: {run: serve}\n  production: {deployer: kubernetes}\n"
+    loaded = load(SPEC.replace("EXECUTOR", "docker") + release, "ml-pipeline.yaml")
+    assert loaded.pipeline is not None, loaded.problems
+    return loaded.pipeline
+
+
+async def test_where_servers_run_is_looked_at_if_a_spec_says_so(
+    cluster: Kubernetes, tmp_path: Path
+) -> None:
+    namespace = ("headgate-serving",)
+    allowed = [
+        AccessRule(need.verbs, (need.resource,), (need.group,), namespace)
+        for need in SERVING
+        if need.resource != "services"
+    ]
+    cluster.write_kubeconfig(tmp_path / "kubeconfig", cluster.token("headgate", *allowed))
+    lacks = (await of(tmp_path, {"kubeconfig": "kubeconfig"}, served()))[
+        "cluster access headgate-serving"
+    ]
+    assert lacks.state == "error"
+    assert "it may not create, patch, get, list, delete services" in lacks.message
+    assert "resources: [services]" in lacks.fix
+    services = next(need for need in SERVING if need.resource == "services")
+    rule = AccessRule(services.verbs, ("services",), ("",), namespace)
+    cluster.write_kubeconfig(tmp_path / "kubeconfig", cluster.token("headgate", *allowed, rule))
+    seen = await of(tmp_path, {"kubeconfig": "kubeconfig"}, served())
+    assert seen["cluster access headgate-serving"].state == "ok"
