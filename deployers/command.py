@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from deployers.command_place import CommandPlace
+from deployers.command_place import COMMAND, CommandPlace
 from deployers.confinement import Confinement
 from deployers.protocol import Deployed, Desired, Scripts, Server, Traffic
 from deployers.script_runs import run_script
@@ -22,6 +22,8 @@ from specs.figures import clip
 
 M = TypeVar("M", bound=BaseModel)
 
+_OF_CLUSTERS: Final = {"shipment", "secrets", "resources", "profile", "replicas"}
+"""What of a server scripts are not told."""
 _MOST_PROBLEMS: Final = 5
 _STEPS_TO_STOP: Final = 60
 """How often `stop` looks whether all has ended."""
@@ -92,7 +94,7 @@ class CommandDeployer:
         if saved is None:
             return
         for _ in range(_STEPS_TO_STOP):
-            await self.apply(place, Desired(closed=True, scripts=saved.scripts))
+            await self.apply(place, Desired(closed=True, target=COMMAND, scripts=saved.scripts))
             seen = await self.observe(place)
             if seen.address is None and not any(server.alive for server in seen.servers):
                 return
@@ -184,7 +186,7 @@ def _given(place: str, desired: Desired) -> dict[str, Any]:
 
 
 def _server(server: Server | None) -> dict[str, Any] | None:
-    return None if server is None else server.model_dump(mode="json")
+    return None if server is None else server.model_dump(mode="json", exclude=_OF_CLUSTERS)
 
 
 def _checked(place: str, page: Traffic, epoch: str | None, after: int) -> Traffic:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deployers.chosen_target import DEFAULT, choose, chosen, forget_choice
-from deployers.command_place import COMMAND
 from deployers.protocol import Deployed, Deployer, Desired, Traffic
 from specs.failures import NeedsHuman
 
@@ -22,7 +21,7 @@ class EveryTarget:
         While servers of another one are alive a canary is refused, since no router could split the
         traffic between the two; and stable stays where it is, so that a rollback works.
         """
-        wanted = COMMAND if desired.scripts is not None else DEFAULT
+        wanted: str = desired.target
         now = chosen(self._home, place) or DEFAULT
         if desired.stable is None and desired.canary is None:
             wanted = now  # to end what is there

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from specs.figures import duration
 from specs.release import ANSWER_WITHIN, IDLE, LARGEST_REQUEST
+from specs.resources import Resources
+from specs.target_scripts import TargetName
 from specs.traffic import Exchange, Split, TrafficWindow, Waiting
 
 
@@ -48,6 +50,26 @@ class Silence(DeploymentValue):
         )
 
 
+class Shipment(DeploymentValue):
+    """How a server's files reach a pod: through the artifact store, by a container of Headgate's
+    image, which writes them to a volume (`deployers.kubernetes.pods`)."""
+
+    command: tuple[str, ...]
+    """What that container runs."""
+    plan: str
+    """The digest of the artifact that tells it what to fetch."""
+    store: str
+    """How it reaches the artifact store, without credentials."""
+    model: str
+    """Path of the model below the folder of what was fetched."""
+    root: str
+    """The same for the repository's copy."""
+    folder: str
+    """The same for the spec's folder, where the server runs."""
+    artifact: str
+    """The digest of the model."""
+
+
 class Server(DeploymentValue):
     """One model server as it should run.
 
@@ -61,16 +83,19 @@ class Server(DeploymentValue):
     the deployer fills in."""
     params: dict[str, str] = {}
     """The values of `{params.NAME}`, by name."""
-    model: str
-    """Path of the model artifact, read-only."""
-    folder: str
-    """Path of the spec's folder at the run's commit: the working directory, read-only."""
+    model: str = ""
+    """Path of the model artifact, read-only. Empty for a cluster."""
+    folder: str = ""
+    """Path of the spec's folder at the run's commit: the working directory, read-only. Empty for a
+    cluster."""
     root: str = ""
     """Path of the repository's copy that contains `folder`, read-only; empty: `folder` itself."""
     image: str | None = None
     """An immutable reference to the image it runs in; None: it is a process of the machine."""
     environment: dict[str, str] = {}
     """Environment variables of the process, including secrets; never logged."""
+    secrets: tuple[str, ...] = ()
+    """The names of those that are secret."""
     programs: tuple[str, ...] = ()
     """Paths that it imports from besides its virtual environment, read-only."""
     templates: dict[str, str] = {}
@@ -84,6 +109,14 @@ class Server(DeploymentValue):
     """Seconds without a sign of life after which the stable server is restarted."""
     startup: float = 60.0
     """The same until its first sign of life, if that is longer."""
+    shipment: Shipment | None = None
+    """How its files reach a cluster; None: they are on this machine."""
+    resources: Resources = Resources()
+    """What each replica may use, on a cluster."""
+    profile: str | None = None
+    """The profile of the settings that says how its pods are; None: the default."""
+    replicas: int = 1
+    """How many pods of it there are."""
 
     @property
     def top(self) -> str:
@@ -130,8 +163,10 @@ class Desired(DeploymentValue):
     """The router's port; None lets the deployer choose one and keep it."""
     closed: bool = False
     """Whether the router is shut down too, after the servers."""
+    target: TargetName = "local"
+    """Who deploys, by the name in `deployers.registry`."""
     scripts: Scripts | None = None
-    """Who deploys: these scripts; None: Headgate itself."""
+    """The scripts that deploy, if `target` is `command`."""
 
 
 class ServerStatus(DeploymentValue):

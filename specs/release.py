@@ -6,9 +6,10 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from specs.base import MOST_GLOBS, HttpPath, Many, RepositoryPath, Spec, Text, Variable
+from specs.base import MOST_GLOBS, HttpPath, Many, Name, RepositoryPath, Spec, Text, Variable
 from specs.batch import Batch
-from specs.target_scripts import TargetName, TargetScripts
+from specs.resources import Resources
+from specs.target_scripts import ON_CLUSTER, TargetName, TargetScripts
 from specs.values import Duration, Percent, Size, Status, format_size
 
 ANSWER_WITHIN: Final = timedelta(seconds=30)
@@ -76,6 +77,25 @@ class Serve(Spec):
     secrets: Many[Variable] = Field(
         default=(), description="Secrets handed to the server as environment variables."
     )
+    resources: Resources | None = Field(
+        default=None,
+        description="On a cluster: what each replica may use; by default what its profile says.",
+    )
+    profile: Name | None = Field(
+        default=None,
+        description="On a cluster: the profile of the settings that says where and how its pods "
+        "run; the default is the settings' `default`.",
+    )
+    replicas: int = Field(
+        default=1, ge=1, le=1000, description="On a cluster: how many pods serve a version."
+    )
+
+    @property
+    def only_on_cluster(self) -> tuple[str, ...]:
+        """The keys with a value that has a meaning on a cluster only."""
+        fields = type(self).model_fields
+        keys = ("resources", "profile", "replicas")
+        return tuple(key for key in keys if getattr(self, key) != fields[key].default)
 
     @property
     def patience(self) -> timedelta:
@@ -121,8 +141,8 @@ class Staging(Spec):
     smoke: Many[Smoke] = Field(default=(), description="Requests, in order.")
     deployer: TargetName = Field(
         default="local",
-        description="Who runs the servers: `local`, the controller's machine, or `command`, the "
-        "scripts in `release.command`.",
+        description="Who runs the servers: `local`, the controller's machine; `kubernetes`, a "
+        "cluster; or `command`, the scripts in `release.command`.",
     )
 
 
@@ -344,7 +364,7 @@ class Production(Spec):
     deployer: TargetName = Field(
         default="local",
         description="Who runs the servers and splits the traffic: `local`, the controller's "
-        "machine, or `command`, the scripts in `release.command`.",
+        "machine; `kubernetes`, a cluster; or `command`, the scripts in `release.command`.",
     )
     canary: Canary = Field(default=Canary(), description="The canary, for `strategy: canary`.")
     blue_green: BlueGreen = Field(
@@ -391,10 +411,19 @@ class Release(Spec):
         """The key in the spec that says how the model is used."""
         return "serve" if self.serve is not None else "batch"
 
+    def deployer_for(self, environment: str) -> TargetName:
+        """Who deploys to that environment."""
+        return (self.staging if environment == "staging" else self.production).deployer
+
+    @property
+    def on_cluster(self) -> TargetName | None:
+        """A deployer of it that runs pods; None if no environment is on a cluster."""
+        named = (self.production.deployer, self.staging.deployer)
+        return next((one for one in named if one in ON_CLUSTER), None)
+
     def scripts_for(self, environment: str) -> TargetScripts | None:
-        """The scripts that deploy to that environment; None if Headgate does it on its machine."""
-        chosen = (self.staging if environment == "staging" else self.production).deployer
-        return self.command if chosen == "command" else None
+        """The scripts that deploy to that environment; None if Headgate does it itself."""
+        return self.command if self.deployer_for(environment) == "command" else None
 
     @model_validator(mode="after")
     def _is_used_one_way(self) -> Self:
@@ -418,6 +447,16 @@ class Release(Spec):
                 "expected `deployer: command` in staging or production; without it the scripts in "
                 "`command` are never run"
             )
-        if asked and self.serve is None:
+        if (asked or self.on_cluster) and self.serve is None:
             raise ValueError("expected no `deployer` with `batch`; it only runs servers")
+        return self
+
+    @model_validator(mode="after")
+    def _is_on_a_cluster(self) -> Self:
+        found = self.serve.only_on_cluster if self.serve is not None else ()
+        if found and self.on_cluster is None:
+            raise ValueError(
+                f"expected no `serve.{found[0]}` without `deployer: kubernetes` in staging or "
+                "production: on the controller's machine, and with scripts, it has no effect"
+            )
         return self

@@ -9,8 +9,10 @@ from specs.base import MOST_GLOBS, Many, RepositoryPath, Spec, Text, Variable
 from specs.traffic import Split
 from specs.values import Duration
 
-TargetName = Literal["local", "command"]
-"""Who deploys: Headgate on its own machine, or scripts of the team."""
+TargetName = Literal["local", "command", "kubernetes"]
+"""Who deploys: Headgate on its own machine, scripts of the team, or Headgate on a cluster."""
+ON_CLUSTER: Final[frozenset[TargetName]] = frozenset({"kubernetes"})
+"""The deployers that run pods."""
 
 
 UNWATCHED: Final = (

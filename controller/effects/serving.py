@@ -7,6 +7,7 @@ from pathlib import Path
 from controller.artifacts import Artifacts
 from controller.blobs.last_use import discard_all, mode, use
 from controller.config.secrets import Secrets
+from controller.effects.shipping import Shipper, shipped
 from controller.executors.installer import CannotBuild
 from controller.executors.virtualenvs import ReadyEnvironment, Virtualenvs
 from controller.executors.working_copy import copy_files
@@ -29,7 +30,9 @@ from deployers.engine import Engine
 from deployers.protocol import Bounds, Deployer, Desired, Scripts, Server
 from specs.digests import digest
 from specs.failures import NeedsHuman, TryAgain
-from specs.release import ErrorSignal
+from specs.release import ErrorSignal, Serve
+from specs.resources import Resources
+from specs.target_scripts import ON_CLUSTER, TargetName
 
 PYTHONPATH = "PYTHONPATH"
 SOON = 5.0
@@ -50,7 +53,9 @@ class Serving:
         home: Path,
         ports: Mapping[str, int],
         engine: Engine | None = None,
+        shipper: Shipper | None = None,
     ) -> None:
+        """Without `shipper` there is no artifact store that pods reach."""
         self._deployer = deployer
         self._versions = versions
         self._artifacts = artifacts
@@ -60,6 +65,7 @@ class Serving:
         self._home = home
         self._ports = ports
         self._engine = engine
+        self._shipper = shipper
         self._fetching: dict[str, asyncio.Task[str]] = {}
         self._building: dict[str, asyncio.Task[ReadyEnvironment]] = {}
 
@@ -75,6 +81,7 @@ class Serving:
                 seed=int(digest(action.attempt)[7:15], 16),
                 port=self._ports.get(place),
                 closed=action.closed,
+                target=await self._target(action),
                 scripts=await self._scripts(action),
             ),
         )
@@ -85,6 +92,10 @@ class Serving:
         (seconds since the epoch). Returns how many were deleted. Blocking."""
         kept = {name for version in keep for name in (_code_of(version), _model_of(version))}
         return discard_all(self._home, before, kept)
+
+    def shipped(self, keep: Iterable[ModelVersion]) -> set[str]:
+        """The digests of the artifacts by which these versions reach a cluster. Blocking."""
+        return {one for version in keep for one in shipped(self._home / _code_of(version))}
 
     async def _server(self, action: Deploy, number: int | None) -> Server | None:
         if number is None:
@@ -102,9 +113,26 @@ class Serving:
         files, within = serve_reads(version.spec, version.source), version.source.folder
         root = place / "code"
         folder = await asyncio.to_thread(copy_files, checkout, within, files, root)
-        by_scripts = version.spec.release.scripts_for(action.environment) is not None
-        image = await self._image(version, checkout, fetch=not by_scripts)
-        if image is not None and not by_scripts:
+        target = version.spec.release.deployer_for(action.environment)
+        server = Server(
+            name=server_name(f"{action.pipeline}/{action.environment}", version.ref),
+            run=serve.run,
+            params=serve_params(version.spec),
+            secrets=serve.secrets,
+            ready=serve.ready,
+            predict=serve.predict,
+            bounds=Bounds(
+                answer_within=serve.answer_within.total_seconds(),
+                idle=serve.idle.total_seconds(),
+                largest_request=serve.largest_request,
+            ),
+            hung_after=serve.patience.total_seconds(),
+            startup=serve.startup_deadline.total_seconds(),
+        )
+        if target in ON_CLUSTER:
+            return await self._on_cluster(server, version, serve, root)
+        image = await self._image(version, checkout, fetch=target != "command")
+        if image is not None and target != "command":
             for one in (folder, *folder.parents):  # the container runs as another user
                 if one.is_relative_to(root):
                     one.chmod(mode(0o755))
@@ -118,34 +146,61 @@ class Serving:
             own, programs = environment_variables(ready, own), package_paths(ready)
             if programs and PYTHONPATH in filled:
                 filled[PYTHONPATH] += f":{programs[0]}"
-        return Server(
-            name=server_name(f"{action.pipeline}/{action.environment}", version.ref),
-            run=serve.run,
-            params=serve_params(version.spec),
-            model=str(await self._model(version)),
-            folder=str(folder),
-            root=str(root),
-            image=image,
-            environment=own,
-            programs=tuple(map(str, programs)),
-            templates={name: filled[name] for name in filled if name not in serve.secrets},
-            ready=serve.ready,
-            predict=serve.predict,
-            bounds=Bounds(
-                answer_within=serve.answer_within.total_seconds(),
-                idle=serve.idle.total_seconds(),
-                largest_request=serve.largest_request,
-            ),
-            hung_after=serve.patience.total_seconds(),
-            startup=serve.startup_deadline.total_seconds(),
+        return server.model_copy(
+            update={
+                "model": str(await self._model(version)),
+                "folder": str(folder),
+                "root": str(root),
+                "image": image,
+                "environment": own,
+                "programs": tuple(map(str, programs)),
+                "templates": {n: filled[n] for n in filled if n not in serve.secrets},
+            }
         )
+
+    async def _on_cluster(
+        self, server: Server, version: ModelVersion, serve: Serve, code: Path
+    ) -> Server:
+        """The server as a cluster runs it: nothing of it is on this machine."""
+        image, _ = image_of(version.spec, version.source, None)
+        if image is None:
+            why = "a cluster runs images: name one by `environment.image`"
+            raise NeedsHuman(f"v{version.number} of {version.pipeline}: {why}")
+        if self._shipper is None:
+            raise NeedsHuman(
+                "servers on a cluster need an artifact store that pods reach: set `artifacts` in "
+                "headgate.yaml to s3://, gs:// or az:// with a prefix"
+            )
+        plain, filled = _by_form(serve.env)
+        own = {**common_variables(), **plain, **self._secrets.reveal(serve.secrets)}
+        return server.model_copy(
+            update={
+                "shipment": await self._shipper.ship(version, _model_name(version), code),
+                "image": image,
+                "environment": own,
+                "templates": {n: filled[n] for n in filled if n not in serve.secrets},
+                "resources": serve.resources or Resources(),
+                "profile": serve.profile,
+                "replicas": serve.replicas,
+            }
+        )
+
+    async def _released(self, action: Deploy) -> ModelVersion | None:
+        """The version whose spec says who deploys: the canary if there is one, else stable."""
+        number = action.canary if action.canary is not None else action.stable
+        if number is None:
+            return None
+        return await self._versions.get(action.pipeline, number)
+
+    async def _target(self, action: Deploy) -> TargetName:
+        version = await self._released(action)
+        if version is None or version.spec.release is None:
+            return "local"  # nothing is to run, wherever that is
+        return version.spec.release.deployer_for(action.environment)
 
     async def _scripts(self, action: Deploy) -> Scripts | None:
         """The scripts that deploy: of the canary's commit if there is one, else of stable's."""
-        number = action.canary if action.canary is not None else action.stable
-        version = None
-        if number is not None:
-            version = await self._versions.get(action.pipeline, number)
+        version = await self._released(action)
         if version is None or version.spec.release is None:
             return None
         found = version.spec.release.scripts_for(action.environment)
@@ -206,10 +261,7 @@ class Serving:
 
     async def _model(self, version: ModelVersion) -> Path:
         """The model, under the file name that its step gave it."""
-        assert version.spec.model is not None
-        step = version.spec.steps[version.spec.model.step]
-        name = step.outputs[version.spec.model.output].rpartition("/")[2]
-        path = self._home / _model_of(version) / name
+        path = self._home / _model_of(version) / _model_name(version)
         if not use(path.parent) or not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             await self._artifacts.link(version.model, path)
@@ -251,3 +303,10 @@ def _code_of(version: ModelVersion) -> str:
 def _model_of(version: ModelVersion) -> str:
     """The name of the folder with a version's model."""
     return version.model.partition(":")[2][:24]
+
+
+def _model_name(version: ModelVersion) -> str:
+    """The file name that its step gave the model."""
+    assert version.spec.model is not None
+    step = version.spec.steps[version.spec.model.step]
+    return step.outputs[version.spec.model.output].rpartition("/")[2]

@@ -98,6 +98,7 @@ class Sweeper:
         environments = await self._environments(stays.versions)
         names, before = stays.names, stays.before
         digests = {f"sha256:{name}" for name in names if len(name) == 64}
+        shipped = await asyncio.to_thread(self._serving.shipped, stays.versions)
         gone = {
             "attempts": await self._sweep_attempts(stays),
             "containers": await self._reap_containers(),
@@ -108,7 +109,7 @@ class Sweeper:
             "datasets": await self._catalog.sweep(names, before),
             "checkouts": await asyncio.to_thread(self._sweep_checkouts, stays),
             "lfs_objects": await asyncio.to_thread(self._sweep_lfs, before),
-            "artifact_bytes": await self._artifacts.sweep(digests, before),
+            "artifact_bytes": await self._artifacts.sweep(digests | shipped, before),
             **await self._prune(now - keep, stays.history),
         }
         if any(gone.values()):

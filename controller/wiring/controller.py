@@ -16,6 +16,7 @@ from controller.config.settings import RepositorySettings, Settings
 from controller.effects.batches import BatchApplier
 from controller.effects.environment_files import EnvironmentFileApplier
 from controller.effects.serving import Serving
+from controller.effects.shipping import Shipper
 from controller.effects.smoke import Smoker
 from controller.effects.sweep import Sweeper
 from controller.executors.collector import AttemptCollector
@@ -206,6 +207,8 @@ class Controller:
         )
 
     def _serving(self, home: Path, virtualenvs: Virtualenvs) -> Serving:
+        remote, stores = open_remote(self.settings, home), self.settings.stores
+        shipper = None if remote is None else Shipper(self.artifacts, remote, stores)
         return Serving(
             self.deployer,
             self.versions,
@@ -216,6 +219,7 @@ class Controller:
             home / "models",
             self.settings.ports,
             self.engine,
+            shipper,
         )
 
     def _on_github(self, base: Path) -> OnGitHub | None:

@@ -34,6 +34,7 @@ MANAGER: Final = "headgate"
 """The field manager of what is applied."""
 _PAGE = 500
 _PATHS: Final = {
+    "deployments": "apis/apps/v1",
     "jobs": "apis/batch/v1",
     "networkpolicies": "apis/networking.k8s.io/v1",
     "workloads": "apis/kueue.x-k8s.io/v1beta2",
@@ -116,10 +117,10 @@ class Cluster:
             raise explained(refusal, f"change {kind}") from None
         return True
 
-    async def apply(self, kind: str, obj: Manifest) -> None:
-        """Make an object so, or create it: by server-side apply."""
+    async def apply(self, kind: str, obj: Manifest) -> Manifest:
+        """Make an object so, or create it: by server-side apply; what it is then."""
         try:
-            await self._json(
+            return await self._json(
                 "PATCH",
                 f"{self._path(kind)}/{obj['metadata']['name']}",
                 {"fieldManager": MANAGER, "force": "true"},

@@ -29,6 +29,12 @@ def lint_images(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
             if part.executor == "docker":
                 message += ", or `build` with the folder of a Dockerfile"
             yield loaded.problem("no-image", (*path, "executor"), message, at_key=True)
+    target = pipeline.release.on_cluster if pipeline.release is not None else None
+    if target is not None and pipeline.image_of(None) is None:
+        message = f"`deployer: {target}` needs the server's image: add `environment.image`"
+        if pipeline.build_of(None) is not None:
+            message += "; a cluster pulls it from a registry, so push what `build` makes"
+        yield loaded.problem("no-image", ("release",), message, at_key=True)
     for name, step in pipeline.commands.items():
         is_step = name in pipeline.steps  # `network` is true by default for a fetch
         if is_step and step.network and pipeline.executor_of(name) == "local":

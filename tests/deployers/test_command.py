@@ -49,6 +49,9 @@ def scripts(folder: Path, *, timeout: float = 20.0, **bodies: str) -> Scripts:
     )
 
 
+OF_CLUSTERS = {"shipment", "secrets", "resources", "profile", "replicas"}
+
+
 def prints(value: Mapping[str, Any]) -> str:
     return f"print({json.dumps(json.dumps(value))})"
 
@@ -79,8 +82,8 @@ async def test_apply_is_given_what_should_be_and_its_secrets_by_name(tmp_path: P
     read, environment = json.loads(said.read_text())
     assert read == {
         "place": PLACE,
-        "stable": stable.model_dump(mode="json"),
-        "canary": canary.model_dump(mode="json"),
+        "stable": stable.model_dump(mode="json", exclude=OF_CLUSTERS),
+        "canary": canary.model_dump(mode="json", exclude=OF_CLUSTERS),
         "canary_weight": 0.25,
         "seed": 7,
         "port": 8000,
@@ -126,7 +129,9 @@ async def test_the_exit_code_says_whether_to_try_again_or_a_person_is_needed(
 async def test_a_script_that_is_not_there_is_named(tmp_path: Path) -> None:
     lacking = scripts(tmp_path).model_copy(update={"commands": {"apply": "deploy.sh"}})
     with pytest.raises(NeedsHuman, match=r"the script `apply` cannot be started: deploy.sh"):
-        await deployer(tmp_path).apply(PLACE, Desired(stable=server(), scripts=lacking))
+        await deployer(tmp_path).apply(
+            PLACE, Desired(stable=server(), target="command", scripts=lacking)
+        )
 
 
 def test_what_a_script_leaves_in_the_background_is_ended(tmp_path: Path) -> None:
@@ -151,7 +156,7 @@ async def test_a_background_process_that_keeps_the_output_open_holds_nothing_up(
     shell.write_text(f"sleep 60 &\necho '{json.dumps(RUNS)}'\n")
     ours = scripts(tmp_path)
     commands = {**ours.commands, "observe": "sh {root}/observe.sh"}
-    desired = Desired(scripts=ours.model_copy(update={"commands": commands}))
+    desired = Desired(target="command", scripts=ours.model_copy(update={"commands": commands}))
     await deployer(tmp_path).apply(PLACE, desired)
     assert await deployer(tmp_path).observe(PLACE) == Deployed.model_validate(RUNS)
 
@@ -279,7 +284,7 @@ async def test_a_confined_script_sees_its_files_and_not_the_controllers(tmp_path
     confinement = Confinement((tmp_path / "home",), kind="namespace")
     ours = scripts(tmp_path / "code", apply=body)
     found = ours.model_copy(update={"environment": {"VIRTUAL_ENV": sys.prefix}})
-    desired = Desired(scripts=found)
+    desired = Desired(target="command", scripts=found)
     await deployer(tmp_path, confinement).apply(PLACE, desired)
 
 
@@ -311,10 +316,10 @@ def test_a_place_that_serves_is_not_moved_to_another_deployer(tmp_path: Path) ->
         targets: dict[str, Deployer] = {"local": local, COMMAND: command}
         every, ours = EveryTarget(tmp_path / "home", targets), scripts(tmp_path)
         await every.apply(PLACE, Desired(stable=server()))
-        beside = Desired(stable=server(), canary=server("v2"), scripts=ours)
+        beside = Desired(stable=server(), canary=server("v2"), target="command", scripts=ours)
         with pytest.raises(NeedsHuman, match="`headgate down mean`, `headgate up`"):
             await every.apply(PLACE, beside)
-        await every.apply(PLACE, Desired(stable=server(), scripts=ours))
+        await every.apply(PLACE, Desired(stable=server(), target="command", scripts=ours))
         assert (local.stable, command.stable) == ("v1", None), "a rollback stays where it is"
         local.stable = None  # `headgate down`
         await every.apply(PLACE, beside)
@@ -332,7 +337,7 @@ async def test_the_window_shows_where_a_place_answers_without_running_a_script(
     view = make_window(tmp_path / "home")
     assert (await view.glance(PLACE)).address is None
     ours = scripts(tmp_path, observe=prints(RUNS))
-    await every.apply(PLACE, Desired(stable=server(), scripts=ours))
+    await every.apply(PLACE, Desired(stable=server(), target="command", scripts=ours))
     await every.observe(PLACE)
     (tmp_path / "observe.py").write_text("raise SystemExit('it must not run')")
     assert (await view.glance(PLACE)).address == "http://mean.example"

@@ -9,7 +9,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from controller.executors.kubernetes.job import STEP, WHOLE
+from controller.executors.kubernetes.job import STEP
 from controller.executors.kubernetes.names import ELSEWHERE, MISSING, OUTPUTS
 from controller.executors.kubernetes.plan import (
     MESSAGE_BYTES,
@@ -19,6 +19,7 @@ from controller.executors.kubernetes.plan import (
     told,
 )
 from controller.executors.outputs import store_outputs
+from deployers.kubernetes.pods import WHOLE
 from specs.failures import NeedsHuman
 
 

@@ -35,7 +35,7 @@ from controller.executors.kubernetes.interpret import (
     observe,
 )
 from controller.executors.kubernetes.launching import Launcher
-from controller.executors.kubernetes.names import ATTEMPT, ELSEWHERE, OUTPUTS, job_name, selector
+from controller.executors.kubernetes.names import ATTEMPT, ELSEWHERE, OUTPUTS, job_name
 from controller.executors.kubernetes.pod_log import PodLog
 from controller.executors.kubernetes.watching import JobLister, PodWatch, attempt_of
 from controller.executors.protocol import GRACE
@@ -43,6 +43,7 @@ from controller.executors.workspace import Workspace
 from controller.machine.core import Blocked
 from controller.machine.runs.attempt import Attempt, AttemptState, Status
 from deployers.kubernetes.cluster import ApiRefusal, Cluster, Manifest, passes
+from deployers.kubernetes.names import owned, selector
 from specs.failures import Failure, NeedsHuman, TryAgain
 from specs.references import TemplateError
 
@@ -217,7 +218,7 @@ class KubernetesExecutor:
     def _observing(self) -> tuple[PodWatch, JobLister]:
         """The watch and the list of Jobs, begun with the first attempt."""
         if self._watch is None or self._jobs is None:
-            selected = selector(self._launcher.owner)
+            selected = selector(owned(self._launcher.owner))
             self._jobs = JobLister(self._cluster, selected)
             self._watch = PodWatch(self._cluster, selected, self._on_pod, self._on_list)
             self._run_in_background(self._jobs.run())
@@ -248,7 +249,7 @@ class KubernetesExecutor:
             await self._reap()
 
     async def _reap(self) -> int:
-        selected = selector(self._launcher.owner)
+        selected = selector(owned(self._launcher.owner))
         is_old = time.monotonic() - self._opened >= self._stray
         jobs, _ = await self._cluster.list("jobs", labelSelector=selected)
         removed = 0

@@ -14,7 +14,7 @@ from pathlib import Path
 from controller.artifacts import Artifacts
 from controller.buckets.remote import RemoteBucket
 from controller.buckets.stores import Stores
-from controller.executors.kubernetes.job import STEP, WHOLE
+from controller.executors.kubernetes.job import STEP
 from controller.executors.kubernetes.plan import (
     FetchPlan,
     PlannedInput,
@@ -22,6 +22,7 @@ from controller.executors.kubernetes.plan import (
     persist,
     told,
 )
+from deployers.kubernetes.pods import WHOLE
 from specs.digests import Manifest, ManifestEntry
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from controller.config.kubernetes import ClusterProfile
-from controller.executors.kubernetes.job import COLLECT, FETCH, RUN
+from controller.executors.kubernetes.job import COLLECT, RUN
 from controller.executors.kubernetes.names import CHANGED, FAILED, MISSING, QUEUE, UNAVAILABLE
 from controller.machine.runs.attempt import AttemptState
+from deployers.kubernetes.pods import FETCH
+from deployers.kubernetes.profile import ClusterProfile
 
 Obj = Mapping[str, Any]
 

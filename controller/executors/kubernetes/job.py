@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final, NamedTuple
 
-from controller.config.kubernetes import ClusterProfile, KubernetesSettings
+from controller.config.kubernetes import KubernetesSettings
 from controller.executors.kubernetes.names import (
     ATTEMPT,
-    MANAGED_BY,
     NETWORK,
     POLICY,
     QUEUE,
@@ -23,24 +22,22 @@ from controller.executors.kubernetes.names import (
     labels,
 )
 from controller.machine.runs.attempt import Attempt
+from deployers.kubernetes import pods
 from deployers.kubernetes.cluster import Manifest
+from deployers.kubernetes.names import MANAGED_BY
+from deployers.kubernetes.pods import FETCH, FETCHED, PLAN, STORE
+from deployers.kubernetes.profile import ClusterProfile
 
-STEP: Final = PurePosixPath("/headgate/step")
+STEP: Final = PurePosixPath("/headgate") / FETCHED
 """The attempt's folder, as the step sees it."""
-WHOLE: Final = PurePosixPath("/headgate/whole")
-"""The volume, as our own containers see it: that folder is `step` in it."""
-FETCH, RUN, COLLECT = "fetch", "step", "collect"
-"""The containers."""
-PLAN, STORE = "HEADGATE_PLAN", "HEADGATE_STORE"
-"""The variables that tell our containers what to do, and where the artifact store is."""
+RUN, COLLECT = "step", "collect"
+"""The containers, besides `fetch`."""
 GRACE_SECONDS: Final = 30
 """The most that a step has to end once it is asked to."""
 TIME_TO_LIVE: Final = 86_400
 """Seconds for which a Job that ended is kept if no controller takes note of it."""
 TRANSFER_SECONDS: Final = 6 * 3600
 """How long inputs and outputs may take altogether, at the most."""
-_OWN_LIMITS: Final = {"memory": "2Gi"}
-_OWN_REQUESTS: Final = {"cpu": "100m", "memory": "256Mi"}
 
 
 class StepCommand(NamedTuple):
@@ -85,7 +82,7 @@ def job_of(
         "template": {
             "metadata": {
                 "labels": {**named, NETWORK: "open" if attempt.network else "none"},
-                "annotations": {**_annotations(profile), ATTEMPT: attempt.id},
+                "annotations": {**pods.annotations(profile, RUN), ATTEMPT: attempt.id},
             },
             "spec": _pod(attempt, step, transfer, settings, profile, owner),
         },
@@ -159,11 +156,6 @@ def _cidr(address: str) -> str:
     return f"{address}/{128 if ':' in address else 32}"
 
 
-def _annotations(profile: ClusterProfile) -> dict[str, str]:
-    # The identity of an EKS service account is for our containers, and not for the step.
-    return {"eks.amazonaws.com/skip-containers": RUN, **profile.annotations}
-
-
 def _pod(
     attempt: Attempt,
     step: StepCommand,
@@ -173,93 +165,44 @@ def _pod(
     owner: str,
 ) -> Manifest:
     own = [_own_container(name, transfer, settings, profile) for name in (FETCH, COLLECT)]
-    placed = {
-        "nodeSelector": dict(profile.node_selector),
-        "tolerations": [t.model_dump(exclude_none=True) for t in profile.tolerations],
-        "priorityClassName": profile.priority_class,
-        "runtimeClassName": profile.runtime_class,
-        "serviceAccountName": profile.service_account,
-        "imagePullSecrets": [{"name": name} for name in profile.image_pull_secrets],
-    }
     return {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "automountServiceAccountToken": profile.token,
-        "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": profile.user,
-            "runAsGroup": profile.user,
-            "fsGroup": profile.user,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        **{key: value for key, value in placed.items() if value},
+        **pods.placed(profile),
         "initContainers": [own[0], _step_container(attempt, step, profile, owner)],
         "containers": [own[1]],
-        "volumes": [
-            {"name": "work", "emptyDir": _bounded(profile)},
-            {"name": "tmp", "emptyDir": _bounded(profile)},
-            *(_volume(name, each.claim, each.source) for name, each in profile.volumes.items()),
-        ],
+        "volumes": pods.volumes(profile),
     }
-
-
-def _bounded(profile: ClusterProfile) -> Manifest:
-    return {} if profile.disk is None else {"sizeLimit": str(profile.disk)}
-
-
-def _volume(name: str, claim: str | None, source: Mapping[str, Any] | None) -> Manifest:
-    if claim is not None:
-        return {"name": _volume_name(name), "persistentVolumeClaim": {"claimName": claim}}
-    return {"name": _volume_name(name), **(source or {})}
-
-
-def _volume_name(name: str) -> str:
-    return f"own-{name.lower().replace('_', '-')}"
 
 
 def _own_container(
     name: str, transfer: TransferCommand, settings: KubernetesSettings, profile: ClusterProfile
 ) -> Manifest:
-    secret = profile.store_secret
-    told = {
-        PLAN: transfer.plan,
-        STORE: transfer.store,
-        "HOME": "/tmp",  # noqa: S108 - in the pod, where it is a volume of its own
-    }
-    return {
-        "name": name,
-        "image": settings.image,
-        # -P: nothing is imported from the working directory.
-        "command": ["python", "-P", "-m", f"controller.executors.kubernetes.{name}"],
-        "env": _variables(told),
-        **({"envFrom": [{"secretRef": {"name": secret}}]} if secret else {}),
-        "resources": {"requests": _OWN_REQUESTS, "limits": _OWN_LIMITS},
-        "securityContext": _confined(),
-        "volumeMounts": [
-            {"name": "work", "mountPath": str(WHOLE)},
-            {"name": "tmp", "mountPath": "/tmp", "subPath": name},  # noqa: S108 - as above
-        ],
-    }
+    # -P: nothing is imported from the working directory.
+    command = ("python", "-P", "-m", f"controller.executors.kubernetes.{name}")
+    told = {PLAN: transfer.plan, STORE: transfer.store}
+    return pods.own_container(name, command, told, settings.image, profile)
 
 
 def _step_container(
     attempt: Attempt, step: StepCommand, profile: ClusterProfile, owner: str
 ) -> Manifest:
-    secret = job_name(owner, attempt.id)
-    revealed = [
-        {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
-        for key in attempt.secrets
-    ]
+    revealed = pods.secret_variables(job_name(owner, attempt.id), attempt.secrets)
     plain = {k: text for k, text in step.environment.items() if k not in attempt.secrets}
     return {
         "name": RUN,
         "image": attempt.image,
-        "command": [_literal(word) for word in step.argv],
+        "command": [pods.literal(word) for word in step.argv],
         "workingDir": step.folder,
-        "env": [*_variables(plain), *revealed],
-        "resources": _resources(attempt, profile),
-        "securityContext": _confined(),
+        "env": [*pods.variables(plain), *revealed],
+        "resources": pods.resources(
+            profile,
+            cpu=attempt.cpu,
+            memory=attempt.memory,
+            gpu=attempt.gpu,
+            devices=attempt.devices,
+        ),
+        "securityContext": pods.confined(),
         "volumeMounts": [
             {"name": "work", "mountPath": str(STEP), "subPath": STEP.name},
             {
@@ -268,57 +211,10 @@ def _step_container(
                 "subPath": f"{STEP.name}/inputs",
                 "readOnly": True,
             },
-            {"name": "tmp", "mountPath": "/tmp", "subPath": RUN},  # noqa: S108 - as above
-            *(
-                {
-                    "name": _volume_name(name),
-                    "mountPath": each.path,
-                    "readOnly": not each.writable,
-                }
-                for name, each in profile.volumes.items()
-            ),
+            pods.scratch(RUN),
+            *pods.mounts(profile),
         ],
     }
-
-
-def _resources(attempt: Attempt, profile: ClusterProfile) -> Manifest:
-    cpu, memory = attempt.cpu or profile.cpu, attempt.memory or profile.memory
-    devices = {**profile.devices, **attempt.devices}
-    if attempt.gpu is not None:
-        devices[profile.gpu] = attempt.gpu
-    requests = {
-        **({"cpu": f"{round(cpu * 1000)}m"} if cpu else {}),
-        **({"memory": str(memory)} if memory else {}),
-    }
-    own = {"cpu": requests["cpu"]} if attempt.cpu and "cpu" in requests else {}
-    limits = {
-        **own,
-        **({"memory": requests["memory"]} if memory else {}),
-        **{name: str(count) for name, count in devices.items() if count},
-    }
-    asked = {**requests, **{name: str(count) for name, count in devices.items() if count}}
-    return {
-        **({"requests": asked} if asked else {}),
-        **({"limits": limits} if limits else {}),
-    }
-
-
-def _confined() -> Manifest:
-    return {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "runAsNonRoot": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-
-
-def _variables(values: Mapping[str, str]) -> list[Manifest]:
-    return [{"name": name, "value": _literal(text)} for name, text in values.items()]
-
-
-def _literal(text: str) -> str:
-    """The text so that the kubelet does not put a variable's value for `$(NAME)` in it."""
-    return text.replace("$", "$$")
 
 
 def is_of(job: Mapping[str, Any], attempt: Attempt) -> bool:

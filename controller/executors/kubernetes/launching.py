@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
-from controller.config.kubernetes import DEFAULT_PROFILE, ClusterProfile, KubernetesSettings
+from controller.config.kubernetes import KubernetesSettings
 from controller.executors.kubernetes.job import (
     is_of,
     job_of,
@@ -19,6 +19,7 @@ from controller.executors.working_copy import GIVEN, given_as_text
 from controller.executors.workspace import Workspace
 from controller.machine.runs.attempt import Attempt
 from deployers.kubernetes.cluster import ApiRefusal, Cluster, Manifest, explained
+from deployers.kubernetes.profile import DEFAULT_PROFILE, ClusterProfile
 from specs.failures import Failure, NeedsHuman
 
 
@@ -39,7 +40,7 @@ class Launcher:
         self._cluster = cluster
         self._settings = settings
         self._staging = staging
-        self._policy: asyncio.Task[None] | None = None
+        self._policy: asyncio.Task[Manifest] | None = None
 
     @cached_property
     def owner(self) -> str:

@@ -15,8 +15,8 @@ from controller.artifacts.remote import RemoteArtifacts
 from controller.buckets.protocol import ObjectChanged
 from controller.buckets.stores import Stores
 from controller.config.settings import ObjectStore
-from controller.executors.kubernetes.job import PLAN, STORE
 from controller.executors.kubernetes.names import CHANGED, FAILED, UNAVAILABLE
+from deployers.kubernetes.pods import PLAN, STORE
 from specs.failures import NeedsHuman, TryAgain
 
 MESSAGE_BYTES: Final = 4096

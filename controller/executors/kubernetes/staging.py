@@ -146,10 +146,11 @@ def _archive(files: StepFiles, folder: Path, archive: Path) -> None:
     files._replace(own=folder).write()
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as into:
         for name in ("code", ".git"):
-            into.add(folder / name, name, filter=_plain)
+            into.add(folder / name, name, filter=plain_entry)
 
 
-def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+def plain_entry(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """An entry of an archive without what differs from one machine to another."""
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
     entry.mtime = 0

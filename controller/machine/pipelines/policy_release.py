@@ -102,7 +102,7 @@ def _deployer(before: Release, after: Release) -> Iterator[RuleChange]:
                 rule=f"release.{name}",
                 was=format_setting(old),
                 now=format_setting(new),
-                loosens=after.production.deployer != "local",
+                loosens=after.production.deployer == "command",
             )
 
 

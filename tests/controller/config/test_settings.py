@@ -125,6 +125,8 @@ def test_every_setting_is_documented() -> None:
         "router",
         "docker",
         "kubernetes",
+        "kubernetes.serving",
+        "kubernetes.serving.router",
         "github",
         "github.app",
         "github.webhook",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from controller.config.kubernetes import ClusterProfile
+from deployers.kubernetes.profile import ClusterProfile
 
 PROFILE = ClusterProfile.model_validate(
     {"start_deadline": "10m", "image_deadline": "1m", "queue_deadline": "2h"}

@@ -15,8 +15,9 @@ from controller.executors.kubernetes.job import (
     owned_by,
     secret_of,
 )
-from controller.executors.kubernetes.names import job_name, label_value
+from controller.executors.kubernetes.names import job_name
 from controller.machine.runs.attempt import Attempt
+from deployers.kubernetes.names import label_value
 
 VERSIONS = ("1.29", "1.33", "1.37")
 STEP = StepCommand(("sh", "-c", "echo $(HOME) $$"), "/headgate/step/code", {"A": "$(B) costs $5"})

@@ -1,0 +1,86 @@
+"""Puts what a model server on a cluster needs into the artifact store, where its pods find it.
+
+The model is there already. The files of the commit are one archive, made once for a version.
+"""
+
+import asyncio
+import json
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from controller.artifacts import Artifacts
+from controller.artifacts.remote import RemoteArtifacts
+from controller.config.settings import ObjectStore
+from controller.executors.kubernetes.plan import FetchPlan, PlannedInput, StoreAccess
+from controller.executors.kubernetes.staging import plain_entry
+from controller.machine.pipelines.version import ModelVersion
+from deployers.protocol import Shipment
+
+SHIPPED: Final = "shipment.json"
+"""The file, in the folder with a version's server, that says what was stored for it."""
+# -P: nothing is imported from the working directory.
+_COMMAND: Final = ("python", "-P", "-m", "controller.executors.kubernetes.fetch")
+
+
+class Shipper:
+    """Ships versions by the artifact store of a controller."""
+
+    def __init__(
+        self, artifacts: Artifacts, remote: RemoteArtifacts, stores: tuple[ObjectStore, ...]
+    ) -> None:
+        self._artifacts = artifacts
+        self._remote = remote
+        self._stores = stores
+
+    async def ship(self, version: ModelVersion, model_name: str, code: Path) -> Shipment:
+        """Store what is not stored yet. `code` is the folder with the version's files, below which
+        they have their places in the repository. Raises `specs.failures.Failure`."""
+        known = code.parent / SHIPPED
+        model = f"inputs/model/{model_name}"
+        plan = await self._known(known)
+        if plan is None:
+            with tempfile.TemporaryDirectory(prefix="headgate-bundle-") as scratch:
+                archive = Path(scratch) / "bundle.tar"
+                await asyncio.to_thread(_archive, code, archive)
+                bundle = (await self._artifacts.put(archive)).digest
+            inputs = (PlannedInput(path=model, digest=version.model),)
+            told = FetchPlan(node="serve", bundle=bundle, inputs=inputs, outputs={})
+            plan = (await self._artifacts.put_bytes(told.model_dump_json().encode())).digest
+            scratch_file = known.with_suffix(".new")
+            scratch_file.write_text(json.dumps([plan, bundle]))
+            scratch_file.replace(known)
+        access = StoreAccess(uri=self._remote.uri, owner=self._remote.identity, stores=self._stores)
+        folder = version.source.folder
+        return Shipment(
+            command=_COMMAND,
+            plan=plan,
+            store=access.model_dump_json(exclude_defaults=True),
+            model=model,
+            root="code",
+            folder=f"code/{folder}" if folder else "code",
+            artifact=version.model,
+        )
+
+    async def _known(self, file: Path) -> str | None:
+        """The plan that was stored before, if all of it is still there."""
+        stored = shipped(file.parent)
+        if not stored or await self._artifacts.lacking(stored):
+            return None
+        return stored[0]
+
+
+def shipped(folder: Path) -> list[str]:
+    """The digests of what was stored for the version with its server in this folder, the plan
+    first; empty if nothing was."""
+    try:
+        return list(json.loads((folder / SHIPPED).read_text()))
+    except (OSError, ValueError):
+        return []
+
+
+def _archive(code: Path, archive: Path) -> None:
+    """Equal files, equal archives. Blocking."""
+    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as into:
+        into.add(code, "code", filter=plain_entry)
