@@ -68,6 +68,8 @@ class Shipment(DeploymentValue):
     """The same for the spec's folder, where the server runs."""
     artifact: str
     """The digest of the model."""
+    address: str = ""
+    """The address of the plan in the artifact store."""
 
 
 class Server(DeploymentValue):

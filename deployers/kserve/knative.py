@@ -23,13 +23,26 @@ def plan(want: Arms, seen: Seen) -> Manifest:
     if seen.service is None or rolled is None:
         return _spec(want.stable, ALL)
     if rolled == want.stable.server and want.canary is not None:
-        return _spec(want.canary, want.percent if _serves(want.canary, seen) else 0)
-    return _spec(want.stable, ALL if _serves(want.stable, seen) else 0)
+        return _spec(want.canary, _percent(want.canary, want.percent, seen, rolled))
+    return _spec(want.stable, _percent(want.stable, ALL, seen, rolled))
 
 
 def _spec(predictor: Predictor, percent: int) -> Manifest:
     pods = predictor.replicas
     return {"predictor": predictor.whole(minReplicas=pods, canaryTrafficPercent=percent)}
+
+
+def _percent(predictor: Predictor, wanted: int, seen: Seen, rolled: str) -> int:
+    """What the latest revision may get, if that is to be this predictor's. While it does not serve
+    it gets no more than before. What is rolled out keeps all: less would roll it back."""
+    if server_of(seen.predictor) != predictor.server:
+        return 0
+    if _serves(predictor, seen):
+        return wanted
+    live = seen.predictor.get("canaryTrafficPercent")
+    if live is None:
+        live = ALL if rolled == predictor.server else 0
+    return min(int(live), wanted)
 
 
 def _serves(predictor: Predictor, seen: Seen) -> bool:

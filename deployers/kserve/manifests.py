@@ -18,6 +18,8 @@ Mode = Literal["Standard", "Knative"]
 
 MODE: Final = "serving.kserve.io/deploymentMode"
 _SCALER: Final = "serving.kserve.io/autoscalerClass"
+_TAGS: Final = "serving.kserve.io/enable-tag-routing"
+"""Gives each revision an address of its own, for smoke requests."""
 REPLICAS: Final = "headgate.dev/replicas"
 """The annotation with how many pods a server should have."""
 SERVICE: Final = "serving.kserve.io/inferenceservice"
@@ -78,9 +80,11 @@ def inference_service(
     name: str, namespace: str, mode: Mode, labels: Mapping[str, str], spec: Manifest
 ) -> Manifest:
     """The InferenceService."""
-    annotations = {MODE: mode}
+    annotations: dict[str, str] = {MODE: mode}
     if mode == "Standard":
         annotations[_SCALER] = "none"
+    else:
+        annotations[_TAGS] = "true"
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",

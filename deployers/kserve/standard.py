@@ -7,14 +7,13 @@ traffic, since KServe deletes the old one's pods at once when another name is in
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from deployers.kserve.manifests import REPLICAS, Arms, Predictor, server_of
 from deployers.kserve.naming import workload_name
 from deployers.kserve.seen import Seen, server_in
 from deployers.kserve.status import predictor_status
 from deployers.kubernetes.cluster import Manifest
-from deployers.protocol import Deployed
+from deployers.protocol import Deployed, ServerStatus
 from specs.failures import NeedsHuman
 
 NOT_SPLIT = (
@@ -90,7 +89,8 @@ def is_ready(predictor: Predictor, seen: Seen) -> bool:
 def shares(route: Manifest | None) -> dict[str, float]:
     """The share of the traffic that a route gives each Service. Weights are relative."""
     rules = ((route or {}).get("spec") or {}).get("rules") or ()
-    refs = next((rule["backendRefs"] for rule in rules if rule.get("backendRefs")), [])
+    every: list[list[Manifest]] = [r["backendRefs"] for r in rules if r.get("backendRefs")]
+    refs = every[0] if every else []
     weights = {str(ref["name"]): int(ref.get("weight", 1)) for ref in refs}
     whole = sum(weights.values())
     return {name: weight / whole for name, weight in weights.items()} if whole else {}
@@ -113,7 +113,7 @@ def deployed(seen: Seen, redact: Callable[[str], str]) -> Deployed:
         if server is not None and workload not in predictors
     ]
     return Deployed(
-        servers=tuple(_with_why(each, canary, seen, routed) for each in listed),
+        servers=tuple(_with_why(each, canary, seen) for each in listed),
         address=seen.address,
         stable=stable,
         canary=canary,
@@ -126,9 +126,7 @@ def _predictors(seen: Seen) -> dict[str, str]:
     """The servers that should run, by their workloads."""
     every = (seen.predictor, *(each["predictor"] for each in seen.spec.get("canary") or ()))
     named = ((each, server_of(each)) for each in every if each.get("name"))
-    return {
-        workload_name(seen.name, each["name"]): server for each, server in named if server
-    }
+    return {workload_name(seen.name, each["name"]): server for each, server in named if server}
 
 
 def _arms(seen: Seen, routed: Mapping[str, float]) -> tuple[str | None, str | None]:
@@ -149,14 +147,14 @@ def _arms(seen: Seen, routed: Mapping[str, float]) -> tuple[str | None, str | No
     return canary, main if seen.route is None and seen.is_true("Ready") else None
 
 
-def _with_why(status: Any, canary: str | None, seen: Seen, routed: Mapping[str, float]) -> Any:
+def _with_why(status: ServerStatus, canary: str | None, seen: Seen) -> ServerStatus:
     """The status of a canary that is ready and gets no traffic although it should."""
-    if status.name != canary or not is_unrouted(seen, routed):
+    if status.name != canary or not is_unrouted(seen):
         return status
     return status.model_copy(update={"detail": NOT_SPLIT})
 
 
-def is_unrouted(seen: Seen, routed: Mapping[str, float] | None = None) -> bool:
+def is_unrouted(seen: Seen) -> bool:
     """Whether KServe takes a canary for ready and does not lead traffic to it."""
     canaries: Sequence[Manifest] = seen.spec.get("canary") or ()
     given = sum(int(each["trafficPercent"]) for each in canaries)

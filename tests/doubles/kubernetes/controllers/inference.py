@@ -171,7 +171,8 @@ class InferenceController:
         selector = {"app": labels["app"]}
         old = self._actor.get("Deployment", namespace, workload)
         if old is None:
-            own = {"name": workload, "labels": labels, "ownerReferences": [owner_reference(found)]}
+            own = {"name": workload, "labels": labels, "annotations": annotations,
+                   "ownerReferences": [owner_reference(found)]}  # fmt: skip
             spec = {"replicas": replicas, "selector": {"matchLabels": selector}}
             service = {"selector": selector, "ports": [{"port": 80, "targetPort": 8080}]}
             self._actor.create(
@@ -180,6 +181,7 @@ class InferenceController:
             self._actor.create("Service", namespace, {"metadata": own, "spec": service})
             return
         new = copied(old)
+        new["metadata"]["annotations"] = {**old["metadata"]["annotations"], **annotations}
         new["spec"] |= {"replicas": replicas, "template": template}
         kind = self._actor.kinds.of("Deployment")
         call = ApiCall("update", kind, namespace, workload, body=new, agent=self._actor.name)

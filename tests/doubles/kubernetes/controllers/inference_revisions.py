@@ -8,8 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.doubles.kubernetes.api.actor import Actor
-from tests.doubles.kubernetes.base.objects import Obj, copied, owner_reference, short_hash
+from tests.doubles.kubernetes.base.objects import (
+    Obj,
+    copied,
+    dig,
+    owner_reference,
+    short_hash,
+)
 
+_TAGS = "serving.kserve.io/enable-tag-routing"
 _NOT_OF_THE_REVISION = ("canaryTrafficPercent", "labels", "annotations", "name")
 
 
@@ -92,12 +99,17 @@ class Revisions:
     def _split(self, found: Obj, part: Obj) -> list[Obj]:
         latest, rolled = part["latestReadyRevision"], part.get("latestRolledoutRevision")
         percent: Any = found["spec"]["predictor"].get("canaryTrafficPercent")
+        meta = found["metadata"]
+        host = f"{meta['name']}-predictor.{meta['namespace']}.example.com"
+        target: Obj = {"revisionName": latest, "percent": 100, "latestRevision": True}
+        if dig(meta, "annotations", _TAGS) == "true":
+            target |= {"tag": "latest", "url": f"http://latest-{host}"}
         if percent is None or percent == 100 or not rolled:
-            return [{"revisionName": latest, "percent": 100, "latestRevision": True}]
+            return [target]
         prev = {"revisionName": rolled, "percent": 100 - percent, "latestRevision": False}
         return [
-            {"revisionName": latest, "percent": percent, "latestRevision": True},
-            {**prev, "tag": "prev"},
+            {**target, "percent": percent},
+            {**prev, "tag": "prev", "url": f"http://prev-{host}"},
         ]
 
     @staticmethod
