@@ -9,6 +9,7 @@ from typing import Annotated, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from specs.counters import CounterNames
 from specs.figures import duration
 from specs.release import ANSWER_WITHIN, IDLE, LARGEST_REQUEST
 from specs.resources import Resources
@@ -147,6 +148,8 @@ class Scripts(DeploymentValue):
     """How the target assigns requests, as the spec declares it."""
     errors: tuple[str, ...] = ("no_answer", "5xx")
     """What counts as an error, for scripts that print counts."""
+    counters: CounterNames | None = None
+    """The counters that tell of the traffic; None: the script `traffic` does."""
 
 
 class Desired(DeploymentValue):

@@ -16,6 +16,7 @@ from deployers.chosen_target import DEFAULT
 from deployers.command import CommandDeployer
 from deployers.command_place import COMMAND
 from deployers.confinement import UNCONFINED, Confinement
+from deployers.counting.prometheus import NO_SERVERS, PrometheusServer
 from deployers.engine import Engine
 from deployers.every_target import EveryTarget
 from deployers.local import LocalDeployer
@@ -45,6 +46,8 @@ class DeployerSetup:
     """Networks of proxies whose headers about their callers are trusted."""
     reveal: Callable[[tuple[str, ...]], dict[str, str]] = _no_secrets
     """The values of secrets by name, for scripts. Raises NeedsHuman for an unknown name."""
+    prometheus: Mapping[str, PrometheusServer] = NO_SERVERS
+    """The Prometheus servers of the settings, by name."""
 
 
 def _local(setup: DeployerSetup) -> Deployer:
@@ -64,6 +67,7 @@ def _command(setup: DeployerSetup) -> Deployer:
         redact=setup.redact,
         reveal=setup.reveal,
         confinement=setup.confinement,
+        prometheus=setup.prometheus,
     )
 
 

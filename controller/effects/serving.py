@@ -224,6 +224,7 @@ class Serving:
             timeout=found.timeout.total_seconds(),
             split=found.split,
             errors=tuple(errors.counts),
+            counters=found.prometheus.names() if found.prometheus is not None else None,
         )
 
     async def _image(

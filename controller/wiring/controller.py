@@ -78,6 +78,7 @@ from controller.wiring import reconcilers
 from controller.wiring.github import WITHOUT_GITHUB, GitHubReads, OnGitHub
 from controller.wiring.operations import Operations
 from deployers.confinement import Confinement, confinement
+from deployers.counting.prometheus import PrometheusServer
 from deployers.engine import Engine
 from deployers.processes import Processes
 from deployers.protocol import Deployer
@@ -159,6 +160,10 @@ class Controller:
             silence=router.silence.total_seconds(),
             trusted=router.trusted_proxies,
             reveal=self.secrets.reveal,
+            prometheus={
+                name: PrometheusServer(one.url, one.token)
+                for name, one in self.settings.prometheus.items()
+            },
         )
         return make_deployer(setup)
 

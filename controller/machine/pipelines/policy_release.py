@@ -112,7 +112,15 @@ def _told_by(release: Release) -> dict[str, str]:
     if scripts is None:
         return deployer
     names = ("apply", "observe", "traffic", "split", "reads")
-    return deployer | {f"command.{name}": str(getattr(scripts, name)) for name in names}
+    told = {
+        f"command.{name}": str(value)
+        for name in names
+        if (value := getattr(scripts, name)) is not None
+    }
+    if scripts.prometheus is not None:
+        counters = scripts.prometheus.names().model_dump(mode="json")
+        told |= {f"command.prometheus.{name}": str(value) for name, value in counters.items()}
+    return deployer | told
 
 
 def _approval(before: Release, after: Release) -> Iterator[RuleChange]:
