@@ -170,6 +170,8 @@ class Desired(DeploymentValue):
     """Whether the router is shut down too, after the servers."""
     target: TargetName = "local"
     """Who deploys, by the name in `deployers.registry`."""
+    errors: tuple[str, ...] = ("no_answer", "5xx")
+    """What counts as an error, where only counts are known."""
     scripts: Scripts | None = None
     """The scripts that deploy, if `target` is `command`."""
 

@@ -17,8 +17,12 @@ from deployers.command import CommandDeployer
 from deployers.command_place import COMMAND
 from deployers.confinement import UNCONFINED, Confinement
 from deployers.counting.prometheus import NO_SERVERS, PrometheusServer
+from deployers.counting.reader import CounterReader
 from deployers.engine import Engine
 from deployers.every_target import EveryTarget
+from deployers.kserve.deployer import KServeDeployer
+from deployers.kserve.place import KSERVE
+from deployers.kubernetes.site import ClusterSite
 from deployers.local import LocalDeployer
 from deployers.protocol import Deployer
 from specs.failures import NeedsHuman
@@ -48,6 +52,8 @@ class DeployerSetup:
     """The values of secrets by name, for scripts. Raises NeedsHuman for an unknown name."""
     prometheus: Mapping[str, PrometheusServer] = NO_SERVERS
     """The Prometheus servers of the settings, by name."""
+    cluster: ClusterSite = ClusterSite()
+    """Where servers of a cluster run."""
 
 
 def _local(setup: DeployerSetup) -> Deployer:
@@ -71,9 +77,15 @@ def _command(setup: DeployerSetup) -> Deployer:
     )
 
 
+def _kserve(setup: DeployerSetup) -> Deployer:
+    counters = CounterReader(setup.home, setup.prometheus, setup.reveal)
+    return KServeDeployer(setup.home, setup.cluster, counters, setup.redact)
+
+
 DEPLOYERS: Final[Mapping[str, Callable[[DeployerSetup], Deployer]]] = {
     DEFAULT: _local,
     COMMAND: _command,
+    KSERVE: _kserve,
 }
 
 

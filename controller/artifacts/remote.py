@@ -74,6 +74,11 @@ class RemoteArtifacts:
         """The identity of the home folder."""
         return self._owner()
 
+    def address(self, digest: str) -> str:
+        """The address of a stored file."""
+        name = digest.removeprefix("sha256:")
+        return f"{self.uri}/files/{name[:2]}/{name[2:]}"
+
     def ask(self, digests: Iterable[str]) -> None:
         """Keep a sweep that has begun from deleting these."""
         with self._lock:

@@ -1,6 +1,6 @@
 """The settings of the Kubernetes cluster that steps and model servers run on."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Self
@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from deployers.kubernetes.cluster import ClusterAccess
 from deployers.kubernetes.profile import ClusterProfile, ObjectName, profile_named
 from deployers.kubernetes.settings import ServingSettings
+from deployers.kubernetes.site import ClusterSite
 from specs.base import Many, Name, Spec, Text
 
 
@@ -28,8 +29,8 @@ EgressNetwork = Annotated[str, AfterValidator(_is_egress)]
 
 
 class KubernetesSettings(Spec):
-    """The cluster that steps with `executor: kubernetes`, and servers with `deployer: kubernetes`,
-    run on."""
+    """The cluster that steps with `executor: kubernetes`, and servers with `deployer: kubernetes`
+    or `kserve`, run on."""
 
     namespace: ObjectName = Field(
         default="headgate", description="The namespace of Jobs; for nothing else."
@@ -90,6 +91,16 @@ class KubernetesSettings(Spec):
             kubeconfig=None if self.kubeconfig is None else base / self.kubeconfig,
             context=self.context,
             calls=self.calls,
+        )
+
+    def site(self, base: Path, owner: Callable[[], str]) -> ClusterSite:
+        """Where deployers of a cluster run servers; `base` as above."""
+        return ClusterSite(
+            access=self.access(base, self.serving.namespace),
+            owner=owner,
+            image=self.image,
+            profiles=self.profiles,
+            serving=self.serving,
         )
 
     def profile(self, name: str | None) -> ClusterProfile | None:

@@ -56,12 +56,12 @@ def conda(specs: Iterable[Pipeline], files: Iterable[str]) -> Iterator[Finding]:
 
 
 def scripted(specs: Iterable[Pipeline]) -> Iterator[Finding]:
-    """The pipelines that are deployed by scripts: what Headgate does not do for them."""
+    """The pipelines that are deployed elsewhere: what Headgate does not do for them."""
     for spec in specs:
         release = spec.release
         if release is None or release.production.strategy != "canary":
             continue
-        if release.scripts_for("production") is not None:
+        if release.production.deployer in ("command", "kserve"):
             name = f"deployer of {spec.metadata.name}"
             yield warn(name, UNWATCHED, 'see "Who watches" in docs/deployers.md')
 

@@ -82,6 +82,7 @@ class Serving:
                 port=self._ports.get(place),
                 closed=action.closed,
                 target=await self._target(action),
+                errors=await self._errors(action),
                 scripts=await self._scripts(action),
             ),
         )
@@ -198,6 +199,13 @@ class Serving:
             return "local"  # nothing is to run, wherever that is
         return version.spec.release.deployer_for(action.environment)
 
+    async def _errors(self, action: Deploy) -> tuple[str, ...]:
+        version = await self._released(action)
+        release = version.spec.release if version is not None else None
+        signals = release.production.canary.signals if release is not None else None
+        errors = signals.errors if signals is not None else None
+        return tuple((errors or ErrorSignal()).counts)
+
     async def _scripts(self, action: Deploy) -> Scripts | None:
         """The scripts that deploy: of the canary's commit if there is one, else of stable's."""
         version = await self._released(action)
@@ -213,7 +221,6 @@ class Serving:
         folder = await asyncio.to_thread(copy_files, checkout, version.source.folder, files, root)
         ready = await self._environment(version, checkout)
         ours = {**common_variables(), "GIT_CEILING_DIRECTORIES": str(self._home)}
-        errors = version.spec.release.production.canary.signals.errors or ErrorSignal()
         return Scripts(
             commands=found.commands,
             folder=str(folder),
@@ -223,7 +230,7 @@ class Serving:
             secrets=found.secrets,
             timeout=found.timeout.total_seconds(),
             split=found.split,
-            errors=tuple(errors.counts),
+            errors=await self._errors(action),
             counters=found.prometheus.names() if found.prometheus is not None else None,
         )
 

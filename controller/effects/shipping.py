@@ -46,7 +46,9 @@ class Shipper:
                 await asyncio.to_thread(_archive, code, archive)
                 bundle = (await self._artifacts.put(archive)).digest
             inputs = (PlannedInput(path=model, digest=version.model),)
-            told = FetchPlan(node="serve", bundle=bundle, inputs=inputs, outputs={})
+            told = FetchPlan(
+                node=f"serve-v{version.number}", bundle=bundle, inputs=inputs, outputs={}
+            )
             plan = (await self._artifacts.put_bytes(told.model_dump_json().encode())).digest
             scratch_file = known.with_suffix(".new")
             scratch_file.write_text(json.dumps([plan, bundle]))
@@ -61,6 +63,7 @@ class Shipper:
             root="code",
             folder=f"code/{folder}" if folder else "code",
             artifact=version.model,
+            address=self._remote.address(plan),
         )
 
     async def _known(self, file: Path) -> str | None:

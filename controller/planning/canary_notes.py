@@ -27,6 +27,8 @@ async def canary_notes(spec: Spec, store: StoreReader, home: Path) -> tuple[str,
         return ()
     if release.scripts_for("production") is not None:
         return _by_scripts(release)
+    if release.production.deployer == "kserve":
+        return (UNWATCHED,)
     place = f"{spec.metadata.name}/production"
     record = await store.get(Key("environment", place))
     env = parsed(EnvironmentState, record.body) if record else None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from controller.artifacts.opening import open_artifacts, open_remote
+from controller.artifacts.opening import home_identity, open_artifacts, open_remote
 from controller.buckets.catalog import DATASETS, Catalog
 from controller.buckets.roots import Roots
 from controller.buckets.stores import Stores
@@ -124,7 +124,7 @@ class Controller:
             lambda name: secrets.reveal((name,))[name], longest=bucket_poll, clock=policy.clock
         )
         self.confinement = self._confined(home, settings.private(base))
-        self.deployer = self._deployer(home)
+        self.deployer = self._deployer(base, home)
         self.processes = Processes(home / "attempts")
         virtualenvs = Virtualenvs(home / "environments", self.confinement)
         self.executor = self._executor(base, home / "attempts", virtualenvs)
@@ -150,7 +150,7 @@ class Controller:
         self.sweeper = self._sweeper(home, virtualenvs)
         self.operations = Operations(self)
 
-    def _deployer(self, home: Path) -> Deployer:
+    def _deployer(self, base: Path, home: Path) -> Deployer:
         router = self.settings.router
         setup = DeployerSetup(
             home=home / SERVING,
@@ -164,6 +164,7 @@ class Controller:
                 name: PrometheusServer(one.url, one.token)
                 for name, one in self.settings.prometheus.items()
             },
+            cluster=self.settings.kubernetes.site(base, partial(home_identity, home)),
         )
         return make_deployer(setup)
 

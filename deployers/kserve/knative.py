@@ -73,6 +73,16 @@ def shares(seen: Seen) -> dict[str, float]:
     return found
 
 
+def counted(seen: Seen) -> dict[str, str]:
+    """The names by which gateways and meshes count the requests of each server."""
+    names: dict[str, str] = {}
+    for role in ("latestReadyRevision", "latestRolledoutRevision"):
+        server = _server(seen, role)
+        if server is not None:
+            names[server] = str(seen.part[role])
+    return names
+
+
 def deployed(seen: Seen, redact: Callable[[str], str]) -> Deployed:
     """What really runs, and which share of the traffic it gets. Revisions without traffic do not
     count, except the latest: Knative keeps them, and scales them to zero."""

@@ -7,14 +7,12 @@ each change would restart the pods, or make another revision.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from deployers.kubernetes.cluster import Manifest
 from deployers.kubernetes.names import SERVER
+from deployers.kubernetes.settings import KServeMode
 from specs.failures import NeedsHuman
-
-Mode = Literal["Standard", "Knative"]
-"""KServe's modes: Deployments behind an HTTPRoute, or revisions of a Knative service."""
 
 MODE: Final = "serving.kserve.io/deploymentMode"
 _SCALER: Final = "serving.kserve.io/autoscalerClass"
@@ -77,7 +75,7 @@ def percent_of(weight: float) -> int:
 
 
 def inference_service(
-    name: str, namespace: str, mode: Mode, labels: Mapping[str, str], spec: Manifest
+    name: str, namespace: str, mode: KServeMode, labels: Mapping[str, str], spec: Manifest
 ) -> Manifest:
     """The InferenceService."""
     annotations: dict[str, str] = {MODE: mode}

@@ -7,12 +7,13 @@ too: of a runtime of Headgate's, with the address of what its pods fetch as that
 from collections.abc import Mapping
 from typing import Any, Final
 
-from deployers.kserve.manifests import CONTAINER, Mode, Predictor
+from deployers.kserve.manifests import CONTAINER, Predictor
 from deployers.kserve.naming import predictor_name
 from deployers.kubernetes import pods
 from deployers.kubernetes.cluster import Manifest
 from deployers.kubernetes.names import MANAGED_BY, SERVER, label_value
 from deployers.kubernetes.servers import ServingPlace, deployment, secret_of
+from deployers.kubernetes.settings import KServeMode
 from deployers.protocol import Server
 from specs.failures import NeedsHuman
 
@@ -37,7 +38,7 @@ def service_labels(owner: str, place: str) -> dict[str, str]:
     }
 
 
-def predictor(server: Server, at: ServingPlace, mode: Mode) -> Predictor:
+def predictor(server: Server, at: ServingPlace, mode: KServeMode) -> Predictor:
     """The server as a predictor. Raises NeedsHuman if it cannot be one."""
     template = deployment(server, at)["spec"]["template"]
     pod: Manifest = dict(template["spec"])
@@ -55,7 +56,7 @@ def predictor(server: Server, at: ServingPlace, mode: Mode) -> Predictor:
     )
 
 
-def _run(server: Server, pod: Manifest, container: Manifest, mode: Mode) -> Manifest:
+def _run(server: Server, pod: Manifest, container: Manifest, mode: KServeMode) -> Manifest:
     """The pod that runs the server's command."""
     if mode == "Knative":
         unnamed = [{k: v for k, v in port.items() if k != "name"} for port in container["ports"]]

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deployers.kserve.manifests import Mode, is_kept, server_of
+from deployers.kserve.manifests import is_kept, server_of
 from deployers.kubernetes.cluster import Manifest
+from deployers.kubernetes.settings import KServeMode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,7 @@ class Seen:
         return str(self.status["url"]) if self.status.get("url") else None
 
     @property
-    def mode(self) -> Mode | None:
+    def mode(self) -> KServeMode | None:
         """The mode in which KServe runs it; None while that is not known."""
         said = str(self.status.get("deploymentMode") or "")
         if said in ("Standard", "RawDeployment"):

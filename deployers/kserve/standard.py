@@ -122,6 +122,11 @@ def deployed(seen: Seen, redact: Callable[[str], str]) -> Deployed:
     )
 
 
+def counted(seen: Seen) -> dict[str, str]:
+    """The names by which gateways and meshes count the requests of each server."""
+    return {server: workload for workload, server in _predictors(seen).items()}
+
+
 def _predictors(seen: Seen) -> dict[str, str]:
     """The servers that should run, by their workloads."""
     every = (seen.predictor, *(each["predictor"] for each in seen.spec.get("canary") or ()))

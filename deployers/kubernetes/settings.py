@@ -1,11 +1,12 @@
 """The settings of serving on a cluster, by the platform team."""
 
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field
 
 from deployers.kubernetes.profile import ObjectName
 from specs.base import Name, Spec
+from specs.counters import BackendCounters
 from specs.values import Cpu, Size
 
 PORT: Final = 8080
@@ -26,6 +27,31 @@ class RouterPod(Spec):
     )
 
 
+KServeMode = Literal["Standard", "Knative"]
+"""KServe's modes: Deployments behind an HTTPRoute, or revisions of a Knative service."""
+
+
+class KServeSettings(Spec):
+    """How KServe is installed on the cluster."""
+
+    mode: KServeMode = Field(
+        default="Standard",
+        description="The mode of the InferenceServices: `Standard` splits traffic by HTTPRoutes "
+        "(KServe 0.21 or later, with Gateway API), `Knative` by revisions.",
+    )
+    counters: BackendCounters | None = Field(
+        default=None,
+        description="The counters of the gateway or mesh, from which the judge knows a canary's "
+        "traffic; `{server}` is the name of the predictor's Deployment or of its revision. "
+        "Without them nothing can be judged.",
+    )
+    split: Literal["draw", "turns"] = Field(
+        default="draw",
+        description="How the gateway assigns requests: each by a random draw (Envoy and what is "
+        "built on it), or in turn (Traefik).",
+    )
+
+
 class ServingSettings(Spec):
     """Where model servers with a `deployer` of a cluster run."""
 
@@ -33,5 +59,8 @@ class ServingSettings(Spec):
         default="headgate-serving",
         description="The namespace of servers and routers; for nothing else, and not that of "
         "steps.",
+    )
+    kserve: KServeSettings = Field(
+        default=KServeSettings(), description="For servers with `deployer: kserve`."
     )
     router: RouterPod = Field(default=RouterPod(), description="The pods of traffic routers.")

@@ -1,9 +1,11 @@
 """`headgate down`."""
 
 import os
+from functools import partial
 
 import click
 
+from controller.artifacts.opening import home_identity
 from controller.cli.context import (
     CliContext,
     controller_pid,
@@ -83,7 +85,11 @@ async def _stop(here: CliContext, places: list[str]) -> list[StoppedView]:
     engine = Engine(here.settings.docker.host, here.home)
     secrets = load_secrets(here.settings, here.base, os.environ)
     setup = DeployerSetup(
-        home=here.home / SERVING, redact=secrets.redact, engine=engine, reveal=secrets.reveal
+        home=here.home / SERVING,
+        redact=secrets.redact,
+        engine=engine,
+        reveal=secrets.reveal,
+        cluster=here.settings.kubernetes.site(here.base, partial(home_identity, here.home)),
     )
     deployer = make_deployer(setup)
     try:

@@ -3,11 +3,14 @@
 from contextlib import suppress
 from pathlib import Path
 
-from deployers.kserve.deployer import KServeDeployer, KServeSite
-from deployers.kserve.manifests import Mode
+from deployers.counting.prometheus import NO_SERVERS
+from deployers.counting.reader import CounterReader
+from deployers.kserve.deployer import KServeDeployer
 from deployers.kserve.naming import service_name
-from deployers.kubernetes.cluster import Cluster, ClusterAccess
+from deployers.kubernetes.cluster import ClusterAccess
 from deployers.kubernetes.profile import ClusterProfile
+from deployers.kubernetes.settings import KServeMode, KServeSettings, ServingSettings
+from deployers.kubernetes.site import ClusterSite
 from deployers.protocol import Deployed, Desired, Server
 from specs.failures import TryAgain
 from specs.resources import Resources
@@ -26,18 +29,21 @@ _TURNS = 12
 class Scene:
     """A controller's turns at one place, on the cluster's clock."""
 
-    def __init__(self, cluster: Kubernetes, folder: Path, mode: Mode, image: str = IMAGE) -> None:
+    def __init__(
+        self, cluster: Kubernetes, folder: Path, mode: KServeMode, image: str = IMAGE
+    ) -> None:
         self.cluster, self.mode = cluster, mode
         config = cluster.write_kubeconfig(folder / "kubeconfig", namespace=NAMESPACE)
         access = ClusterAccess(namespace=NAMESPACE, kubeconfig=config, calls=1000)
-        site = KServeSite(
-            owner=OWNER,
-            namespace=NAMESPACE,
+        site = ClusterSite(
+            access=access,
+            owner=lambda: OWNER,
             image=image,
             profiles={"default": ClusterProfile()},
-            mode=mode,
+            serving=ServingSettings(namespace=NAMESPACE, kserve=KServeSettings(mode=mode)),
         )
-        self.deployer = KServeDeployer(Cluster(access), site, str)
+        counters = CounterReader(folder / "home", NO_SERVERS, lambda _: {})
+        self.deployer = KServeDeployer(folder / "home", site, counters, str)
 
     async def apply(self, desired: Desired) -> Deployed:
         """One turn: apply, let KServe do what is due, look."""

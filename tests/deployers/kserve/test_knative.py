@@ -38,7 +38,7 @@ def unready(scene: Scene, number: int, ready: bool = False) -> None:
 
 async def share(scene: Scene, name: str) -> float:
     """What a server gets, by KServe's status."""
-    return knative.shares(await scene.deployer._look(PLACE)).get(name, 0.0)
+    return knative.shares(await scene.deployer._objects.look(PLACE)).get(name, 0.0)
 
 
 async def test_a_first_version_serves_and_nothing_of_it_needs_what_knative_refuses(
