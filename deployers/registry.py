@@ -7,7 +7,7 @@ To serve models elsewhere, add a file beside `local.py` with a `Deployer` and it
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,7 @@ from deployers.engine import Engine
 from deployers.every_target import EveryTarget
 from deployers.kserve.deployer import KServeDeployer
 from deployers.kserve.place import KSERVE
-from deployers.kubernetes.site import ClusterSite
+from deployers.kubernetes.site import NO_CLUSTER, ClusterSite
 from deployers.local import LocalDeployer
 from deployers.protocol import Deployer
 from specs.failures import NeedsHuman
@@ -50,9 +50,9 @@ class DeployerSetup:
     """Networks of proxies whose headers about their callers are trusted."""
     reveal: Callable[[tuple[str, ...]], dict[str, str]] = _no_secrets
     """The values of secrets by name, for scripts. Raises NeedsHuman for an unknown name."""
-    prometheus: Mapping[str, PrometheusServer] = NO_SERVERS
+    prometheus: Mapping[str, PrometheusServer] = field(default_factory=lambda: NO_SERVERS)
     """The Prometheus servers of the settings, by name."""
-    cluster: ClusterSite = ClusterSite()
+    cluster: ClusterSite = field(default_factory=lambda: NO_CLUSTER)
     """Where servers of a cluster run."""
 
 

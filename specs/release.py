@@ -364,8 +364,8 @@ class Production(Spec):
     deployer: TargetName = Field(
         default="local",
         description="Who runs the servers and splits the traffic: `local`, the controller's "
-        "machine; `kubernetes`, a cluster; `kserve`, KServe on a cluster; or `command`, the scripts "
-        "in `release.command`.",
+        "machine; `kubernetes`, a cluster; `kserve`, KServe on a cluster; or `command`, the "
+        "scripts in `release.command`.",
     )
     canary: Canary = Field(default=Canary(), description="The canary, for `strategy: canary`.")
     blue_green: BlueGreen = Field(
@@ -458,6 +458,7 @@ class Release(Spec):
         if found and self.on_cluster is None:
             raise ValueError(
                 f"expected no `serve.{found[0]}` without `deployer: kubernetes` or `kserve` in "
-                "staging or production: on the controller's machine, and with scripts, it has no effect"
+                "staging or production: on the controller's machine, and with scripts, it has no "
+                "effect"
             )
         return self

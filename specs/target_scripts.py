@@ -17,8 +17,8 @@ ON_CLUSTER: Final[frozenset[TargetName]] = frozenset({"kubernetes", "kserve"})
 
 
 UNWATCHED: Final = (
-    "with `deployer: command` or `kserve`, a canary keeps its traffic while no controller runs: only the "
-    "target, or whoever runs it, can take it away then"
+    "with `deployer: command` or `kserve`, a canary keeps its traffic while no controller runs: "
+    "only the target, or whoever runs it, can take it away then"
 )
 """Who answers for a canary that nobody watches, in a clause."""
 

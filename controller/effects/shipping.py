@@ -46,9 +46,8 @@ class Shipper:
                 await asyncio.to_thread(_archive, code, archive)
                 bundle = (await self._artifacts.put(archive)).digest
             inputs = (PlannedInput(path=model, digest=version.model),)
-            told = FetchPlan(
-                node=f"serve-v{version.number}", bundle=bundle, inputs=inputs, outputs={}
-            )
+            node = f"serve-v{version.number}"  # no two versions have the same plan
+            told = FetchPlan(node=node, bundle=bundle, inputs=inputs, outputs={})
             plan = (await self._artifacts.put_bytes(told.model_dump_json().encode())).digest
             scratch_file = known.with_suffix(".new")
             scratch_file.write_text(json.dumps([plan, bundle]))

@@ -1,7 +1,8 @@
 """Where deployers of a cluster run servers, and as whom: from the controller's settings."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Final
 
 from deployers.kubernetes.cluster import ClusterAccess
 from deployers.kubernetes.profile import ClusterProfile
@@ -9,21 +10,17 @@ from deployers.kubernetes.servers import ServingPlace
 from deployers.kubernetes.settings import ServingSettings
 
 
-def _nobody() -> str:
-    return ""
-
-
 @dataclass(frozen=True, kw_only=True)
 class ClusterSite:
     """A namespace for servers."""
 
-    access: ClusterAccess = ClusterAccess(namespace=ServingSettings().namespace)
-    owner: Callable[[], str] = _nobody
+    access: ClusterAccess
+    owner: Callable[[], str]
     """The identity of the controller's home."""
-    image: str = ""
+    image: str
     """Headgate's own."""
-    profiles: Mapping[str, ClusterProfile] = field(default_factory=dict)
-    serving: ServingSettings = ServingSettings()
+    profiles: Mapping[str, ClusterProfile]
+    serving: ServingSettings
 
     def at(self, place: str) -> ServingPlace:
         """What is the same for all servers of a place."""
@@ -34,3 +31,13 @@ class ClusterSite:
             image=self.image,
             profiles=self.profiles,
         )
+
+
+NO_CLUSTER: Final = ClusterSite(
+    access=ClusterAccess(namespace=ServingSettings().namespace),
+    owner=str,
+    image="",
+    profiles={},
+    serving=ServingSettings(),
+)
+"""As without settings: for those who deploy to no cluster."""

@@ -20,7 +20,6 @@ def lint_kserve(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
             continue
         path = ("release", "production", "canary", "steps", index)
         near = max(1, round(percent))
-        message = (
-            f"KServe splits traffic by whole percents, and {percent:g}% is none: write {near}%"
-        )
+        message = f"KServe splits traffic by whole percents, and {percent:g}% is none"
+        message += f": write {near}%"
         yield loaded.problem("whole-percent", path, message)
