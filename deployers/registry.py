@@ -22,7 +22,9 @@ from deployers.engine import Engine
 from deployers.every_target import EveryTarget
 from deployers.kserve.deployer import KServeDeployer
 from deployers.kserve.place import KSERVE
-from deployers.kubernetes.site import NO_CLUSTER, ClusterSite
+from deployers.kubernetes.deployer import KubernetesDeployer
+from deployers.kubernetes.router_link import KUBERNETES
+from deployers.kubernetes.settings import ServingCluster
 from deployers.local import LocalDeployer
 from deployers.protocol import Deployer
 from specs.failures import NeedsHuman
@@ -48,12 +50,12 @@ class DeployerSetup:
     """Seconds without word from a controller after which a canary loses its traffic."""
     trusted: Sequence[str] = control.LOOPBACK
     """Networks of proxies whose headers about their callers are trusted."""
+    cluster: ServingCluster | None = None
+    """The cluster that serves, if one is set."""
     reveal: Callable[[tuple[str, ...]], dict[str, str]] = _no_secrets
     """The values of secrets by name, for scripts. Raises NeedsHuman for an unknown name."""
     prometheus: Mapping[str, PrometheusServer] = field(default_factory=lambda: NO_SERVERS)
     """The Prometheus servers of the settings, by name."""
-    cluster: ClusterSite = field(default_factory=lambda: NO_CLUSTER)
-    """Where servers of a cluster run."""
 
 
 def _local(setup: DeployerSetup) -> Deployer:
@@ -82,10 +84,21 @@ def _kserve(setup: DeployerSetup) -> Deployer:
     return KServeDeployer(setup.home, setup.cluster, counters, setup.redact)
 
 
+def _kubernetes(setup: DeployerSetup) -> Deployer:
+    return KubernetesDeployer(
+        setup.home,
+        setup.cluster,
+        redact=setup.redact,
+        silence=setup.silence,
+        trusted=setup.trusted,
+    )
+
+
 DEPLOYERS: Final[Mapping[str, Callable[[DeployerSetup], Deployer]]] = {
     DEFAULT: _local,
     COMMAND: _command,
     KSERVE: _kserve,
+    KUBERNETES: _kubernetes,
 }
 
 

@@ -9,8 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from deployers.kubernetes.cluster import ClusterAccess
 from deployers.kubernetes.profile import ClusterProfile, ObjectName, profile_named
-from deployers.kubernetes.settings import ServingSettings
-from deployers.kubernetes.site import ClusterSite
+from deployers.kubernetes.settings import ServingCluster, ServingSettings
 from specs.base import Many, Name, Spec, Text
 
 
@@ -93,14 +92,15 @@ class KubernetesSettings(Spec):
             calls=self.calls,
         )
 
-    def site(self, base: Path, owner: Callable[[], str]) -> ClusterSite:
-        """Where deployers of a cluster run servers; `base` as above."""
-        return ClusterSite(
+    def serving_cluster(self, base: Path, owner: Callable[[], str]) -> ServingCluster:
+        """The cluster that serves; `base` as above."""
+        return ServingCluster(
             access=self.access(base, self.serving.namespace),
             owner=owner,
             image=self.image,
             profiles=self.profiles,
-            serving=self.serving,
+            router=self.serving.router,
+            kserve=self.serving.kserve,
         )
 
     def profile(self, name: str | None) -> ClusterProfile | None:

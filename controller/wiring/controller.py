@@ -164,7 +164,7 @@ class Controller:
                 name: PrometheusServer(one.url, one.token)
                 for name, one in self.settings.prometheus.items()
             },
-            cluster=self.settings.kubernetes.site(base, partial(home_identity, home)),
+            cluster=self.settings.kubernetes.serving_cluster(base, partial(home_identity, home)),
         )
         return make_deployer(setup)
 

@@ -13,7 +13,7 @@ from deployers.kserve.place import KServePlace
 from deployers.kserve.predictors import as_it_runs, predictor
 from deployers.kserve.seen import Seen
 from deployers.kubernetes.cluster import Manifest
-from deployers.kubernetes.site import ClusterSite
+from deployers.kubernetes.settings import KServeMode, ServingCluster
 from deployers.protocol import Deployed, Desired, Server, Traffic
 from specs.failures import NeedsHuman, TryAgain
 
@@ -30,15 +30,14 @@ class KServeDeployer:
     def __init__(
         self,
         home: Path,
-        site: ClusterSite,
+        serving: ServingCluster | None,
         counters: CounterReader,
         redact: Callable[[str], str],
     ) -> None:
+        """`serving` is the cluster, if one is set."""
         self._home = home
-        self._site = site
-        self._settings = site.serving.kserve
-        self._is_standard = self._settings.mode == "Standard"
-        self._objects = KServeObjects(site)
+        self._serving = serving
+        self._opened: KServeObjects | None = None
         self._counters = counters
         self._redact = redact
         self._locks: dict[str, asyncio.Lock] = {}
@@ -78,7 +77,7 @@ class KServeDeployer:
 
     async def traffic(self, place: str, epoch: str | None, after: int) -> Traffic:
         """What the gateway's counters show. Raises TryAgain if none are configured."""
-        counters = self._settings.counters
+        counters = self._known.kserve.counters
         if counters is None:
             raise TryAgain(
                 f"{place}: nothing tells of its traffic: name the gateway's counters in "
@@ -91,7 +90,7 @@ class KServeDeployer:
             after,
             names=counters.names(),
             errors=KServePlace.load(self._home, place).errors,
-            split=self._settings.split,
+            split=self._known.kserve.split,
         )
 
     async def stop(self, place: str) -> None:
@@ -119,7 +118,29 @@ class KServeDeployer:
 
     async def close(self) -> None:
         """Close the connections to the cluster."""
-        await self._objects.close()
+        if self._opened is not None:
+            await self._opened.close()
+            self._opened = None
+
+    @property
+    def _known(self) -> ServingCluster:
+        if self._serving is None:
+            raise NeedsHuman("no cluster is set: add `kubernetes` to headgate.yaml")
+        return self._serving
+
+    @property
+    def _mode(self) -> KServeMode:
+        return self._known.kserve.mode
+
+    @property
+    def _is_standard(self) -> bool:
+        return self._mode == "Standard"
+
+    @property
+    def _objects(self) -> KServeObjects:
+        if self._opened is None:
+            self._opened = KServeObjects(self._known)
+        return self._opened
 
     def _check(self, place: str, seen: Seen) -> None:
         """Raises a failure if the InferenceService of that name is not as Headgate made it."""
@@ -132,19 +153,19 @@ class KServeDeployer:
             )
         if seen.service["metadata"].get("deletionTimestamp"):
             raise TryAgain(f"{place}: the InferenceService {seen.name} is still being deleted")
-        if seen.mode not in (None, self._settings.mode):
+        if seen.mode not in (None, self._mode):
             pipeline = place.partition("/")[0]
             raise NeedsHuman(
                 f"{place}: KServe runs the InferenceService {seen.name} in {seen.mode} mode, and "
-                f"`kubernetes.serving.kserve.mode` says {self._settings.mode}: correct the "
+                f"`kubernetes.serving.kserve.mode` says {self._mode}: correct the "
                 f"setting, or, with an interruption, `headgate down {pipeline}` and `headgate up`"
             )
 
     def _predictor(self, place: str, server: Server, seen: Seen) -> Predictor:
-        made = predictor(server, self._site.at(place), self._settings.mode)
+        made = predictor(server, self._objects.at(place), self._mode)
         every = (seen.predictor, *(each["predictor"] for each in seen.spec.get("canary") or ()))
         live = next((each for each in every if server_of(each) == server.name), None)
-        return as_it_runs(made, live, self._site.image) if live is not None else made
+        return as_it_runs(made, live, self._known.image) if live is not None else made
 
     async def _confirm(self, place: str, stable: str, weight: float, spec: Manifest) -> None:
         """Look whether the cluster took it, and whether a canary that should have no traffic, or

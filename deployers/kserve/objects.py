@@ -10,7 +10,8 @@ from deployers.kserve.predictors import OWNER, RUNTIME, runtime, secret, service
 from deployers.kserve.seen import Seen
 from deployers.kubernetes.cluster import Cluster, Manifest
 from deployers.kubernetes.names import SERVER, label_value, selector
-from deployers.kubernetes.site import ClusterSite
+from deployers.kubernetes.servers import ServingPlace
+from deployers.kubernetes.settings import ServingCluster
 from deployers.protocol import Server
 
 _SERVICES: Final = "inferenceservices"
@@ -19,20 +20,30 @@ _SERVICES: Final = "inferenceservices"
 class KServeObjects:
     """The objects of places in one namespace."""
 
-    def __init__(self, site: ClusterSite) -> None:
-        self._site = site
-        self._cluster = Cluster(site.access)
-        self._namespace = site.access.namespace
-        self._mode = site.serving.kserve.mode
+    def __init__(self, serving: ServingCluster) -> None:
+        self._serving = serving
+        self._cluster = Cluster(serving.access)
+        self._namespace = serving.access.namespace
+        self._mode = serving.kserve.mode
+
+    def at(self, place: str) -> ServingPlace:
+        """What is the same for all servers of a place."""
+        return ServingPlace(
+            owner=self._serving.owner(),
+            place=place,
+            namespace=self._namespace,
+            image=self._serving.image,
+            profiles=self._serving.profiles,
+        )
 
     def name(self, place: str) -> str:
         """The name of a place's InferenceService."""
-        return service_name(self._site.owner(), place)
+        return service_name(self._serving.owner(), place)
 
     def is_ours(self, service: Manifest) -> bool:
         """Whether an InferenceService is this controller's."""
         labels = service["metadata"].get("labels") or {}
-        return bool(labels.get(OWNER) == label_value(self._site.owner()))
+        return bool(labels.get(OWNER) == label_value(self._serving.owner()))
 
     async def look(self, place: str) -> Seen:
         """All that tells what runs."""
@@ -71,13 +82,13 @@ class KServeObjects:
         applied again.
         """
         for server in servers:
-            hidden = secret(server, self._site.at(place))
+            hidden = secret(server, self.at(place))
             if hidden is not None:
                 await self._cluster.apply("secrets", hidden)
-        name, labels = self.name(place), service_labels(self._site.owner(), place)
+        name, labels = self.name(place), service_labels(self._serving.owner(), place)
         if any(_runtime(each) == RUNTIME for each in _predictors(spec)):
             mine = {OWNER: labels[OWNER]}
-            made = runtime(self._namespace, self._site.image, mine)
+            made = runtime(self._namespace, self._serving.image, mine)
             await self._cluster.apply("servingruntimes", made)
         await self._cluster.apply("configmaps", record(name, self._namespace, labels, spec))
         service = inference_service(name, self._namespace, self._mode, labels, spec)
@@ -112,7 +123,7 @@ class KServeObjects:
         await self._cluster.close()
 
     async def _secrets(self, place: str) -> Sequence[Manifest]:
-        return await self._list("secrets", selector(service_labels(self._site.owner(), place)))
+        return await self._list("secrets", selector(service_labels(self._serving.owner(), place)))
 
     async def _list(self, kind: str, labels: str) -> Sequence[Manifest]:
         return (await self._cluster.list(kind, labelSelector=labels))[0]

@@ -1,10 +1,13 @@
 """The settings of serving on a cluster, by the platform team."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from pydantic import Field
 
-from deployers.kubernetes.profile import ObjectName
+from deployers.kubernetes.cluster import ClusterAccess
+from deployers.kubernetes.profile import ClusterProfile, ObjectName
 from specs.base import Name, Spec
 from specs.counters import BackendCounters
 from specs.values import Cpu, Size
@@ -64,3 +67,18 @@ class ServingSettings(Spec):
         default=KServeSettings(), description="For servers with `deployer: kserve`."
     )
     router: RouterPod = Field(default=RouterPod(), description="The pods of traffic routers.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingCluster:
+    """The cluster that serves, as a controller knows it."""
+
+    access: ClusterAccess
+    """In the namespace of servers."""
+    owner: Callable[[], str]
+    """The identity of the controller's home, which marks what is its own."""
+    image: str
+    """Headgate's own."""
+    profiles: Mapping[str, ClusterProfile]
+    router: RouterPod
+    kserve: KServeSettings = KServeSettings()

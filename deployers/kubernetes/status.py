@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from deployers.kubernetes.names import SERVER
 from deployers.kubernetes.pods import FETCH
+from deployers.kubernetes.routers import ROUTER
 from deployers.kubernetes.servers import RUN
 from deployers.kubernetes.settings import PORT
 from deployers.protocol import ServerStatus
@@ -58,6 +59,13 @@ def server_status(
     )
 
 
+def router_problem(pods: Sequence[Obj]) -> str:
+    """Why a router does not answer."""
+    told = [said for pod in pods if (said := _of_pod(pod, {}, ROUTER))]
+    what = max(told, key=lambda one: one[0])[1] if told else "its pod is about to be created"
+    return f"its router does not answer yet: {what}"
+
+
 def address_of(service: Obj | None, port: str = "http") -> str | None:
     """`http://host:port` of a Service; None while it has no address."""
     at = host_of(service)
@@ -102,19 +110,19 @@ def _fix(refused: Obj) -> str:
     return ""
 
 
-def _of_pod(pod: Obj, probes: Mapping[str, str]) -> tuple[int, str] | None:
+def _of_pod(pod: Obj, probes: Mapping[str, str], main: str = RUN) -> tuple[int, str] | None:
     """What keeps a pod from serving, with a number that is the larger the worse it is."""
     unplaced = _condition(pod, "PodScheduled", "False")
     if unplaced is not None:
         why = _short(unplaced.get("message") or unplaced.get("reason", ""))
         fix = "lower `serve.resources`, add nodes, or correct the node selector of its profile"
         return 4, f"it waits for a node: {why}; {fix}"
-    for name in (FETCH, RUN):
+    for name in (FETCH, main):
         if (held := _held_up(pod, name)) is not None:
             return held
     if _running(pod, FETCH):
         return 1, "its model and code are being fetched"
-    if _condition(pod, "Ready") is None and _running(pod, RUN):
+    if _condition(pod, "Ready") is None and _running(pod, main):
         failed = probes.get(pod["metadata"]["name"], "")
         path = _probe_path(pod)
         if failed:

@@ -89,7 +89,9 @@ async def _stop(here: CliContext, places: list[str]) -> list[StoppedView]:
         redact=secrets.redact,
         engine=engine,
         reveal=secrets.reveal,
-        cluster=here.settings.kubernetes.site(here.base, partial(home_identity, here.home)),
+        cluster=here.settings.kubernetes.serving_cluster(
+            here.base, partial(home_identity, here.home)
+        ),
     )
     deployer = make_deployer(setup)
     try:

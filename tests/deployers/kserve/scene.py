@@ -9,8 +9,7 @@ from deployers.kserve.deployer import KServeDeployer
 from deployers.kserve.naming import service_name
 from deployers.kubernetes.cluster import ClusterAccess
 from deployers.kubernetes.profile import ClusterProfile
-from deployers.kubernetes.settings import KServeMode, KServeSettings, ServingSettings
-from deployers.kubernetes.site import ClusterSite
+from deployers.kubernetes.settings import KServeMode, KServeSettings, RouterPod, ServingCluster
 from deployers.protocol import Deployed, Desired, Server
 from specs.failures import TryAgain
 from specs.resources import Resources
@@ -35,15 +34,16 @@ class Scene:
         self.cluster, self.mode = cluster, mode
         config = cluster.write_kubeconfig(folder / "kubeconfig", namespace=NAMESPACE)
         access = ClusterAccess(namespace=NAMESPACE, kubeconfig=config, calls=1000)
-        site = ClusterSite(
+        serving = ServingCluster(
             access=access,
             owner=lambda: OWNER,
             image=image,
             profiles={"default": ClusterProfile()},
-            serving=ServingSettings(namespace=NAMESPACE, kserve=KServeSettings(mode=mode)),
+            router=RouterPod(),
+            kserve=KServeSettings(mode=mode),
         )
         counters = CounterReader(folder / "home", NO_SERVERS, lambda _: {})
-        self.deployer = KServeDeployer(folder / "home", site, counters, str)
+        self.deployer = KServeDeployer(folder / "home", serving, counters, str)
 
     async def apply(self, desired: Desired) -> Deployed:
         """One turn: apply, let KServe do what is due, look."""
