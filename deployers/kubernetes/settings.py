@@ -1,7 +1,7 @@
 """The settings of serving on a cluster, by the platform team."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from pydantic import Field
@@ -81,4 +81,4 @@ class ServingCluster:
     """Headgate's own."""
     profiles: Mapping[str, ClusterProfile]
     router: RouterPod
-    kserve: KServeSettings = KServeSettings()
+    kserve: KServeSettings = field(default_factory=KServeSettings)

@@ -84,14 +84,13 @@ def down(ctx: click.Context, pipeline: str | None, as_json: bool) -> None:
 async def _stop(here: CliContext, places: list[str]) -> list[StoppedView]:
     engine = Engine(here.settings.docker.host, here.home)
     secrets = load_secrets(here.settings, here.base, os.environ)
+    kubernetes, owner = here.settings.kubernetes, partial(home_identity, here.home)
     setup = DeployerSetup(
         home=here.home / SERVING,
         redact=secrets.redact,
         engine=engine,
         reveal=secrets.reveal,
-        cluster=here.settings.kubernetes.serving_cluster(
-            here.base, partial(home_identity, here.home)
-        ),
+        cluster=kubernetes.serving_cluster(here.base, owner),
     )
     deployer = make_deployer(setup)
     try:
