@@ -16,7 +16,7 @@ from deployers.chosen_target import DEFAULT
 from deployers.command import CommandDeployer
 from deployers.command_place import COMMAND
 from deployers.confinement import UNCONFINED, Confinement
-from deployers.counting.prometheus import NO_SERVERS, PrometheusServer
+from deployers.counting.prometheus import PrometheusServer
 from deployers.counting.reader import CounterReader
 from deployers.engine import Engine
 from deployers.every_target import EveryTarget
@@ -54,7 +54,7 @@ class DeployerSetup:
     """The cluster that serves, if one is set."""
     reveal: Callable[[tuple[str, ...]], dict[str, str]] = _no_secrets
     """The values of secrets by name, for scripts. Raises NeedsHuman for an unknown name."""
-    prometheus: Mapping[str, PrometheusServer] = field(default_factory=lambda: NO_SERVERS)
+    prometheus: Mapping[str, PrometheusServer] = field(default_factory=dict)
     """The Prometheus servers of the settings, by name."""
 
 

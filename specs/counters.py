@@ -1,5 +1,6 @@
 """Counters of requests that a gateway keeps and Prometheus scrapes: which of them to read."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
@@ -49,6 +50,17 @@ class CounterNames(BaseModel):
         # Both escape these signs alike, and no others need it.
         plain = re.sub(r"[\\.+*?()|\[\]{}^$]", r"\\\g<0>", text)
         return plain.replace(r"\*", ".*").replace(r"\?", ".")
+
+    def selector(self, *matchers: str) -> str:
+        """What selects the counters of requests in PromQL."""
+        labels = (f"{label}={quoted(value)}" for label, value in self.where.items())
+        name = () if matchers else (f"__name__={quoted(self.requests)}",)
+        return f"{{{','.join((*name, *matchers, *labels))}}}"
+
+
+def quoted(text: str) -> str:
+    """A string of PromQL, which escapes as JSON does."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 class _Preset(NamedTuple):

@@ -1,6 +1,5 @@
 """Reads the traffic of places from counters, and remembers which weights were in force when."""
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
@@ -12,7 +11,7 @@ from deployers.counting.prometheus import PrometheusClient, PrometheusServer
 from deployers.counting.series import Question, UncountableError, windows
 from deployers.place_folder import Site
 from deployers.protocol import Deployed, Desired, Traffic
-from specs.counters import CounterNames
+from specs.counters import CounterNames, quoted
 from specs.failures import NeedsHuman, TryAgain
 from specs.traffic import Split
 
@@ -175,14 +174,7 @@ def _selector(names: CounterNames, eras: Sequence[Era]) -> str:
         for pattern, server in ((names.stable, era.stable), (names.canary, era.canary))
         if server is not None
     }
-    matchers = [
-        f"__name__=~{_quoted('|'.join(counters))}",
-        f"{names.backend}=~{_quoted('|'.join(sorted(arms)))}",
-        *(f"{label}={_quoted(value)}" for label, value in names.where.items()),
-    ]
-    return f"{{{','.join(matchers)}}}"
-
-
-def _quoted(text: str) -> str:
-    """A string of PromQL, which escapes as JSON does."""
-    return json.dumps(text, ensure_ascii=False)
+    return names.selector(
+        f"__name__=~{quoted('|'.join(counters))}",
+        f"{names.backend}=~{quoted('|'.join(sorted(arms)))}",
+    )

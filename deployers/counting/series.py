@@ -25,6 +25,8 @@ SETTLED: Final = 15.0
 requests that were drawn before it are counted when they end."""
 CELL: Final = 15_000
 """Milliseconds. The scrapes of several targets that fall into one of these make one window."""
+_TURNS: Final = 3
+"""How often two counters that are never scraped together take turns, if two jobs scrape them."""
 _CERTAIN: Final = log(1e-6)
 """The log probability below which nothing but a mistake explains what is seen."""
 
@@ -149,7 +151,7 @@ def _by_target(
         if role is not None and one.samples:
             groups[one.labels.get("instance", "")].append((role, one))
     for instance, group in groups.items():
-        _check_scraped_once(instance, [one for _, one in group])
+        _check_scraped_once(instance, group, question.names)
     return groups
 
 
@@ -179,22 +181,30 @@ def _is_error(status: str, question: Question) -> bool:
     return unanswered or status in counts or f"{status[0]}xx" in counts
 
 
-def _check_scraped_once(instance: str, group: Sequence[Series]) -> None:
-    """Raises UncountableError for counters that two jobs scrape: each request would count twice."""
-    ways = {frozenset(at for at, _ in one.samples): one for one in group if len(one.samples) > 1}
-    for (some, one), (others, other) in combinations(ways.items(), 2):
-        overlap = min(some) < max(others) and min(others) < max(some)
-        if overlap and some.isdisjoint(others):
-            differ = sorted(
-                name
-                for name in one.labels.keys() | other.labels.keys()
-                if name not in ("__name__", "le") and one.labels.get(name) != other.labels.get(name)
-            )
-            raise UncountableError(
-                f"the counters of the target {instance!r} are scraped more than once, at different "
-                "times, so each request would be counted twice: choose one scrape with `where`, by "
-                f"{' or '.join(differ) or 'a label of its own'}"
-            )
+def _check_scraped_once(
+    instance: str, group: Sequence[tuple[_Role, Series]], names: CounterNames
+) -> None:
+    """Raises UncountableError for a counter that two jobs scrape: requests would count twice."""
+    alike: dict[tuple[_Role, str | None], list[Series]] = defaultdict(list)
+    for role, one in group:
+        if role.up_to is None and len(one.samples) > 1:
+            alike[role, one.labels.get(names.status)].append(one)
+    for twins in alike.values():
+        for one, other in combinations(twins, 2):
+            times = [{at for at, _ in each.samples} for each in (one, other)]
+            merged = sorted(times[0] | times[1])
+            turns = sum((a in times[0]) != (b in times[0]) for a, b in pairwise(merged))
+            if times[0].isdisjoint(times[1]) and turns >= _TURNS:
+                differ = sorted(
+                    name
+                    for name in one.labels.keys() | other.labels.keys()
+                    if one.labels.get(name) != other.labels.get(name)
+                )
+                raise UncountableError(
+                    f"the counters of the target {instance!r} are scraped more than once, at "
+                    "different times, so each request would be counted twice: choose one scrape "
+                    f"with `where`, by {' or '.join(differ)}"
+                )
 
 
 def _scrapes(group: Sequence[tuple[_Role, Series]]) -> Iterator[_Scrape]:

@@ -111,12 +111,10 @@ def _told_by(release: Release) -> dict[str, str]:
     scripts = release.scripts_for("production")
     if scripts is None:
         return deployer
-    names = ("apply", "observe", "traffic", "split", "reads")
-    told = {
-        f"command.{name}": str(value)
-        for name in names
-        if (value := getattr(scripts, name)) is not None
-    }
+    names = ("apply", "observe", "split", "reads")
+    told = {f"command.{name}": str(getattr(scripts, name)) for name in names}
+    if scripts.traffic is not None:
+        told["command.traffic"] = scripts.traffic
     if scripts.prometheus is not None:
         counters = scripts.prometheus.names().model_dump(mode="json")
         told |= {f"command.prometheus.{name}": str(value) for name, value in counters.items()}
