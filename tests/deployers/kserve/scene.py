@@ -11,6 +11,7 @@ from deployers.kubernetes.cluster import ClusterAccess
 from deployers.kubernetes.profile import ClusterProfile
 from deployers.kubernetes.settings import KServeMode, KServeSettings, RouterPod, ServingCluster
 from deployers.protocol import Deployed, Desired, Server
+from specs.counters import BackendCounters
 from specs.failures import TryAgain
 from specs.resources import Resources
 from tests.deployers.kubernetes.builders import SERVER, SHIPMENT
@@ -29,21 +30,26 @@ class Scene:
     """A controller's turns at one place, on the cluster's clock."""
 
     def __init__(
-        self, cluster: Kubernetes, folder: Path, mode: KServeMode, image: str = IMAGE
+        self,
+        cluster: Kubernetes,
+        folder: Path,
+        mode: KServeMode,
+        image: str = IMAGE,
+        counters: CounterReader | None = None,
     ) -> None:
         self.cluster, self.mode = cluster, mode
         config = cluster.write_kubeconfig(folder / "kubeconfig", namespace=NAMESPACE)
-        access = ClusterAccess(namespace=NAMESPACE, kubeconfig=config, calls=1000)
+        gateway = BackendCounters(preset="istio") if counters is not None else None
         serving = ServingCluster(
-            access=access,
+            access=ClusterAccess(namespace=NAMESPACE, kubeconfig=config, calls=1000),
             owner=lambda: OWNER,
             image=image,
             profiles={"default": ClusterProfile()},
             router=RouterPod(),
-            kserve=KServeSettings(mode=mode),
+            kserve=KServeSettings(mode=mode, counters=gateway, split="turns"),
         )
-        counters = CounterReader(folder / "home", NO_SERVERS, lambda _: {})
-        self.deployer = KServeDeployer(folder / "home", serving, counters, str)
+        reader = counters or CounterReader(folder / "home", NO_SERVERS, lambda _: {})
+        self.deployer = KServeDeployer(folder / "home", serving, reader, str)
 
     async def apply(self, desired: Desired) -> Deployed:
         """One turn: apply, let KServe do what is due, look."""
