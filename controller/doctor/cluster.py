@@ -27,7 +27,7 @@ QUEUE_VERSION: Final = "v1beta2"
 """The version of Kueue's API that the executor reads."""
 _KUEUE: Final = "kueue.x-k8s.io"
 _REVIEWS: Final = "apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-_FIX: Final = "correct `kubernetes` in the settings; see docs/install.md"
+FIX: Final = "correct `kubernetes` in the settings; see docs/install.md"
 
 
 async def examine_cluster(
@@ -45,9 +45,9 @@ async def examine_cluster(
             async for finding in _examined(cluster, queues):
                 yield finding
     except TimeoutError:
-        yield bad("cluster", f"it did not answer within {duration(PATIENCE)}", _FIX)
+        yield bad("cluster", f"it did not answer within {duration(PATIENCE)}", FIX)
     except Failure as failure:
-        yield bad("cluster", str(failure), _FIX)
+        yield bad("cluster", str(failure), FIX)
     except ApiRefusal as refusal:
         fix = "renew the credentials, or correct `kubernetes.kubeconfig`"
         yield bad("cluster", f"the API server refuses: {refusal.message}", fix)
@@ -70,7 +70,7 @@ def _of_specs(specs: Sequence[Pipeline]) -> Iterable[str]:
 async def _examined(cluster: Cluster, queues: Sequence[str]) -> AsyncIterator[Finding]:
     about = await cluster.ask("GET", "version")
     yield ok("cluster", f"Kubernetes {about.get('gitVersion', '')} answers")
-    yield await _access(cluster, (*STEPS, *(QUEUES if queues else ())))
+    yield await access(cluster, (*STEPS, *(QUEUES if queues else ())))
     async for finding in _quotas(cluster):
         yield finding
     if queues:
@@ -81,12 +81,13 @@ async def _examined(cluster: Cluster, queues: Sequence[str]) -> AsyncIterator[Fi
 # Access
 
 
-async def _access(cluster: Cluster, needs: Iterable[AccessNeed]) -> Finding:
+async def access(cluster: Cluster, needs: Iterable[AccessNeed], whose: str = "steps") -> Finding:
+    """Whether the controller may do all that it needs to, in the cluster's namespace."""
     lacking = [(need, await _lacking(cluster, need)) for need in needs]
     said = [f"{', '.join(verbs)} {need.shown}" for need, verbs in lacking if verbs]
     what = f"cluster access {cluster.namespace}"
     if not said:
-        return ok(what, "it may do all that steps need")
+        return ok(what, f"it may do all that {whose} need")
     rules = "; ".join(need.rule(verbs) for need, verbs in lacking if verbs)
     fix = f"add to a Role in the namespace {cluster.namespace}, bound to the controller: {rules}"
     return bad(what, f"it may not {'; '.join(said)}", fix)
@@ -160,7 +161,7 @@ def _near(quota: Mapping[str, Any]) -> Iterable[str]:
 
 
 async def _kueue(cluster: Cluster, queues: Sequence[str]) -> AsyncIterator[Finding]:
-    versions = await _served(cluster, _KUEUE)
+    versions = await served(cluster, _KUEUE)
     if QUEUE_VERSION not in versions:
         has = f"serves only {', '.join(versions)} of it" if versions else "has none of its kinds"
         fix = f"install Kueue with {_KUEUE}/{QUEUE_VERSION}, or remove `queue`"
@@ -191,7 +192,7 @@ def _queue(name: str, found: Mapping[str, Any] | None, namespace: str) -> Findin
     return ok(what, f"it is there, with quota of the ClusterQueue {cluster_queue}")
 
 
-async def _served(cluster: Cluster, group: str) -> list[str]:
+async def served(cluster: Cluster, group: str) -> list[str]:
     """The versions of an API group that the cluster serves; none if it is not installed."""
     try:
         found = await cluster.ask("GET", f"apis/{group}")

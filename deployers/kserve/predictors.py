@@ -7,7 +7,7 @@ too: of a runtime of Headgate's, with the address of what its pods fetch as that
 from collections.abc import Mapping
 from typing import Any, Final
 
-from deployers.kserve.manifests import CONTAINER, Predictor
+from deployers.kserve.manifests import CONTAINER, Predictor, inference_service
 from deployers.kserve.naming import predictor_name
 from deployers.kubernetes import pods
 from deployers.kubernetes.cluster import Manifest
@@ -119,3 +119,20 @@ def model_address(address: str) -> str:
             "to s3:// or gs:// with a prefix"
         )
     return address
+
+
+def example(namespace: str, mode: KServeMode) -> Manifest:
+    """An InferenceService as Headgate writes them, to have it tried."""
+
+    def model(version: str) -> Manifest:
+        uri = f"s3://headgate-example/{version}"
+        return {"model": {"modelFormat": {"name": _FORMAT}, "storageUri": uri}}
+
+    if mode == "Knative":
+        spec: Manifest = {"predictor": {**model("v1"), "canaryTrafficPercent": 5}}
+    else:
+        spec = {
+            "predictor": {**model("v1"), "name": "v1"},
+            "canary": [{"trafficPercent": 5, "predictor": {**model("v2"), "name": "v2"}}],
+        }
+    return inference_service("headgate-example", namespace, mode, {}, spec)

@@ -10,6 +10,7 @@ import kubernetes_validate
 import pytest
 
 from controller.config.settings_file import load_settings
+from controller.executors.kubernetes.access import KSERVE
 from tests.deploy.chart import (
     CHART,
     GIVEN,
@@ -189,6 +190,17 @@ def test_other_settings_restart_the_controller() -> None:
         for each in (FLIGHTS, changed, FLIGHTS)
     )
     assert first == again != second
+
+
+def test_what_kserve_needs_is_allowed_in_the_namespace_of_servers() -> None:
+    serving = {"serving": {"namespace": "models"}}
+    settings = {**FLIGHTS["settings"], "kubernetes": serving}
+    found = manifests({**FLIGHTS, "settings": settings, "kserve": {"enabled": True}})
+    (role,) = (each for each in found if each["metadata"]["name"].endswith("-kserve")
+               and each["kind"] == "Role")  # fmt: skip
+    assert role["metadata"]["namespace"] == "models"
+    allowed = [(*rule["apiGroups"], *rule["resources"], *rule["verbs"]) for rule in role["rules"]]
+    assert allowed == [(need.group, need.resource, *need.verbs) for need in KSERVE]
 
 
 def test_without_steps_the_controller_has_no_right_and_no_token() -> None:

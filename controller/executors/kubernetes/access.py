@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 
 class AccessNeed(NamedTuple):
-    """Verbs on a resource, in the namespace of steps."""
+    """Verbs on a resource, in the namespace of steps or in that of servers."""
 
     group: str
     """Of the API; empty for Kubernetes' core."""
@@ -42,3 +42,15 @@ DOCTOR: Final = (AccessNeed("", "resourcequotas", ("list",)),)
 """For `headgate doctor`; without it, quotas are not looked at."""
 DOCTOR_OF_QUEUES: Final = (AccessNeed("kueue.x-k8s.io", "localqueues", ("list",)),)
 """For `headgate doctor` where there are queues."""
+KSERVE: Final = (
+    AccessNeed("serving.kserve.io", "inferenceservices", ("create", "get", "patch", "delete")),
+    AccessNeed("serving.kserve.io", "servingruntimes", ("create", "patch")),
+    AccessNeed("gateway.networking.k8s.io", "httproutes", ("get",)),
+    AccessNeed("serving.knative.dev", "revisions", ("list",)),
+    AccessNeed("apps", "deployments", ("list",)),
+    AccessNeed("", "services", ("list",)),
+    AccessNeed("", "pods", ("list",)),
+    AccessNeed("", "configmaps", ("create", "get", "patch", "delete")),
+    AccessNeed("", "secrets", ("create", "patch", "list", "delete")),
+)
+"""For servers with `deployer: kserve`, in their namespace."""

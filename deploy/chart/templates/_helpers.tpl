@@ -65,6 +65,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- if .Values.steps.enabled -}}
 {{- $_ := set $own "kubernetes" (dict "namespace" .Values.steps.namespace "image" (include "headgate.image" .)) -}}
+{{- else if .Values.kserve.enabled -}}
+{{- $_ := set $own "kubernetes" (dict "image" (include "headgate.image" .)) -}}
 {{- end -}}
 {{- if gt (int .Values.replicas) 1 -}}
 {{- $_ := set $own "controllers" "several" -}}
@@ -73,6 +75,42 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $_ := set $own "github" (dict "webhook" (dict "host" "0.0.0.0" "port" .Values.webhook.port)) -}}
 {{- end -}}
 {{- toYaml (mergeOverwrite $own (deepCopy .Values.settings)) -}}
+{{- end -}}
+
+{{- /* The namespace of model servers. */ -}}
+{{- define "headgate.serving" -}}
+{{- dig "kubernetes" "serving" "namespace" "headgate-serving" .Values.settings -}}
+{{- end -}}
+
+{{- /* The rules of `deployer: kserve`, as in controller/executors/kubernetes/access.py. */ -}}
+{{- define "headgate.kserveRules" -}}
+- apiGroups: [serving.kserve.io]
+  resources: [inferenceservices]
+  verbs: [create, get, patch, delete]
+- apiGroups: [serving.kserve.io]
+  resources: [servingruntimes]
+  verbs: [create, patch]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get]
+- apiGroups: [serving.knative.dev]
+  resources: [revisions]
+  verbs: [list]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [list]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [list]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [create, get, patch, delete]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create, patch, list, delete]
 {{- end -}}
 
 {{- /* The rules of the executor; controller/executors/kubernetes/access.py has the same, and what for. */ -}}

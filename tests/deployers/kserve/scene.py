@@ -3,6 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
+from controller.executors.kubernetes.access import KSERVE
 from deployers.counting.prometheus import NO_SERVERS
 from deployers.counting.reader import CounterReader
 from deployers.kserve.deployer import KServeDeployer
@@ -15,7 +16,7 @@ from specs.counters import BackendCounters
 from specs.failures import TryAgain
 from specs.resources import Resources
 from tests.deployers.kubernetes.builders import SERVER, SHIPMENT
-from tests.doubles.kubernetes import Kubernetes
+from tests.doubles.kubernetes import AccessRule, Kubernetes
 from tests.doubles.kubernetes.base.objects import Obj, dig
 
 PLACE = "flight-delay/production"
@@ -38,7 +39,11 @@ class Scene:
         counters: CounterReader | None = None,
     ) -> None:
         self.cluster, self.mode = cluster, mode
-        config = cluster.write_kubeconfig(folder / "kubeconfig", namespace=NAMESPACE)
+        rights = [
+            AccessRule(need.verbs, (need.resource,), (need.group,), (NAMESPACE,)) for need in KSERVE
+        ]
+        token = cluster.token("headgate", *rights)  # what the chart allows, and no more
+        config = cluster.write_kubeconfig(folder / "kubeconfig", token, NAMESPACE)
         gateway = BackendCounters(preset="istio") if counters is not None else None
         serving = ServingCluster(
             access=ClusterAccess(namespace=NAMESPACE, kubeconfig=config, calls=1000),
