@@ -416,6 +416,10 @@ class Release(Spec):
         """Who deploys to that environment."""
         return (self.staging if environment == "staging" else self.production).deployer
 
+    def is_by(self, deployer: TargetName) -> bool:
+        """Whether one of its environments is deployed by it."""
+        return deployer in (self.production.deployer, self.staging.deployer)
+
     @property
     def on_cluster(self) -> TargetName | None:
         """A deployer of it that runs pods; None if no environment is on a cluster."""

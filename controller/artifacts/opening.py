@@ -23,10 +23,10 @@ def open_remote(settings: Settings, home: Path) -> RemoteArtifacts | None:
     """The object store of `artifacts`, if set. Raises `NeedsHuman` for an invalid address."""
     if settings.artifacts is None:
         return None
-    return RemoteArtifacts(settings.artifacts, Stores(settings.stores), lambda: home_identity(home))
+    return RemoteArtifacts(settings.artifacts, Stores(settings.stores), lambda: identity_of(home))
 
 
-def home_identity(home: Path) -> str:
+def identity_of(home: Path) -> str:
     """The random identity of the home folder, created by the first caller."""
     path = home / IDENTITY
     if not path.exists():

@@ -1,6 +1,6 @@
 """The settings of the Kubernetes cluster that steps and model servers run on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Self
@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from deployers.kubernetes.cluster import ClusterAccess
 from deployers.kubernetes.profile import ClusterProfile, ObjectName, profile_named
-from deployers.kubernetes.settings import ServingCluster, ServingSettings
+from deployers.kubernetes.settings import ServingSettings
 from specs.base import Many, Name, Spec, Text
 
 
@@ -90,17 +90,6 @@ class KubernetesSettings(Spec):
             kubeconfig=None if self.kubeconfig is None else base / self.kubeconfig,
             context=self.context,
             calls=self.calls,
-        )
-
-    def serving_cluster(self, base: Path, owner: Callable[[], str]) -> ServingCluster:
-        """The cluster that serves; `base` as above."""
-        return ServingCluster(
-            access=self.access(base, self.serving.namespace),
-            owner=owner,
-            image=self.image,
-            profiles=self.profiles,
-            router=self.serving.router,
-            kserve=self.serving.kserve,
         )
 
     def profile(self, name: str | None) -> ClusterProfile | None:

@@ -1,4 +1,4 @@
-"""Checks the Kubernetes cluster of steps: access, the APIs that are served, queues and quotas."""
+"""Checks the Kubernetes cluster: access, the APIs that are served, queues and quotas."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -12,8 +12,8 @@ from controller.executors.kubernetes.access import (
     DOCTOR_OF_QUEUES,
     QUEUES,
     STEPS,
-    AccessNeed,
 )
+from deployers.kubernetes.access import SERVING, AccessNeed
 from deployers.kubernetes.cluster import ApiRefusal, Cluster
 from specs.failures import Failure
 from specs.figures import duration
@@ -36,14 +36,23 @@ async def examine_cluster(
     """Findings about the cluster, if a spec or the settings name one. `base` is the folder of the
     settings' file."""
     executors = {spec.executor_of(step) for spec in specs for step in (None, *spec.commands)}
-    if "kubernetes" not in executors and "kubernetes" not in settings.model_fields_set:
+    serve = any(spec.release is not None and spec.release.is_by("kubernetes") for spec in specs)
+    steps = "kubernetes" in executors or "kubernetes" in settings.model_fields_set
+    if not steps and not serve:
         return
     queues = sorted({*_of_profiles(settings), *_of_specs(specs)})
-    cluster = Cluster(settings.kubernetes.access(base))
+    kubernetes = settings.kubernetes
+    cluster = Cluster(kubernetes.access(base))
+    serving = Cluster(kubernetes.access(base, kubernetes.serving.namespace))
     try:
         async with asyncio.timeout(PATIENCE):
-            async for finding in _examined(cluster, queues):
-                yield finding
+            about = await cluster.ask("GET", "version")
+            yield ok("cluster", f"Kubernetes {about.get('gitVersion', '')} answers")
+            if steps:
+                async for finding in _examined(cluster, queues):
+                    yield finding
+            if serve:
+                yield await access(serving, SERVING, "servers")
     except TimeoutError:
         yield bad("cluster", f"it did not answer within {duration(PATIENCE)}", FIX)
     except Failure as failure:
@@ -53,6 +62,7 @@ async def examine_cluster(
         yield bad("cluster", f"the API server refuses: {refusal.message}", fix)
     finally:
         await cluster.close()
+        await serving.close()
 
 
 def _of_profiles(settings: Settings) -> Iterable[str]:
@@ -68,9 +78,7 @@ def _of_specs(specs: Sequence[Pipeline]) -> Iterable[str]:
 
 
 async def _examined(cluster: Cluster, queues: Sequence[str]) -> AsyncIterator[Finding]:
-    about = await cluster.ask("GET", "version")
-    yield ok("cluster", f"Kubernetes {about.get('gitVersion', '')} answers")
-    yield await access(cluster, (*STEPS, *(QUEUES if queues else ())))
+    yield await access(cluster, (*STEPS, *(QUEUES if queues else ())), "steps")
     async for finding in _quotas(cluster):
         yield finding
     if queues:
@@ -81,13 +89,13 @@ async def _examined(cluster: Cluster, queues: Sequence[str]) -> AsyncIterator[Fi
 # Access
 
 
-async def access(cluster: Cluster, needs: Iterable[AccessNeed], whose: str = "steps") -> Finding:
+async def access(cluster: Cluster, needs: Iterable[AccessNeed], of: str) -> Finding:
     """Whether the controller may do all that it needs to, in the cluster's namespace."""
     lacking = [(need, await _lacking(cluster, need)) for need in needs]
     said = [f"{', '.join(verbs)} {need.shown}" for need, verbs in lacking if verbs]
     what = f"cluster access {cluster.namespace}"
     if not said:
-        return ok(what, f"it may do all that {whose} need")
+        return ok(what, f"it may do all that {of} need")
     rules = "; ".join(need.rule(verbs) for need, verbs in lacking if verbs)
     fix = f"add to a Role in the namespace {cluster.namespace}, bound to the controller: {rules}"
     return bad(what, f"it may not {'; '.join(said)}", fix)

@@ -9,8 +9,8 @@ from typing import Any, Final
 from controller.config.settings import Settings
 from controller.doctor.cluster import FIX, PATIENCE, access, served
 from controller.doctor.findings import Finding, bad, ok, warn
-from controller.executors.kubernetes.access import KSERVE
 from deployers.kserve.predictors import example
+from deployers.kubernetes.access import KSERVE
 from deployers.kubernetes.cluster import ApiRefusal, Cluster
 from deployers.kubernetes.settings import KServeSettings
 from specs.failures import Failure
@@ -30,7 +30,7 @@ async def examine_kserve(
 ) -> AsyncIterator[Finding]:
     """Findings about KServe, if a spec is deployed by it. `base` is the folder of the settings'
     file."""
-    if not any(_is_by_kserve(spec) for spec in specs):
+    if not any(spec.release is not None and spec.release.is_by("kserve") for spec in specs):
         return
     kubernetes = settings.kubernetes
     cluster = Cluster(kubernetes.access(base, kubernetes.serving.namespace))
@@ -46,12 +46,6 @@ async def examine_kserve(
         yield bad("kserve", f"the API server refuses: {refusal.message}", FIX)
     finally:
         await cluster.close()
-
-
-def _is_by_kserve(spec: Pipeline) -> bool:
-    release = spec.release
-    named = (release.production.deployer, release.staging.deployer) if release else ()
-    return "kserve" in named
 
 
 async def _examined(cluster: Cluster, settings: KServeSettings) -> AsyncIterator[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from controller.artifacts.opening import home_identity, open_artifacts, open_remote
+from controller.artifacts.opening import open_artifacts, open_remote
 from controller.buckets.catalog import DATASETS, Catalog
 from controller.buckets.roots import Roots
 from controller.buckets.stores import Stores
@@ -77,6 +77,7 @@ from controller.store.run_graphs import Graphs
 from controller.wiring import reconcilers
 from controller.wiring.github import WITHOUT_GITHUB, GitHubReads, OnGitHub
 from controller.wiring.operations import Operations
+from controller.wiring.serving_cluster import serving_cluster
 from deployers.confinement import Confinement, confinement
 from deployers.counting.prometheus import PrometheusServer
 from deployers.engine import Engine
@@ -124,7 +125,7 @@ class Controller:
             lambda name: secrets.reveal((name,))[name], longest=bucket_poll, clock=policy.clock
         )
         self.confinement = self._confined(home, settings.private(base))
-        self.deployer = self._deployer(base, home)
+        self.deployer = self._deployer(home, base)
         self.processes = Processes(home / "attempts")
         virtualenvs = Virtualenvs(home / "environments", self.confinement)
         self.executor = self._executor(base, home / "attempts", virtualenvs)
@@ -150,7 +151,7 @@ class Controller:
         self.sweeper = self._sweeper(home, virtualenvs)
         self.operations = Operations(self)
 
-    def _deployer(self, base: Path, home: Path) -> Deployer:
+    def _deployer(self, home: Path, base: Path) -> Deployer:
         router = self.settings.router
         setup = DeployerSetup(
             home=home / SERVING,
@@ -159,12 +160,12 @@ class Controller:
             confinement=self.confinement,
             silence=router.silence.total_seconds(),
             trusted=router.trusted_proxies,
+            cluster=serving_cluster(self.settings, base),
             reveal=self.secrets.reveal,
             prometheus={
                 name: PrometheusServer(one.url, one.token)
                 for name, one in self.settings.prometheus.items()
             },
-            cluster=self.settings.kubernetes.serving_cluster(base, partial(home_identity, home)),
         )
         return make_deployer(setup)
 

@@ -158,7 +158,7 @@ class KubernetesDeployer:
             ClusterPlace.forget(self._home, place)
 
     async def reap(self) -> int:
-        """Remove Services and Secrets of servers without a Deployment; how many."""
+        """Remove Services of servers without a Deployment; how many."""
         if not ClusterPlace.all(self._home):
             return 0
         cluster, seen = self._cluster()
@@ -358,17 +358,13 @@ class KubernetesDeployer:
         cluster, name = self._cluster()[0], at.name(server.name)
         live, wanted = objects.deployment(name), deployment(server, at)
         await self._put("services", service(server, at), objects.service(name))
-        if live is not None and is_as(wanted, live):
-            if LEAVING in _annotations(live):
-                gone = {"metadata": {"annotations": {LEAVING: None}}}
-                await cluster.patch("deployments", name, gone)
-            return
-        hidden = secret(server, at)
-        if hidden is not None:  # before its pods; without an owner, `reap` removes it
+        made = await self._put("deployments", wanted, live)
+        if LEAVING in _annotations(made):
+            gone = {"metadata": {"annotations": {LEAVING: None}}}
+            await cluster.patch("deployments", name, gone)
+        # After the Deployment, so that it never lacks an owner; its pods fetch first, and wait.
+        if (hidden := secret(server, at, made)) is not None:
             await cluster.apply("secrets", hidden)
-        made = await cluster.apply("deployments", wanted)
-        if (owned_secret := secret(server, at, made)) is not None:
-            await cluster.apply("secrets", owned_secret)
 
     async def _dismiss(self, objects: PlaceObjects, wanted: Mapping[str, Server]) -> None:
         """Mark the servers that are no longer desired."""

@@ -191,7 +191,12 @@ def _container(at: ServingPlace, settings: RouterPod) -> Manifest:
             {"name": "control", "containerPort": CONTROL_PORT, "protocol": "TCP"},
         ],
         "readinessProbe": {**probe, "periodSeconds": 2, "failureThreshold": 3},
-        "livenessProbe": {**probe, "periodSeconds": 5, "failureThreshold": 3},
+        "livenessProbe": {
+            **probe,
+            "initialDelaySeconds": 20,
+            "periodSeconds": 10,
+            "failureThreshold": 3,
+        },
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": {
             "requests": {"cpu": f"{round(settings.cpu * 1000)}m", "memory": memory},

@@ -152,9 +152,9 @@ def service_of(
     }
 
 
-def secret(server: Server, at: ServingPlace, owner: Manifest | None = None) -> Manifest | None:
-    """The Secret with the values of the server's secrets; None if it has none. With `owner`, the
-    Deployment, it is deleted with it."""
+def secret(server: Server, at: ServingPlace, owner: Manifest) -> Manifest | None:
+    """The Secret with the values of the server's secrets; None if it has none. It is deleted with
+    `owner`, the Deployment."""
     if not server.secrets:
         return None
     values = {name: server.environment[name] for name in server.secrets}

@@ -1,11 +1,9 @@
 """`headgate down`."""
 
 import os
-from functools import partial
 
 import click
 
-from controller.artifacts.opening import home_identity
 from controller.cli.context import (
     CliContext,
     controller_pid,
@@ -20,6 +18,7 @@ from controller.machine.core import Value
 from controller.machine.pipelines.pipeline import PipelineState
 from controller.store.protocol import StoreReader
 from controller.wiring.home_lock import only_one
+from controller.wiring.serving_cluster import serving_cluster
 from deployers.engine import Engine
 from deployers.registry import DeployerSetup, make_deployer
 from deployers.windows import SERVING
@@ -84,13 +83,12 @@ def down(ctx: click.Context, pipeline: str | None, as_json: bool) -> None:
 async def _stop(here: CliContext, places: list[str]) -> list[StoppedView]:
     engine = Engine(here.settings.docker.host, here.home)
     secrets = load_secrets(here.settings, here.base, os.environ)
-    kubernetes, owner = here.settings.kubernetes, partial(home_identity, here.home)
     setup = DeployerSetup(
         home=here.home / SERVING,
         redact=secrets.redact,
         engine=engine,
+        cluster=serving_cluster(here.settings, here.base),
         reveal=secrets.reveal,
-        cluster=kubernetes.serving_cluster(here.base, owner),
     )
     deployer = make_deployer(setup)
     try:

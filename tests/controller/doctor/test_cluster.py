@@ -15,8 +15,8 @@ from controller.executors.kubernetes.access import (
     DOCTOR_OF_QUEUES,
     QUEUES,
     STEPS,
-    AccessNeed,
 )
+from deployers.kubernetes.access import AccessNeed
 from specs.loading.load import load
 from specs.model import Pipeline
 from tests.doubles.kubernetes import AccessRule, Kubernetes

@@ -10,7 +10,7 @@ import pytest
 from controller.config.settings import Settings
 from controller.doctor.findings import Finding
 from controller.doctor.kserve import examine_kserve
-from controller.executors.kubernetes.access import KSERVE, AccessNeed
+from deployers.kubernetes.access import KSERVE, AccessNeed
 from specs.loading.load import load
 from tests.doubles.kubernetes import AccessRule, Kubernetes
 from tests.doubles.kubernetes.validation.custom import KSERVE as DEFINITIONS

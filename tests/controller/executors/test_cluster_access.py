@@ -9,10 +9,10 @@ from controller.executors.kubernetes.access import (
     DOCTOR_OF_QUEUES,
     QUEUES,
     STEPS,
-    AccessNeed,
 )
 from controller.executors.kubernetes.names import labels
 from controller.machine.runs.attempt import AttemptState
+from deployers.kubernetes.access import AccessNeed
 from tests.contracts.executor import becomes, ends, run, until
 from tests.controller.executors.kubernetes_site import OWNER, KubernetesSite
 from tests.deploy.chart import Manifest, manifests

@@ -3,11 +3,11 @@
 from contextlib import suppress
 from pathlib import Path
 
-from controller.executors.kubernetes.access import KSERVE
 from deployers.counting.prometheus import NO_SERVERS
 from deployers.counting.reader import CounterReader
 from deployers.kserve.deployer import KServeDeployer
 from deployers.kserve.naming import service_name
+from deployers.kubernetes.access import KSERVE
 from deployers.kubernetes.cluster import ClusterAccess
 from deployers.kubernetes.profile import ClusterProfile
 from deployers.kubernetes.settings import KServeMode, KServeSettings, RouterPod, ServingCluster

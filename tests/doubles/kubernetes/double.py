@@ -50,6 +50,7 @@ class Kubernetes:
         """`folder` holds the volumes of pods; `speed` hastens the cluster's clock."""
         self._own = None if folder else tempfile.TemporaryDirectory(prefix="kubernetes-")
         self.folder = folder or Path(self._own.name if self._own else "")
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.clock = ClusterClock(speed)
         self.verbs = Verbs(self.clock)
         self.images = ImageRegistry()

@@ -244,6 +244,8 @@ class RunningPod:
             self.site.event("Failed", f"Error: {message}", "Warning")
             return
         said = self._files.path(f"containers/{name}/termination-log").read_bytes()[-_MESSAGE:]
+        if not said and code and container["terminationMessagePolicy"] == "FallbackToLogsOnError":
+            said = process.last_words()
         state.end(now, code, self._reasons.pop(name, ""), said.decode(errors="replace"))
 
     def _pull(self, container: Obj) -> LocalImage | None:
