@@ -124,7 +124,7 @@ async def test_missing_rights_routes_and_counters_are_told(
     seen = await found(cluster, tmp_path, *KSERVE[1:])
     rights = seen[f"cluster access {SPACE}"]
     assert "inferenceservices.serving.kserve.io" in rights.message
-    assert "verbs: [create, get, patch, delete]" in rights.fix
+    assert "verbs: [create, patch, get, delete]" in rights.fix
     assert seen["kserve configuration"].state == "warning"
     assert "none is judged" in seen["kserve evidence"].message
     right = configure(cluster, routes=False)
