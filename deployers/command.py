@@ -67,7 +67,9 @@ class CommandDeployer:
                 address = saved.address if saved else None
                 CommandPlace(scripts=scripts, address=address).save(self._home, place)
             if scripts.counters is not None:
-                self._counters.changing(place, desired)
+                stable, canary = desired.stable, desired.canary
+                names = (stable.name if stable else None, canary.name if canary else None)
+                self._counters.changing(place, (*names, desired.canary_weight))
             await self._run("apply", place, scripts, _given(place, desired))
             if not desired.canary_weight:
                 await self._check_withheld(place, scripts)
@@ -79,7 +81,7 @@ class CommandDeployer:
             return Deployed()
         seen = await self._look(place, saved.scripts)
         if saved.scripts.counters is not None:
-            self._counters.seen(place, seen)
+            self._counters.seen(place, (seen.stable, seen.canary, seen.canary_weight))
         if seen.address != saved.address:
             saved = CommandPlace.load(self._home, place)
             if saved is not None:  # it may have been removed meanwhile

@@ -171,7 +171,7 @@ class Desired(DeploymentValue):
     target: TargetName = "local"
     """Who deploys, by the name in `deployers.registry`."""
     errors: tuple[str, ...] = ("no_answer", "5xx")
-    """What counts as an error, where only counts are known."""
+    """What counts as an error, where the target only counts requests."""
     scripts: Scripts | None = None
     """The scripts that deploy, if `target` is `command`."""
 

@@ -23,6 +23,8 @@ from deployers.every_target import EveryTarget
 from deployers.kserve.deployer import KServeDeployer
 from deployers.kserve.place import KSERVE
 from deployers.kubernetes.deployer import KubernetesDeployer
+from deployers.kubernetes.gateway import GatewayDeployer
+from deployers.kubernetes.gateway_place import GATEWAY
 from deployers.kubernetes.router_link import KUBERNETES
 from deployers.kubernetes.settings import ServingCluster
 from deployers.local import LocalDeployer
@@ -94,11 +96,22 @@ def _kubernetes(setup: DeployerSetup) -> Deployer:
     )
 
 
+def _gateway(setup: DeployerSetup) -> Deployer:
+    return GatewayDeployer(
+        setup.home,
+        setup.cluster,
+        redact=setup.redact,
+        reveal=setup.reveal,
+        prometheus=setup.prometheus,
+    )
+
+
 DEPLOYERS: Final[Mapping[str, Callable[[DeployerSetup], Deployer]]] = {
     DEFAULT: _local,
     COMMAND: _command,
     KSERVE: _kserve,
     KUBERNETES: _kubernetes,
+    GATEWAY: _gateway,
 }
 
 

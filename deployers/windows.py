@@ -10,6 +10,7 @@ from typing import Final
 from deployers.chosen_target import DEFAULT, chosen
 from deployers.command_place import COMMAND, CommandWindow
 from deployers.kserve.place import KSERVE, KServeWindow
+from deployers.kubernetes.gateway_place import GATEWAY, GatewayWindow
 from deployers.kubernetes.router_link import KUBERNETES
 from deployers.kubernetes.window import KubernetesWindow
 from deployers.local_window import LocalWindow
@@ -23,6 +24,7 @@ WINDOWS: Final[Mapping[str, Callable[[Path], Window]]] = {
     COMMAND: CommandWindow,
     KSERVE: KServeWindow,
     KUBERNETES: KubernetesWindow,
+    GATEWAY: GatewayWindow,
 }
 
 

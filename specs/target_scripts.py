@@ -10,15 +10,16 @@ from specs.counters import BackendCounters
 from specs.traffic import Split
 from specs.values import Duration
 
-TargetName = Literal["local", "command", "kubernetes", "kserve"]
-"""Who deploys: Headgate on its own machine, scripts of the team, or Headgate on a cluster."""
-ON_CLUSTER: Final[frozenset[TargetName]] = frozenset({"kubernetes", "kserve"})
+TargetName = Literal["local", "command", "kubernetes", "gateway", "kserve"]
+"""Who deploys: Headgate on its own machine, scripts of the team, or Headgate on a cluster, with its
+own router, with a gateway of the cluster, or by KServe."""
+ON_CLUSTER: Final[frozenset[TargetName]] = frozenset({"kubernetes", "gateway", "kserve"})
 """The deployers that run pods."""
 
 
 UNWATCHED: Final = (
-    "with `deployer: command` or `kserve`, a canary keeps its traffic while no controller runs: "
-    "only the target, or whoever runs it, can take it away then"
+    "where scripts or a gateway split the traffic, a canary keeps its traffic while no controller "
+    "runs: only the target, or whoever runs it, can take it away then"
 )
 """Who answers for a canary that nobody watches, in a clause."""
 

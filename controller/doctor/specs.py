@@ -61,7 +61,7 @@ def scripted(specs: Iterable[Pipeline]) -> Iterator[Finding]:
         release = spec.release
         if release is None or release.production.strategy != "canary":
             continue
-        if release.production.deployer in ("command", "kserve"):
+        if release.production.deployer not in ("local", "kubernetes"):
             name = f"deployer of {spec.metadata.name}"
             yield warn(name, UNWATCHED, 'see "Who watches" in docs/deployers.md')
 

@@ -82,7 +82,7 @@ class Serving:
                 port=self._ports.get(place),
                 closed=action.closed,
                 target=await self._target(action),
-                errors=await self._errors(action),
+                errors=_errors_of(await self._released(action)),
                 scripts=await self._scripts(action),
             ),
         )
@@ -201,13 +201,6 @@ class Serving:
             return "local"  # nothing is to run, wherever that is
         return version.spec.release.deployer_for(action.environment)
 
-    async def _errors(self, action: Deploy) -> tuple[str, ...]:
-        version = await self._released(action)
-        release = version.spec.release if version is not None else None
-        signals = release.production.canary.signals if release is not None else None
-        errors = signals.errors if signals is not None else None
-        return tuple((errors or ErrorSignal()).counts)
-
     async def _scripts(self, action: Deploy) -> Scripts | None:
         """The scripts that deploy: of the canary's commit if there is one, else of stable's."""
         version = await self._released(action)
@@ -232,7 +225,7 @@ class Serving:
             secrets=found.secrets,
             timeout=found.timeout.total_seconds(),
             split=found.split,
-            errors=await self._errors(action),
+            errors=_errors_of(version),
             counters=found.prometheus.names() if found.prometheus is not None else None,
         )
 
@@ -297,6 +290,13 @@ class Serving:
             return task.result()
         except CannotBuild as failure:
             raise NeedsHuman(str(failure)) from None
+
+
+def _errors_of(version: ModelVersion | None) -> tuple[str, ...]:
+    """What its spec counts as an error."""
+    release = version.spec.release if version is not None else None
+    errors = release.production.canary.signals.errors if release is not None else None
+    return tuple((errors or ErrorSignal()).counts)
 
 
 def _by_form(env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:

@@ -27,7 +27,7 @@ async def canary_notes(spec: Spec, store: StoreReader, home: Path) -> tuple[str,
         return ()
     if release.scripts_for("production") is not None:
         return _by_scripts(release)
-    if release.production.deployer == "kserve":
+    if release.production.deployer not in ("local", "kubernetes"):
         return (UNWATCHED,)
     place = f"{spec.metadata.name}/production"
     record = await store.get(Key("environment", place))

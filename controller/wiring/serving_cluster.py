@@ -18,4 +18,5 @@ def serving_cluster(settings: Settings, base: Path) -> ServingCluster:
         profiles=kubernetes.profiles,
         router=kubernetes.serving.router,
         kserve=kubernetes.serving.kserve,
+        gateway=kubernetes.serving.gateway,
     )

@@ -6,8 +6,10 @@ next observation the weight is unknown; so it is between two observations that d
 
 from typing import Final
 
-from deployers.protocol import Deployed, DeploymentValue, Desired
+from deployers.protocol import DeploymentValue
 
+ArmSplit = tuple[str | None, str | None, float]
+"""What the counters call stable and the canary, and the canary's share."""
 MOST: Final = 50
 """How many eras of a place are remembered: the newest."""
 
@@ -25,7 +27,7 @@ class Era(DeploymentValue):
     """The canary's share."""
 
     @property
-    def split(self) -> tuple[str | None, str | None, float]:
+    def split(self) -> ArmSplit:
         """The servers and the weight."""
         return self.stable, self.canary, self.weight
 
@@ -40,26 +42,16 @@ class Eras(DeploymentValue):
         """The era that lasts, or None."""
         return self.known[-1] if self.known and self.known[-1].end is None else None
 
-    def changing(self, desired: Desired, confirmed: float) -> "Eras":
-        """The eras when `desired` is about to be applied; `confirmed` is when the last era was last
+    def changing(self, wanted: ArmSplit, confirmed: float) -> "Eras":
+        """The eras when `wanted` is about to be applied; `confirmed` is when the last era was last
         observed."""
-        stable, canary = desired.stable, desired.canary
-        split = (
-            stable.name if stable else None,
-            canary.name if canary else None,
-            desired.canary_weight,
-        )
         last = self.last
-        return self if last is None or last.split == split else self._ended(confirmed)
+        return self if last is None or last.split == wanted else self._ended(confirmed)
 
-    def seen(self, deployed: Deployed, confirmed: float, now: float) -> "Eras":
+    def seen(self, split: ArmSplit, confirmed: float, now: float) -> "Eras":
         """The eras after an observation."""
-        era = Era(
-            start=now,
-            stable=deployed.stable,
-            canary=deployed.canary,
-            weight=deployed.canary_weight,
-        )
+        stable, canary, weight = split
+        era = Era(start=now, stable=stable, canary=canary, weight=weight)
         last = self.last
         if last is not None and last.split == era.split:
             return self

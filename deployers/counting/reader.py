@@ -6,11 +6,11 @@ from math import ceil
 from pathlib import Path
 from typing import Final
 
-from deployers.counting.eras import Era, Eras
+from deployers.counting.eras import ArmSplit, Era, Eras
 from deployers.counting.prometheus import PrometheusClient, PrometheusServer
 from deployers.counting.series import Question, UncountableError, windows
 from deployers.place_folder import Site
-from deployers.protocol import Deployed, Desired, Traffic
+from deployers.protocol import Traffic
 from specs.counters import CounterNames, quoted
 from specs.failures import NeedsHuman, TryAgain
 from specs.traffic import Split
@@ -47,15 +47,15 @@ class CounterReader:
         self._eras: dict[str, Eras] = {}
         self._confirmed: dict[str, float] = {}
 
-    def changing(self, place: str, desired: Desired) -> None:
-        """Note that `desired` is about to be applied. To be called before anything is changed."""
+    def changing(self, place: str, wanted: ArmSplit) -> None:
+        """Note that `wanted` is about to be applied. To be called before anything is changed."""
         eras = self._of(place)
-        self._keep(place, eras.changing(desired, self._confirmed.get(place, 0.0)))
+        self._keep(place, eras.changing(wanted, self._confirmed.get(place, 0.0)))
 
-    def seen(self, place: str, deployed: Deployed) -> None:
+    def seen(self, place: str, split: ArmSplit) -> None:
         """Note what was observed."""
         now = self._clock()
-        eras = self._of(place).seen(deployed, self._confirmed.get(place, 0.0), now)
+        eras = self._of(place).seen(split, self._confirmed.get(place, 0.0), now)
         self._keep(place, eras)
         self._confirmed[place] = now
 

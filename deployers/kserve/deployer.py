@@ -60,7 +60,11 @@ class KServeDeployer:
                 percent=percent_of(desired.canary_weight),
             )
             spec = standard.plan(want, seen) if self._is_standard else knative.plan(want, seen)
-            self._counters.changing(place, _renamed(desired, self._counted(seen)))
+            names = self._counted(seen)
+            arms = [names.get(server.name, server.name) for server in servers]
+            self._counters.changing(
+                place, (arms[0], arms[1] if arms[1:] else None, desired.canary_weight)
+            )
             await self._objects.write(place, spec, servers)
             await self._objects.forget_secrets(place, spec, servers)
             await self._confirm(place, desired.stable.name, desired.canary_weight, spec)
@@ -71,8 +75,8 @@ class KServeDeployer:
         found = self._read(seen)
         self._keep(place, address=found.address)
         names = self._counted(seen)
-        arms = {arm: names.get(getattr(found, arm) or "") for arm in ("stable", "canary")}
-        self._counters.seen(place, found.model_copy(update=arms))
+        stable, canary = (names.get(arm or "") for arm in (found.stable, found.canary))
+        self._counters.seen(place, (stable, canary, found.canary_weight))
         return found
 
     async def traffic(self, place: str, epoch: str | None, after: int) -> Traffic:
@@ -203,13 +207,3 @@ class KServeDeployer:
         new = kept.model_copy(update=known)
         if new != kept:
             new.save(self._home, place)
-
-
-def _renamed(desired: Desired, names: Mapping[str, str]) -> Desired:
-    """What is desired, with its servers by other names."""
-    arms = {
-        arm: server.model_copy(update={"name": names.get(server.name, server.name)})
-        for arm in ("stable", "canary")
-        if (server := getattr(desired, arm)) is not None
-    }
-    return desired.model_copy(update=arms)

@@ -14,7 +14,7 @@ from deployers.counting import prometheus as client
 from deployers.counting.prometheus import PrometheusServer
 from deployers.counting.reader import LAG, PAGE, CounterReader
 from deployers.place_folder import free_port
-from deployers.protocol import Deployed, Desired, Traffic
+from deployers.protocol import Traffic
 from specs.counters import BackendCounters
 from specs.failures import NeedsHuman, TryAgain
 from tests.servers.prometheus import Prometheus
@@ -91,7 +91,7 @@ async def answering(other: Answering | None = None) -> AsyncIterator[Answering]:
 def begun(ours: CounterReader, clock: Hands) -> None:
     """It has served v1 for an hour, and was observed just now."""
     for clock.now in (NOW - 3600, NOW):
-        ours.seen(PLACE, Deployed(stable="v1"))
+        ours.seen(PLACE, ("v1", None, 0.0))
 
 
 @pytest.mark.prometheus
@@ -102,7 +102,7 @@ async def test_counters_that_are_not_there_are_told_with_the_query(
     clock = Hands()
     ours = reader(tmp_path, prometheus.url, clock)
     for clock.now in (time.time() - 100, time.time()):
-        ours.seen(PLACE, Deployed(stable="mean-v1"))
+        ours.seen(PLACE, ("mean-v1", None, 0.0))
     with pytest.raises(TryAgain) as raised:
         await asked(ours)
     query = (
@@ -193,7 +193,7 @@ async def test_eras_are_by_the_clock_of_prometheus(tmp_path: Path) -> None:
         ours = reader(tmp_path, told.url, clock)
         # Ours is 100 s behind, so what was first seen at our NOW - 141 was at its NOW - 41.
         for clock.now in (NOW - 141, NOW - 100):
-            ours.seen(PLACE, Deployed(stable="v1"))
+            ours.seen(PLACE, ("v1", None, 0.0))
         assert (await asked(ours)).windows == (), "the weight had not settled"
         told.samples = [(NOW - 25, "7"), (NOW - 20, "9")]
         assert [one.stable.requests for one in (await asked(ours)).windows] == [2]
@@ -206,9 +206,9 @@ async def test_a_new_controller_knows_the_weights_once_it_has_observed_them(tmp_
         ours = reader(tmp_path, told.url, clock)
         with pytest.raises(TryAgain, match="it is not known yet which servers have the traffic"):
             await asked(ours)
-        ours.seen(PLACE, Deployed(stable="v1"))
+        ours.seen(PLACE, ("v1", None, 0.0))
         assert (await asked(ours)).next == round((NOW - 3600 + PAGE) * 1000)
-        ours.changing(PLACE, Desired())
+        ours.changing(PLACE, (None, None, 0.0))
         ours.forget(PLACE)
         with pytest.raises(TryAgain, match="it is not known yet"):
             await asked(ours)

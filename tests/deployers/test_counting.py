@@ -13,7 +13,7 @@ from deployers.counting import reader as reading
 from deployers.counting import series
 from deployers.counting.prometheus import PrometheusServer
 from deployers.counting.reader import CounterReader
-from deployers.protocol import Deployed, Traffic
+from deployers.protocol import Traffic
 from specs.counters import BackendCounters, PresetName
 from specs.traffic import TrafficWindow
 from tests.deployers.caller import Caller
@@ -83,8 +83,7 @@ class Watched:
     def serves(self, weight: float) -> None:
         """As the deployer observes it."""
         canary = CANARY if weight else None
-        seen = Deployed(stable=STABLE, canary=canary, canary_weight=weight)
-        self.reader.seen(PLACE, seen)
+        self.reader.seen(PLACE, (STABLE, canary, weight))
 
     async def look(self) -> Traffic:
         page = await self.reader.traffic(
@@ -142,7 +141,8 @@ async def test_a_canary_behind_envoy_is_judged_by_its_counters(
 ) -> None:
     envoy, _ = gateways
     async with backend() as stable, backend(fails) as canary:
-        envoy.run({STABLE: stable, CANARY: canary})
+        envoy.run()
+        envoy.route({STABLE: (stable, WHOLE)})
         await ask(envoy.url, 100)
         await scraped(prometheus, envoy)
         place = Watched(tmp_path, prometheus, "envoy")
@@ -152,7 +152,7 @@ async def test_a_canary_behind_envoy_is_judged_by_its_counters(
         await place.until(lambda: place.requests(0) == 400, 0)
         assert sent == {200: 400}
         assert {one.canary.requests for one in place.found} == {0}
-        envoy.split({STABLE: WHOLE // 2, CANARY: WHOLE // 2})
+        envoy.route({STABLE: (stable, WHOLE // 2), CANARY: (canary, WHOLE // 2)})
         place.serves(0.5)
         await asyncio.sleep(0.5)
         sent = await ask(envoy.url, 1200)

@@ -6,7 +6,6 @@ import pytest
 
 from deployers.counting.eras import Era, Eras
 from deployers.counting.series import SETTLED, Question, Series, UncountableError, windows
-from deployers.protocol import Deployed, Desired, Server
 from specs.counters import BackendCounters, CounterNames
 from specs.traffic import ArmWindow, LatencyBucket, TrafficWindow
 
@@ -162,15 +161,11 @@ def test_a_server_whose_name_continues_another_one_s_is_another_server() -> None
 # -- eras --------------------------------------------------------------------------------------
 
 
-def server(name: str) -> Server:
-    return Server(name=name, run="", model="", folder="", ready="/", predict="/")
-
-
 def test_an_era_ends_when_it_was_last_seen_before_something_else_was() -> None:
-    five = Deployed(stable="v1", canary="v2", canary_weight=0.05)
+    five = ("v1", "v2", 0.05)
     eras = Eras().seen(five, 0.0, 10.0).seen(five, 10.0, 12.0)
     assert [(era.start, era.end) for era in eras.known] == [(10.0, None)]
-    more = eras.seen(five.model_copy(update={"canary_weight": 0.5}), 12.0, 14.0)
+    more = eras.seen(("v1", "v2", 0.5), 12.0, 14.0)
     assert [(era.start, era.end, era.weight) for era in more.known] == [
         (10.0, 12.0, 0.05),
         (14.0, None, 0.5),
@@ -178,10 +173,9 @@ def test_an_era_ends_when_it_was_last_seen_before_something_else_was() -> None:
 
 
 def test_an_era_ends_before_another_weight_is_applied_and_goes_on_if_it_is_the_same() -> None:
-    seen = Deployed(stable="v1", canary="v2", canary_weight=0.05)
+    seen = ("v1", "v2", 0.05)
     eras = Eras().seen(seen, 0.0, 10.0)
-    same = Desired(stable=server("v1"), canary=server("v2"), canary_weight=0.05)
-    assert eras.changing(same, 12.0) == eras
-    changing = eras.changing(same.model_copy(update={"canary_weight": 0.25}), 12.0)
+    assert eras.changing(seen, 12.0) == eras
+    changing = eras.changing(("v1", "v2", 0.25), 12.0)
     assert [(era.start, era.end) for era in changing.known] == [(10.0, 12.0)]
     assert changing.seen(seen, 12.0, 13.0).known[-1].start == 13.0, "it is not in force yet"

@@ -2,10 +2,15 @@
 
 import sys
 
+import pytest
+
 from deployers.chosen_target import chosen
+from deployers.counting import reader, series
 from deployers.place_folder import free_port
-from tests.deployers.cloud import SCRIPT, Cloud
+from tests.deployers.cloud import SCRIPT, Cloud, FrontedCloud
 from tests.scenarios.world import World
+from tests.servers.gateways import Envoy, Traefik
+from tests.servers.prometheus import Prometheus
 
 
 async def test_a_bad_canary_in_a_cloud_is_rolled_back_by_the_counts_that_its_scripts_print(
@@ -37,6 +42,45 @@ async def test_a_bad_canary_in_a_cloud_is_rolled_back_by_the_counts_that_its_scr
                     return len(statuses) > before + 20
 
                 await world.until(goes_on, "traffic after the rollback")
+            env = await world.serves(1)
+        assert [q.version for q in env.quarantine] == [2]
+        assert "It is from counts in " in env.quarantine[0].reason
+        assert 500 in statuses
+        await cloud.remove("mean/production")
+
+
+@pytest.mark.prometheus
+@pytest.mark.gateway
+async def test_a_bad_canary_behind_a_gateway_is_rolled_back_by_its_counters(
+    world: World,
+    prometheus: Prometheus,
+    gateways: tuple[Envoy, Traefik],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(series, "SETTLED", 0.2)
+    monkeypatch.setattr(reader, "LAG", 0.5)
+    envoy, _ = gateways
+    envoy.run()
+    prometheus.run(envoy.metrics_port, path=envoy.metrics_path, interval="500ms")
+    port, cloud = free_port(), FrontedCloud(world.root / "cloud", envoy)
+    (world.work / "deploy.py").write_text(SCRIPT)
+    run = f"{sys.executable} -I -S deploy.py {port}"
+    commands = ", ".join(f"{name}: {run} {name}" for name in ("apply", "observe", "remove"))
+    counted = f"  command: {{{commands}, prometheus: {{preset: envoy}}}}\n"
+    named = f"{counted}  production:\n    deployer: command\n"
+    world.configure(prometheus={"default": {"url": prometheus.url}})
+    async with cloud.serving(port):
+        world.push("Add the pipeline", ml_pipeline__yaml=("  production:\n", named))
+        async with world.controller():
+            await world.serves(1)
+            async with world.traffic() as statuses:
+                world.push("Be faster", serve__py=("FAULTY = 0", "FAULTY = 3"))
+
+                async def rolled_back() -> bool:
+                    env = await world.environment("production")
+                    return bool(env and env.quarantine and env.rollout is None)
+
+                await world.until(rolled_back, "the rollback")
             env = await world.serves(1)
         assert [q.version for q in env.quarantine] == [2]
         assert "It is from counts in " in env.quarantine[0].reason

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -12,6 +12,7 @@ from typing import Final
 import httpx
 import pytest
 
+from tests.deployers.world import until
 from tests.ports import reserved_port
 from tests.servers.programs import Program
 
@@ -20,30 +21,31 @@ WHOLE: Final = 10_000
 
 
 class Envoy(Program):
-    """Envoy, which draws for each request. A backend is a cluster of its name."""
+    """Envoy, which draws for each request. A backend is a cluster of its name.
+
+    It reads clusters and routes from files, and again when they are replaced.
+    """
 
     metrics_path = "/stats/prometheus"
 
     def __init__(self, home: Path) -> None:
         super().__init__(home)
         self.metrics_port = self._held.enter_context(reserved_port())
+        self._version = 0
+        self._clusters: dict[str, int] = {}
 
-    def run(self, backends: Mapping[str, int]) -> None:
-        """Start it; all traffic goes to the first backend."""
-        first = next(iter(backends))
-        clusters = [{"name": name, "weight": WHOLE * (name == first)} for name in backends]
-        split = {"clusters": clusters, "runtime_key_prefix": "split"}
-        route = {"match": {"prefix": "/"}, "route": {"weighted_clusters": split}}
+    def run(self) -> None:
+        """Start it; without a route, it answers 404."""
+        self._write("cds", [])
+        self._write("rds", [_routes({})])
         router = {
             "name": "envoy.filters.http.router",
-            "typed_config": _typed("http.router.v3.Router"),
+            "typed_config": _typed("filters.http.router.v3.Router"),
         }
         manager = {
-            **_typed("network.http_connection_manager.v3.HttpConnectionManager"),
+            **_typed("filters.network.http_connection_manager.v3.HttpConnectionManager"),
             "stat_prefix": "all",
-            "route_config": {
-                "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]
-            },
+            "rds": {"route_config_name": "all", "config_source": self._source("rds")},
             "http_filters": [router],
         }
         name = "envoy.filters.network.http_connection_manager"
@@ -53,24 +55,53 @@ class Envoy(Program):
             "filter_chains": [{"filters": [{"name": name, "typed_config": manager}]}],
         }
         config = {
+            "node": {"id": "test", "cluster": "test"},
             "admin": {"address": _address(self.metrics_port)},
             "stats_flush_interval": "0.5s",  # its histograms are that late; by default 5 s
-            "layered_runtime": {"layers": [{"name": "admin", "admin_layer": {}}]},
-            "static_resources": {
-                "listeners": [listener],
-                "clusters": [_cluster(name, port) for name, port in backends.items()],
-            },
+            "dynamic_resources": {"cds_config": self._source("cds")},
+            "static_resources": {"listeners": [listener]},
         }
         file = self._home / "envoy.json"
         file.write_text(json.dumps(config))
         options = ["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"]
         self.start([program("envoy"), "-c", file, *options])
 
-    def split(self, weights: Mapping[str, int]) -> None:
-        """Give the backends these weights; their sum is `WHOLE`."""
-        keys = {f"split.{name}": str(weight) for name, weight in weights.items()}
-        admin = f"http://127.0.0.1:{self.metrics_port}/runtime_modify"
-        httpx.post(admin, params=keys, timeout=10).raise_for_status()
+    def route(self, backends: Mapping[str, tuple[int, int]]) -> None:
+        """Split the traffic: the port and the weight of each backend; their sum is `WHOLE`."""
+        ports = {name: port for name, (port, _) in backends.items()}
+        self._replace(
+            "cds",
+            "cluster_manager.cds",
+            [_cluster(name, port) for name, port in {**self._clusters, **ports}.items()],
+        )
+        split = {name: weight for name, (_, weight) in backends.items() if weight}
+        self._replace("rds", "http.all.rds.all", [_routes(split)])
+        self._clusters = ports
+        self._replace("cds", "cluster_manager.cds", [_cluster(*one) for one in ports.items()])
+
+    def _source(self, kind: str) -> dict[str, object]:
+        path = {
+            "path": str(self._home / f"{kind}.json"),
+            "watched_directory": {"path": str(self._home)},
+        }
+        return {"resource_api_version": "V3", "path_config_source": path}
+
+    def _write(self, kind: str, resources: Sequence[object]) -> str:
+        self._version += 1
+        told = {"version_info": str(self._version), "resources": resources}
+        new = self._home / f"{kind}.new"
+        new.write_text(json.dumps(told))
+        new.replace(self._home / f"{kind}.json")
+        return str(self._version)
+
+    def _replace(self, kind: str, stat: str, resources: Sequence[object]) -> None:
+        """Replace a file, and wait until Envoy has read it."""
+        version = self._write(kind, resources)
+        until(lambda: f'{stat}.version_text: "{version}"' in self._stats("version_text"))
+
+    def _stats(self, what: str) -> str:
+        url = f"http://127.0.0.1:{self.metrics_port}/stats"
+        return httpx.get(url, params={"filter": what}, timeout=10).text
 
 
 class Traefik(Program):
@@ -109,7 +140,15 @@ class Traefik(Program):
 
 
 def _typed(name: str) -> dict[str, str]:
-    return {"@type": f"type.googleapis.com/envoy.extensions.filters.{name}"}
+    return {"@type": f"type.googleapis.com/envoy.extensions.{name}"}
+
+
+def _routes(split: Mapping[str, int]) -> dict[str, object]:
+    clusters = [{"name": name, "weight": weight} for name, weight in split.items()]
+    route = {"match": {"prefix": "/"}, "route": {"weighted_clusters": {"clusters": clusters}}}
+    host = {"name": "all", "domains": ["*"], "routes": [route] if split else []}
+    kind = {"@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"}
+    return {**kind, "name": "all", "virtual_hosts": [host]}
 
 
 def _address(port: int) -> dict[str, object]:
@@ -119,6 +158,7 @@ def _address(port: int) -> dict[str, object]:
 def _cluster(name: str, port: int) -> dict[str, object]:
     endpoints = [{"lb_endpoints": [{"endpoint": {"address": _address(port)}}]}]
     return {
+        "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
         "name": name,
         "connect_timeout": "1s",
         "load_assignment": {"cluster_name": name, "endpoints": endpoints},
