@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from specs.counters import PRESETS, BackendCounters
+from specs.lint.check import check
 from specs.loading.load import load
 
 SPEC = """apiVersion: headgate.dev/v1
@@ -113,3 +114,22 @@ def test_a_pattern_is_a_regular_expression_that_matches_literally_but_for_stars(
     assert pattern == r".*-mean-v1\.a\+b@..*"
     assert re.fullmatch(pattern, "ns-mean-v1.a+b@file")
     assert not re.fullmatch(pattern, "ns-mean-v1.aab@file")
+
+
+IMAGE = 'environment: {image: "registry.example/mean@sha256:1"}\nsteps:'
+
+
+def problems(steps: str, deployer: str = "kserve") -> list[Any]:
+    production = f"  production: {{deployer: {deployer}, canary: {{steps: {steps}}}}}\n"
+    text = SPEC.format(release=production).replace("steps:", IMAGE, 1)
+    found = check(text.encode(), "ml-pipeline.yaml", set()).problems
+    return [one for one in found if one.code == "whole-percent"]
+
+
+def test_kserve_splits_by_whole_percents_only() -> None:
+    assert not problems("[1%, 5%, 29%, 100%]")
+    assert not problems("[0.5%, 5%]", "kubernetes")
+    first, second = problems("[0.4%, 2.5%, 5%]")
+    assert "KServe splits traffic by whole percents, and 0.4% is none: write 1%" in first.message
+    assert "2.5% is none: write 2%" in second.message
+    assert first.severity == "error"
