@@ -7,6 +7,7 @@ import asyncio
 import json
 import tarfile
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -64,12 +65,40 @@ class Shipper:
             address=self._remote.address(plan),
         )
 
+    async def publish(self, digest: str, model: Path, folder: str) -> Shipment:
+        """Store a model, a file or a folder, under its own name, for servers that know neither
+        digests nor Headgate. `folder` is the version's own."""
+        files = await asyncio.to_thread(_files, model)
+        address = await asyncio.to_thread(self._remote.publish, folder, files)
+        return Shipment(
+            command=(),
+            plan="",
+            store="",
+            model=model.name,
+            root="",
+            folder="",
+            artifact=digest,
+            address=address,
+        )
+
+    def withdraw(self, keep: Collection[str], before: float) -> int:
+        """Delete what was published in other folders, before then; how many files. Blocking."""
+        return self._remote.withdraw(keep, before)
+
     async def _known(self, file: Path) -> str | None:
         """The plan that was stored before, if all of it is still there."""
         stored = shipped(file.parent)
         if not stored or await self._artifacts.lacking(stored):
             return None
         return stored[0]
+
+
+def _files(model: Path) -> dict[str, Path]:
+    """The files of a model, by their paths in it. Blocking."""
+    if model.is_file():
+        return {model.name: model}
+    found = (each for each in model.rglob("*") if each.is_file())
+    return {each.relative_to(model).as_posix(): each for each in found}
 
 
 def shipped(folder: Path) -> list[str]:

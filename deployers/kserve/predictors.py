@@ -16,6 +16,7 @@ from deployers.kubernetes.servers import ServingPlace, deployment, secret_of
 from deployers.kubernetes.settings import KServeMode
 from deployers.protocol import Server
 from specs.failures import NeedsHuman
+from specs.model_format import ModelFormat
 
 OWNER: Final = "headgate.dev/kserve-owner"
 """The label with the identity of the controller's home. Another than that of what Headgate runs
@@ -23,6 +24,11 @@ itself, as KServe copies it to all that it makes."""
 RUNTIME: Final = "headgate-command"
 """The ServingRuntime of predictors with a command."""
 _FORMAT: Final = "headgate-command"
+_WHERE: Final = (
+    "nodeSelector", "tolerations", "priorityClassName", "runtimeClassName", "serviceAccountName",
+    "imagePullSecrets",
+)  # fmt: skip
+"""What of a profile says where the pods of others' servers run."""
 _NOT_IN_KNATIVE: Final = ("restartPolicy", "terminationGracePeriodSeconds")
 """What Knative sets itself and refuses in a pod."""
 
@@ -40,11 +46,14 @@ def service_labels(owner: str, place: str) -> dict[str, str]:
 
 def predictor(server: Server, at: ServingPlace, mode: KServeMode) -> Predictor:
     """The server as a predictor. Raises NeedsHuman if it cannot be one."""
-    template = deployment(server, at)["spec"]["template"]
-    pod: Manifest = dict(template["spec"])
-    (container,) = pod.pop("containers")
+    if server.format is not None:
+        served = _format(server, server.format, at)
+    else:
+        pod: Manifest = dict(deployment(server, at)["spec"]["template"]["spec"])
+        (container,) = pod.pop("containers")
+        served = _run(server, pod, container, mode)
     body = {
-        **_run(server, pod, container, mode),
+        **served,
         "labels": {SERVER: label_value(server.name)},
         "annotations": pods.annotations(at.profile(server), CONTAINER),
     }
@@ -54,6 +63,38 @@ def predictor(server: Server, at: ServingPlace, mode: KServeMode) -> Predictor:
         replicas=server.replicas,
         body=body,
     )
+
+
+def _format(server: Server, format_: ModelFormat, at: ServingPlace) -> Manifest:
+    """The pod of a runtime that loads the model. How it is confined is the runtime's affair."""
+    if server.shipment is None:
+        raise NeedsHuman(
+            f"server {server.name}: KServe reaches no artifact store: set `artifacts` in "
+            "headgate.yaml to s3:// or gs:// with a prefix"
+        )
+    profile = at.profile(server)
+    about = {"name": format_.name, "version": format_.version}
+    used = pods.resources(
+        profile,
+        cpu=server.resources.cpu,
+        memory=server.resources.memory,
+        gpu=server.resources.gpu,
+        devices=server.resources.devices,
+    )
+    plain = {k: v for k, v in server.environment.items() if k not in server.secrets}
+    model: Manifest = {
+        "modelFormat": {key: value for key, value in about.items() if value is not None},
+        "storageUri": model_address(server.shipment.address),
+        "env": [
+            *pods.variables(plain),
+            *pods.secret_variables(at.name(server.name), server.secrets),
+        ],
+        "resources": used,
+    }
+    if format_.runtime is not None:
+        model["runtime"] = format_.runtime
+    where = {key: value for key, value in pods.placed(profile).items() if key in _WHERE}
+    return {**where, "model": model}
 
 
 def _run(server: Server, pod: Manifest, container: Manifest, mode: KServeMode) -> Manifest:

@@ -16,6 +16,7 @@ from deployers.kubernetes.cluster import Manifest
 from deployers.protocol import Deployed, ServerStatus
 from specs.failures import NeedsHuman
 
+_INIT = ("initContainers", "volumes")
 NOT_SPLIT = (
     "KServe made no HTTPRoute that leads to it: traffic is split from KServe 0.21 on, if "
     "`enableGatewayApi` is true in its ConfigMap `inferenceservice-config`"
@@ -43,7 +44,21 @@ def _beside(want: Arms) -> tuple[Predictor, int] | None:
             f"{want.canary.server} and {want.stable.server} have the same model address, "
             f"{want.canary.model}: KServe refuses to promote the one over the other"
         )
+    taken = inherited(want.stable.body, want.canary.body)
+    if taken:
+        raise NeedsHuman(
+            f"KServe would run {want.canary.server} with {', '.join(taken)} of "
+            f"{want.stable.server}, as a canary inherits what it does not set: to serve the model "
+            "in another way, with an interruption, `headgate down` and `headgate up`"
+        )
     return want.canary, want.percent
+
+
+def inherited(stable: Manifest, canary: Manifest) -> list[str]:
+    """What a canary would have of the stable predictor that changes how its model is served."""
+    model, other = stable.get("model") or {}, canary.get("model") or {}
+    lacking = [f"`model.{key}`" for key, value in model.items() if value and not other.get(key)]
+    return lacking + [f"`{k}`" for k in _INIT if stable.get(k) and not canary.get(k)]
 
 
 def _spec(stable: Predictor, canary: tuple[Predictor, int] | None) -> Manifest:

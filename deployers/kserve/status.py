@@ -62,12 +62,21 @@ def _as_ours(pod: Manifest) -> Manifest:
     def named(every: list[Manifest]) -> list[Manifest]:
         return [{**c, "name": RUN} if c.get("name") == CONTAINER else c for c in every]
 
-    spec = {**pod["spec"], "containers": named(pod["spec"]["containers"])}
+    containers = [_probed(each) for each in named(pod["spec"]["containers"])]
+    spec = {**pod["spec"], "containers": containers}
     status = dict(pod.get("status") or {})
     for key in _STATUSES:
         if key in status:
             status[key] = named(status[key])
     return {**pod, "spec": spec, "status": status}
+
+
+def _probed(container: Manifest) -> Manifest:
+    """The container with a path of its readiness probe; a runtime's may have none."""
+    probe = container.get("readinessProbe") or {}
+    if (probe.get("httpGet") or {}).get("path"):
+        return container
+    return {**container, "readinessProbe": {"httpGet": {"path": "its readiness probe"}}}
 
 
 def revision_status(seen: Seen, server: str, redact: Callable[[str], str]) -> ServerStatus:

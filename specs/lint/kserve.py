@@ -2,9 +2,21 @@
 
 from collections.abc import Iterator
 
+from specs.lint.variables import in_env, lint_env
 from specs.loading.load import LoadedSpec
 from specs.loading.problems import Problem
 from specs.model import Pipeline
+from specs.release import Serve
+
+
+def lint_format(loaded: LoadedSpec, serve: Serve) -> Iterator[Problem]:
+    """Keys of a server's command that have no meaning for a model that is served by its format."""
+    path = ("release", "serve", "env")
+    yield from lint_env(loaded, path, serve.env)
+    for place, names in in_env(path, serve.env):
+        if names:
+            message = "a model that is served by its format has no placeholders in `env`"
+            yield loaded.problem("placeholder", place, f"{message}: write the value")
 
 
 def lint_kserve(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:

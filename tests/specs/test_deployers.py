@@ -133,3 +133,37 @@ def test_kserve_splits_by_whole_percents_only() -> None:
     assert "KServe splits traffic by whole percents, and 0.4% is none: write 1%" in first.message
     assert "2.5% is none: write 2%" in second.message
     assert first.severity == "error"
+
+
+FORMAT = """apiVersion: headgate.dev/v1
+kind: MLPipeline
+metadata: {name: mean}
+steps: {train: {run: "x {outputs.model}", outputs: {model: m.json}}}
+model: steps.train.model
+release:
+  serve: {format: {name: sklearn}}
+  staging: {deployer: kserve}
+  production: {deployer: kserve}
+"""
+
+
+def of_format(old: str = "", new: str = "") -> list[Any]:
+    return list(check(FORMAT.replace(old, new), "ml-pipeline.yaml", set()).problems)
+
+
+def test_a_model_is_served_by_its_format_without_a_command_or_an_image() -> None:
+    assert [one for one in of_format() if one.severity == "error"] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("staging: {deployer: kserve}", "staging: {}", "`staging.deployer: kserve` with"),
+        ("{format: {name: sklearn}}", "{}", "one of run and format"),
+        ("{name: sklearn}", "{name: sklearn, runtime: No Name}", "runtime"),
+        ("{name: sklearn}}", '{name: sklearn}, env: {A: "{params.x}"}}', "no placeholders"),
+    ],
+)
+def test_what_a_format_needs_is_told(old: str, new: str, words: str) -> None:
+    said = [f"{one.path} {one.message} {one.expected}" for one in of_format(old, new)]
+    assert any(words in one for one in said), said
