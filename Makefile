@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test simulate test-s3 test-spark test-kubernetes test-image bench lint lock schema \
+.PHONY: demo test simulate test-s3 test-spark kubernetes test-kubernetes test-image test-crashes bench lint lock schema \
   manifests docs github-double clean
 
 demo: $(VENV)/.ready
@@ -18,14 +18,21 @@ simulate: $(VENV)/.ready
 	$(if $(SEED),SEED=$(SEED)) SCHEDULES=$(or $(SCHEDULES),10000) $(BIN)/pytest tests/simulation \
 	  -k good_end -n auto --dist worksteal
 
+# A controller killed wherever it saves or applies, over PostgreSQL: of these, `test` has a few.
+test-crashes: $(VENV)/.ready
+	CRASHES=all $(BIN)/pytest tests/crash -n auto --dist worksteal
+
 # Object stores on real servers: radosgw, rclone, Azurite; OBJECTS=1000000 for the large listing.
 test-s3: $(VENV)/.ready
 	sh tests/integration/set-up.sh $(CURDIR)/$(VENV)
 	$(if $(OBJECTS),OBJECTS=$(OBJECTS)) $(BIN)/pytest -m s3 tests/integration -n 2 --dist loadfile
 
-# A real Kubernetes of one node. Its programs are built once, in ten minutes, and kept in ~/.cache.
-test-kubernetes: $(VENV)/.ready
+# The programs of a real Kubernetes: built once, in ten minutes, and kept in ~/.cache.
+kubernetes: $(VENV)/.ready
 	sh tests/integration/kubernetes/build.sh $$($(BIN)/python -m tests.servers.kubernetes.programs)
+
+# A real Kubernetes of one node, started for the tests.
+test-kubernetes: kubernetes
 	$(BIN)/pytest -m kubernetes tests/integration/kubernetes
 
 # The image, built on a Debian of its own, which is made once and kept in ~/.cache; and run.

@@ -118,7 +118,7 @@ async def measured(root: Path, settings: Settings) -> Costs:
         "headgate runs": await asyncio.to_thread(children, lambda: headgate(root, "runs")),
     }
     store = await SqliteStore.open(path)
-    app = Controller(settings, root, Secrets({}), store)
+    app = Controller(settings, root, Secrets({}), store, identity="shop")
     try:
         keep = settings.keep.total_seconds() + DAY
         cpu["sweep, nothing is old"] = await own(lambda: app.sweeper.sweep(keep, time.time()))
@@ -194,7 +194,7 @@ def _children() -> float:
 async def swept(root: Path, settings: Settings) -> tuple[float, float]:
     """Delete all that is older than `keep`: CPU milliseconds a run, and MiB of the file."""
     store = await SqliteStore.open(root / "home" / "state.db")
-    app = Controller(settings, root, Secrets({}), store)
+    app = Controller(settings, root, Secrets({}), store, identity="shop")
     later = time.time() + 60 * DAY
     try:
         began = time.process_time()

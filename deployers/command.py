@@ -62,10 +62,7 @@ class CommandDeployer:
             scripts = desired.scripts or (saved.scripts if saved else None)
             if scripts is None:
                 raise NeedsHuman(f"{place}: its spec names no scripts to deploy with")
-            if saved is None or saved.scripts != scripts:
-                # Saved first: if `apply` is interrupted, the next controller can ask what it did.
-                address = saved.address if saved else None
-                CommandPlace(scripts=scripts, address=address).save(self._home, place)
+            CommandPlace.remember(self._home, place, scripts)
             if scripts.counters is not None:
                 stable, canary = desired.stable, desired.canary
                 names = (stable.name if stable else None, canary.name if canary else None)

@@ -34,6 +34,14 @@ class CommandPlace(DeploymentValue):
         new.write_text(self.model_dump_json())
         new.replace(file)
 
+    @classmethod
+    def remember(cls, home: Path, place: str, scripts: Scripts) -> None:
+        """Save the scripts of a place, before anything is done with them, so that the next
+        controller can ask what that did."""
+        saved = cls.load(home, place)
+        if saved is None or saved.scripts != scripts:
+            cls(scripts=scripts, address=saved.address if saved else None).save(home, place)
+
     @staticmethod
     def forget(home: Path, place: str) -> None:
         """Delete it."""

@@ -1,19 +1,32 @@
 """One deployer for all targets: each place has its own, as its spec says."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from deployers.chosen_target import DEFAULT, choose, chosen, forget_choice
+from deployers.command_place import CommandPlace
 from deployers.protocol import Deployed, Deployer, Desired, Traffic
 from specs.failures import NeedsHuman
+
+Recall = Callable[[str, bool], Awaitable[Desired | None]]
+"""Says whom a place is deployed by, without servers; None if that is as the home says. It is told
+whether the home says anything."""
+
+
+async def nothing_recalled(_place: str, _known: bool) -> None:
+    """A `Recall` where the home says all there is to know."""
 
 
 class EveryTarget:
     """A `Deployer` that passes each place on to the deployer that it was deployed with."""
 
-    def __init__(self, home: Path, targets: Mapping[str, Deployer]) -> None:
+    def __init__(
+        self, home: Path, targets: Mapping[str, Deployer], recall: Recall = nothing_recalled
+    ) -> None:
+        """`recall` says whom a place is deployed by, where `home` may not know."""
         self._home = home
         self._targets = targets
+        self._recall = recall
 
     async def apply(self, place: str, desired: Desired) -> None:
         """Apply with the deployer that the spec names.
@@ -22,7 +35,7 @@ class EveryTarget:
         traffic between the two; and stable stays where it is, so that a rollback works.
         """
         wanted: str = desired.target
-        now = chosen(self._home, place) or DEFAULT
+        now = await self._name(place)
         if desired.stable is None and desired.canary is None:
             wanted = now  # to end what is there
         if wanted != now:
@@ -38,19 +51,19 @@ class EveryTarget:
 
     async def observe(self, place: str) -> Deployed:
         """What runs, according to the place's deployer."""
-        return await self._of(place).observe(place)
+        return await (await self._of(place)).observe(place)
 
     async def traffic(self, place: str, epoch: str | None, after: int) -> Traffic:
         """What was answered, according to the place's deployer."""
-        return await self._of(place).traffic(place, epoch, after)
+        return await (await self._of(place)).traffic(place, epoch, after)
 
     async def stop(self, place: str) -> None:
         """Stop what runs at the place."""
-        await self._of(place).stop(place)
+        await (await self._of(place)).stop(place)
 
     async def remove(self, place: str) -> None:
         """Remove the place, and forget which deployer it had."""
-        await self._of(place).remove(place)
+        await (await self._of(place)).remove(place)
         forget_choice(self._home, place)
 
     async def reap(self) -> int:
@@ -66,8 +79,19 @@ class EveryTarget:
         for target in self._targets.values():
             await target.close()
 
-    def _of(self, place: str) -> Deployer:
-        return self._targets[chosen(self._home, place) or DEFAULT]
+    async def _of(self, place: str) -> Deployer:
+        return self._targets[await self._name(place)]
+
+    async def _name(self, place: str) -> str:
+        """The name of the place's target, after the home knows it again if it can."""
+        known = chosen(self._home, place)
+        recalled = await self._recall(place, known is not None)
+        if recalled is None:
+            return known or DEFAULT
+        if recalled.scripts is not None:
+            CommandPlace.remember(self._home, place, recalled.scripts)
+        choose(self._home, place, recalled.target)
+        return recalled.target
 
 
 def _elsewhere(place: str, wanted: str, now: str) -> str:

@@ -19,12 +19,13 @@ from deployers.confinement import UNCONFINED, Confinement
 from deployers.counting.prometheus import PrometheusServer
 from deployers.counting.reader import CounterReader
 from deployers.engine import Engine
-from deployers.every_target import EveryTarget
+from deployers.every_target import EveryTarget, Recall, nothing_recalled
 from deployers.kserve.deployer import KServeDeployer
 from deployers.kserve.place import KSERVE
 from deployers.kubernetes.deployer import KubernetesDeployer
 from deployers.kubernetes.gateway import GatewayDeployer
 from deployers.kubernetes.gateway_place import GATEWAY
+from deployers.kubernetes.place_cluster import anything
 from deployers.kubernetes.router_link import KUBERNETES
 from deployers.kubernetes.settings import ServingCluster
 from deployers.local import LocalDeployer
@@ -58,6 +59,10 @@ class DeployerSetup:
     """The values of secrets by name, for scripts. Raises NeedsHuman for an unknown name."""
     prometheus: Mapping[str, PrometheusServer] = field(default_factory=dict)
     """The Prometheus servers of the settings, by name."""
+    recall: Recall = nothing_recalled
+    """Asked before a place is looked at."""
+    may: Callable[[str], bool] = anything
+    """Whether a place may be changed by this controller, just now."""
 
 
 def _local(setup: DeployerSetup) -> Deployer:
@@ -93,6 +98,7 @@ def _kubernetes(setup: DeployerSetup) -> Deployer:
         redact=setup.redact,
         silence=setup.silence,
         trusted=setup.trusted,
+        may=setup.may,
     )
 
 
@@ -117,4 +123,5 @@ DEPLOYERS: Final[Mapping[str, Callable[[DeployerSetup], Deployer]]] = {
 
 def make_deployer(setup: DeployerSetup) -> Deployer:
     """The deployer of all places, each with its target."""
-    return EveryTarget(setup.home, {name: made(setup) for name, made in DEPLOYERS.items()})
+    targets = {name: made(setup) for name, made in DEPLOYERS.items()}
+    return EveryTarget(setup.home, targets, setup.recall)

@@ -17,6 +17,8 @@ ON_CLUSTER: Final[frozenset[TargetName]] = frozenset({"kubernetes", "gateway", "
 """The deployers that run pods."""
 
 
+UNWATCHING: Final[frozenset[TargetName]] = frozenset({"command", "gateway", "kserve"})
+"""The deployers whose traffic is not split by Headgate's own router."""
 UNWATCHED: Final = (
     "where scripts or a gateway split the traffic, a canary keeps its traffic while no controller "
     "runs: only the target, or whoever runs it, can take it away then"

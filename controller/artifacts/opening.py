@@ -1,39 +1,29 @@
 """Opens the artifact store of a home folder as configured."""
 
-import os
-from contextlib import suppress
 from pathlib import Path
-from secrets import token_hex
 
 from controller.artifacts.remote import RemoteArtifacts
 from controller.artifacts.store import Artifacts
 from controller.buckets.stores import Stores
 from controller.config.settings import Settings
 
-IDENTITY = "artifacts-owner"
-"""The file with the random identity that marks remote artifacts as the home folder's own."""
+SAVED_BY = 3600.0
+"""Seconds until the state names what was stored, or found to be stored, at most."""
 
 
-def open_artifacts(settings: Settings, home: Path) -> Artifacts:
-    """The artifact store of a home folder. An object store is not contacted before it is needed."""
-    return Artifacts(home / "artifacts", open_remote(settings, home))
+def open_artifacts(settings: Settings, home: Path, owner: str | None = None) -> Artifacts:
+    """The artifact store of a home folder. An object store is not contacted before it is needed.
+
+    `owner` is the identity of the installation; without it an object store is only read.
+    """
+    shared = settings.controllers == "several" and owner is not None
+    return Artifacts(home / "artifacts", open_remote(settings, owner), shared=shared)
 
 
-def open_remote(settings: Settings, home: Path) -> RemoteArtifacts | None:
+def open_remote(settings: Settings, owner: str | None) -> RemoteArtifacts | None:
     """The object store of `artifacts`, if set. Raises `NeedsHuman` for an invalid address."""
     if settings.artifacts is None:
         return None
-    return RemoteArtifacts(settings.artifacts, Stores(settings.stores), lambda: identity_of(home))
-
-
-def identity_of(home: Path) -> str:
-    """The random identity of the home folder, created by the first caller."""
-    path = home / IDENTITY
-    if not path.exists():
-        home.mkdir(parents=True, exist_ok=True)
-        scratch = home / f".{IDENTITY}-{token_hex(4)}"
-        scratch.write_text(token_hex(8))
-        with suppress(FileExistsError):
-            os.link(scratch, path)
-        scratch.unlink()
-    return path.read_text()
+    keep = settings.keep.total_seconds()
+    renew_after = max(keep - SAVED_BY, keep / 2)
+    return RemoteArtifacts(settings.artifacts, Stores(settings.stores), owner, renew_after)

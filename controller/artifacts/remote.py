@@ -8,6 +8,7 @@ import hashlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -53,13 +54,19 @@ class RemoteObject(NamedTuple):
 
 
 class RemoteArtifacts:
-    """The artifacts below `uri`. They belong to one home folder, whose identity `owner` returns.
-    Blocking; thread-safe.
+    """The artifacts below `uri`. They belong to one installation, whose identity is `owner`; None
+    for one that only reads. Blocking; thread-safe.
 
     Only the owner writes and deletes, as it alone knows what is needed. Raises `StoreUnavailable`.
     """
 
-    def __init__(self, uri: str, stores: Stores, owner: Callable[[], str]) -> None:
+    def __init__(
+        self, uri: str, stores: Stores, owner: str | None, renew_after: float | None = None
+    ) -> None:
+        """What is stored again and is older than `renew_after` seconds is written again, so that
+        a sweep of another process, which knows ages only, does not take it for unused."""
+        self.renew_after = renew_after
+        self._young: dict[str, float] = {}
         self.uri = uri.rstrip("/")
         self._stores = stores
         self._owner = owner
@@ -72,8 +79,9 @@ class RemoteArtifacts:
 
     @property
     def identity(self) -> str:
-        """The identity of the home folder."""
-        return self._owner()
+        """The identity of the installation."""
+        assert self._owner is not None, "who only reads writes nothing"
+        return self._owner
 
     def address(self, digest: str) -> str:
         """The address of a stored file."""
@@ -92,18 +100,24 @@ class RemoteArtifacts:
         self.ask(paths)
         _each(lambda digest: self._keep(kind, digest, paths[digest]), paths)
 
+    def renew(self, kind: Kind, paths: Mapping[str, Path]) -> None:
+        """As `keep`, for what is there as far as this process knows, and is about to be used."""
+        now = time.time()
+        self._young = {one: until for one, until in self._young.items() if until > now}
+        self.keep(kind, {one: path for one, path in paths.items() if one not in self._young})
+
     def fetch(self, kind: Kind, digests: Collection[str], into: Objects) -> bool:
         """Download these into `into`; whether all were there. Raises `Damaged`."""
         return all(_each(lambda digest: self._fetch(kind, digest, into), digests))
 
     def claim(self) -> None:
-        """Make sure that the prefix belongs to this home folder; the first to come claims it.
+        """Make sure that the prefix belongs to this installation; the first to come claims it.
         Raises `StoreUnavailable` if it belongs to another."""
         if self._is_ours:
             return
         said = self.owner()
         if said is None:
-            mine = json.dumps({"home": self._owner(), "host": socket.gethostname()})
+            mine = json.dumps({"home": self.identity, "host": socket.gethostname()})
             # Some servers accept a second `create`, so read back who owns it. A sweep checks again,
             # days later, and deletes nothing newer than that.
             self.write(OWNER, mine.encode(), mode="create")
@@ -112,7 +126,7 @@ class RemoteArtifacts:
         self._is_ours = True
 
     def _check_owner(self, said: Mapping[str, str]) -> None:
-        if said.get("home") != self._owner():
+        if self._owner is None or said.get("home") != self._owner:
             host = said.get("host", "an unknown machine")
             raise StoreUnavailable(
                 f"{self.uri} belongs to another controller, started on {host}: set `artifacts` to "
@@ -234,10 +248,19 @@ class RemoteArtifacts:
         with self._store() as store:
             if digest not in self._damaged:
                 with suppress(FileNotFoundError):
-                    if obstore.head(store, self._key(kind, digest))["size"] == path.stat().st_size:
+                    found = obstore.head(store, self._key(kind, digest))
+                    written = found["last_modified"].timestamp()
+                    if found["size"] == path.stat().st_size and self._is_young(digest, written):
                         return
             obstore.put(store, self._key(kind, digest), path)
+            self._is_young(digest, time.time())
             self._damaged.discard(digest)
+
+    def _is_young(self, digest: str, written: float) -> bool:
+        if self.renew_after is None:
+            return True
+        self._young[digest] = written + self.renew_after
+        return self._young[digest] > time.time()
 
     def _fetch(self, kind: Kind, digest: str, into: Objects) -> bool:
         import obstore

@@ -75,8 +75,12 @@ class Artifacts:
     also `TryAgain` while that is unreachable; what is stored locally stays until it is back.
     """
 
-    def __init__(self, folder: Path, remote: RemoteArtifacts | None = None) -> None:
+    def __init__(
+        self, folder: Path, remote: RemoteArtifacts | None = None, *, shared: bool = False
+    ) -> None:
+        """`shared` says that other processes sweep what is remote, and do not see uses here."""
         self._folder = folder
+        self._shared = shared
         self._remote = remote
         self._files = Objects(folder / "files")
         self._folders = Objects(folder / "folders")
@@ -142,20 +146,29 @@ class Artifacts:
 
         return await self._run(lambda: self._verify(digest))
 
-    async def sweep(self, keep: Collection[str], before: float) -> int:
+    async def sweep(self, keep: Collection[str], before: float, *, only_here: bool = False) -> int:
         """Delete everything that is neither in `keep` nor part of it; the number of bytes freed.
+        With `only_here`, what is remote is left to another process.
 
         Keeps what was stored or asked for since `before` (seconds since the epoch), as a current
         run may be about to record it.
         """
-        return await self._run(lambda: self._sweep(set(keep), before))
+        return await self._run(lambda: self._sweep(set(keep), before, only_here))
 
     def _has(self, digest: str) -> bool:
         try:
             parts = self._ensure_local(digest)
         except Damaged:
             return False
+        if parts is not None and self._shared and self._remote is not None:
+            self._renew(digest, parts)
         return parts is not None
+
+    def _renew(self, digest: str, parts: Collection[str]) -> None:
+        assert self._remote is not None
+        self._remote.renew("files", {one: self._files.path(one) for one in parts})
+        if self._folders.is_intact(digest):
+            self._remote.renew("folders", {digest: self._folders.path(digest)})
 
     def _blobs(self, digests: Collection[str]) -> StoredBlobs:
         folders = {each for each in digests if self._folders.is_intact(each)}
@@ -301,8 +314,8 @@ class Artifacts:
     def _objects(self, kind: Kind) -> Objects:
         return self._files if kind == "files" else self._folders
 
-    def _sweep(self, keep: set[str], before: float) -> int:
-        if self._remote is None:
+    def _sweep(self, keep: set[str], before: float, only_here: bool) -> int:
+        if self._remote is None or only_here:
             return self._sweep_local(keep, before)
         with self._remote.sweeping() as there:
             for digest, found in there["folders"].items():

@@ -229,6 +229,11 @@ def _refused(code: str, said: str, what: str, scheme: str) -> Failure:
             f"{what} may not be read{named}: allow these credentials to list the bucket and to "
             "read its objects"
         )
+    if "No CA certificates" in said:
+        return NeedsHuman(
+            f"{what} cannot be opened: this machine or image has no CA certificates, without which "
+            "no store is, not even over http; install `ca-certificates`, or set SSL_CERT_FILE"
+        )
     if "169.254.169.254" in said or "metadata.google.internal" in said:
         return CredentialsRefused(f"{what} cannot be reached without credentials; {_FIX[scheme]}")
     if status == "429" or code in ("SlowDown", "ServerBusy", "TooManyRequests"):

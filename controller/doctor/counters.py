@@ -1,11 +1,12 @@
 """Checks the counters that tell the judge of traffic: the Prometheus server, and what it has."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from controller.config.secrets import Secrets
-from controller.config.settings import PrometheusSettings
+from controller.config.settings import PrometheusSettings, Settings
 from controller.doctor.findings import Finding, bad, ok, warn
 from deployers.counting.prometheus import PrometheusClient, PrometheusServer
+from deployers.kubernetes.settings import GatewaySettings
 from specs.counters import CounterNames
 from specs.failures import Failure
 from specs.model import Pipeline
@@ -16,20 +17,31 @@ FIX = "see `prometheus` in the settings, and docs/deployers.md"
 
 
 async def examine_counters(
-    servers: Mapping[str, PrometheusSettings], secrets: Secrets, specs: Sequence[Pipeline]
+    settings: Settings, secrets: Secrets, specs: Sequence[Pipeline]
 ) -> AsyncIterator[Finding]:
     """A finding for each pipeline whose canary is judged by counters."""
+    servers = settings.prometheus
     for spec in specs:
-        scripts = spec.release.scripts_for("production") if spec.release is not None else None
-        if scripts is not None and scripts.prometheus is not None:
+        names = _names(spec, settings.kubernetes.serving.gateway)
+        if names is not None:
             what = f"counters of {spec.metadata.name}"
-            names = scripts.prometheus.names()
             server = servers.get(names.server)
             if server is None:
                 why = f"the settings name no Prometheus server `{names.server}`"
                 yield bad(what, why, f"set `prometheus.{names.server}.url`, or correct `server`")
             else:
                 yield await _counters(what, names, server, secrets)
+
+
+def _names(spec: Pipeline, gateway: GatewaySettings | None) -> CounterNames | None:
+    """The counters that tell of production's traffic; None if none do."""
+    if spec.release is None:
+        return None
+    if spec.release.deployer_for("production") == "gateway":
+        return gateway.counters.names() if gateway is not None else None
+    scripts = spec.release.scripts_for("production")
+    counters = scripts.prometheus if scripts is not None else None
+    return counters.names() if counters is not None else None
 
 
 async def _counters(

@@ -78,7 +78,7 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     teams = {name: teams_of(found) for name, found in specs.items()}
     async for finding in examine_github(settings, base, os.environ, teams):
         yield finding
-    async for finding in examine_stores(settings, home):
+    async for finding in examine_stores(settings, base):
         yield finding
     known = [*chain(*specs.values())]
     for finding in scripted(known):
@@ -93,7 +93,7 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
         secrets = load_secrets(settings, base, os.environ)
         async for finding in examine_databases(secrets, known):
             yield finding
-        async for finding in examine_counters(settings.prometheus, secrets, known):
+        async for finding in examine_counters(settings, secrets, known):
             yield finding
 
 

@@ -124,22 +124,7 @@ class Serving:
         root = place / "code"
         folder = await asyncio.to_thread(copy_files, checkout, within, files, root)
         target = version.spec.release.deployer_for(action.environment)
-        server = Server(
-            name=server_name(f"{action.pipeline}/{action.environment}", version.ref),
-            run=serve.run or "",
-            format=serve.format,
-            params=serve_params(version.spec),
-            secrets=serve.secrets,
-            ready=serve.ready,
-            predict=serve.predict,
-            bounds=Bounds(
-                answer_within=serve.answer_within.total_seconds(),
-                idle=serve.idle.total_seconds(),
-                largest_request=serve.largest_request,
-            ),
-            hung_after=serve.patience.total_seconds(),
-            startup=serve.startup_deadline.total_seconds(),
-        )
+        server = _described(f"{action.pipeline}/{action.environment}", version, serve)
         if target in ON_CLUSTER:
             return await self._on_cluster(server, version, serve, root)
         image = await self._image(version, checkout, fetch=target != "command")
@@ -212,6 +197,10 @@ class Serving:
         if number is None:
             return None
         return await self._versions.get(action.pipeline, number)
+
+    async def deployed_by(self, action: Deploy) -> Desired:
+        """Whom the environment is deployed by, without servers."""
+        return Desired(target=await self._target(action), scripts=await self._scripts(action))
 
     async def _target(self, action: Deploy) -> TargetName:
         version = await self._released(action)
@@ -321,6 +310,26 @@ def _by_form(env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """The variables without placeholders, and those with some."""
     filled = {name: value for name, value in env.items() if "{" in value or "}" in value}
     return {name: value for name, value in env.items() if name not in filled}, filled
+
+
+def _described(place: str, version: ModelVersion, serve: Serve) -> Server:
+    """The server as its spec describes it, wherever it runs."""
+    return Server(
+        name=server_name(place, version.ref),
+        run=serve.run or "",
+        format=serve.format,
+        params=serve_params(version.spec),
+        secrets=serve.secrets,
+        ready=serve.ready,
+        predict=serve.predict,
+        bounds=Bounds(
+            answer_within=serve.answer_within.total_seconds(),
+            idle=serve.idle.total_seconds(),
+            largest_request=serve.largest_request,
+        ),
+        hung_after=serve.patience.total_seconds(),
+        startup=serve.startup_deadline.total_seconds(),
+    )
 
 
 def _code_of(version: ModelVersion) -> str:

@@ -87,9 +87,10 @@ class Sweeper:
         self._engine = engine
         self._reap = reap
 
-    async def sweep(self, keep: float, now: float) -> Mapping[str, int]:
+    async def sweep(self, keep: float, now: float, *, leads: bool = True) -> Mapping[str, int]:
         """Delete what is not needed and was not used for `keep` seconds; `now` is in seconds since
-        the epoch. Returns how much of each kind was deleted.
+        the epoch. Returns how much of each kind was deleted. What several controllers share is left
+        to the one that `leads`.
 
         Raises `NeedsHuman`, before anything is deleted, if it cannot be known what is needed.
         """
@@ -110,8 +111,10 @@ class Sweeper:
             "checkouts": await asyncio.to_thread(self._sweep_checkouts, stays),
             "lfs_objects": await asyncio.to_thread(self._sweep_lfs, before),
             "published": await asyncio.to_thread(self._serving.withdraw, stays.versions, before),
-            "artifact_bytes": await self._artifacts.sweep(digests | shipped, before),
-            **await self._prune(now - keep, stays.history),
+            "artifact_bytes": await self._artifacts.sweep(
+                digests | shipped, before, only_here=not leads
+            ),
+            **(await self._prune(now - keep, stays.history) if leads else {}),
         }
         if any(gone.values()):
             log.info("deleted what is no longer needed", **gone)

@@ -169,6 +169,9 @@ class LocalExecutor:
         self._announce = to
         self.resume()
 
+    async def disown(self, _attempt_id: str) -> None:
+        """See `ManagedExecutor`: nothing, as what runs here has its record here."""
+
     async def reap(self) -> int:
         """See `ManagedExecutor`. Processes die with their supervisor, so there is nothing to do."""
         return 0

@@ -68,6 +68,11 @@ class ManagedExecutor(Executor, Protocol):
         truth."""
         ...
 
+    async def disown(self, attempt_id: str) -> None:
+        """End what may run of an attempt that this controller has no record of, and wants no more:
+        its record was lost with the home folder, or another controller had it."""
+        ...
+
     async def reap(self) -> int:
         """Remove what runs here for attempts that ended or that nobody knows; how many.
 

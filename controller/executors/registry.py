@@ -17,10 +17,12 @@ from controller.executors.docker import DockerExecutor
 from controller.executors.kubernetes.executor import KubernetesExecutor
 from controller.executors.kubernetes.launching import Launcher
 from controller.executors.kubernetes.staging import AttemptStaging
+from controller.executors.kubernetes.tenancy import AttemptTenancy
 from controller.executors.local import LocalExecutor
 from controller.executors.protocol import ManagedExecutor
 from controller.executors.router import ExecutorRouter
 from controller.executors.workspace import Workspace
+from controller.reconcile.tenure import Alone, Tenure
 from deployers.confinement import Confinement
 from deployers.engine import Engine
 from deployers.kubernetes.cluster import Cluster
@@ -44,6 +46,10 @@ class ExecutorSetup:
     remote: RemoteArtifacts | None = None
     """The artifact store, if pods reach it."""
     stores: tuple[ObjectStore, ...] = ()
+    identity: str = ""
+    """Of the installation, by which it knows its own in a cluster."""
+    tenure: Tenure = field(default_factory=Alone)
+    """What of the work this controller has."""
 
     def redact(self, text: str) -> str:
         """The text without the values of secrets."""
@@ -68,15 +74,12 @@ def _kubernetes(setup: ExecutorSetup) -> ManagedExecutor:
     remote, workspace = setup.remote, setup.workspace
     cluster = Cluster(setup.kubernetes.access(setup.base))
     staging = None if remote is None else AttemptStaging(workspace, remote, setup.stores)
-    launcher = Launcher(
-        workspace,
-        cluster,
-        setup.kubernetes,
-        staging,
-        lambda: remote.identity if remote is not None else "",
-    )
+    tenancy = AttemptTenancy(setup.tenure, cluster)
+    launcher = Launcher(workspace, cluster, tenancy, setup.kubernetes, staging, setup.identity)
     slots = asyncio.Semaphore(setup.kubernetes.slots)  # the others are about this machine
-    return KubernetesExecutor(workspace, cluster, launcher, slots=slots, redact=setup.redact)
+    return KubernetesExecutor(
+        workspace, cluster, launcher, slots=slots, redact=setup.redact, tenancy=tenancy
+    )
 
 
 DEFAULT: Final = "local"

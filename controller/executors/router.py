@@ -43,6 +43,8 @@ class ExecutorRouter:
 
     async def cancel(self, attempt_id: str, grace: float = GRACE) -> None:
         """See `Executor`."""
+        if not self.knows(attempt_id):
+            await self.disown(attempt_id)
         await self._executor_of(attempt_id).cancel(attempt_id, grace)
 
     async def logs(self, attempt_id: str) -> Path | None:
@@ -70,6 +72,11 @@ class ExecutorRouter:
         """See `ManagedExecutor`."""
         for each in self._executors.values():
             each.announce(to)
+
+    async def disown(self, attempt_id: str) -> None:
+        """See `ManagedExecutor`."""
+        for each in self._executors.values():
+            await each.disown(attempt_id)
 
     async def reap(self) -> int:
         """See `ManagedExecutor`."""

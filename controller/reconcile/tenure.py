@@ -11,6 +11,11 @@ from controller.store.shards import LeaseToken
 class Tenure(Protocol):
     """What a controller has of the work: with several, what it has leases for."""
 
+    @property
+    def leads(self) -> bool:
+        """Whether this controller does what is to be done once."""
+        ...
+
     def begins(self, key: Key) -> bool:
         """Whether a turn of this key may begin."""
         ...
@@ -30,6 +35,8 @@ class Tenure(Protocol):
 
 class Alone:
     """The `Tenure` of the only controller."""
+
+    leads = True
 
     def begins(self, _: Key) -> bool:
         """Always."""

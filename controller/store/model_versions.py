@@ -1,5 +1,6 @@
 """Model versions, as the store has them."""
 
+from controller.machine.actions import Deploy
 from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.pipelines.version import ModelVersion
@@ -24,6 +25,19 @@ class Versions:
             found = parsed(ModelVersion, record.body)
             self._known[pipeline, number] = found
         return found
+
+    async def last_deploy(self, place: str) -> Deploy | None:
+        """The last deployment that was asked for in an environment. If that was to end everything,
+        one of the version that was there before."""
+        record = await self._store.get(Key("environment", place))
+        if record is None:
+            return None
+        env = parsed(EnvironmentState, record.body)
+        asked = env.deploy
+        if asked is None or asked.stable is not None or asked.canary is not None:
+            return asked
+        before = next((ref.version for ref in env.former), None)
+        return asked.model_copy(update={"stable": before})
 
     async def baseline(self, pipeline: str) -> Baseline | None:
         """The version that is in production, as a run is held against it."""

@@ -24,9 +24,10 @@ import psycopg
 
 from controller.machine.core import Key
 from controller.store import postgres_connection as server
+from controller.store import postgres_prepared as prepared
 from controller.store import rows, statements
 from controller.store.addresses import PostgresAddress
-from controller.store.database import DatabaseStore, is_outcome
+from controller.store.database import DatabaseStore
 from controller.store.migrations import HEAD, NewerSchema
 from controller.store.postgres_connection import Connection, PostgresSession, spelled
 from controller.store.postgres_ear import Ear
@@ -39,6 +40,7 @@ from controller.store.postgres_faults import (
     newer,
 )
 from controller.store.protocol import Changes, Conflict, Hold, LostLease, Transaction
+from controller.store.shards import shard_of
 from specs.failures import Failure, TryAgain
 
 T = TypeVar("T")
@@ -51,16 +53,6 @@ PAUSE = 1.0
 """Seconds after a failure to connect in which nobody else tries."""
 TRIES = 3
 """How often a transaction is tried that met others."""
-
-_LOCK_FACTS = "SELECT pg_advisory_xact_lock(?, hashtext(key)) FROM unnest(?::text[]) AS key"
-_LEASES = """
-SELECT shard FROM leases JOIN unnest(?::int[], ?::bigint[]) AS mine (shard, token)
-USING (shard, token) ORDER BY shard"""
-_HOLD_LEASES = f"SELECT 1 / (count(*) / ?) FROM ({_LEASES} FOR KEY SHARE OF leases) AS found"  # noqa: S608
-_LOOK = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_NOTIFY = "SELECT pg_notify('headgate', ?)"
-Statement = tuple[str, Sequence[Any]]
-"""With its parameters."""
 
 
 class PostgresStore(DatabaseStore):
@@ -90,13 +82,14 @@ class PostgresStore(DatabaseStore):
         self._patience = patience
         self._name = f"headgate {uuid4().hex[:12]}"
         self._connection: Connection | None = None
-        self._quoting: psycopg.ClientCursor[rows.Row]
         self._history = ""
         self._ear: Ear | None = None
         self._missed = Changes.NONE
         self._gone: Failure | None = None
         self._gone_until = 0.0
         self._began: float | None = None
+        self._asked = 0
+        self._watching: asyncio.TimerHandle | None = None
 
     @classmethod
     async def open(
@@ -120,6 +113,8 @@ class PostgresStore(DatabaseStore):
         if self._ear is not None:
             self._ear.close()
         await super().close()
+        if self._watching is not None:
+            self._watching.cancel()
 
     async def changed(self) -> Changes:
         """What other processes may have changed since the last call. From the first call on it
@@ -146,23 +141,25 @@ class PostgresStore(DatabaseStore):
         return found
 
     async def _run(self, call: Callable[..., T], *arguments: Any) -> T:
-        loop, longest = asyncio.get_running_loop(), self._patience * UNANSWERED
-        watching: asyncio.TimerHandle
-
-        def look() -> None:
-            nonlocal watching
-            now = time.monotonic()
-            left = longest if (began := self._began) is None else began + longest - now
-            if left <= 0:
-                self._cut()
-                left = longest
-            watching = loop.call_later(left, look)
-
-        watching = loop.call_later(longest, look)
+        self._asked += 1
+        if self._watching is None:
+            self._watch()
         try:
             return await super()._run(call, *arguments)
         finally:
-            watching.cancel()
+            self._asked -= 1
+
+    def _watch(self) -> None:
+        """Give up a server that says nothing, for as long as it is asked anything."""
+        longest = self._patience * UNANSWERED
+        began = self._began
+        left = longest if began is None else began + longest - time.monotonic()
+        if left <= 0:
+            self._cut()
+            left = longest
+        # Not a timer for each call, of which there are thousands a second.
+        again = asyncio.get_running_loop().call_later
+        self._watching = again(left, self._watch) if self._asked else None
 
     def _cut(self) -> None:
         """Break a connection whose server does not answer, so that the thread is free again."""
@@ -215,6 +212,7 @@ class PostgresStore(DatabaseStore):
         self._connection = connection
         try:
             server.hold_to_schema(connection, self.address)
+            prepared.prepare(connection)
             if self._hold is not None:
                 server.hold(connection, self.address, self._name, self._hold)
             history = server.history_of(connection)
@@ -226,7 +224,6 @@ class PostgresStore(DatabaseStore):
             self._missed = Changes.LOST
             raise lost(self.address)
         self._history = history
-        self._quoting = psycopg.ClientCursor(connection)
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -258,90 +255,42 @@ class PostgresStore(DatabaseStore):
         return [*names]
 
     def _look(self, key: Key) -> Sequence[Sequence[rows.Row]]:
-        every = (statements.GET, statements.INBOX_OF, statements.OUTBOX_OF)
-        return self._at_once([(_LOOK, ()), *((query, key) for query in every), ("COMMIT", ())])[1:4]
+        return prepared.look(self._server, key)
 
     def _written(self, change: Transaction, now: float) -> Sequence[rows.Row]:
-        every = [*self._holding(change, now)]
-        for statement, parameters in statements.of(change, now):
-            every += [(statement, values) for values in parameters]
-        if change.send:
-            every.append((_NOTIFY, (self._name,)))
-        if change.put is not None:
-            every.append((statements.OUTBOX_OF, change.put.key))
-        every.append(("COMMIT", ()))
-        try:
-            found = self._tried(every)
-        except psycopg.errors.DivisionByZero:
-            self._hold_leases(change)
-            for key in change.absent:
-                if self._rows(statements.IS_THERE, *key):
-                    raise Conflict(f"{key} is there") from None
-            put = change.put
-            what = f"{put.key} is no longer at revision {put.revision}" if put else "others wrote"
-            raise Conflict(what) from None
-        return found[-2] if change.put is not None else ()
-
-    def _holding(self, change: Transaction, now: float) -> Iterator[Statement]:
-        """Begin, lock what the transaction relies on, and divide by zero if it is otherwise, which
-        keeps what follows from being done.
-
-        Facts are locked by their keys, also those that are not there, so that no two transactions
-        find the same one absent. A lease is locked against another holder, not against a renewal.
-        """
-        yield "BEGIN", ()
         tokens = self._tokens(change)
-        if tokens:
-            held = [*tokens], [*tokens.values()]
-            yield _HOLD_LEASES, (len(tokens), *held)
-        if is_outcome(change):
-            yield "SET LOCAL synchronous_commit = off", ()
-        facts = sorted({*change.absent, *(fact.key for fact in change.facts)})
-        if facts:
-            yield _LOCK_FACTS, (server.FACTS, [f"{kind}/{name}" for kind, name in facts])
-        for key in change.absent:
-            yield f"SELECT 1 / (1 - count(*)) FROM ({statements.IS_THERE}) AS found", key  # noqa: S608
-        if change.put is not None:
-            statement, values = statements.put(change.put, now)
-            yield f"WITH done AS ({statement} RETURNING 1) SELECT 1 / count(*) FROM done", values  # noqa: S608
+        told = self._name if self._concerns_others(change, tokens) else None
+        values = prepared.arguments(change, now, tokens, told)
+        try:
+            return self._tried(values)
+        except psycopg.DatabaseError as error:
+            if error.sqlstate == prepared.CONFLICT:
+                raise Conflict(error.diag.message_primary) from None
+            if error.sqlstate == prepared.LOST:
+                raise LostLease(error.diag.message_primary) from None
+            raise
 
     def _tokens(self, change: Transaction) -> Mapping[int, int]:
         if self.fence is None:
             return {}
         return self.fence((*change.owners, *((change.put.key,) if change.put else ())))
 
-    def _hold_leases(self, change: Transaction) -> None:
-        """Raise `LostLease` if one is not current."""
-        tokens = self._tokens(change)
-        current = self._rows(_LEASES, [*tokens], [*tokens.values()])
-        if len(current) != len(tokens):
-            raise LostLease("another controller has the lease by now")
+    def _concerns_others(self, change: Transaction, tokens: Mapping[int, int]) -> bool:
+        """Whether another controller has to hear of what is sent.
 
-    def _tried(self, every: Sequence[Statement]) -> list[Sequence[rows.Row]]:
-        """A transaction, again if it met others in a way that passes."""
+        There is none beside one that is alone. Who takes a lease looks at all that is there, and
+        cannot take one that this commit relies on before it was made.
+        """
+        if self._hold is Hold.ALONE:
+            return False
+        return any(shard_of(each.to) not in tokens for each in change.send)
+
+    def _tried(self, values: Sequence[prepared.Argument]) -> Sequence[rows.Row]:
+        """Commit, again if it met others in a way that passes."""
         for _ in range(TRIES - 1):
             with suppress(*RETRIED):
-                return self._at_once(every)
-        return self._at_once(every)
-
-    def _at_once(self, every: Sequence[Statement]) -> list[Sequence[rows.Row]]:
-        """Run statements that begin and end a transaction in one round trip; what each finds.
-
-        They travel as one text, with the parameters quoted by libpq: a dozen prepared statements
-        would cost this process twice as much.
-        """
-        cursor = self._quoting
-        try:
-            text = ";".join(cursor.mogrify(spelled(query), values) for query, values in every)
-            cursor.execute(text.encode())
-        except BaseException:
-            server.roll_back(self._server)
-            raise
-        found: list[Sequence[rows.Row]] = []
-        while True:
-            found.append(cursor.fetchall() if cursor.description else ())
-            if not cursor.nextset():
-                return found
+                return prepared.commit(self._server, values)
+        return prepared.commit(self._server, values)
 
     def _rename(self, old: str, new: str) -> None:
         self._began = None  # it may take as long as there is much to rewrite

@@ -67,6 +67,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"""
 ACKNOWLEDGE = "DELETE FROM outbox WHERE id = ?"
 POSTPONE = "UPDATE outbox SET attempts = attempts + 1, not_before = ?, error = ? WHERE id = ?"
 
+WAITING = "consumed IS NULL AND set_aside IS NULL"
 INBOX = """
 SELECT number, to_kind, to_name, id, type, body, at, set_aside, reason FROM messages
 WHERE consumed IS NULL AND set_aside IS NULL ORDER BY number"""

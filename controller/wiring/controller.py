@@ -15,6 +15,7 @@ from controller.config.secrets import Secrets
 from controller.config.settings import RepositorySettings, Settings
 from controller.effects.batches import BatchApplier
 from controller.effects.environment_files import EnvironmentFileApplier
+from controller.effects.recalled_targets import RecalledTargets
 from controller.effects.serving import Serving
 from controller.effects.shipping import Shipper
 from controller.effects.smoke import Smoker
@@ -82,7 +83,7 @@ from deployers.confinement import Confinement, confinement
 from deployers.counting.prometheus import PrometheusServer
 from deployers.engine import Engine
 from deployers.processes import Processes
-from deployers.protocol import Deployer
+from deployers.protocol import Deployer, Desired
 from deployers.registry import DeployerSetup, make_deployer
 from deployers.windows import SERVING
 
@@ -98,22 +99,21 @@ class Controller:
         store: DatabaseStore,
         policy: RuntimePolicy = RuntimePolicy(),  # noqa: B008 - a constant value
         *,
+        identity: str,
         roots: Roots | None = None,
         tenure: Tenure = Alone(),  # noqa: B008 - it has no state
     ) -> None:
-        """`roots` says where local datasets may be, instead of the settings."""
+        """`identity` is the installation's, by which it knows what it made elsewhere. `roots` says
+        where local datasets may be, instead of the settings."""
         home = settings.path(base)
         self.settings = settings
         self.policy = policy
         self.tenure = tenure
         self.store = store
         self.secrets = secrets
-        self.artifacts = open_artifacts(settings, home)
-        mirrors = {
-            each.name: Mirror(each.address(base), home / "mirrors" / each.name)
-            for each in settings.repositories
-        }
-        self.mirrors = mirrors
+        self.identity = identity
+        self.artifacts = open_artifacts(settings, home, identity)
+        self.mirrors = mirrors = _mirrors(settings, base, home)
         self.engine = Engine(settings.docker.host, home)  # it connects when first used
         self.repositories = Repositories(mirrors, home / "checkouts", self.engine)
         bucket_poll = settings.bucket_poll.total_seconds()
@@ -160,14 +160,19 @@ class Controller:
             confinement=self.confinement,
             silence=router.silence.total_seconds(),
             trusted=router.trusted_proxies,
-            cluster=serving_cluster(self.settings, base),
+            cluster=serving_cluster(self.settings, base, self.identity),
             reveal=self.secrets.reveal,
+            may=lambda place: self.tenure.holds(Key("environment", place)),
             prometheus={
                 name: PrometheusServer(one.url, one.token)
                 for name, one in self.settings.prometheus.items()
             },
+            recall=RecalledTargets(self.versions, self.tenure, self._deployed_by).recall,
         )
         return make_deployer(setup)
+
+    async def _deployed_by(self, asked: Deploy) -> Desired:
+        return await self.serving.deployed_by(asked)
 
     def _catalog(self, home: Path, roots: Roots) -> Catalog:
         return Catalog(
@@ -208,13 +213,15 @@ class Controller:
                 self.engine,
                 self.settings.kubernetes,
                 base,
-                open_remote(self.settings, self.settings.path(base)),
+                open_remote(self.settings, self.identity),
                 self.settings.stores,
+                self.identity,
+                self.tenure,
             )
         )
 
     def _serving(self, home: Path, virtualenvs: Virtualenvs) -> Serving:
-        remote, stores = open_remote(self.settings, home), self.settings.stores
+        remote, stores = open_remote(self.settings, self.identity), self.settings.stores
         shipper = None if remote is None else Shipper(self.artifacts, remote, stores)
         return Serving(
             self.deployer,
@@ -414,7 +421,8 @@ class Controller:
     async def sweep(self) -> None:
         """Delete what is no longer needed."""
         # Compared with file times, so it must be the machine's clock, not the policy's.
-        await self.sweeper.sweep(self.settings.keep.total_seconds(), time.time())
+        keep, leads = self.settings.keep.total_seconds(), self.tenure.leads
+        await self.sweeper.sweep(keep, time.time(), leads=leads)
 
     async def sweep_checks(self) -> None:
         """Conclude checks on GitHub that would stay in progress for ever."""
@@ -441,3 +449,10 @@ def roots_of(settings: Settings, base: Path) -> Roots:
     """Where local datasets may be."""
     allowed = (base / root for root in settings.data_roots)
     return Roots.of(allowed, settings.path(base), settings.private(base))
+
+
+def _mirrors(settings: Settings, base: Path, home: Path) -> dict[str, Mirror]:
+    return {
+        each.name: Mirror(each.address(base), home / "mirrors" / each.name)
+        for each in settings.repositories
+    }

@@ -35,6 +35,7 @@ from controller.machine.runs.model_gate_nodes import BaselineChoice
 from controller.machine.runs.node_names import of_base
 from controller.machine.runs.run import Run, Trigger, why_ended
 from controller.planning.checkout import Checkout, git_folder
+from controller.store.identity import ensure_identity
 from controller.store.protocol import Transaction
 from controller.store.run_numbers import last_number
 from controller.store.sqlite import SqliteStore
@@ -119,6 +120,7 @@ async def at_home(
                 home,
                 load_secrets(settings, home, os.environ),
                 store,
+                identity=await ensure_identity(store, home, time.time()),
                 # It runs with the rights of its user, who may read any folder that the spec names.
                 roots=Roots(sealed=(home,)),
             )

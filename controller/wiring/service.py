@@ -21,6 +21,7 @@ from controller.reconcile.stalls import KIND as STALL
 from controller.reconcile.tenure import Alone
 from controller.store.addresses import address_of
 from controller.store.database import DatabaseStore
+from controller.store.identity import ensure_identity
 from controller.store.opening import open_store, share
 from controller.store.protocol import Hold
 from controller.wiring.controller import Controller
@@ -75,7 +76,9 @@ async def _serve(
             each.name: Mirror(each.address(base), home).url for each in settings.repositories
         }
         await carry_on_renamed(store, addresses, home / "mirrors", policy.clock())
-        app = Controller(settings, base, secrets, store, policy, tenure=leases or Alone())
+        identity = await ensure_identity(store, home, policy.clock())
+        tenure = leases or Alone()
+        app = Controller(settings, base, secrets, store, policy, identity=identity, tenure=tenure)
         loop = app.loop()
         stack.push_async_callback(app.close)
         await app.sweeper.forget_strangers()
@@ -87,7 +90,7 @@ async def _serve(
         log.info("the controller runs", home=str(home), pid=os.getpid())
 
         def leads() -> bool:
-            return leases is None or leases.leads
+            return tenure.leads
 
         def arrived(shards: Collection[int]) -> None:
             loop.arrived(shards)

@@ -29,7 +29,7 @@ class KServeObjects:
     def at(self, place: str) -> ServingPlace:
         """What is the same for all servers of a place."""
         return ServingPlace(
-            owner=self._serving.owner(),
+            owner=self._serving.owner,
             place=place,
             namespace=self._namespace,
             image=self._serving.image,
@@ -38,12 +38,12 @@ class KServeObjects:
 
     def name(self, place: str) -> str:
         """The name of a place's InferenceService."""
-        return service_name(self._serving.owner(), place)
+        return service_name(self._serving.owner, place)
 
     def is_ours(self, service: Manifest) -> bool:
         """Whether an InferenceService is this controller's."""
         labels = service["metadata"].get("labels") or {}
-        return bool(labels.get(OWNER) == label_value(self._serving.owner()))
+        return bool(labels.get(OWNER) == label_value(self._serving.owner))
 
     async def look(self, place: str) -> Seen:
         """All that tells what runs."""
@@ -85,7 +85,7 @@ class KServeObjects:
             hidden = secret(server, self.at(place))
             if hidden is not None:
                 await self._cluster.apply("secrets", hidden)
-        name, labels = self.name(place), service_labels(self._serving.owner(), place)
+        name, labels = self.name(place), service_labels(self._serving.owner, place)
         if any(_runtime(each) == RUNTIME for each in _predictors(spec)):
             mine = {OWNER: labels[OWNER]}
             made = runtime(self._namespace, self._serving.image, mine)
@@ -123,7 +123,7 @@ class KServeObjects:
         await self._cluster.close()
 
     async def _secrets(self, place: str) -> Sequence[Manifest]:
-        return await self._list("secrets", selector(service_labels(self._serving.owner(), place)))
+        return await self._list("secrets", selector(service_labels(self._serving.owner, place)))
 
     async def _list(self, kind: str, labels: str) -> Sequence[Manifest]:
         return (await self._cluster.list(kind, labelSelector=labels))[0]

@@ -7,8 +7,9 @@ its own watches and logs cut lines at characters that are no line ends for Kuber
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -42,6 +43,8 @@ _PATHS: Final = {
     "inferenceservices": "apis/serving.kserve.io/v1beta1",
     "servingruntimes": "apis/serving.kserve.io/v1alpha1",
     "revisions": "apis/serving.knative.dev/v1",
+    "trainjobs": "apis/trainer.kubeflow.org/v1alpha1",
+    "trainingruntimes": "apis/trainer.kubeflow.org/v1alpha1",
 }
 _CORE = "api/v1"
 _GIVEN_UP: Final = "the cluster's API server cannot be reached"
@@ -92,6 +95,15 @@ class Cluster:
         self._access = access
         self._pace = Pace(access.calls)
         self._opened: httpx2.AsyncClient | None = None
+        self._permit: Callable[[], None] | None = None
+        self._whole = self
+
+    def permitted(self, permit: Callable[[], None]) -> "Cluster":
+        """The same, for calls that `permit` is asked about: just before each, as a call may wait
+        for its turn, or be made again. What that raises is passed on."""
+        part = copy(self)
+        part._permit = permit
+        return part
 
     async def create(self, kind: str, obj: Manifest) -> Manifest:
         """Create it. Raises `ApiRefusal` with code 409 if there is one of that name."""
@@ -219,6 +231,8 @@ class Cluster:
         pause = PAUSE
         for turn in range(1, TRIES + 1):
             await self._pace.keep()
+            if self._permit is not None:
+                self._permit()
             try:
                 answer = await client.request(
                     method, path, params=dict(query or {}), content=body, headers=headers
@@ -239,9 +253,10 @@ class Cluster:
         raise AssertionError("the last try raises")
 
     def _client(self) -> "httpx2.AsyncClient":
-        if self._opened is None:
-            self._opened = self._connect()
-        return self._opened
+        whole = self._whole
+        if whole._opened is None:
+            whole._opened = self._connect()
+        return whole._opened
 
     def _connect(self) -> "httpx2.AsyncClient":
         try:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from deployers.kubernetes.cluster import Cluster, Manifest
-from deployers.kubernetes.objects import PlaceObjects, SeenObjects
+from deployers.kubernetes.objects import PlaceObjects, PlacesView
 from deployers.kubernetes.servers import ServingPlace, deployment, is_as, secret, service
 from deployers.protocol import Desired, Server
 from specs.failures import Failure, TryAgain
@@ -22,7 +22,7 @@ _SLACK: Final = 30.0
 class ClusterServers:
     """Acts on the servers of one place."""
 
-    def __init__(self, cluster: Cluster, seen: SeenObjects, at: ServingPlace) -> None:
+    def __init__(self, cluster: Cluster, seen: PlacesView, at: ServingPlace) -> None:
         self._cluster = cluster
         self._seen = seen
         self._at = at

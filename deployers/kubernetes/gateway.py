@@ -7,7 +7,7 @@ is told. Nobody takes a canary's traffic away while no controller runs.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,9 +16,10 @@ from deployers.counting.reader import CounterReader
 from deployers.kubernetes.cluster import Cluster, Manifest
 from deployers.kubernetes.cluster_servers import ClusterServers, wanted
 from deployers.kubernetes.gateway_place import GatewayPlace
-from deployers.kubernetes.objects import PlaceObjects, SeenObjects
+from deployers.kubernetes.objects import PlaceObjects, PlacesView
 from deployers.kubernetes.routes import (
     Split,
+    errors_of,
     hostname_of,
     http_route,
     is_in_force,
@@ -68,7 +69,7 @@ class GatewayDeployer:
         self._serving = cluster
         self._redact = redact
         self._counters = CounterReader(home, prometheus, reveal)
-        self._opened: tuple[Cluster, SeenObjects] | None = None
+        self._opened: tuple[Cluster, PlacesView] | None = None
         self._locks: dict[str, asyncio.Lock] = {}
         self._unheard: dict[str, tuple[int, float]] = {}
 
@@ -77,21 +78,20 @@ class GatewayDeployer:
         has to see if a Gateway refuses the route."""
         async with self._locks.setdefault(place, asyncio.Lock()):
             here = self._here(place)
-            saved = GatewayPlace.load(self._home, place) or GatewayPlace(place=place, errors=())
-            if saved.errors != desired.errors:
-                saved = saved.model_copy(update={"errors": desired.errors})
-                saved.save(self._home)
+            saved = GatewayPlace.load(self._home, place) or GatewayPlace(place=place)
+            saved.save(self._home)
             if desired.closed:
                 await self._close(here, saved)
                 return
             route = await here.cluster.get("httproutes", route_name(here.at))
             now = split_of(route, here.at)
             if _takes_canary_out(desired, now):  # first: whatever else fails, it has no traffic
-                route = await self._route(here, Split(now.stable), route)
+                route = await self._route(here, Split(now.stable), desired.errors, route)
                 now = split_of(route, here.at)
             problem = await here.servers.start_all(desired)
             objects = await here.servers.objects(fresh=True)
-            route = await self._route(here, self._next(desired, now, objects), route)
+            split = self._next(desired, now, objects)
+            route = await self._route(here, split, desired.errors, route)
             in_force = self._believed(here, saved, route)
             await here.servers.dismiss(
                 objects, {*wanted(desired), *split_of(route, here.at).servers, *in_force.servers}
@@ -103,11 +103,13 @@ class GatewayDeployer:
     async def observe(self, place: str) -> Deployed:
         """What runs at the place, according to the cluster and the Gateways."""
         saved = GatewayPlace.load(self._home, place)
-        if saved is None:
+        if saved is None and (self._serving is None or self._serving.gateway is None):
             return Deployed()
         here = self._here(place)
         objects = await here.servers.objects()
         route = await here.cluster.get("httproutes", route_name(here.at))
+        # Another controller may have deployed it, or this one before it lost its disk.
+        saved = saved or GatewayPlace(place=place)
         split = self._believed(here, saved, route)
         seen = objects.servers()
         servers = tuple(
@@ -125,16 +127,16 @@ class GatewayDeployer:
 
     async def traffic(self, place: str, epoch: str | None, after: int) -> Traffic:
         """What the gateway's counters show. Raises TryAgain that names the query."""
-        saved = GatewayPlace.load(self._home, place)
-        if saved is None:
-            raise TryAgain(f"{place}: nothing was deployed there")
-        settings = self._settings()
+        settings, here = self._settings(), self._here(place)
+        route = await here.cluster.get("httproutes", route_name(here.at))
+        if route is None:
+            raise TryAgain(f"{place}: it has no HTTPRoute")
         return await self._counters.traffic(
             place,
             epoch,
             after,
             names=settings.counters.names(),
-            errors=saved.errors,
+            errors=errors_of(route),
             split=settings.split,
         )
 
@@ -142,10 +144,11 @@ class GatewayDeployer:
         """Take the route away, then end the servers of the place."""
         async with self._locks.setdefault(place, asyncio.Lock()):
             saved = GatewayPlace.load(self._home, place)
-            if saved is not None:
-                here = self._here(place)
-                await self._close(here, saved)
-                await here.servers.end_all()
+            if saved is None and (self._serving is None or self._serving.gateway is None):
+                return
+            here = self._here(place)
+            await self._close(here, saved or GatewayPlace(place=place))
+            await here.servers.end_all()
 
     async def remove(self, place: str) -> None:
         """Remove all that belongs to the place."""
@@ -180,9 +183,9 @@ class GatewayDeployer:
         assert known is not None
         if self._opened is None:
             cluster = Cluster(known.access)
-            self._opened = cluster, SeenObjects(cluster)
+            self._opened = cluster, PlacesView(cluster)
         cluster, seen = self._opened
-        at = ServingPlace(known.owner(), place, known.access.namespace, known.image, known.profiles)
+        at = ServingPlace(known.owner, place, known.access.namespace, known.image, known.profiles)
         return _Here(at, settings, cluster, ClusterServers(cluster, seen, at))
 
     def _next(self, desired: Desired, now: Split, objects: PlaceObjects) -> Split:
@@ -201,9 +204,11 @@ class GatewayDeployer:
             canary = None
         return Split(stable, canary, desired.canary_weight if canary is not None else 0.0)
 
-    async def _route(self, here: _Here, split: Split, live: Manifest | None) -> Manifest:
+    async def _route(
+        self, here: _Here, split: Split, errors: Sequence[str], live: Manifest | None
+    ) -> Manifest:
         """Apply the route, unless it is so already."""
-        manifest = http_route(here.at, split, here.settings)
+        manifest = http_route(here.at, split, here.settings, errors)
         as_it_is = live is not None and is_as(manifest, live)
         if live is not None and as_it_is and split_of(live, here.at) == split_of(manifest, here.at):
             return live

@@ -16,8 +16,6 @@ class GatewayPlace(DeploymentValue):
     """What is saved of a place. No secrets."""
 
     place: str
-    errors: tuple[str, ...]
-    """What counts as an error."""
     address: str | None = None
     """Where it answers; None while it has no route."""
     in_force: Split = Split()

@@ -15,6 +15,8 @@ WHOLE: Final = 10_000
 users of the other server."""
 SPLIT: Final = "headgate.dev/split"
 """The annotation with the names of the servers that the backends stand for."""
+ERRORS: Final = "headgate.dev/errors"
+"""The annotation with what counts as an error there."""
 _GROUP: Final = "gateway.networking.k8s.io"
 
 
@@ -46,10 +48,14 @@ def hostname_of(settings: GatewaySettings, place: str) -> str:
     return settings.hostname.format(**plain)
 
 
-def http_route(at: ServingPlace, split: Split, settings: GatewaySettings) -> Manifest:
-    """The HTTPRoute that splits the traffic so. A server without a share is no backend of it: some
-    gateways keep a user's session there at a weight of 0. Without any it has no rule with a
-    backend, which gateways answer with 500."""
+def http_route(
+    at: ServingPlace, split: Split, settings: GatewaySettings, errors: Sequence[str]
+) -> Manifest:
+    """The HTTPRoute that splits the traffic so; `errors` are what counts as one.
+
+    A server without a share is no backend of it: some gateways keep a user's session there at a
+    weight of 0. Without any it has a rule without a backend, which gateways answer with 500.
+    """
     canary = round(split.weight * WHOLE)
     if split.weight > 0:
         canary = max(1, canary)
@@ -65,7 +71,11 @@ def http_route(at: ServingPlace, split: Split, settings: GatewaySettings) -> Man
         for name, share in shares.items()
         if name is not None and share
     ]
-    said = {PLACE: at.place, SPLIT: json.dumps([split.stable, split.canary])}
+    said = {
+        PLACE: at.place,
+        SPLIT: json.dumps([split.stable, split.canary]),
+        ERRORS: ",".join(errors),
+    }
     return formed(
         {
             "apiVersion": f"{_GROUP}/v1",
@@ -107,6 +117,12 @@ def split_of(route: Manifest | None, at: ServingPlace) -> Split:
     if not total:
         return Split()
     return Split(stable, canary, round(shares.get(canary, 0) / total, 6))
+
+
+def errors_of(route: Manifest) -> tuple[str, ...]:
+    """What counts as an error at a route's place."""
+    text = str((route["metadata"].get("annotations") or {}).get(ERRORS, ""))
+    return tuple(filter(None, text.split(",")))
 
 
 def is_in_force(route: Manifest, settings: GatewaySettings) -> bool:

@@ -1,7 +1,7 @@
 """The settings of serving on a cluster, by the platform team."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
@@ -131,8 +131,8 @@ class ServingCluster:
 
     access: ClusterAccess
     """In the namespace of servers."""
-    owner: Callable[[], str]
-    """The identity of the controller's home, which marks what is its own."""
+    owner: str
+    """The identity of the installation, which marks what is its own."""
     image: str
     """Headgate's own."""
     profiles: Mapping[str, ClusterProfile]

@@ -1,6 +1,6 @@
 """Plays the story and shows it.
 
-`python -m examples.demo [--keep] [--bucket s3] [--engine docker] [--folder DIR]`
+`python -m examples.demo [--keep] [--bucket s3] [--engine docker|kubernetes] [--folder DIR]`
 """
 
 import argparse
@@ -22,9 +22,11 @@ from rich.text import Text
 from controller.cli.terminal.snapshot import snapshot
 from controller.cli.terminal.tree import render
 from controller.git.environments import BRANCH
+from examples.demo.cluster import check as check_cluster
+from examples.demo.cluster import cluster
 from examples.demo.data import Data
 from examples.demo.delivery import S3, Delivery, Directory
-from examples.demo.engine import Containers, NoEngine, containers
+from examples.demo.engine import NoEngine, StoryEngine, containers
 from examples.demo.oncall import OnCall, on_duty
 from examples.demo.show import Show
 from examples.demo.story import ACTS
@@ -32,6 +34,8 @@ from examples.demo.world import EXAMPLE, HEADGATE, Unexpected, World, end_all
 from specs.failures import Failure
 
 ROOT = Path(__file__).parents[2]
+_STARTED = {"docker": containers, "kubernetes": cluster}
+"""What starts an engine that is not there without it."""
 
 
 def main() -> int:
@@ -47,31 +51,39 @@ def main() -> int:
                 f"Another demo is running in {folder}; choose another folder with --folder."
             )
             return 1
-        data = Data(folder / "cache", EXAMPLE)
-
-        def say(what: str) -> None:
-            console.print(Text(f"Only the first time: {what}", "dim"))
-
         try:
-            data.prepare(say)
+            return _prepare_and_perform(arguments, folder, console)
+        except NoEngine as missing:
+            console.print(Text(f"The demo cannot be prepared: {missing}."), soft_wrap=True)
+            return 1
         except subprocess.CalledProcessError as error:
             console.print(Text((error.stderr or b"").decode(errors="replace")[-2000:]))
             console.print("The demo cannot be prepared; see above.")
             return 1
-        story = folder / "story"
+        except KeyboardInterrupt:
+            return 130
+
+
+def _prepare_and_perform(arguments: argparse.Namespace, folder: Path, console: Console) -> int:
+    """Prepare data and engine, and play the story. Raises `NoEngine` and CalledProcessError."""
+
+    def say(what: str) -> None:
+        console.print(Text(f"{what[0].upper()}{what[1:]} …", "dim"), soft_wrap=True)
+
+    if arguments.engine == "kubernetes":
+        check_cluster()  # before anything that takes long
+    data = Data(folder / "cache", EXAMPLE)
+    data.prepare(lambda what: say(f"only the first time: {what}"))
+    story = folder / "story"
+    with contextlib.ExitStack() as stack:
+        engine = StoryEngine()
+        if arguments.engine in _STARTED:
+            engine = stack.enter_context(_STARTED[arguments.engine](data, say))
         delivery: Delivery = Directory(story / "bucket")
-        if arguments.bucket == "s3":
-            delivery = S3(folder / "s3.log")
-        try:
-            with contextlib.ExitStack() as stack:
-                engine: Containers | None = None
-                if arguments.engine == "docker":
-                    engine = stack.enter_context(containers(data, say))
-                world = partial(World, story, data, delivery=delivery, containers=engine)
-                return asyncio.run(_perform(story, world, console, keep=arguments.keep))
-        except NoEngine as missing:
-            console.print(Text(f"The demo cannot be prepared: {missing}."))
-            return 1
+        if arguments.bucket == "s3" or engine.remote:
+            delivery = S3(folder / "s3.log", engine.machine)
+        world = partial(World, story, data, delivery=delivery, engine=engine)
+        return asyncio.run(_perform(story, world, console, keep=arguments.keep))
 
 
 async def _perform(
@@ -160,6 +172,10 @@ async def _where(world: World, console: Console, *, keep: bool) -> None:
         "on-call": world.oncall.record,
         "logs": world.log,
     }
+    if told := world.engine.told():
+        lines["cluster"] = told
+    if keep and world.engine.look:
+        lines["its objects"] = world.engine.look
     console.print()
     for name, what in lines.items():
         console.print(Text(f"{name:<11} {what}"), soft_wrap=True)
@@ -171,11 +187,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--folder", type=Path, default=ROOT / ".demo", help="the folder for everything"
     )
-    where = "where data arrives: a directory, or an S3 server that the demo starts"
-    parser.add_argument("--bucket", choices=("directory", "s3"), default="directory", help=where)
-    how = "how steps and model servers run: as processes, or in Docker containers"
-    parser.add_argument("--engine", choices=("local", "docker"), default="local", help=how)
-    return parser.parse_args()
+    where = "where data arrives: a directory, or an S3 server that the demo starts (always with "
+    where += "kubernetes)"
+    parser.add_argument("--bucket", choices=("directory", "s3"), help=where)
+    how = "how steps and model servers run: as processes, in Docker containers, or on a real "
+    how += "Kubernetes that the demo starts"
+    parser.add_argument("--engine", choices=("local", *_STARTED), default="local", help=how)
+    arguments = parser.parse_args()
+    if (arguments.engine, arguments.bucket) == ("kubernetes", "directory"):
+        parser.error("a cluster reaches no directory of this machine: leave --bucket out")
+    return arguments
 
 
 if __name__ == "__main__":

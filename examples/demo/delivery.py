@@ -89,13 +89,14 @@ class Directory:
 
 
 class S3:
-    """A `Delivery` to moto's S3 server, which also keeps the artifacts."""
+    """A `Delivery` to moto's S3 server, which also keeps the artifacts. It answers at `host`."""
 
     uri = f"s3://{LAKE}/flights"
     environ = CREDENTIALS
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, host: str = HOST) -> None:
         self._log = log
+        self._host = host
         self._port = free_port()
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -109,12 +110,12 @@ class S3:
 
     @property
     def _endpoint(self) -> str:
-        return f"http://{HOST}:{self._port}"
+        return f"http://{self._host}:{self._port}"
 
     def begin(self) -> None:
         with self._log.open("ab") as log:
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(self._port)],
+                [sys.executable, "-m", "moto.server", "-H", self._host, "-p", str(self._port)],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -1,48 +1,65 @@
-"""The Docker Engine for the story in containers: a running one, or one that the demo starts."""
+"""What runs the steps and the model servers of the story: processes, or a Docker Engine, which is
+one that answers here or one that the demo starts."""
 
 import contextlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
+from deployers.place_folder import HOST
 from examples.demo.data import Data
-from examples.demo.image import RECIPE, make
+from examples.demo.image import RECIPE, all_of, make
 from specs.digests import digest
 from tests.engine_keeper import answers, ask, start
 
 USUAL = Path("/var/run/docker.sock")
 PATIENCE = 30.0
-"""Seconds that the keeper of the demo's own engine may take to listen."""
+"""Seconds that the keeper of the demo's own engines may take to listen."""
+ENVIRONMENT = "environment: {requirements: requirements.txt}"
+"""The line of the example's spec that says where steps and servers run."""
+
+Say = Callable[[str], None]
 
 
 class NoEngine(Exception):  # noqa: N818 - the name says what is missing
     """There is no engine and none can be started; the message says how to fix it."""
 
 
-class Containers(NamedTuple):
-    """What the story has to know to run in containers."""
+@dataclass(frozen=True)
+class StoryEngine:
+    """What the story has to know of what runs its steps and servers; by default, processes."""
 
-    host: str
-    image: str
-    """The tag of the image with all packages of the steps and the model server."""
-
-    @property
-    def settings(self) -> str:
-        """Lines of headgate.yaml."""
-        return f"docker: {{host: '{self.host}'}}\n"
+    settings: str = ""
+    """Lines of headgate.yaml."""
+    changes: Mapping[str, str] = field(default_factory=dict)
+    """Texts of the spec, and what the story has in their place."""
+    docker: str | None = None
+    """The Docker Engine that may have containers of the story."""
+    machine: str = HOST
+    """The address at which steps reach this machine."""
+    remote: bool = False
+    """Whether steps and servers are on a cluster, which reaches no directory of this machine."""
+    look: str = ""
+    """A command that shows what runs there."""
+    told: Callable[[], str] = str
+    """What there is to say of it at the end."""
 
 
 @contextlib.contextmanager
-def containers(data: Data, say: Callable[[str], None]) -> Iterator[Containers]:
-    """An engine with the image. Raises `NoEngine`."""
+def containers(data: Data, say: Say) -> Iterator[StoryEngine]:
+    """A Docker Engine with the image. Raises `NoEngine`."""
     with _engine() as host:
-        yield Containers(host, _image(host, data, say))
+        image = training_image(host, data, say)
+        yield StoryEngine(
+            settings=f"docker: {{host: '{host}'}}\n",
+            changes={ENVIRONMENT: f"environment: {{image: {image}}}"},
+            docker=host,
+        )
 
 
 @contextlib.contextmanager
@@ -56,29 +73,33 @@ def _engine() -> Iterator[str]:
             f"no Docker Engine answers at {USUAL}, and only root with dockerd can start one: start "
             "it, set DOCKER_HOST, or install it (on Debian: apt install docker.io)"
         )
-    folder = Path(tempfile.mkdtemp(prefix="hge-"))
-    keeper = start(folder)
-    try:
-        answer = _asked(folder, keeper)
+    with keeper() as asked:
+        answer = asked("up main")
         if answer.startswith("no: "):
             raise NoEngine(f"no Docker Engine answers at {USUAL}, and {answer[4:]}")
         yield answer
+
+
+@contextlib.contextmanager
+def keeper() -> Iterator[Callable[[str], str]]:
+    """What starts engines and clusters when it is asked to, and ends them with the block."""
+    folder = Path(tempfile.mkdtemp(prefix="hge-"))
+    process = start(folder)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not (folder / "keeper.sock").exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise NoEngine("the keeper of the demo's own engine does not start")
+            time.sleep(0.05)
+        yield lambda line: ask(folder, line)
     finally:
-        assert keeper.stdin is not None
-        keeper.stdin.close()
-        keeper.wait()
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait()
 
 
-def _asked(folder: Path, keeper: subprocess.Popen[bytes]) -> str:
-    deadline = time.monotonic() + PATIENCE
-    while not (folder / "keeper.sock").exists():
-        if keeper.poll() is not None or time.monotonic() > deadline:
-            return "no: the keeper of the demo's own engine does not start"
-        time.sleep(0.05)
-    return ask(folder, "up main")
-
-
-def _image(host: str, data: Data, say: Callable[[str], None]) -> str:
+def training_image(host: str, data: Data, say: Say) -> str:
+    """The tag of the image with all that the training steps and the model server import."""
     from docker import DockerClient
     from docker.errors import ImageNotFound
 
@@ -89,8 +110,8 @@ def _image(host: str, data: Data, say: Callable[[str], None]) -> str:
         try:
             client.images.get(tag)
         except ImageNotFound:
-            say("building the image for the training steps and the model server")
-            make(client, tag, busybox=None, python=True, packages=data.packages)
+            say("making the image of the training steps and the model server")
+            make(client, tag, busybox=None, python=True, packages=all_of(data.packages))
     finally:
         client.close()
     return tag

@@ -28,12 +28,13 @@ from controller.store.sqlite import SqliteStore
 from deployers import control
 from deployers.control import RouterStatus
 from deployers.engine import Engine
+from deployers.kubernetes.router_link import ClusterPlace, RouterLink
 from deployers.local import LocalDeployer
 from deployers.place_folder import Site
 from deployers.processes import Processes
 from examples.demo.data import Data
 from examples.demo.delivery import Delivery
-from examples.demo.engine import Containers
+from examples.demo.engine import StoryEngine
 from examples.demo.oncall import OnCall
 from tests.first_screen import first_screen
 
@@ -45,7 +46,7 @@ PRODUCTION = f"{PIPELINE}/production"
 HEADGATE = str(Path(sys.executable).with_name("headgate"))
 RATE = 200
 """Requests per second that production gets all the time."""
-PATIENCE = 180.0
+PATIENCE = 300.0
 """Seconds to wait for something to happen."""
 
 ENVIRON = {k: v for k, v in os.environ.items() if not k.startswith(("HEADGATE_", "GIT_"))}
@@ -91,13 +92,13 @@ class World:
         data: Data,
         oncall: OnCall,
         delivery: Delivery,
-        containers: Containers | None = None,
+        engine: StoryEngine | None = None,
     ) -> None:
         self.folder = folder
         self.data = data
         self.oncall = oncall
         self.delivery = delivery
-        self.containers = containers
+        self.engine = engine or StoryEngine()
         self.remote = folder / "remote.git"
         self.repository = folder / "repository"
         self.pipeline = self.repository / PIPELINE
@@ -121,16 +122,15 @@ class World:
         git(self.repository, "checkout", "-q", "-B", "main")
         shutil.copytree(EXAMPLE, self.pipeline, ignore=shutil.ignore_patterns(*NOT_COMMITTED))
         self.edit("ml-pipeline.yaml", "file://./bucket/flights", self.delivery.uri)
-        if self.containers is not None:
-            image = f"environment: {{image: {self.containers.image}}}"
-            self.edit("ml-pipeline.yaml", "environment: {requirements: requirements.txt}", image)
+        for old, new in self.engine.changes.items():
+            self.edit("ml-pipeline.yaml", old, new)
         (self.folder / "headgate.yaml").write_text(
             "home: headgate\n"
             "repositories:\n"
             "  - {name: team, url: remote.git, poll: 500ms}\n"
             "bucket_poll: 2s\n"
             f"{self.delivery.settings}"
-            f"{self.containers.settings if self.containers else ''}"
+            f"{self.engine.settings}"
             "notify:\n"
             f"  - to: {self.oncall.address}\n"
             "    on: [rollback, gate_failed, run_failed, stuck, refused]\n"
@@ -321,14 +321,28 @@ class World:
         return await self.seen(look, f"{what} in the report on {commit[:10]}")
 
     async def address(self) -> str:
-        """The address of production."""
+        """The address of production. Raises OSError if there is none."""
+        if self.engine.remote:
+            return self._place().address or ""
         status = await self.router()
         return f"http://127.0.0.1:{status.routing.port}"
 
     async def router(self) -> RouterStatus:
-        """The status of production's router, with its counts since it started."""
-        folder = Site.of(self.home / "serving" / "places", PRODUCTION).folder
-        return RouterStatus.model_validate(await control.ask(folder, "status"))
+        """The status of production's router, with its counts since it started. Raises OSError."""
+        if not self.engine.remote:
+            folder = Site.of(self.home / "serving" / "places", PRODUCTION).folder
+            return RouterStatus.model_validate(await control.ask(folder, "status"))
+        link = RouterLink()
+        try:
+            return RouterStatus.model_validate(await link.ask(self._place(), "status"))
+        finally:
+            await link.close()
+
+    def _place(self) -> ClusterPlace:
+        found = ClusterPlace.load(self.home / "serving", PRODUCTION)
+        if found is None:
+            raise FileNotFoundError("production is not on the cluster")
+        return found
 
     def traffic(self) -> Traffic:
         """The answers that callers have had."""
@@ -357,7 +371,8 @@ class World:
             await asyncio.sleep(0.1)
 
     async def _with_why(self, seen: str) -> str:
-        return f"{seen}.\n\n{await first_screen(self.home, self.log)}"
+        why = await first_screen(self.home / "state.db", self.log)
+        return f"{seen}.\n\n{why}"
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -374,12 +389,13 @@ class World:
         if self.store is not None:
             await self.store.close()
             self.store = None
-        await end_all(self.home, self.containers)
+        await end_all(self.home, self.engine.docker)
         self.delivery.end()
 
 
-async def end_all(home: Path, containers: Containers | None = None) -> None:
-    """End all processes of a controller's home folder, the controller first."""
+async def end_all(home: Path, docker: str | None = None) -> None:
+    """End all processes of a controller's home folder, the controller first, and its containers on
+    the Docker Engine at `docker`."""
     if (pid := controller_pid(home)) is not None:
         os.kill(pid, signal.SIGTERM)
         while controller_pid(home) is not None:  # noqa: ASYNC110 - it is another process
@@ -393,8 +409,8 @@ async def end_all(home: Path, containers: Containers | None = None) -> None:
         with Processes(home / "attempts") as attempts:
             for name in attempts.names():
                 attempts.stop(name, grace=0.5)
-    engine = Engine(containers.host if containers else None, home)
-    if engine.used and containers is not None:
+    engine = Engine(docker, home)
+    if engine.used and docker is not None:
         for each in (*await engine.containers("step"), *await engine.containers("server")):
             await engine.remove(each.id)
     await engine.close()

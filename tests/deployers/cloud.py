@@ -39,6 +39,8 @@ class Cloud:
     ) -> None:
         self._runs = LocalDeployer(folder, redact=str, confinement=confinement)
         self._counts = counts
+        self.calls: list[str] = []
+        """What it was asked to do, in order."""
 
     @contextlib.asynccontextmanager
     async def serving(self, port: int) -> AsyncIterator[None]:
@@ -56,6 +58,7 @@ class Cloud:
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked = json.loads(await reader.readline())
+        self.calls.append(asked["call"])
         answer: dict[str, Any] = {"exit": 0, "problem": "", "says": None}
         try:
             answer["says"] = await self._answer(asked["call"], asked["given"])

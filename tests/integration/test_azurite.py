@@ -80,7 +80,7 @@ async def test_artifacts_are_kept_there_and_read_by_a_second_machine(
     )
     large = tmp_path / "large"
     large.write_bytes(bytes(range(256)) * (12 * 2**20 // 256))
-    first = open_artifacts(settings, tmp_path / "first")
+    first = open_artifacts(settings, tmp_path / "first", "first")
     stored = await asyncio.gather(first.put(large), first.put_bytes(b"report"))
     second = open_artifacts(settings, tmp_path / "second")
     await second.link(stored[0].digest, tmp_path / "out")

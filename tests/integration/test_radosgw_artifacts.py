@@ -31,7 +31,7 @@ async def test_of_those_who_begin_at_once_one_owns_the_prefix(  # type: ignore[n
     there: There, tmp_path: Path
 ) -> None:
     """Where several could write before they saw each other, one may delete."""
-    stores = [open_artifacts(there.settings, tmp_path / f"home-{n}") for n in range(6)]
+    stores = [open_artifacts(there.settings, tmp_path / f"home-{n}", f"{n}") for n in range(6)]
     puts = (each.put_bytes(b"%d" % n) for n, each in enumerate(stores))
     ends = await asyncio.gather(*puts, return_exceptions=True)
     wrote = {end.digest for end in ends if not isinstance(end, BaseException)}

@@ -8,6 +8,7 @@ import pytest
 
 from controller.machine.core import Key
 from controller.machine.messages import Rollback, RunRequested
+from controller.store.identity import ensure_identity
 from controller.wiring.controller import Controller
 from specs.failures import NeedsHuman
 from tests.scenarios.world import World
@@ -17,9 +18,15 @@ PIPELINE = Key("pipeline", "mean")
 PRODUCTION = Key("environment", "mean/production")
 
 
+async def controller_of(world: World) -> Controller:
+    """Its parts, while none runs."""
+    identity = await ensure_identity(world.store, world.root / "home", time.time())
+    return Controller(world.settings, world.root, world.secrets, world.store, identity=identity)
+
+
 async def swept(world: World) -> Mapping[str, int]:
     """Sweep as if it were a month from now: whatever lies there was used long ago then."""
-    app = Controller(world.settings, world.root, world.secrets, world.store)
+    app = await controller_of(world)
     try:
         keep = world.settings.keep.total_seconds()
         return await app.sweeper.sweep(keep, time.time() + MONTH)
@@ -40,7 +47,7 @@ async def test_after_a_sweep_production_serves_and_can_still_be_rolled_back(worl
             world.drop("b.csv", [4, 5, 6])
             await world.serves(2)
     # A result that no version came of: of a run that nobody released.
-    app = Controller(world.settings, world.root, world.secrets, world.store)
+    app = await controller_of(world)
     unused = await app.artifacts.put_bytes(b"a model that was never released")
     await app.close()
 

@@ -277,16 +277,21 @@ class World:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def tear_down(self) -> None:
-        """End what the controller left running on purpose."""
+    async def stop_local_servers(self) -> None:
+        """End the servers and routers of this machine, as when a pod ends that they ran in."""
         from deployers.local import LocalDeployer
-        from deployers.processes import Processes
 
         known = {record.key.name for record in await self.store.list("environment")}
         deployer = LocalDeployer(self.root / "home" / "serving", redact=str)
         for place in known | {"mean/staging", "mean/production"}:  # also where the state was lost
             await deployer.remove(place)
         await deployer.close()
+
+    async def tear_down(self) -> None:
+        """End what the controller left running on purpose."""
+        from deployers.processes import Processes
+
+        await self.stop_local_servers()
         with Processes(self.root / "home" / "attempts") as attempts:
             for name in attempts.names():
                 attempts.stop(name, grace=0.1)

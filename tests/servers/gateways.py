@@ -32,7 +32,7 @@ class Envoy(Program):
         super().__init__(home)
         self.metrics_port = self._held.enter_context(reserved_port())
         self._version = 0
-        self._clusters: dict[str, int] = {}
+        self._clusters: dict[str, int | str] = {}
 
     def run(self) -> None:
         """Start it; without a route, it answers 404."""
@@ -66,8 +66,9 @@ class Envoy(Program):
         options = ["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"]
         self.start([program("envoy"), "-c", file, *options])
 
-    def route(self, backends: Mapping[str, tuple[int, int]]) -> None:
-        """Split the traffic: the port and the weight of each backend; their sum is `WHOLE`."""
+    def route(self, backends: Mapping[str, tuple[int | str, int]]) -> None:
+        """Split the traffic: the port, or HOST:PORT, and the weight of each backend; their sum is
+        `WHOLE`."""
         ports = {name: port for name, (port, _) in backends.items()}
         self._replace(
             "cds",
@@ -151,12 +152,13 @@ def _routes(split: Mapping[str, int]) -> dict[str, object]:
     return {**kind, "name": "all", "virtual_hosts": [host]}
 
 
-def _address(port: int) -> dict[str, object]:
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+def _address(at: int | str) -> dict[str, object]:
+    host, _, port = f"127.0.0.1:{at}".rpartition(":") if isinstance(at, int) else at.rpartition(":")
+    return {"socket_address": {"address": host, "port_value": int(port)}}
 
 
-def _cluster(name: str, port: int) -> dict[str, object]:
-    endpoints = [{"lb_endpoints": [{"endpoint": {"address": _address(port)}}]}]
+def _cluster(name: str, at: int | str) -> dict[str, object]:
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": _address(at)}}]}]
     return {
         "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
         "name": name,

@@ -1,6 +1,7 @@
 """`headgate down`."""
 
 import os
+from collections.abc import Sequence
 
 import click
 
@@ -16,9 +17,12 @@ from controller.cli.failures import Failed
 from controller.config.settings_file import load_secrets
 from controller.machine.core import Value
 from controller.machine.pipelines.pipeline import PipelineState
+from controller.store.identity import read_identity
+from controller.store.model_versions import Versions
 from controller.store.protocol import StoreReader
 from controller.wiring.home_lock import only_one
 from controller.wiring.serving_cluster import serving_cluster
+from deployers.chosen_target import chosen as target_in
 from deployers.engine import Engine
 from deployers.registry import DeployerSetup, make_deployer
 from deployers.windows import SERVING
@@ -63,7 +67,8 @@ def down(ctx: click.Context, pipeline: str | None, as_json: bool) -> None:
                 "first, then run `headgate down`."
             )
         with only_one(here.home):
-            return await _stop(here, sorted(chosen))
+            await _refuse_unknown_scripts(store, here, chosen)
+            return await _stop(here, sorted(chosen), await read_identity(store))
 
     stopped = with_state(ctx, run)
     if as_json:
@@ -80,14 +85,33 @@ def down(ctx: click.Context, pipeline: str | None, as_json: bool) -> None:
     )
 
 
-async def _stop(here: CliContext, places: list[str]) -> list[StoppedView]:
+async def _refuse_unknown_scripts(
+    store: StoreReader, here: CliContext, places: Sequence[str]
+) -> None:
+    """Raise `Failed` for a place that scripts deployed, if this home folder lacks them."""
+    versions = Versions(store)
+    for place in places:
+        asked = await versions.last_deploy(place)
+        if asked is None or target_in(here.home / SERVING, place) is not None:
+            continue
+        number = asked.canary if asked.canary is not None else asked.stable
+        version = await versions.get(asked.pipeline, number) if number is not None else None
+        release = version.spec.release if version else None
+        if release is not None and release.scripts_for(asked.environment) is not None:
+            raise Failed(
+                f"{place} was deployed by scripts that {here.home} does not have: let `headgate "
+                "up` run there until `headgate status` shows the place, stop it, and try again."
+            )
+
+
+async def _stop(here: CliContext, places: list[str], identity: str | None) -> list[StoppedView]:
     engine = Engine(here.settings.docker.host, here.home)
     secrets = load_secrets(here.settings, here.base, os.environ)
     setup = DeployerSetup(
         home=here.home / SERVING,
         redact=secrets.redact,
         engine=engine,
-        cluster=serving_cluster(here.settings, here.base),
+        cluster=serving_cluster(here.settings, here.base, identity) if identity else None,
         reveal=secrets.reveal,
     )
     deployer = make_deployer(setup)

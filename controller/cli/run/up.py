@@ -16,7 +16,7 @@ from controller.config.settings_file import exposed, load_secrets
 from controller.wiring import service
 from deployers.confinement import FIX, confinement
 
-_CHATTY = ("alembic", "apscheduler", "github3", "httpx")
+_CHATTY = ("alembic", "apscheduler", "botocore", "github3", "httpx", "httpx2")
 """Libraries that log every migration, job, call and request."""
 
 log = structlog.get_logger("headgate")

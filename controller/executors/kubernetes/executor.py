@@ -4,21 +4,16 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping
+from itertools import chain, repeat
 from typing import Final
 
-import structlog
-
-from controller.buckets.protocol import ObjectChanged
 from controller.executors.attempt_folder import (
     explain_failure,
     log_tail,
-    read_status,
-    redact_log,
-    write_status,
 )
 from controller.executors.container import request_stop, stop_reason
+from controller.executors.followed import FollowingExecutor
 from controller.executors.kubernetes.attempts import (
     CREATED,
     FACT,
@@ -28,26 +23,20 @@ from controller.executors.kubernetes.attempts import (
     record_fact,
 )
 from controller.executors.kubernetes.ending import forgo_replacement, stop
-from controller.executors.kubernetes.interpret import (
-    SeenAttempt,
-    SeenObjects,
-    missing_output,
-    observe,
-)
+from controller.executors.kubernetes.interpret import SeenAttempt, has_pods, missing_output
 from controller.executors.kubernetes.launching import Launcher
 from controller.executors.kubernetes.names import ATTEMPT, ELSEWHERE, OUTPUTS, job_name
+from controller.executors.kubernetes.nodes import SETTLED, SeenNodes, failed_node, observe_nodes
 from controller.executors.kubernetes.pod_log import PodLog
+from controller.executors.kubernetes.reaping import Reaper
+from controller.executors.kubernetes.tenancy import AttemptTenancy
 from controller.executors.kubernetes.watching import JobLister, PodWatch, attempt_of
-from controller.executors.protocol import GRACE
 from controller.executors.workspace import Workspace
 from controller.machine.core import Blocked
 from controller.machine.runs.attempt import Attempt, AttemptState, Status
 from deployers.kubernetes.cluster import ApiRefusal, Cluster, Manifest, passes
 from deployers.kubernetes.names import owned, selector
 from specs.failures import Failure, NeedsHuman, TryAgain
-from specs.references import TemplateError
-
-log = structlog.get_logger("headgate.executor")
 
 POLL: Final = 30.0
 """Seconds between looks at an attempt of which nothing is heard."""
@@ -62,17 +51,22 @@ STREAMS: Final = 100
 STRAY: Final = 600.0
 """Seconds after which Jobs count as nobody's: runs that this controller has no record of, as after
 the loss of its disk, find theirs before."""
+SETTLES: Final = 60.0
+"""Seconds from the end of an attempt until its Job is removed. By then the state has its outcome:
+a controller that does not know it finds the Job, and not that there is none."""
 
 
-class KubernetesExecutor:
+class KubernetesExecutor(FollowingExecutor[LiveJob]):
     """A `ManagedExecutor`. Jobs outlive it; the next one finds them by their names.
 
-    In an attempt's folder, `job.json` holds the attempt, written before its Job is created;
-    `job.created` marks that it was; `container.stop` holds the reason for stopping it, written
-    before it is stopped; `result.json` holds what was stored of it, and `status.json` the end,
-    written before the Job is deleted. If that folder is lost, starting the attempt again finds its
-    Job. This executor enforces timeouts; after a restart the next one enforces the rest.
+    In an attempt's folder, besides what `FollowingExecutor` tells: `job.created` marks that its
+    Job was created, `job.started` says when its step began, and `result.json` holds what was
+    stored of it. If that folder is lost, starting the attempt again finds its Job. This executor
+    enforces timeouts; after a restart the next one enforces the rest.
     """
+
+    fact = FACT
+    removes_succeeded = False  # until `collect`: it is found again if the folder is lost
 
     def __init__(
         self,
@@ -82,86 +76,22 @@ class KubernetesExecutor:
         *,
         slots: asyncio.Semaphore,
         redact: Callable[[str], str],
+        tenancy: AttemptTenancy,
         stray: float = STRAY,
+        settles: float = SETTLES,
     ) -> None:
-        self._workspace = workspace
+        super().__init__(workspace, slots=slots, redact=redact)
         self._cluster = cluster
         self._launcher = launcher
-        self._slots = slots
-        self._redact = redact
         self._stray = stray
-        self._opened = time.monotonic()
-        self._live: dict[str, LiveJob] = {}
+        self._tenancy = tenancy
+        self._settles = settles
+        self._reaper = Reaper(cluster, tenancy, launcher.owner, self._folder, stray)
         self._by_name: dict[str, LiveJob] = {}
-        self._waits: dict[str, Blocked] = {}
-        self._announce: Callable[[str], None] = lambda _: None
+        self._kinds: set[str] = set()
         self._streams = asyncio.Semaphore(STREAMS)
-        self._background: set[asyncio.Task[None]] = set()
         self._watch: PodWatch | None = None
         self._jobs: JobLister | None = None
-        self._resumed = False
-
-    async def start(self, attempt: Attempt) -> None:
-        """See `Executor`. Waiting for a free slot happens in the background, too."""
-        self.resume()
-        live = self._live.get(attempt.id)
-        if live is not None:
-            live.requested = True
-        elif read_status(self._folder(attempt.id)) is None:
-            self._track(LiveJob(attempt, requested=True))
-
-    async def poll(self, attempt_id: str) -> Status:
-        """See `Executor`. Raises `TryAgain` while the cluster is unreachable."""
-        self.resume()
-        status = read_status(self._folder(attempt_id))
-        if status is not None:
-            await redact_log(self._folder(attempt_id), self._redact)
-            return status
-        live = self._live.get(attempt_id)
-        if live is None:
-            return Status(state=AttemptState.UNKNOWN, waits=self._waits.get(attempt_id))
-        away = live.launching and self._why_unknown(live)
-        if away:
-            if not isinstance(away, TryAgain):
-                raise TryAgain(str(away), human=True)
-            raise TryAgain(str(away), after=away.after, human=away.human)
-        waits = Blocked(reason=live.seen.waits, human=False) if live.seen.waits else None
-        return Status(
-            state=live.seen.state,
-            started=live.seen.started,
-            waits=waits or self._waits.get(attempt_id),
-        )
-
-    def _why_unknown(self, live: LiveJob) -> Failure | None:
-        """Why the state of an attempt that may have a Job is unknown for now, if it is."""
-        if live.unreachable is not None or self._watch is None or self._jobs is None:
-            return live.unreachable
-        without_pod = self._jobs.unreachable if live.pod is None else None
-        return self._watch.unreachable or without_pod
-
-    async def cancel(self, attempt_id: str, grace: float = GRACE) -> None:
-        """See `Executor`."""
-        self.resume()
-        own = self._folder(attempt_id)
-        if read_status(own) is not None:
-            return
-        request_stop(own, "cancelled")
-        self._waits.pop(attempt_id, None)
-        live = self._live.get(attempt_id)
-        if live is not None and live.launching:
-            live.grace = min(grace, live.grace)
-            live.changed.set()
-            return
-        # It has no Job yet, and with its end recorded it will never get one.
-        message = "it was cancelled before it began"
-        write_status(own, Status(state=AttemptState.CANCELLED, message=message, ended=time.time()))
-        if live is not None and live.task is not None:
-            live.task.cancel()
-
-    async def logs(self, attempt_id: str) -> Path | None:
-        """See `Executor`."""
-        path = self._folder(attempt_id) / "log"
-        return path if path.exists() else None
 
     async def collect(self, attempt: Attempt) -> Mapping[str, str]:
         """See `Executor`."""
@@ -172,45 +102,30 @@ class KubernetesExecutor:
         if ELSEWHERE in said:
             said = json.loads(await self._workspace.artifacts.read_bytes(said[ELSEWHERE]))
         found = {name: str(digest) for name, digest in said[OUTPUTS].items()}
-        self._run_in_background(self._remove(attempt.id))
+        self._run_in_background(self._clear_away(attempt.id, self._settles))
         return found
 
     def resume(self) -> None:
         """See `ManagedExecutor`."""
-        if self._resumed:
-            return
-        self._resumed = True
-        for fact in sorted(self._workspace.home.glob(f"*/{FACT}")):
-            if read_status(fact.parent) is None:
-                attempt = Attempt.model_validate_json(fact.read_bytes())
-                self._track(LiveJob(attempt, requested=False))
+        if not self._resumed and self._launcher.is_set_up:
+            self._run_in_background(self._reap_regularly())
+        super().resume()
 
-    def knows(self, attempt_id: str) -> bool:
+    async def disown(self, attempt_id: str) -> None:
         """See `ManagedExecutor`."""
-        return attempt_id in self._live or (self._folder(attempt_id) / FACT).exists()
-
-    def unfinished(self) -> Sequence[str]:
-        """See `ManagedExecutor`."""
-        self.resume()
-        return list(self._live)
-
-    def announce(self, to: Callable[[str], None]) -> None:
-        """See `ManagedExecutor`."""
-        self._announce = to
-        self.resume()
+        if self._launcher.is_set_up:
+            self._run_in_background(self._clear_away(attempt_id, 0.0))
 
     async def reap(self) -> int:
-        """See `ManagedExecutor`: removes Jobs and Secrets of this owner."""
+        """See `ManagedExecutor`: removes Jobs and Secrets of this owner, those of the attempts that
+        are this controller's."""
         if not self._was_used():
             return 0
-        return await self._reap()
+        return await self._reaper.reap(self._by_name)
 
     async def close(self) -> None:
         """See `ManagedExecutor`."""
-        tasks = [*self._background, *(each.task for each in self._live.values() if each.task)]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await super().close()
         await self._cluster.close()
 
     # -- the cluster ---------------------------------------------------------------------------
@@ -219,11 +134,10 @@ class KubernetesExecutor:
         """The watch and the list of Jobs, begun with the first attempt."""
         if self._watch is None or self._jobs is None:
             selected = selector(owned(self._launcher.owner))
-            self._jobs = JobLister(self._cluster, selected)
+            self._jobs = JobLister(self._cluster, selected, self._kinds)
             self._watch = PodWatch(self._cluster, selected, self._on_pod, self._on_list)
             self._run_in_background(self._jobs.run())
             self._run_in_background(self._watch.run())
-            self._run_in_background(self._reap_strays())
         return self._watch, self._jobs
 
     def _on_pod(self, pod: Manifest, gone: bool) -> None:
@@ -237,122 +151,83 @@ class KubernetesExecutor:
         for pod in pods:
             self._on_pod(pod, False)
         for live in self._live.values():
-            if live.pod is not None and live.pod["metadata"]["uid"] not in there:
-                live.note_pod(live.pod, gone=True)
+            for pod, _ in list(live.pods.values()):
+                if pod["metadata"]["uid"] not in there:
+                    live.note_pod(pod, gone=True)
 
     def _was_used(self) -> bool:
-        return self._watch is not None or any(self._workspace.home.glob(f"*/{FACT}"))
+        facts = self._workspace.home.glob(f"*/{FACT}")
+        return self._watch is not None or self._launcher.is_set_up or any(facts)
 
-    async def _reap_strays(self) -> None:
-        await asyncio.sleep(self._stray)
-        with contextlib.suppress(Failure):  # the daily one does it again
-            await self._reap()
-
-    async def _reap(self) -> int:
-        selected = selector(owned(self._launcher.owner))
-        is_old = time.monotonic() - self._opened >= self._stray
-        jobs, _ = await self._cluster.list("jobs", labelSelector=selected)
-        removed = 0
-        for job in jobs:
-            known = self._of_nobody(job["metadata"]["name"], job["metadata"]["annotations"])
-            if known == "ended" or (known == "stray" and is_old):
-                await self._remove_job(job["metadata"]["name"])
-                removed += 1
-        names = {job["metadata"]["name"] for job in jobs}
-        secrets, _ = await self._cluster.list("secrets", labelSelector=selected)
-        for name in (secret["metadata"]["name"] for secret in secrets):
-            if name not in names and name not in self._by_name and is_old:
-                await self._cluster.delete("secrets", name)
-                removed += 1
-        return removed
-
-    def _of_nobody(self, name: str, annotations: Mapping[str, str]) -> str:
-        """Whether the Job's attempt has `ended`, or it is a `stray`; empty if it is needed."""
-        if name in self._by_name:
-            return ""
-        own = self._folder(annotations.get(ATTEMPT, "").replace("/", "_") or name)
-        if read_status(own) is not None:
-            return "ended"
-        return "" if (own / FACT).exists() else "stray"
+    async def _reap_regularly(self) -> None:
+        """At once what has ended, as an earlier controller may not have come to that; strays when
+        they may count as such, and what comes with a lease later on."""
+        for pause in chain((0.0, self._stray), repeat(max(self._stray, STRAY))):
+            await asyncio.sleep(pause)
+            with contextlib.suppress(Failure):
+                await self._reaper.reap(self._by_name)
 
     async def _remove(self, attempt_id: str) -> None:
-        with contextlib.suppress(Failure):  # `reap` removes it later
-            await self._remove_job(job_name(self._launcher.owner, attempt_id))
-
-    async def _remove_job(self, name: str) -> None:
-        await self._cluster.delete("jobs", name, propagationPolicy="Background")
+        await self._reaper.remove(attempt_id)
 
     # -- the life of one attempt ---------------------------------------------------------------
 
-    def _folder(self, attempt_id: str) -> Path:
-        return self._workspace.folder(attempt_id)
+    def _new(self, attempt: Attempt, *, requested: bool) -> LiveJob:
+        live = LiveJob(attempt, requested)
+        live.recall(self._folder(attempt.id))
+        return live
 
     def _track(self, live: LiveJob) -> None:
-        own = self._folder(live.attempt.id)
-        recorded = (own / FACT).exists()
-        live.launching = recorded
-        live.recall(own)
-        if recorded:  # it may be running already, so it takes its slot before new attempts
-            self._run_in_background(self._hold_slot(live))
-        self._live[live.attempt.id] = live
-        self._by_name[job_name(self._launcher.owner, live.attempt.id)] = live
-        live.task = asyncio.create_task(self._run(live, recorded=recorded))
-        live.task.add_done_callback(lambda _: self._untrack(live))
+        self._kinds.add(live.kind)
+        self._by_name[self._name(live)] = live
+        super()._track(live)
 
     def _untrack(self, live: LiveJob) -> None:
-        live.over.set()
-        self._live.pop(live.attempt.id, None)
-        self._by_name.pop(job_name(self._launcher.owner, live.attempt.id), None)
-        self._announce(live.attempt.id)
+        self._by_name.pop(self._name(live), None)
+        super()._untrack(live)
 
-    def _run_in_background(self, work: "asyncio._CoroutineLike[None]") -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+    def _name(self, live: LiveJob) -> str:
+        return job_name(self._launcher.owner, live.attempt.id)
 
-    async def _hold_slot(self, live: LiveJob) -> None:
-        async with self._slots:
-            await live.over.wait()
+    def _status(self, live: LiveJob) -> Status:
+        away = live.launching and self._why_unknown(live)
+        if away:
+            if not isinstance(away, TryAgain):
+                raise TryAgain(str(away), human=True)
+            raise TryAgain(str(away), after=away.after, human=away.human)
+        waits = Blocked(reason=live.seen.waits, human=False) if live.seen.waits else None
+        return Status(state=live.seen.state, started=live.seen.started, waits=waits)
 
-    async def _run(self, live: LiveJob, *, recorded: bool) -> None:
-        name = live.attempt.id
-        try:
-            if recorded and await self._was_launched(live):
-                await self._follow(live)
-            elif live.requested:
-                live.over.set()  # there was no Job: give back the slot held for it
-                async with self._slots:
-                    await self._launch(live)
-                    await self._follow(live)
-        except ObjectChanged as change:
-            self._end(live, SeenAttempt(AttemptState.DATA_CHANGED, str(change)))
-        except TryAgain as failure:
-            log.info("an attempt cannot be prepared yet", id=name, reason=str(failure))
-            self._waits[name] = Blocked(reason=str(failure), human=failure.human)
-            await asyncio.sleep(failure.after or 1.0)  # then the run starts it again
-        except (Failure, TemplateError) as failure:
-            self._end(live, SeenAttempt(AttemptState.FAILED, str(failure)))
-        except OSError as error:
-            why = f"it cannot be prepared: {error}"
-            self._end(live, SeenAttempt(AttemptState.FAILED, why))
-        except Exception as error:
-            log.exception("an attempt cannot be followed", id=name)
-            why = f"internal error ({type(error).__name__}: {error})"
-            self._end(live, SeenAttempt(AttemptState.FAILED, why))
+    def _why_unknown(self, live: LiveJob) -> Failure | None:
+        """Why the state of an attempt that may have a Job is unknown for now, if it is."""
+        if live.unreachable is not None or self._watch is None or self._jobs is None:
+            return live.unreachable
+        without_pod = self._jobs.unreachable if live.lacks_pods else None
+        return self._watch.unreachable or without_pod
+
+    def _is_ours(self, attempt_id: str) -> bool:
+        return self._tenancy.holds(attempt_id)
+
+    def _lingers(self, live: LiveJob) -> float:
+        return self._settles if live.pods_have_ended else 0.0
+
+    def _stop_soon(self, live: LiveJob, grace: float) -> None:
+        live.grace = min(grace, live.grace)
+        live.changed.set()
 
     async def _was_launched(self, live: LiveJob) -> bool:
         """Whether it has or had a Job; if not, the record of it is removed."""
         watch, jobs = self._observing()
         await asyncio.gather(watch.first.wait(), jobs.after(time.monotonic()))
         own = self._folder(live.attempt.id)
-        live.job = jobs.jobs.get(job_name(self._launcher.owner, live.attempt.id))
+        live.job = jobs.jobs.get(self._name(live))
         if live.job is not None or (own / CREATED).exists():
             return True
         forget_fact(own)
         live.launching = False
         if stop_reason(own) is not None:
             why = "it was cancelled before it began"
-            self._end(live, SeenAttempt(AttemptState.CANCELLED, why))
+            self._end(live, Status(state=AttemptState.CANCELLED, message=why))
             live.requested = False
         return False
 
@@ -369,7 +244,7 @@ class KubernetesExecutor:
                 live.job = await self._launcher.create(live.attempt, ready)
                 break
             except ApiRefusal as refusal:
-                failure = self._launcher.explain(refusal)
+                failure = self._launcher.explain(refusal, live.attempt)
                 if not passes(refusal) or not isinstance(failure, TryAgain):  # there is no Job
                     forget_fact(own)
                     live.launching = False
@@ -384,69 +259,105 @@ class KubernetesExecutor:
     async def _follow(self, live: LiveJob) -> None:
         """Record its log and enforce its timeout, until its end is known and recorded."""
         own = self._folder(live.attempt.id)
-        name = job_name(self._launcher.owner, live.attempt.id)
+        name, cluster = self._name(live), self._tenancy.cluster(live.attempt.id)
         output = PodLog(self._cluster, own)
         reading: asyncio.Task[None] | None = None
         try:
             while True:
+                self._tenancy.check(live.attempt.id)
                 seen = await self._look(live)
-                if reading is None and seen.started is not None and live.pod is not None:
-                    pod = live.pod["metadata"]["name"]
-                    work = output.follow(pod, live.step_is_over, self._streams)
+                if reading is None and seen.started is not None and live.first is not None:
+                    work = output.follow(live.first.pod, live.step_is_over, self._streams)
                     reading = asyncio.create_task(work)
-                wait = self._until_due(live, seen)
+                wait = await self._until_due(live, seen)
                 stopped = stop_reason(own)
                 if stopped is not None and not live.is_done(seen):
-                    if await stop(self._cluster, live, name):
+                    if await stop(cluster, live, name):
                         break
                     wait = STOPPING
                 elif live.is_done(seen):
                     break
                 else:
-                    await forgo_replacement(self._cluster, live, name)
+                    await forgo_replacement(cluster, live, name)
                 await live.wait(wait)
-            if reading is not None:
+            if reading is not None and live.step_is_over():
                 await asyncio.wait([reading], timeout=LOG_PATIENCE)
+            await self._read_failed_node(live, output)
         finally:
             if reading is not None:
                 reading.cancel()
                 await asyncio.wait([reading])
             output.close()
         self._conclude(live, seen)
-        if read_status(own) is not None and seen.state is not AttemptState.SUCCEEDED:
-            await self._remove(live.attempt.id)
+
+    async def _read_failed_node(self, live: LiveJob, output: PodLog) -> None:
+        """Add the log of the node that failed first to that of the first node."""
+        profile = self._launcher.profile_of(live.attempt)
+        number = failed_node(self._objects(live), profile, time.time())
+        if number and not live.pods[number].gone:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOG_PATIENCE):
+                    await output.add(live.pods[number].pod, f"[headgate: of node {number}]")
 
     async def _look(self, live: LiveJob) -> SeenAttempt:
         """What is to be seen of it now; where pods do not say it, by a list of Jobs."""
         _, jobs = self._observing()
-        name = job_name(self._launcher.owner, live.attempt.id)
-        seen = self._observed(live, jobs, name)
-        is_new = live.pod is None and time.monotonic() < live.created + WAITING
-        if (live.pod is None or live.gone) and not is_new:
+        seen = self._observed(live)
+        is_new = live.lacks_pods and time.monotonic() < live.created + WAITING
+        if (live.lacks_pods or live.lost_pods) and not is_new:
             await jobs.after(time.monotonic())
-            live.job = jobs.jobs.get(name)
-            seen = self._observed(live, jobs, name)
+            live.job = jobs.jobs.get(self._name(live))
+            seen = self._observed(live)
+        # The watch may be behind the list of Jobs; and of pods that it saw before the attempt was
+        # followed it tells nothing.
+        if live.lacks_pods and (seen.state.ended or (live.job and has_pods(live.job))):
+            away = await self._list_pods(live)
+            seen = away or self._observed(live)
         live.note(seen, self._folder(live.attempt.id))
         return seen
 
-    def _observed(self, live: LiveJob, jobs: JobLister, name: str) -> SeenAttempt:
-        objects = SeenObjects(
-            live.job, live.pod, live.gone, jobs.queued.get(name, ""), jobs.refused.get(name, "")
-        )
-        return observe(objects, self._launcher.profile_of(live.attempt), time.time())
+    def _observed(self, live: LiveJob) -> SeenAttempt:
+        profile = self._launcher.profile_of(live.attempt)
+        return observe_nodes(self._objects(live), profile, time.time())
 
-    def _until_due(self, live: LiveJob, seen: SeenAttempt) -> float:
+    def _objects(self, live: LiveJob) -> SeenNodes:
+        _, jobs = self._observing()
+        queued, refused = (each.get(self._name(live), "") for each in (jobs.queued, jobs.refused))
+        return SeenNodes(live.job, live.pods, live.nodes, queued, refused)
+
+    async def _list_pods(self, live: LiveJob) -> SeenAttempt | None:
+        """Take note of its pods past the watch; that it waits, if that cannot be done now."""
+        try:
+            pods, _ = await self._cluster.list(
+                "pods", labelSelector=f"{ATTEMPT}={self._name(live)}"
+            )
+        except TryAgain as failure:
+            return live.seen._replace(waits=str(failure))
+        for pod in pods:
+            live.note_pod(pod, gone=False)
+        return None
+
+    async def _until_due(self, live: LiveJob, seen: SeenAttempt) -> float:
         """Ask for its end if its timeout expired; the seconds until the next look."""
         if seen.state is not AttemptState.RUNNING:
-            return POLL if live.pod is not None and not seen.waits else WAITING
-        left = live.seconds_left(seen.started)
-        if left <= 0:
-            request_stop(self._folder(live.attempt.id), "timeout")
-        return min(max(left, 0.0), POLL)
+            if seen.state is AttemptState.ENDING and live.nodes > 1:
+                return SETTLED
+            return WAITING if live.lacks_pods or seen.waits else POLL
+        left, own = live.seconds_left(seen.started), self._folder(live.attempt.id)
+        if left > 0 or stop_reason(own) is not None:
+            return min(max(left, 0.0), POLL)
+        # It may have ended in time while nothing was heard of it.
+        if self._why_unknown(live) is not None or await self._list_pods(live) is not None:
+            return WAITING
+        if self._observed(live).state is AttemptState.RUNNING:
+            request_stop(own, "timeout")
+        return 0.0
 
     def _conclude(self, live: LiveJob, seen: SeenAttempt) -> None:
         own = self._folder(live.attempt.id)
         stopped = stop_reason(own)
+        if stopped == "timeout" and seen.succeeded_within(live.attempt.timeout):
+            stopped = None
         if stopped == "timeout":
             why = "it reached its timeout; raise `timeout` or make the step faster"
             seen = seen._replace(state=AttemptState.TIMED_OUT, why=why)
@@ -457,18 +368,11 @@ class KubernetesExecutor:
         else:
             why = explain_failure(seen.why, log_tail(own / "log"), own, self._redact)
             seen = seen._replace(why=why)
-        self._end(live, seen)
-
-    def _end(self, live: LiveJob, seen: SeenAttempt) -> None:
-        self._waits.pop(live.attempt.id, None)
-        own = self._folder(live.attempt.id)
-        if read_status(own) is not None:
-            return
         status = Status(
             state=seen.state,
             exit_code=seen.exit_code,
             started=seen.started,
-            ended=seen.ended or time.time(),
-            message=self._redact(seen.why),
+            ended=seen.ended,
+            message=seen.why,
         )
-        write_status(own, status)
+        self._end(live, status)

@@ -35,12 +35,14 @@ class StoreAccess(_Told):
 
     uri: str
     owner: str
+    renew_after: float | None = None
+    """As `RemoteArtifacts` has it."""
     stores: tuple[ObjectStore, ...] = ()
     """Stores with special settings, as in the controller's."""
 
     def open(self, cache: Path) -> Artifacts:
         """The artifact store, with its cache there."""
-        remote = RemoteArtifacts(self.uri, Stores(self.stores), lambda: self.owner)
+        remote = RemoteArtifacts(self.uri, Stores(self.stores), self.owner, self.renew_after)
         return Artifacts(cache, remote)
 
 

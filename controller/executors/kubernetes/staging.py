@@ -67,7 +67,13 @@ class AttemptStaging:
             folders=attempt.folders,
         )
         stored = await self._workspace.artifacts.put_bytes(plan.model_dump_json().encode())
-        access = StoreAccess(uri=self._remote.uri, owner=self._remote.identity, stores=self._stores)
+        remote = self._remote
+        access = StoreAccess(
+            uri=remote.uri,
+            owner=remote.identity,
+            renew_after=remote.renew_after,
+            stores=self._stores,
+        )
         told = access.model_dump_json(exclude_defaults=True)
         return StagedAttempt(step, TransferCommand(stored.digest, told))
 

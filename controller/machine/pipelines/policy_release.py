@@ -14,6 +14,7 @@ from specs.release import (
     Smoke,
     limit_of,
 )
+from specs.target_scripts import UNWATCHING
 from specs.values import format_percent
 
 ROLLOUT = "release.production.canary"
@@ -102,7 +103,7 @@ def _deployer(before: Release, after: Release) -> Iterator[RuleChange]:
                 rule=f"release.{name}",
                 was=format_setting(old),
                 now=format_setting(new),
-                loosens=after.production.deployer == "command",
+                loosens=after.production.deployer in UNWATCHING,
             )
 
 

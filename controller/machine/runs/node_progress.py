@@ -14,6 +14,9 @@ LOST_TRIES = 3
 """How often a node is retried because its attempt was lost; that does not count as a failure."""
 LATE = 900.0
 """Seconds after its timeout at which an attempt that is still running counts as lost."""
+PATIENCE = 7 * 86_400.0
+"""Seconds, after that, for which an attempt may wait for what its executor told, such as a store
+that is away, before it fails."""
 
 
 def update_nodes(run: Run, observed: ObservedRun, now: float) -> Run:
@@ -80,7 +83,7 @@ def inputs_of(run: Run, node: Node, nodes: Mapping[str, Progress]) -> tuple[Node
     for name, origin in node.inputs.items():
         upstream = nodes.get(origin.node or "")
         if upstream and upstream.outputs is None and is_evidence(origin.node or ""):
-            why = without_traceback(upstream.failed or upstream.skipped or "")[:500]
+            why = without_traceback(upstream.failed or upstream.skipped or "")
             whose = "baseline" if is_of_baseline(name) else "candidate"
             reason = f"the {whose} could not be evaluated on this data: {why}"
             told: dict[str, object] = {f"no_{name}": reason}
@@ -113,9 +116,14 @@ def _take_status(
     if not status.state.ended:
         # In these states nothing of it runs, so no timeout applies.
         waiting = status.state in (AttemptState.PREPARING, AttemptState.ENDING)
-        if waiting or now - since <= node.attempt.timeout + LATE:
+        late = now - since - node.attempt.timeout - LATE
+        told = status.waits if status.state is AttemptState.UNKNOWN else None
+        if waiting or late <= (PATIENCE if told else 0.0):
             return progress
         status = Status(state=AttemptState.LOST, ended=now, message="it did not end by its timeout")
+        if told:
+            why = f"it could not go on for {(now - since) / 86_400:.0f} days: {told.reason}"
+            status = Status(state=AttemptState.FAILED, ended=now, message=why)
     if status.state is AttemptState.SUCCEEDED and attempt.id in observed.uncollected:
         status = status.model_copy(
             update={"state": AttemptState.FAILED, "message": observed.uncollected[attempt.id]}
@@ -180,10 +188,11 @@ def _without_running(
         if not upstream.done:
             return progress
         if upstream.outputs is None and not (node.kind == "model_gate" and is_evidence(need)):
-            why = without_traceback(upstream.failed or upstream.skipped or "")
-            return progress.model_copy(
-                update={"skipped": f"{need} did not succeed: {why}"[:500], "ended": now}
-            )
+            # Whole, as secrets are redacted later; in a chain it is that of the first.
+            why = upstream.skipped
+            if why is None or upstream.failed:
+                why = f"{need} did not succeed: {without_traceback(upstream.failed or '')}"
+            return progress.model_copy(update={"skipped": why, "ended": now})
         if need in node.after and run.stops(upstream):
             return progress.model_copy(
                 update={"skipped": f"{need}: {upstream.verdict}", "ended": now}

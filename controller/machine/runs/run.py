@@ -247,10 +247,6 @@ class ObservedRun(Value):
     to have none."""
 
 
-MOST_SAID = 600
-"""Characters of an installer's output in a report."""
-
-
 def passed_before(run: Run, others: Iterable[Run]) -> Run | None:
     """The earlier run that a run is compared with: the last one that passed on its branch, or else
     on the default branch."""
@@ -266,7 +262,8 @@ def passed_before(run: Run, others: Iterable[Run]) -> Run | None:
 
 
 def why_ended(run: Run) -> str:
-    """Why a run did not pass, in a few words for a report."""
+    """Why a run did not pass. Whole: reports cut it once secrets are redacted, as a part of one
+    would not be recognised."""
     if run.cancelled is not None:
         return run.cancelled
     for name, node in run.nodes.items():
@@ -274,8 +271,8 @@ def why_ended(run: Run) -> str:
             return f"{name} ({node.verdict})"
     for name, node in run.nodes.items():
         if node.failed and not is_evidence(name) and (building := node.unbuilt) is not None:
-            return f"environment: {building.failed}"[:MOST_SAID]
+            return f"environment: {building.failed}"
     for name, node in run.nodes.items():
         if node.failed:
-            return f"{name}: {without_traceback(node.failed)}"[:300]
+            return f"{name}: {without_traceback(node.failed)}"
     return ""

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision in `versions/`."""
 LOCKS = 0x48454144
 """The first number of PostgreSQL's advisory locks of Headgate: the letters of HEAD."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import shutil
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from controller.artifacts.opening import open_artifacts, open_remote
 from controller.artifacts.remote import OWNER, Damaged, StoreUnavailable
 from controller.config.settings import Settings
 from specs.digests import digest
-from tests.servers.moto import Moto
+from tests.servers.moto import Moto, date_object
 from tests.servers.stores import settings_of
 
 pytestmark = pytest.mark.usefixtures("aws")
 
+OURS = "ours"
+"""The identity of the controller's installation."""
 LARGE = bytes(range(256)) * (12 * 2**20 // 256)
 """Larger than a part of a multi-part upload."""
 
@@ -69,7 +72,7 @@ def home(tmp_path: Path) -> Path:
 def reopened(there: There, home: Path) -> Artifacts:
     """The store of the same home, whose cache was lost."""
     shutil.rmtree(home / "artifacts", ignore_errors=True)
-    return open_artifacts(there.settings, home)
+    return open_artifacts(there.settings, home, OURS)
 
 
 async def a_model(store: Artifacts, folder: Path) -> str:
@@ -84,7 +87,7 @@ async def a_model(store: Artifacts, folder: Path) -> str:
 async def test_a_second_machine_with_an_empty_cache_reads_what_the_first_one_stored(
     there: There, home: Path, tmp_path: Path
 ) -> None:
-    first = open_artifacts(there.settings, home)
+    first = open_artifacts(there.settings, home, OURS)
     model = await a_model(first, tmp_path)
     report = (await first.put_bytes(b"report")).digest
     second = open_artifacts(there.settings, tmp_path / "second")
@@ -103,7 +106,7 @@ async def test_a_large_file_goes_and_comes_in_parts(
     there: There, home: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "large").write_bytes(LARGE)
-    name = (await open_artifacts(there.settings, home).put(tmp_path / "large")).digest
+    name = (await open_artifacts(there.settings, home, OURS).put(tmp_path / "large")).digest
     content, etag = there.read(name)
     assert content == LARGE
     assert "-" in etag, "the etag of a multi-part upload"
@@ -112,7 +115,7 @@ async def test_a_large_file_goes_and_comes_in_parts(
 
 
 async def test_what_is_there_already_is_not_sent_again(there: There, home: Path) -> None:
-    store = open_artifacts(there.settings, home)
+    store = open_artifacts(there.settings, home, OURS)
     name = (await store.put_bytes(b"model")).digest
     there.replace(name, b"MODEL")  # of the same size, so that nobody sees the difference
     await store.put_bytes(b"model")
@@ -123,7 +126,7 @@ async def test_what_is_there_already_is_not_sent_again(there: There, home: Path)
 async def test_a_damaged_object_is_named_never_handed_out_and_replaced_by_the_next_run(
     there: There, home: Path, tmp_path: Path, damage: bytes
 ) -> None:
-    name = (await open_artifacts(there.settings, home).put_bytes(b"model")).digest
+    name = (await open_artifacts(there.settings, home, OURS).put_bytes(b"model")).digest
     there.replace(name, damage)
     store = reopened(there, home)
     with pytest.raises(Damaged, match=r"is damaged: the content of s3://.* `retry`"):
@@ -140,7 +143,7 @@ async def test_a_damaged_object_is_named_never_handed_out_and_replaced_by_the_ne
 async def test_a_folder_that_lacks_a_file_there_is_not_there(
     there: There, home: Path, tmp_path: Path
 ) -> None:
-    model = await a_model(open_artifacts(there.settings, home), tmp_path)
+    model = await a_model(open_artifacts(there.settings, home, OURS), tmp_path)
     there.delete(there.key(digest(b"weights")))
     store = reopened(there, home)
     assert not await store.has(model)
@@ -152,7 +155,7 @@ async def test_a_folder_that_lacks_a_file_there_is_not_there(
 async def test_what_was_damaged_in_the_cache_comes_from_there_again(
     there: There, home: Path, tmp_path: Path
 ) -> None:
-    store = open_artifacts(there.settings, home)
+    store = open_artifacts(there.settings, home, OURS)
     name = (await store.put_bytes(b"model")).digest
     [cached] = (home / "artifacts/files").glob("??/*")
     cached.chmod(0o644)
@@ -165,7 +168,7 @@ async def test_a_store_that_is_away_loses_nothing_and_counts_for_nothing(
     own_moto: Moto, home: Path, tmp_path: Path
 ) -> None:
     there = There(own_moto)
-    store = open_artifacts(there.settings, home)
+    store = open_artifacts(there.settings, home, OURS)
     kept = (await store.put_bytes(b"kept")).digest
     own_moto.stop()
     with pytest.raises(
@@ -184,7 +187,7 @@ async def test_a_store_that_is_away_loses_nothing_and_counts_for_nothing(
 
 async def test_a_bucket_that_is_gone_is_away_and_not_empty(there: There, home: Path) -> None:
     settings = settings_of(there.moto, "no-such-bucket")
-    store = open_artifacts(settings, home)
+    store = open_artifacts(settings, home, OURS)
     with pytest.raises(StoreUnavailable, match="no such bucket"):
         await store.has(digest(b"x"))
     with pytest.raises(StoreUnavailable, match="no such bucket"):
@@ -196,9 +199,9 @@ async def test_a_bucket_that_is_gone_is_away_and_not_empty(there: There, home: P
 async def test_another_controller_at_the_same_prefix_reads_but_neither_writes_nor_sweeps(
     there: There, home: Path, tmp_path: Path
 ) -> None:
-    ours = open_artifacts(there.settings, home)
+    ours = open_artifacts(there.settings, home, OURS)
     name = (await ours.put_bytes(b"ours")).digest
-    theirs = open_artifacts(there.settings, tmp_path / "theirs")
+    theirs = open_artifacts(there.settings, tmp_path / "theirs", "theirs")
     assert await theirs.read_bytes(name) == b"ours"
     for refused in (theirs.put_bytes(b"theirs"), theirs.sweep((), time.time() + 60)):
         with pytest.raises(StoreUnavailable, match="belongs to another controller"):
@@ -214,7 +217,7 @@ async def test_another_controller_at_the_same_prefix_reads_but_neither_writes_no
 
 async def test_of_those_who_begin_at_once_one_owns_the_prefix(there: There, tmp_path: Path) -> None:
     homes = [tmp_path / f"home-{n}" for n in range(6)]
-    stores = [open_artifacts(there.settings, each) for each in homes]
+    stores = [open_artifacts(there.settings, each, each.name) for each in homes]
     ends = await asyncio.gather(
         *(each.put_bytes(b"%d" % n) for n, each in enumerate(stores)), return_exceptions=True
     )
@@ -225,7 +228,7 @@ async def test_of_those_who_begin_at_once_one_owns_the_prefix(there: There, tmp_
 
 
 async def test_many_writers_of_one_home_agree(there: There, home: Path) -> None:
-    stores = [open_artifacts(there.settings, home) for _ in range(3)]
+    stores = [open_artifacts(there.settings, home, OURS) for _ in range(3)]
     puts = [store.put_bytes(bytes([n % 5]) * 2000) for n in range(15) for store in stores]
     names = {artifact.digest for artifact in await asyncio.gather(*puts)}
     assert there.names() == names
@@ -236,7 +239,7 @@ async def test_many_writers_of_one_home_agree(there: There, home: Path) -> None:
 async def test_sweeping_there_keeps_what_a_kept_folder_holds_though_the_cache_is_empty(
     there: There, home: Path, tmp_path: Path
 ) -> None:
-    store = open_artifacts(there.settings, home)
+    store = open_artifacts(there.settings, home, OURS)
     model = await a_model(store, tmp_path)
     gone = (await store.put_bytes(b"gone")).digest
     young, old = time.time() - 60, time.time() + 60
@@ -257,7 +260,7 @@ async def test_what_was_stored_before_there_was_a_store_is_brought_there_by_the_
     before = Artifacts(home / "artifacts")
     model = await a_model(before, tmp_path)
     report = (await before.put_bytes(b"report")).digest
-    store = open_artifacts(there.settings, home)
+    store = open_artifacts(there.settings, home, OURS)
     assert await store.has(model)
     await store.sweep({model}, time.time() - 60)
     assert there.names() == {model, report, digest(b"weights"), digest(b"#!/bin/sh\n")}
@@ -269,14 +272,14 @@ async def test_what_was_stored_before_there_was_a_store_is_brought_there_by_the_
 async def test_after_a_change_of_address_what_is_here_is_read_and_brought_to_the_new_one(
     there: There, home: Path, tmp_path: Path
 ) -> None:
-    model = await a_model(open_artifacts(there.settings, home), tmp_path)
+    model = await a_model(open_artifacts(there.settings, home, OURS), tmp_path)
     moved = there.settings.model_copy(update={"artifacts": f"{there.settings.artifacts}-moved"})
-    store = open_artifacts(moved, home)
+    store = open_artifacts(moved, home, OURS)
     assert await store.has(model)
     new = (await store.put_bytes(b"report")).digest
     await store.sweep({model, new}, time.time() - 60)
     shutil.rmtree(home / "artifacts")
-    assert await open_artifacts(moved, home).has(model)
+    assert await open_artifacts(moved, home, OURS).has(model)
     old = open_artifacts(there.settings, tmp_path / "reader")
     assert await old.has(model), "at the old address nothing is taken away"
     assert not await old.has(new), "nor added"
@@ -286,9 +289,9 @@ async def test_what_is_asked_for_while_a_sweep_goes_on_stays_there(
     there: There, home: Path
 ) -> None:
     wanted = digest(b"wanted")
-    await open_artifacts(there.settings, home).put_bytes(b"wanted")
-    await open_artifacts(there.settings, home).put_bytes(b"not wanted")
-    remote = open_remote(there.settings, home)
+    await open_artifacts(there.settings, home, OURS).put_bytes(b"wanted")
+    await open_artifacts(there.settings, home, OURS).put_bytes(b"not wanted")
+    remote = open_remote(there.settings, OURS)
     assert remote is not None
     with remote.sweeping() as found:
         assert found["files"].keys() == {wanted, digest(b"not wanted")}
@@ -299,8 +302,31 @@ async def test_what_is_asked_for_while_a_sweep_goes_on_stays_there(
     assert there.names() == {wanted}
 
 
+async def test_what_another_controller_of_the_installation_is_about_to_use_is_not_swept(
+    there: There, home: Path, tmp_path: Path
+) -> None:
+    """Who sweeps sees how old things are there, and not that another uses them."""
+    settings = there.settings.model_copy(update={"controllers": "several"})
+    user, leader = (open_artifacts(settings, tmp_path / each, OURS) for each in ("user", "leader"))
+    model = await a_model(user, tmp_path)
+    again, unused = [(await user.put_bytes(each)).digest for each in (b"again", b"unused")]
+    shutil.rmtree(tmp_path / "leader", ignore_errors=True)
+    user = open_artifacts(settings, tmp_path / "user", OURS)  # it remembers nothing of their ages
+    keep = settings.keep.total_seconds()
+    for name in there.names():
+        kind = "folders" if name == model else "files"
+        written = datetime.now(UTC) - timedelta(seconds=keep + 60)
+        date_object(there.bucket, there.key(name, kind), written.replace(tzinfo=None))
+    assert await user.has(model)
+    assert (await user.put_bytes(b"again")).digest == again
+    assert await user.sweep((), time.time() + 60, only_here=True) > 0, "its own cache"
+    await leader.sweep((), time.time() - keep)
+    assert there.names() == {model, again, digest(b"weights"), digest(b"#!/bin/sh\n")}
+    assert unused not in there.names()
+
+
 async def test_what_strangers_keep_at_the_prefix_is_left_alone(there: There, home: Path) -> None:
-    store = open_artifacts(there.settings, home)
+    store = open_artifacts(there.settings, home, OURS)
     await store.put_bytes(b"x")
     there.moto.client("s3").put_object(Bucket=there.bucket, Key="artifacts/files/README", Body=b"?")
     await store.sweep((), time.time() + 60)
@@ -311,7 +337,7 @@ async def test_what_strangers_keep_at_the_prefix_is_left_alone(there: There, hom
 async def test_refused_credentials_are_tried_again_and_no_answer_is_repeated(
     there: There, home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = open_artifacts(there.settings, home)
+    store = open_artifacts(there.settings, home, OURS)
     monkeypatch.setenv("AWS_PROFILE", "nobody-has-this")
     with caplog.at_level(logging.DEBUG), pytest.raises(StoreUnavailable, match="nobody-has-this"):
         await store.put_bytes(b"x")
@@ -322,7 +348,7 @@ async def test_refused_credentials_are_tried_again_and_no_answer_is_repeated(
 async def test_an_upload_that_outlasts_the_patience_of_who_began_it_goes_on(
     there: There, home: Path, tmp_path: Path
 ) -> None:
-    store = open_artifacts(there.settings, home)
+    store = open_artifacts(there.settings, home, OURS)
     (tmp_path / "large").write_bytes(LARGE)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0):

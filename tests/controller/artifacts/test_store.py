@@ -26,7 +26,7 @@ def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Artifacts:
         return Artifacts(tmp_path / "store")
     moto: Moto = request.getfixturevalue("moto")
     request.getfixturevalue("aws")
-    return open_artifacts(settings_of(moto, moto.bucket()), tmp_path / "home")
+    return open_artifacts(settings_of(moto, moto.bucket()), tmp_path / "home", "shop")
 
 
 @pytest.fixture

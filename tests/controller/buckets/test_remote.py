@@ -264,6 +264,15 @@ async def test_a_server_that_is_down_is_tried_again_and_found_when_it_is_back(
     assert await lake.keys() == ["a.csv"]
 
 
+async def test_where_there_are_no_certificates_the_mend_is_told(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    with pytest.raises(NeedsHuman, match="install `ca-certificates`"):
+        await lake.catalog.list(lake.uri)
+
+
 async def test_an_object_that_is_replaced_between_listing_and_reading_has_changed(
     lake: Lake, faults: Faults
 ) -> None:

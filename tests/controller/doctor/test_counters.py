@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from controller.config.secrets import Secrets
-from controller.config.settings import PrometheusSettings
+from controller.config.settings import Settings
 from controller.doctor.counters import examine_counters
 from controller.doctor.findings import Finding
 from tests.controller.machine.kit import spec
@@ -25,8 +25,12 @@ def counted(**counters: Any) -> Any:
 
 
 async def found(asked: Any, url: str = "http://127.0.0.1:1") -> Finding:
-    servers = {"default": PrometheusSettings(url=url)}
-    (finding,) = [one async for one in examine_counters(servers, Secrets({}), [spec(), asked])]
+    given = {
+        "repositories": [{"name": "team", "url": "r.git"}],
+        "prometheus": {"default": {"url": url}},
+    }
+    settings = Settings.model_validate(given)
+    (finding,) = [one async for one in examine_counters(settings, Secrets({}), [spec(), asked])]
     return finding
 
 

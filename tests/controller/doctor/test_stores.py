@@ -33,7 +33,7 @@ async def test_a_store_that_takes_all_that_is_asked_is_well_and_left_as_it_was(
 
 async def test_a_prefix_of_another_controller_is_told_of(moto: Moto, tmp_path: Path) -> None:
     settings = settings_of(moto, moto.bucket())
-    await open_artifacts(settings, tmp_path / "theirs").put_bytes(b"theirs")
+    await open_artifacts(settings, tmp_path / "theirs", "theirs").put_bytes(b"theirs")
     [finding] = await found(settings, tmp_path / "ours")
     assert finding.state == "error"
     assert "belongs to another controller" in finding.message

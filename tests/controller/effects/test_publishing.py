@@ -8,7 +8,7 @@ import pytest
 
 from controller.artifacts.opening import open_artifacts, open_remote
 from controller.effects.shipping import Shipper
-from tests.controller.artifacts.test_remote import There
+from tests.controller.artifacts.test_remote import OURS, There
 from tests.servers.moto import Moto
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -20,9 +20,9 @@ def there(moto: Moto) -> There:
 
 
 def shipper(there: There, home: Path) -> Shipper:
-    remote = open_remote(there.settings, home)
+    remote = open_remote(there.settings, OURS)
     assert remote is not None
-    return Shipper(open_artifacts(there.settings, home), remote, ())
+    return Shipper(open_artifacts(there.settings, home, OURS), remote, ())
 
 
 def objects(there: There) -> dict[str, Any]:

@@ -19,7 +19,9 @@ from controller.config.settings import ObjectStore
 from controller.executors.kubernetes.executor import KubernetesExecutor
 from controller.executors.kubernetes.launching import Launcher
 from controller.executors.kubernetes.staging import AttemptStaging
+from controller.executors.kubernetes.tenancy import AttemptTenancy
 from controller.machine.runs.attempt import Attempt
+from controller.reconcile.tenure import Alone, Tenure
 from deployers.kubernetes.cluster import Cluster
 from tests.controller.executors.site import ROOT, LocalSite
 from tests.doubles.kubernetes import Kubernetes, LocalImage
@@ -84,7 +86,7 @@ class KubernetesSite(LocalSite):
         super().__init__(root, *team)
         self._own = [str(root), str(team[0]), team[1], str(kubeconfig), store, uri]
         self.stores = (ObjectStore(uri=uri.rpartition("/")[0], endpoint=store),)
-        self.remote = RemoteArtifacts(uri, Stores(self.stores), lambda: OWNER)
+        self.remote = RemoteArtifacts(uri, Stores(self.stores), OWNER)
         self.artifacts = Artifacts(root / "artifacts", self.remote)
         self.catalog = Catalog(root / "datasets", Stores(self.stores))
         self.told = {
@@ -98,6 +100,16 @@ class KubernetesSite(LocalSite):
         """Of the default profile."""
         self.more: Mapping[str, Any] = {}
         """Further settings."""
+        self.tenure: Tenure = Alone()
+
+    def beside(self, root: Path) -> "KubernetesSite":
+        """That of another controller of the same installation, with a home of its own there."""
+        root.mkdir()
+        team, kubeconfig = (Path(self._own[1]), self._own[2]), Path(self._own[3])
+        store, uri = self._own[4:]
+        found = KubernetesSite(root, team, kubeconfig, store, uri, self._cluster)
+        found.told = self.told
+        return found
 
     @property
     def cluster(self) -> Kubernetes:
@@ -124,14 +136,16 @@ class KubernetesSite(LocalSite):
         settings = self.settings
         client = Cluster(settings.access(Path()))
         staging = AttemptStaging(self.workspace, self.remote, self.stores)
-        launcher = Launcher(self.workspace, client, settings, staging, lambda: OWNER)
+        tenancy = AttemptTenancy(self.tenure, client)
+        launcher = Launcher(self.workspace, client, tenancy, settings, staging, OWNER)
         return KubernetesExecutor(
             self.workspace,
             client,
             launcher,
             slots=asyncio.Semaphore(slots),
             redact=self.secrets.redact,
-            **changes,
+            tenancy=tenancy,
+            **{"settles": 0.0, **changes},
         )
 
     @asynccontextmanager

@@ -113,6 +113,28 @@ async def test_a_step_whose_engine_is_restarted_is_lost_and_the_next_try_succeed
     await asyncio.to_thread(ask_keeper, f"down {name} SIGTERM")
 
 
+async def test_the_container_of_an_attempt_that_cannot_be_followed_is_removed(
+    docker_site: DockerSite,
+) -> None:
+    attempt = docker_site.attempt("sleep 600")
+    own = docker_site.workspace.folder(attempt.id)
+    (own / "log").mkdir(parents=True)  # so that nothing can be written there
+    async with docker_site.open() as executor:
+        await executor.start(attempt)
+
+        async def recorded() -> bool:
+            return (own / "status.json").exists()
+
+        await until(recorded)
+        (own / "log").rmdir()
+        assert (await executor.poll(attempt.id)).state is AttemptState.FAILED
+
+        async def gone() -> bool:
+            return not docker_site.containers(ended=True)
+
+        await until(gone)
+
+
 def _forget(site: DockerSite, *references: str) -> None:
     """Remove what the engine knows an image by; with the last tag its digests go by themselves."""
     from docker.errors import ImageNotFound

@@ -11,7 +11,7 @@ from controller.machine.runs.attempt import AttemptState, Status
 from controller.machine.runs.data_exceptions import AcceptedVersion
 from controller.machine.runs.execution import POLL, PROGRESS, RAREST_POLL
 from controller.machine.runs.graph import key_of
-from controller.machine.runs.node_progress import LATE
+from controller.machine.runs.node_progress import LATE, PATIENCE
 from controller.machine.runs.run import RENEWED, Run, why_ended
 from tests.controller.machine.kit import baseline, fields
 from tests.controller.machine.lab import Lab, lab
@@ -287,6 +287,22 @@ def test_no_timeout_applies_while_an_attempt_waits_for_a_free_slot() -> None:
     one.statuses[id_] = Status(state=AttemptState.RUNNING, started=one.now)
     one.reconcile(3600)
     assert list(one.started) == [id_]
+
+
+def test_an_attempt_that_waits_for_what_its_executor_told_is_not_lost_by_its_timeout() -> None:
+    one = lab()
+    one.reconcile()
+    name, id_ = "gate.data.numbers", "mean-1.gate.data.numbers.1"
+    away = Blocked(reason="the store s3://lake cannot be reached", human=False)
+    one.statuses[id_] = Status(state=AttemptState.UNKNOWN, waits=away)
+    assert one.reconcile(3600 + LATE + PATIENCE - 1).waits == away
+    assert list(one.started) == [id_]
+    one.reconcile(3.0)
+    (record, *_) = one.run.nodes[name].attempts
+    assert record.status is not None
+    assert record.status.state is AttemptState.FAILED
+    assert record.status.message == f"it could not go on for 7 days: {away.reason}"
+    assert one.cancelled == [id_]
 
 
 def test_the_refusal_of_an_attempt_that_has_ended_is_ignored() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import psycopg
 import pytest
 
 from controller.machine.core import Key
@@ -13,7 +14,7 @@ from controller.store.postgres import PostgresStore
 from controller.store.protocol import Conflict, Hold, LostLease, Transaction
 from controller.store.shards import SHARDS, shard_of
 from specs.failures import NeedsHuman, TryAgain
-from tests.contracts.store import RUN, entry, ids_in_outbox, put
+from tests.contracts.store import RUN, entry, ids_in_outbox, put, say
 from tests.servers.postgresql import Postgresql
 
 pytestmark = pytest.mark.postgresql
@@ -232,6 +233,24 @@ async def test_a_takeover_waits_for_a_commit_that_is_under_way_and_a_renewal_doe
                 await asyncio.sleep(0.01)
         assert not two.leases.held
     await taking
+
+
+async def test_others_are_woken_for_what_is_not_of_the_shards_that_a_commit_relies_on(
+    join: Join,
+) -> None:
+    one = await join()
+    command = await PostgresStore.open(one.store.address)
+    await one.beat()
+    far = next(k for n in range(99) if shard_of(k := Key("pipeline", f"p{n}")) != shard_of(RUN))
+    with psycopg.connect(**command.address.parameters, autocommit=True) as listening:  # type: ignore[arg-type]
+        listening.execute("LISTEN headgate")
+        # Who takes the shard later looks at what is there.
+        await one.store.commit(Transaction(put=put(1), send=(say("near"),)), now=1)
+        await command.commit(Transaction(send=(say("near", to=far),)), now=1)
+        await one.store.commit(Transaction(put=put(2, 1), send=(say("far", to=far),)), now=2)
+        said = [each.payload for each in listening.notifies(timeout=30, stop_after=2)]
+    assert said == [command._name, one.store._name], "they come in the order of the commits"
+    await command.close()
 
 
 async def test_those_who_share_and_who_would_be_alone_keep_each_other_out(

@@ -154,6 +154,29 @@ async def test_a_message_that_was_sent_while_it_was_remembered_is_loaded_once_it
     assert [each.id for each in (await store.load(RUN)).inbox] == ["m"]
 
 
+async def test_a_turn_reads_no_table_from_end_to_end_although_they_are_small(
+    store: PostgresStore,
+) -> None:
+    plan = await store._run(store._rows, "EXPLAIN EXECUTE headgate_look ('run', 'a')")
+    steps = [line for (line,) in plan]
+    assert sum("Index" in step for step in steps) >= 3, steps
+    assert not [step for step in steps if "Seq Scan" in step]
+    kept = await store._run(store._rows, "SHOW enable_seqscan")
+    assert kept == [("off",)], "so that what the function of a commit asks has no other plan"
+
+
+async def test_a_controller_that_is_alone_wakes_nobody_and_a_command_does(
+    store: PostgresStore, other: PostgresStore
+) -> None:
+    with psycopg.connect(**store.address.parameters, autocommit=True) as listening:  # type: ignore[arg-type]
+        listening.execute("LISTEN headgate")
+        await store.commit(Transaction(send=(say("m"),)), now=1)
+        await other.commit(Transaction(put=put(1)), now=2)
+        await other.commit(Transaction(send=(say("n"),)), now=3)
+        said = [each.payload for each in listening.notifies(timeout=30, stop_after=1)]
+    assert said == [other._name], "they come in the order of the commits"
+
+
 async def test_one_controller_at_a_time_and_commands_beside_it(
     store: PostgresStore, other: PostgresStore, postgresql_server: Postgresql
 ) -> None:

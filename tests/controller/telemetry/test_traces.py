@@ -192,12 +192,15 @@ async def test_a_secret_at_the_limit_of_a_text_is_not_cut_and_sent(
     long = "-" * (traces.MOST_SAID - 4) + "hunter2"
     skipped = run().model_copy(update={"nodes": {"train": Progress(skipped=long, ended=NOW)}})
     await put(store, skipped, NOW + 20)
+    failed = run(2).model_copy(update={"nodes": {"train": Progress(failed=long[7:], ended=NOW)}})
+    await put(store, failed, NOW + 20)
     await end(store, rollout(reason=long), NOW + 60)
     await tracing.export()
     assert "hunt" not in str(collector.spans)
     assert "hunt" not in str(collector.requests)
     said = {one.said for one in collector.spans.values()}
     assert long[:-7] + "***" in said
+    assert f"train: {long[7:-7]}***" in said
 
 
 async def test_a_controller_that_was_killed_after_it_sent_sends_the_same_spans(

@@ -35,7 +35,7 @@ async def test_fifty_cached_steps_are_one_look_up_and_one_saved_decision(tmp_pat
     store = await CountingStore.open(tmp_path / "state.db")
     repository = RepositorySettings(name="team", url="elsewhere")
     settings = Settings(home=str(tmp_path), repositories=(repository,))
-    app = Controller(settings, tmp_path, Secrets({}), store)
+    app = Controller(settings, tmp_path, Secrets({}), store, identity="shop")
     ended: asyncio.Future[ReportCommit] = asyncio.get_running_loop().create_future()
 
     async def report(_owner: Key, action: ReportCommit) -> tuple[Envelope, ...]:

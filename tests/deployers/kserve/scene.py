@@ -47,7 +47,7 @@ class Scene:
         gateway = BackendCounters(preset="istio") if counters is not None else None
         serving = ServingCluster(
             access=ClusterAccess(namespace=NAMESPACE, kubeconfig=config, calls=1000),
-            owner=lambda: OWNER,
+            owner=OWNER,
             image=image,
             profiles={"default": ClusterProfile()},
             router=RouterPod(),

@@ -66,7 +66,7 @@ class Kubernetes:
         self.kueue = QueueController(self.verbs)
         self.gateways = GatewayController(self.verbs)
         self.kserve = InferenceController(self.verbs)
-        self._trainer = TrainerController(self.verbs)
+        self.trainer = TrainerController(self.verbs)
         self._proxy = ServiceProxy(self.verbs, self.folder)
         self._node_controller = NodeController(self.verbs, self.kubelets)
         self.manager = Manager(self.store, self.clock, self._controllers())
@@ -86,7 +86,7 @@ class Kubernetes:
             QuotaController(self.verbs),
             ClaimController(self.verbs),
             self.kueue,
-            self._trainer,
+            self.trainer,
             self.kserve,
             self.gateways,
             JobController(self.verbs),
@@ -161,7 +161,8 @@ class Kubernetes:
             elif name == "kserve":
                 webhooks.append(self.kserve.refuse)
             elif name == "trainer":
-                webhooks.append(self._trainer.refuse)
+                self.kueue.kinds.append("TrainJob")
+                webhooks.append(self.trainer.refuse)
         self.settle()
 
     # Who may do what

@@ -19,7 +19,8 @@ installed() { # the packages that tests and build need
 }
 
 needed=
-for each in dockerd:docker.io etcd:etcd-server ip:iproute2 busybox:busybox-static unshare:util-linux; do
+for each in dockerd:docker.io etcd:etcd-server ip:iproute2 iptables:iptables \
+  conntrack:conntrack busybox:busybox-static unshare:util-linux; do
   command -v "${each%%:*}" >/dev/null || needed="$needed ${each##*:}"
 done
 if [ -n "$needed" ]; then

@@ -25,6 +25,8 @@ from tests.engine_keeper import answers
 from tests.ports import reserved_port
 from tests.servers.kubernetes.certificates import Authority
 from tests.servers.kubernetes.configuration import NODE, PORTS, USERS, Place, commands, write
+from tests.servers.kubernetes.network import network
+from tests.servers.kubernetes.pause import make_pause
 
 START = 120.0
 """Seconds in which a part is ready, or is given up."""
@@ -43,9 +45,8 @@ class Cluster:
         logs = home / "var-log"
         logs.mkdir()
         _run("mount", "--bind", str(logs), "/var/log")  # where the kubelet links to pods' output
-        bridge, address = self._held.enter_context(_bridge())
         ports = {name: self._held.enter_context(reserved_port()) for name in PORTS}
-        self.place = Place(home, ports, bridge, address)
+        self.place = Place(home, ports, self._held.enter_context(network()))
         self._tokens = {user: secrets.token_hex(16) for user in USERS}
         self._trust = self._certify()
         write(self.place, self._tokens)
@@ -59,7 +60,9 @@ class Cluster:
         self._await("kube-apiserver", lambda: self._get("/readyz") == b"ok")
         self.start("kube-controller-manager")
         self.start("kube-scheduler")
+        self.start("kube-proxy")
         self._await("dockerd", lambda: answers(self._home / "d.sock"))
+        make_pause(self.place.docker)
         with _kept_settings():
             self.start("kubelet")
             self._await("kubelet", self._node_is_ready)
@@ -69,6 +72,7 @@ class Cluster:
             "kubeconfig": str(place.kubeconfig("admin")),
             "stranger": str(place.kubeconfig("stranger")),
             "api": place.api, "etcd": place.etcd, "docker": place.docker, "node": NODE,
+            "machine": place.network.machine,
             "seconds": round(time.monotonic() - began, 1),
         }  # fmt: skip
 
@@ -111,8 +115,9 @@ class Cluster:
 
     def _certify(self) -> ssl.SSLContext:
         authority = Authority(self._home)
-        authority.server("apiserver", "127.0.0.1", "10.96.0.1", self.place.address)
-        authority.server("kubelet", self.place.address)
+        reached = self.place.network
+        authority.server("apiserver", reached.machine, reached.service(1))
+        authority.server("kubelet", reached.node)
         authority.client("asks-kubelet")
         authority.key("accounts")
         return ssl.create_default_context(cafile=str(authority.certificate))
@@ -147,24 +152,6 @@ class Cluster:
     def _has_account(self) -> bool:
         found = json.loads(self._get("/api/v1/namespaces/default/serviceaccounts/default"))
         return bool(found.get("secrets"))
-
-
-@contextlib.contextmanager
-def _bridge() -> Iterator[tuple[str, str]]:
-    """A bridge of its own, with an address of this machine for it."""
-    for number in range(200):
-        name, address = f"hgk{number}", f"10.213.{number}.1"
-        made = subprocess.run(["ip", "link", "add", name, "type", "bridge"], capture_output=True)
-        if made.returncode == 0:
-            break
-        if b"File exists" not in made.stderr:
-            raise OSError(f"no bridge can be made here: {made.stderr.decode().strip()}")
-    try:
-        _run("ip", "address", "add", f"{address}/24", "dev", name)
-        _run("ip", "link", "set", name, "up")
-        yield name, address
-    finally:
-        _run("ip", "link", "delete", name)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.servers.kubernetes.network import BRIDGE, Network
+from tests.servers.kubernetes.pause import PAUSE
 from tests.servers.kubernetes.programs import folder
 
 NODE = "node-1"
@@ -27,6 +29,7 @@ USERS = {
     "kube-controller-manager": ("system:kube-controller-manager", "3"),
     "kube-scheduler": ("system:kube-scheduler", "4"),
     "kubelet": (f"system:node:{NODE}", "5", "system:nodes"),
+    "kube-proxy": ("system:kube-proxy", "6"),
 }
 """Who has a token and a kubeconfig: name, id and group. The stranger has no rights."""
 PORTS = ("etcd", "peers", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet")
@@ -36,18 +39,16 @@ GRACE = 20
 
 @dataclass(frozen=True)
 class Place:
-    """Where a cluster is: its folder, its ports on 127.0.0.1 and its bridge to the pods."""
+    """Where a cluster is: its folder, its ports on this machine, and its network."""
 
     home: Path
     ports: dict[str, int]
-    bridge: str
-    address: str
-    """The machine's address on the bridge, where the kubelet answers and pods are let out."""
+    network: Network
 
     @property
     def api(self) -> str:
-        """The API server."""
-        return f"https://127.0.0.1:{self.ports['kube-apiserver']}"
+        """The API server, for this machine, the node and the pods."""
+        return f"https://{self.network.machine}:{self.ports['kube-apiserver']}"
 
     @property
     def etcd(self) -> str:
@@ -71,6 +72,7 @@ def write(place: Place, tokens: dict[str, str]) -> None:
     for user, token in tokens.items():
         place.kubeconfig(user).write_text(json.dumps(_kubeconfig(place, user, token)))
     (place.home / "kubelet.json").write_text(json.dumps(_kubelet(place)))
+    (place.home / "kube-proxy.json").write_text(json.dumps(_proxy(place)))
     (place.home / "resolv.conf").write_text("")  # there are no names to ask for
     runtime = place.home / "runc.sh"
     runtime.write_text(RUNTIME)
@@ -83,14 +85,14 @@ def commands(place: Place) -> dict[str, list[str]]:
     peers = f"http://127.0.0.1:{ports['peers']}"
     managing = ("kube-controller-manager", "kube-scheduler")
     made = {
-        "dockerd": [
+        "dockerd": place.network.inside(
             "dockerd", "--host", place.docker, "--data-root", f"{home}/docker",
             "--exec-root", f"{home}/exec", "--pidfile", f"{home}/d.pid", "--shutdown-timeout", "3",
-            # It changes nothing of the machine's network: pods and machine reach each other.
-            "--bridge", place.bridge, "--iptables=false", "--ip-forward=false", "--ip-masq=false",
+            # It changes nothing of the network: pods and machine reach each other.
+            "--bridge", BRIDGE, "--iptables=false", "--ip-forward=false", "--ip-masq=false",
             "--userland-proxy=false",
             "--add-runtime", f"unprotected={home}/runc.sh", "--default-runtime", "unprotected",
-        ],
+        ),
         "etcd": [
             "etcd", "--data-dir", f"{home}/etcd", "--name", "one", "--logger", "zap",
             "--log-level", "warn", "--listen-client-urls", place.etcd,
@@ -98,17 +100,20 @@ def commands(place: Place) -> dict[str, list[str]]:
             "--initial-advertise-peer-urls", peers, "--initial-cluster", f"one={peers}",
         ],
         "kube-apiserver": [f"{programs}/kube-apiserver", *_apiserver(place)],
-        "kubelet": [
+        "kube-proxy": place.network.inside(
+            f"{programs}/kube-proxy", "--config", f"{home}/kube-proxy.json"
+        ),
+        "kubelet": place.network.inside(
             f"{programs}/kubelet", "--config", f"{home}/kubelet.json",
             "--kubeconfig", str(place.kubeconfig("kubelet")), "--hostname-override", NODE,
-            "--node-ip", place.address, "--root-dir", f"{home}/kubelet",
+            "--node-ip", place.network.node, "--root-dir", f"{home}/kubelet",
             "--cert-dir", f"{home}/kubelet", "--container-runtime", "docker",
             "--docker-endpoint", place.docker,
             "--docker", place.docker,  # for what measures containers, without which none is evicted
             "--pod-infra-container-image", PAUSE,
             "--container-runtime-endpoint", f"unix://{home}/dockershim.sock",
             "--experimental-dockershim-root-directory", f"{home}/dockershim",
-        ],
+        ),
     }  # fmt: skip
     for name in managing:
         config = place.kubeconfig(name)
@@ -126,16 +131,14 @@ def commands(place: Place) -> dict[str, list[str]]:
     return made
 
 
-PAUSE = "headgate-tests/pause:1"
-"""The image that holds a pod's network."""
-
-
 def _apiserver(place: Place) -> list[str]:
     home = place.home
     return [
-        "--etcd-servers", place.etcd, "--bind-address", "127.0.0.1",
-        "--secure-port", str(place.ports["kube-apiserver"]), "--advertise-address", place.address,
-        "--endpoint-reconciler-type", "none", "--service-cluster-ip-range", "10.96.0.0/24",
+        "--etcd-servers", place.etcd, "--bind-address", place.network.machine,
+        "--secure-port", str(place.ports["kube-apiserver"]),
+        "--advertise-address", place.network.machine,
+        "--endpoint-reconciler-type", "none",
+        "--service-cluster-ip-range", place.network.services,
         "--cert-dir", f"{home}/apiserver", "--client-ca-file", f"{home}/ca.crt",
         "--tls-cert-file", f"{home}/apiserver.crt",
         "--tls-private-key-file", f"{home}/apiserver.key",
@@ -169,7 +172,7 @@ def _kubelet(place: Place) -> dict[str, object]:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "address": place.address,
+        "address": place.network.node,
         "port": 10250,
         "readOnlyPort": 0,
         "healthzBindAddress": "127.0.0.1",
@@ -189,7 +192,9 @@ def _kubelet(place: Place) -> dict[str, object]:
         "failSwapOn": False,
         "makeIPTablesUtilChains": False,
         "resolvConf": f"{place.home}/resolv.conf",
-        "clusterDNS": ["10.96.0.10"],  # where nobody answers; without one each pod is warned of it
+        "clusterDNS": [
+            place.network.service(10)
+        ],  # where nobody answers; without one each pod is warned of it
         "volumePluginDir": f"{place.home}/plugins",
         "featureGates": {"DevicePlugins": False},
         "volumeStatsAggPeriod": "2s",  # else volumes are measured every minute or two
@@ -197,4 +202,17 @@ def _kubelet(place: Place) -> dict[str, object]:
         "imageGCHighThresholdPercent": 100,  # none could be pulled again
         "nodeLeaseDurationSeconds": GRACE,  # renewed in a quarter of it
         "nodeStatusUpdateFrequency": "5s",
+    }
+
+
+def _proxy(place: Place) -> dict[str, object]:
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "iptables",
+        "hostnameOverride": NODE,
+        "clientConnection": {"kubeconfig": str(place.kubeconfig("kube-proxy"))},
+        # Pods of one bridge would else answer each other past the rules.
+        "iptables": {"masqueradeAll": True, "minSyncPeriod": "0s", "syncPeriod": "30s"},
+        "conntrack": {"maxPerCore": 0, "min": 0},  # as the machine has it
     }

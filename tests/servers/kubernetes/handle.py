@@ -4,7 +4,6 @@ import json
 import os
 import ssl
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +12,10 @@ import pytest
 
 from tests.engine import KEEPER, make_image
 from tests.engine_keeper import ask
-from tests.servers.kubernetes.configuration import PAUSE
-from tests.servers.kubernetes.programs import VERSION, missing
+from tests.servers.kubernetes.programs import VERSION, hindrance
 
 if TYPE_CHECKING:
     from lightkube import Client
-
-HELD = 'trap "exit 0" TERM INT; sleep infinity & wait'
-"""What a pause container does: nothing, and it ends at once when it is told to."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +30,8 @@ class Kubernetes:
     etcd: str
     docker: str
     node: str
+    machine: str
+    """The address at which pods reach this machine."""
     seconds: float
     """How long its start took."""
     image: str
@@ -83,34 +80,15 @@ class Kubernetes:
 
 def real_kubernetes() -> Kubernetes:
     """The cluster, one for all workers, started by whoever asks first; skips where it cannot be."""
-    if lacking := missing():
-        pytest.skip(
-            f"no Kubernetes {VERSION} ({', '.join(lacking)}): "
-            "run `make test-kubernetes` as root on Debian 12"
-        )
+    if lacking := hindrance():
+        pytest.skip(lacking)
     if KEEPER not in os.environ:
         pytest.skip(f"no Kubernetes {VERSION}: only root starts one")
     said = _ask("up")
     assert said.startswith("{"), said  # where all its programs are, it has to start
     found = json.loads(said)
-    _make_pause(found["docker"])
     return Kubernetes(**found, image=make_image(found["docker"], python=True))
 
 
 def _ask(line: str) -> str:
     return ask(Path(os.environ[KEEPER]), f"kubernetes {line}")
-
-
-def _make_pause(host: str) -> None:
-    from docker import DockerClient
-    from docker.errors import ImageNotFound
-
-    said = json.dumps(["sh", "-c", HELD])
-    recipe = f"FROM {make_image(host, python=False)}\nCMD {said}\n"
-    client = DockerClient(base_url=host)
-    try:
-        client.images.get(PAUSE)
-    except ImageNotFound:
-        client.images.build(fileobj=BytesIO(recipe.encode()), tag=PAUSE)
-    finally:
-        client.close()

@@ -22,8 +22,8 @@ class ApiFaults:
         self._lock = threading.Lock()
         self.away = False
         """Whether connections are closed without an answer."""
-        self.failing = 0
-        """A status of 500 or more that every call gets, as while etcd has no leader."""
+        self.fails: CallTest | None = None
+        """Calls that get a status of 500."""
         self.delay = 0.0
         """Real seconds that each call is held."""
         self.cut_watch_after = 0
@@ -41,6 +41,15 @@ class ApiFaults:
             yield
         finally:
             self.away = False
+
+    @contextmanager
+    def failing(self, test: CallTest = lambda _: True) -> Iterator[None]:
+        """Calls that fit get a status of 500 meanwhile, as while etcd has no leader."""
+        self.fails = test
+        try:
+            yield
+        finally:
+            self.fails = None
 
     def throttle(
         self, calls: int, retry_after: int = 1, test: CallTest = lambda call: not is_exempt(call)

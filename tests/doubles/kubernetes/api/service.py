@@ -78,8 +78,8 @@ class ApiService:
         return reply, call
 
     def _hinder(self, call: ApiCall) -> None:
-        if self.faults.failing:
-            raise StatusError(self.faults.failing, "InternalError", "etcdserver: request timed out")
+        if self.faults.fails is not None and self.faults.fails(call):
+            raise StatusError(500, "InternalError", "etcdserver: request timed out")
         wait = self.faults.throttled(call)
         if wait:
             raise too_many(wait)
