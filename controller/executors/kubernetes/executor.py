@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Mapping
 from itertools import chain, repeat
+from pathlib import Path
 from typing import Final
 
 from controller.executors.attempt_folder import (
@@ -23,7 +24,12 @@ from controller.executors.kubernetes.attempts import (
     record_fact,
 )
 from controller.executors.kubernetes.ending import forgo_replacement, stop
-from controller.executors.kubernetes.interpret import SeenAttempt, has_pods, missing_output
+from controller.executors.kubernetes.interpret import (
+    SeenAttempt,
+    has_pods,
+    missing_output,
+)
+from controller.executors.kubernetes.job import is_of
 from controller.executors.kubernetes.launching import Launcher
 from controller.executors.kubernetes.names import ATTEMPT, ELSEWHERE, OUTPUTS, job_name
 from controller.executors.kubernetes.nodes import SETTLED, SeenNodes, failed_node, observe_nodes
@@ -51,6 +57,8 @@ STREAMS: Final = 100
 STRAY: Final = 600.0
 """Seconds after which Jobs count as nobody's: runs that this controller has no record of, as after
 the loss of its disk, find theirs before."""
+LIST_PATIENCE: Final = 5.0
+"""Seconds in which Jobs have to be listed, before it is said that this is waited for."""
 SETTLES: Final = 60.0
 """Seconds from the end of an attempt until its Job is removed. By then the state has its outcome:
 a controller that does not know it finds the Job, and not that there is none."""
@@ -156,8 +164,7 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
                     live.note_pod(pod, gone=True)
 
     def _was_used(self) -> bool:
-        facts = self._workspace.home.glob(f"*/{FACT}")
-        return self._watch is not None or self._launcher.is_set_up or any(facts)
+        return self._watch is not None or any(self._workspace.home.glob(f"*/{FACT}"))
 
     async def _reap_regularly(self) -> None:
         """At once what has ended, as an earlier controller may not have come to that; strays when
@@ -234,6 +241,8 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
     async def _launch(self, live: LiveJob) -> None:
         own = self._folder(live.attempt.id)
         own.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if await self._adopts(live, own):
+            return
         ready = await self._launcher.prepare(live.attempt, own)
         self._observing()
         self._waits.pop(live.attempt.id, None)
@@ -255,6 +264,29 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
             await asyncio.sleep(live.unreachable.after or 1.0)  # there may be a Job
         live.unreachable, live.created = None, time.monotonic()
         (own / CREATED).touch()
+
+    async def _adopts(self, live: LiveJob, own: Path) -> bool:
+        """Whether it has a Job already: one that the former holder of its lease made, or a former
+        life whose home folder was lost. One list tells that of all. Raises `TryAgain`."""
+        if not self._launcher.is_set_up:
+            return False
+        _, jobs = self._observing()
+        try:
+            async with asyncio.timeout(LIST_PATIENCE):
+                await jobs.after(self._tenancy.held_since(live.attempt.id))
+        except TimeoutError:
+            why = jobs.unreachable or "it gives no list of Jobs yet"
+            human = isinstance(why, NeedsHuman) or (isinstance(why, TryAgain) and why.human)
+            raise TryAgain(f"{why}", human=human) from None
+        job = jobs.jobs.get(self._name(live))
+        if job is None or not is_of(job, live.attempt) or job["metadata"].get("deletionTimestamp"):
+            return False
+        live.job = job
+        self._waits.pop(live.attempt.id, None)
+        record_fact(own, live.attempt)
+        (own / CREATED).touch()
+        live.launching = True
+        return True
 
     async def _follow(self, live: LiveJob) -> None:
         """Record its log and enforce its timeout, until its end is known and recorded."""
