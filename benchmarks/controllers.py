@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.common import Row
-from benchmarks.postgresql import cpu_with, own_cpu, server
+from benchmarks.postgresql import server, server_cpu
 from controller.machine.core import Envelope, Key
 from controller.reconcile.loop import Loop
 from controller.store.addresses import PostgresAddress
@@ -72,7 +72,7 @@ async def control(address: PostgresAddress, seconds: float) -> None:
 async def carried(address: PostgresAddress, folder: Path, many: int, seconds: float) -> Load:
     """What so many controllers carry."""
     store = await PostgresStore.open(address)
-    ask, cpu = store._rows, cpu_with(folder)
+    ask, cpu = store._rows, server_cpu(folder)
     with ExitStack() as stack:
         pids = [_start(stack, address, seconds) for _ in range(many)]
         while [*await store._run(ask, _SHARES)] != [(SHARDS // many,)] * many:  # noqa: ASYNC110
@@ -81,7 +81,7 @@ async def carried(address: PostgresAddress, folder: Path, many: int, seconds: fl
         told = [Envelope(to=key, id="do", message=DoWork(how="it")) for key in workers]
 
         def used() -> float:
-            return cpu() - own_cpu() + sum(map(_cpu_of, pids))
+            return cpu() + sum(map(_cpu_of, pids))
 
         before, began = used(), time.perf_counter()
         await store.commit(Transaction(send=tuple(told)), time.time())
