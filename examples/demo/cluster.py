@@ -52,7 +52,7 @@ def cluster(data: Data, say: Say) -> Iterator[StoryEngine]:
         found = _Cluster(*(told[name] for name in _Cluster._fields))
         image = training_image(found.docker, data, say)
         say("making Headgate's image, for the traffic router and the inputs and outputs of steps")
-        _make_own_image(found.docker)
+        make_own_image(found.docker)
         for namespace in (STEPS, SERVING):
             with _client(found, namespace) as client:
                 _furnish(client, namespace)
@@ -100,7 +100,8 @@ def _settings(found: _Cluster) -> str:
     )
 
 
-def _make_own_image(host: str) -> None:
+def make_own_image(host: str) -> str:
+    """The tag of Headgate's image, made on the engine there."""
     from docker import DockerClient
 
     files = [
@@ -114,6 +115,7 @@ def _make_own_image(host: str) -> None:
         make(client, IMAGE, busybox=None, python=True, packages=[*installed(*NEEDED), *files])
     finally:
         client.close()
+    return IMAGE
 
 
 def _client(found: _Cluster, namespace: str) -> "Client":
