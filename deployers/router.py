@@ -50,7 +50,7 @@ _OTHER_FILES = 256
 """Open files other than connections of callers and the server connections that go with them."""
 
 
-class Remote(NamedTuple):
+class RemoteControl(NamedTuple):
     """Where a router takes orders over HTTP, and the token that they need."""
 
     port: int
@@ -84,7 +84,7 @@ class Router:
         self._quiet = asyncio.Event()
         """Set whenever a server has no more requests in flight."""
 
-    async def run(self, remote: Remote | None = None) -> None:
+    async def run(self, remote: RemoteControl | None = None) -> None:
         """Serve until SIGTERM, then finish the requests in flight. `remote` is where to take orders
         over HTTP, if anywhere."""
         stop = asyncio.Event()
@@ -290,7 +290,7 @@ def main() -> None:
     folder: Path = given.folder
     remote = None
     if given.control_port is not None:
-        remote = Remote(given.control_port, os.environ.pop(TOKEN, ""))
+        remote = RemoteControl(given.control_port, os.environ.pop(TOKEN, ""))
         if not remote.token:
             sys.exit(f"--control-port needs a token in {TOKEN}")
     try:
@@ -302,7 +302,7 @@ def main() -> None:
         sys.exit(f"the router cannot listen: {error}")
 
 
-async def _serve(folder: Path, host: str, start: Path | None, remote: Remote | None) -> None:
+async def _serve(folder: Path, host: str, start: Path | None, remote: RemoteControl | None) -> None:
     await Router(folder, Limits(callers=_room(Limits().callers)), host, start).run(remote)
 
 

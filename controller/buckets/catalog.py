@@ -185,7 +185,7 @@ class Catalog:
         object, named in the message, was changed before it could be copied. Refused credentials
         raise `TryAgain`, so that they do not fail the run that reads the dataset.
         """
-        known = await asyncio.to_thread(self._recall, uri, digest)
+        known = await self._known(uri, digest)
         at = known.table.uri if known.table else uri
         with self._reading(uri):
             folder = await self._bucket(uri).pin(at, known.manifest, repository=known.repository)
@@ -195,7 +195,7 @@ class Catalog:
         """List again and check that every object of a version is still as it was listed. New
         objects are ignored. In bounded memory. Raises what `pinned` raises.
         """
-        repository, manifest, table = await asyncio.to_thread(self._recall, uri, digest)
+        repository, manifest, table = await self._known(uri, digest)
         bucket = self._bucket(uri)
         at = table.uri if table else uri
         expected = without_snapshot(manifest) if table else manifest
@@ -222,7 +222,7 @@ class Catalog:
     async def addresses(self, uri: str, digest: str) -> Addresses:
         """The address of each object of a version. Raises `NeedsHuman` for a version that was never
         listed here and, for a dataset in the repository, what `pinned` raises."""
-        repository, manifest, table = await asyncio.to_thread(self._recall, uri, digest)
+        repository, manifest, table = await self._known(uri, digest)
         at = table.uri if table else uri
         objects = without_snapshot(manifest) if table else manifest
         if is_remote(uri):
@@ -274,12 +274,25 @@ class Catalog:
     def _bucket(self, uri: str) -> Bucket:
         return self._remote if is_remote(uri) else self._local
 
+    async def _known(self, uri: str, digest: str) -> _VersionRecord:
+        """What is remembered of a version. If that was lost with the home folder, or another
+        controller listed it, what is there now may still be that version."""
+        try:
+            return await asyncio.to_thread(self._recall, uri, digest)
+        except NeedsHuman:
+            if is_relative(uri):
+                raise
+        with self._reading(uri):
+            await self._listed_now(uri, None, None)
+        return await asyncio.to_thread(self._recall, uri, digest)
+
     def _recall(self, uri: str, digest: str) -> _VersionRecord:
         path = self._path(uri, digest)
         manifest = manifests.read(self._folder, digest) if use(path) else None
         if manifest is None:
             raise NeedsHuman(
-                f"the dataset version {digest[:19]} is not known to this controller; trigger a run"
+                f"the dataset version {digest[:19]} is not known to this controller, and it is not "
+                f"what {uri} has now; trigger a run"
             )
         about = json.loads(path.read_text())
         repository, table = about["repository"], about.get("table")

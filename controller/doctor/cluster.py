@@ -7,13 +7,16 @@ from typing import Any, Final
 
 from controller.config.settings import Settings
 from controller.doctor.findings import Finding, bad, ok, warn
+from controller.doctor.gateways import examine_gateways
 from controller.executors.kubernetes.access import (
     DOCTOR,
     DOCTOR_OF_QUEUES,
     QUEUES,
+    RUNTIMES,
     STEPS,
+    TRAINING,
 )
-from deployers.kubernetes.access import SERVING, AccessNeed
+from deployers.kubernetes.access import GATEWAYS, SERVING, AccessNeed
 from deployers.kubernetes.cluster import ApiRefusal, Cluster
 from specs.failures import Failure
 from specs.figures import duration
@@ -25,7 +28,10 @@ NEAR: Final = 0.9
 """The part of a quota above which it is told of."""
 QUEUE_VERSION: Final = "v1beta2"
 """The version of Kueue's API that the executor reads."""
+TRAINER_VERSION: Final = "v1alpha1"
+"""The version of Kubeflow Trainer's API by which it trains."""
 _KUEUE: Final = "kueue.x-k8s.io"
+_TRAINER: Final = "trainer.kubeflow.org"
 _REVIEWS: Final = "apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _FIX: Final = "correct `kubernetes` in the settings; see docs/install.md"
 
@@ -41,6 +47,7 @@ async def examine_cluster(
     if not steps and not serve:
         return
     queues = sorted({*_of_profiles(settings), *_of_specs(specs)})
+    runtimes = sorted(set(_runtimes(specs)))
     kubernetes = settings.kubernetes
     cluster = Cluster(kubernetes.access(base))
     serving = Cluster(kubernetes.access(base, kubernetes.serving.namespace))
@@ -49,10 +56,15 @@ async def examine_cluster(
             about = await cluster.ask("GET", "version")
             yield ok("cluster", f"Kubernetes {about.get('gitVersion', '')} answers")
             if steps:
-                async for finding in _examined(cluster, queues):
+                async for finding in _examined(cluster, queues, runtimes):
                     yield finding
             if serve:
-                yield await _access(serving, SERVING, "servers")
+                behind = any(_is_behind_gateway(spec) for spec in specs)
+                needs = (*SERVING, *(GATEWAYS if behind else ()))
+                yield await _access(serving, needs, "servers")
+                if behind:
+                    async for finding in examine_gateways(serving, kubernetes.serving.gateway):
+                        yield finding
     except TimeoutError:
         yield bad("cluster", f"it did not answer within {duration(PATIENCE)}", _FIX)
     except Failure as failure:
@@ -63,6 +75,12 @@ async def examine_cluster(
     finally:
         await cluster.close()
         await serving.close()
+
+
+def _is_behind_gateway(spec: Pipeline) -> bool:
+    release = spec.release
+    named = ("staging", "production") if release is not None else ()
+    return release is not None and any(release.deployer_for(one) == "gateway" for one in named)
 
 
 def _of_profiles(settings: Settings) -> Iterable[str]:
@@ -77,12 +95,26 @@ def _of_specs(specs: Sequence[Pipeline]) -> Iterable[str]:
                 yield queue
 
 
-async def _examined(cluster: Cluster, queues: Sequence[str]) -> AsyncIterator[Finding]:
-    yield await _access(cluster, (*STEPS, *(QUEUES if queues else ())), "steps")
+def _runtimes(specs: Sequence[Pipeline]) -> Iterable[str]:
+    """The runtimes of steps that run on several nodes of a cluster."""
+    for spec in specs:
+        for name, step in spec.commands.items():
+            if step.train is not None and spec.executor_of(name) == "kubernetes":
+                yield step.train.runtime
+
+
+async def _examined(
+    cluster: Cluster, queues: Sequence[str], runtimes: Sequence[str]
+) -> AsyncIterator[Finding]:
+    besides = (*(QUEUES if queues else ()), *(TRAINING if runtimes else ()))
+    yield await _access(cluster, (*STEPS, *besides), "steps")
     async for finding in _quotas(cluster):
         yield finding
     if queues:
         async for finding in _kueue(cluster, queues):
+            yield finding
+    if runtimes:
+        async for finding in _trainer(cluster, runtimes):
             yield finding
 
 
@@ -197,6 +229,44 @@ def _queue(name: str, found: Mapping[str, Any] | None, namespace: str) -> Findin
             return warn(what, f"it is not active: {condition.get('message', '')}", fix)
     cluster_queue = found.get("spec", {}).get("clusterQueue", "")
     return ok(what, f"it is there, with quota of the ClusterQueue {cluster_queue}")
+
+
+# Kubeflow Trainer
+
+
+async def _trainer(cluster: Cluster, runtimes: Sequence[str]) -> AsyncIterator[Finding]:
+    versions = await _served(cluster, _TRAINER)
+    if TRAINER_VERSION not in versions:
+        has = f"serves only {', '.join(versions)} of it" if versions else "has none of its kinds"
+        fix = f"install Kubeflow Trainer 2 with {_TRAINER}/{TRAINER_VERSION}, or remove `train`"
+        yield bad("trainer", f"steps have `train`, but the cluster {has}", fix)
+        return
+    for name in runtimes:
+        yield await _runtime(cluster, name)
+
+
+async def _runtime(cluster: Cluster, name: str) -> Finding:
+    what, api = f"runtime {name}", f"apis/{_TRAINER}/{TRAINER_VERSION}"
+    namespaced = f"{api}/namespaces/{cluster.namespace}/trainingruntimes/{name}"
+    kinds = {
+        "TrainingRuntime": (namespaced, TRAINING[1]),
+        "ClusterTrainingRuntime": (f"{api}/clustertrainingruntimes/{name}", RUNTIMES[0]),
+    }
+    for kind, (path, need) in kinds.items():
+        try:
+            await cluster.ask("GET", path)
+        except ApiRefusal as refusal:
+            if refusal.code == 403:
+                fix = f"to have it read, add {need.rule(['get'])}, or copy the runtime into "
+                fix += f"{cluster.namespace} as a TrainingRuntime"
+                whose = "a ClusterRole" if need in RUNTIMES else "the Role"
+                return warn(what, f"not looked at: {refusal.message}", f"{fix} ({whose})")
+            if refusal.code != 404:
+                raise
+        else:
+            return ok(what, f"the {kind} is there")
+    fix = "create it, or correct `train.runtime`: kubectl get clustertrainingruntimes"
+    return bad(what, f"there is none of that name, neither in {cluster.namespace} nor for all", fix)
 
 
 async def _served(cluster: Cluster, group: str) -> list[str]:

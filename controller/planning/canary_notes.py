@@ -10,7 +10,7 @@ from deployers.windows import SERVING, make_window
 from specs.failures import TryAgain
 from specs.model import Pipeline as Spec
 from specs.release import Release
-from specs.target_scripts import UNWATCHED
+from specs.target_scripts import ON_CLUSTER, UNWATCHED, UNWATCHING
 from validators.canary import CanaryPolicy, begin
 from validators.canary.detection import detection
 from validators.canary.forecast import outlook, pace, warning
@@ -25,8 +25,8 @@ async def canary_notes(spec: Spec, store: StoreReader, home: Path) -> tuple[str,
     release = spec.release
     if release is None or release.production.strategy != "canary":
         return ()
-    if release.scripts_for("production") is not None:
-        return _by_scripts(release)
+    if release.deployer_for("production") in UNWATCHING:
+        return _by_others(release)
     place = f"{spec.metadata.name}/production"
     record = await store.get(Key("environment", place))
     env = parsed(EnvironmentState, record.body) if record else None
@@ -49,10 +49,29 @@ async def canary_notes(spec: Spec, store: StoreReader, home: Path) -> tuple[str,
     )
 
 
-def _by_scripts(release: Release) -> tuple[str, ...]:
-    """What holds for a canary that scripts deploy. Its traffic is unknown here: a plan runs none
-    of them."""
-    assert release.command is not None
+def cluster_notes(spec: Spec) -> tuple[str, ...]:
+    """Which environments are on a cluster, and by what deployer; nothing if none is."""
+    release = spec.release
+    if release is None or release.serve is None:
+        return ()
+    found = {
+        name: release.deployer_for(name)
+        for name in ("staging", "production")
+        if release.deployer_for(name) in ON_CLUSTER
+    }
+    replicas = release.serve.replicas
+    pods = f"{replicas} pods" if replicas > 1 else "one pod"
+    return tuple(
+        f"{name} is on a cluster (`deployer: {target}`), with {pods} of each version"
+        for name, target in found.items()
+    )
+
+
+def _by_others(release: Release) -> tuple[str, ...]:
+    """What holds for a canary whose traffic scripts or a gateway split. It is unknown here: a plan
+    runs no script, and asks no server."""
+    if release.command is None or release.scripts_for("production") is None:
+        return (UNWATCHED,)
     compared = "errors, with `at_most`, is judged by the canary alone"
     if release.command.split == "turns":
         return (UNWATCHED, f"the target takes turns: no arm is compared with the other; {compared}")

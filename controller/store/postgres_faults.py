@@ -6,6 +6,7 @@ from typing import Final
 import psycopg
 
 from controller.store.addresses import PostgresAddress
+from controller.store.protocol import StoreAway
 from specs.failures import Failure, NeedsHuman, TryAgain
 
 CACHED_PLAN: Final = "0A000"
@@ -39,6 +40,9 @@ _ONLY_A_PERSON: Final = re.compile(
     re.IGNORECASE,
 )
 """Why a connection is refused until somebody changes something; libpq gives no code for it."""
+_UNKNOWN_HOST: Final = re.compile(
+    r"name or service not known|nodename nor servname|no address associated", re.IGNORECASE
+)
 
 
 def explained(error: psycopg.Error, address: PostgresAddress) -> Failure:
@@ -58,7 +62,9 @@ def explained(error: psycopg.Error, address: PostgresAddress) -> Failure:
                 f"State in {address}: {said}. Correct `store` in the settings, the secrets that it "
                 "names, or the rights on the server. `headgate doctor` checks it."
             )
-        return TryAgain(f"State in {address}: it is out of reach ({said}).")
+        # A name that nobody knows is more likely wrong than away.
+        kind = TryAgain if _UNKNOWN_HOST.search(said) else StoreAway
+        return kind(f"State in {address}: it is out of reach ({said}).")
     return NeedsHuman(
         f"State in {address}: {said}. PostgreSQL refuses it, which is an internal error of "
         "Headgate. `headgate doctor` checks it."

@@ -6,6 +6,7 @@ from enum import Enum, IntEnum
 from typing import Any, Protocol
 
 from controller.machine.core import Envelope, Fact, Key, Value
+from specs.failures import TryAgain
 
 
 class Record(Value):
@@ -129,6 +130,10 @@ class Conflict(Exception):  # noqa: N818 - the name says what happened
     """Somebody else changed the object since it was read. Load, observe and decide again."""
 
 
+class StoreAway(TryAgain):
+    """The database's server does not answer, or is starting up: it may do so later."""
+
+
 class LostLease(Conflict):
     """Another controller has the object now, or may have. It is none of this one's business."""
 
@@ -188,6 +193,10 @@ class StoreReader(Protocol):
 
     async def set_aside(self) -> Sequence[Delivered]:
         """The messages that were set aside, oldest first."""
+        ...
+
+    async def holders(self) -> Mapping[int, str]:
+        """Which of several controllers holds each shard; empty where there are not several."""
         ...
 
     async def close(self) -> None:

@@ -75,6 +75,10 @@ class SqlReader(ABC):
         """The messages that were set aside, oldest first."""
         return [rows.delivered(row) for row in await self._select(statements.ASIDE)]
 
+    async def holders(self) -> Mapping[int, str]:
+        """Which of several controllers holds each shard; empty where there are not several."""
+        return dict(await self._select(self.dialect.holders))
+
 
 class SqliteReader(SqlReader):
     """A `StoreReader` of one file: `SqliteReader.open(path)`. It changes nothing, and needs the

@@ -21,9 +21,11 @@ class Dialect(NamedTuple):
     """Objects of a kind by their names, which are one parameter."""
     latest: Mapping[tuple[bool, bool], str]
     """By whether they are of one series, and whether they are live."""
+    holders: str
+    """Who holds which shard just now."""
 
 
-def _dialect(names: str, live: str) -> Dialect:
+def _dialect(names: str, live: str, now: str) -> Dialect:
     latest = {
         (of_series, only_live): _FOUND
         + " AND series = ?" * of_series
@@ -32,12 +34,15 @@ def _dialect(names: str, live: str) -> Dialect:
         for of_series in (False, True)
         for only_live in (False, True)
     }
-    return Dialect(f"{_FOUND} AND {names}", latest)
+    holders = f"SELECT shard, holder FROM leases WHERE holder != '' AND expires > {now}"  # noqa: S608
+    return Dialect(f"{_FOUND} AND {names}", latest, holders)
 
 
 # What is live is asked for in the words of the index, or it would not be used.
-SQLITE = _dialect("name IN (SELECT value FROM json_each(?))", "live = 1")
-POSTGRESQL = _dialect("name = ANY(?)", "live")
+SQLITE = _dialect(
+    "name IN (SELECT value FROM json_each(?))", "live = 1", "CAST(strftime('%s', 'now') AS REAL)"
+)
+POSTGRESQL = _dialect("name = ANY(?)", "live", "extract(epoch FROM clock_timestamp())")
 ALL = 2**62
 """As a limit: no limit."""
 

@@ -23,7 +23,7 @@ from controller.store.addresses import address_of
 from controller.store.database import DatabaseStore
 from controller.store.identity import ensure_identity
 from controller.store.opening import open_store, share
-from controller.store.protocol import Hold
+from controller.store.protocol import Hold, StoreAway
 from controller.wiring.controller import Controller
 from controller.wiring.home_lock import only_one
 from deployers.clock import Steady
@@ -34,6 +34,8 @@ log = structlog.get_logger("headgate")
 DAY = 86_400.0
 AGAIN = 1.0
 """Seconds before a controller begins anew."""
+LONGEST_WAIT = 10.0
+"""Seconds between two attempts to reach the state when it starts; fewer at first."""
 
 
 async def serve(
@@ -42,16 +44,21 @@ async def serve(
     """Run a controller until cancelled.
 
     `base` is the folder that paths in the settings are relative to. Raises `NeedsHuman` if
-    another controller has the home folder, or its state cannot be used; `TryAgain` if that is out
-    of reach in the beginning.
+    another controller has the home folder, or its state cannot be used; `TryAgain` if another
+    holds that, or its address names no host. A database that is away is waited for.
     """
     home = settings.path(base)
-    began_anew = False
+    began_anew, waits = False, AGAIN
     with only_one(home):
         while True:
             try:
                 await _serve(home, settings, base, secrets, policy)
             except Exception as error:
+                if not began_anew and _all_are(error, StoreAway):
+                    log.warning("waiting for the state", reason=str(_first(error)), seconds=waits)
+                    await asyncio.sleep(waits)
+                    waits = min(2 * waits, LONGEST_WAIT)
+                    continue
                 if not (_all_are(error, HistoryLost) or (began_anew and _all_are(error, TryAgain))):
                     raise
                 # What is remembered may be of commits that are lost: it goes on as after a kill.

@@ -32,7 +32,13 @@ SERVING: Final = (
     AccessNeed("", "services", ("create", "patch", "get", "list", "delete")),
     AccessNeed("", "secrets", ("create", "patch", "get", "delete")),
     AccessNeed("", "configmaps", ("create", "patch", "get", "delete")),
-    AccessNeed("", "pods", ("list",)),
+    AccessNeed("", "pods", ("list", "delete")),
     AccessNeed("", "events", ("list",)),
 )
 """For `deployer: kubernetes`."""
+GATEWAYS: Final = (
+    AccessNeed("gateway.networking.k8s.io", "httproutes", ("create", "patch", "get", "delete")),
+)
+"""For `deployer: gateway`, besides."""
+DOCTOR_OF_GATEWAYS: Final = (AccessNeed("gateway.networking.k8s.io", "gateways", ("get",)),)
+"""For `headgate doctor` where there are gateways, in their namespaces."""

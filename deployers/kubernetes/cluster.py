@@ -36,9 +36,12 @@ MANAGER: Final = "headgate"
 _PAGE = 500
 _PATHS: Final = {
     "deployments": "apis/apps/v1",
+    "httproutes": "apis/gateway.networking.k8s.io/v1",
     "jobs": "apis/batch/v1",
     "networkpolicies": "apis/networking.k8s.io/v1",
     "workloads": "apis/kueue.x-k8s.io/v1beta2",
+    "trainjobs": "apis/trainer.kubeflow.org/v1alpha1",
+    "trainingruntimes": "apis/trainer.kubeflow.org/v1alpha1",
 }
 _CORE = "api/v1"
 _GIVEN_UP: Final = "the cluster's API server cannot be reached"

@@ -8,9 +8,13 @@ from typing import Final, NamedTuple
 from deployers.kubernetes.cluster import Cluster, Manifest
 from deployers.kubernetes.names import PLACE, ROLE, SERVER, label_value, owned, selector
 from deployers.kubernetes.status import ServedObjects
+from specs.failures import TryAgain
 
 FRESH: Final = 0.5
 """Seconds for which what was seen counts as current, for those who only look."""
+STALE: Final = 600.0
+"""The same while the API server cannot be reached: what the router says is as it is now, so that a
+canary is judged and rolled back all the same."""
 
 
 class PlaceObjects(NamedTuple):
@@ -57,7 +61,7 @@ class PlaceObjects(NamedTuple):
         return [pod for pod in self.pods if role_of(pod) == role]
 
 
-class SeenObjects:
+class PlacesView:
     """The objects of an owner in the namespace of servers."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -67,13 +71,19 @@ class SeenObjects:
         self._seen: dict[str, PlaceObjects] = {}
 
     async def of(self, owner: str, place: str, *, fresh: bool = False) -> PlaceObjects:
-        """The objects of a place, as they are now or were a moment ago. Raises `Failure`."""
+        """The objects of a place, as they are now or were a moment ago; while the API server is
+        away, as they were last. Raises `Failure`, also for these if they have to be `fresh`."""
         asked = time.monotonic()
         async with self._lock:  # whoever waits for it gets what was read meanwhile
             if self._at < (asked if fresh else asked - FRESH):
                 began = time.monotonic()
-                self._seen = await self._read(owner)
-                self._at = began
+                try:
+                    self._seen = await self._read(owner)
+                except TryAgain as failure:
+                    if fresh or failure.human or began - self._at > STALE:
+                        raise
+                else:
+                    self._at = began
         return self._seen.get(label_value(place), PlaceObjects())
 
     async def all(self, owner: str) -> Mapping[str, PlaceObjects]:

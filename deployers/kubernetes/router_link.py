@@ -28,8 +28,6 @@ class ClusterPlace(DeploymentValue):
     token: str
     address: str | None = None
     """`http://host:port` for callers; None while nothing answers there."""
-    first: str = ""
-    """The routing that a new pod of the router begins with, as it was saved in the cluster."""
 
     @classmethod
     def load(cls, home: Path, place: str) -> Self | None:

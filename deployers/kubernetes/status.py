@@ -39,23 +39,25 @@ class ServedObjects(NamedTuple):
 
 
 def server_status(
-    seen: ServedObjects, redact: Callable[[str], str], *, routed: bool = False
+    seen: ServedObjects, redact: Callable[[str], str], *, routed: bool = False, hung: str = ""
 ) -> ServerStatus:
     """The status of a server. One that is `routed`, as it gets traffic, is ready with one replica;
-    others only with all."""
+    others only with all. `hung` is why it counts as hung, if it does."""
     name = str(seen.deployment["metadata"]["annotations"][SERVER])
     wanted = int(seen.deployment["spec"].get("replicas", 1))
     status = seen.deployment.get("status", {})
     current = status.get("observedGeneration", 0) >= seen.deployment["metadata"]["generation"]
     serving = int(status.get("availableReplicas", 0))
     ready = current and serving >= (1 if routed else max(wanted, 1))
-    alive = any(_running(pod, RUN) for pod in seen.pods)
+    alive = any(is_running(pod, RUN) for pod in seen.pods)
+    detail = _detail(seen, wanted, serving, ready=ready and alive)
     return ServerStatus(
         name=name,
         alive=alive,
         ready=ready and alive,
         address=address_of(seen.service) if alive else None,
-        detail=redact(_detail(seen, wanted, serving, ready=ready and alive)),
+        detail=redact("; ".join(filter(None, (detail, hung)))),
+        hung=bool(hung),
     )
 
 
@@ -120,9 +122,9 @@ def _of_pod(pod: Obj, probes: Mapping[str, str], main: str = RUN) -> tuple[int, 
     for name in (FETCH, main):
         if (held := _held_up(pod, name)) is not None:
             return held
-    if _running(pod, FETCH):
+    if is_running(pod, FETCH):
         return 1, "its model and code are being fetched"
-    if _condition(pod, "Ready") is None and _running(pod, main):
+    if _condition(pod, "Ready") is None and is_running(pod, main):
         failed = probes.get(pod["metadata"]["name"], "")
         path = _probe_path(pod)
         if failed:
@@ -193,7 +195,8 @@ def _status(pod: Obj, name: str) -> Obj:
     return next((each for each in every if each["name"] == name), {})
 
 
-def _running(pod: Obj, name: str) -> bool:
+def is_running(pod: Obj, name: str) -> bool:
+    """Whether a container of a pod runs."""
     return "running" in _status(pod, name).get("state", {})
 
 

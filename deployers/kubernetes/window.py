@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from deployers.control import RouterRefusedError, RouterStatus
 from deployers.kubernetes.router_link import ClusterPlace, RouterLink
 from deployers.protocol import Glance, ServerLog, Traffic, Unwatched
 from deployers.record_reader import traffic_of
@@ -25,7 +26,7 @@ class KubernetesWindow:
             return Glance()
         link = RouterLink()
         try:
-            status = await link.status(saved, seconds=_PATIENCE)
+            status = await _status(link, saved)
         finally:
             await link.close()
         return Glance(address=saved.address, silence=status.silence if status else None)
@@ -35,9 +36,7 @@ class KubernetesWindow:
         link = RouterLink()
         running = [saved for saved in ClusterPlace.all(self._home) if saved.address is not None]
         try:
-            found = await asyncio.gather(
-                *(link.status(saved, seconds=_PATIENCE) for saved in running)
-            )
+            found = await asyncio.gather(*(_status(link, saved) for saved in running))
         finally:
             await link.close()
         return tuple(
@@ -53,7 +52,7 @@ class KubernetesWindow:
             raise TryAgain(f"nothing was deployed to {place}")
         try:
             return traffic_of(await link.ask(saved, "traffic", epoch=None, after=0))
-        except OSError as error:
+        except (OSError, RouterRefusedError) as error:
             raise TryAgain(f"{place}: {error}") from None
         finally:
             await link.close()
@@ -61,3 +60,11 @@ class KubernetesWindow:
     def logs(self, _place: str, _server: str) -> tuple[ServerLog, ...]:
         """Nothing: the cluster keeps the logs of its pods."""
         return ()
+
+
+async def _status(link: RouterLink, saved: ClusterPlace) -> RouterStatus | None:
+    """What a router says; None if it does not, or not to us."""
+    try:
+        return await link.status(saved, seconds=_PATIENCE)
+    except TryAgain:
+        return None

@@ -2,9 +2,14 @@
 
 import asyncio
 from contextlib import suppress
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
+from controller.cli.terminal.snapshot import snapshot
+from controller.cli.terminal.tree import render
+from controller.cli.terminal.views import StatusSnapshot
 from controller.config.secrets import Secrets
 from controller.wiring.service import serve
 from specs.failures import NeedsHuman
@@ -25,6 +30,16 @@ async def test_two_controllers_run_each_commit_once_and_one_may_leave(
         other = asyncio.create_task(serve(second, world.root, SECRETS))
         world.push("Add the pipeline")
         assert (await world.ended(1)).outcome == "passed"
+
+        async def shared() -> StatusSnapshot | None:
+            view = await snapshot(world.store)
+            return view if len(view.controllers) == 2 and view.holders["mean"] else None
+
+        view = await world.until(shared, "two controllers to share the work")
+        assert view.holders["mean"] in view.controllers
+        shown = Console(file=StringIO(), width=200)
+        shown.print(render(view))
+        assert f"held by {view.holders['mean']}" in shown.file.getvalue()  # type: ignore[attr-defined]
         other.cancel()
         with suppress(asyncio.CancelledError):
             await other

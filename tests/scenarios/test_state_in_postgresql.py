@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from controller.config.secrets import Secrets
 from controller.machine.core import Key
 from controller.machine.messages import Pause
 from controller.store.opening import open_store
+from controller.wiring.service import serve
+from specs.failures import NeedsHuman, TryAgain
 from tests.logs import LOG
 from tests.scenarios.world import World
 from tests.servers.postgresql import PASSWORD, SECRETS, Postgresql
@@ -144,3 +147,39 @@ async def test_what_somebody_says_beside_the_controller_is_heard_at_once(
             return env is not None and env.paused is not None
 
         await world.until(paused, "production to be paused")
+
+
+async def test_a_server_that_is_away_when_the_controller_starts_is_waited_for(
+    own_postgresql: Postgresql, world: World
+) -> None:
+    await in_postgresql(world, own_postgresql)
+    world.push("Add the pipeline")
+    own_postgresql.down()
+    async with world.controller():
+
+        async def waits() -> bool:
+            return "waiting for the state" in (world.root / LOG).read_text()
+
+        await world.until(waits, "the controller to say what it waits for")
+        own_postgresql.up()
+        await world.store.close()  # a look at it that was broken off
+        world.store = await open_store(world.state)
+        assert (await world.ended(1)).outcome == "passed"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("DB_PASSWORD", "OLD", "password authentication failed.*Correct `store`"),
+        ("127.0.0.1", "no-such-host.invalid", "out of reach"),
+        ("/shop", "/no-such-shop", "does not exist.*Correct `store`"),
+    ],
+)
+async def test_an_address_that_is_wrong_is_not_waited_for(
+    postgresql_server: Postgresql, world: World, old: str, new: str, words: str
+) -> None:
+    await in_postgresql(world, postgresql_server)
+    assert world.settings.store is not None
+    world.configure(store=world.settings.store.replace(old, new))
+    with pytest.raises((NeedsHuman, TryAgain), match=words):
+        await serve(world.settings, world.root, Secrets({"DB_PASSWORD": PASSWORD, "OLD": "wrong"}))

@@ -87,6 +87,9 @@ class MemoryStore:
     async def set_aside(self) -> Sequence[Delivered]:
         return list(self._memory.aside)
 
+    async def holders(self) -> Mapping[int, str]:
+        return {}
+
     async def close(self) -> None:
         if self in self._memory.openings:
             self._memory.openings.remove(self)

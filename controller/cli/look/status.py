@@ -58,6 +58,11 @@ async def _watch(store: StoreReader, here: CliContext) -> None:
 
 def controller_line(view: StatusSnapshot) -> str:
     """A line that says whether a controller is running."""
+    if view.controllers:
+        names = ", ".join(view.controllers)
+        one = len(view.controllers) == 1
+        said = "One controller has all the work" if one else "Controllers that share the work"
+        return f"[dim]{said}: {names}.[/dim]"
     if view.controller is None:
         return "[yellow]No controller is running here: start one with [bold]headgate up[/bold].[/]"
     return f"[dim]The controller is running (process {view.controller}).[/dim]"

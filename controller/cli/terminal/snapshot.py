@@ -34,6 +34,7 @@ from controller.reconcile.stalls import KIND as STALL
 from controller.sources.crontab import Crontab
 from controller.store.model_versions import Versions
 from controller.store.protocol import StoreReader
+from controller.store.shards import shard_of
 from deployers.protocol import Glance
 from deployers.windows import SERVING, make_window
 
@@ -45,7 +46,7 @@ async def snapshot(
     environments serve; with the `names` of the repositories in the settings, which pipelines are
     no longer managed."""
     pipelines = sorted(parse_all(await store.list("pipeline"), PipelineState), key=lambda p: p.name)
-    versions = Versions(store)
+    versions, holders = Versions(store), await store.holders()
     glances = await _glances(home, pipelines) if home else {}
     return StatusSnapshot(
         at=time.time(),
@@ -55,6 +56,11 @@ async def snapshot(
         set_aside=tuple(set_aside_view(message) for message in await store.set_aside()),
         controller=controller_pid(home) if home else None,
         resting=await resting(store, names) if names is not None else (),
+        controllers=tuple(sorted({*holders.values()})),
+        holders={
+            pipeline.name: holders.get(shard_of(Key("pipeline", pipeline.name)), "")
+            for pipeline in (pipelines if holders else ())
+        },
     )
 
 

@@ -50,6 +50,9 @@ def render(view: StatusSnapshot) -> "RenderableType":
     shown = [pipeline for pipeline in view.pipelines if not pipeline.is_over]
     for pipeline in shown:
         tree = _pipeline(pipeline, view.at)
+        if pipeline.name in view.holders:
+            holder = view.holders[pipeline.name] or "no controller yet: it is being taken over"
+            tree.add(Text(f"held by {holder}", "dim"))
         if pipeline.repository in view.resting:
             said = f"it rests with its repository {pipeline.repository}: {RESTS}"
             tree.add(Text.assemble(("! ", "bold yellow"), (said, "yellow")))

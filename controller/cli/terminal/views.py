@@ -5,13 +5,7 @@ from collections.abc import Mapping, Sequence
 from controller.machine.core import Value
 from controller.machine.environments.environment import EnvironmentState
 from controller.machine.environments.job import BatchJob
-from controller.machine.environments.rollout import (
-    EndedRollout,
-    Kind,
-    Phase,
-    Rollout,
-    weights,
-)
+from controller.machine.environments.rollout import EndedRollout, Kind, Phase, Rollout, weights
 from controller.machine.error_text import without_traceback
 from controller.machine.pipelines.failing_data import in_use
 from controller.machine.pipelines.pipeline import KEEPS, PipelineState, queue_of
@@ -264,6 +258,10 @@ class StatusSnapshot(Value):
     """The controller's process, if one runs."""
     resting: tuple[str, ...] = ()
     """Repositories that are no longer in the settings."""
+    controllers: tuple[str, ...] = ()
+    """Those that share the work, where there are several."""
+    holders: Mapping[str, str] = {}
+    """Which of them has each pipeline; empty while none has it."""
 
 
 def run_view(run: Run, graph: Graph | None = None) -> RunView:

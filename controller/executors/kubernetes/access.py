@@ -16,6 +16,16 @@ STEPS: Final = (
 """For steps as Jobs."""
 QUEUES: Final = (AccessNeed("kueue.x-k8s.io", "workloads", ("list",)),)
 """For steps in queues of Kueue, besides."""
+TRAINING: Final = (
+    AccessNeed("trainer.kubeflow.org", "trainjobs", ("create", "get", "list", "delete")),
+    AccessNeed(
+        "trainer.kubeflow.org", "trainingruntimes", ("get", "create", "patch", "list", "delete")
+    ),
+    AccessNeed("networking.k8s.io", "networkpolicies", ("list", "delete")),
+)
+"""For steps with `train`, besides."""
+RUNTIMES: Final = (AccessNeed("trainer.kubeflow.org", "clustertrainingruntimes", ("get",)),)
+"""For those whose runtime is not in the namespace: in the whole cluster, by a ClusterRole."""
 DOCTOR: Final = (AccessNeed("", "resourcequotas", ("list",)),)
 """For `headgate doctor`; without it, quotas are not looked at."""
 DOCTOR_OF_QUEUES: Final = (AccessNeed("kueue.x-k8s.io", "localqueues", ("list",)),)

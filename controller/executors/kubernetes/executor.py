@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Mapping
 from itertools import chain, repeat
+from pathlib import Path
 from typing import Final
 
 from controller.executors.attempt_folder import (
@@ -25,13 +26,13 @@ from controller.executors.kubernetes.attempts import (
 from controller.executors.kubernetes.ending import forgo_replacement, stop
 from controller.executors.kubernetes.interpret import (
     SeenAttempt,
-    SeenObjects,
     has_pods,
     missing_output,
-    observe,
 )
+from controller.executors.kubernetes.job import is_of
 from controller.executors.kubernetes.launching import Launcher
 from controller.executors.kubernetes.names import ATTEMPT, ELSEWHERE, OUTPUTS, job_name
+from controller.executors.kubernetes.nodes import SETTLED, SeenNodes, failed_node, observe_nodes
 from controller.executors.kubernetes.pod_log import PodLog
 from controller.executors.kubernetes.reaping import Reaper
 from controller.executors.kubernetes.tenancy import AttemptTenancy
@@ -56,6 +57,8 @@ STREAMS: Final = 100
 STRAY: Final = 600.0
 """Seconds after which Jobs count as nobody's: runs that this controller has no record of, as after
 the loss of its disk, find theirs before."""
+LIST_PATIENCE: Final = 5.0
+"""Seconds in which Jobs have to be listed, before it is said that this is waited for."""
 SETTLES: Final = 60.0
 """Seconds from the end of an attempt until its Job is removed. By then the state has its outcome:
 a controller that does not know it finds the Job, and not that there is none."""
@@ -93,6 +96,7 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
         self._settles = settles
         self._reaper = Reaper(cluster, tenancy, launcher.owner, self._folder, stray)
         self._by_name: dict[str, LiveJob] = {}
+        self._kinds: set[str] = set()
         self._streams = asyncio.Semaphore(STREAMS)
         self._watch: PodWatch | None = None
         self._jobs: JobLister | None = None
@@ -138,7 +142,7 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
         """The watch and the list of Jobs, begun with the first attempt."""
         if self._watch is None or self._jobs is None:
             selected = selector(owned(self._launcher.owner))
-            self._jobs = JobLister(self._cluster, selected)
+            self._jobs = JobLister(self._cluster, selected, self._kinds)
             self._watch = PodWatch(self._cluster, selected, self._on_pod, self._on_list)
             self._run_in_background(self._jobs.run())
             self._run_in_background(self._watch.run())
@@ -155,12 +159,12 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
         for pod in pods:
             self._on_pod(pod, False)
         for live in self._live.values():
-            if live.pod is not None and live.pod["metadata"]["uid"] not in there:
-                live.note_pod(live.pod, gone=True)
+            for pod, _ in list(live.pods.values()):
+                if pod["metadata"]["uid"] not in there:
+                    live.note_pod(pod, gone=True)
 
     def _was_used(self) -> bool:
-        facts = self._workspace.home.glob(f"*/{FACT}")
-        return self._watch is not None or self._launcher.is_set_up or any(facts)
+        return self._watch is not None or any(self._workspace.home.glob(f"*/{FACT}"))
 
     async def _reap_regularly(self) -> None:
         """At once what has ended, as an earlier controller may not have come to that; strays when
@@ -181,6 +185,7 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
         return live
 
     def _track(self, live: LiveJob) -> None:
+        self._kinds.add(live.kind)
         self._by_name[self._name(live)] = live
         super()._track(live)
 
@@ -204,14 +209,14 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
         """Why the state of an attempt that may have a Job is unknown for now, if it is."""
         if live.unreachable is not None or self._watch is None or self._jobs is None:
             return live.unreachable
-        without_pod = self._jobs.unreachable if live.pod is None else None
+        without_pod = self._jobs.unreachable if live.lacks_pods else None
         return self._watch.unreachable or without_pod
 
     def _is_ours(self, attempt_id: str) -> bool:
         return self._tenancy.holds(attempt_id)
 
     def _lingers(self, live: LiveJob) -> float:
-        return self._settles if live.pod_has_ended else 0.0
+        return self._settles if live.pods_have_ended else 0.0
 
     def _stop_soon(self, live: LiveJob, grace: float) -> None:
         live.grace = min(grace, live.grace)
@@ -236,6 +241,8 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
     async def _launch(self, live: LiveJob) -> None:
         own = self._folder(live.attempt.id)
         own.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if await self._adopts(live, own):
+            return
         ready = await self._launcher.prepare(live.attempt, own)
         self._observing()
         self._waits.pop(live.attempt.id, None)
@@ -246,7 +253,7 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
                 live.job = await self._launcher.create(live.attempt, ready)
                 break
             except ApiRefusal as refusal:
-                failure = self._launcher.explain(refusal)
+                failure = self._launcher.explain(refusal, live.attempt)
                 if not passes(refusal) or not isinstance(failure, TryAgain):  # there is no Job
                     forget_fact(own)
                     live.launching = False
@@ -258,6 +265,29 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
         live.unreachable, live.created = None, time.monotonic()
         (own / CREATED).touch()
 
+    async def _adopts(self, live: LiveJob, own: Path) -> bool:
+        """Whether it has a Job already: one that the former holder of its lease made, or a former
+        life whose home folder was lost. One list tells that of all. Raises `TryAgain`."""
+        if not self._launcher.is_set_up:
+            return False
+        _, jobs = self._observing()
+        try:
+            async with asyncio.timeout(LIST_PATIENCE):
+                await jobs.after(self._tenancy.held_since(live.attempt.id))
+        except TimeoutError:
+            why = jobs.unreachable or "it gives no list of Jobs yet"
+            human = isinstance(why, NeedsHuman) or (isinstance(why, TryAgain) and why.human)
+            raise TryAgain(f"{why}", human=human) from None
+        job = jobs.jobs.get(self._name(live))
+        if job is None or not is_of(job, live.attempt) or job["metadata"].get("deletionTimestamp"):
+            return False
+        live.job = job
+        self._waits.pop(live.attempt.id, None)
+        record_fact(own, live.attempt)
+        (own / CREATED).touch()
+        live.launching = True
+        return True
+
     async def _follow(self, live: LiveJob) -> None:
         """Record its log and enforce its timeout, until its end is known and recorded."""
         own = self._folder(live.attempt.id)
@@ -268,9 +298,8 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
             while True:
                 self._tenancy.check(live.attempt.id)
                 seen = await self._look(live)
-                if reading is None and seen.started is not None and live.pod is not None:
-                    pod = live.pod["metadata"]["name"]
-                    work = output.follow(pod, live.step_is_over, self._streams)
+                if reading is None and seen.started is not None and live.first is not None:
+                    work = output.follow(live.first.pod, live.step_is_over, self._streams)
                     reading = asyncio.create_task(work)
                 wait = await self._until_due(live, seen)
                 stopped = stop_reason(own)
@@ -283,8 +312,9 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
                 else:
                     await forgo_replacement(cluster, live, name)
                 await live.wait(wait)
-            if reading is not None:
+            if reading is not None and live.step_is_over():
                 await asyncio.wait([reading], timeout=LOG_PATIENCE)
+            await self._read_failed_node(live, output)
         finally:
             if reading is not None:
                 reading.cancel()
@@ -292,30 +322,40 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
             output.close()
         self._conclude(live, seen)
 
+    async def _read_failed_node(self, live: LiveJob, output: PodLog) -> None:
+        """Add the log of the node that failed first to that of the first node."""
+        profile = self._launcher.profile_of(live.attempt)
+        number = failed_node(self._objects(live), profile, time.time())
+        if number and not live.pods[number].gone:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOG_PATIENCE):
+                    await output.add(live.pods[number].pod, f"[headgate: of node {number}]")
+
     async def _look(self, live: LiveJob) -> SeenAttempt:
         """What is to be seen of it now; where pods do not say it, by a list of Jobs."""
         _, jobs = self._observing()
         seen = self._observed(live)
-        is_new = live.pod is None and time.monotonic() < live.created + WAITING
-        if (live.pod is None or live.gone) and not is_new:
+        is_new = live.lacks_pods and time.monotonic() < live.created + WAITING
+        if (live.lacks_pods or live.lost_pods) and not is_new:
             await jobs.after(time.monotonic())
             live.job = jobs.jobs.get(self._name(live))
             seen = self._observed(live)
         # The watch may be behind the list of Jobs; and of pods that it saw before the attempt was
         # followed it tells nothing.
-        if live.pod is None and (seen.state.ended or (live.job and has_pods(live.job))):
+        if live.lacks_pods and (seen.state.ended or (live.job and has_pods(live.job))):
             away = await self._list_pods(live)
             seen = away or self._observed(live)
         live.note(seen, self._folder(live.attempt.id))
         return seen
 
     def _observed(self, live: LiveJob) -> SeenAttempt:
+        profile = self._launcher.profile_of(live.attempt)
+        return observe_nodes(self._objects(live), profile, time.time())
+
+    def _objects(self, live: LiveJob) -> SeenNodes:
         _, jobs = self._observing()
-        name = self._name(live)
-        objects = SeenObjects(
-            live.job, live.pod, live.gone, jobs.queued.get(name, ""), jobs.refused.get(name, "")
-        )
-        return observe(objects, self._launcher.profile_of(live.attempt), time.time())
+        queued, refused = (each.get(self._name(live), "") for each in (jobs.queued, jobs.refused))
+        return SeenNodes(live.job, live.pods, live.nodes, queued, refused)
 
     async def _list_pods(self, live: LiveJob) -> SeenAttempt | None:
         """Take note of its pods past the watch; that it waits, if that cannot be done now."""
@@ -332,7 +372,9 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
     async def _until_due(self, live: LiveJob, seen: SeenAttempt) -> float:
         """Ask for its end if its timeout expired; the seconds until the next look."""
         if seen.state is not AttemptState.RUNNING:
-            return POLL if live.pod is not None and not seen.waits else WAITING
+            if seen.state is AttemptState.ENDING and live.nodes > 1:
+                return SETTLED
+            return WAITING if live.lacks_pods or seen.waits else POLL
         left, own = live.seconds_left(seen.started), self._folder(live.attempt.id)
         if left > 0 or stop_reason(own) is not None:
             return min(max(left, 0.0), POLL)

@@ -27,7 +27,7 @@ class AttemptTenancy:
         self._tenure = tenure
         self._cluster = cluster
         self._opened = time.monotonic()
-        self._strays: dict[str, tuple[LeaseToken | None, float]] = {}
+        self._seen: dict[tuple[str, int], tuple[LeaseToken, float]] = {}
 
     def holds(self, attempt_id: str) -> bool:
         """Whether the attempt is this controller's."""
@@ -42,20 +42,30 @@ class AttemptTenancy:
         """The cluster, for calls that are made for the attempt."""
         return self._cluster.permitted(lambda: self.check(attempt_id))
 
+    def held_since(self, attempt_id: str) -> float:
+        """A moment at which the attempt was this controller's already, the same for as long as it
+        is; by `time.monotonic`. Raises `LostLease` if it is not."""
+        return self._since("", attempt_id)
+
     def stray_for(self, name: str, attempt_id: str) -> float:
         """For how many seconds an object that no run has asked for has been this controller's to
         remove: since it was first seen so under this lease, or since the start if it has all."""
+        return time.monotonic() - self._since(name, attempt_id)
+
+    def _since(self, name: str, attempt_id: str) -> float:
+        """When the same was asked first under this lease."""
         token = self._tenure.token(owner_of(attempt_id))
         now = time.monotonic()
-        since = self._opened if token is None else now
-        known = self._strays.setdefault(name, (token, since))
-        if known[0] != token:
-            known = self._strays[name] = (token, since)
-        return now - known[1]
+        if token is None:
+            return self._opened
+        known = self._seen.get((name, token.shard))
+        if known is None or known[0] != token:
+            known = self._seen[name, token.shard] = (token, now)
+        return known[1]
 
     def forget_but(self, names: Collection[str]) -> None:
         """Forget objects that are gone."""
-        self._strays = {name: seen for name, seen in self._strays.items() if name in names}
+        self._seen = {key: seen for key, seen in self._seen.items() if key[0] in ("", *names)}
 
 
 def attempt_of_object(obj: Manifest) -> str:

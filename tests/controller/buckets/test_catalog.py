@@ -33,6 +33,19 @@ async def test_what_was_listed_is_pinned_by_another_controller(tmp_path: Path) -
     assert (folder / "a.csv").read_text() == "1"
 
 
+async def test_without_its_record_a_version_is_known_again_as_long_as_it_is_what_is_there(
+    tmp_path: Path,
+) -> None:
+    uri = drop(tmp_path, "1")
+    version = (await catalog(tmp_path).list(uri)).manifest.digest
+    other = catalog(tmp_path / "of-another-controller")
+    folder, _ = await other.pinned(uri, version)
+    assert (folder / "a.csv").read_text() == "1"
+    drop(tmp_path, "22")
+    with pytest.raises(NeedsHuman, match=r"it is not what file://.* has now"):
+        await catalog(tmp_path / "later").pinned(uri, version)
+
+
 async def test_a_pinned_version_stays_when_the_bucket_moves_on(tmp_path: Path) -> None:
     uri = drop(tmp_path, "1")
     first = (await catalog(tmp_path).list(uri)).manifest.digest
@@ -119,6 +132,7 @@ async def test_a_version_that_a_state_names_can_be_read_for_ever_though_its_obje
     await catalog(tmp_path).sweep({first.rpartition(":")[2]}, time.time() + MONTH)
     folder, _ = await catalog(tmp_path).pinned(uri, first)
     assert (folder / "a.csv").read_text() == "1"
+    drop(tmp_path, "333")
     with pytest.raises(NeedsHuman, match="trigger a run"):
         await catalog(tmp_path).pinned(uri, second)
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -86,6 +88,9 @@ async def test_a_rollback_takes_effect_while_the_api_server_is_away(site: Servin
         seen = await converge(deployer, both)
         assert {one.json()["model"] for one in await flood(address(seen), 20)} == {"v2"}
         with site.cluster.faults.unreachable():
+            judged = await deployer.observe(PLACE)
+            assert (judged.canary, judged.canary_weight) == ("v2", 1.0)
+            assert len((await deployer.traffic(PLACE, None, 0)).exchanges) == 20
             apply = asyncio.create_task(deployer.apply(PLACE, Desired(stable=stable)))
 
             async def rolled_back() -> bool:
@@ -175,6 +180,27 @@ async def test_what_is_of_somebody_else_is_left_alone(site: ServingSite) -> None
     assert [one["metadata"]["name"] for one in cluster.all("Deployment")] == ["theirs"]
 
 
+async def hang(site: ServingSite, deployer: Deployer, stable: Server) -> None:
+    """Freeze the server, until another process answers in its place."""
+    before = site.target().process(stable.name)
+    os.kill(before, signal.SIGSTOP)
+
+    async def hangs() -> bool:
+        seen = (await deployer.observe(PLACE)).server(stable.name)
+        return seen is not None and seen.hung and "nothing was answered for" in seen.detail
+
+    await eventually(hangs)
+    await converge(deployer, Desired(stable=stable))
+
+    async def another_answers() -> bool:
+        seen = await deployer.observe(PLACE)
+        answers = await flood(address(seen), 1) if seen.address else []
+        return any(one.status == 200 for one in answers)
+
+    await eventually(another_answers)
+    assert before not in {int(one.partition(":")[0]) for one in site.target().living()}
+
+
 def installed() -> list[dict[str, Any]]:
     """The chart, with servers in the cluster and no steps."""
     given = {
@@ -206,6 +232,7 @@ async def test_a_deployer_needs_every_verb_of_the_role_and_no_other(site: Servin
     cluster.write_kubeconfig(site.root / "kubeconfig.json", cluster.token(ACCOUNT))
     cluster.count.reset()
     stable, canary = site.server("v1"), site.server("v2")
+    stable = stable.model_copy(update={"hung_after": 0.5, "startup": 30.0})
     async with opened(site.root) as deployer:
         await converge(deployer, Desired(stable=stable, canary=canary, canary_weight=0.5))
         (hidden,) = (
@@ -217,6 +244,7 @@ async def test_a_deployer_needs_every_verb_of_the_role_and_no_other(site: Servin
         await converge(deployer, Desired(stable=stable))
         await without(deployer, "v2")
         assert await deployer.reap() == 0
+        await hang(site, deployer, stable)
         await deployer.remove(PLACE)
     await asyncio.to_thread(cluster.settle)
     made = set(cluster.count.by_call())

@@ -66,7 +66,7 @@ class Kubernetes:
         self.kueue = QueueController(self.verbs)
         self.gateways = GatewayController(self.verbs)
         self.kserve = InferenceController(self.verbs)
-        self._trainer = TrainerController(self.verbs)
+        self.trainer = TrainerController(self.verbs)
         self._proxy = ServiceProxy(self.verbs, self.folder)
         self._node_controller = NodeController(self.verbs, self.kubelets)
         self.manager = Manager(self.store, self.clock, self._controllers())
@@ -86,7 +86,7 @@ class Kubernetes:
             QuotaController(self.verbs),
             ClaimController(self.verbs),
             self.kueue,
-            self._trainer,
+            self.trainer,
             self.kserve,
             self.gateways,
             JobController(self.verbs),
@@ -161,7 +161,8 @@ class Kubernetes:
             elif name == "kserve":
                 webhooks.append(refuse_service)
             elif name == "trainer":
-                webhooks.append(self._trainer.refuse)
+                self.kueue.kinds.append("TrainJob")
+                webhooks.append(self.trainer.refuse)
         self.settle()
 
     # Who may do what
@@ -201,14 +202,16 @@ class Kubernetes:
         whole = namespace if self.verbs.kinds.of(kind).namespaced else ""
         return self._actor.create(kind, whole, obj)
 
-    def update(self, kind: str, name: str, how: Callable[[Obj], None]) -> Obj:
+    def update(
+        self, kind: str, name: str, how: Callable[[Obj], None], namespace: str = "default"
+    ) -> Obj:
         """Change an object as a client would, past HTTP."""
-        found = self.get(kind, name)
+        found = self.get(kind, name, namespace)
         assert found is not None, name
         changed = copied(found)
         how(changed)
         whole = self.verbs.kinds.of(kind)
-        call = ApiCall("update", whole, "default" if whole.namespaced else "", name, body=changed)
+        call = ApiCall("update", whole, namespace if whole.namespaced else "", name, body=changed)
         return self.verbs.update(call)[0]
 
     def delete(self, kind: str, name: str, namespace: str = "default", **options: object) -> None:

@@ -84,7 +84,7 @@ async def test_a_server_that_cannot_start_is_told_of_and_removed_with_all_that_i
         access=ClusterAccess(
             namespace=scene.name, kubeconfig=Path(scene.kubernetes.kubeconfig), calls=500
         ),
-        owner=lambda: AT.owner,
+        owner=AT.owner,
         image="registry.invalid/headgate:1",
         profiles={"default": ClusterProfile()},
         router=RouterPod(),
