@@ -1,5 +1,6 @@
 """The executor of steps against the real API server, controllers, scheduler and kubelet."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,7 @@ async def waiting(executor: KubernetesExecutor, attempt: Attempt, words: str) ->
     await until(told)
 
 
+@pytest.mark.timeout(300)  # three containers in turn, of which two ask for a tenth of a processor
 async def test_a_step_runs_on_its_node_and_what_it_learnt_is_in_the_store(
     place: KubernetesSite, scene: Scene
 ) -> None:
@@ -74,10 +76,12 @@ async def test_a_step_runs_on_its_node_and_what_it_learnt_is_in_the_store(
         learn, outputs={"model": "deep/model.txt"}, image=scene.kubernetes.image
     )
     async with place.open() as executor:
-        status = await run(executor, attempt)
+        await executor.start(attempt)
+        while not (status := await executor.poll(attempt.id)).state.ended:  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+        assert status.state is AttemptState.SUCCEEDED, status.message
         outputs = await executor.collect(attempt)
         log = await printed(executor, attempt)
-    assert status.state is AttemptState.SUCCEEDED, status.message
     assert await place.stored(outputs["model"]) == "7"
     assert "65532" in log
 
