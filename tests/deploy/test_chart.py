@@ -11,6 +11,7 @@ import pytest
 
 from controller.config.settings_file import load_settings
 from controller.executors.kubernetes.access import RUNTIMES
+from deployers.kubernetes.access import KSERVE, SERVING
 from tests.deploy.chart import (
     CHART,
     GIVEN,
@@ -190,6 +191,24 @@ def test_other_settings_restart_the_controller() -> None:
         for each in (FLIGHTS, changed, FLIGHTS)
     )
     assert first == again != second
+
+
+def test_what_kserve_needs_is_allowed_in_the_namespace_of_servers() -> None:
+    serving = {"enabled": True, "namespace": "models", "kserve": True}
+    found = manifests({**FLIGHTS, "serving": serving})
+    named = [each for each in found if each["metadata"]["name"].endswith("-serving")]
+    (role,) = (each for each in named if each["kind"] == "Role")
+    assert role["metadata"]["namespace"] == "models"
+    allowed = {
+        (*rule["apiGroups"], resource, verb)
+        for rule in role["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    needs = (*SERVING, *KSERVE)
+    assert allowed == {(n.group, n.resource, verb) for n in needs for verb in n.verbs}
+    pod = controller({**FLIGHTS, "serving": serving, "steps": {"enabled": False}})
+    assert pod["spec"]["template"]["spec"]["automountServiceAccountToken"]
 
 
 def test_without_steps_the_controller_has_no_right_and_no_token() -> None:

@@ -43,12 +43,14 @@ SPEED = 5.0
 CONTROLLER = """
 import asyncio, sys
 from pathlib import Path
+from deployers.kubernetes.settings import GatewaySettings
 from deployers.protocol import Desired
 from tests.contracts.deployer import converge
 from tests.deployers.kubernetes.site import opened
 
 async def main():
-    async with opened(Path(sys.argv[1])) as deployer:
+    gateway = GatewaySettings.model_validate_json(sys.argv[2]) if sys.argv[2] else None
+    async with opened(Path(sys.argv[1]), gateway=gateway) as deployer:
         await converge(deployer, Desired.model_validate_json(sys.stdin.read()))
         print("converged", flush=True)
         await asyncio.sleep(1000)
@@ -103,11 +105,13 @@ class ServingSite:
         self.cluster = cluster
         self._stores = (ObjectStore(uri=uri.rpartition("/")[0], endpoint=store),)
         self._uri = uri
+        self.gateway: GatewaySettings | None = None
+        """What splits the traffic, if that is not our router."""
 
     def target(self) -> Target:
         """As the contract's suite needs it."""
         return Target(
-            open=lambda: opened(self.root),
+            open=lambda: opened(self.root, gateway=self.gateway),
             server=self.server,
             apply_and_die=self._apply_and_die,
             living=self._living,
@@ -147,8 +151,9 @@ class ServingSite:
         return await shipper.ship(stored.digest, model.name, code, "")
 
     async def _apply_and_die(self, desired: Desired) -> None:
+        gateway = self.gateway.model_dump_json() if self.gateway is not None else ""
         controller = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", CONTROLLER, str(self.root), cwd=ROOT,
+            sys.executable, "-c", CONTROLLER, str(self.root), gateway, cwd=ROOT,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert controller.stdin is not None
