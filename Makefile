@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test simulate test-s3 test-spark kubernetes test-kubernetes test-image bench lint lock schema \
+.PHONY: demo test simulate test-s3 test-spark kubernetes test-kubernetes test-image test-crashes bench lint lock schema \
   manifests docs github-double clean
 
 demo: $(VENV)/.ready
@@ -17,6 +17,10 @@ test: $(VENV)/.ready lint
 simulate: $(VENV)/.ready
 	$(if $(SEED),SEED=$(SEED)) SCHEDULES=$(or $(SCHEDULES),10000) $(BIN)/pytest tests/simulation \
 	  -k good_end -n auto --dist worksteal
+
+# A controller killed wherever it saves or applies, over PostgreSQL: of these, `test` has a few.
+test-crashes: $(VENV)/.ready
+	CRASHES=all $(BIN)/pytest tests/crash -n auto --dist worksteal
 
 # Object stores on real servers: radosgw, rclone, Azurite; OBJECTS=1000000 for the large listing.
 test-s3: $(VENV)/.ready

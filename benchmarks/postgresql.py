@@ -2,8 +2,10 @@
 
 A turn is one of the controller's loop: an object is loaded, decided upon and saved, with an action
 that is applied and acknowledged with a message, which is heard in the next turn. The store's part
-alone is shown, too. All these are CPU time, of this process and of the server's; both databases
-wait for the same disk, as they do by default. Then a controller begins on 100,000 stored objects.
+alone is shown, too, and what a commit takes that compares a lease. CPU time is that of this process
+and of the server's; both databases wait for the same disk, as they do by default, so wall time is
+the disk's for the most part. The databases take turns, round by round, so that whatever else the
+machine does is in all figures. Then a controller begins on 100,000 stored objects.
 """
 
 import asyncio
@@ -13,17 +15,19 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from benchmarks.common import Row
 from controller.machine.core import Envelope, Key, Message
 from controller.reconcile.loop import Loop
 from controller.store.addresses import Address, PostgresAddress
 from controller.store.database import DatabaseStore
-from controller.store.opening import open_store
+from controller.store.opening import open_store, share
+from controller.store.postgres import PostgresStore
 from controller.store.protocol import Hold, OutboxEntry, Put, Transaction
 from controller.wiring.service import last_moment
 from tests.controller.reconcile import toys
@@ -31,8 +35,10 @@ from tests.controller.reconcile.toys import Work
 
 TURNS = 300
 """How many turns a figure is the mean of."""
-TIMES = 3
+ROUNDS = 5
 """How often it is taken; the median counts."""
+EVENTS, RATE = 2_000, 100
+"""How many messages come from another process, and how many a second of them."""
 OBJECTS = 100_000
 LIVE = 1_000
 """How many of them are looked at when a controller begins."""
@@ -40,9 +46,20 @@ BODY = "x" * 3000
 """About what a run of a few steps has."""
 PROGRAMS = Path("/usr/lib/postgresql")
 KINDS = ("repository", "pipeline", "run", "environment", "stall")
-KEY = Key("run", "push-1")
+KEY = Key("run", "turned-1")
 Cpu = Callable[[], float]
 """CPU milliseconds that were used by now."""
+
+
+class Cost(NamedTuple):
+    """What one turn takes, or one commit. In milliseconds."""
+
+    cpu: float
+    wall: float
+
+
+Measured = tuple[Callable[[], Awaitable[int]], Cpu]
+"""Does something, and tells how often; with what has used the CPU."""
 
 
 class Said(Message):
@@ -56,22 +73,20 @@ async def done(owner: Key, action: Work) -> tuple[Envelope, ...]:
     return (Envelope(to=owner, id="done", message=toys.Done(how=action.how)),)
 
 
-async def of_the_loop(store: DatabaseStore, cpu: Cpu) -> float:
-    """CPU milliseconds of a turn of the loop; every worker has two."""
+async def of_the_loop(store: DatabaseStore) -> int:
+    """Turns of the loop; every worker has two."""
     names = [f"{time.monotonic_ns()}-{n}" for n in range(TURNS)]
     for name in names:
         await toys.tell(store, Key("worker", name), toys.DoWork(how="it"))
     loop = Loop(store, {"worker": toys.toy(toys.Worker, toys.worker)}, {Work: done})
-    begun = cpu()
     async with toys.running(loop):
         while loop.counts["acknowledged"] < TURNS or loop.counts["saves"] < 2 * TURNS:  # noqa: ASYNC110
             await asyncio.sleep(0.05)  # it is asked nothing meanwhile
-    return (cpu() - begun) / loop.counts["reconciled"]
+    return loop.counts["reconciled"]
 
 
-async def turns(store: DatabaseStore, cpu: Cpu) -> float:
-    """CPU milliseconds of what a turn asks of the store."""
-    begun = cpu()
+async def turns(store: DatabaseStore) -> int:
+    """What turns ask of the store."""
     for n in range(TURNS):
         look = await store.load(KEY)
         assert look.record is not None
@@ -84,11 +99,36 @@ async def turns(store: DatabaseStore, cpu: Cpu) -> float:
         await store.commit(
             Transaction(put=put, enqueue=(action,), send=(message,), consume=consumed), now
         )
-        await store.commit(Transaction(acknowledge=(action.id,)), now)
-    took = (cpu() - begun) / TURNS
+        await store.commit(Transaction(acknowledge=(action.id,), owners=(KEY,)), now)
     left = tuple(each.number for each in await store.inbox(KEY))
-    await store.commit(Transaction(consume=left), 0.0)
-    return took
+    await store.commit(Transaction(consume=left, owners=(KEY,)), 0.0)
+    return TURNS
+
+
+async def commits(store: DatabaseStore) -> int:
+    """Commits that put an object and wake nobody."""
+    look = await store.load(KEY)
+    assert look.record is not None
+    first = look.record.revision
+    for revision in range(first, first + TURNS):
+        put = Put(key=KEY, revision=revision, text=look.record.text, live=True)
+        await store.commit(Transaction(put=put), float(revision))
+    return TURNS
+
+
+async def costs(measured: Mapping[str, Measured]) -> Mapping[str, Cost]:
+    """What each takes once; each has its turn in each round."""
+    found: dict[str, list[Cost]] = {name: [] for name in measured}
+    for _ in range(ROUNDS):
+        for name, (act, cpu) in measured.items():
+            used, began = cpu(), time.perf_counter()
+            many = await act()
+            wall = (time.perf_counter() - began) * 1e3
+            found[name].append(Cost((cpu() - used) / many, wall / many))
+    return {
+        name: Cost(*(statistics.median(values) for values in zip(*each, strict=True)))
+        for name, each in found.items()
+    }
 
 
 async def begin(address: Address) -> float:
@@ -101,7 +141,7 @@ async def begin(address: Address) -> float:
     await store.outbox()
     await store.addressees()
     took = time.perf_counter() - begun
-    assert len(live) == LIVE
+    assert len(live) >= LIVE
     await store.close()
     return took
 
@@ -123,23 +163,111 @@ def _fill(store: DatabaseStore, numbers: range) -> None:
         )
 
 
-async def median(act: Callable[[], Awaitable[float]]) -> float:
-    """The median of some measurements."""
-    return statistics.median([await act() for _ in range(TIMES)])
-
-
-async def measured(address: Address, cpu: Cpu) -> tuple[float, float, float]:
-    """CPU milliseconds of a turn of the loop, and of the store's part; seconds of a start."""
+async def started(address: Address) -> float:
+    """Seconds of a start on many objects; the median."""
     await fill(address)
-    took = await median(lambda: begin(address))
-    store = await open_store(address, hold=Hold.ALONE)
+    return statistics.median([await begin(address) for _ in range(ROUNDS)])
+
+
+async def opened(address: Address, hold: Hold = Hold.ALONE) -> DatabaseStore:
+    """A controller's store, with the object of which there are turns."""
+    store = await open_store(address, hold=hold)
     await store.changed()
-    key = Put(key=KEY, revision=1, text=BODY, live=True)
-    await store.commit(Transaction(put=key), 1.0)
-    alone = await median(lambda: turns(store, cpu))
-    loop = await median(lambda: of_the_loop(store, cpu))
+    if await store.get(KEY) is None:
+        await store.commit(Transaction(put=Put(key=KEY, revision=0, text=BODY, live=True)), 1.0)
+    return store
+
+
+async def of_turns(file: Path, address: PostgresAddress, cpu: Cpu) -> list[Row]:
+    """What turns cost with either database."""
+    sqlite, postgresql = await opened(file), await opened(address)
+
+    def row(what: str, found: Mapping[str, Cost], of: str, aim: str = "") -> Row:
+        ours, reference = (getattr(found[name], of) for name in ("PostgreSQL", "SQLite"))
+        return Row(f"{what}, PostgreSQL", ours, "ms", "SQLite", reference, aim)
+
+    rows = []
+    for what, measure in (("a turn", of_the_loop), ("the store's part of it", turns)):
+        found = await costs({
+            "SQLite": (partial(measure, sqlite), own_cpu),
+            "PostgreSQL": (partial(measure, postgresql), cpu),
+        })  # fmt: skip
+        rows += [row(f"CPU of {what}", found, "cpu", "at most 2" * (measure is of_the_loop))]
+        rows += [row(f"wall of {what}", found, "wall")]
+    for store in (sqlite, postgresql):
+        await store.close()
+    return rows
+
+
+async def of_the_fence(address: PostgresAddress, cpu: Cpu) -> Row:
+    """What a commit costs that compares the lease of what it puts."""
+    store = await opened(address, Hold.SHARED)
+    assert isinstance(store, PostgresStore)
+    leases = await share(store)
+    await leases.beat(store.forget, lambda _: None)
+
+    async def with_fence() -> int:
+        store.fence = leases.fence
+        return await commits(store)
+
+    async def without() -> int:
+        store.fence = None
+        return await commits(store)
+
+    found = await costs({"with": (with_fence, cpu), "without": (without, cpu)})
+    await leases.close()
     await store.close()
-    return loop, alone, took
+    return Row("CPU of a commit that compares its lease", found["with"].cpu, "ms",
+               "one that does not", found["without"].cpu)  # fmt: skip
+
+
+async def of_events(address: PostgresAddress) -> list[Row]:
+    """How soon a controller takes in what another process sends, a hundred a second; and how many
+    it can take in a second."""
+    store = await opened(address)
+    command = await open_store(address, upgrade=False)
+    taken: dict[str, float] = {}
+
+    def count(key: Key, state: toys.Count | None, inbox: Sequence[Message], now: float) -> Any:
+        if inbox:
+            taken[key.name] = time.perf_counter()
+        return toys.counter(key, state, inbox, now)
+
+    async def send(names: Iterable[str]) -> None:
+        add = toys.Add(n=1)
+        change = tuple(Envelope(to=Key("counter", name), id="add", message=add) for name in names)
+        await command.commit(Transaction(send=change), time.time())
+
+    async def all_taken(many: int) -> None:
+        while len(taken) < many:  # noqa: ASYNC110 - it is asked nothing meanwhile
+            await asyncio.sleep(0.01)
+
+    sent: dict[str, float] = {}
+    async with toys.running(Loop(store, {"counter": toys.toy(toys.Count, count)}, {})):
+        began = time.perf_counter()
+        for n in range(EVENTS):
+            await asyncio.sleep(max(0.0, began + n / RATE - time.perf_counter()))
+            sent[f"one-{n}"] = time.perf_counter()
+            await send([f"one-{n}"])
+        await all_taken(EVENTS)
+        delays = sorted(taken[name] - at for name, at in sent.items())
+        offered = EVENTS / (max(sent.values()) - began)
+        taken.clear()
+        began = time.perf_counter()
+        for first in range(0, EVENTS, 100):
+            await send(f"many-{n}" for n in range(first, first + 100))
+        await all_taken(EVENTS)
+        absorbed = EVENTS / (time.perf_counter() - began)
+    await command.close()
+    await store.close()
+    print(f"{offered:.0f} events a second were sent, one by one; half are taken in within "
+          f"{delays[EVENTS // 2] * 1e3:.1f} ms")  # fmt: skip
+    late = delays[EVENTS * 99 // 100] * 1e3
+    return [
+        Row(f"99 of 100 events taken in, of {RATE} a second", late, "ms", "1 s", 1e3, "below 1"),
+        Row("events taken in of as many as come", absorbed, "a second", "the aim", float(RATE),
+            "at least 1"),
+    ]  # fmt: skip
 
 
 def own_cpu() -> float:
@@ -153,13 +281,13 @@ def cpu_with(folder: Path) -> Cpu:
     tick = 1e3 / os.sysconf("SC_CLK_TCK")
 
     def used(process: int) -> float:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        mine = int(fields[11]) + int(fields[12])
-        return tick * (mine + (int(fields[13]) + int(fields[14])) * (process == parent))
+        return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e6
 
     def all_of_them() -> float:
+        fields = Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()
+        ended = tick * (int(fields[13]) + int(fields[14]))
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        return own_cpu() + sum(used(each) for each in (parent, *map(int, children)))
+        return own_cpu() + ended + sum(used(each) for each in (parent, *map(int, children)))
 
     return all_of_them
 
@@ -195,19 +323,19 @@ def main() -> list[Row]:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        sqlite = asyncio.run(measured(folder / "state.db", own_cpu))
         with server(folder) as address:
-            postgresql = asyncio.run(measured(address, cpu_with(folder)))
-    what = ("CPU of a turn, PostgreSQL", "CPU of the store's part of it, PostgreSQL")
-    return [
-        *(
-            Row(each, postgresql[n], "ms", "SQLite", sqlite[n], "at most 2" * (n == 0))
-            for n, each in enumerate(what)
-        ),
-        Row(f"start on {OBJECTS:,} objects, PostgreSQL", postgresql[2], "s", "a limit", 5.0,
-            "at most 1"),
-        Row(f"start on {OBJECTS:,} objects, SQLite", sqlite[2], "s", "a limit", 5.0, "at most 1"),
-    ]  # fmt: skip
+            cpu = cpu_with(folder)
+            rows = asyncio.run(of_turns(folder / "state.db", address, cpu))
+            rows.append(asyncio.run(of_the_fence(address, cpu)))
+            rows += asyncio.run(of_events(address))
+            starts = {
+                "PostgreSQL": asyncio.run(started(address)),
+                "SQLite": asyncio.run(started(folder / "state.db")),
+            }
+    return rows + [
+        Row(f"start on {OBJECTS:,} objects, {name}", took, "s", "a limit", 5.0, "at most 1")
+        for name, took in starts.items()
+    ]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """Reads the records of requests from a router of this machine."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from deployers import control
 from deployers.place_folder import Site
 from deployers.protocol import Traffic
@@ -14,6 +17,11 @@ async def page(site: Site, place: str, epoch: str | None, after: int) -> Traffic
         found = await control.ask(site.folder, "traffic", epoch=epoch, after=after)
     except OSError as error:
         raise TryAgain(f"the router of {place} does not answer", after=1.0) from error
+    return traffic_of(found)
+
+
+def traffic_of(found: Mapping[str, Any]) -> Traffic:
+    """A router's answer as a page."""
     first = found["first"]
     exchanges = tuple(
         Exchange(number, at, Arm(arm), *rest)

@@ -18,6 +18,10 @@ from deployers.command_place import COMMAND
 from deployers.confinement import UNCONFINED, Confinement
 from deployers.engine import Engine
 from deployers.every_target import EveryTarget, Recall, nothing_recalled
+from deployers.kubernetes.deployer import KubernetesDeployer
+from deployers.kubernetes.place_cluster import anything
+from deployers.kubernetes.router_link import KUBERNETES
+from deployers.kubernetes.settings import ServingCluster
 from deployers.local import LocalDeployer
 from deployers.protocol import Deployer
 from specs.failures import NeedsHuman
@@ -43,10 +47,14 @@ class DeployerSetup:
     """Seconds without word from a controller after which a canary loses its traffic."""
     trusted: Sequence[str] = control.LOOPBACK
     """Networks of proxies whose headers about their callers are trusted."""
+    cluster: ServingCluster | None = None
+    """The cluster that serves, if one is set."""
     reveal: Callable[[tuple[str, ...]], dict[str, str]] = _no_secrets
     """The values of secrets by name, for scripts. Raises NeedsHuman for an unknown name."""
     recall: Recall = nothing_recalled
     """Asked before a place is looked at."""
+    may: Callable[[str], bool] = anything
+    """Whether a place may be changed by this controller, just now."""
 
 
 def _local(setup: DeployerSetup) -> Deployer:
@@ -69,9 +77,21 @@ def _command(setup: DeployerSetup) -> Deployer:
     )
 
 
+def _kubernetes(setup: DeployerSetup) -> Deployer:
+    return KubernetesDeployer(
+        setup.home,
+        setup.cluster,
+        redact=setup.redact,
+        silence=setup.silence,
+        trusted=setup.trusted,
+        may=setup.may,
+    )
+
+
 DEPLOYERS: Final[Mapping[str, Callable[[DeployerSetup], Deployer]]] = {
     DEFAULT: _local,
     COMMAND: _command,
+    KUBERNETES: _kubernetes,
 }
 
 

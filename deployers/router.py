@@ -8,6 +8,9 @@ servers and weight. If the file cannot be written, the order takes effect nevert
 rollback must not wait for a disk; the router reports this in its status and saves as soon as it
 can. The data port serves nothing about the router itself.
 
+In a pod it listens at the pod's address, takes orders over HTTP as well
+(`deployers.remote_control`), and starts with the routing of a mounted file if its folder is new.
+
 Without word from a controller (`deployers.silence`) it stops sending traffic to the canary by
 itself. That is not saved: a restarted router waits for word from the start again.
 """
@@ -16,14 +19,16 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import resource
 import secrets
 import signal
 import sys
 import time
+from contextlib import AsyncExitStack
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvloop
 from pydantic import ValidationError
@@ -32,6 +37,7 @@ from deployers.callers import CallerConnection
 from deployers.control import SOCKET, STATE, Backend, RouterStatus, Routing, reachable, write
 from deployers.protocol import Silence
 from deployers.proxy import Limits, Proxy, Split
+from deployers.remote_control import TOKEN, controlled
 from deployers.silence import DeadMansSwitch
 from deployers.upstream import Upstream
 from specs.traffic import Arm
@@ -44,11 +50,23 @@ _OTHER_FILES = 256
 """Open files other than connections of callers and the server connections that go with them."""
 
 
+class RemoteControl(NamedTuple):
+    """Where a router takes orders over HTTP, and the token that they need."""
+
+    port: int
+    token: str
+
+
 class Router:
     """The control side of the router: orders, the saved routing, the port, draining servers."""
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(
+        self, folder: Path, limits: Limits, host: str = "127.0.0.1", start: Path | None = None
+    ) -> None:
+        """`start` is the file with the routing to begin with, if there is none in the folder."""
         self._folder = folder
+        self._host = host
+        self._first = start
         self._epoch = secrets.token_hex(8)
         self._proxy = Proxy(limits)
         self._proxy.drained = self._drained
@@ -66,22 +84,30 @@ class Router:
         self._quiet = asyncio.Event()
         """Set whenever a server has no more requests in flight."""
 
-    async def run(self) -> None:
-        """Serve until SIGTERM, then finish the requests in flight."""
+    async def run(self, remote: RemoteControl | None = None) -> None:
+        """Serve until SIGTERM, then finish the requests in flight. `remote` is where to take orders
+        over HTTP, if anywhere."""
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await self.route(_read(self._folder / STATE))
+        await self.route(_read(self._folder / STATE, self._first))
         control = await self._listen_for_orders()
+        async with AsyncExitStack() as stack:
+            if remote is not None:
+                told = controlled(self._host, remote.port, remote.token, self._obey)
+                await stack.enter_async_context(told)
+            await self._until(stop)
+        control.close()
+        await self._finish()
+
+    async def _until(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), min(_LOOK, self._routing.silence / 4))
             self._proxy.sweep()
             self._keep()
             self._check_silence()
-        control.close()
-        await self._finish()
 
     async def route(self, routing: Routing) -> Routing:
         """Put a routing into effect for all requests from now on.
@@ -92,7 +118,7 @@ class Router:
             listener = self._listener
             if listener is None or routing.port not in {0, self._routing.port}:
                 listener = await asyncio.get_running_loop().create_server(
-                    lambda: CallerConnection(self._proxy), "127.0.0.1", routing.port, backlog=1024
+                    lambda: CallerConnection(self._proxy), self._host, routing.port, backlog=1024
                 )
             port = listener.sockets[0].getsockname()[1]
             settled = routing.model_copy(update={"port": port})
@@ -246,29 +272,38 @@ class Router:
         await asyncio.sleep(0)
 
 
-def _read(path: Path) -> Routing:
+def _read(path: Path, first: Path | None) -> Routing:
     try:
         return Routing.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        return Routing()
+        return Routing() if first is None else Routing.model_validate_json(first.read_bytes())
 
 
 def main() -> None:
     """The command line of the router's process."""
     parser = argparse.ArgumentParser(prog="python -m deployers.router", description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
-    folder: Path = parser.parse_args().folder
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at")
+    parser.add_argument("--control-port", type=int, help=f"take orders over HTTP; needs {TOKEN}")
+    parser.add_argument("--start", type=Path, help="the routing to begin with, in a new folder")
+    given = parser.parse_args()
+    folder: Path = given.folder
+    remote = None
+    if given.control_port is not None:
+        remote = RemoteControl(given.control_port, os.environ.pop(TOKEN, ""))
+        if not remote.token:
+            sys.exit(f"--control-port needs a token in {TOKEN}")
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(folder))
+            runner.run(_serve(folder, given.host, given.start, remote))
     except ValidationError as error:
         sys.exit(f"{folder / STATE} is damaged; remove it to start afresh: {error}")
     except OSError as error:
         sys.exit(f"the router cannot listen: {error}")
 
 
-async def _serve(folder: Path) -> None:
-    await Router(folder, Limits(callers=_room(Limits().callers))).run()
+async def _serve(folder: Path, host: str, start: Path | None, remote: RemoteControl | None) -> None:
+    await Router(folder, Limits(callers=_room(Limits().callers)), host, start).run(remote)
 
 
 def _room(callers: int) -> int:

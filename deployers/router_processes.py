@@ -17,7 +17,7 @@ from deployers.liveness import Patience
 from deployers.place_folder import Site
 from deployers.processes import Processes, ProcessSpec, ProcessState
 from deployers.protocol import Desired
-from deployers.traffic_arms import kept, successor
+from deployers.traffic_arms import next_routing
 from specs.failures import NeedsHuman, TryAgain
 
 ROUTER_GRACE = 35.0
@@ -116,16 +116,7 @@ class Routers:
         """Change the routing from `now` to the desired servers, as far as they are ready.
 
         Raises NeedsHuman if the router refuses it."""
-        routing = Routing(
-            stable=successor(desired.stable, now.stable, ready),
-            canary=successor(desired.canary, None, ready),
-            seed=desired.seed,
-            port=now.port,
-        ).model_copy(update=self._common)
-        if routing.canary is None and now.canary is not None and desired.canary is not None:
-            routing = routing.model_copy(update={"canary": kept(desired.canary, now.canary)})
-        weight = desired.canary_weight if routing.canary is not None else 0.0
-        routing = routing.model_copy(update={"weight": weight})
+        routing = next_routing(desired, now, ready, self._common)
         if routing == now:
             return
         try:

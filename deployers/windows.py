@@ -9,6 +9,8 @@ from typing import Final
 
 from deployers.chosen_target import DEFAULT, chosen
 from deployers.command_place import COMMAND, CommandWindow
+from deployers.kubernetes.router_link import KUBERNETES
+from deployers.kubernetes.window import KubernetesWindow
 from deployers.local_window import LocalWindow
 from deployers.protocol import Glance, ServerLog, Traffic, Unwatched, Window
 
@@ -18,6 +20,7 @@ SERVING: Final = "serving"
 WINDOWS: Final[Mapping[str, Callable[[Path], Window]]] = {
     DEFAULT: LocalWindow,
     COMMAND: CommandWindow,
+    KUBERNETES: KubernetesWindow,
 }
 
 

@@ -32,7 +32,7 @@ from specs.names import slug
 from specs.notifications import Notification
 from specs.references import OutputReference, Reference
 from specs.release import Release
-from specs.resources import ExecutorKind, QueueName, Resources
+from specs.resources import ExecutorKind, QueueName, Resources, Training
 from specs.schedule import ScheduleTrigger
 from specs.suites import Suite, plain_suite
 from specs.values import Duration
@@ -301,9 +301,7 @@ class Environment(Spec):
     executor: ExecutorKind | None = Field(
         default=None, description="By default docker for steps with an image, and local for others."
     )
-    image: Text | None = Field(
-        default=None, description="The container image, best as name@sha256:DIGEST."
-    )
+    image: Text | None = Field(default=None, description="The image, best as name@sha256:DIGEST.")
     build: RepositoryFolder | None = Field(
         default=None, description="Instead of `image`: the folder of a Dockerfile to build."
     )
@@ -362,6 +360,7 @@ class Step(Spec):
     resources: Resources | None = Field(default=None, description="Overrides the environment's.")
     profile: Name | None = Field(default=None, description="Overrides the environment's.")
     queue: QueueName | None = Field(default=None, description="Overrides the environment's.")
+    train: Training | None = Field(default=None, description="On which nodes it runs at once.")
     cache: Cache = Field(
         default="always",
         description="Whether to reuse the result of an identical step: always, never (it runs in "

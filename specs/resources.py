@@ -14,7 +14,21 @@ DeviceName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,200})/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")
 ]
 """The name of an extended resource of a cluster, such as `nvidia.com/gpu`."""
+RuntimeName = QueueName
 DeviceCount = Annotated[int, Field(ge=0, le=1024)]
+
+
+class Training(Spec):
+    """Training on several nodes of Kubernetes at once, by Kubeflow Trainer. The step's `resources`
+    are those of each."""
+
+    runtime: RuntimeName = Field(
+        description="The TrainingRuntime of the namespace, or else the ClusterTrainingRuntime, by "
+        "which nodes find each other, such as torch-distributed."
+    )
+    nodes: int = Field(
+        ge=1, le=1024, description="How many nodes run the command; outputs are the first one's."
+    )
 
 
 class Resources(Spec):

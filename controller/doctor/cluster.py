@@ -1,4 +1,4 @@
-"""Checks the Kubernetes cluster of steps: access, the APIs that are served, queues and quotas."""
+"""Checks the Kubernetes cluster: access, the APIs that are served, queues and quotas."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -11,9 +11,11 @@ from controller.executors.kubernetes.access import (
     DOCTOR,
     DOCTOR_OF_QUEUES,
     QUEUES,
+    RUNTIMES,
     STEPS,
-    AccessNeed,
+    TRAINING,
 )
+from deployers.kubernetes.access import SERVING, AccessNeed
 from deployers.kubernetes.cluster import ApiRefusal, Cluster
 from specs.failures import Failure
 from specs.figures import duration
@@ -25,7 +27,10 @@ NEAR: Final = 0.9
 """The part of a quota above which it is told of."""
 QUEUE_VERSION: Final = "v1beta2"
 """The version of Kueue's API that the executor reads."""
+TRAINER_VERSION: Final = "v1alpha1"
+"""The version of Kubeflow Trainer's API by which it trains."""
 _KUEUE: Final = "kueue.x-k8s.io"
+_TRAINER: Final = "trainer.kubeflow.org"
 _REVIEWS: Final = "apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _FIX: Final = "correct `kubernetes` in the settings; see docs/install.md"
 
@@ -36,14 +41,24 @@ async def examine_cluster(
     """Findings about the cluster, if a spec or the settings name one. `base` is the folder of the
     settings' file."""
     executors = {spec.executor_of(step) for spec in specs for step in (None, *spec.commands)}
-    if "kubernetes" not in executors and "kubernetes" not in settings.model_fields_set:
+    serve = any(spec.release is not None and spec.release.on_cluster for spec in specs)
+    steps = "kubernetes" in executors or "kubernetes" in settings.model_fields_set
+    if not steps and not serve:
         return
     queues = sorted({*_of_profiles(settings), *_of_specs(specs)})
-    cluster = Cluster(settings.kubernetes.access(base))
+    runtimes = sorted(set(_runtimes(specs)))
+    kubernetes = settings.kubernetes
+    cluster = Cluster(kubernetes.access(base))
+    serving = Cluster(kubernetes.access(base, kubernetes.serving.namespace))
     try:
         async with asyncio.timeout(PATIENCE):
-            async for finding in _examined(cluster, queues):
-                yield finding
+            about = await cluster.ask("GET", "version")
+            yield ok("cluster", f"Kubernetes {about.get('gitVersion', '')} answers")
+            if steps:
+                async for finding in _examined(cluster, queues, runtimes):
+                    yield finding
+            if serve:
+                yield await _access(serving, SERVING, "servers")
     except TimeoutError:
         yield bad("cluster", f"it did not answer within {duration(PATIENCE)}", _FIX)
     except Failure as failure:
@@ -53,6 +68,7 @@ async def examine_cluster(
         yield bad("cluster", f"the API server refuses: {refusal.message}", fix)
     finally:
         await cluster.close()
+        await serving.close()
 
 
 def _of_profiles(settings: Settings) -> Iterable[str]:
@@ -67,26 +83,38 @@ def _of_specs(specs: Sequence[Pipeline]) -> Iterable[str]:
                 yield queue
 
 
-async def _examined(cluster: Cluster, queues: Sequence[str]) -> AsyncIterator[Finding]:
-    about = await cluster.ask("GET", "version")
-    yield ok("cluster", f"Kubernetes {about.get('gitVersion', '')} answers")
-    yield await _access(cluster, (*STEPS, *(QUEUES if queues else ())))
+def _runtimes(specs: Sequence[Pipeline]) -> Iterable[str]:
+    """The runtimes of steps that run on several nodes of a cluster."""
+    for spec in specs:
+        for name, step in spec.commands.items():
+            if step.train is not None and spec.executor_of(name) == "kubernetes":
+                yield step.train.runtime
+
+
+async def _examined(
+    cluster: Cluster, queues: Sequence[str], runtimes: Sequence[str]
+) -> AsyncIterator[Finding]:
+    besides = (*(QUEUES if queues else ()), *(TRAINING if runtimes else ()))
+    yield await _access(cluster, (*STEPS, *besides), "steps")
     async for finding in _quotas(cluster):
         yield finding
     if queues:
         async for finding in _kueue(cluster, queues):
+            yield finding
+    if runtimes:
+        async for finding in _trainer(cluster, runtimes):
             yield finding
 
 
 # Access
 
 
-async def _access(cluster: Cluster, needs: Iterable[AccessNeed]) -> Finding:
+async def _access(cluster: Cluster, needs: Iterable[AccessNeed], of: str) -> Finding:
     lacking = [(need, await _lacking(cluster, need)) for need in needs]
     said = [f"{', '.join(verbs)} {need.shown}" for need, verbs in lacking if verbs]
     what = f"cluster access {cluster.namespace}"
     if not said:
-        return ok(what, "it may do all that steps need")
+        return ok(what, f"it may do all that {of} need")
     rules = "; ".join(need.rule(verbs) for need, verbs in lacking if verbs)
     fix = f"add to a Role in the namespace {cluster.namespace}, bound to the controller: {rules}"
     return bad(what, f"it may not {'; '.join(said)}", fix)
@@ -189,6 +217,44 @@ def _queue(name: str, found: Mapping[str, Any] | None, namespace: str) -> Findin
             return warn(what, f"it is not active: {condition.get('message', '')}", fix)
     cluster_queue = found.get("spec", {}).get("clusterQueue", "")
     return ok(what, f"it is there, with quota of the ClusterQueue {cluster_queue}")
+
+
+# Kubeflow Trainer
+
+
+async def _trainer(cluster: Cluster, runtimes: Sequence[str]) -> AsyncIterator[Finding]:
+    versions = await _served(cluster, _TRAINER)
+    if TRAINER_VERSION not in versions:
+        has = f"serves only {', '.join(versions)} of it" if versions else "has none of its kinds"
+        fix = f"install Kubeflow Trainer 2 with {_TRAINER}/{TRAINER_VERSION}, or remove `train`"
+        yield bad("trainer", f"steps have `train`, but the cluster {has}", fix)
+        return
+    for name in runtimes:
+        yield await _runtime(cluster, name)
+
+
+async def _runtime(cluster: Cluster, name: str) -> Finding:
+    what, api = f"runtime {name}", f"apis/{_TRAINER}/{TRAINER_VERSION}"
+    namespaced = f"{api}/namespaces/{cluster.namespace}/trainingruntimes/{name}"
+    kinds = {
+        "TrainingRuntime": (namespaced, TRAINING[1]),
+        "ClusterTrainingRuntime": (f"{api}/clustertrainingruntimes/{name}", RUNTIMES[0]),
+    }
+    for kind, (path, need) in kinds.items():
+        try:
+            await cluster.ask("GET", path)
+        except ApiRefusal as refusal:
+            if refusal.code == 403:
+                fix = f"to have it read, add {need.rule(['get'])}, or copy the runtime into "
+                fix += f"{cluster.namespace} as a TrainingRuntime"
+                whose = "a ClusterRole" if need in RUNTIMES else "the Role"
+                return warn(what, f"not looked at: {refusal.message}", f"{fix} ({whose})")
+            if refusal.code != 404:
+                raise
+        else:
+            return ok(what, f"the {kind} is there")
+    fix = "create it, or correct `train.runtime`: kubectl get clustertrainingruntimes"
+    return bad(what, f"there is none of that name, neither in {cluster.namespace} nor for all", fix)
 
 
 async def _served(cluster: Cluster, group: str) -> list[str]:

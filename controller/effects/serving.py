@@ -175,7 +175,9 @@ class Serving:
         own = {**common_variables(), **plain, **self._secrets.reveal(serve.secrets)}
         return server.model_copy(
             update={
-                "shipment": await self._shipper.ship(version, _model_name(version), code),
+                "shipment": await self._shipper.ship(
+                    version.model, _model_name(version), code, version.source.folder
+                ),
                 "image": image,
                 "environment": own,
                 "templates": {n: filled[n] for n in filled if n not in serve.secrets},

@@ -15,7 +15,6 @@ from controller.artifacts.remote import RemoteArtifacts
 from controller.config.settings import ObjectStore
 from controller.executors.kubernetes.plan import FetchPlan, PlannedInput, StoreAccess
 from controller.executors.kubernetes.staging import plain_entry
-from controller.machine.pipelines.version import ModelVersion
 from deployers.protocol import Shipment
 
 SHIPPED: Final = "shipment.json"
@@ -34,25 +33,25 @@ class Shipper:
         self._remote = remote
         self._stores = stores
 
-    async def ship(self, version: ModelVersion, model_name: str, code: Path) -> Shipment:
-        """Store what is not stored yet. `code` is the folder with the version's files, below which
-        they have their places in the repository. Raises `specs.failures.Failure`."""
+    async def ship(self, digest: str, name: str, code: Path, folder: str) -> Shipment:
+        """Store what is not stored yet of a model, by its digest and file name, and of its server's
+        files, which have their places in the repository below `code`; `folder` is the spec's there.
+        Raises `specs.failures.Failure`."""
         known = code.parent / SHIPPED
-        model = f"inputs/model/{model_name}"
+        model = f"inputs/model/{name}"
         plan = await self._known(known)
         if plan is None:
             with tempfile.TemporaryDirectory(prefix="headgate-bundle-") as scratch:
                 archive = Path(scratch) / "bundle.tar"
                 await asyncio.to_thread(_archive, code, archive)
                 bundle = (await self._artifacts.put(archive)).digest
-            inputs = (PlannedInput(path=model, digest=version.model),)
+            inputs = (PlannedInput(path=model, digest=digest),)
             told = FetchPlan(node="serve", bundle=bundle, inputs=inputs, outputs={})
             plan = (await self._artifacts.put_bytes(told.model_dump_json().encode())).digest
             scratch_file = known.with_suffix(".new")
             scratch_file.write_text(json.dumps([plan, bundle]))
             scratch_file.replace(known)
         access = StoreAccess(uri=self._remote.uri, owner=self._remote.identity, stores=self._stores)
-        folder = version.source.folder
         return Shipment(
             command=_COMMAND,
             plan=plan,
@@ -60,7 +59,7 @@ class Shipper:
             model=model,
             root="code",
             folder=f"code/{folder}" if folder else "code",
-            artifact=version.model,
+            artifact=digest,
         )
 
     async def _known(self, file: Path) -> str | None:

@@ -10,7 +10,7 @@ from deployers.windows import SERVING, make_window
 from specs.failures import TryAgain
 from specs.model import Pipeline as Spec
 from specs.release import Release
-from specs.target_scripts import UNWATCHED
+from specs.target_scripts import ON_CLUSTER, UNWATCHED
 from validators.canary import CanaryPolicy, begin
 from validators.canary.detection import detection
 from validators.canary.forecast import outlook, pace, warning
@@ -46,6 +46,24 @@ async def canary_notes(spec: Spec, store: StoreReader, home: Path) -> tuple[str,
     undecided = warning(outlook(state, rate, canary.steps), now, canary.on_inconclusive)
     return tuple(
         note for note in (detected.text if detected else None, undecided) if note is not None
+    )
+
+
+def cluster_notes(spec: Spec) -> tuple[str, ...]:
+    """Which environments are on a cluster, and by what deployer; nothing if none is."""
+    release = spec.release
+    if release is None or release.serve is None:
+        return ()
+    found = {
+        name: release.deployer_for(name)
+        for name in ("staging", "production")
+        if release.deployer_for(name) in ON_CLUSTER
+    }
+    replicas = release.serve.replicas
+    pods = f"{replicas} pods" if replicas > 1 else "one pod"
+    return tuple(
+        f"{name} is on a cluster (`deployer: {target}`), with {pods} of each version"
+        for name, target in found.items()
     )
 
 

@@ -36,7 +36,7 @@ from controller.machine.repositories.pull import Pull
 from controller.machine.runs.graph import Graph, Rules, SourceTree
 from controller.machine.runs.reasons import EarlierRun
 from controller.machine.runs.run import CachedResult, Run
-from controller.planning.canary_notes import canary_notes
+from controller.planning.canary_notes import canary_notes, cluster_notes
 from controller.store.model_versions import Versions
 from controller.store.protocol import StoreReader
 from specs.model import SPEC_FILE
@@ -165,15 +165,15 @@ async def plan_of(
         policy_spec=policy.spec,
         approvers=policy.approvers,
         seconds=longest_path(graph, nodes),
-        notes=(*notes, *policy.notes, *(() if covered_by else await _canary(cache, spec))),
+        notes=(*notes, *policy.notes, *(() if covered_by else await _of_release(cache, spec))),
     )
 
 
-async def _canary(cache: Cache | None, spec: Spec) -> tuple[str, ...]:
-    """What production's traffic can tell about the canary to come."""
-    if cache is None or cache.home is None:
-        return ()
-    notes = await canary_notes(spec, cache.store, cache.home)
+async def _of_release(cache: Cache | None, spec: Spec) -> tuple[str, ...]:
+    """Where versions are served, and what the traffic there can tell of the canary to come."""
+    notes = cluster_notes(spec)
+    if cache is not None and cache.home is not None:
+        notes += await canary_notes(spec, cache.store, cache.home)
     return tuple(note.rstrip(".") for note in notes)
 
 

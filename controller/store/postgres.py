@@ -88,6 +88,8 @@ class PostgresStore(DatabaseStore):
         self._gone: Failure | None = None
         self._gone_until = 0.0
         self._began: float | None = None
+        self._asked = 0
+        self._watching: asyncio.TimerHandle | None = None
 
     @classmethod
     async def open(
@@ -111,6 +113,8 @@ class PostgresStore(DatabaseStore):
         if self._ear is not None:
             self._ear.close()
         await super().close()
+        if self._watching is not None:
+            self._watching.cancel()
 
     async def changed(self) -> Changes:
         """What other processes may have changed since the last call. From the first call on it
@@ -137,23 +141,25 @@ class PostgresStore(DatabaseStore):
         return found
 
     async def _run(self, call: Callable[..., T], *arguments: Any) -> T:
-        loop, longest = asyncio.get_running_loop(), self._patience * UNANSWERED
-        watching: asyncio.TimerHandle
-
-        def look() -> None:
-            nonlocal watching
-            now = time.monotonic()
-            left = longest if (began := self._began) is None else began + longest - now
-            if left <= 0:
-                self._cut()
-                left = longest
-            watching = loop.call_later(left, look)
-
-        watching = loop.call_later(longest, look)
+        self._asked += 1
+        if self._watching is None:
+            self._watch()
         try:
             return await super()._run(call, *arguments)
         finally:
-            watching.cancel()
+            self._asked -= 1
+
+    def _watch(self) -> None:
+        """Give up a server that says nothing, for as long as it is asked anything."""
+        longest = self._patience * UNANSWERED
+        began = self._began
+        left = longest if began is None else began + longest - time.monotonic()
+        if left <= 0:
+            self._cut()
+            left = longest
+        # Not a timer for each call, of which there are thousands a second.
+        again = asyncio.get_running_loop().call_later
+        self._watching = again(left, self._watch) if self._asked else None
 
     def _cut(self) -> None:
         """Break a connection whose server does not answer, so that the thread is free again."""

@@ -78,6 +78,7 @@ from controller.store.run_graphs import Graphs
 from controller.wiring import reconcilers
 from controller.wiring.github import WITHOUT_GITHUB, GitHubReads, OnGitHub
 from controller.wiring.operations import Operations
+from controller.wiring.serving_cluster import serving_cluster
 from deployers.confinement import Confinement, confinement
 from deployers.engine import Engine
 from deployers.processes import Processes
@@ -123,7 +124,7 @@ class Controller:
             lambda name: secrets.reveal((name,))[name], longest=bucket_poll, clock=policy.clock
         )
         self.confinement = self._confined(home, settings.private(base))
-        self.deployer = self._deployer(home)
+        self.deployer = self._deployer(home, base)
         self.processes = Processes(home / "attempts")
         virtualenvs = Virtualenvs(home / "environments", self.confinement)
         self.executor = self._executor(base, home / "attempts", virtualenvs)
@@ -149,7 +150,7 @@ class Controller:
         self.sweeper = self._sweeper(home, virtualenvs)
         self.operations = Operations(self)
 
-    def _deployer(self, home: Path) -> Deployer:
+    def _deployer(self, home: Path, base: Path) -> Deployer:
         router = self.settings.router
         setup = DeployerSetup(
             home=home / SERVING,
@@ -158,7 +159,9 @@ class Controller:
             confinement=self.confinement,
             silence=router.silence.total_seconds(),
             trusted=router.trusted_proxies,
+            cluster=serving_cluster(self.settings, base, self.identity),
             reveal=self.secrets.reveal,
+            may=lambda place: self.tenure.holds(Key("environment", place)),
             recall=RecalledTargets(self.versions, self.tenure, self._deployed_by).recall,
         )
         return make_deployer(setup)

@@ -39,6 +39,8 @@ _PATHS: Final = {
     "jobs": "apis/batch/v1",
     "networkpolicies": "apis/networking.k8s.io/v1",
     "workloads": "apis/kueue.x-k8s.io/v1beta2",
+    "trainjobs": "apis/trainer.kubeflow.org/v1alpha1",
+    "trainingruntimes": "apis/trainer.kubeflow.org/v1alpha1",
 }
 _CORE = "api/v1"
 _GIVEN_UP: Final = "the cluster's API server cannot be reached"

@@ -38,6 +38,8 @@ HERE: Final = PurePosixPath("/headgate/server")
 FORM: Final = "headgate.dev/form"
 """The annotation with a digest of what was applied. What is as it was is not applied again, and
 another version of Headgate's own image alone restarts no server."""
+PATIENCE: Final = "headgate.dev/patience"
+"""The annotation with the seconds that the server may be silent, and until its first answer."""
 DRAIN: Final = 5
 """Seconds, beyond `answer_within`, that the requests in flight of a server that ends may take."""
 _HOST: Final = "HEADGATE_HOST"
@@ -90,7 +92,7 @@ def deployment(server: Server, at: ServingPlace) -> Manifest:
                 "name": at.name(server.name),
                 "namespace": at.namespace,
                 "labels": labels,
-                "annotations": said,
+                "annotations": {**said, PATIENCE: f"{server.hung_after:g} {server.startup:g}"},
             },
             "spec": {
                 "replicas": server.replicas,
@@ -117,15 +119,15 @@ def deployment(server: Server, at: ServingPlace) -> Manifest:
 def service(server: Server, at: ServingPlace) -> Manifest:
     """The Service by which the router, and smoke requests, reach the server."""
     labels = at.labels(server.name)
-    return formed(
-        service_of(
-            at.name(server.name),
-            at.namespace,
-            labels,
-            {key: labels[key] for key in (OWNER, PLACE, SERVER, ROLE)},
-            {"http": (PORT, PORT)},
-        )
+    made = service_of(
+        at.name(server.name),
+        at.namespace,
+        labels,
+        {key: labels[key] for key in (OWNER, PLACE, SERVER, ROLE)},
+        {"http": (PORT, PORT)},
     )
+    made["metadata"]["annotations"] = {PLACE: at.place, SERVER: server.name}
+    return formed(made)
 
 
 def service_of(
@@ -152,9 +154,9 @@ def service_of(
     }
 
 
-def secret(server: Server, at: ServingPlace, owner: Manifest | None = None) -> Manifest | None:
-    """The Secret with the values of the server's secrets; None if it has none. With `owner`, the
-    Deployment, it is deleted with it."""
+def secret(server: Server, at: ServingPlace, owner: Manifest) -> Manifest | None:
+    """The Secret with the values of the server's secrets; None if it has none. It is deleted with
+    `owner`, the Deployment."""
     if not server.secrets:
         return None
     values = {name: server.environment[name] for name in server.secrets}

@@ -1,10 +1,13 @@
 """The settings of serving on a cluster, by the platform team."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from pydantic import Field
 
-from deployers.kubernetes.profile import ObjectName
+from deployers.kubernetes.cluster import ClusterAccess
+from deployers.kubernetes.profile import ClusterProfile, ObjectName
 from specs.base import Name, Spec
 from specs.values import Cpu, Size
 
@@ -35,3 +38,17 @@ class ServingSettings(Spec):
         "steps.",
     )
     router: RouterPod = Field(default=RouterPod(), description="The pods of traffic routers.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingCluster:
+    """The cluster that serves, as a controller knows it."""
+
+    access: ClusterAccess
+    """In the namespace of servers."""
+    owner: str
+    """The identity of the installation, which marks what is its own."""
+    image: str
+    """Headgate's own."""
+    profiles: Mapping[str, ClusterProfile]
+    router: RouterPod

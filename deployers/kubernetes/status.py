@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from deployers.kubernetes.names import SERVER
 from deployers.kubernetes.pods import FETCH
+from deployers.kubernetes.routers import ROUTER
 from deployers.kubernetes.servers import RUN
 from deployers.kubernetes.settings import PORT
 from deployers.protocol import ServerStatus
@@ -38,24 +39,33 @@ class ServedObjects(NamedTuple):
 
 
 def server_status(
-    seen: ServedObjects, redact: Callable[[str], str], *, routed: bool = False
+    seen: ServedObjects, redact: Callable[[str], str], *, routed: bool = False, hung: str = ""
 ) -> ServerStatus:
     """The status of a server. One that is `routed`, as it gets traffic, is ready with one replica;
-    others only with all."""
+    others only with all. `hung` is why it counts as hung, if it does."""
     name = str(seen.deployment["metadata"]["annotations"][SERVER])
     wanted = int(seen.deployment["spec"].get("replicas", 1))
     status = seen.deployment.get("status", {})
     current = status.get("observedGeneration", 0) >= seen.deployment["metadata"]["generation"]
     serving = int(status.get("availableReplicas", 0))
     ready = current and serving >= (1 if routed else max(wanted, 1))
-    alive = any(_running(pod, RUN) for pod in seen.pods)
+    alive = any(is_running(pod, RUN) for pod in seen.pods)
+    detail = _detail(seen, wanted, serving, ready=ready and alive)
     return ServerStatus(
         name=name,
         alive=alive,
         ready=ready and alive,
         address=address_of(seen.service) if alive else None,
-        detail=redact(_detail(seen, wanted, serving, ready=ready and alive)),
+        detail=redact("; ".join(filter(None, (detail, hung)))),
+        hung=bool(hung),
     )
+
+
+def router_problem(pods: Sequence[Obj]) -> str:
+    """Why a router does not answer."""
+    told = [said for pod in pods if (said := _of_pod(pod, {}, ROUTER))]
+    what = max(told, key=lambda one: one[0])[1] if told else "its pod is about to be created"
+    return f"its router does not answer yet: {what}"
 
 
 def address_of(service: Obj | None, port: str = "http") -> str | None:
@@ -102,19 +112,19 @@ def _fix(refused: Obj) -> str:
     return ""
 
 
-def _of_pod(pod: Obj, probes: Mapping[str, str]) -> tuple[int, str] | None:
+def _of_pod(pod: Obj, probes: Mapping[str, str], main: str = RUN) -> tuple[int, str] | None:
     """What keeps a pod from serving, with a number that is the larger the worse it is."""
     unplaced = _condition(pod, "PodScheduled", "False")
     if unplaced is not None:
         why = _short(unplaced.get("message") or unplaced.get("reason", ""))
         fix = "lower `serve.resources`, add nodes, or correct the node selector of its profile"
         return 4, f"it waits for a node: {why}; {fix}"
-    for name in (FETCH, RUN):
+    for name in (FETCH, main):
         if (held := _held_up(pod, name)) is not None:
             return held
-    if _running(pod, FETCH):
+    if is_running(pod, FETCH):
         return 1, "its model and code are being fetched"
-    if _condition(pod, "Ready") is None and _running(pod, RUN):
+    if _condition(pod, "Ready") is None and is_running(pod, main):
         failed = probes.get(pod["metadata"]["name"], "")
         path = _probe_path(pod)
         if failed:
@@ -185,7 +195,8 @@ def _status(pod: Obj, name: str) -> Obj:
     return next((each for each in every if each["name"] == name), {})
 
 
-def _running(pod: Obj, name: str) -> bool:
+def is_running(pod: Obj, name: str) -> bool:
+    """Whether a container of a pod runs."""
     return "running" in _status(pod, name).get("state", {})
 
 

@@ -190,8 +190,8 @@ def _arguments() -> argparse.Namespace:
     where = "where data arrives: a directory, or an S3 server that the demo starts (always with "
     where += "kubernetes)"
     parser.add_argument("--bucket", choices=("directory", "s3"), help=where)
-    how = "how steps and model servers run: as processes, in Docker containers, or the steps as "
-    how += "Jobs of a real Kubernetes that the demo starts"
+    how = "how steps and model servers run: as processes, in Docker containers, or on a real "
+    how += "Kubernetes that the demo starts"
     parser.add_argument("--engine", choices=("local", *_STARTED), default="local", help=how)
     arguments = parser.parse_args()
     if (arguments.engine, arguments.bucket) == ("kubernetes", "directory"):

@@ -1,5 +1,5 @@
-"""A real Kubernetes for the story: its steps are Jobs of an API server, a scheduler and a kubelet
-that the demo starts, and ends with itself."""
+"""A real Kubernetes for the story: its steps are Jobs and its model servers Deployments of an API
+server, a scheduler, a kubelet and a kube-proxy that the demo starts, and ends with itself."""
 
 import contextlib
 import json
@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from examples.demo.data import Data
 from examples.demo.delivery import CREDENTIALS
-from examples.demo.engine import NoEngine, Say, StoryEngine, keeper, training_image
+from examples.demo.engine import ENVIRONMENT, NoEngine, Say, StoryEngine, keeper, training_image
 from examples.demo.image import installed, make
 from tests.servers.kubernetes.programs import VERSION, hindrance
 
 if TYPE_CHECKING:
     from lightkube import Client
 
-NAMESPACE = "headgate"
+STEPS, SERVING = "headgate", "headgate-serving"
+"""The namespaces."""
 SECRET = "artifact-store"  # noqa: S105 - its name
 IMAGE = "headgate-demo/headgate:1"
 OURS = ("controller", "deployers", "specs", "validators")
 ROOT = Path(__file__).parents[2]
-NEEDED = ("obstore", "pydantic")
-"""The distributions that the containers of Headgate's own image import."""
+NEEDED = ("httptools", "obstore", "pydantic", "starlette", "uvicorn", "uvloop")
+"""The distributions that containers of Headgate's own image import."""
 FURNISHED = 60.0
 """Seconds in which a new namespace gets its account."""
-_READS = ("    reads: [train.py, flights.py]\n", "    reads: [evaluate.py, flights.py]\n")
-"""Of the steps in the spec."""
+_DEPLOYER = "    deployer: kubernetes\n"
 
 
 class _Cluster(NamedTuple):
@@ -51,18 +51,17 @@ def cluster(data: Data, say: Say) -> Iterator[StoryEngine]:
         told = json.loads(answer)
         found = _Cluster(*(told[name] for name in _Cluster._fields))
         image = training_image(found.docker, data, say)
-        say("making Headgate's image, which fetches the inputs and stores the outputs of steps")
+        say("making Headgate's image, for the traffic router and the inputs and outputs of steps")
         _make_own_image(found.docker)
-        with _client(found) as client:
-            _furnish(client)
+        for namespace in (STEPS, SERVING):
+            with _client(found, namespace) as client:
+                _furnish(client, namespace)
         yield StoryEngine(
             settings=_settings(found),
-            changes={
-                reads: f"    executor: kubernetes\n    image: {image}\n{reads}" for reads in _READS
-            },
+            changes=changes(image),
             machine=found.machine,
             remote=True,
-            look=f"kubectl --kubeconfig {found.kubeconfig} -n {NAMESPACE} get jobs,pods",
+            look=f"kubectl --kubeconfig {found.kubeconfig} get deployments,services,jobs,pods -A",
             told=partial(_told, found),
         )
 
@@ -75,14 +74,29 @@ def check() -> None:
         raise NoEngine("only root starts a Kubernetes: run it as root, or in a machine of your own")
 
 
+def changes(image: str) -> dict[str, str]:
+    """Texts of the example's spec, and what a pipeline has instead whose steps and servers are on a
+    cluster, in that image."""
+    return {
+        ENVIRONMENT: f"environment: {{executor: kubernetes, image: {image}}}",
+        "  staging:\n": f"  staging:\n{_DEPLOYER}",
+        "  production:\n": f"  production:\n{_DEPLOYER}",
+        "    ready: /healthz\n": "    ready: /healthz\n    profile: serving\n",
+    }
+
+
 def _settings(found: _Cluster) -> str:
+    # What pods ask for is little, so that all of them have room on two processors.
     return (
         "kubernetes:\n"
-        f"  namespace: {NAMESPACE}\n"
+        f"  namespace: {STEPS}\n"
         f"  kubeconfig: {found.kubeconfig}\n"
         f"  image: {IMAGE}\n"
         f"  store_networks: [{found.machine}/32]\n"
-        f"  profiles: {{default: {{store_secret: {SECRET}}}}}\n"
+        f"  serving: {{namespace: {SERVING}, router: {{cpu: 100m, memory: 384Mi}}}}\n"
+        "  profiles:\n"
+        f"    default: {{store_secret: {SECRET}, cpu: 300m, memory: 1Gi}}\n"
+        f"    serving: {{store_secret: {SECRET}, cpu: 100m, memory: 768Mi}}\n"
     )
 
 
@@ -102,30 +116,41 @@ def _make_own_image(host: str) -> None:
         client.close()
 
 
-def _client(found: _Cluster) -> "Client":
+def _client(found: _Cluster, namespace: str) -> "Client":
     from lightkube import Client, KubeConfig
 
-    return Client(KubeConfig.from_file(found.kubeconfig), namespace=NAMESPACE, trust_env=False)
+    return Client(KubeConfig.from_file(found.kubeconfig), namespace=namespace, trust_env=False)
 
 
-def _furnish(client: "Client") -> None:
+def _furnish(client: "Client", namespace: str) -> None:
     """Make the namespace, with the credentials of the artifact store."""
     from lightkube.models.meta_v1 import ObjectMeta
     from lightkube.resources.core_v1 import Namespace, Secret, ServiceAccount
 
-    client.create(Namespace(metadata=ObjectMeta(name=NAMESPACE)))
+    client.create(Namespace(metadata=ObjectMeta(name=namespace)))
     client.create(Secret(metadata=ObjectMeta(name=SECRET), stringData=dict(CREDENTIALS)))
     deadline = time.monotonic() + FURNISHED
     while not any(each.secrets for each in client.list(ServiceAccount)):  # pods need one
         if time.monotonic() > deadline:
-            raise NoEngine(f"the namespace {NAMESPACE} gets no account within {FURNISHED:.0f} s")
+            raise NoEngine(f"the namespace {namespace} gets no account within {FURNISHED:.0f} s")
         time.sleep(0.1)
 
 
 def _told(found: _Cluster) -> str:
-    """How many Jobs and pods there were, by the cluster's own events."""
+    """How many pods there were, by the cluster's own events."""
+    jobs, of_jobs = _made(found, STEPS, "Job")
+    versions, of_versions = _made(found, SERVING, "ReplicaSet")
+    return (
+        f"Kubernetes {VERSION}: {jobs} Jobs with {of_jobs} pods, {versions} Deployments of servers "
+        f"and routers with {of_versions}"
+    )
+
+
+def _made(found: _Cluster, namespace: str, kind: str) -> tuple[int, int]:
+    """The objects that made pods, and these pods."""
     from lightkube.resources.core_v1 import Event
 
-    with _client(found) as client:
-        made = [e.involvedObject.name for e in client.list(Event) if e.reason == "SuccessfulCreate"]
-    return f"{len(set(made))} Jobs, {len(made)} pods on {found.node} of Kubernetes {VERSION}"
+    with _client(found, namespace) as client:
+        events = [each for each in client.list(Event) if each.reason == "SuccessfulCreate"]
+    made = [e.involvedObject.name for e in events if e.involvedObject.kind == kind]
+    return len(set(made)), len(made)

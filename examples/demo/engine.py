@@ -43,7 +43,7 @@ class StoryEngine:
     machine: str = HOST
     """The address at which steps reach this machine."""
     remote: bool = False
-    """Whether steps run where there are no directories of this machine."""
+    """Whether steps and servers are on a cluster, which reaches no directory of this machine."""
     look: str = ""
     """A command that shows what runs there."""
     told: Callable[[], str] = str

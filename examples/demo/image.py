@@ -105,12 +105,16 @@ def _lay_python(image: tarfile.TarFile, packages: Sequence[tuple[str, Path]]) ->
     library = Path(sysconfig.get_path("stdlib"))
     program = Path(sys.base_prefix) / "bin" / f"python{sysconfig.get_python_version()}"
     inside = f"{PYTHON}/lib/{library.name}"
-    linked = _libraries(program)
-    for path in sorted(library.rglob("*")):
-        if path.is_file() and not _LEFT_OUT & set(path.relative_to(library).parts):
-            linked |= _lay_part(image, path, f"{inside}/{path.relative_to(library)}")
-    for name, path in packages:
-        linked |= _lay_part(image, path, f"{inside}/site-packages/{name}")
+    own = [
+        (f"{path.relative_to(library)}", path)
+        for path in sorted(library.rglob("*"))
+        if path.is_file() and not _LEFT_OUT & set(path.relative_to(library).parts)
+    ]
+    parts = [*own, *((f"site-packages/{name}", path) for name, path in packages)]
+    for name, path in parts:
+        if path.suffix != ".a":
+            _lay(image, path, f"{inside}/{name}")
+    linked = _libraries(program, *(path for _, path in parts if ".so" in path.suffixes))
     wheels = {path.resolve() for _, path in packages}
     for each in sorted(linked):
         if each.resolve() in wheels:
@@ -121,16 +125,10 @@ def _lay_python(image: tarfile.TarFile, packages: Sequence[tuple[str, Path]]) ->
         _lay(image, program, f"{PYTHON}/bin/{name}")
 
 
-def _lay_part(image: tarfile.TarFile, path: Path, name: str) -> set[Path]:
-    """Add a file of Python, and return the libraries that it needs."""
-    if path.suffix == ".a":
-        return set()
-    _lay(image, path, name)
-    return _libraries(path) if ".so" in path.suffixes else set()
-
-
-def _libraries(binary: Path) -> set[Path]:
-    said = subprocess.run(["ldd", binary.resolve()], check=False, capture_output=True, text=True)
+def _libraries(*binaries: Path) -> set[Path]:
+    """The libraries that the loader finds for them."""
+    asked = ["ldd", *(each.resolve() for each in binaries)]
+    said = subprocess.run(asked, check=False, capture_output=True, text=True)
     words = said.stdout.replace("=>", " ").split()
     return {Path(word) for word in words if word.startswith("/") and Path(word).exists()}
 

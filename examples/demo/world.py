@@ -28,6 +28,7 @@ from controller.store.sqlite import SqliteStore
 from deployers import control
 from deployers.control import RouterStatus
 from deployers.engine import Engine
+from deployers.kubernetes.router_link import ClusterPlace, RouterLink
 from deployers.local import LocalDeployer
 from deployers.place_folder import Site
 from deployers.processes import Processes
@@ -45,7 +46,7 @@ PRODUCTION = f"{PIPELINE}/production"
 HEADGATE = str(Path(sys.executable).with_name("headgate"))
 RATE = 200
 """Requests per second that production gets all the time."""
-PATIENCE = 180.0
+PATIENCE = 300.0
 """Seconds to wait for something to happen."""
 
 ENVIRON = {k: v for k, v in os.environ.items() if not k.startswith(("HEADGATE_", "GIT_"))}
@@ -320,14 +321,28 @@ class World:
         return await self.seen(look, f"{what} in the report on {commit[:10]}")
 
     async def address(self) -> str:
-        """The address of production."""
+        """The address of production. Raises OSError if there is none."""
+        if self.engine.remote:
+            return self._place().address or ""
         status = await self.router()
         return f"http://127.0.0.1:{status.routing.port}"
 
     async def router(self) -> RouterStatus:
-        """The status of production's router, with its counts since it started."""
-        folder = Site.of(self.home / "serving" / "places", PRODUCTION).folder
-        return RouterStatus.model_validate(await control.ask(folder, "status"))
+        """The status of production's router, with its counts since it started. Raises OSError."""
+        if not self.engine.remote:
+            folder = Site.of(self.home / "serving" / "places", PRODUCTION).folder
+            return RouterStatus.model_validate(await control.ask(folder, "status"))
+        link = RouterLink()
+        try:
+            return RouterStatus.model_validate(await link.ask(self._place(), "status"))
+        finally:
+            await link.close()
+
+    def _place(self) -> ClusterPlace:
+        found = ClusterPlace.load(self.home / "serving", PRODUCTION)
+        if found is None:
+            raise FileNotFoundError("production is not on the cluster")
+        return found
 
     def traffic(self) -> Traffic:
         """The answers that callers have had."""

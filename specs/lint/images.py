@@ -78,6 +78,7 @@ def _only_on_cluster(
         ("queue",): part.queue is not None,
         ("resources", "gpu"): given.gpu is not None,
         ("resources", "devices"): bool(given.devices),
+        ("train",): getattr(part, "train", None) is not None,
     }
     for place, is_there in places.items():
         if is_there:

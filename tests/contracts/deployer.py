@@ -65,7 +65,8 @@ async def converge(deployer: Deployer, desired: Desired, seconds: float = 30) ->
         seen = await deployer.observe(PLACE)
         wanted = {server.name for server in (desired.stable, desired.canary) if server}
         if (
-            seen.stable == (desired.stable.name if desired.stable else None)
+            seen.address is not None
+            and seen.stable == (desired.stable.name if desired.stable else None)
             and seen.canary == (desired.canary.name if desired.canary else None)
             and seen.canary_weight == desired.canary_weight
             and {server.name for server in seen.servers if server.ready} == wanted
@@ -93,9 +94,12 @@ def address(seen: Deployed) -> str:
 
 def in_a_team(server: Server) -> Server:
     """The same server as for a spec in a subfolder, with its script in the repository's root."""
-    (folder := Path(server.folder, "team")).mkdir(mode=0o755)
     program, script, *rest = server.run.split()
     run = " ".join((program, f"{{root}}/{Path(script).name}", *rest))
+    if (shipped := server.shipment) is not None:  # with a folder `team`
+        moved = shipped.model_copy(update={"folder": f"{shipped.root}/team"})
+        return server.model_copy(update={"shipment": moved, "run": run})
+    (folder := Path(server.folder, "team")).mkdir(mode=0o755)
     return server.model_copy(update={"root": server.folder, "folder": str(folder), "run": run})
 
 

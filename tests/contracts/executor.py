@@ -136,8 +136,7 @@ class ExecutorContract:
         assert done.started is not None
         assert done.ended is not None
         assert running.started is not None
-        assert abs(running.started - done.started) < 1
-        assert done.ended >= done.started
+        assert max(running.started, done.started) <= done.ended
         assert await site.stored(outputs["model"]) == "7"
 
     async def test_an_attempt_runs_in_the_specs_folder_at_its_commit(self, site: Site) -> None:

@@ -5,23 +5,28 @@ import contextlib
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from deployers.chosen_target import DEFAULT
 from deployers.command_place import COMMAND, CommandPlace, CommandWindow
 from deployers.confinement import Kind
+from deployers.kubernetes.router_link import KUBERNETES
 from deployers.place_folder import free_port
 from deployers.protocol import Deployer, Desired, Scripts, Server
 from deployers.registry import DEPLOYERS, DeployerSetup
 from deployers.windows import WINDOWS
+from specs.target_scripts import TargetName
 from tests.contracts.deployer import PLACE, DeployerContract, Target, applied
 from tests.deployers import model_server_path
 from tests.deployers.cloud import SCRIPT, Cloud
+from tests.deployers.kubernetes.site import serving_site
 from tests.deployers.world import living
+from tests.servers.moto import Moto
 from tests.told import ToldConfinement
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +37,7 @@ from pathlib import Path
 from deployers.protocol import Desired
 from deployers.registry import DEPLOYERS, DeployerSetup
 from tests.contracts.deployer import converge
+from tests.servers.moto import Moto
 from tests.told import ToldConfinement
 
 async def main():
@@ -132,21 +138,25 @@ def local_server(tmp_path: Path, name: str, *, gated: bool = False, **said: obje
     )
 
 
-MADE: Mapping[str, Callable[[Path], Target]] = {
-    DEFAULT: local_target,
-    COMMAND: command_target,
-}
-"""How the suite reaches each target of the registry on this machine."""
+class TestLocalDeployer(DeployerContract):
+    @pytest.fixture
+    def target(self, tmp_path: Path) -> Target:
+        return local_target(tmp_path)
 
 
-def test_every_target_has_a_deployer_and_a_window() -> None:
-    assert DEPLOYERS.keys() == WINDOWS.keys() == MADE.keys()
+class TestCommandDeployer(DeployerContract):
+    @pytest.fixture
+    def target(self, tmp_path: Path) -> Target:
+        return command_target(tmp_path)
 
 
-class TestRegisteredDeployer(DeployerContract):
-    @pytest.fixture(params=sorted(DEPLOYERS))
-    def target(self, request: pytest.FixtureRequest, tmp_path: Path) -> Target:
-        return MADE[request.param](tmp_path)
+@pytest.mark.bwrap
+@pytest.mark.usefixtures("namespaces", "aws")
+class TestKubernetesDeployer(DeployerContract):
+    @pytest.fixture
+    def target(self, tmp_path: Path, moto: Moto) -> Iterator[Target]:
+        with serving_site(tmp_path, moto) as site:
+            yield site.target()
 
 
 @pytest.mark.bwrap
@@ -155,6 +165,21 @@ class TestConfinedDeployer(DeployerContract):
     @pytest.fixture
     def target(self, tmp_path: Path) -> Target:
         return local_target(tmp_path, kind="namespace")
+
+
+HELD_TO_THE_CONTRACT = {
+    DEFAULT: (TestLocalDeployer, TestConfinedDeployer),
+    COMMAND: (TestCommandDeployer,),
+    KUBERNETES: (TestKubernetesDeployer,),
+}
+
+
+def test_every_target_has_a_deployer_and_a_window() -> None:
+    assert DEPLOYERS.keys() == WINDOWS.keys() == HELD_TO_THE_CONTRACT.keys()
+
+
+def test_a_spec_may_name_every_registered_deployer_and_no_other() -> None:
+    assert set(get_args(TargetName)) == DEPLOYERS.keys()
 
 
 async def test_two_places_of_one_home_do_not_meet(tmp_path: Path) -> None:

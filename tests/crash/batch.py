@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from controller.reconcile.outbox import Boundary
-from controller.store.sqlite import SqliteStore
 from tests.crash import pipeline
 from tests.crash.harness import Story
+from tests.crash.states import open_world
 from tests.scenarios.test_batch import BATCH, release
 from tests.scenarios.world import World
 
@@ -22,7 +22,7 @@ def prepare(folder: Path) -> None:
     pipeline.prepare(folder)
 
     async def change() -> None:
-        world = World(folder, await SqliteStore.open(folder / "home" / "state.db"))
+        world = await open_world(folder)
         release(world, BATCH)
         with (world.work / "score.py").open("a") as score:
             score.write(WITNESS)
@@ -46,7 +46,7 @@ def end(folder: Path) -> object:
     """What ran, how often, and with what end; what is left to do."""
 
     async def read() -> dict[str, Any]:
-        world = World(folder, await SqliteStore.open(folder / "home" / "state.db"))
+        world = await open_world(folder)
         try:
             jobs = {}
             for name in ("staging", "production"):

@@ -10,7 +10,6 @@ from controller.machine.core import Envelope, Key
 from controller.reconcile.loop import Loop
 from controller.reconcile.outbox import Boundary, RuntimePolicy
 from controller.reconcile.workqueue import Backoff
-from controller.store.sqlite import SqliteStore
 from specs.failures import TryAgain
 from tests.controller.reconcile import toys
 from tests.controller.reconcile.toys import (
@@ -24,6 +23,7 @@ from tests.controller.reconcile.toys import (
     until,
 )
 from tests.crash.harness import Story
+from tests.crash.states import hold_state, open_state
 
 CHILDREN = 2
 PARENT = Key("parent", "p")
@@ -34,7 +34,7 @@ def prepare(folder: Path) -> None:
     """A store with the messages that set everything going."""
 
     async def send() -> None:
-        store = await SqliteStore.open(folder / "state.db")
+        store = await open_state(folder)
         await tell(store, PARENT, Begin(children=CHILDREN))
         for n in range(3):
             await tell(store, COUNTER, Add(n=10**n), f"m{n}")
@@ -46,7 +46,7 @@ def prepare(folder: Path) -> None:
 
 async def live(folder: Path, boundary: Boundary) -> None:
     """A controller that runs until the family is complete and nothing is left to do."""
-    store = await SqliteStore.open(folder / "state.db")
+    store = await hold_state(folder)
 
     async def effect(owner: Key, action: Effect) -> Sequence[Envelope]:
         with (folder / "applied.log").open("a") as log:
@@ -86,7 +86,7 @@ def end(folder: Path) -> object:
     """Every object but its times, every effect, and what is left to do: nothing."""
 
     async def read() -> object:
-        store = await SqliteStore.open(folder / "state.db")
+        store = await open_state(folder)
         objects = {
             str(record.key): record.body
             for kind in ("parent", "child", "counter", "family")

@@ -18,6 +18,7 @@ from typing import Any
 
 from controller.machine.core import Key
 from controller.reconcile.outbox import Boundary
+from tests.crash.states import Databases, address
 from tests.first_screen import first_screen
 from tests.logs import LOG
 
@@ -93,51 +94,63 @@ def lived(story: Story, folder: Path, killer: Boundary) -> bool:
     if process.exitcode is None:
         process.kill()
         ended = f"did not end within {LONGEST:g} s"
-    why = asyncio.run(first_screen(folder / "home" / "state.db", folder / LOG))
+    why = asyncio.run(first_screen(address(folder, "home/state.db"), folder / LOG))
     raise AssertionError(f"a life with {killer} {ended}.\n\n{why}")
 
 
-def undisturbed(story: Story, folder: Path) -> object:
+def undisturbed(story: Story, folder: Path, databases: Databases | None = None) -> object:
     """The end of a story in which nobody is killed."""
-    _prepare(story, folder)
+    _prepare(story, folder, databases)
     assert survived(story, folder, None)
     return story.end(folder)
 
 
 def killed_once(
-    story: Story, folder: Path, first: int = 1, step: int = 1
+    story: Story,
+    folder: Path,
+    first: int = 1,
+    step: int = 1,
+    databases: Databases | None = None,
 ) -> Iterator[tuple[int, object]]:
     """For each boundary from `first` on, every `step`, the end of the story whose first life was
     killed there; until a life passes fewer boundaries."""
-    _prepare(story, folder / "prepared")
+    _prepare(story, folder / "prepared", databases)
     for boundary in count(first, step):
         here = folder / f"killed-at-{boundary}"
         shutil.copytree(folder / "prepared", here)
+        if databases is not None:
+            databases.copy(here)
         if survived(story, here, boundary):
             return
         assert survived(story, here, None)
         yield boundary, story.end(here)
 
 
-def killed_everywhere(story: Story, folder: Path, kinds: frozenset[str]) -> tuple[int, object]:
+def killed_everywhere(
+    story: Story, folder: Path, kinds: frozenset[str], databases: Databases | None = None
+) -> tuple[int, object]:
     """How many lives it took, and the end, if lives are killed wherever `Thorough` does."""
-    _prepare(story, folder)
+    _prepare(story, folder, databases)
     killer = Thorough(folder / "passes", kinds)
     lives = next(life for life in count(1) if lived(story, folder, killer))
     return lives, story.end(folder)
 
 
-def killed_again_and_again(story: Story, folder: Path) -> tuple[int, object]:
+def killed_again_and_again(
+    story: Story, folder: Path, databases: Databases | None = None
+) -> tuple[int, object]:
     """How many lives it took, and the end, if each life gets one boundary further than the last."""
-    _prepare(story, folder)
+    _prepare(story, folder, databases)
     lives = next(life for life in count(1) if survived(story, folder, life))
     return lives, story.end(folder)
 
 
-def _prepare(story: Story, folder: Path) -> None:
+def _prepare(story: Story, folder: Path, databases: Databases | None) -> None:
     # Before the first life of this process; a later story's own modules are imported as it starts.
     _SERVER.set_forkserver_preload([__name__, "controller.reconcile.loop", story.live.__module__])
     folder.mkdir()
+    if databases is not None:
+        databases.make(folder)
     story.prepare(folder)
 
 

@@ -13,16 +13,16 @@ import alembic.command  # noqa: F401 - lives are forked from a server that has i
 import httpcore  # noqa: F401 - likewise
 import sqlalchemy.dialects.sqlite  # noqa: F401 - likewise
 
-from controller.config.secrets import Secrets
 from controller.git.environments import BRANCH
 from controller.machine.core import Key, parsed
 from controller.machine.environments.environment import EnvironmentState
 from controller.reconcile.outbox import Boundary, RuntimePolicy
-from controller.store.sqlite import SqliteStore
 from controller.wiring.service import serve
 from tests.crash.harness import Story
+from tests.crash.states import NAMED, hold_state, open_world
 from tests.logs import LOG, log_to
 from tests.scenarios.world import World
+from tests.servers.postgresql import SECRETS
 
 LOOK, QUIET = 0.02, 0.6
 """Seconds: between looks, and for which nothing may be left to do."""
@@ -45,6 +45,8 @@ def prepare(folder: Path) -> None:
 
     async def make() -> None:
         world = await World.make(folder)
+        if (folder / NAMED).exists():
+            await world.keep_state_in((folder / NAMED).read_text(), SECRETS)
         spec = world.work / "ml-pipeline.yaml"
         spec.write_text(spec.read_text().replace(f"file://{world.bucket}", "data"))
         (world.work / "data").mkdir()
@@ -75,10 +77,10 @@ async def live_until(
     """A controller that runs until production serves that version, the outbox is empty, and `also`
     is true."""
     with log_to(folder / LOG):
-        store = await SqliteStore.open(folder / "home" / "state.db")
-        world = World(folder, store)
+        await (await hold_state(folder, "home/state.db")).close()
+        world = await open_world(folder)
         controller = asyncio.create_task(
-            serve(world.settings, folder, Secrets({}), RuntimePolicy(boundary=boundary))
+            serve(world.settings, folder, world.secrets, RuntimePolicy(boundary=boundary))
         )
         complete = 0
         while complete < QUIET / LOOK:
@@ -89,7 +91,7 @@ async def live_until(
                 controller.result()
         controller.cancel()
         await asyncio.gather(controller, return_exceptions=True)
-        await store.close()
+        await world.store.close()
 
 
 async def _complete(world: World, version: int) -> bool:
@@ -113,8 +115,8 @@ def end(folder: Path) -> object:
     """What is stored, written, trained, released and running; nothing may be left to do."""
 
     async def read() -> dict[str, Any]:
-        store = await SqliteStore.open(folder / "home" / "state.db")
-        world = World(folder, store)
+        world = await open_world(folder)
+        store = world.store
         try:
             return {
                 "objects": {

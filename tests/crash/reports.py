@@ -14,10 +14,10 @@ from controller.reconcile.outbox import Boundary, RuntimePolicy
 from controller.reconcile.workqueue import Backoff
 from controller.reports.notes_forge import NotesForge
 from controller.reports.untouched import UntouchedApplier
-from controller.store.sqlite import SqliteStore
 from tests.controller.git.git_server import Person, run_git
 from tests.controller.reconcile.toys import Begin, running, tell, toy, until
 from tests.crash.harness import Story
+from tests.crash.states import hold_state, open_state
 
 REPORTERS = ("r0", "r1")
 COMMITS = 2
@@ -56,7 +56,7 @@ def prepare(folder: Path) -> None:
         ada.push({"a": str(n)})
 
     async def send() -> None:
-        store = await SqliteStore.open(folder / "state.db")
+        store = await open_state(folder)
         for name in REPORTERS:
             await tell(store, Key("reporter", name), Begin())
         await store.close()
@@ -66,7 +66,7 @@ def prepare(folder: Path) -> None:
 
 async def live(folder: Path, boundary: Boundary) -> None:
     """A controller that runs until all is reported and acknowledged."""
-    store = await SqliteStore.open(folder / "state.db")
+    store = await hold_state(folder)
     remote = folder / "ada" / "remote.git"
     commits = _commits(remote)
 
@@ -115,7 +115,7 @@ def end(folder: Path) -> object:
     }
 
     async def left() -> object:
-        store = await SqliteStore.open(folder / "state.db")
+        store = await open_state(folder)
         try:
             return await store.outbox(), await store.inbox()
         finally:

@@ -10,6 +10,7 @@ import kubernetes_validate
 import pytest
 
 from controller.config.settings_file import load_settings
+from controller.executors.kubernetes.access import RUNTIMES
 from tests.deploy.chart import (
     CHART,
     GIVEN,
@@ -50,7 +51,7 @@ EVERYTHING = {
         },
         "kubernetes": {"profiles": {"default": {"queue": "research"}}, "network_policy": False},
     },
-    "steps": {"namespace": "research-steps", "queues": True},
+    "steps": {"namespace": "research-steps", "queues": True, "training": True},
     "rbac": {"scope": "cluster"},
     "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/ml"}},
     "webhook": {"enabled": True, "port": 8443},
@@ -209,6 +210,29 @@ def test_rights_end_at_the_namespace_of_steps(scope: str, kind: str, space: str 
     assert [(e["kind"], e["metadata"].get("namespace")) for e in roles] == [(kind, space)]
     (binding,) = (each for each in manifests(values) if each["kind"].endswith("Binding"))
     assert (binding["kind"], binding["metadata"]["namespace"]) == ("RoleBinding", "headgate-steps")
+
+
+def test_only_training_reads_anything_of_the_cluster_and_only_if_that_is_allowed() -> None:
+    steps = {"training": True}
+    for scope, count in (("namespace", 0), ("cluster", 1)):
+        found = manifests({**FLIGHTS, "steps": steps, "rbac": {"scope": scope}})
+        wide = [each for each in found if each["kind"] == "ClusterRoleBinding"]
+        assert len(wide) == count
+        for binding in wide:
+            (role,) = (
+                each
+                for each in found
+                if each["kind"] == "ClusterRole"
+                and each["metadata"]["name"] == binding["roleRef"]["name"]
+            )
+            assert role["rules"] == [
+                {
+                    "apiGroups": [need.group],
+                    "resources": [need.resource],
+                    "verbs": list(need.verbs),
+                }
+                for need in RUNTIMES
+            ]
 
 
 @pytest.mark.parametrize(("replicas", "controllers"), [(1, "one"), (2, "several")])

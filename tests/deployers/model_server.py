@@ -12,6 +12,8 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 MODEL = json.loads(Path(sys.argv[1]).read_text())
+BESIDE = MODEL.get("beside", sys.argv[1])
+"""The path beside which it tells the tests something, and is told."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -23,7 +25,7 @@ class Handler(BaseHTTPRequestHandler):
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if url.path == "/healthz":
-            while Path(f"{sys.argv[1]}.busy").exists():
+            while Path(f"{BESIDE}.busy").exists():
                 time.sleep(0.01)
             ready = "wait_for" not in MODEL or Path(MODEL["wait_for"]).exists()
             self.answer(200 if ready else 503, b"")
@@ -83,8 +85,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def hold(self) -> None:
         """Wait until the test lets it go."""
-        Path(f"{sys.argv[1]}.held").touch()
-        while not Path(f"{sys.argv[1]}.go").exists():
+        Path(f"{BESIDE}.held").touch()
+        while not Path(f"{BESIDE}.go").exists():
             time.sleep(0.01)
 
     def answer(self, status: int, body: bytes, content: str = "") -> None:

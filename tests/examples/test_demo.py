@@ -3,7 +3,9 @@
 import asyncio
 import io
 import json
+import os
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -15,8 +17,10 @@ from rich.console import Console
 
 from controller.config.settings_file import load_settings
 from controller.store.sqlite import SqliteStore
+from examples.demo.cluster import changes
 from examples.demo.data import Data
 from examples.demo.delivery import S3, Directory
+from examples.demo.image import installed
 from examples.demo.oncall import on_duty
 from examples.demo.show import Show
 from examples.demo.world import EXAMPLE, Unexpected, World, end_all, expect
@@ -152,6 +156,43 @@ def test_what_is_expected_is_told_with_what_was_seen() -> None:
     with pytest.raises(Unexpected) as caught:
         expect(False, "v3", {"version": 2})
     assert (caught.value.expected, caught.value.seen) == ("v3", "{'version': 2}")
+
+
+def test_on_a_cluster_the_spec_says_so_of_steps_and_servers(world: World) -> None:
+    for old, new in changes("registry.example/flights@sha256:" + "0" * 64).items():
+        world.edit("ml-pipeline.yaml", old, new)
+    commit = world.push("Move to the cluster")
+    tree = ["git", "ls-tree", "-r", "--name-only", commit]
+    listed = subprocess.check_output(tree, cwd=world.remote, text=True).splitlines()
+    names = [name.removeprefix("flight-delay/") for name in listed]
+    spec = (world.pipeline / "ml-pipeline.yaml").read_bytes()
+    checked = check(spec, "ml-pipeline.yaml", names)
+    assert checked.problems == ()
+    assert checked.pipeline is not None
+    assert checked.pipeline.executor_of("train") == "kubernetes"
+    assert checked.pipeline.release is not None
+    assert checked.pipeline.release.deployer_for("production") == "kubernetes"
+
+
+def test_where_no_cluster_can_be_started_it_says_at_once_what_to_do(tmp_path: Path) -> None:
+    demo = [sys.executable, "-m", "examples.demo", "--engine", "kubernetes"]
+    done = subprocess.run(
+        [*demo, "--folder", str(tmp_path / "demo")],
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "kube-apiserver" in done.stdout
+    assert "run `make kubernetes` as root on Debian 12" in done.stdout
+    assert done.stderr == ""
+    assert [path.name for path in (tmp_path / "demo").iterdir()] == ["lock"]
+
+
+def test_the_image_of_a_distribution_has_all_that_it_imports() -> None:
+    names = [name for name, _ in installed("pydantic")]
+    assert {"pydantic/__init__.py", "typing_extensions.py"} <= set(names)
+    assert not [name for name in names if name.startswith("..")]
 
 
 async def test_what_is_waited_for_in_vain_is_told_with_the_last_errors_of_the_log(

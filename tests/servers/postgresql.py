@@ -114,11 +114,12 @@ class Postgresql(Program):
         )
         return made.render_as_string(hide_password=False)
 
-    def database(self) -> str:
-        """The address of a new one."""
+    def database(self, copied: str = "") -> str:
+        """The address of a new one; of a copy, if there is one to copy that nobody uses."""
         self._databases += 1
         name = f"shop{self._databases}"
-        self.execute("postgres", f"CREATE DATABASE {name}")
+        template = copied.rpartition("/")[2] or "template1"
+        self.execute("postgres", f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.address(name)
 
     def state(self) -> PostgresAddress:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from specs.lint.check import check
 from specs.loading.load import load
 
 SPEC = """apiVersion: headgate.dev/v1
@@ -49,3 +50,48 @@ def test_a_deployer_without_scripts_and_scripts_without_a_deployer_are_told(
 ) -> None:
     problems = loaded(release).problems
     assert any(words in f"{one.message} {one.expected} {one.nearest}" for one in problems), problems
+
+
+def on_cluster(serve: str, release: str, environment: str = "image: x@sha256:0f") -> Any:
+    text = SPEC.format(release=release)
+    text = text.replace('serve: {run: "serve {model} {port}"}', f"serve: {{run: serve{serve}}}")
+    return load(f"{text}environment: {{{environment}}}\n".encode(), "ml-pipeline.yaml")
+
+
+def test_a_server_on_a_cluster_says_what_its_pods_need() -> None:
+    given = ", replicas: 3, profile: gpu, resources: {memory: 4Gi, gpu: 1}"
+    release = on_cluster(given, "  production: {deployer: kubernetes}\n").pipeline.release
+    assert release.deployer_for("production") == "kubernetes"
+    assert release.deployer_for("staging") == "local"
+    assert release.on_cluster == "kubernetes"
+    assert (release.serve.replicas, release.serve.resources.gpu) == (3, 1)
+    assert loaded("").pipeline.release.on_cluster is None
+
+
+@pytest.mark.parametrize("key", ["replicas: 2", "profile: gpu", "resources: {cpu: 1}"])
+def test_what_has_a_meaning_on_a_cluster_only_is_refused_elsewhere(key: str) -> None:
+    for deployer in ("", "  production: {deployer: local}\n"):
+        (problem,) = on_cluster(f", {key}", deployer).problems
+        assert f"no `serve.{key.partition(':')[0]}` without" in problem.expected
+
+
+def test_a_batch_has_no_deployer() -> None:
+    text = SPEC.format(release="  production: {deployer: kubernetes}\n")
+    text = text.replace('serve: {run: "serve {model} {port}"}', "batch: {}")
+    (problem,) = load(text.encode(), "ml-pipeline.yaml").problems
+    assert "no `deployer` with `batch`" in (problem.expected or "")
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ("python: '3.12'", "`deployer: kubernetes` needs the server's image: add `environment."),
+        ("build: docker", "so push what `build` makes"),
+    ],
+)
+def test_a_server_on_a_cluster_without_an_image_is_told(environment: str, words: str) -> None:
+    text = SPEC.format(release="  production: {deployer: kubernetes}\n")
+    problems = check(
+        f"{text}environment: {{{environment}}}\n".encode(), "ml-pipeline.yaml"
+    ).problems
+    assert any(one.code == "no-image" and words in one.message for one in problems), problems

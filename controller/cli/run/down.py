@@ -17,9 +17,11 @@ from controller.cli.failures import Failed
 from controller.config.settings_file import load_secrets
 from controller.machine.core import Value
 from controller.machine.pipelines.pipeline import PipelineState
+from controller.store.identity import read_identity
 from controller.store.model_versions import Versions
 from controller.store.protocol import StoreReader
 from controller.wiring.home_lock import only_one
+from controller.wiring.serving_cluster import serving_cluster
 from deployers.chosen_target import chosen as target_in
 from deployers.engine import Engine
 from deployers.registry import DeployerSetup, make_deployer
@@ -66,7 +68,7 @@ def down(ctx: click.Context, pipeline: str | None, as_json: bool) -> None:
             )
         with only_one(here.home):
             await _refuse_unknown_scripts(store, here, chosen)
-            return await _stop(here, sorted(chosen))
+            return await _stop(here, sorted(chosen), await read_identity(store))
 
     stopped = with_state(ctx, run)
     if as_json:
@@ -102,11 +104,15 @@ async def _refuse_unknown_scripts(
             )
 
 
-async def _stop(here: CliContext, places: list[str]) -> list[StoppedView]:
+async def _stop(here: CliContext, places: list[str], identity: str | None) -> list[StoppedView]:
     engine = Engine(here.settings.docker.host, here.home)
     secrets = load_secrets(here.settings, here.base, os.environ)
     setup = DeployerSetup(
-        home=here.home / SERVING, redact=secrets.redact, engine=engine, reveal=secrets.reveal
+        home=here.home / SERVING,
+        redact=secrets.redact,
+        engine=engine,
+        cluster=serving_cluster(here.settings, here.base, identity) if identity else None,
+        reveal=secrets.reveal,
     )
     deployer = make_deployer(setup)
     try:

@@ -1,30 +1,8 @@
-"""PURE. What a cluster must allow a controller; the Helm chart's roles are held to it."""
+"""PURE. What a cluster must allow a controller for steps; the Helm chart's roles are held to it."""
 
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
-
-class AccessNeed(NamedTuple):
-    """Verbs on a resource, in the namespace of steps."""
-
-    group: str
-    """Of the API; empty for Kubernetes' core."""
-    resource: str
-    """With its subresource, as in rules: `pods/log`."""
-    verbs: tuple[str, ...]
-
-    @property
-    def shown(self) -> str:
-        """As kubectl names it."""
-        return f"{self.resource}.{self.group}" if self.group else self.resource
-
-    def rule(self, verbs: Iterable[str]) -> str:
-        """The rule of a Role that allows some of it."""
-        group = self.group or '""'
-        return (
-            f"{{apiGroups: [{group}], resources: [{self.resource}], verbs: [{', '.join(verbs)}]}}"
-        )
-
+from deployers.kubernetes.access import AccessNeed
 
 STEPS: Final = (
     AccessNeed("batch", "jobs", ("create", "get", "list", "delete")),
@@ -38,6 +16,16 @@ STEPS: Final = (
 """For steps as Jobs."""
 QUEUES: Final = (AccessNeed("kueue.x-k8s.io", "workloads", ("list",)),)
 """For steps in queues of Kueue, besides."""
+TRAINING: Final = (
+    AccessNeed("trainer.kubeflow.org", "trainjobs", ("create", "get", "list", "delete")),
+    AccessNeed(
+        "trainer.kubeflow.org", "trainingruntimes", ("get", "create", "patch", "list", "delete")
+    ),
+    AccessNeed("networking.k8s.io", "networkpolicies", ("list", "delete")),
+)
+"""For steps with `train`, besides."""
+RUNTIMES: Final = (AccessNeed("trainer.kubeflow.org", "clustertrainingruntimes", ("get",)),)
+"""For those whose runtime is not in the namespace: in the whole cluster, by a ClusterRole."""
 DOCTOR: Final = (AccessNeed("", "resourcequotas", ("list",)),)
 """For `headgate doctor`; without it, quotas are not looked at."""
 DOCTOR_OF_QUEUES: Final = (AccessNeed("kueue.x-k8s.io", "localqueues", ("list",)),)

@@ -5,11 +5,11 @@ import contextlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from controller.executors.followed import LiveAttempt
 from controller.executors.kubernetes.interpret import SeenAttempt
-from controller.executors.kubernetes.job import RUN
+from controller.executors.kubernetes.names import INDEX, command_container, kind_of
 from controller.machine.runs.attempt import Attempt, AttemptState
 from deployers.kubernetes.cluster import Manifest
 
@@ -24,6 +24,19 @@ RESULT: Final = "result.json"
 _PREPARING = SeenAttempt(AttemptState.PREPARING)
 
 
+class SeenPod(NamedTuple):
+    """A pod, as it was seen last."""
+
+    pod: Manifest
+    gone: bool = False
+    """Whether it has been deleted."""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing of it runs any more."""
+        return self.gone or self.pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+
 @dataclass
 class LiveJob(LiveAttempt):
     """An attempt that is being prepared or is on the cluster."""
@@ -32,9 +45,9 @@ class LiveJob(LiveAttempt):
     created: float = float("-inf")
     """When this controller created its Job, on the monotonic clock."""
     job: Manifest | None = None
-    pod: Manifest | None = None
-    gone: bool = False
-    """Whether the pod has been deleted."""
+    """Its Job or TrainJob."""
+    pods: dict[int, SeenPod] = field(default_factory=dict)
+    """By the number of the node; that of a Job has 0."""
     due: float | None = None
     """When its timeout expires, on the monotonic clock."""
     was_waiting: bool = False
@@ -49,16 +62,43 @@ class LiveJob(LiveAttempt):
     """When its pod counts as ended, on the monotonic clock."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def nodes(self) -> int:
+        """How many pods it is to have."""
+        return self.attempt.train.nodes if self.attempt.train else 1
+
+    @property
+    def kind(self) -> str:
+        """What it is in the cluster."""
+        return kind_of(self.attempt)
+
+    @property
+    def first(self) -> SeenPod | None:
+        """The pod whose log and outputs are the attempt's."""
+        return self.pods.get(0)
+
+    @property
+    def lacks_pods(self) -> bool:
+        """Whether there are pods that have not been seen."""
+        return len(self.pods) < self.nodes
+
+    @property
+    def lost_pods(self) -> bool:
+        """Whether a pod has been deleted."""
+        return any(one.gone for one in self.pods.values())
+
     def note_pod(self, pod: Manifest, *, gone: bool) -> None:
         """Take note of a pod of the Job. The first pod counts: a cluster may replace one that was
         deleted, and the replacement is another try, which is not the cluster's to begin."""
-        known = self.pod
-        if known is not None and known["metadata"]["uid"] != pod["metadata"]["uid"]:
-            if pod["metadata"]["creationTimestamp"] >= known["metadata"]["creationTimestamp"]:
+        number = int(pod["metadata"].get("annotations", {}).get(INDEX, 0))
+        known = self.pods.get(number)
+        if known is not None and known.pod["metadata"]["uid"] != pod["metadata"]["uid"]:
+            made = known.pod["metadata"]["creationTimestamp"]
+            if pod["metadata"]["creationTimestamp"] >= made:
                 return
-        elif self.gone:
+        elif known is not None and known.gone:
             return
-        self.pod, self.gone = pod, gone
+        self.pods[number] = SeenPod(pod, gone)
         self.changed.set()
 
     def note(self, seen: SeenAttempt, own: Path) -> None:
@@ -86,26 +126,26 @@ class LiveJob(LiveAttempt):
         return self.due - time.monotonic()
 
     def step_is_over(self) -> bool:
-        """Whether the step has ended, or its pod is gone."""
-        if self.pod is None or self.gone:
+        """Whether the first pod's step has ended, or that pod is gone."""
+        if self.first is None or self.first.over:
             return True
-        statuses = self.pod.get("status", {}).get("initContainerStatuses", ())
-        ended = any(one["name"] == RUN and "terminated" in one["state"] for one in statuses)
-        return ended or self.pod["status"].get("phase") in ("Succeeded", "Failed")
+        pod = self.first.pod
+        status = pod.get("status", {})
+        known = (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
+        command = command_container(pod)
+        return any(one["name"] == command and "terminated" in one["state"] for one in known)
 
     @property
-    def pod_has_ended(self) -> bool:
-        """Whether the pod is there, and all of its containers have ended."""
-        phase = (self.pod or {}).get("status", {}).get("phase")
-        return not self.gone and phase in ("Succeeded", "Failed")
+    def pods_have_ended(self) -> bool:
+        """Whether its pods are there, and all of their containers have ended."""
+        there = (one.over and not one.gone for one in self.pods.values())
+        return not self.lacks_pods and all(there)
 
     def is_done(self, seen: SeenAttempt) -> bool:
         """Whether there is nothing more to wait for: it has ended, and so have its processes."""
         if not seen.state.ended:
             return False
-        phase = (self.pod or {}).get("status", {}).get("phase")
-        still = self.deleting and self.pod is not None and not self.gone
-        return not still or phase in ("Succeeded", "Failed")
+        return not self.deleting or all(one.over for one in self.pods.values())
 
     async def wait(self, seconds: float) -> None:
         """Wait for a change, for so long at the most."""

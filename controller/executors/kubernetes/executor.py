@@ -24,16 +24,11 @@ from controller.executors.kubernetes.attempts import (
     record_fact,
 )
 from controller.executors.kubernetes.ending import forgo_replacement, stop
-from controller.executors.kubernetes.interpret import (
-    SeenAttempt,
-    SeenObjects,
-    has_pods,
-    missing_output,
-    observe,
-)
+from controller.executors.kubernetes.interpret import SeenAttempt, has_pods, missing_output
 from controller.executors.kubernetes.job import is_of
 from controller.executors.kubernetes.launching import Launcher
 from controller.executors.kubernetes.names import ATTEMPT, ELSEWHERE, OUTPUTS, job_name
+from controller.executors.kubernetes.nodes import SETTLED, SeenNodes, failed_node, observe_nodes
 from controller.executors.kubernetes.pod_log import PodLog
 from controller.executors.kubernetes.reaping import Reaper
 from controller.executors.kubernetes.tenancy import AttemptTenancy
@@ -97,6 +92,7 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
         self._settles = settles
         self._reaper = Reaper(cluster, tenancy, launcher.owner, self._folder, stray)
         self._by_name: dict[str, LiveJob] = {}
+        self._kinds: set[str] = set()
         self._streams = asyncio.Semaphore(STREAMS)
         self._watch: PodWatch | None = None
         self._jobs: JobLister | None = None
@@ -142,7 +138,7 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
         """The watch and the list of Jobs, begun with the first attempt."""
         if self._watch is None or self._jobs is None:
             selected = selector(owned(self._launcher.owner))
-            self._jobs = JobLister(self._cluster, selected)
+            self._jobs = JobLister(self._cluster, selected, self._kinds)
             self._watch = PodWatch(self._cluster, selected, self._on_pod, self._on_list)
             self._run_in_background(self._jobs.run())
             self._run_in_background(self._watch.run())
@@ -159,8 +155,9 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
         for pod in pods:
             self._on_pod(pod, False)
         for live in self._live.values():
-            if live.pod is not None and live.pod["metadata"]["uid"] not in there:
-                live.note_pod(live.pod, gone=True)
+            for pod, _ in list(live.pods.values()):
+                if pod["metadata"]["uid"] not in there:
+                    live.note_pod(pod, gone=True)
 
     def _was_used(self) -> bool:
         return self._watch is not None or any(self._workspace.home.glob(f"*/{FACT}"))
@@ -184,6 +181,7 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
         return live
 
     def _track(self, live: LiveJob) -> None:
+        self._kinds.add(live.kind)
         self._by_name[self._name(live)] = live
         super()._track(live)
 
@@ -207,14 +205,14 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
         """Why the state of an attempt that may have a Job is unknown for now, if it is."""
         if live.unreachable is not None or self._watch is None or self._jobs is None:
             return live.unreachable
-        without_pod = self._jobs.unreachable if live.pod is None else None
+        without_pod = self._jobs.unreachable if live.lacks_pods else None
         return self._watch.unreachable or without_pod
 
     def _is_ours(self, attempt_id: str) -> bool:
         return self._tenancy.holds(attempt_id)
 
     def _lingers(self, live: LiveJob) -> float:
-        return self._settles if live.pod_has_ended else 0.0
+        return self._settles if live.pods_have_ended else 0.0
 
     def _stop_soon(self, live: LiveJob, grace: float) -> None:
         live.grace = min(grace, live.grace)
@@ -251,7 +249,7 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
                 live.job = await self._launcher.create(live.attempt, ready)
                 break
             except ApiRefusal as refusal:
-                failure = self._launcher.explain(refusal)
+                failure = self._launcher.explain(refusal, live.attempt)
                 if not passes(refusal) or not isinstance(failure, TryAgain):  # there is no Job
                     forget_fact(own)
                     live.launching = False
@@ -296,9 +294,8 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
             while True:
                 self._tenancy.check(live.attempt.id)
                 seen = await self._look(live)
-                if reading is None and seen.started is not None and live.pod is not None:
-                    pod = live.pod["metadata"]["name"]
-                    work = output.follow(pod, live.step_is_over, self._streams)
+                if reading is None and seen.started is not None and live.first is not None:
+                    work = output.follow(live.first.pod, live.step_is_over, self._streams)
                     reading = asyncio.create_task(work)
                 wait = await self._until_due(live, seen)
                 stopped = stop_reason(own)
@@ -311,8 +308,9 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
                 else:
                     await forgo_replacement(cluster, live, name)
                 await live.wait(wait)
-            if reading is not None:
+            if reading is not None and live.step_is_over():
                 await asyncio.wait([reading], timeout=LOG_PATIENCE)
+            await self._read_failed_node(live, output)
         finally:
             if reading is not None:
                 reading.cancel()
@@ -320,30 +318,40 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
             output.close()
         self._conclude(live, seen)
 
+    async def _read_failed_node(self, live: LiveJob, output: PodLog) -> None:
+        """Add the log of the node that failed first to that of the first node."""
+        profile = self._launcher.profile_of(live.attempt)
+        number = failed_node(self._objects(live), profile, time.time())
+        if number and not live.pods[number].gone:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOG_PATIENCE):
+                    await output.add(live.pods[number].pod, f"[headgate: of node {number}]")
+
     async def _look(self, live: LiveJob) -> SeenAttempt:
         """What is to be seen of it now; where pods do not say it, by a list of Jobs."""
         _, jobs = self._observing()
         seen = self._observed(live)
-        is_new = live.pod is None and time.monotonic() < live.created + WAITING
-        if (live.pod is None or live.gone) and not is_new:
+        is_new = live.lacks_pods and time.monotonic() < live.created + WAITING
+        if (live.lacks_pods or live.lost_pods) and not is_new:
             await jobs.after(time.monotonic())
             live.job = jobs.jobs.get(self._name(live))
             seen = self._observed(live)
         # The watch may be behind the list of Jobs; and of pods that it saw before the attempt was
         # followed it tells nothing.
-        if live.pod is None and (seen.state.ended or (live.job and has_pods(live.job))):
+        if live.lacks_pods and (seen.state.ended or (live.job and has_pods(live.job))):
             away = await self._list_pods(live)
             seen = away or self._observed(live)
         live.note(seen, self._folder(live.attempt.id))
         return seen
 
     def _observed(self, live: LiveJob) -> SeenAttempt:
+        profile = self._launcher.profile_of(live.attempt)
+        return observe_nodes(self._objects(live), profile, time.time())
+
+    def _objects(self, live: LiveJob) -> SeenNodes:
         _, jobs = self._observing()
-        name = self._name(live)
-        objects = SeenObjects(
-            live.job, live.pod, live.gone, jobs.queued.get(name, ""), jobs.refused.get(name, "")
-        )
-        return observe(objects, self._launcher.profile_of(live.attempt), time.time())
+        queued, refused = (each.get(self._name(live), "") for each in (jobs.queued, jobs.refused))
+        return SeenNodes(live.job, live.pods, live.nodes, queued, refused)
 
     async def _list_pods(self, live: LiveJob) -> SeenAttempt | None:
         """Take note of its pods past the watch; that it waits, if that cannot be done now."""
@@ -360,7 +368,9 @@ class KubernetesExecutor(FollowingExecutor[LiveJob]):
     async def _until_due(self, live: LiveJob, seen: SeenAttempt) -> float:
         """Ask for its end if its timeout expired; the seconds until the next look."""
         if seen.state is not AttemptState.RUNNING:
-            return POLL if live.pod is not None and not seen.waits else WAITING
+            if seen.state is AttemptState.ENDING and live.nodes > 1:
+                return SETTLED
+            return WAITING if live.lacks_pods or seen.waits else POLL
         left, own = live.seconds_left(seen.started), self._folder(live.attempt.id)
         if left > 0 or stop_reason(own) is not None:
             return min(max(left, 0.0), POLL)

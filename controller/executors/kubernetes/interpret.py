@@ -6,8 +6,15 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from controller.executors.kubernetes.job import COLLECT, RUN
-from controller.executors.kubernetes.names import CHANGED, FAILED, MISSING, QUEUE, UNAVAILABLE
+from controller.executors.kubernetes.names import (
+    CHANGED,
+    COLLECT,
+    FAILED,
+    MISSING,
+    QUEUE,
+    UNAVAILABLE,
+    command_container,
+)
 from controller.machine.runs.attempt import AttemptState
 from deployers.kubernetes.pods import FETCH
 from deployers.kubernetes.profile import ClusterProfile
@@ -86,9 +93,10 @@ def observe(seen: SeenObjects, profile: ClusterProfile, now: float) -> SeenAttem
     pod = seen.pod
     if pod is None:
         return _without_pod(seen, profile, now)
-    step, collected = _ended(pod, RUN), _ended(pod, COLLECT)
+    command = command_container(pod)
+    step, collected = _ended(pod, command), _ended(pod, COLLECT)
     times = _Times(
-        _moment((_running(pod, RUN) or step or {}).get("startedAt")),
+        _moment((_running(pod, command) or step or {}).get("startedAt")),
         _moment((step or {}).get("finishedAt")),
     )
     if collected is not None and collected["exitCode"] == 0 and step and not step["exitCode"]:
@@ -112,7 +120,7 @@ def observe(seen: SeenObjects, profile: ClusterProfile, now: float) -> SeenAttem
         return times.put(SeenAttempt(AttemptState.LOST, f"its pod failed: {why}"))
     if step is not None:
         return times.put(_ending(pod, profile, now))
-    if _running(pod, RUN) is not None:
+    if _running(pod, command) is not None:
         return times.put(SeenAttempt(AttemptState.RUNNING))
     return _waiting(pod, profile, now)
 
@@ -123,9 +131,11 @@ def is_failing(job: Obj) -> bool:
 
 
 def has_pods(job: Obj) -> bool:
-    """Whether a Job has made pods, as far as its status says."""
+    """Whether a Job or TrainJob has made pods, as far as its status says."""
     status = job.get("status", {})
-    return any(status.get(count) for count in ("active", "succeeded", "failed", "terminating"))
+    counts = ("active", "succeeded", "failed", "terminating")
+    each = (status, *status.get("jobsStatus", ()))
+    return any(one.get(count) for one in each for count in counts)
 
 
 def _without_pod(seen: SeenObjects, profile: ClusterProfile, now: float) -> SeenAttempt:
@@ -135,7 +145,9 @@ def _without_pod(seen: SeenObjects, profile: ClusterProfile, now: float) -> Seen
     if (late := _deadline_of(job)) is not None:
         return late
     if is_failing(job) or _condition(job, "Complete") is not None:
-        return SeenAttempt(AttemptState.LOST, "its pod was deleted before its end was noted")
+        about = _short((_condition(job, "Failed") or {}).get("message", ""))
+        why = "its pod was deleted before its end was noted" + (f": {about}" if about else "")
+        return SeenAttempt(AttemptState.LOST, why)
     created = _moment(job["metadata"].get("creationTimestamp")) or now
     queue = job["metadata"].get("labels", {}).get(QUEUE)
     if queue and job["spec"].get("suspend"):
@@ -146,7 +158,9 @@ def _without_pod(seen: SeenObjects, profile: ClusterProfile, now: float) -> Seen
             return _given_up(what, most, "queue_deadline", "raise the queue's quota")
         return SeenAttempt(AttemptState.PREPARING, waits=what)
     # Of one that was in a queue, the time there does not count.
-    since = _moment(job.get("status", {}).get("startTime")) or (now if queue else created)
+    resumed = (_condition(job, "Suspended", "False") or {}).get("lastTransitionTime")
+    begun = _moment(job.get("status", {}).get("startTime") or resumed)
+    since = begun or (now if queue else created)
     most = profile.start_deadline.total_seconds()
     overdue = now - since > most
     if seen.refused:
@@ -156,7 +170,8 @@ def _without_pod(seen: SeenObjects, profile: ClusterProfile, now: float) -> Seen
             return _given_up(what, most, "start_deadline", fix)
         return SeenAttempt(AttemptState.PREPARING, waits=what)
     if overdue:
-        fix = f"look at the events of the Job {job['metadata']['name']}"
+        kind = "TrainJob" if "runtimeRef" in job["spec"] else "Job"
+        fix = f"look at the events of the {kind} {job['metadata']['name']}"
         return _given_up("waiting for its pod to be made", most, "start_deadline", fix)
     return SeenAttempt(AttemptState.PREPARING)
 
@@ -181,7 +196,8 @@ def _disruption(seen: SeenObjects, now: float) -> SeenAttempt | None:
     if reason == "Evicted" and _ONES_OWN.search(message):
         why = f"it was evicted as it took too much disk: {message}; write less, or have `disk` of "
         return SeenAttempt(AttemptState.FAILED, f"{why}its profile raised")
-    over = seen.gone or status.get("phase") in ("Succeeded", "Failed")
+    ended = status.get("phase") in ("Succeeded", "Failed")
+    over = seen.gone or ended
     deleted = _moment(pod["metadata"].get("deletionTimestamp"))
     silent = reason == "NodeLost" or _is_silent(pod)
     if over and seen.job is not None and (late := _deadline_of(seen.job)) is not None:
@@ -195,6 +211,8 @@ def _disruption(seen: SeenObjects, now: float) -> SeenAttempt | None:
         )
     if deleted is not None and silent:
         return SeenAttempt(AttemptState.LOST, "its node was lost")
+    if seen.gone and ended and deleted is None:  # it was taken away after it had ended by itself
+        return None
     if seen.gone or (deleted is not None and (over or now > deleted + SILENCE)):
         why = "its pod was deleted: by somebody, or to make room for another"
         return SeenAttempt(AttemptState.LOST, why)
@@ -212,20 +230,20 @@ def _is_silent(pod: Obj) -> bool:
 
 def _is_of_disruption(pod: Obj, step: Obj) -> bool:
     """Whether the step ended as it was asked to, rather than by itself before."""
-    asked, ended = _asked_to_end(pod), _moment(step.get("finishedAt"))
+    asked, ended = asked_to_end(pod), _moment(step.get("finishedAt"))
     return asked is None or ended is None or ended >= asked - 1
 
 
 def _may_be_of_disruption(pod: Obj, step: Obj, now: float) -> bool:
     """Whether the step ended after the cluster had asked for it, and the pod's end is yet to be
     told, which says more."""
-    asked = _asked_to_end(pod)
+    asked = asked_to_end(pod)
     if asked is None or not _is_of_disruption(pod, step):
         return False
     return now <= (_moment(step.get("finishedAt")) or asked) + SILENCE
 
 
-def _asked_to_end(pod: Obj) -> float | None:
+def asked_to_end(pod: Obj) -> float | None:
     """When the cluster began to end the pod, in seconds since the epoch; None if it did not."""
     target = _condition(pod, "DisruptionTarget") or {}
     meta = pod["metadata"]
@@ -235,6 +253,12 @@ def _asked_to_end(pod: Obj) -> float | None:
         began = deletion - float(meta.get("deletionGracePeriodSeconds") or 0)
         asked = began if asked is None else min(asked, began)
     return asked
+
+
+def is_disrupted(pod: Obj) -> bool:
+    """Whether the cluster says that, and why, it ended the pod."""
+    said = pod.get("status", {}).get("reason") or _condition(pod, "DisruptionTarget")
+    return bool(said) or _is_silent(pod)
 
 
 def _succeeded(step: Obj, collected: Obj, times: _Times) -> SeenAttempt:
@@ -318,7 +342,7 @@ def _waiting(pod: Obj, profile: ClusterProfile, now: float) -> SeenAttempt:
 def _held_up(pod: Obj) -> tuple[str, Obj, float | None]:
     """The first container that waits for something, what for, and since when it could run."""
     since = _moment(pod.get("status", {}).get("startTime"))
-    for name in (FETCH, RUN, COLLECT):
+    for name in (FETCH, command_container(pod), COLLECT):
         state = _state(pod, name)
         waiting = state.get("waiting")
         if waiting and waiting.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
@@ -332,8 +356,9 @@ def _pulling(
 ) -> SeenAttempt:
     reason, message = waiting["reason"], _short(waiting.get("message", ""))
     image = _image(pod, name)
-    whose = f"the image {image}" if name == RUN else f"Headgate's own image {image}"
-    fix = "correct `image`" if name == RUN else "correct `kubernetes.image` in the settings"
+    theirs = name == command_container(pod)
+    whose = f"the image {image}" if theirs else f"Headgate's own image {image}"
+    fix = "correct `image`" if theirs else "correct `kubernetes.image` in the settings"
     fix += ", or name a secret for its registry in `image_pull_secrets` of the profile"
     failed = f"{whose} cannot be pulled ({reason}: {message})"
     late = waited > profile.image_deadline.total_seconds()

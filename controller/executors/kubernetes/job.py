@@ -15,10 +15,12 @@ from typing import Any, Final, NamedTuple
 from controller.config.kubernetes import KubernetesSettings
 from controller.executors.kubernetes.names import (
     ATTEMPT,
+    COLLECT,
     CONTENT,
     NETWORK,
     POLICY,
     QUEUE,
+    RUN,
     job_name,
     labels,
 )
@@ -32,8 +34,6 @@ from specs.digests import digest
 
 STEP: Final = PurePosixPath("/headgate") / FETCHED
 """The attempt's folder, as the step sees it."""
-RUN, COLLECT = "step", "collect"
-"""The containers, besides `fetch`."""
 GRACE_SECONDS: Final = 30
 """The most that a step has to end once it is asked to."""
 TIME_TO_LIVE: Final = 86_400
@@ -72,22 +72,14 @@ def job_of(
     assert profile is not None
     named = labels(owner, attempt)
     queue = attempt.queue or profile.queue
-    deadline = math.ceil(attempt.timeout + profile.start_deadline.total_seconds())
     spec = {
         "backoffLimit": 0,
         "completions": 1,
         "parallelism": 1,
-        # This controller ends it at its timeout; this is for the time when there is none.
-        "activeDeadlineSeconds": deadline + TRANSFER_SECONDS,
+        "activeDeadlineSeconds": deadline_of(attempt, profile),
         "ttlSecondsAfterFinished": TIME_TO_LIVE,
         **({"suspend": True} if queue else {}),
-        "template": {
-            "metadata": {
-                "labels": {**named, NETWORK: "open" if attempt.network else "none"},
-                "annotations": {**pods.annotations(profile, RUN), ATTEMPT: attempt.id},
-            },
-            "spec": _pod(attempt, step, transfer, settings, profile, owner),
-        },
+        "template": pod_template_of(attempt, step, transfer, settings, owner),
     }
     return {
         "apiVersion": "batch/v1",
@@ -96,9 +88,39 @@ def job_of(
             "name": job_name(owner, attempt.id),
             "namespace": settings.namespace,
             "labels": {**named, **({QUEUE: queue} if queue else {})},
-            "annotations": {ATTEMPT: attempt.id, CONTENT: _content(attempt)},
+            "annotations": annotations_of(attempt),
         },
         "spec": spec,
+    }
+
+
+def annotations_of(attempt: Attempt) -> dict[str, str]:
+    """What says which attempt a Job is of; see `is_of`."""
+    return {ATTEMPT: attempt.id, CONTENT: _content(attempt)}
+
+
+def deadline_of(attempt: Attempt, profile: ClusterProfile) -> int:
+    """Seconds after which the cluster ends it. This controller ends it at its timeout; this is for
+    the time when there is none."""
+    return math.ceil(attempt.timeout + profile.start_deadline.total_seconds()) + TRANSFER_SECONDS
+
+
+def pod_template_of(
+    attempt: Attempt,
+    step: StepCommand,
+    transfer: TransferCommand,
+    settings: KubernetesSettings,
+    owner: str,
+) -> Manifest:
+    """The pod of a Job, as a template."""
+    profile = settings.profile(attempt.profile)
+    assert profile is not None
+    return {
+        "metadata": {
+            "labels": {**labels(owner, attempt), NETWORK: "open" if attempt.network else "none"},
+            "annotations": {**pods.annotations(profile, RUN), ATTEMPT: attempt.id},
+        },
+        "spec": _pod(attempt, step, transfer, settings, profile, owner),
     }
 
 
@@ -119,9 +141,10 @@ def secret_of(attempt: Attempt, values: Mapping[str, str], namespace: str, owner
 
 
 def owned_by(job: Mapping[str, Any]) -> Manifest:
-    """What makes an object belong to a Job, so that it is deleted with it."""
+    """What makes an object belong to a Job or TrainJob, so that it is deleted with it."""
     of = job["metadata"]
-    reference = {"apiVersion": "batch/v1", "kind": "Job", "name": of["name"], "uid": of["uid"]}
+    kind = {name: job[name] for name in ("apiVersion", "kind")}
+    reference = {**kind, "name": of["name"], "uid": of["uid"]}
     return {"metadata": {"ownerReferences": [{**reference, "blockOwnerDeletion": False}]}}
 
 
@@ -198,13 +221,7 @@ def _step_container(
         "command": [pods.literal(word) for word in step.argv],
         "workingDir": step.folder,
         "env": [*pods.variables(plain), *revealed],
-        "resources": pods.resources(
-            profile,
-            cpu=attempt.cpu,
-            memory=attempt.memory,
-            gpu=attempt.gpu,
-            devices=attempt.devices,
-        ),
+        "resources": resources_of(attempt, profile),
         "securityContext": pods.confined(),
         "volumeMounts": [
             {"name": "work", "mountPath": str(STEP), "subPath": STEP.name},
@@ -218,6 +235,17 @@ def _step_container(
             *pods.mounts(profile),
         ],
     }
+
+
+def resources_of(attempt: Attempt, profile: ClusterProfile) -> Manifest:
+    """What the step's container is given."""
+    return pods.resources(
+        profile,
+        cpu=attempt.cpu,
+        memory=attempt.memory,
+        gpu=attempt.gpu,
+        devices=attempt.devices,
+    )
 
 
 def is_of(job: Mapping[str, Any], attempt: Attempt) -> bool:

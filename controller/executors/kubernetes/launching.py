@@ -1,6 +1,7 @@
 """Creates the Job of an attempt, with all that belongs to it."""
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 
 from controller.config.kubernetes import KubernetesSettings
@@ -9,17 +10,24 @@ from controller.executors.kubernetes.job import (
     job_of,
     network_policy,
     owned_by,
+    pod_template_of,
     secret_of,
 )
-from controller.executors.kubernetes.names import job_name
-from controller.executors.kubernetes.staging import AttemptStaging
+from controller.executors.kubernetes.names import job_name, kind_of
+from controller.executors.kubernetes.staging import AttemptStaging, StagedAttempt
 from controller.executors.kubernetes.tenancy import AttemptTenancy
+from controller.executors.kubernetes.training import (
+    VERSION,
+    peers_policy,
+    runtime_of,
+    train_job_of,
+)
 from controller.executors.working_copy import GIVEN, given_as_text
 from controller.executors.workspace import Workspace
 from controller.machine.runs.attempt import Attempt
 from deployers.kubernetes.cluster import ApiRefusal, Cluster, Manifest, explained
 from deployers.kubernetes.profile import DEFAULT_PROFILE, ClusterProfile
-from specs.failures import Failure, NeedsHuman
+from specs.failures import Failure, NeedsHuman, TryAgain
 
 
 class Launcher:
@@ -71,41 +79,97 @@ class Launcher:
         if values:  # without an owner yet; `reap` removes it if it never gets one
             secret = secret_of(attempt, values, self._settings.namespace, self.owner)
             await self._tenancy.cluster(attempt.id).apply("secrets", secret)
-        return job_of(attempt, *staged, self._settings, self.owner)
+        if attempt.train is None:
+            return job_of(attempt, *staged, self._settings, self.owner)
+        return await self._prepare_training(attempt, staged)
+
+    async def _prepare_training(self, attempt: Attempt, staged: StagedAttempt) -> Manifest:
+        """Apply the attempt's own runtime; its TrainJob."""
+        cluster = self._tenancy.cluster(attempt.id)
+        template = pod_template_of(attempt, *staged, self._settings, self.owner)
+        found = await self._runtime(attempt)
+        own = runtime_of(found, template, attempt, self._settings, self.owner)
+        await cluster.apply("trainingruntimes", own)
+        if self._confines(attempt):
+            policy = peers_policy(attempt, self._settings, self.owner)
+            await cluster.apply("networkpolicies", policy)
+        return train_job_of(attempt, self._settings, self.owner)
+
+    async def _runtime(self, attempt: Attempt) -> Manifest:
+        """The runtime that an attempt names: of the namespace, or else of the cluster."""
+        assert attempt.train is not None
+        name, namespace = attempt.train.runtime, self._settings.namespace
+        own = await self._cluster.get("trainingruntimes", name)
+        if own is not None:
+            return own
+        try:
+            return await self._cluster.ask("GET", f"apis/{VERSION}/clustertrainingruntimes/{name}")
+        except ApiRefusal as refusal:
+            if refusal.code == 404 and refusal.reason != "NotFound":  # of no API that is served
+                raise NeedsHuman(
+                    f"{attempt.node} has `train`, and the cluster has no {VERSION}: install "
+                    "Kubeflow Trainer 2, or remove `train`"
+                ) from None
+            if refusal.code == 404:
+                raise NeedsHuman(
+                    f"there is no ClusterTrainingRuntime {name}, and no TrainingRuntime of that "
+                    f"name in {namespace}: correct `train.runtime` (kubectl get "
+                    "clustertrainingruntimes), or have it created"
+                ) from None
+            if refusal.code == 403:
+                raise TryAgain(
+                    f"the cluster does not let Headgate read the ClusterTrainingRuntime {name}: "
+                    f"copy it into {namespace} as a TrainingRuntime, or allow it by a ClusterRole: "
+                    "`headgate doctor` names the rule",
+                    human=True,
+                    after=30.0,
+                ) from None
+            raise explained(refusal, "read clustertrainingruntimes") from None
 
     async def create(self, attempt: Attempt, manifest: Manifest) -> Manifest:
-        """Create the Job, or find the one that was created before. Raises `ApiRefusal` if there is
-        none, `TryAgain` if that is unknown, and `LostLease` if another controller may have the
-        attempt."""
-        name = job_name(self.owner, attempt.id)
+        """Create the Job or TrainJob, or find the one that was created before. Raises `ApiRefusal`
+        if there is none, `TryAgain` if that is unknown, and `LostLease` if another controller may
+        have the attempt."""
+        name, kind = job_name(self.owner, attempt.id), kind_of(attempt)
         cluster = self._tenancy.cluster(attempt.id)
         try:
-            job = await cluster.create("jobs", manifest)
+            job = await cluster.create(kind, manifest)
         except ApiRefusal as refusal:
             if refusal.code != 409:
                 raise
-            found = await cluster.get("jobs", name)
+            found = await cluster.get(kind, name)
             if found is None or found["metadata"].get("deletionTimestamp"):
                 raise ApiRefusal(409, "Conflict", f"the Job {name} is being deleted") from None
             if not is_of(found, attempt):
                 # Of a history that was lost: its number was given again.
-                await cluster.delete("jobs", name, propagationPolicy="Foreground")
+                await cluster.delete(kind, name, propagationPolicy="Foreground")
                 raise ApiRefusal(
                     409, "Conflict", f"the Job {name} is of an earlier run and is deleted"
                 ) from None
             job = found
-        if attempt.secrets:
-            await cluster.patch("secrets", name, owned_by(job))
+        for each in self._belonging(attempt):
+            await cluster.patch(each, name, owned_by(job))
         return job
 
-    def explain(self, refusal: ApiRefusal) -> Failure:
+    def _belonging(self, attempt: Attempt) -> Iterable[str]:
+        """The kinds of the objects that are deleted with an attempt's Job, and have its name."""
+        if attempt.secrets:
+            yield "secrets"
+        if attempt.train is not None:
+            yield "trainingruntimes"
+            if self._confines(attempt):
+                yield "networkpolicies"
+
+    def explain(self, refusal: ApiRefusal, attempt: Attempt) -> Failure:
         """Why a Job cannot be created, with the fix."""
+        if attempt.train is not None and _has_not_noticed(refusal.message):
+            return TryAgain("waiting for Kubeflow Trainer to notice the runtime of its TrainJob")
         if refusal.code in (400, 422):
             return NeedsHuman(
                 f"the cluster refuses its Job: {refusal.message}; correct the step, or the profile "
                 "in the settings"
             )
-        return explained(refusal, "create jobs")
+        return explained(refusal, f"create {kind_of(attempt)}")
 
     def _refuse_impossible(self, attempt: Attempt) -> None:
         if attempt.program != "step":
@@ -131,17 +195,20 @@ class Launcher:
                 f"the profile {attempt.profile or DEFAULT_PROFILE} is for runs of a branch that "
                 "may release: name another for pull requests, or have `trusted` of it removed"
             )
-        confined = not attempt.network and self._settings.network_policy
-        if confined and not self._settings.store_networks:
+        if self._confines(attempt) and not self._settings.store_networks:
             raise NeedsHuman(
                 "set `kubernetes.store_networks` in headgate.yaml to where the artifact store is: "
                 "a NetworkPolicy keeps pods off every other network; or give the step `network: "
                 "true`, or set `kubernetes.network_policy: false`"
             )
 
+    def _confines(self, attempt: Attempt) -> bool:
+        """Whether a NetworkPolicy keeps its pods off the network."""
+        return not attempt.network and self._settings.network_policy
+
     async def _ensure_policy(self, attempt: Attempt) -> None:
         """Apply the NetworkPolicy, once in the life of this controller."""
-        if attempt.network or not self._settings.network_policy:
+        if not self._confines(attempt):
             return
         if self._policy is None:
             policy = network_policy(self._settings)
@@ -151,3 +218,10 @@ class Launcher:
         except Exception:
             self._policy = None
             raise
+
+
+def _has_not_noticed(refusal: str) -> bool:
+    """Whether a webhook of Trainer, or of Kueue, refuses a TrainJob as it has not seen its runtime
+    yet, which was applied a moment before: their caches follow."""
+    theirs = "must be created before the TrainJob" in refusal
+    return theirs or ("vtrainjob.kb.io" in refusal and "not found" in refusal)

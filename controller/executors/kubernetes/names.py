@@ -1,6 +1,7 @@
 """PURE. How the objects of attempts are named and labelled in a cluster, and what pods say."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from controller.executors.leftovers import pipeline_of
 from controller.machine.runs.attempt import Attempt
@@ -16,6 +17,17 @@ QUEUE: Final = "kueue.x-k8s.io/queue-name"
 POLICY: Final = "headgate-steps-without-network"
 """The name of the NetworkPolicy."""
 
+RUN, COLLECT = "step", "collect"
+"""The containers of a pod, besides `fetch`."""
+NODE: Final = "node"
+"""The container that runs the command in a pod of a TrainJob: Trainer knows it by this name."""
+INDEX: Final = "batch.kubernetes.io/job-completion-index"
+"""The annotation with the number of a node of a TrainJob, from 0 on."""
+BESIDE: Final = "beside"
+"""The argument of `collect` that runs beside the step."""
+READY: Final = "/tmp/collects"  # noqa: S108 - in the pod, where it is a volume of its own
+"""The file that says that it can be asked to end."""
+
 CHANGED, FAILED, UNAVAILABLE = "changed", "failed", "unavailable"
 """How our containers say that they failed: an object is not as listed; for good; for now."""
 OUTPUTS, MISSING, ELSEWHERE = "outputs", "missing", "at"
@@ -26,6 +38,17 @@ def job_name(owner: str, attempt_id: str) -> str:
     """The name of an attempt's Job, and of the Secret that belongs to it. Ids that differ in signs
     only have different names, and so have those of other owners."""
     return object_name(owner, attempt_id)
+
+
+def kind_of(attempt: Attempt) -> str:
+    """What an attempt is in a cluster, as the API names it."""
+    return "jobs" if attempt.train is None else "trainjobs"
+
+
+def command_container(pod: Mapping[str, Any]) -> str:
+    """The container of a pod that runs the step's command."""
+    mains = (one["name"] for one in pod["spec"]["containers"])
+    return NODE if NODE in mains else RUN
 
 
 def labels(owner: str, attempt: Attempt) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The log of a step: followed while it runs, each byte once, in the attempt's bounded log."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -8,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from controller.executors.container import ContainerOutput
-from controller.executors.kubernetes.job import RUN
-from deployers.kubernetes.cluster import ApiRefusal, Cluster
+from controller.executors.kubernetes.names import command_container
+from deployers.kubernetes.cluster import ApiRefusal, Cluster, Manifest
 from specs.failures import TryAgain
 
 PAUSE: Final = 1.0
@@ -110,7 +111,9 @@ class PodLog:
         self._output = ContainerOutput(folder)
         self._lines = StampedLines(self._output.write)
 
-    async def follow(self, pod: str, over: Callable[[], bool], streams: asyncio.Semaphore) -> None:
+    async def follow(
+        self, pod: Manifest, over: Callable[[], bool], streams: asyncio.Semaphore
+    ) -> None:
         """Read it to its end. `over` tells whether the step has ended; until then one of `streams`
         is taken, if there is one: without, the log is read once the step has ended."""
         tries = 0
@@ -119,11 +122,11 @@ class PodLog:
             try:
                 if ended:
                     tries += 1
-                    await self._read(pod, follow=False)
+                    await self._read(pod, self._lines, follow=False)
                     return
                 if not streams.locked():
                     async with streams:
-                        await self._read(pod, follow=not over())
+                        await self._read(pod, self._lines, follow=not over())
                     if over():
                         return
             except ApiRefusal as refusal:
@@ -133,16 +136,23 @@ class PodLog:
                 pass
             await asyncio.sleep(PAUSE)
 
-    async def _read(self, pod: str, *, follow: bool) -> None:
-        query = {"container": RUN, "timestamps": "true"}
+    async def add(self, pod: Manifest, heading: str) -> None:
+        """Add the log of another pod, whose step has ended, below a heading; if it is there."""
+        self._output.write(f"{heading}\n".encode())
+        with contextlib.suppress(ApiRefusal, TryAgain):
+            await self._read(pod, StampedLines(self._output.write), follow=False)
+
+    async def _read(self, pod: Manifest, lines: StampedLines, *, follow: bool) -> None:
+        query = {"container": command_container(pod), "timestamps": "true"}
         if follow:
             query["follow"] = "true"
-        if self._lines.last:
-            query["sinceTime"] = self._lines.since
-        self._lines.resume()
-        async with self._cluster.stream(f"pods/{pod}/log", query) as chunks:
+        if lines.last:
+            query["sinceTime"] = lines.since
+        lines.resume()
+        path = f"pods/{pod['metadata']['name']}/log"
+        async with self._cluster.stream(path, query) as chunks:
             async for chunk in chunks:
-                self._lines.feed(chunk)
+                lines.feed(chunk)
 
     def close(self) -> None:
         """Join the log's head and tail."""

@@ -3,14 +3,23 @@
 import contextlib
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Final
 
 from controller.executors.attempt_folder import read_status
 from controller.executors.kubernetes.attempts import FACT
-from controller.executors.kubernetes.names import job_name
+from controller.executors.kubernetes.ending import remove
+from controller.executors.kubernetes.names import job_name, kind_of
 from controller.executors.kubernetes.tenancy import AttemptTenancy, attempt_of_object
+from controller.executors.kubernetes.training import VERSION
+from controller.machine.runs.attempt import Attempt
 from controller.store.protocol import LostLease
-from deployers.kubernetes.cluster import Cluster, Manifest
+from deployers.kubernetes.cluster import ApiRefusal, Cluster, Manifest, explained
 from deployers.kubernetes.names import owned, selector
+from specs.failures import TryAgain
+
+LAUNCHED: Final = ("jobs", "trainjobs")
+OF_TRAINING: Final = ("trainingruntimes", "networkpolicies")
+"""What has the name of its TrainJob, and belongs to it unless its controller died before."""
 
 
 class Reaper:
@@ -34,12 +43,13 @@ class Reaper:
 
     async def reap(self, live: Collection[str]) -> int:
         """Remove what is not needed, and is not in `live`, by name; how much. Raises `Failure`."""
-        selected = selector(owned(self._owner))
-        jobs, _ = await self._cluster.list("jobs", labelSelector=selected)
-        secrets, _ = await self._cluster.list("secrets", labelSelector=selected)
-        names = {_name(job) for job in jobs}
-        left = [(job, "jobs") for job in jobs]
-        left += [(secret, "secrets") for secret in secrets if _name(secret) not in names]
+        trains = await self._has_trainer()
+        left: list[tuple[Manifest, str]] = []
+        for kind in LAUNCHED if trains else LAUNCHED[:1]:
+            left += [(job, kind) for job in await self._listed(kind)]
+        names = {_name(job) for job, _ in left}
+        for kind in ("secrets", *(OF_TRAINING if trains else ())):
+            left += [(each, kind) for each in await self._listed(kind) if _name(each) not in names]
         self._tenancy.forget_but({_name(each) for each, _ in left})
         removed = 0
         for each, kind in left:
@@ -51,25 +61,48 @@ class Reaper:
                     removed += 1
         return removed
 
+    async def _listed(self, kind: str) -> list[Manifest]:
+        found, _ = await self._cluster.list(kind, labelSelector=selector(owned(self._owner)))
+        return found
+
     def _is_of_nobody(self, obj: Manifest, kind: str) -> bool:
         """Whether its attempt has ended, or nobody has asked for it for a while. Raises `LostLease`
         if that is another controller's to say."""
         attempt = attempt_of_object(obj)
         self._tenancy.check(attempt)
         own = self._folder(attempt.replace("/", "_"))
-        if kind == "jobs" and read_status(own) is not None:
+        if kind in LAUNCHED and read_status(own) is not None:
             return True
-        if kind == "jobs" and (own / FACT).exists():
+        if kind in LAUNCHED and (own / FACT).exists():
             return False
         return self._tenancy.stray_for(_name(obj), attempt) >= self._stray
 
     async def remove(self, attempt_id: str) -> None:
-        """Remove an attempt's Job. Raises `Failure`, and `LostLease` if it may be another's."""
-        await self._delete("jobs", job_name(self._owner, attempt_id), attempt_id)
+        """Remove an attempt's Job or TrainJob. Raises `Failure`, and `LostLease` if it may be
+        another's."""
+        name = job_name(self._owner, attempt_id)
+        try:
+            fact = (self._folder(attempt_id) / FACT).read_bytes()
+        except FileNotFoundError:  # it may be either
+            await self._delete("jobs", name, attempt_id)
+            if await self._has_trainer():
+                with contextlib.suppress(TryAgain):  # it may have no right to
+                    await self._delete("trainjobs", name, attempt_id)
+        else:
+            await self._delete(kind_of(Attempt.model_validate_json(fact)), name, attempt_id)
 
     async def _delete(self, kind: str, name: str, attempt_id: str) -> None:
-        cluster = self._tenancy.cluster(attempt_id)
-        await cluster.delete(kind, name, propagationPolicy="Background")
+        await remove(self._tenancy.cluster(attempt_id), kind, name)
+
+    async def _has_trainer(self) -> bool:
+        """Whether there can be TrainJobs."""
+        try:
+            await self._cluster.ask("GET", f"apis/{VERSION}")
+        except ApiRefusal as refusal:
+            if refusal.code == 404:
+                return False
+            raise explained(refusal, f"look for {VERSION}") from None
+        return True
 
 
 def _name(obj: Manifest) -> str:

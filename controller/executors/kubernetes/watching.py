@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 
 from controller.executors.kubernetes.interpret import workload_reason
-from controller.executors.kubernetes.names import ATTEMPT, QUEUE
+from controller.executors.kubernetes.names import ATTEMPT, NODE, QUEUE
 from deployers.kubernetes.cluster import ApiRefusal, Cluster, Manifest, explained
 from specs.failures import Failure, NeedsHuman, TryAgain
 
@@ -29,6 +29,8 @@ BETWEEN_LISTS: Final = 1.0
 """Seconds between two lists of Jobs, at the least; for long lists more."""
 BETWEEN_EVENTS: Final = 10.0
 """Seconds between two lists of events, at the least."""
+
+OF_NODES: Final = f"-{NODE}-0"
 
 PodChange = Callable[[Manifest, bool], None]
 """Called with a pod that changed, and whether it is gone."""
@@ -126,11 +128,13 @@ async def lines_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 class JobLister:
-    """The Jobs with these labels, listed while somebody waits for news."""
+    """The Jobs, and TrainJobs, with these labels, listed while somebody waits for news."""
 
-    def __init__(self, cluster: Cluster, selector: str) -> None:
+    def __init__(self, cluster: Cluster, selector: str, kinds: Collection[str]) -> None:
+        """`kinds` are `jobs` and `trainjobs`, as far as there are such attempts."""
         self._cluster = cluster
         self._selector = selector
+        self._kinds = kinds
         self._wanted = asyncio.Event()
         self._news = asyncio.Condition()
         self._begun = float("-inf")
@@ -176,8 +180,10 @@ class JobLister:
             await asyncio.sleep(max(BETWEEN_LISTS, 5 * took))
 
     async def _look(self, began: float) -> None:
-        found, _ = await self._cluster.list("jobs", labelSelector=self._selector)
-        jobs = {job["metadata"]["name"]: job for job in found}
+        jobs: dict[str, Manifest] = {}
+        for kind in sorted(self._kinds):
+            found, _ = await self._cluster.list(kind, labelSelector=self._selector)
+            jobs |= {job["metadata"]["name"]: job for job in found}
         idle = [name for name, job in jobs.items() if not job.get("status", {}).get("active")]
         if idle and began - self._events_at > BETWEEN_EVENTS:
             self._events_at = began
@@ -195,7 +201,11 @@ class JobLister:
         except Failure as failure:  # they explain, and nothing waits for them
             log.info("the cluster's events cannot be listed", reason=str(failure))
             return {}
-        return {event["involvedObject"]["name"]: str(event.get("message", "")) for event in events}
+        # The Job of a TrainJob's nodes is named after it.
+        return {
+            event["involvedObject"]["name"].removesuffix(OF_NODES): str(event.get("message", ""))
+            for event in events
+        }
 
     async def _workloads(self) -> dict[str, str]:
         try:
@@ -206,7 +216,7 @@ class JobLister:
             owner["name"]: workload_reason(workload)
             for workload in found
             for owner in workload["metadata"].get("ownerReferences", ())
-            if owner["kind"] == "Job"
+            if owner["kind"] in ("Job", "TrainJob")
         }
 
 

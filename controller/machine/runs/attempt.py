@@ -7,7 +7,7 @@ from typing import Any, Literal
 from controller.machine.core import Blocked, Value
 from specs.model import SPEC_FILE
 from specs.projects.values import Project
-from specs.resources import ExecutorKind
+from specs.resources import ExecutorKind, Training
 
 
 class Input(Value):
@@ -121,6 +121,8 @@ class Attempt(Value):
     """The profile of the settings that says how it runs on a cluster; None for the default."""
     queue: str | None = None
     """The queue in which it waits for a cluster's quota; None for the profile's, if any."""
+    train: Training | None = None
+    """On how many nodes of a cluster its command runs at once, and how they find each other."""
     timeout: float
     """Seconds."""
     request: Mapping[str, Any] = {}

@@ -125,6 +125,7 @@ def _definition(was: Mapping[str, Any], now: Mapping[str, Any], run: str) -> Ite
         "custom": "the dataset's `custom_expectations`",
         "leaves_custom": "who judges its custom expectations",
         "engine": "the dataset's `engine`",
+        "train": "the step's `train`",
         "examples": "which of the dataset's `columns` show examples",
     }
     for name in dict.fromkeys([*was, *now]):

@@ -57,6 +57,7 @@ def step_node(
         build=build_,
         network=network,
         **place_on_machines(resources, spec.environment, step),
+        train=step.train,
         timeout=step.timeout.total_seconds(),
     )
     return Node(
@@ -68,6 +69,8 @@ def step_node(
             **_said(step, attempt),
             "environment": environment_of(spec, source, name),
             **({"network": True} if network else {}),
+            # How many nodes share the work changes the result.
+            **({"train": step.train.model_dump()} if step.train else {}),
         },
         reads=reads_of(spec, source, step.reads),
         attempt=attempt,

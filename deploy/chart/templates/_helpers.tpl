@@ -55,6 +55,34 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.steps.enabled (eq .Values.steps.namespace .Release.Namespace) -}}
 {{- fail (printf "steps.namespace is %s, where the controller and its secrets are; name another one" .Release.Namespace) -}}
 {{- end -}}
+{{- if and .Values.serving.enabled (not .Values.settings.artifacts) -}}
+{{- fail "serving.enabled needs settings.artifacts, s3://, gs:// or az:// with a prefix, by which servers get their models" -}}
+{{- end -}}
+{{- if and .Values.serving.enabled (or (eq .Values.serving.namespace .Release.Namespace) (eq .Values.serving.namespace .Values.steps.namespace)) -}}
+{{- fail (printf "serving.namespace is %s, where the controller or steps are; name another one" .Values.serving.namespace) -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* The rules of `deployer: kubernetes`; deployers/kubernetes/access.py has the same, and what for. */ -}}
+{{- define "headgate.servingRules" -}}
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [create, patch, list, delete]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [create, patch, get, list, delete]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create, patch, get, delete]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [create, patch, get, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, delete]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
 {{- end -}}
 
 {{- /* headgate.yaml: the chart's own settings, and those of the values. */ -}}
@@ -63,8 +91,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.postgresql.enabled -}}
 {{- $_ := set $own "store" (printf "${%s}" .Values.postgresql.secretKey) -}}
 {{- end -}}
+{{- $kubernetes := dict "image" (include "headgate.image" .) -}}
 {{- if .Values.steps.enabled -}}
-{{- $_ := set $own "kubernetes" (dict "namespace" .Values.steps.namespace "image" (include "headgate.image" .)) -}}
+{{- $_ := set $kubernetes "namespace" .Values.steps.namespace -}}
+{{- end -}}
+{{- if .Values.serving.enabled -}}
+{{- $_ := set $kubernetes "serving" (dict "namespace" .Values.serving.namespace) -}}
+{{- end -}}
+{{- if or .Values.steps.enabled .Values.serving.enabled -}}
+{{- $_ := set $own "kubernetes" $kubernetes -}}
 {{- end -}}
 {{- if gt (int .Values.replicas) 1 -}}
 {{- $_ := set $own "controllers" "several" -}}
@@ -105,5 +140,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [kueue.x-k8s.io]
   resources: [localqueues]
   verbs: [list]
+{{- end }}
+{{- if .Values.steps.training }}
+- apiGroups: [trainer.kubeflow.org]
+  resources: [trainjobs]
+  verbs: [create, get, list, delete]
+- apiGroups: [trainer.kubeflow.org]
+  resources: [trainingruntimes]
+  verbs: [get, create, patch, list, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [list, delete]
 {{- end }}
 {{- end -}}

@@ -13,7 +13,7 @@ from typing import Any
 
 from controller.machine.core import Key
 from controller.machine.environments.environment import EnvironmentState
-from controller.planning.canary_notes import canary_notes
+from controller.planning.canary_notes import canary_notes, cluster_notes
 from controller.store.protocol import Put, Store, Transaction
 from deployers import control
 from deployers.control import Backend, Routing
@@ -120,3 +120,18 @@ def test_a_plan_says_who_watches_a_canary_that_scripts_deploy_and_what_turns_cos
     assert notes(desk, by_scripts("draw")) == (UNWATCHED,)
     assert "no arm is compared with the other" in notes(desk, by_scripts("turns"))[1]
     assert "no counts" in notes(desk, by_scripts("units"))[1]
+
+
+def test_a_plan_says_what_is_served_on_a_cluster() -> None:
+    assert cluster_notes(spec()) == ()
+    one = spec(("release.staging.deployer", "kubernetes"))
+    assert cluster_notes(one) == (
+        "staging is on a cluster (`deployer: kubernetes`), with one pod of each version",
+    )
+    both = spec(
+        ("release.staging.deployer", "kubernetes"),
+        ("release.production.deployer", "kubernetes"),
+        ("release.serve.replicas", 3),
+    )
+    assert [note.partition(" ")[0] for note in cluster_notes(both)] == ["staging", "production"]
+    assert "3 pods of each version" in cluster_notes(both)[1]

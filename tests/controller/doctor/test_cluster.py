@@ -14,9 +14,11 @@ from controller.executors.kubernetes.access import (
     DOCTOR,
     DOCTOR_OF_QUEUES,
     QUEUES,
+    RUNTIMES,
     STEPS,
-    AccessNeed,
+    TRAINING,
 )
+from deployers.kubernetes.access import SERVING, AccessNeed
 from specs.loading.load import load
 from specs.model import Pipeline
 from tests.doubles.kubernetes import AccessRule, Kubernetes
@@ -212,6 +214,51 @@ async def test_kueues_rights_are_asked_about_only_where_there_are_queues(
     assert queued["kueue"].message.startswith("not looked at: ")
 
 
+def trained() -> Pipeline:
+    """A spec whose step runs on two nodes."""
+    text = SPEC.replace("EXECUTOR", "kubernetes\n    train: {runtime: torch, nodes: 2}")
+    loaded = load(text, "ml-pipeline.yaml")
+    assert loaded.pipeline is not None, loaded.problems
+    return loaded.pipeline
+
+
+async def for_training(
+    cluster: Kubernetes, tmp_path: Path, *wide: AccessRule, needs: tuple[AccessNeed, ...] = TRAINING
+) -> dict[str, Finding]:
+    """The findings about `trained`; `wide` are rights in the whole cluster."""
+    token = cluster.token("headgate", *rules(*STEPS, *DOCTOR, *needs), *wide)
+    cluster.write_kubeconfig(tmp_path / "kubeconfig", token)
+    return await of(tmp_path, {"kubeconfig": "kubeconfig"}, trained())
+
+
+async def test_training_needs_trainer_and_its_rights(cluster: Kubernetes, tmp_path: Path) -> None:
+    told = await for_training(cluster, tmp_path, needs=())
+    assert "create, get, list, delete trainjobs" in told["cluster access headgate"].message
+    assert told["trainer"].state == "error"
+    assert told["trainer"].fix.startswith("install Kubeflow Trainer 2")
+
+
+async def test_the_runtime_of_a_step_is_looked_for_in_the_namespace_and_in_the_cluster(
+    cluster: Kubernetes, tmp_path: Path
+) -> None:
+    cluster.install("trainer")
+    get = [AccessRule(need.verbs, (need.resource,), (need.group,)) for need in RUNTIMES]
+    unread = (await for_training(cluster, tmp_path))["runtime torch"]
+    assert unread.state == "warning"
+    assert "clustertrainingruntimes" in unread.fix
+    assert "copy the runtime into headgate as a TrainingRuntime" in unread.fix
+    missing = (await for_training(cluster, tmp_path, *get))["runtime torch"]
+    assert missing.state == "error"
+    assert "correct `train.runtime`" in missing.fix
+    runtime = {"metadata": {"name": "torch"}, "spec": {"template": {"spec": {}}}}
+    cluster.create("ClusterTrainingRuntime", runtime)
+    found_ = (await for_training(cluster, tmp_path, *get))["runtime torch"]
+    assert (found_.state, found_.message) == ("ok", "the ClusterTrainingRuntime is there")
+    cluster.create("TrainingRuntime", runtime, "headgate")
+    own = (await for_training(cluster, tmp_path))["runtime torch"]
+    assert (own.state, own.message) == ("ok", "the TrainingRuntime is there")
+
+
 async def test_refused_credentials_are_told_of(cluster: Kubernetes, tmp_path: Path) -> None:
     cluster.write_kubeconfig(tmp_path / "kubeconfig", "token-of-nobody")
     (finding,) = (await of(tmp_path, {"kubeconfig": "kubeconfig"})).values()
@@ -233,3 +280,33 @@ async def test_a_cluster_that_is_away_and_one_that_is_not_configured(
     (none,) = (await of(tmp_path, {"kubeconfig": "nowhere"})).values()
     assert none.state == "error"
     assert none.message.startswith("no cluster is configured")
+
+
+def served() -> Pipeline:
+    release = "release:\n  serve: {run: serve}\n  production: {deployer: kubernetes}\n"
+    loaded = load(SPEC.replace("EXECUTOR", "docker") + release, "ml-pipeline.yaml")
+    assert loaded.pipeline is not None, loaded.problems
+    return loaded.pipeline
+
+
+async def test_where_servers_run_is_looked_at_if_a_spec_says_so(
+    cluster: Kubernetes, tmp_path: Path
+) -> None:
+    namespace = ("headgate-serving",)
+    allowed = [
+        AccessRule(need.verbs, (need.resource,), (need.group,), namespace)
+        for need in SERVING
+        if need.resource != "services"
+    ]
+    cluster.write_kubeconfig(tmp_path / "kubeconfig", cluster.token("headgate", *allowed))
+    lacks = (await of(tmp_path, {"kubeconfig": "kubeconfig"}, served()))[
+        "cluster access headgate-serving"
+    ]
+    assert lacks.state == "error"
+    assert "it may not create, patch, get, list, delete services" in lacks.message
+    assert "resources: [services]" in lacks.fix
+    services = next(need for need in SERVING if need.resource == "services")
+    rule = AccessRule(services.verbs, ("services",), ("",), namespace)
+    cluster.write_kubeconfig(tmp_path / "kubeconfig", cluster.token("headgate", *allowed, rule))
+    seen = await of(tmp_path, {"kubeconfig": "kubeconfig"}, served())
+    assert seen["cluster access headgate-serving"].state == "ok"

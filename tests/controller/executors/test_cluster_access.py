@@ -9,12 +9,14 @@ from controller.executors.kubernetes.access import (
     DOCTOR_OF_QUEUES,
     QUEUES,
     STEPS,
-    AccessNeed,
+    TRAINING,
 )
 from controller.executors.kubernetes.names import labels
 from controller.machine.runs.attempt import AttemptState
+from deployers.kubernetes.access import AccessNeed
 from tests.contracts.executor import becomes, ends, run, until
 from tests.controller.executors.kubernetes_site import OWNER, KubernetesSite
+from tests.controller.executors.test_kubernetes_training import TORCH, attempt_of
 from tests.deploy.chart import Manifest, manifests
 
 ACCOUNT = "system:serviceaccount:platform:headgate"
@@ -53,6 +55,7 @@ def test_the_role_is_what_the_code_says_that_it_needs() -> None:
     assert of_role(installed(queues=True)) == of_needs(
         (*STEPS, *DOCTOR, *QUEUES, *DOCTOR_OF_QUEUES)
     )
+    assert of_role(installed(training=True)) == of_needs((*STEPS, *DOCTOR, *TRAINING))
     (role,) = (part for part in installed(queues=True) if part["kind"] == "Role")
     groups = {rule["resources"][0]: rule["apiGroups"] for rule in role["rules"]}
     assert groups == {
@@ -102,3 +105,39 @@ async def test_an_executor_needs_every_verb_of_the_role_and_no_other(
     # Applying what is not there yet is creating it, too.
     made |= {("create", what) for verb, what in made if verb == "patch"}
     assert made == of_needs(STEPS)
+
+
+async def test_training_needs_every_verb_of_its_rules_and_no_other(
+    kubernetes_site: KubernetesSite,
+) -> None:
+    """An attempt on two nodes, one that is cancelled, and what is left of another."""
+    site, cluster = kubernetes_site, kubernetes_site.cluster
+    cluster.install("trainer")
+    cluster.create("TrainingRuntime", TORCH, "headgate")
+    for part in installed(training=True):
+        if part["kind"] in ("Role", "RoleBinding"):
+            cluster.create(part["kind"], part, "headgate")
+    cluster.write_kubeconfig(site.kubeconfig, cluster.token(ACCOUNT))
+    cluster.count.reset()
+
+    async with site.open(stray=0.0) as executor:
+        told = attempt_of(site, "sh -c 'echo $KEY'", name="told", secrets=("KEY",))
+        assert (await run(executor, told)).state is AttemptState.SUCCEEDED
+        long = attempt_of(site, "sleep 1000", name="long")
+        await executor.start(long)
+        await becomes(executor, long, AttemptState.RUNNING)
+        await executor.cancel(long.id, 0.1)
+        assert (await ends(executor, long)).state is AttemptState.CANCELLED
+        left = {"metadata": {"name": "left", "labels": labels(OWNER, attempt_of(site, "true"))}}
+        for kind, spec in (
+            ("TrainingRuntime", TORCH["spec"]),
+            ("NetworkPolicy", {"podSelector": {}}),
+        ):
+            cluster.create(kind, {**left, "spec": spec}, "headgate")
+        assert await executor.reap() > 0
+    await asyncio.to_thread(cluster.settle)
+    made = set(cluster.count.by_call())
+    made |= {("create", what) for verb, what in made if verb == "patch"}
+    assert of_needs(TRAINING) <= made
+    of_jobs = {(verb, "jobs") for verb in ("create", "get", "delete")}
+    assert made | of_jobs <= of_needs((*STEPS, *TRAINING)), "it asks for nothing else"

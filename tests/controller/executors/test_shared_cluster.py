@@ -91,12 +91,13 @@ async def test_who_has_lost_its_lease_creates_nothing_and_deletes_nothing(
     site.cluster.plays.add(LONG)
     on_its_way = site.attempt("true", "on-its-way", secrets=("KEY",))
     runs, ended = site.attempt("true", "runs"), site.attempt("true", "ended")
-    async with site.open(settles=3600.0) as executor:
+    async with site.open(settles=0.0) as executor:
         for attempt in (runs, ended):
             await executor.start(attempt)
             await becomes(executor, attempt, AttemptState.ENDING)
         await executor.cancel(ended.id, 0.1)
         await ends(executor, ended)
+        await seen(lambda: site.cluster.count.made("delete", "jobs") == 2)  # ended, and removed
         let_go = announced(executor)
         lease.held = False
         before = writes(site)

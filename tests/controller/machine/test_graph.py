@@ -59,6 +59,7 @@ def test_a_file_changes_the_keys_of_the_nodes_that_read_it(
         ("gates.model.threshold", 0.4, {"gate.model"}),
         ("datasets.numbers.types", {"zip": "string"}, {"gate.data.numbers"}),
         ("datasets.numbers.nulls", ["", "NA"], {"gate.data.numbers"}),
+        ("steps.train.train", {"runtime": "torch", "nodes": 2}, {"train"}),
         ("datasets.numbers.csv", {"delimiter": ";"}, {"gate.data.numbers"}),
         ("datasets.numbers.columns", {"zip": {"examples": True}}, {"gate.data.numbers"}),
         ("datasets.numbers.columns", {"zip": {"examples": False}}, set()),

@@ -347,6 +347,14 @@ def test_scripts_that_tell_the_judge_of_the_traffic_are_a_rule() -> None:
     assert rule_changes(spec(scripted), spec(scripted.replace("r.py", "s.py"))) == ()
 
 
+def test_who_deploys_is_a_rule_and_headgates_own_router_on_a_cluster_loosens_none() -> None:
+    here = f"{FULL}\nenvironment: {{image: own}}\n"
+    on_cluster = here.replace("  production: {", "  production: {deployer: kubernetes, ")
+    (change,) = rule_changes(spec(here), spec(on_cluster))
+    assert (change.rule, change.now) == ("release.production.deployer", "kubernetes")
+    assert not change.loosens
+
+
 def test_a_smoke_request_whose_body_changes_loosens() -> None:
     posts = FULL.replace("{post: /predict}", "{post: /predict, body: body.json}")
     found = rule_changes(spec(posts, body__json="hard"), spec(posts, body__json="easy"))

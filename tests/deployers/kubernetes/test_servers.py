@@ -74,7 +74,7 @@ def test_a_secret_is_in_the_secret_and_belongs_to_the_deployment() -> None:
     assert base64.b64decode(of_it["data"]["TOKEN"]) == b"hush"
     (owner,) = of_it["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["uid"]) == ("Deployment", "u1")
-    assert secret(SERVER.model_copy(update={"secrets": ()}), AT) is None
+    assert secret(SERVER.model_copy(update={"secrets": ()}), AT, made) is None
 
 
 def test_the_server_is_confined_and_only_fetch_has_the_credentials_of_the_store() -> None:

@@ -50,6 +50,7 @@ class Kubernetes:
         """`folder` holds the volumes of pods; `speed` hastens the cluster's clock."""
         self._own = None if folder else tempfile.TemporaryDirectory(prefix="kubernetes-")
         self.folder = folder or Path(self._own.name if self._own else "")
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.clock = ClusterClock(speed)
         self.verbs = Verbs(self.clock)
         self.images = ImageRegistry()
@@ -65,7 +66,7 @@ class Kubernetes:
         self.kueue = QueueController(self.verbs)
         self.gateways = GatewayController(self.verbs)
         self.kserve = InferenceController(self.verbs)
-        self._trainer = TrainerController(self.verbs)
+        self.trainer = TrainerController(self.verbs)
         self._proxy = ServiceProxy(self.verbs, self.folder)
         self._node_controller = NodeController(self.verbs, self.kubelets)
         self.manager = Manager(self.store, self.clock, self._controllers())
@@ -85,7 +86,7 @@ class Kubernetes:
             QuotaController(self.verbs),
             ClaimController(self.verbs),
             self.kueue,
-            self._trainer,
+            self.trainer,
             self.kserve,
             self.gateways,
             JobController(self.verbs),
@@ -160,7 +161,8 @@ class Kubernetes:
             elif name == "kserve":
                 webhooks.append(refuse_service)
             elif name == "trainer":
-                webhooks.append(self._trainer.refuse)
+                self.kueue.kinds.append("TrainJob")
+                webhooks.append(self.trainer.refuse)
         self.settle()
 
     # Who may do what

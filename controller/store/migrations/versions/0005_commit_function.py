@@ -68,38 +68,37 @@ BEGIN
   IF _done IS NOT NULL THEN
     DELETE FROM outbox WHERE id = ANY(_done);
   END IF;
-  IF _put_off IS NOT NULL THEN
-    UPDATE outbox SET attempts = attempts + 1, not_before = late.until, error = late.why
-    FROM unnest(_put_off_until, _put_off_why, _put_off) AS late (until, why, id)
-    WHERE outbox.id = late.id;
-  END IF;
-  IF _fact_kinds IS NOT NULL THEN
-    FOR n IN 1 .. cardinality(_fact_kinds) LOOP  -- several of one key come in their order
-      INSERT INTO objects (kind, name, revision, body, updated, live)
-      VALUES (_fact_kinds[n], _fact_names[n], 1, _fact_bodies[n], _now, FALSE)
-      ON CONFLICT (kind, name) DO UPDATE
-      SET revision = objects.revision + 1, body = excluded.body, updated = excluded.updated
-      WHERE objects.body != excluded.body;
-    END LOOP;
-  END IF;
-  IF _ids IS NOT NULL THEN
+  -- One after the other: they are few, and a loop takes less than a join of arrays.
+  FOR n IN 1 .. coalesce(cardinality(_put_off), 0) LOOP
+    UPDATE outbox
+    SET attempts = attempts + 1, not_before = _put_off_until[n], error = _put_off_why[n]
+    WHERE id = _put_off[n];
+  END LOOP;
+  FOR n IN 1 .. coalesce(cardinality(_fact_kinds), 0) LOOP
+    INSERT INTO objects (kind, name, revision, body, updated, live)
+    VALUES (_fact_kinds[n], _fact_names[n], 1, _fact_bodies[n], _now, FALSE)
+    ON CONFLICT (kind, name) DO UPDATE
+    SET revision = objects.revision + 1, body = excluded.body, updated = excluded.updated
+    WHERE objects.body != excluded.body;
+  END LOOP;
+  FOR n IN 1 .. coalesce(cardinality(_ids), 0) LOOP
     INSERT INTO outbox (id, owner_kind, owner_name, lane, action, attempts, not_before, error)
-    SELECT * FROM unnest(
-      _ids, _owner_kinds, _owner_names, _lanes, _actions, _attempts, _not_before, _errors
+    VALUES (
+      _ids[n], _owner_kinds[n], _owner_names[n], _lanes[n], _actions[n], _attempts[n],
+      _not_before[n], _errors[n]
     ) ON CONFLICT (id) DO NOTHING;
-  END IF;
-  IF _said IS NOT NULL THEN
+  END LOOP;
+  FOR n IN 1 .. coalesce(cardinality(_said), 0) LOOP
     INSERT INTO messages (to_kind, to_name, id, type, body, at)
-    SELECT *, _now FROM unnest(_to_kinds, _to_names, _said, _types, _bodies)
+    VALUES (_to_kinds[n], _to_names[n], _said[n], _types[n], _bodies[n], _now)
     ON CONFLICT (to_kind, to_name, id) DO NOTHING;
-  END IF;
+  END LOOP;
   IF _consumed IS NOT NULL THEN
     UPDATE messages SET consumed = _now WHERE number = ANY(_consumed);
   END IF;
-  IF _aside IS NOT NULL THEN
-    UPDATE messages SET set_aside = _now, reason = bad.why
-    FROM unnest(_aside_why, _aside) AS bad (why, number) WHERE messages.number = bad.number;
-  END IF;
+  FOR n IN 1 .. coalesce(cardinality(_aside), 0) LOOP
+    UPDATE messages SET set_aside = _now, reason = _aside_why[n] WHERE number = _aside[n];
+  END LOOP;
   IF _notify IS NOT NULL THEN
     PERFORM pg_notify('headgate', _notify);
   END IF;

@@ -164,7 +164,8 @@ def test_a_secret_is_no_text_of_the_job_and_replaces_a_variable_of_its_name() ->
 
 
 def test_a_secret_belongs_to_its_job() -> None:
-    change = owned_by({"metadata": {"name": "hg-a", "uid": "1"}})
+    kind = {"apiVersion": "batch/v1", "kind": "Job"}
+    change = owned_by({**kind, "metadata": {"name": "hg-a", "uid": "1"}})
     (owner,) = change["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["name"], owner["uid"]) == ("Job", "hg-a", "1")
 

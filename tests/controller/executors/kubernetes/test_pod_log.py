@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from controller.executors.kubernetes.pod_log import PodLog, StampedLines
 from controller.executors.kubernetes.watching import lines_of
 from deployers.kubernetes.cluster import Cluster, ClusterAccess
+from tests.controller.executors.kubernetes.builders import pod
 
 LINES = st.lists(st.tuples(st.integers(0, 3), st.binary(max_size=6)), max_size=8)
 
@@ -96,6 +97,8 @@ async def test_a_log_that_had_no_stream_is_read_once_its_step_has_ended(
     log = PodLog(OneLog(ClusterAccess(namespace="steps")), tmp_path)
     looks = iter([False, False, True])
     async with asyncio.timeout(30):
-        await log.follow("p", lambda: next(looks), asyncio.Semaphore(0))  # others have them all
+        await log.follow(
+            dict(pod()), lambda: next(looks), asyncio.Semaphore(0)
+        )  # others have them all
     log.close()
     assert (tmp_path / "log").read_text() == "epoch 1\n"

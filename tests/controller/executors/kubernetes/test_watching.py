@@ -28,7 +28,7 @@ async def test_what_nobody_foresaw_ends_neither_the_watch_nor_the_list(
     for made in ("watch", "jobs"):
         cluster = OddOnce(ClusterAccess(namespace="steps"))
         watch = PodWatch(cluster, "", lambda _, __: None, lambda _: None)
-        jobs = JobLister(cluster, "")
+        jobs = JobLister(cluster, "", {"jobs"})
         running = asyncio.create_task(watch.run() if made == "watch" else jobs.run())
         await (watch.first.wait() if made == "watch" else jobs.after(0.0))
         assert not cluster.odd

@@ -8,6 +8,7 @@ from tests.doubles.kubernetes.base.kinds import Kind, Kinds
 from tests.doubles.kubernetes.base.objects import Obj, dig, short_hash
 from tests.doubles.kubernetes.base.quantities import amount, as_quantity
 from tests.doubles.kubernetes.base.refusals import StatusError, forbidden, not_found
+from tests.doubles.kubernetes.base.subnets import service_address
 from tests.doubles.kubernetes.storage.store import EtcdStore
 
 Amounts = Mapping[str, Decimal]
@@ -114,8 +115,7 @@ class Admission:
             return
         if not spec.get("clusterIP"):
             self._addresses += 1
-            high, low = divmod(self._addresses, 250)
-            spec["clusterIP"] = f"127.96.{high}.{low + 1}"
+            spec["clusterIP"] = service_address(self._addresses)
         spec["clusterIPs"] = [spec["clusterIP"]]
         service["status"] = {"loadBalancer": {}}
 

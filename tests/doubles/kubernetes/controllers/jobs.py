@@ -311,7 +311,8 @@ class _Sync:
             meta.setdefault("annotations", {})[INDEX] = str(index)
             meta.setdefault("labels", {})[INDEX] = str(index)
             template["spec"]["hostname"] = f"{name}-{index}"
-            for container in template["spec"]["containers"]:
+            spec = template["spec"]
+            for container in (*spec.get("initContainers", ()), *spec["containers"]):
                 env = {"name": "JOB_COMPLETION_INDEX", "value": str(index)}
                 container.setdefault("env", []).append(env)
         return self.job["metadata"]["namespace"], template

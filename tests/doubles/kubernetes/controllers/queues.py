@@ -35,10 +35,16 @@ class QueueController:
         """How many Jobs each LocalQueue admits at once."""
         self._stopped: set[Key] = set()
         self.installed = False
+        self.kinds = ["Job"]
+        """What it holds back: with Trainer, TrainJobs as well."""
 
     def admit_job(self, kind: Kind, obj: Obj) -> None:
         """What Kueue's webhook does to a new Job."""
-        if self.installed and kind.name == "Job" and QUEUE in obj["metadata"].get("labels", {}):
+        if (
+            self.installed
+            and kind.name in self.kinds
+            and QUEUE in obj["metadata"].get("labels", {})
+        ):
             obj["spec"]["suspend"] = True
 
     def add(self, namespace: str, name: str, room: int) -> None:
@@ -62,7 +68,7 @@ class QueueController:
             return
         if change.kind.name == "LocalQueue":
             yield (change.address.namespace, change.address.name)
-        elif change.kind.name == "Job":
+        elif change.kind.name in self.kinds:
             queue = change.last["metadata"].get("labels", {}).get(QUEUE)
             if queue:
                 yield (change.address.namespace, queue)
@@ -72,7 +78,8 @@ class QueueController:
     def sync(self, key: Key) -> float | None:
         jobs = [
             job
-            for job in self._actor.all("Job", key[0])
+            for kind in self.kinds
+            for job in self._actor.all(kind, key[0])
             if job["metadata"].get("labels", {}).get(QUEUE) == key[1]
             and not job["metadata"].get("deletionTimestamp")
         ]
@@ -106,7 +113,8 @@ class QueueController:
         return min(again, default=None)
 
     def _workload(self, job: Obj, queue: str) -> Obj:
-        name = f"job-{job['metadata']['name']}-{short_hash(job['metadata']['uid'], 5)}"
+        meta, kind = job["metadata"], job["kind"].lower()
+        name = f"{kind}-{meta['name']}-{short_hash(meta['uid'], 5)}"
         found = self._actor.get("Workload", job["metadata"]["namespace"], name)
         if found is not None:
             return found
@@ -115,8 +123,9 @@ class QueueController:
             "podSets": [
                 {
                     "name": "main",
-                    "count": job["spec"]["parallelism"],
-                    "template": copied(job["spec"]["template"]),
+                    "count": job["spec"].get("parallelism")
+                    or dig(job, "spec", "trainer", "numNodes", default=1),
+                    "template": copied(job["spec"].get("template", {})),
                 }
             ],
         }
@@ -214,6 +223,8 @@ class TrainerController:
 
     def __init__(self, verbs: Any) -> None:
         self._actor = Actor(verbs, "trainer-controller")
+        self.behind = 0
+        """How many TrainJobs are refused, as its cache does not have their runtimes yet."""
 
     def keys(self, change: ObjectChange) -> Iterable[Key]:
         if change.kind.name == "TrainJob":
@@ -225,12 +236,17 @@ class TrainerController:
 
     def refuse(self, kind: Kind, obj: Obj) -> None:
         """What Trainer's webhook refuses."""
-        if kind.name == "TrainJob" and self.runtime(obj, obj["metadata"]["namespace"]) is None:
+        if kind.name != "TrainJob":
+            return
+        found, self.behind = None, self.behind - 1
+        if self.behind < 0:
+            found, self.behind = self.runtime(obj, obj["metadata"]["namespace"]), 0
+        if found is None:
             ref = obj["spec"]["runtimeRef"]
             why = (
                 'admission webhook "validator.trainjob.trainer.kubeflow.org" denied the request: '
-                f"spec.runtimeRef: Invalid value: {ref['name']}: {ref['kind']} must be created "
-                "before the TrainJob is created"
+                f"spec.runtimeRef: Invalid value: {ref['name']}: specified {ref['kind']} must be "
+                "created before the TrainJob is created"
             )
             error = forbidden(kind, obj["metadata"].get("name", ""), why)
             error.message = why
@@ -262,15 +278,20 @@ class TrainerController:
     def _job(self, train: Obj, runtime: Obj) -> Obj:
         spec, trainer = train["spec"], train["spec"].get("trainer", {})
         jobs = dig(runtime, "spec", "template", "spec", "replicatedJobs", default=[])
-        template = copied(jobs[0]["template"]["spec"]["template"])
+        trains = next(each for each in jobs if _step(each) == "trainer")
+        whole = trains["template"]["spec"]
+        template = copied(whole["template"])
         node = next(each for each in template["spec"]["containers"] if each["name"] == "node")
         for name in ("image", "command", "args"):
             if name in trainer:
                 node[name] = trainer[name]
-        node["env"] = [*node.get("env", ()), *trainer.get("env", ())]
+        nodes = trainer.get("numNodes") or dig(runtime, "spec", "mlPolicy", "numNodes", default=1)
+        known = {each["name"]: each for each in (*node.get("env", ()), *trainer.get("env", ()))}
+        if "torch" in dig(runtime, "spec", "mlPolicy", default={}):
+            known |= {each["name"]: each for each in _torch(train["metadata"]["name"], nodes)}
+        node["env"] = list(known.values())
         if "resourcesPerNode" in trainer:
             node["resources"] = trainer["resourcesPerNode"]
-        nodes = trainer.get("numNodes") or dig(runtime, "spec", "mlPolicy", "numNodes", default=1)
         template["spec"].setdefault("restartPolicy", "Never")
         body: Obj = {
             "metadata": {
@@ -282,6 +303,7 @@ class TrainerController:
                 "ownerReferences": [owner_reference(train)],
             },
             "spec": {
+                **whole,
                 "completionMode": "Indexed",
                 "completions": nodes,
                 "parallelism": nodes,
@@ -320,3 +342,19 @@ class TrainerController:
                        "reason": "DeadlineExceeded" if late else reason}  # fmt: skip
                 set_condition(conditions, now, new)
         self._actor.change(train, lambda t: t.update(status=status))
+
+
+def _step(job: Obj) -> str:
+    """What a job of a runtime does."""
+    label = "trainer.kubeflow.org/trainjob-ancestor-step"
+    return str(dig(job, "template", "metadata", "labels", default={}).get(label, "trainer"))
+
+
+def _torch(name: str, nodes: int) -> Iterable[Obj]:
+    """What torchrun is told of the nodes."""
+    index = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+    yield {"name": "PET_NNODES", "value": str(nodes)}
+    yield {"name": "PET_NPROC_PER_NODE", "value": "1"}
+    yield {"name": "PET_NODE_RANK", "valueFrom": {"fieldRef": {"fieldPath": index}}}
+    yield {"name": "PET_MASTER_ADDR", "value": f"{name}-node-0-0.{name}"}
+    yield {"name": "PET_MASTER_PORT", "value": "29400"}

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from tests.doubles.kubernetes.api.actor import Actor
 from tests.doubles.kubernetes.api.pod_logs import ContainerLog
 from tests.doubles.kubernetes.base.objects import Obj, dig
+from tests.doubles.kubernetes.base.subnets import pod_address
 from tests.doubles.kubernetes.controllers.manager import Key
 from tests.doubles.kubernetes.kubelet.images import ImageRegistry
 from tests.doubles.kubernetes.kubelet.played import PlayedPod
@@ -94,12 +95,11 @@ class Kubelets:
 
     def _begin(self, pod: Obj) -> PodRun:
         self._addresses += 1
-        high, low = divmod(self._addresses, 250)
         key = (pod["metadata"]["namespace"], pod["metadata"]["name"])
         site = PodSite(
             self._actor,
             pod,
-            f"127.64.{high}.{low + 1}",
+            pod_address(self._addresses),
             self._new_log,
             lambda: self.wake(key),
             self.reaches,

@@ -164,6 +164,10 @@ class ContainerProcess:
         self._log.end()
         return 128 - code if code < 0 else code
 
+    def last_words(self) -> bytes:
+        """The end of its log: 80 lines and 2,048 bytes at most, as a kubelet takes it."""
+        return b"".join(line for _, line in self._log.lines[-80:])[-2048:]
+
     @property
     def start_error(self) -> str:
         """Why the command could not be started, if that was why it ended."""

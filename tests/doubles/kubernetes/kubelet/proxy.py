@@ -1,4 +1,7 @@
-"""The addresses of Services: connections are passed on to a pod that is ready, drawn at random."""
+"""The addresses of Services: connections are passed on to a pod that is ready, drawn at random.
+
+Without one they are refused, as by kube-proxy.
+"""
 
 import random
 import socket
@@ -28,7 +31,7 @@ class ServiceProxy:
         self._lock = threading.Lock()
 
     def keys(self, change: ObjectChange) -> Iterable[Key]:
-        if change.kind.name == "Service":
+        if change.kind.name in ("Service", "Endpoints"):  # both of one name
             yield change.address
 
     def sync(self, key: Key) -> float | None:
@@ -38,7 +41,8 @@ class ServiceProxy:
         if service is not None and dig(service, "spec", "selector"):
             address = service["spec"].get("clusterIP", "None")
             if address not in ("None", ""):
-                wanted = {int(port["port"]) for port in service["spec"]["ports"]}
+                ports = (int(port["port"]) for port in service["spec"]["ports"])
+                wanted = {port for port in ports if self._targets(key, port)}
         there = self._open.setdefault(key, {})
         for port in set(there) - wanted:
             _close(there.pop(port))
@@ -85,20 +89,24 @@ class ServiceProxy:
                 back.join()
 
     def _draw(self, key: Key, port: int) -> tuple[str, int] | None:
+        targets = self._targets(key, port)
+        with self._lock:
+            return self._random.choice(targets) if targets else None
+
+    def _targets(self, key: Key, port: int) -> list[tuple[str, int]]:
+        """The addresses of the pods that are ready."""
         service = self._actor.get("Service", *key)
         found = self._actor.get("Endpoints", *key)
         if service is None or found is None:
-            return None
+            return []
         named = next(p.get("name", "") for p in service["spec"]["ports"] if p["port"] == port)
-        targets = [
+        return [
             (str(address["ip"]), int(each["port"]))
             for subset in found.get("subsets", ())
             for each in subset["ports"]
             if each.get("name", "") == named
             for address in subset.get("addresses", ())
         ]
-        with self._lock:
-            return self._random.choice(targets) if targets else None
 
     def _write_hosts(self) -> None:
         lines = ["127.0.0.1 localhost"]

@@ -1,6 +1,7 @@
 """A pod that runs as processes of this machine."""
 
 import signal
+import subprocess
 import threading
 from pathlib import Path
 
@@ -35,6 +36,7 @@ class RunningPod:
         self._volumes: dict[str, Path] = {}
         self._hosts = folder / "hosts"
         self._processes: dict[str, ContainerProcess] = {}
+        self._sandboxes: dict[str, list[str]] = {}
         self._reasons: dict[str, str] = {}
         self._changed = threading.Condition()
         self._stopping = False
@@ -145,7 +147,7 @@ class RunningPod:
         for container in spec.get("initContainers", ()):
             if self._state.is_sidecar(container):
                 sidecars.append(self._begin(container))
-                self._started(container["name"])
+                self._started(container)
             else:
                 self._keep(container)
                 ended = self._state.inits[container["name"]].terminated
@@ -173,10 +175,20 @@ class RunningPod:
         thread.start()
         return thread
 
-    def _started(self, name: str) -> None:
+    def _started(self, container: Obj) -> None:
+        """Wait until a sidecar has started: it runs, and its startup probe has succeeded."""
+        name = container["name"]
         with self._changed:
             while not (self._stopping or self._state.of(name).running):
                 self._changed.wait()
+        probe = container.get("startupProbe")
+        while probe and not self._stopping:
+            words = self._sandboxes[name]
+            if not subprocess.run(
+                [*words, "--", *probe["exec"]["command"]], check=False
+            ).returncode:
+                return
+            self._pause(float(probe["periodSeconds"]))
 
     def _keep(self, container: Obj) -> None:
         """Run a container, again and again if it is to be restarted."""
@@ -244,6 +256,8 @@ class RunningPod:
             self.site.event("Failed", f"Error: {message}", "Warning")
             return
         said = self._files.path(f"containers/{name}/termination-log").read_bytes()[-_MESSAGE:]
+        if not said and code and container["terminationMessagePolicy"] == "FallbackToLogsOnError":
+            said = process.last_words()
         state.end(now, code, self._reasons.pop(name, ""), said.decode(errors="replace"))
 
     def _pull(self, container: Obj) -> LocalImage | None:
@@ -300,6 +314,7 @@ class RunningPod:
         if self._hosts.exists():
             files["/etc/hosts"] = self._hosts
         words = sandbox(container, image, user, self._volumes, files)
+        self._sandboxes[name] = words
         with self._changed:
             if self._stopping:
                 return None
