@@ -6,7 +6,7 @@ be, and are asked what is: the second counts. `docs/deployers.md` is their contr
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -15,6 +15,8 @@ from pydantic import BaseModel, ValidationError
 
 from deployers.command_place import COMMAND, CommandPlace
 from deployers.confinement import Confinement
+from deployers.counting.prometheus import NO_SERVERS, PrometheusServer
+from deployers.counting.reader import CounterReader
 from deployers.protocol import Deployed, Desired, Scripts, Server, Traffic
 from deployers.script_runs import run_script
 from specs.failures import Failure, NeedsHuman, TryAgain
@@ -41,7 +43,9 @@ class CommandDeployer:
         redact: Callable[[str], str],
         reveal: Callable[[tuple[str, ...]], dict[str, str]],
         confinement: Confinement,
+        prometheus: Mapping[str, PrometheusServer] = NO_SERVERS,
     ) -> None:
+        self._counters = CounterReader(home, prometheus, reveal)
         self._home = home
         self._redact = redact
         self._reveal = reveal
@@ -59,6 +63,10 @@ class CommandDeployer:
             if scripts is None:
                 raise NeedsHuman(f"{place}: its spec names no scripts to deploy with")
             CommandPlace.remember(self._home, place, scripts)
+            if scripts.counters is not None:
+                stable, canary = desired.stable, desired.canary
+                names = (stable.name if stable else None, canary.name if canary else None)
+                self._counters.changing(place, (*names, desired.canary_weight))
             await self._run("apply", place, scripts, _given(place, desired))
             if not desired.canary_weight:
                 await self._check_withheld(place, scripts)
@@ -69,6 +77,8 @@ class CommandDeployer:
         if saved is None:
             return Deployed()
         seen = await self._look(place, saved.scripts)
+        if saved.scripts.counters is not None:
+            self._counters.seen(place, (seen.stable, seen.canary, seen.canary_weight))
         if seen.address != saved.address:
             saved = CommandPlace.load(self._home, place)
             if saved is not None:  # it may have been removed meanwhile
@@ -76,14 +86,20 @@ class CommandDeployer:
         return seen
 
     async def traffic(self, place: str, epoch: str | None, after: int) -> Traffic:
-        """What `traffic` prints, without what was read before. Raises TryAgain as `observe`."""
+        """What `traffic` prints, or what the counters show, without what was read before. Raises
+        TryAgain as `observe`."""
         saved = CommandPlace.load(self._home, place)
         if saved is None:
             raise TryAgain(f"{place}: nothing was deployed there")
-        given = {"place": place, "epoch": epoch, "after": after, "errors": saved.scripts.errors}
-        printed = await self._ask("traffic", place, saved.scripts, given)
+        counters, scripts = saved.scripts.counters, saved.scripts
+        if counters is not None:
+            return await self._counters.traffic(
+                place, epoch, after, names=counters, errors=scripts.errors, split=scripts.split
+            )
+        given = {"place": place, "epoch": epoch, "after": after, "errors": scripts.errors}
+        printed = await self._ask("traffic", place, scripts, given)
         page = self._read("traffic", place, printed, Traffic)
-        return _checked(place, page, epoch, after).model_copy(update={"split": saved.scripts.split})
+        return _checked(place, page, epoch, after).model_copy(update={"split": scripts.split})
 
     async def stop(self, place: str) -> None:
         """Let `apply` end all servers and the address, and wait for that."""
@@ -105,6 +121,7 @@ class CommandDeployer:
             if saved is not None:
                 await self._run("remove", place, saved.scripts, {"place": place})
                 CommandPlace.forget(self._home, place)
+                self._counters.forget(place)
 
     async def reap(self) -> int:
         """Nothing: only the scripts know what is left at the target."""

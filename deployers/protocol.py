@@ -9,6 +9,7 @@ from typing import Annotated, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from specs.counters import CounterNames
 from specs.figures import duration
 from specs.release import ANSWER_WITHIN, IDLE, LARGEST_REQUEST
 from specs.resources import Resources
@@ -145,6 +146,8 @@ class Scripts(DeploymentValue):
     """How the target assigns requests, as the spec declares it."""
     errors: tuple[str, ...] = ("no_answer", "5xx")
     """What counts as an error, for scripts that print counts."""
+    counters: CounterNames | None = None
+    """The counters that tell of the traffic; None: the script `traffic` does."""
 
 
 class Desired(DeploymentValue):
@@ -165,6 +168,8 @@ class Desired(DeploymentValue):
     """Whether the router is shut down too, after the servers."""
     target: TargetName = "local"
     """Who deploys, by the name in `deployers.registry`."""
+    errors: tuple[str, ...] = ("no_answer", "5xx")
+    """What counts as an error, where the target only counts requests."""
     scripts: Scripts | None = None
     """The scripts that deploy, if `target` is `command`."""
 

@@ -7,7 +7,7 @@ To serve models elsewhere, add a file beside `local.py` with a `Deployer` and it
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +16,12 @@ from deployers.chosen_target import DEFAULT
 from deployers.command import CommandDeployer
 from deployers.command_place import COMMAND
 from deployers.confinement import UNCONFINED, Confinement
+from deployers.counting.prometheus import PrometheusServer
 from deployers.engine import Engine
 from deployers.every_target import EveryTarget, Recall, nothing_recalled
 from deployers.kubernetes.deployer import KubernetesDeployer
+from deployers.kubernetes.gateway import GatewayDeployer
+from deployers.kubernetes.gateway_place import GATEWAY
 from deployers.kubernetes.place_cluster import anything
 from deployers.kubernetes.router_link import KUBERNETES
 from deployers.kubernetes.settings import ServingCluster
@@ -51,6 +54,8 @@ class DeployerSetup:
     """The cluster that serves, if one is set."""
     reveal: Callable[[tuple[str, ...]], dict[str, str]] = _no_secrets
     """The values of secrets by name, for scripts. Raises NeedsHuman for an unknown name."""
+    prometheus: Mapping[str, PrometheusServer] = field(default_factory=dict)
+    """The Prometheus servers of the settings, by name."""
     recall: Recall = nothing_recalled
     """Asked before a place is looked at."""
     may: Callable[[str], bool] = anything
@@ -74,6 +79,7 @@ def _command(setup: DeployerSetup) -> Deployer:
         redact=setup.redact,
         reveal=setup.reveal,
         confinement=setup.confinement,
+        prometheus=setup.prometheus,
     )
 
 
@@ -88,10 +94,21 @@ def _kubernetes(setup: DeployerSetup) -> Deployer:
     )
 
 
+def _gateway(setup: DeployerSetup) -> Deployer:
+    return GatewayDeployer(
+        setup.home,
+        setup.cluster,
+        redact=setup.redact,
+        reveal=setup.reveal,
+        prometheus=setup.prometheus,
+    )
+
+
 DEPLOYERS: Final[Mapping[str, Callable[[DeployerSetup], Deployer]]] = {
     DEFAULT: _local,
     COMMAND: _command,
     KUBERNETES: _kubernetes,
+    GATEWAY: _gateway,
 }
 
 

@@ -142,7 +142,8 @@ class Staging(Spec):
     deployer: TargetName = Field(
         default="local",
         description="Who runs the servers: `local`, the controller's machine; `kubernetes`, a "
-        "cluster; or `command`, the scripts in `release.command`.",
+        "cluster; `gateway`, a cluster with its own gateway; or `command`, the scripts in "
+        "`release.command`.",
     )
 
 
@@ -364,7 +365,8 @@ class Production(Spec):
     deployer: TargetName = Field(
         default="local",
         description="Who runs the servers and splits the traffic: `local`, the controller's "
-        "machine; `kubernetes`, a cluster; or `command`, the scripts in `release.command`.",
+        "machine; `kubernetes`, a cluster; `gateway`, a cluster with its own gateway; or "
+        "`command`, the scripts in `release.command`.",
     )
     canary: Canary = Field(default=Canary(), description="The canary, for `strategy: canary`.")
     blue_green: BlueGreen = Field(
@@ -456,7 +458,8 @@ class Release(Spec):
         found = self.serve.only_on_cluster if self.serve is not None else ()
         if found and self.on_cluster is None:
             raise ValueError(
-                f"expected no `serve.{found[0]}` without `deployer: kubernetes` in staging or "
-                "production: on the controller's machine, and with scripts, it has no effect"
+                f"expected no `serve.{found[0]}` without `deployer: kubernetes` or `gateway` in "
+                "staging or production: on the controller's machine, and with scripts, it has no "
+                "effect"
             )
         return self

@@ -1,23 +1,27 @@
 """Scripts of the team that deploy where no deployer of Headgate's does: `deployer: command`."""
 
 from datetime import timedelta
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
 from specs.base import MOST_GLOBS, Many, RepositoryPath, Spec, Text, Variable
+from specs.counters import BackendCounters
 from specs.traffic import Split
 from specs.values import Duration
 
-TargetName = Literal["local", "command", "kubernetes"]
-"""Who deploys: Headgate on its own machine, scripts of the team, or Headgate on a cluster."""
-ON_CLUSTER: Final[frozenset[TargetName]] = frozenset({"kubernetes"})
+TargetName = Literal["local", "command", "kubernetes", "gateway"]
+"""Who deploys: Headgate on its own machine, scripts of the team, or Headgate on a cluster, with its
+own router or with a gateway of the cluster."""
+ON_CLUSTER: Final[frozenset[TargetName]] = frozenset({"kubernetes", "gateway"})
 """The deployers that run pods."""
 
 
+UNWATCHING: Final[frozenset[TargetName]] = frozenset({"command", "gateway"})
+"""The deployers whose traffic is not split by Headgate's own router."""
 UNWATCHED: Final = (
-    "with `deployer: command`, a canary keeps its traffic while no controller runs: only the "
-    "target, or whoever runs it, can take it away then"
+    "where scripts or a gateway split the traffic, a canary keeps its traffic while no controller "
+    "runs: only the target, or whoever runs it, can take it away then"
 )
 """Who answers for a canary that nobody watches, in a clause."""
 
@@ -26,13 +30,23 @@ class TargetScripts(Spec):
     """Scripts that run the servers and split their traffic. Each reads JSON from its standard
     input and is safe to run twice; `docs/deployers.md` describes what they read and print."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["traffic"]}, {"required": ["prometheus"]}]}
+    )
+
     apply: Text = Field(
         description="Makes the target run what its input says: stable, canary and its weight. "
         "`{root}` is the repository's root."
     )
     observe: Text = Field(description="Prints what really runs, and at which weights.")
-    traffic: Text = Field(
-        description="Prints what the servers answered since the last time: records, or counts."
+    traffic: Text | None = Field(
+        default=None,
+        description="Prints what the servers answered since the last time: records, or counts; "
+        "alternatively `prometheus`.",
+    )
+    prometheus: BackendCounters | None = Field(
+        default=None,
+        description="Instead of `traffic`: the gateway's counters, which Prometheus scrapes.",
     )
     remove: Text = Field(description="Removes everything that `apply` made.")
     split: Split = Field(
@@ -57,12 +71,18 @@ class TargetScripts(Spec):
         description="How long one of them may take.",
     )
 
+    @model_validator(mode="after")
+    def _tells_of_traffic_one_way(self) -> Self:
+        if (self.traffic is None) == (self.prometheus is None):
+            raise ValueError("expected one of traffic and prometheus")
+        if self.prometheus is not None and self.split == "units":
+            raise ValueError(
+                "expected `traffic` with `split: units`: counters do not tell one user from another"
+            )
+        return self
+
     @property
     def commands(self) -> dict[str, str]:
         """The commands by name, in the order of their first use."""
-        return {
-            "apply": self.apply,
-            "observe": self.observe,
-            "traffic": self.traffic,
-            "remove": self.remove,
-        }
+        traffic = {} if self.traffic is None else {"traffic": self.traffic}
+        return {"apply": self.apply, "observe": self.observe, **traffic, "remove": self.remove}

@@ -79,6 +79,9 @@ class ArmWindow(_Counted):
     """Those that failed, or had no answer."""
     latencies: tuple[LatencyBucket, ...] = ()
     """Of requests that did not fail, in ascending order; empty if not known."""
+    timed: _Count | None = None
+    """How many requests the latencies are of, where they are not known to be of those that did not
+    fail: gateways may add them later, and those of failures too, in both arms alike."""
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
@@ -90,10 +93,18 @@ class ArmWindow(_Counted):
             raise ValueError("the last bucket of latencies, and no other, has `up_to: null`")
         if bounds != sorted(set(bounds)):
             raise ValueError("the buckets of latencies do not ascend")
-        answered = self.requests - self.errors
-        if sum(bucket.count for bucket in self.latencies) > answered:
-            raise ValueError(f"latencies has more than the {answered} requests that did not fail")
+        found = sum(bucket.count for bucket in self.latencies)
+        if self.timed is None and found > self.answered:
+            why = f"latencies has more than the {self.answered} requests that did not fail"
+            raise ValueError(why)
+        if self.timed is not None and found != self.timed:
+            raise ValueError(f"latencies has {found} requests, not `timed`, {self.timed}")
         return self
+
+    @property
+    def answered(self) -> int:
+        """How many requests did not fail."""
+        return self.requests - self.errors
 
 
 class TrafficWindow(_Counted):

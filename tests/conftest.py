@@ -8,6 +8,7 @@ from deployers.confinement import confinement
 from tests import engine, rights
 from tests.engine import docker_host, python_image  # noqa: F401 - fixtures for all
 from tests.ordinary import become_ordinary
+from tests.servers.gateways import gateways  # noqa: F401 - fixtures for all
 from tests.servers.postgresql import (  # noqa: F401 - as above
     own_postgresql,
     postgresql_server,
@@ -48,6 +49,7 @@ def pytest_unconfigure() -> None:
 NEEDS = {
     "bwrap": "bubblewrap",
     "docker": "a Docker Engine",
+    "gateway": "Envoy or Traefik",
     "image": "a base image",
     "kubernetes": "a real Kubernetes",
     "postgresql": "PostgreSQL",

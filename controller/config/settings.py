@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from controller.config.kubernetes import KubernetesSettings
-from specs.base import Location, Many, PipelineName, Spec, Text, Variable
+from specs.base import Location, Many, Name, PipelineName, Spec, Text, Variable
 from specs.names import is_pipeline_name
 from specs.notifications import Notification
 from specs.values import Duration
@@ -151,16 +151,28 @@ class Http(Spec):
     port: Port | None = Field(default=None, description="The port; by default there is none.")
 
 
-def _is_collector(url: str) -> str:
+def _is_http(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise ValueError("expected an address that begins with http:// or https://")
     return url
 
 
+class PrometheusSettings(Spec):
+    """A Prometheus server, or one with its API, whose counters tell the judge of traffic."""
+
+    url: Annotated[Text, AfterValidator(_is_http)] = Field(
+        description="Its address, such as http://prometheus:9090. Specs only name the server, so "
+        "they make the controller call no address of theirs."
+    )
+    token: Variable | None = Field(
+        default=None, description="The name of the secret with a bearer token for it."
+    )
+
+
 class Tracing(Spec):
     """Traces of runs and rollouts, over OTLP/HTTP. They need the extra `tracing`."""
 
-    endpoint: Annotated[Text, AfterValidator(_is_collector)] | None = Field(
+    endpoint: Annotated[Text, AfterValidator(_is_http)] | None = Field(
         default=None,
         description="The address of a collector, such as http://localhost:4318; by default "
         "nothing is traced.",
@@ -291,6 +303,10 @@ class Settings(Spec):
     github: GitHub = Field(default=GitHub(), description="Reports on GitHub.")
     log: LogSettings = Field(default=LogSettings(), description="Logging.")
     http: Http = Field(default=Http(), description="Probes and metrics.")
+    prometheus: Mapping[Name, PrometheusSettings] = Field(
+        default={},
+        description="Prometheus servers by name; specs that name none ask `default`.",
+    )
     tracing: Tracing = Field(default=Tracing(), description="Traces of runs and rollouts.")
 
     def path(self, base: Path) -> Path:

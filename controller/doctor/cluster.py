@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from controller.config.settings import Settings
 from controller.doctor.findings import Finding, bad, ok, warn
+from controller.doctor.gateways import examine_gateways
 from controller.executors.kubernetes.access import (
     DOCTOR,
     DOCTOR_OF_QUEUES,
@@ -15,7 +16,7 @@ from controller.executors.kubernetes.access import (
     STEPS,
     TRAINING,
 )
-from deployers.kubernetes.access import SERVING, AccessNeed
+from deployers.kubernetes.access import GATEWAYS, SERVING, AccessNeed
 from deployers.kubernetes.cluster import ApiRefusal, Cluster
 from specs.failures import Failure
 from specs.figures import duration
@@ -58,7 +59,12 @@ async def examine_cluster(
                 async for finding in _examined(cluster, queues, runtimes):
                     yield finding
             if serve:
-                yield await _access(serving, SERVING, "servers")
+                behind = any(_is_behind_gateway(spec) for spec in specs)
+                needs = (*SERVING, *(GATEWAYS if behind else ()))
+                yield await _access(serving, needs, "servers")
+                if behind:
+                    async for finding in examine_gateways(serving, kubernetes.serving.gateway):
+                        yield finding
     except TimeoutError:
         yield bad("cluster", f"it did not answer within {duration(PATIENCE)}", _FIX)
     except Failure as failure:
@@ -69,6 +75,12 @@ async def examine_cluster(
     finally:
         await cluster.close()
         await serving.close()
+
+
+def _is_behind_gateway(spec: Pipeline) -> bool:
+    release = spec.release
+    named = ("staging", "production") if release is not None else ()
+    return release is not None and any(release.deployer_for(one) == "gateway" for one in named)
 
 
 def _of_profiles(settings: Settings) -> Iterable[str]:

@@ -18,6 +18,7 @@ from controller.config.settings_file import exposed, load_secrets, unknown_varia
 from controller.config.settings_lint import suspicious_settings
 from controller.doctor.batches import batches
 from controller.doctor.cluster import examine_cluster
+from controller.doctor.counters import examine_counters
 from controller.doctor.databases import examine_databases
 from controller.doctor.findings import Finding, bad, ok, warn
 from controller.doctor.gates import examine_gates
@@ -88,6 +89,8 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     with suppress(Failure):  # an earlier finding says what is wrong with the secrets
         secrets = load_secrets(settings, base, os.environ)
         async for finding in examine_databases(secrets, known):
+            yield finding
+        async for finding in examine_counters(settings, secrets, known):
             yield finding
 
 

@@ -17,7 +17,7 @@ from specs.loading.load import load
 from specs.model import Pipeline, is_spec_file
 from specs.projects.conda import PROGRAMS
 from specs.projects.values import LOCKS
-from specs.target_scripts import UNWATCHED
+from specs.target_scripts import UNWATCHED, UNWATCHING
 
 PATIENCE = 30.0
 """Timeout of each check, in seconds."""
@@ -56,12 +56,12 @@ def conda(specs: Iterable[Pipeline], files: Iterable[str]) -> Iterator[Finding]:
 
 
 def scripted(specs: Iterable[Pipeline]) -> Iterator[Finding]:
-    """The pipelines that are deployed by scripts: what Headgate does not do for them."""
+    """The pipelines whose traffic others split: what Headgate does not do for them."""
     for spec in specs:
         release = spec.release
         if release is None or release.production.strategy != "canary":
             continue
-        if release.scripts_for("production") is not None:
+        if release.deployer_for("production") in UNWATCHING:
             name = f"deployer of {spec.metadata.name}"
             yield warn(name, UNWATCHED, 'see "Who watches" in docs/deployers.md')
 

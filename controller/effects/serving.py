@@ -82,6 +82,7 @@ class Serving:
                 port=self._ports.get(place),
                 closed=action.closed,
                 target=await self._target(action),
+                errors=_errors_of(await self._released(action)),
                 scripts=await self._scripts(action),
             ),
         )
@@ -219,7 +220,6 @@ class Serving:
         folder = await asyncio.to_thread(copy_files, checkout, version.source.folder, files, root)
         ready = await self._environment(version, checkout)
         ours = {**common_variables(), "GIT_CEILING_DIRECTORIES": str(self._home)}
-        errors = version.spec.release.production.canary.signals.errors or ErrorSignal()
         return Scripts(
             commands=found.commands,
             folder=str(folder),
@@ -229,7 +229,8 @@ class Serving:
             secrets=found.secrets,
             timeout=found.timeout.total_seconds(),
             split=found.split,
-            errors=tuple(errors.counts),
+            errors=_errors_of(version),
+            counters=found.prometheus.names() if found.prometheus is not None else None,
         )
 
     async def _image(
@@ -293,6 +294,13 @@ class Serving:
             return task.result()
         except CannotBuild as failure:
             raise NeedsHuman(str(failure)) from None
+
+
+def _errors_of(version: ModelVersion | None) -> tuple[str, ...]:
+    """What its spec counts as an error."""
+    release = version.spec.release if version is not None else None
+    errors = release.production.canary.signals.errors if release is not None else None
+    return tuple((errors or ErrorSignal()).counts)
 
 
 def _by_form(env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:

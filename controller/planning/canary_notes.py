@@ -10,7 +10,7 @@ from deployers.windows import SERVING, make_window
 from specs.failures import TryAgain
 from specs.model import Pipeline as Spec
 from specs.release import Release
-from specs.target_scripts import ON_CLUSTER, UNWATCHED
+from specs.target_scripts import ON_CLUSTER, UNWATCHED, UNWATCHING
 from validators.canary import CanaryPolicy, begin
 from validators.canary.detection import detection
 from validators.canary.forecast import outlook, pace, warning
@@ -25,8 +25,8 @@ async def canary_notes(spec: Spec, store: StoreReader, home: Path) -> tuple[str,
     release = spec.release
     if release is None or release.production.strategy != "canary":
         return ()
-    if release.scripts_for("production") is not None:
-        return _by_scripts(release)
+    if release.deployer_for("production") in UNWATCHING:
+        return _by_others(release)
     place = f"{spec.metadata.name}/production"
     record = await store.get(Key("environment", place))
     env = parsed(EnvironmentState, record.body) if record else None
@@ -67,10 +67,11 @@ def cluster_notes(spec: Spec) -> tuple[str, ...]:
     )
 
 
-def _by_scripts(release: Release) -> tuple[str, ...]:
-    """What holds for a canary that scripts deploy. Its traffic is unknown here: a plan runs none
-    of them."""
-    assert release.command is not None
+def _by_others(release: Release) -> tuple[str, ...]:
+    """What holds for a canary whose traffic scripts or a gateway split. It is unknown here: a plan
+    runs no script, and asks no server."""
+    if release.command is None or release.scripts_for("production") is None:
+        return (UNWATCHED,)
     compared = "errors, with `at_most`, is judged by the canary alone"
     if release.command.split == "turns":
         return (UNWATCHED, f"the target takes turns: no arm is compared with the other; {compared}")

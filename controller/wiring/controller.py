@@ -80,6 +80,7 @@ from controller.wiring.github import WITHOUT_GITHUB, GitHubReads, OnGitHub
 from controller.wiring.operations import Operations
 from controller.wiring.serving_cluster import serving_cluster
 from deployers.confinement import Confinement, confinement
+from deployers.counting.prometheus import PrometheusServer
 from deployers.engine import Engine
 from deployers.processes import Processes
 from deployers.protocol import Deployer, Desired
@@ -162,6 +163,10 @@ class Controller:
             cluster=serving_cluster(self.settings, base, self.identity),
             reveal=self.secrets.reveal,
             may=lambda place: self.tenure.holds(Key("environment", place)),
+            prometheus={
+                name: PrometheusServer(one.url, one.token)
+                for name, one in self.settings.prometheus.items()
+            },
             recall=RecalledTargets(self.versions, self.tenure, self._deployed_by).recall,
         )
         return make_deployer(setup)

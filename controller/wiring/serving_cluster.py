@@ -16,4 +16,5 @@ def serving_cluster(settings: Settings, base: Path, identity: str) -> ServingClu
         image=kubernetes.image,
         profiles=kubernetes.profiles,
         router=kubernetes.serving.router,
+        gateway=kubernetes.serving.gateway,
     )

@@ -36,3 +36,9 @@ SERVING: Final = (
     AccessNeed("", "events", ("list",)),
 )
 """For `deployer: kubernetes`."""
+GATEWAYS: Final = (
+    AccessNeed("gateway.networking.k8s.io", "httproutes", ("create", "patch", "get", "delete")),
+)
+"""For `deployer: gateway`, besides."""
+DOCTOR_OF_GATEWAYS: Final = (AccessNeed("gateway.networking.k8s.io", "gateways", ("get",)),)
+"""For `headgate doctor` where there are gateways, in their namespaces."""

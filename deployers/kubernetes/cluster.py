@@ -36,6 +36,7 @@ MANAGER: Final = "headgate"
 _PAGE = 500
 _PATHS: Final = {
     "deployments": "apis/apps/v1",
+    "httproutes": "apis/gateway.networking.k8s.io/v1",
     "jobs": "apis/batch/v1",
     "networkpolicies": "apis/networking.k8s.io/v1",
     "workloads": "apis/kueue.x-k8s.io/v1beta2",

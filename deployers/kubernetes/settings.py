@@ -1,14 +1,16 @@
 """The settings of serving on a cluster, by the platform team."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from deployers.kubernetes.cluster import ClusterAccess
 from deployers.kubernetes.profile import ClusterProfile, ObjectName
-from specs.base import Name, Spec
+from specs.base import Many, Name, Spec
+from specs.counters import BackendCounters
 from specs.values import Cpu, Size
 
 PORT: Final = 8080
@@ -29,6 +31,58 @@ class RouterPod(Spec):
     )
 
 
+class GatewayParent(Spec):
+    """A Gateway of the Gateway API that takes routes from the namespace of servers."""
+
+    name: ObjectName = Field(description="Its name.")
+    namespace: ObjectName | None = Field(
+        default=None, description="Its namespace; by default that of servers."
+    )
+    section: ObjectName | None = Field(
+        default=None, description="One of its listeners; by default all."
+    )
+
+    @property
+    def shown(self) -> str:
+        """It in reports."""
+        where = f"{self.namespace}/" if self.namespace else ""
+        return f"{where}{self.name}{f', {self.section}' if self.section else ''}"
+
+
+def _is_hostname(text: str) -> str:
+    plain = text.replace("{pipeline}", "p").replace("{environment}", "e")
+    named = "{pipeline}" in text and "{environment}" in text
+    if not named or not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", plain):
+        raise ValueError(
+            "expected a host name with {pipeline} and {environment}, such as "
+            "{pipeline}-{environment}.models.example.org"
+        )
+    return text
+
+
+class GatewaySettings(Spec):
+    """The Gateways that split the traffic for `deployer: gateway`, and what counts it."""
+
+    parents: Many[GatewayParent] = Field(
+        min_length=1, max_length=8, description="The Gateways; every route is attached to each."
+    )
+    hostname: Annotated[str, AfterValidator(_is_hostname)] = Field(
+        description="The host name of a place, with {pipeline} and {environment}."
+    )
+    scheme: Literal["http", "https"] = Field(
+        default="http", description="How callers reach it, for reports."
+    )
+    split: Literal["draw", "turns"] = Field(
+        default="draw",
+        description="How the gateway assigns requests: each by a random `draw`, or in `turns`, as "
+        "a weighted round-robin does. Only after draws can the arms be compared.",
+    )
+    counters: BackendCounters = Field(
+        description="The gateway's counters, which Prometheus scrapes, as in a spec's "
+        "`release.command.prometheus`; `{server}` is the name of the server's Service."
+    )
+
+
 class ServingSettings(Spec):
     """Where model servers with a `deployer` of a cluster run."""
 
@@ -38,6 +92,9 @@ class ServingSettings(Spec):
         "steps.",
     )
     router: RouterPod = Field(default=RouterPod(), description="The pods of traffic routers.")
+    gateway: GatewaySettings | None = Field(
+        default=None, description="What splits the traffic for `deployer: gateway`."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,3 +109,4 @@ class ServingCluster:
     """Headgate's own."""
     profiles: Mapping[str, ClusterProfile]
     router: RouterPod
+    gateway: GatewaySettings | None = None

@@ -127,7 +127,7 @@ def _lay_python(image: tarfile.TarFile, packages: Sequence[tuple[str, Path]]) ->
 
 def _libraries(*binaries: Path) -> set[Path]:
     """The libraries that the loader finds for them."""
-    asked = ["ldd", *(each.resolve() for each in binaries)]
+    asked = ["ldd", *(str(each.resolve()) for each in binaries)]
     said = subprocess.run(asked, check=False, capture_output=True, text=True)
     words = said.stdout.replace("=>", " ").split()
     return {Path(word) for word in words if word.startswith("/") and Path(word).exists()}

@@ -13,9 +13,10 @@ from typing import Any
 
 from deployers.confinement import UNCONFINED, Confinement
 from deployers.local import LocalDeployer
-from deployers.protocol import Desired
+from deployers.protocol import Deployed, Desired
 from specs.failures import NeedsHuman, TryAgain
 from specs.traffic import NO_ANSWER, Arm, Exchange
+from tests.servers.gateways import WHOLE, Envoy
 
 SCRIPT = """
 import json, socket, sys
@@ -112,6 +113,52 @@ class Cloud:
                 if len({one.probability for one in seen}) == 1
             ],
         }
+
+
+class FrontedCloud(Cloud):
+    """A cloud whose traffic is split by Envoy: it knows of no request, only Envoy's counters do."""
+
+    def __init__(self, folder: Path, envoy: Envoy) -> None:
+        super().__init__(folder)
+        self._envoy = envoy
+        self._split: dict[Arm, str] = {}
+        self._weight = 0.0
+
+    async def _answer(self, call: str, given: dict[str, Any]) -> Any:
+        if call == "traffic":
+            raise NeedsHuman("nothing is known of requests")
+        place = given["place"]
+        answer = await super()._answer(call, given)
+        seen = await self._runs.observe(place)
+        if call == "apply":
+            self._route(seen, Desired.model_validate(given))
+        if call != "observe":
+            return answer
+        own = {
+            "address": self._envoy.url if seen.address else None,
+            "stable": self._split.get(Arm.STABLE),
+            "canary": self._split.get(Arm.CANARY),
+            "canary_weight": self._weight,
+        }
+        return seen.model_copy(update=own).model_dump(mode="json")
+
+    def _route(self, seen: Deployed, desired: Desired) -> None:
+        """Send the traffic to those of the servers that are ready."""
+        wanted = {Arm.STABLE: desired.stable, Arm.CANARY: desired.canary}
+        ready = {one.name: one.address for one in seen.servers if one.ready and one.address}
+        split = {arm: one.name for arm, one in wanted.items() if one and one.name in ready}
+        if Arm.STABLE not in split:
+            return
+        weight = desired.canary_weight if Arm.CANARY in split else 0.0
+        canary = round(weight * WHOLE)
+        weights = {Arm.STABLE: WHOLE - canary, Arm.CANARY: canary}
+        self._envoy.route(
+            {
+                name: (int(ready[name].rpartition(":")[2]), weights[arm])
+                for arm, name in split.items()
+            }
+        )
+        self._split, self._weight = split, weight
 
 
 def _counts(seen: Iterable[Exchange]) -> dict[str, int]:

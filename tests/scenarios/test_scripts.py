@@ -2,11 +2,16 @@
 
 import sys
 
+import pytest
+
 from deployers.chosen_target import chosen
+from deployers.counting import reader, series
 from deployers.place_folder import free_port
-from tests.deployers.cloud import SCRIPT, Cloud
+from tests.deployers.cloud import SCRIPT, Cloud, FrontedCloud
 from tests.scenarios.test_down import typed
 from tests.scenarios.world import World
+from tests.servers.gateways import Envoy, Traefik
+from tests.servers.prometheus import Prometheus
 
 KEPT = ("state.db", "artifacts")
 """What a controller on a cluster has elsewhere: in PostgreSQL and in an object store."""
@@ -85,4 +90,32 @@ async def test_a_controller_that_lost_its_disk_finds_the_scripts_in_the_versions
             assert set(cloud.calls) == {"observe"}, "what runs there is found, not deployed again"
             await rolled_back_by_counts(world)
         assert (await typed(world, "down")).exit_code == 0
+        await cloud.remove("mean/production")
+
+
+@pytest.mark.prometheus
+@pytest.mark.gateway
+async def test_a_bad_canary_behind_a_gateway_is_rolled_back_by_its_counters(
+    world: World,
+    prometheus: Prometheus,
+    gateways: tuple[Envoy, Traefik],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(series, "SETTLED", 0.2)
+    monkeypatch.setattr(reader, "LAG", 0.5)
+    envoy, _ = gateways
+    envoy.run()
+    prometheus.run(envoy.metrics_port, path=envoy.metrics_path, interval="500ms")
+    port, cloud = free_port(), FrontedCloud(world.root / "cloud", envoy)
+    (world.work / "deploy.py").write_text(SCRIPT)
+    run = f"{sys.executable} -I -S deploy.py {port}"
+    commands = ", ".join(f"{name}: {run} {name}" for name in ("apply", "observe", "remove"))
+    counted = f"  command: {{{commands}, prometheus: {{preset: envoy}}}}\n"
+    named = f"{counted}  production:\n    deployer: command\n"
+    world.configure(prometheus={"default": {"url": prometheus.url}})
+    async with cloud.serving(port):
+        world.push("Add the pipeline", ml_pipeline__yaml=("  production:\n", named))
+        async with world.controller():
+            await world.serves(1)
+            await rolled_back_by_counts(world)
         await cloud.remove("mean/production")

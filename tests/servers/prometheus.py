@@ -1,5 +1,6 @@
 """A real Prometheus, where its programs are there: one that scrapes what a test names."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,21 +12,24 @@ import pytest
 from tests.servers.programs import Program
 
 _CONFIG = """\
-global: {{scrape_interval: 1s, evaluation_interval: 1s}}
-rule_files: ["{rules}"]
+global: {{scrape_interval: {interval}, evaluation_interval: 1s}}
+rule_files: {rules}
 scrape_configs:
   - job_name: headgate
+    metrics_path: {path}
     static_configs: [{{targets: ["127.0.0.1:{target}"]}}]
 """
 
 
 class Prometheus(Program):
-    """One server, with the rules of `deploy/`."""
+    """One server."""
 
-    def run(self, target: int, rules: Path) -> None:
-        """Start it, to scrape that port of this machine every second."""
+    def run(self, target: int, *rules: Path, path: str = "/metrics", interval: str = "1s") -> None:
+        """Start it with these rules, to scrape that port of this machine every second."""
         config = self._home / "prometheus.yaml"
-        config.write_text(_CONFIG.format(rules=rules, target=target))
+        files = json.dumps([*map(str, rules)])
+        text = _CONFIG.format(rules=files, target=target, path=path, interval=interval)
+        config.write_text(text)
         self.start(
             [
                 program("prometheus"),

@@ -1,9 +1,11 @@
 """Who deploys, and the scripts that `deployer: command` needs."""
 
+import re
 from typing import Any
 
 import pytest
 
+from specs.counters import PRESETS, BackendCounters
 from specs.lint.check import check
 from specs.loading.load import load
 
@@ -22,6 +24,16 @@ SCRIPTS = """  command:
     traffic: python deploy.py traffic
     remove: python deploy.py {root}
 """
+
+
+COUNTED = """  production: {{deployer: command}}
+  command:
+    apply: python deploy.py apply
+    observe: python deploy.py observe
+    remove: python deploy.py remove
+    prometheus: {{{counters}}}
+"""
+NGINX = "preset: nginx, where: {ingress: mean}"
 
 
 def loaded(release: str) -> Any:
@@ -95,3 +107,55 @@ def test_a_server_on_a_cluster_without_an_image_is_told(environment: str, words:
         f"{text}environment: {{{environment}}}\n".encode(), "ml-pipeline.yaml"
     ).problems
     assert any(one.code == "no-image" and words in one.message for one in problems), problems
+
+
+def test_one_line_names_the_counters_of_a_gateway_and_its_keys_override_the_preset() -> None:
+    release = loaded(COUNTED.format(counters="preset: istio")).pipeline.release
+    assert "traffic" not in release.command.commands
+    names = release.command.prometheus.names()
+    assert (names.server, names.requests, names.unit) == ("default", "istio_requests_total", 0.001)
+    assert names.selector() == '{__name__="istio_requests_total",reporter="source"}'
+    own = "preset: istio, backend: destination_service_name, where: {namespace: ml}, latency: null"
+    names = loaded(COUNTED.format(counters=own)).pipeline.release.command.prometheus.names()
+    assert (names.backend, names.latency) == ("destination_service_name", "")
+    assert names.where == {"reporter": "source", "namespace": "ml"}
+    for preset in PRESETS:
+        counters = NGINX if preset == "nginx" else f"preset: {preset}"
+        assert loaded(COUNTED.format(counters=counters)).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("counters", "words"),
+    [
+        ("server: main", "`preset`, one of envoy, traefik, nginx, istio, linkerd, or req"),
+        ("requests: asked_total, status: code", "or backend as well"),
+        ("preset: nginx", "`where: {ingress: NAME}`"),
+        ("preset: envoy, stable: mean, canary: mean", "`stable` and `canary` to differ"),
+        ('preset: envoy, requests: "up or vector(1)"', "release.command.prometheus.requests"),
+        ('preset: envoy, where: {"a=~b": c}', "release.command.prometheus.where"),
+        ("preset: envoy, url: http://127.0.0.1", "url"),
+        ("preset: haproxy", "one of envoy, traefik, nginx, istio, linkerd"),
+    ],
+)
+def test_counters_that_cannot_be_read_are_told(counters: str, words: str) -> None:
+    problems = loaded(COUNTED.format(counters=counters)).problems
+    said = [f"{one.path} {one.message} {one.expected} {one.nearest}" for one in problems]
+    assert any(words in one.replace("', '", ".") for one in said), said
+
+
+def test_traffic_is_told_by_scripts_or_by_counters() -> None:
+    both = COUNTED.format(counters="preset: envoy") + "    traffic: python deploy.py traffic\n"
+    neither = "\n".join(COUNTED.format(counters="").splitlines()[:-1]) + "\n"
+    for release in (both, neither):
+        problems = loaded(release).problems
+        assert any(one.expected == "one of traffic and prometheus" for one in problems), problems
+    units = COUNTED.format(counters="preset: envoy") + "    split: units\n"
+    assert any("one user from another" in str(one.expected) for one in loaded(units).problems)
+
+
+def test_a_pattern_is_a_regular_expression_that_matches_literally_but_for_stars() -> None:
+    names = BackendCounters(preset="traefik", stable="*-{server}.a+b@?*").names()
+    pattern = names.arm_pattern(names.stable, "mean-v1")
+    assert pattern == r".*-mean-v1\.a\+b@..*"
+    assert re.fullmatch(pattern, "ns-mean-v1.a+b@file")
+    assert not re.fullmatch(pattern, "ns-mean-v1.aab@file")

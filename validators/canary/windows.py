@@ -8,7 +8,8 @@ Latencies are known to their bucket only. Where the bets divide the canary's by 
 the benefit of the doubt when it is to be shown slower, and the opposite when it is to be shown not
 to be: so buckets that are coarse compared with the margin cost power, never validity. Both arms of
 a window show the latencies of all requests that did not fail, or neither is bet on: those of one
-alone are no draws.
+alone are no draws. Where a gateway times requests apart from counting them (`timed`), in both arms
+alike, the latencies are of whatever it timed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -108,15 +109,15 @@ def too_coarse(state: CanaryState) -> str:
 
 
 def _are_shown(state: CanaryState, window: TrafficWindow) -> bool:
-    """Whether both arms have the latencies of all their requests that did not fail, in the buckets
-    that stable's were learned in."""
+    """Whether both arms have the latencies of all their requests that did not fail, or that were
+    timed, in the buckets that stable's were learned in."""
     if state.bins is None:
         return False
     for arm in (window.stable, window.canary):
-        answered = arm.requests - arm.errors
-        if sum(bucket.count for bucket in arm.latencies) != answered:
+        shown = arm.answered if arm.timed is None else arm.timed
+        if sum(bucket.count for bucket in arm.latencies) != shown:
             return False
-        if answered and _edges(arm) != state.bins.edges:
+        if shown and _edges(arm) != state.bins.edges:
             return False
     return True
 

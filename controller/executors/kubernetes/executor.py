@@ -24,7 +24,11 @@ from controller.executors.kubernetes.attempts import (
     record_fact,
 )
 from controller.executors.kubernetes.ending import forgo_replacement, stop
-from controller.executors.kubernetes.interpret import SeenAttempt, has_pods, missing_output
+from controller.executors.kubernetes.interpret import (
+    SeenAttempt,
+    has_pods,
+    missing_output,
+)
 from controller.executors.kubernetes.job import is_of
 from controller.executors.kubernetes.launching import Launcher
 from controller.executors.kubernetes.names import ATTEMPT, ELSEWHERE, OUTPUTS, job_name

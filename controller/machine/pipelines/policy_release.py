@@ -14,6 +14,7 @@ from specs.release import (
     Smoke,
     limit_of,
 )
+from specs.target_scripts import UNWATCHING
 from specs.values import format_percent
 
 ROLLOUT = "release.production.canary"
@@ -102,7 +103,7 @@ def _deployer(before: Release, after: Release) -> Iterator[RuleChange]:
                 rule=f"release.{name}",
                 was=format_setting(old),
                 now=format_setting(new),
-                loosens=after.production.deployer == "command",
+                loosens=after.production.deployer in UNWATCHING,
             )
 
 
@@ -111,8 +112,14 @@ def _told_by(release: Release) -> dict[str, str]:
     scripts = release.scripts_for("production")
     if scripts is None:
         return deployer
-    names = ("apply", "observe", "traffic", "split", "reads")
-    return deployer | {f"command.{name}": str(getattr(scripts, name)) for name in names}
+    names = ("apply", "observe", "split", "reads")
+    told = {f"command.{name}": str(getattr(scripts, name)) for name in names}
+    if scripts.traffic is not None:
+        told["command.traffic"] = scripts.traffic
+    if scripts.prometheus is not None:
+        counters = scripts.prometheus.names().model_dump(mode="json")
+        told |= {f"command.prometheus.{name}": str(value) for name, value in counters.items()}
+    return deployer | told
 
 
 def _approval(before: Release, after: Release) -> Iterator[RuleChange]:

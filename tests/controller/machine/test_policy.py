@@ -355,6 +355,21 @@ def test_who_deploys_is_a_rule_and_headgates_own_router_on_a_cluster_loosens_non
     assert not change.loosens
 
 
+COUNTED = "  command: {apply: a.py, observe: o.py, prometheus: {preset: envoy}, remove: r.py}\n"
+
+
+def test_the_counters_that_tell_the_judge_of_the_traffic_are_a_rule() -> None:
+    scripted = FULL.replace("  production: {", SCRIPTS)
+    counted = FULL.replace("  production: {", COUNTED + "  production: {deployer: command, ")
+    found = {change.rule: change for change in rule_changes(spec(scripted), spec(counted))}
+    assert {"release.command.traffic", "release.command.prometheus.requests"} <= found.keys()
+    other = counted.replace("preset: envoy", "preset: envoy, stable: better")
+    (change,) = rule_changes(spec(counted), spec(other))
+    assert (change.rule, change.was, change.now, change.loosens) == (
+        "release.command.prometheus.stable", "{server}", "better", True
+    )  # fmt: skip
+
+
 def test_a_smoke_request_whose_body_changes_loosens() -> None:
     posts = FULL.replace("{post: /predict}", "{post: /predict, body: body.json}")
     found = rule_changes(spec(posts, body__json="hard"), spec(posts, body__json="easy"))

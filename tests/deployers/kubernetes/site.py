@@ -5,7 +5,7 @@ import base64
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -16,10 +16,12 @@ from controller.buckets.stores import Stores
 from controller.config.settings import ObjectStore
 from controller.effects.shipping import Shipper
 from deployers.control import SILENCE
+from deployers.counting.prometheus import PrometheusServer
 from deployers.kubernetes.cluster import ClusterAccess
+from deployers.kubernetes.gateway_place import GATEWAY
 from deployers.kubernetes.profile import ClusterProfile
 from deployers.kubernetes.router_link import KUBERNETES
-from deployers.kubernetes.settings import RouterPod, ServingCluster
+from deployers.kubernetes.settings import GatewaySettings, RouterPod, ServingCluster
 from deployers.kubernetes.window import KubernetesWindow
 from deployers.protocol import Deployer, Desired, Server, Shipment
 from deployers.registry import DEPLOYERS, DeployerSetup
@@ -56,8 +58,15 @@ asyncio.run(main())
 
 
 @asynccontextmanager
-async def opened(root: Path, silence: float = SILENCE) -> AsyncIterator[Deployer]:
-    """A deployer at this place; leaving closes it, and ends no server."""
+async def opened(
+    root: Path,
+    silence: float = SILENCE,
+    *,
+    gateway: GatewaySettings | None = None,
+    prometheus: Mapping[str, PrometheusServer] | None = None,
+) -> AsyncIterator[Deployer]:
+    """A deployer at this place, behind a gateway if there is one; leaving closes it, and ends no
+    server."""
     told = {
         "path": str(root),
         "source": {"hostPath": {"path": str(root)}},
@@ -70,9 +79,16 @@ async def opened(root: Path, silence: float = SILENCE) -> AsyncIterator[Deployer
         image=OURS,
         profiles={"default": ClusterProfile.model_validate(profile)},
         router=RouterPod(),
+        gateway=gateway,
     )
-    setup = DeployerSetup(home=root / "home", redact=str, cluster=cluster, silence=silence)
-    deployer = DEPLOYERS[KUBERNETES](setup)
+    setup = DeployerSetup(
+        home=root / "home",
+        redact=str,
+        cluster=cluster,
+        silence=silence,
+        prometheus=prometheus or {},
+    )
+    deployer = DEPLOYERS[KUBERNETES if gateway is None else GATEWAY](setup)
     try:
         yield deployer
     finally:

@@ -202,14 +202,16 @@ class Kubernetes:
         whole = namespace if self.verbs.kinds.of(kind).namespaced else ""
         return self._actor.create(kind, whole, obj)
 
-    def update(self, kind: str, name: str, how: Callable[[Obj], None]) -> Obj:
+    def update(
+        self, kind: str, name: str, how: Callable[[Obj], None], namespace: str = "default"
+    ) -> Obj:
         """Change an object as a client would, past HTTP."""
-        found = self.get(kind, name)
+        found = self.get(kind, name, namespace)
         assert found is not None, name
         changed = copied(found)
         how(changed)
         whole = self.verbs.kinds.of(kind)
-        call = ApiCall("update", whole, "default" if whole.namespaced else "", name, body=changed)
+        call = ApiCall("update", whole, namespace if whole.namespaced else "", name, body=changed)
         return self.verbs.update(call)[0]
 
     def delete(self, kind: str, name: str, namespace: str = "default", **options: object) -> None:

@@ -1,0 +1,1 @@
+"""Traffic as counters show it, where a gateway counts requests and Prometheus scrapes them."""

@@ -1,0 +1,267 @@
+"""Deploy onto a cluster behind any gateway of the Gateway API: an HTTPRoute splits the traffic, and
+the gateway's counters tell of it.
+
+A weight is believed once every Gateway has accepted the route as it is; until then, the one before
+is told. Nobody takes a canary's traffic away while no controller runs.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from deployers.counting.prometheus import NO_SERVERS, PrometheusServer
+from deployers.counting.reader import CounterReader
+from deployers.kubernetes.cluster import Cluster, Manifest
+from deployers.kubernetes.cluster_servers import ClusterServers, wanted
+from deployers.kubernetes.gateway_place import GatewayPlace
+from deployers.kubernetes.objects import PlaceObjects, PlacesView
+from deployers.kubernetes.routes import (
+    Split,
+    errors_of,
+    hostname_of,
+    http_route,
+    is_in_force,
+    refusal_of,
+    route_name,
+    split_of,
+)
+from deployers.kubernetes.servers import ServingPlace, is_as
+from deployers.kubernetes.settings import GatewaySettings, ServingCluster
+from deployers.kubernetes.status import server_status
+from deployers.protocol import Deployed, Desired, Traffic
+from specs.failures import NeedsHuman, TryAgain
+
+UNHEARD: Final = 30.0
+"""Seconds after which a route that no Gateway says anything of is told of."""
+
+
+class _Here(NamedTuple):
+    """What is needed to act on one place."""
+
+    at: ServingPlace
+    settings: GatewaySettings
+    cluster: Cluster
+    servers: ClusterServers
+
+    def counted(self, split: Split) -> tuple[str | None, str | None, float]:
+        """The split by the names that counters have: those of the Services."""
+        stable, canary = (
+            None if name is None else self.at.name(name) for name in (split.stable, split.canary)
+        )
+        return stable, canary, split.weight
+
+
+class GatewayDeployer:
+    """The `Deployer` of a cluster whose gateway splits the traffic."""
+
+    def __init__(
+        self,
+        home: Path,
+        cluster: ServingCluster | None,
+        *,
+        redact: Callable[[str], str],
+        reveal: Callable[[tuple[str, ...]], dict[str, str]],
+        prometheus: Mapping[str, PrometheusServer] = NO_SERVERS,
+    ) -> None:
+        self._home = home
+        self._serving = cluster
+        self._redact = redact
+        self._counters = CounterReader(home, prometheus, reveal)
+        self._opened: tuple[Cluster, PlacesView] | None = None
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._unheard: dict[str, tuple[int, float]] = {}
+
+    async def apply(self, place: str, desired: Desired) -> None:
+        """Converge on `desired`; see `deployers.protocol.Deployer`. Raises TryAgain that a person
+        has to see if a Gateway refuses the route."""
+        async with self._locks.setdefault(place, asyncio.Lock()):
+            here = self._here(place)
+            saved = GatewayPlace.load(self._home, place) or GatewayPlace(place=place)
+            saved.save(self._home)
+            if desired.closed:
+                await self._close(here, saved)
+                return
+            route = await here.cluster.get("httproutes", route_name(here.at))
+            now = split_of(route, here.at)
+            if _takes_canary_out(desired, now):  # first: whatever else fails, it has no traffic
+                route = await self._route(here, Split(now.stable), desired.errors, route)
+                now = split_of(route, here.at)
+            problem = await here.servers.start_all(desired)
+            objects = await here.servers.objects(fresh=True)
+            split = self._next(desired, now, objects)
+            route = await self._route(here, split, desired.errors, route)
+            in_force = self._believed(here, saved, route)
+            await here.servers.dismiss(
+                objects, {*wanted(desired), *split_of(route, here.at).servers, *in_force.servers}
+            )
+            if problem is not None:
+                raise problem
+            self._check(here, route)
+
+    async def observe(self, place: str) -> Deployed:
+        """What runs at the place, according to the cluster and the Gateways."""
+        saved = GatewayPlace.load(self._home, place)
+        if saved is None and (self._serving is None or self._serving.gateway is None):
+            return Deployed()
+        here = self._here(place)
+        objects = await here.servers.objects()
+        route = await here.cluster.get("httproutes", route_name(here.at))
+        # Another controller may have deployed it, or this one before it lost its disk.
+        saved = saved or GatewayPlace(place=place)
+        split = self._believed(here, saved, route)
+        seen = objects.servers()
+        servers = tuple(
+            server_status(one, self._redact, routed=name in split.servers)
+            for name, one in seen.items()
+        )
+        stable, canary = (name if name in seen else None for name in (split.stable, split.canary))
+        return Deployed(
+            servers=servers,
+            address=None if route is None else _address(here),
+            stable=stable,
+            canary=canary,
+            canary_weight=split.weight if canary is not None else 0.0,
+        )
+
+    async def traffic(self, place: str, epoch: str | None, after: int) -> Traffic:
+        """What the gateway's counters show. Raises TryAgain that names the query."""
+        settings, here = self._settings(), self._here(place)
+        route = await here.cluster.get("httproutes", route_name(here.at))
+        if route is None:
+            raise TryAgain(f"{place}: it has no HTTPRoute")
+        return await self._counters.traffic(
+            place,
+            epoch,
+            after,
+            names=settings.counters.names(),
+            errors=errors_of(route),
+            split=settings.split,
+        )
+
+    async def stop(self, place: str) -> None:
+        """Take the route away, then end the servers of the place."""
+        async with self._locks.setdefault(place, asyncio.Lock()):
+            saved = GatewayPlace.load(self._home, place)
+            if saved is None and (self._serving is None or self._serving.gateway is None):
+                return
+            here = self._here(place)
+            await self._close(here, saved or GatewayPlace(place=place))
+            await here.servers.end_all()
+
+    async def remove(self, place: str) -> None:
+        """Remove all that belongs to the place."""
+        await self.stop(place)
+        async with self._locks.setdefault(place, asyncio.Lock()):
+            GatewayPlace.forget(self._home, place)
+            self._counters.forget(place)
+
+    async def reap(self) -> int:
+        """Nothing: a server's Service goes with it, and its Secret with the Deployment."""
+        return 0
+
+    async def forget_logs(self, _before: float) -> int:
+        """Nothing: the cluster keeps the logs of its pods."""
+        return 0
+
+    async def close(self) -> None:
+        """Release this object's resources; all that runs keeps running."""
+        if self._opened is not None:
+            await self._opened[0].close()
+
+    def _settings(self) -> GatewaySettings:
+        if self._serving is None or self._serving.gateway is None:
+            raise NeedsHuman(
+                "no gateway is set: add `kubernetes.serving.gateway` to headgate.yaml, with its "
+                "`parents`, `hostname` and `counters`"
+            )
+        return self._serving.gateway
+
+    def _here(self, place: str) -> _Here:
+        settings, known = self._settings(), self._serving
+        assert known is not None
+        if self._opened is None:
+            cluster = Cluster(known.access)
+            self._opened = cluster, PlacesView(cluster)
+        cluster, seen = self._opened
+        at = ServingPlace(known.owner, place, known.access.namespace, known.image, known.profiles)
+        return _Here(at, settings, cluster, ClusterServers(cluster, seen, at))
+
+    def _next(self, desired: Desired, now: Split, objects: PlaceObjects) -> Split:
+        """The split that follows `now`, to the desired servers as far as they are ready."""
+        ready = {
+            name
+            for name, one in objects.servers().items()
+            if server_status(one, self._redact, routed=name in now.servers).ready
+        }
+        stable = now.stable
+        if desired.stable is None or desired.stable.name in ready:
+            stable = desired.stable.name if desired.stable is not None else None
+        canary = desired.canary.name if desired.canary is not None else None
+        # A canary keeps its share even while it is not ready: its failures are the signal.
+        if canary not in ready and canary != now.canary:
+            canary = None
+        return Split(stable, canary, desired.canary_weight if canary is not None else 0.0)
+
+    async def _route(
+        self, here: _Here, split: Split, errors: Sequence[str], live: Manifest | None
+    ) -> Manifest:
+        """Apply the route, unless it is so already."""
+        manifest = http_route(here.at, split, here.settings, errors)
+        as_it_is = live is not None and is_as(manifest, live)
+        if live is not None and as_it_is and split_of(live, here.at) == split_of(manifest, here.at):
+            return live
+        self._counters.changing(here.at.place, here.counted(split_of(manifest, here.at)))
+        return await here.cluster.apply("httproutes", manifest)
+
+    def _believed(self, here: _Here, saved: GatewayPlace, route: Manifest | None) -> Split:
+        """How the traffic is split: as the route says, once all Gateways have accepted it; until
+        then as it was."""
+        if route is not None and not is_in_force(route, here.settings):
+            return saved.in_force
+        split = split_of(route, here.at)
+        self._counters.seen(here.at.place, here.counted(split))
+        address = None if route is None else _address(here)
+        if (split, address) != (saved.in_force, saved.address):
+            latest = GatewayPlace.load(self._home, here.at.place) or saved
+            latest.model_copy(update={"in_force": split, "address": address}).save(self._home)
+        return split
+
+    def _check(self, here: _Here, route: Manifest) -> None:
+        """Raise TryAgain if a Gateway refuses the route, or says nothing of it for a while."""
+        refused = refusal_of(route, here.settings)
+        if refused:
+            raise TryAgain(f"{here.at.place}: {refused}", human=True)
+        if is_in_force(route, here.settings):
+            self._unheard.pop(here.at.place, None)
+            return
+        generation, now = int(route["metadata"].get("generation", 0)), time.monotonic()
+        known, since = self._unheard.get(here.at.place, (generation, now))
+        self._unheard[here.at.place] = (generation, since if known == generation else now)
+        if known == generation and now - since > UNHEARD:
+            names = " and ".join(parent.shown for parent in here.settings.parents)
+            raise TryAgain(
+                f"{here.at.place}: no Gateway has said whether it accepts the HTTPRoute "
+                f"{route['metadata']['name']}: is there a Gateway {names}, and does its controller "
+                "run?",
+                human=True,
+            )
+
+    async def _close(self, here: _Here, saved: GatewayPlace) -> None:
+        """Take the route away, and dismiss the servers; call it again until they are gone."""
+        self._counters.changing(here.at.place, (None, None, 0.0))
+        await here.cluster.delete("httproutes", route_name(here.at))
+        if saved.address is not None or saved.in_force != Split():
+            saved.model_copy(update={"address": None, "in_force": Split()}).save(self._home)
+        await here.servers.dismiss(await here.servers.objects(fresh=True), ())
+
+
+def _takes_canary_out(desired: Desired, now: Split) -> bool:
+    """Whether it is a rollback: the canary has traffic, and stable shall have all of it."""
+    stable = desired.stable.name if desired.stable is not None else None
+    return bool(now.canary and desired.canary is None and stable and stable == now.stable)
+
+
+def _address(here: _Here) -> str:
+    return f"{here.settings.scheme}://{hostname_of(here.settings, here.at.place)}"
