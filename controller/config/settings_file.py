@@ -141,7 +141,7 @@ def _single(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[str
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from _single(kind, (*path, name))
-        elif not _is_many(kind):
+        elif not any(map(_is_many, (kind, *get_args(kind)))):
             yield (*path, name)
 
 
@@ -153,7 +153,8 @@ def _kind(path: tuple[str, ...]) -> object:
 
 
 def _is_many(kind: object) -> bool:
-    return getattr(kind, "__origin__", None) in (tuple, list, dict, Mapping)
+    is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
+    return is_model or getattr(kind, "__origin__", None) in (tuple, list, dict, Mapping)
 
 
 def _merged(plain: Mapping[str, Any], over: Mapping[tuple[str, ...], str]) -> dict[str, Any]:

@@ -6,8 +6,9 @@ is told. Nobody takes a canary's traffic away while no controller runs.
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,19 +20,20 @@ from deployers.kubernetes.gateway_place import GatewayPlace
 from deployers.kubernetes.objects import PlaceObjects, PlacesView
 from deployers.kubernetes.routes import (
     Split,
-    errors_of,
+    Wish,
     hostname_of,
     http_route,
     is_in_force,
     refusal_of,
     route_name,
     split_of,
+    wish_of,
 )
 from deployers.kubernetes.servers import ServingPlace, is_as
 from deployers.kubernetes.settings import GatewaySettings, ServingCluster
 from deployers.kubernetes.status import server_status
 from deployers.protocol import Deployed, Desired, Traffic
-from specs.failures import NeedsHuman, TryAgain
+from specs.failures import Failure, NeedsHuman, TryAgain
 
 UNHEARD: Final = 30.0
 """Seconds after which a route that no Gateway says anything of is told of."""
@@ -84,18 +86,17 @@ class GatewayDeployer:
                 await self._close(here, saved)
                 return
             route = await here.cluster.get("httproutes", route_name(here.at))
+            now, wish = split_of(route, here.at), Wish(tuple(wanted(desired)), desired.errors)
+            # First, so that a canary that is taken out has no traffic whatever else fails, and no
+            # server is taken for one that leaves before it began.
+            begin = Split(now.stable) if _takes_canary_out(desired, now) else now
+            route = await self._route(here, begin, wish, route)
             now = split_of(route, here.at)
-            if _takes_canary_out(desired, now):  # first: whatever else fails, it has no traffic
-                route = await self._route(here, Split(now.stable), desired.errors, route)
-                now = split_of(route, here.at)
             problem = await here.servers.start_all(desired)
             objects = await here.servers.objects(fresh=True)
             split = self._next(desired, now, objects)
-            route = await self._route(here, split, desired.errors, route)
-            in_force = self._believed(here, saved, route)
-            await here.servers.dismiss(
-                objects, {*wanted(desired), *split_of(route, here.at).servers, *in_force.servers}
-            )
+            route = await self._route(here, split, wish, route)
+            await self._dismiss(here, objects, route, self._believed(here, saved, route))
             if problem is not None:
                 raise problem
             self._check(here, route)
@@ -111,6 +112,9 @@ class GatewayDeployer:
         # Another controller may have deployed it, or this one before it lost its disk.
         saved = saved or GatewayPlace(place=place)
         split = self._believed(here, saved, route)
+        if not self._locks.setdefault(place, asyncio.Lock()).locked():
+            with contextlib.suppress(Failure):  # the next look tries again
+                await self._dismiss(here, objects, route, split)
         seen = objects.servers()
         servers = tuple(
             server_status(one, self._redact, routed=name in split.servers)
@@ -136,7 +140,7 @@ class GatewayDeployer:
             epoch,
             after,
             names=settings.counters.names(),
-            errors=errors_of(route),
+            errors=wish_of(route).errors,
             split=settings.split,
         )
 
@@ -147,7 +151,7 @@ class GatewayDeployer:
             if saved is None and (self._serving is None or self._serving.gateway is None):
                 return
             here = self._here(place)
-            await self._close(here, saved or GatewayPlace(place=place))
+            await self._take_route(here, saved or GatewayPlace(place=place))
             await here.servers.end_all()
 
     async def remove(self, place: str) -> None:
@@ -205,15 +209,23 @@ class GatewayDeployer:
         return Split(stable, canary, desired.canary_weight if canary is not None else 0.0)
 
     async def _route(
-        self, here: _Here, split: Split, errors: Sequence[str], live: Manifest | None
+        self, here: _Here, split: Split, wish: Wish, live: Manifest | None
     ) -> Manifest:
         """Apply the route, unless it is so already."""
-        manifest = http_route(here.at, split, here.settings, errors)
+        manifest = http_route(here.at, split, here.settings, wish)
         as_it_is = live is not None and is_as(manifest, live)
         if live is not None and as_it_is and split_of(live, here.at) == split_of(manifest, here.at):
             return live
         self._counters.changing(here.at.place, here.counted(split_of(manifest, here.at)))
         return await here.cluster.apply("httproutes", manifest)
+
+    async def _dismiss(
+        self, here: _Here, objects: PlaceObjects, route: Manifest | None, in_force: Split
+    ) -> None:
+        """End the servers that are not wanted and have no traffic, after their last answers."""
+        split = split_of(route, here.at)
+        stay = {*wish_of(route).servers, *split.servers, *in_force.servers}
+        await here.servers.dismiss(objects, stay)
 
     def _believed(self, here: _Here, saved: GatewayPlace, route: Manifest | None) -> Split:
         """How the traffic is split: as the route says, once all Gateways have accepted it; until
@@ -249,12 +261,23 @@ class GatewayDeployer:
             )
 
     async def _close(self, here: _Here, saved: GatewayPlace) -> None:
-        """Take the route away, and dismiss the servers; call it again until they are gone."""
+        """Take the traffic from the servers, end them after their last answers, then take the route
+        away; call it again until that is done."""
+        route = await here.cluster.get("httproutes", route_name(here.at))
+        objects = await here.servers.objects(fresh=True)
+        if route is None and not objects.servers():
+            return
+        route = await self._route(here, Split(), Wish(), route)
+        await self._dismiss(here, objects, route, self._believed(here, saved, route))
+        objects = await here.servers.objects(fresh=True)
+        if not objects.servers() and not objects.pods_of("server"):
+            await self._take_route(here, saved)
+
+    async def _take_route(self, here: _Here, saved: GatewayPlace) -> None:
         self._counters.changing(here.at.place, (None, None, 0.0))
         await here.cluster.delete("httproutes", route_name(here.at))
         if saved.address is not None or saved.in_force != Split():
             saved.model_copy(update={"address": None, "in_force": Split()}).save(self._home)
-        await here.servers.dismiss(await here.servers.objects(fresh=True), ())
 
 
 def _takes_canary_out(desired: Desired, now: Split) -> bool:

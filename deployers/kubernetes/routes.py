@@ -15,8 +15,8 @@ WHOLE: Final = 10_000
 users of the other server."""
 SPLIT: Final = "headgate.dev/split"
 """The annotation with the names of the servers that the backends stand for."""
-ERRORS: Final = "headgate.dev/errors"
-"""The annotation with what counts as an error there."""
+WISH: Final = "headgate.dev/wish"
+"""The annotation with the servers that shall run, and with what counts as an error."""
 _GROUP: Final = "gateway.networking.k8s.io"
 
 
@@ -48,10 +48,22 @@ def hostname_of(settings: GatewaySettings, place: str) -> str:
     return settings.hostname.format(**plain)
 
 
+class Wish(NamedTuple):
+    """What is kept with a route, besides the split, for a controller that knows nothing else."""
+
+    servers: tuple[str, ...] = ()
+    """Those that shall run, with traffic or not yet."""
+    errors: tuple[str, ...] = ()
+    """What counts as an error."""
+
+
+_NO_WISH: Final = Wish()
+
+
 def http_route(
-    at: ServingPlace, split: Split, settings: GatewaySettings, errors: Sequence[str]
+    at: ServingPlace, split: Split, settings: GatewaySettings, wish: Wish = _NO_WISH
 ) -> Manifest:
-    """The HTTPRoute that splits the traffic so; `errors` are what counts as one.
+    """The HTTPRoute that splits the traffic so.
 
     A server without a share is no backend of it: some gateways keep a user's session there at a
     weight of 0. Without any it has a rule without a backend, which gateways answer with 500.
@@ -74,7 +86,7 @@ def http_route(
     said = {
         PLACE: at.place,
         SPLIT: json.dumps([split.stable, split.canary]),
-        ERRORS: ",".join(errors),
+        WISH: json.dumps(wish),
     }
     return formed(
         {
@@ -119,10 +131,11 @@ def split_of(route: Manifest | None, at: ServingPlace) -> Split:
     return Split(stable, canary, round(shares.get(canary, 0) / total, 6))
 
 
-def errors_of(route: Manifest) -> tuple[str, ...]:
-    """What counts as an error at a route's place."""
-    text = str((route["metadata"].get("annotations") or {}).get(ERRORS, ""))
-    return tuple(filter(None, text.split(",")))
+def wish_of(route: Manifest | None) -> Wish:
+    """What is kept with a route."""
+    annotations = route["metadata"].get("annotations") if route is not None else None
+    servers, errors = json.loads((annotations or {}).get(WISH, "[[], []]"))
+    return Wish(tuple(servers), tuple(errors))
 
 
 def is_in_force(route: Manifest, settings: GatewaySettings) -> bool:

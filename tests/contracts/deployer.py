@@ -42,6 +42,9 @@ class Target:
     """The view from another process."""
     has_logs: bool = True
     """Whether the logs of its servers, and its records, can be read from another process."""
+    has_records: bool = True
+    """Whether it has records of requests; else a gateway of others counts them, and what is
+    promised of records, draws and sessions is not promised there."""
 
 
 async def applied(deployer: Deployer, desired: Desired, place: str = PLACE) -> None:
@@ -117,8 +120,10 @@ class DeployerContract:
         assert await deployer.observe(PLACE) == Deployed()
 
     async def test_without_servers_the_address_stays_and_answers_503(
-        self, deployer: Deployer
+        self, deployer: Deployer, target: Target
     ) -> None:
+        if not target.has_records:
+            pytest.skip("this target counts requests and has no records of them")
         seen = await converge(deployer, Desired())
         answer = await ask(address(seen))
         assert answer.status == 503
@@ -174,6 +179,8 @@ class DeployerContract:
     async def test_fifty_weight_changes_under_load_drop_nothing_and_every_draw_can_be_checked(
         self, deployer: Deployer, target: Target
     ) -> None:
+        if not target.has_records:
+            pytest.skip("this target counts requests and has no records of them")
         stable, canary = target.server("v1"), target.server("v2")
         desired = Desired(stable=stable, canary=canary, canary_weight=0.5, seed=42)
         seen = await converge(deployer, desired)
@@ -197,6 +204,8 @@ class DeployerContract:
     async def test_the_recorded_probability_is_the_one_in_force_at_the_draw(
         self, deployer: Deployer, target: Target
     ) -> None:
+        if not target.has_records:
+            pytest.skip("this target counts requests and has no records of them")
         stable, canary = target.server("v1"), target.server("v2")
         for weight in (0.25, 1.0, 0.0):
             desired = Desired(stable=stable, canary=canary, canary_weight=weight)
@@ -245,6 +254,8 @@ class DeployerContract:
     async def test_a_killed_canary_is_on_record_while_callers_get_answers_and_comes_back(
         self, deployer: Deployer, target: Target
     ) -> None:
+        if not target.has_records:
+            pytest.skip("this target counts requests and has no records of them")
         stable, canary = target.server("v1"), target.server("v2")
         desired = Desired(stable=stable, canary=canary, canary_weight=0.5, seed=7)
         seen = await converge(deployer, desired)
@@ -275,11 +286,14 @@ class DeployerContract:
         again = await converge(deployer, desired)
         assert again == seen
         assert {a.json()["pid"] for a in await flood(address(seen), 60)} == before
-        assert len(await records(deployer)) == 120
+        if target.has_records:
+            assert len(await records(deployer)) == 120
 
     async def test_a_record_has_the_size_and_the_media_type_of_the_answer(
         self, deployer: Deployer, target: Target
     ) -> None:
+        if not target.has_records:
+            pytest.skip("this target counts requests and has no records of them")
         seen = await converge(deployer, Desired(stable=target.server("v1")))
         async with Caller(address(seen)) as caller:
             page = await caller.ask("/page", "GET", b"")
@@ -296,6 +310,8 @@ class DeployerContract:
     async def test_a_request_in_flight_is_told_of_until_it_is_on_record(
         self, deployer: Deployer, target: Target
     ) -> None:
+        if not target.has_records:
+            pytest.skip("this target counts requests and has no records of them")
         stable, canary = target.server("v1"), target.server("v2")
         desired = Desired(stable=stable, canary=canary, canary_weight=1.0)
         seen = await converge(deployer, desired)
@@ -317,6 +333,8 @@ class DeployerContract:
     async def test_an_unknown_epoch_is_read_from_its_beginning(
         self, deployer: Deployer, target: Target
     ) -> None:
+        if not target.has_records:
+            pytest.skip("this target counts requests and has no records of them")
         seen = await converge(deployer, Desired(stable=target.server("v1")))
         await flood(address(seen), 10, 2)
         page = await deployer.traffic(PLACE, "another router", 1000)
@@ -328,6 +346,8 @@ class DeployerContract:
     async def test_a_session_stays_with_its_arm_while_the_share_grows(
         self, deployer: Deployer, target: Target
     ) -> None:
+        if not target.has_records:
+            pytest.skip("this target counts requests and has no records of them")
         stable, canary = target.server("v1"), target.server("v2")
         seen, had = None, set[str]()
         for weight in (0.2, 0.5, 0.8):
@@ -393,6 +413,8 @@ class DeployerContract:
     async def test_a_page_of_records_says_whether_there_are_more(
         self, deployer: Deployer, target: Target
     ) -> None:
+        if not target.has_records:
+            pytest.skip("this target counts requests and has no records of them")
         where = address(await converge(deployer, Desired(stable=target.server("v1"))))
         await flood(where, 4100)
         pages = [await deployer.traffic(PLACE, None, 0)]

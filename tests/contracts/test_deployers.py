@@ -16,6 +16,7 @@ from deployers.chosen_target import DEFAULT
 from deployers.command_place import COMMAND, CommandPlace, CommandWindow
 from deployers.confinement import Kind
 from deployers.kserve.place import KSERVE
+from deployers.kubernetes.gateway_place import GATEWAY
 from deployers.kubernetes.router_link import KUBERNETES
 from deployers.place_folder import free_port
 from deployers.protocol import Deployer, Desired, Scripts, Server
@@ -25,8 +26,10 @@ from specs.target_scripts import TargetName
 from tests.contracts.deployer import PLACE, DeployerContract, Target, applied
 from tests.deployers import model_server_path
 from tests.deployers.cloud import SCRIPT, Cloud
+from tests.deployers.kubernetes.data_plane import data_plane, gateway_target
 from tests.deployers.kubernetes.site import serving_site
 from tests.deployers.world import living
+from tests.servers.gateways import Envoy, Traefik
 from tests.servers.moto import Moto
 from tests.told import ToldConfinement
 
@@ -168,10 +171,24 @@ class TestConfinedDeployer(DeployerContract):
         return local_target(tmp_path, kind="namespace")
 
 
+@pytest.mark.bwrap
+@pytest.mark.gateway
+@pytest.mark.usefixtures("namespaces", "aws")
+class TestGatewayDeployer(DeployerContract):
+    @pytest.fixture
+    def target(
+        self, tmp_path: Path, moto: Moto, gateways: tuple[Envoy, Traefik]
+    ) -> Iterator[Target]:
+        envoy, _ = gateways
+        with serving_site(tmp_path, moto) as site, data_plane(site.cluster, envoy):
+            yield gateway_target(site, envoy.url)
+
+
 HELD_TO_THE_CONTRACT = {
     DEFAULT: (TestLocalDeployer, TestConfinedDeployer),
     COMMAND: (TestCommandDeployer,),
     KUBERNETES: (TestKubernetesDeployer,),
+    GATEWAY: (TestGatewayDeployer,),
 }
 
 

@@ -53,6 +53,7 @@ EVERYTHING = {
         "kubernetes": {"profiles": {"default": {"queue": "research"}}, "network_policy": False},
     },
     "steps": {"namespace": "research-steps", "queues": True, "training": True},
+    "serving": {"enabled": True, "namespace": "research-models"},
     "rbac": {"scope": "cluster"},
     "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/ml"}},
     "webhook": {"enabled": True, "port": 8443},
@@ -80,6 +81,7 @@ SETS: dict[str, dict[str, Any]] = {
     "the least": FLIGHTS,
     "PostgreSQL": {**FLIGHTS, **ON_POSTGRESQL},
     "local steps": {**FLIGHTS, "steps": {"enabled": False}, "networkPolicy": {"enabled": False}},
+    "servers": {**FLIGHTS, "serving": {"enabled": True}, "steps": {"enabled": False}},
     "everything": EVERYTHING,
     "other accounts": {
         **FLIGHTS,
@@ -153,6 +155,7 @@ def test_a_controller_accepts_its_settings(values: dict[str, Any]) -> None:
             "namespace", "headgate-steps"
         )
     if values is EVERYTHING:
+        assert loaded.settings.kubernetes.serving.namespace == "research-models"
         assert loaded.settings.github.app.id == 1234567
         assert loaded.settings.github.webhook.port == 8443
 
@@ -231,6 +234,19 @@ def test_rights_end_at_the_namespace_of_steps(scope: str, kind: str, space: str 
     assert (binding["kind"], binding["metadata"]["namespace"]) == ("RoleBinding", "headgate-steps")
 
 
+@pytest.mark.parametrize("scope", ["namespace", "cluster"])
+def test_the_rights_for_servers_are_bound_in_their_namespace_alone(scope: str) -> None:
+    values = {**SETS["servers"], "rbac": {"scope": scope}}
+    bindings = [each for each in manifests(values) if each["kind"].endswith("Binding")]
+    assert [(one["kind"], one["metadata"]["namespace"]) for one in bindings] == [
+        ("RoleBinding", "headgate-serving")
+    ]
+    (space,) = of_kind("Namespace", values)
+    assert space["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    pod = controller(values)["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is True
+
+
 def test_only_training_reads_anything_of_the_cluster_and_only_if_that_is_allowed() -> None:
     steps = {"training": True}
     for scope, count in (("namespace", 0), ("cluster", 1)):
@@ -295,6 +311,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "steps without a store": (
         {"settings": {"repositories": FLIGHTS["settings"]["repositories"]}},
         "steps.enabled needs settings.artifacts",
+    ),
+    "servers without a store": (
+        {
+            "settings": {"repositories": FLIGHTS["settings"]["repositories"]},
+            "steps": {"enabled": False},
+            "serving": {"enabled": True},
+        },
+        "serving.enabled needs settings.artifacts",
+    ),
+    "servers beside steps": (
+        {**FLIGHTS, "serving": {"enabled": True, "namespace": "headgate-steps"}},
+        "where the controller or steps are; name another one",
     ),
     "steps beside the controller": (
         {**FLIGHTS, "steps": {"namespace": "headgate"}},

@@ -5,7 +5,7 @@ import base64
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -19,6 +19,7 @@ from deployers.control import SILENCE
 from deployers.counting.prometheus import PrometheusServer
 from deployers.kubernetes.cluster import ClusterAccess
 from deployers.kubernetes.gateway_place import GATEWAY
+from deployers.kubernetes.place_cluster import anything
 from deployers.kubernetes.profile import ClusterProfile
 from deployers.kubernetes.router_link import KUBERNETES
 from deployers.kubernetes.settings import GatewaySettings, RouterPod, ServingCluster
@@ -43,12 +44,14 @@ SPEED = 5.0
 CONTROLLER = """
 import asyncio, sys
 from pathlib import Path
+from deployers.kubernetes.settings import GatewaySettings
 from deployers.protocol import Desired
 from tests.contracts.deployer import converge
 from tests.deployers.kubernetes.site import opened
 
 async def main():
-    async with opened(Path(sys.argv[1])) as deployer:
+    gateway = GatewaySettings.model_validate_json(sys.argv[2]) if sys.argv[2] else None
+    async with opened(Path(sys.argv[1]), gateway=gateway) as deployer:
         await converge(deployer, Desired.model_validate_json(sys.stdin.read()))
         print("converged", flush=True)
         await asyncio.sleep(1000)
@@ -62,6 +65,7 @@ async def opened(
     root: Path,
     silence: float = SILENCE,
     *,
+    may: Callable[[str], bool] = anything,
     gateway: GatewaySettings | None = None,
     prometheus: Mapping[str, PrometheusServer] | None = None,
 ) -> AsyncIterator[Deployer]:
@@ -86,6 +90,7 @@ async def opened(
         redact=str,
         cluster=cluster,
         silence=silence,
+        may=may,
         prometheus=prometheus or {},
     )
     deployer = DEPLOYERS[KUBERNETES if gateway is None else GATEWAY](setup)
@@ -103,11 +108,13 @@ class ServingSite:
         self.cluster = cluster
         self._stores = (ObjectStore(uri=uri.rpartition("/")[0], endpoint=store),)
         self._uri = uri
+        self.gateway: GatewaySettings | None = None
+        """What splits the traffic, if that is not our router."""
 
     def target(self) -> Target:
         """As the contract's suite needs it."""
         return Target(
-            open=lambda: opened(self.root),
+            open=lambda: opened(self.root, gateway=self.gateway),
             server=self.server,
             apply_and_die=self._apply_and_die,
             living=self._living,
@@ -147,8 +154,9 @@ class ServingSite:
         return await shipper.ship(stored.digest, model.name, code, "")
 
     async def _apply_and_die(self, desired: Desired) -> None:
+        gateway = self.gateway.model_dump_json() if self.gateway is not None else ""
         controller = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", CONTROLLER, str(self.root), cwd=ROOT,
+            sys.executable, "-c", CONTROLLER, str(self.root), gateway, cwd=ROOT,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert controller.stdin is not None

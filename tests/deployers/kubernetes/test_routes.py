@@ -9,12 +9,13 @@ from pydantic import ValidationError
 
 from deployers.kubernetes.routes import (
     Split,
-    errors_of,
+    Wish,
     hostname_of,
     http_route,
     is_in_force,
     refusal_of,
     split_of,
+    wish_of,
 )
 from deployers.kubernetes.servers import ServingPlace
 from deployers.kubernetes.settings import GatewaySettings
@@ -29,7 +30,7 @@ SETTINGS = GatewaySettings.model_validate(GIVEN)
 
 
 def route(split: Split) -> dict[str, Any]:
-    return http_route(AT, split, SETTINGS, ("no_answer", "5xx"))
+    return http_route(AT, split, SETTINGS, Wish(("v1", "v2"), ("no_answer", "5xx")))
 
 
 def weights(split: Split) -> list[int]:
@@ -70,7 +71,8 @@ def test_what_is_made_names_gateways_host_and_servers() -> None:
     assert hostname_of(SETTINGS, "Team_A/staging") == "team-a.staging.models.test"
     names = [one["name"] for one in made["spec"]["rules"][0]["backendRefs"]]
     assert names == [AT.name("v1"), AT.name("v2")]
-    assert errors_of(made) == ("no_answer", "5xx")
+    assert wish_of(made) == Wish(("v1", "v2"), ("no_answer", "5xx"))
+    assert wish_of(None) == Wish()
 
 
 def said(generation: int, **conditions: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""Gateway API: whether Gateways are programmed and what routes resolve to. No traffic flows."""
+"""Gateway API: whether Gateways are programmed and what routes resolve to. Traffic flows only
+if a test has a data plane for it (`program`)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tests.doubles.kubernetes.api.actor import Actor
@@ -16,6 +17,8 @@ class GatewayController:
 
     def __init__(self, verbs: Any) -> None:
         self._actor = Actor(verbs, "gateway-controller")
+        self.program: Callable[[Sequence[Obj]], None] = lambda _routes: None
+        """Configures a data plane, before routes are said to be accepted."""
         self.rejected: dict[Key, tuple[str, str]] = {}
         """Reason and message for routes that the implementation does not accept."""
 
@@ -35,6 +38,11 @@ class GatewayController:
     def sync(self, key: Key) -> float | None:
         namespace, _, name = key[1].partition("/")
         found = self._actor.get(key[0], namespace, name) if self._served() else None
+        if key[0] == "HTTPRoute":
+            routes = self._actor.all("HTTPRoute")
+            names = [(one["metadata"]["namespace"], one["metadata"]["name"]) for one in routes]
+            if not self.rejected.keys() & {*names}:
+                self.program(routes)
         if found is None:
             return None
         status = self._gateway(found) if key[0] == "Gateway" else self._route(found)
