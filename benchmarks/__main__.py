@@ -12,6 +12,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "scale": (),
     "history": (),
     "postgresql": (),
+    "controllers": (),
     "noticing": (),
     "commits": (),
     "planning": (),

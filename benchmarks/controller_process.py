@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -43,10 +43,12 @@ class Usage(NamedTuple):
 
 
 class ControllerProcess:
-    """`headgate up` in a folder with a `headgate.yaml` whose `home` is `home`."""
+    """`headgate up` in a folder with a `headgate.yaml` whose `home` is `home`. With `database`, the
+    parameters of libpq, the state is there and not in `home`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: Mapping[str, str] | None = None) -> None:
         self._folder = folder
+        self._database = database
         self._trace = folder / "git-trace.json"
         self._settings_of_git = folder / "gitconfig"
         self._settings_of_git.write_text(f"[trace2]\neventTarget = {self._trace}\n")
@@ -100,11 +102,22 @@ class ControllerProcess:
 
     def ask(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Rows of its state; none before there is any."""
+        if self._database is not None:
+            return self._ask_database(query)
         try:
             address = f"file:{self._folder / STATE}?mode=ro"
             with closing(sqlite3.connect(address, uri=True, timeout=5)) as state:
                 return state.execute(query, parameters).fetchall()
         except sqlite3.OperationalError:
+            return []
+
+    def _ask_database(self, query: str) -> list[tuple[Any, ...]]:
+        import psycopg
+
+        try:
+            with psycopg.connect(**self._database) as state:  # type: ignore[arg-type]  # libpq's own names
+                return state.execute(query.encode()).fetchall()
+        except psycopg.errors.UndefinedTable:
             return []
 
     def until(self, is_so: Callable[[], bool], limit: float) -> float | None:

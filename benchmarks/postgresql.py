@@ -276,7 +276,13 @@ def own_cpu() -> float:
 
 
 def cpu_with(folder: Path) -> Cpu:
-    """CPU milliseconds of this process and of all processes of a server, also ended ones."""
+    """CPU milliseconds of this process and of a server."""
+    of_server = server_cpu(folder)
+    return lambda: own_cpu() + of_server()
+
+
+def server_cpu(folder: Path) -> Cpu:
+    """CPU milliseconds of all processes of a server, also ended ones."""
     parent = int((folder / "postgresql/data/postmaster.pid").read_text().split()[0])
     tick = 1e3 / os.sysconf("SC_CLK_TCK")
 
@@ -287,7 +293,7 @@ def cpu_with(folder: Path) -> Cpu:
         fields = Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()
         ended = tick * (int(fields[13]) + int(fields[14]))
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        return own_cpu() + ended + sum(used(each) for each in (parent, *map(int, children)))
+        return ended + sum(used(each) for each in (parent, *map(int, children)))
 
     return all_of_them
 

@@ -18,6 +18,7 @@ The measures, one after another:
 - **restart**: from the start of the process until the step of a commit that was pushed meanwhile
   starts, and what is used until nothing is left to do.
 
+With `--postgresql` the state is on a server, whose CPU counts as the controller's.
 CPU is that of the controller and of git; steps run below a process of their own and are not in it.
 What takes longer than its limit is `-`. The exponent is the slope of the figures against N, both as
 logarithms: 1 is linear, 0 does not depend on N.
@@ -32,12 +33,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from benchmarks import step_cpu
 from benchmarks.common import Row, table
 from benchmarks.controller_process import ControllerProcess, Usage
+from benchmarks.postgresql import Cpu, server, server_cpu
+from controller.store.addresses import PostgresAddress
 
 SIZES = (10, 100)
 """How many pipelines `make bench` has; `python -m benchmarks.scale 10 100 300 1000` takes long."""
@@ -77,15 +81,18 @@ datasets: {{data: {{uri: "{uri}"}}}}
 _LEFT = """\
 select (select count(*) from outbox)
      + (select count(*) from messages where consumed is null and set_aside is null)
-     + (select count(*) from objects where kind = 'run' and live = 1)
+     + (select count(*) from objects where kind = 'run' and live)
 """
 
 
 class Scale:
     """A repository with that many pipelines, and its controller."""
 
-    def __init__(self, root: Path, pipelines: int, variant: str) -> None:
+    def __init__(
+        self, root: Path, pipelines: int, variant: str, database: PostgresAddress | None = None
+    ) -> None:
         self._root = root
+        self._server: Cpu = (lambda: 0.0) if database is None else server_cpu(root)
         self._work = root / "work"
         self._pipelines = pipelines
         self._variant = variant
@@ -97,6 +104,9 @@ class Scale:
             "repositories": [{"name": "bench", "url": "remote.git"}],
             "data_roots": ["data"],
         }
+        if database is not None:
+            at = database.parameters
+            settings["store"] = f"postgresql://{at['user']}@/{at['dbname']}?host={at['host']}"
         (root / "headgate.yaml").write_text(json.dumps(settings))
         for folder in (self._work, root / "data"):
             folder.mkdir()
@@ -107,7 +117,7 @@ class Scale:
             self._put(pipeline, "first.csv")
         if variant == "environments":
             self._commit_environments()
-        self.controller = ControllerProcess(root)
+        self.controller = ControllerProcess(root, database and database.parameters)
 
     def figures(self) -> Iterator[Figures]:
         """All measures, each as soon as it is known."""
@@ -127,23 +137,28 @@ class Scale:
         finally:
             self.controller.stop()
 
+    def _used(self) -> Usage:
+        """What was used until now; a server's CPU counts as the controller's."""
+        found = self.controller.usage()
+        return found._replace(controller=found.controller + self._server() / 1e3)
+
     def _all(self, what: str) -> Figures:
-        before = self.controller.usage()
+        before = self._used()
         self._push(range(self._pipelines))
         took = self._settled(self._pipelines)
-        used = self.controller.usage() - before
+        used = self._used() - before
         found = _used(what, used, took)
         each = used.cpu / self._pipelines * 1e3 if took is not None else None
         return {f"{what}, s": took, **found, f"{what}, CPU ms a run": each}
 
     def _one(self) -> Figures:
         what, starts, took = "push that concerns one", list[float | None](), 0.0
-        before = self.controller.usage()
+        before = self._used()
         for turn in range(TIMES):
             start, settled = self._one_push(turn % self._pipelines)
             starts.append(start)
             took = math.inf if settled is None else took + settled
-        used = self.controller.usage() - before
+        used = self._used() - before
         known = [start for start in starts if start is not None]
         mean = sum(known) / len(known) if len(known) == TIMES else None
         each = Usage(*(value / TIMES for value in used))
@@ -158,9 +173,9 @@ class Scale:
         return self._first_start(runs, pushed), settled
 
     def _idle(self) -> Figures:
-        before, began = self.controller.usage(), time.monotonic()
+        before, began = self._used(), time.monotonic()
         time.sleep(IDLE)
-        used, took = self.controller.usage() - before, time.monotonic() - began
+        used, took = self._used() - before, time.monotonic() - began
         return {
             "idle, % of a core": used.cpu / took * 100,
             "idle, processes of git a minute": used.processes / took * 60,
@@ -170,29 +185,31 @@ class Scale:
 
     def _objects(self) -> Figures:
         many = min(OBJECTS, self._pipelines)
-        before, self._runs_before = self.controller.usage(), self._runs()
+        before, self._runs_before = self._used(), self._runs()
         for pipeline in range(many):
             self._put(pipeline, "second.csv")
         took = self._settled(many)
-        found = _used("objects", self.controller.usage() - before, took)
+        found = _used("objects", self._used() - before, took)
         return {"objects, s": took, **found}
 
     def _environments(self) -> Figures:
-        before = self.controller.usage()
+        before = self._used()
         self._commit_environments()
         time.sleep(POLL * 1.2 + QUIET)
         self._runs_before = self._runs()
         took = self._settled(0)
-        return _used("environments branch", self.controller.usage() - before, took)
+        return _used("environments branch", self._used() - before, took)
 
     def _restart(self) -> Figures:
         self.controller.stop()
         runs = self._runs()
         self._push([0])
+        server = self._server() / 1e3
         self.controller.start()
         began = time.time()
         settled = self._settled(1)
-        found = _used("restart", self.controller.usage(), settled)
+        used = self._used()
+        found = _used("restart", used._replace(controller=used.controller - server), settled)
         return {"restart, s until its step": self._first_start(runs, began), **found}
 
     def _commit_environments(self) -> None:
@@ -274,12 +291,14 @@ def step() -> float:
     return counts.cpu * 1e3
 
 
-def measured(size: int, variant: str, step_ms: float) -> Figures:
+def measured(size: int, variant: str, step_ms: float, *, postgresql: bool) -> Figures:
     """Everything with that many pipelines, whose steps cost that; printed as it comes."""
     found: Figures = {}
     print(f"{size} pipelines, {variant}", flush=True)
-    with tempfile.TemporaryDirectory() as name:
-        for figures in Scale(Path(name), size, variant).figures():
+    with ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        database = stack.enter_context(server(root)) if postgresql else None
+        for figures in Scale(root, size, variant, database).figures():
             each = figures.get(f"{ALL}, CPU ms a run")
             if each is not None:
                 figures[ABOVE] = each - step_ms
@@ -343,11 +362,15 @@ def main(arguments: Sequence[str] = ()) -> list[Row]:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
     parser.add_argument("sizes", nargs="*", type=int, metavar="N", help="how many pipelines")
     parser.add_argument("--only", choices=VARIANTS, action="append", help="what to measure")
+    parser.add_argument("--postgresql", action="store_true", help="keep the state there")
     asked = parser.parse_args(arguments)
     rows: list[Row] = []
     step_ms = step()
     for variant in asked.only or VARIANTS:
-        found = {size: measured(size, variant, step_ms) for size in asked.sizes or SIZES}
+        found = {
+            size: measured(size, variant, step_ms, postgresql=asked.postgresql)
+            for size in asked.sizes or SIZES
+        }
         print(shown(found), flush=True)
         rows += _rows(found, f" ({variant})")
     return rows

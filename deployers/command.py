@@ -24,7 +24,7 @@ from specs.figures import clip
 
 M = TypeVar("M", bound=BaseModel)
 
-_OF_CLUSTERS: Final = {"shipment", "secrets", "resources", "profile", "replicas"}
+_OF_CLUSTERS: Final = {"format", "shipment", "secrets", "resources", "profile", "replicas"}
 """What of a server scripts are not told."""
 _MOST_PROBLEMS: Final = 5
 _STEPS_TO_STOP: Final = 60

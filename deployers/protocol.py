@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from specs.counters import CounterNames
 from specs.figures import duration
+from specs.model_format import ModelFormat
 from specs.release import ANSWER_WITHIN, IDLE, LARGEST_REQUEST
 from specs.resources import Resources
 from specs.target_scripts import TargetName
@@ -69,6 +70,8 @@ class Shipment(DeploymentValue):
     """The same for the spec's folder, where the server runs."""
     artifact: str
     """The digest of the model."""
+    address: str = ""
+    """The address of the plan in the artifact store; of the model, if it has a `format`."""
 
 
 class Server(DeploymentValue):
@@ -110,6 +113,8 @@ class Server(DeploymentValue):
     """Seconds without a sign of life after which the stable server is restarted."""
     startup: float = 60.0
     """The same until its first sign of life, if that is longer."""
+    format: ModelFormat | None = None
+    """The format of the model, which a server of the cluster's knows; None: `run` serves it."""
     shipment: Shipment | None = None
     """How its files reach a cluster; None: they are on this machine."""
     resources: Resources = Resources()

@@ -17,8 +17,11 @@ from deployers.command import CommandDeployer
 from deployers.command_place import COMMAND
 from deployers.confinement import UNCONFINED, Confinement
 from deployers.counting.prometheus import PrometheusServer
+from deployers.counting.reader import CounterReader
 from deployers.engine import Engine
 from deployers.every_target import EveryTarget, Recall, nothing_recalled
+from deployers.kserve.deployer import KServeDeployer
+from deployers.kserve.place import KSERVE
 from deployers.kubernetes.deployer import KubernetesDeployer
 from deployers.kubernetes.gateway import GatewayDeployer
 from deployers.kubernetes.gateway_place import GATEWAY
@@ -83,6 +86,11 @@ def _command(setup: DeployerSetup) -> Deployer:
     )
 
 
+def _kserve(setup: DeployerSetup) -> Deployer:
+    counters = CounterReader(setup.home, setup.prometheus, setup.reveal)
+    return KServeDeployer(setup.home, setup.cluster, counters, setup.redact)
+
+
 def _kubernetes(setup: DeployerSetup) -> Deployer:
     return KubernetesDeployer(
         setup.home,
@@ -107,6 +115,7 @@ def _gateway(setup: DeployerSetup) -> Deployer:
 DEPLOYERS: Final[Mapping[str, Callable[[DeployerSetup], Deployer]]] = {
     DEFAULT: _local,
     COMMAND: _command,
+    KSERVE: _kserve,
     KUBERNETES: _kubernetes,
     GATEWAY: _gateway,
 }

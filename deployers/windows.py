@@ -9,6 +9,7 @@ from typing import Final
 
 from deployers.chosen_target import DEFAULT, chosen
 from deployers.command_place import COMMAND, CommandWindow
+from deployers.kserve.place import KSERVE, KServeWindow
 from deployers.kubernetes.gateway_place import GATEWAY, GatewayWindow
 from deployers.kubernetes.router_link import KUBERNETES
 from deployers.kubernetes.window import KubernetesWindow
@@ -21,6 +22,7 @@ SERVING: Final = "serving"
 WINDOWS: Final[Mapping[str, Callable[[Path], Window]]] = {
     DEFAULT: LocalWindow,
     COMMAND: CommandWindow,
+    KSERVE: KServeWindow,
     KUBERNETES: KubernetesWindow,
     GATEWAY: GatewayWindow,
 }

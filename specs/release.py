@@ -8,6 +8,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from specs.base import MOST_GLOBS, HttpPath, Many, Name, RepositoryPath, Spec, Text, Variable
 from specs.batch import Batch
+from specs.model_format import ModelFormat
 from specs.resources import Resources
 from specs.target_scripts import ON_CLUSTER, TargetName, TargetScripts
 from specs.values import Duration, Percent, Size, Status, format_size
@@ -29,11 +30,22 @@ def _is_affordable(size: int) -> int:
 
 
 class Serve(Spec):
-    """The model server: a command that serves a model on a port."""
+    """The model server: a command that serves a model on a port, or with `deployer: kserve` the
+    model's format."""
 
-    run: Text = Field(
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["run"]}, {"required": ["format"]}]}
+    )
+
+    run: Text | None = Field(
+        default=None,
         description="The command; `{model}` is the model's path, `{port}` where to listen, and "
-        "`{root}` the repository's root."
+        "`{root}` the repository's root.",
+    )
+    format: ModelFormat | None = Field(
+        default=None,
+        description="Instead of `run`, with `deployer: kserve`: the format of the model, which a "
+        "serving runtime of the cluster loads.",
     )
     ready: HttpPath = Field(
         default="/healthz", description="Returns 200 when the server can take requests."
@@ -90,6 +102,12 @@ class Serve(Spec):
         default=1, ge=1, le=1000, description="On a cluster: how many pods serve a version."
     )
 
+    @model_validator(mode="after")
+    def _serves_one_way(self) -> Self:
+        if (self.run is None) == (self.format is None):
+            raise ValueError("expected one of run and format")
+        return self
+
     @property
     def only_on_cluster(self) -> tuple[str, ...]:
         """The keys with a value that has a meaning on a cluster only."""
@@ -142,8 +160,8 @@ class Staging(Spec):
     deployer: TargetName = Field(
         default="local",
         description="Who runs the servers: `local`, the controller's machine; `kubernetes`, a "
-        "cluster; `gateway`, a cluster with its own gateway; or `command`, the scripts in "
-        "`release.command`.",
+        "cluster; `gateway`, a cluster with its own gateway; `kserve`, KServe on a cluster; or "
+        "`command`, the scripts in `release.command`.",
     )
 
 
@@ -365,8 +383,8 @@ class Production(Spec):
     deployer: TargetName = Field(
         default="local",
         description="Who runs the servers and splits the traffic: `local`, the controller's "
-        "machine; `kubernetes`, a cluster; `gateway`, a cluster with its own gateway; or "
-        "`command`, the scripts in `release.command`.",
+        "machine; `kubernetes`, a cluster; `gateway`, a cluster with its own gateway; `kserve`, "
+        "KServe on a cluster; or `command`, the scripts in `release.command`.",
     )
     canary: Canary = Field(default=Canary(), description="The canary, for `strategy: canary`.")
     blue_green: BlueGreen = Field(
@@ -417,6 +435,10 @@ class Release(Spec):
         """Who deploys to that environment."""
         return (self.staging if environment == "staging" else self.production).deployer
 
+    def is_by(self, deployer: TargetName) -> bool:
+        """Whether one of its environments is deployed by it."""
+        return deployer in (self.production.deployer, self.staging.deployer)
+
     @property
     def on_cluster(self) -> TargetName | None:
         """A deployer of it that runs pods; None if no environment is on a cluster."""
@@ -455,11 +477,18 @@ class Release(Spec):
 
     @model_validator(mode="after")
     def _is_on_a_cluster(self) -> Self:
+        if self.serve is not None and self.serve.format is not None:
+            for name, one in (("staging", self.staging), ("production", self.production)):
+                if one.deployer != "kserve":
+                    raise ValueError(
+                        f"expected `{name}.deployer: kserve` with `serve.format`: no other "
+                        "deployer has a server for it; or name the command by `serve.run`"
+                    )
         found = self.serve.only_on_cluster if self.serve is not None else ()
         if found and self.on_cluster is None:
             raise ValueError(
-                f"expected no `serve.{found[0]}` without `deployer: kubernetes` or `gateway` in "
-                "staging or production: on the controller's machine, and with scripts, it has no "
-                "effect"
+                f"expected no `serve.{found[0]}` without `deployer: kubernetes`, `gateway` or "
+                "`kserve` in staging or production: on the controller's machine, and with scripts, "
+                "it has no effect"
             )
         return self

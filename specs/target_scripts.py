@@ -10,14 +10,14 @@ from specs.counters import BackendCounters
 from specs.traffic import Split
 from specs.values import Duration
 
-TargetName = Literal["local", "command", "kubernetes", "gateway"]
+TargetName = Literal["local", "command", "kubernetes", "gateway", "kserve"]
 """Who deploys: Headgate on its own machine, scripts of the team, or Headgate on a cluster, with its
-own router or with a gateway of the cluster."""
-ON_CLUSTER: Final[frozenset[TargetName]] = frozenset({"kubernetes", "gateway"})
+own router, with a gateway of the cluster, or by KServe."""
+ON_CLUSTER: Final[frozenset[TargetName]] = frozenset({"kubernetes", "gateway", "kserve"})
 """The deployers that run pods."""
 
 
-UNWATCHING: Final[frozenset[TargetName]] = frozenset({"command", "gateway"})
+UNWATCHING: Final[frozenset[TargetName]] = frozenset({"command", "gateway", "kserve"})
 """The deployers whose traffic is not split by Headgate's own router."""
 UNWATCHED: Final = (
     "where scripts or a gateway split the traffic, a canary keeps its traffic while no controller "

@@ -31,6 +31,7 @@ KINDS: tuple[Kind, ...] = ("folders", "files")
 file that is missing."""
 
 OWNER = "headgate-owner.json"
+_PUBLISHED = "served"
 _PARALLEL = 8
 _BATCH = 500
 _CHUNK = 2**20
@@ -81,6 +82,11 @@ class RemoteArtifacts:
         """The identity of the installation."""
         assert self._owner is not None, "who only reads writes nothing"
         return self._owner
+
+    def address(self, digest: str) -> str:
+        """The address of a stored file."""
+        name = digest.removeprefix("sha256:")
+        return f"{self.uri}/files/{name[:2]}/{name[2:]}"
 
     def ask(self, digests: Iterable[str]) -> None:
         """Keep a sweep that has begun from deleting these."""
@@ -164,6 +170,41 @@ class RemoteArtifacts:
                     obstore.delete(store, [self._key(kind, one) for one in doomed])
                 gone.update(doomed)
         return gone
+
+    def publish(self, folder: str, files: Mapping[str, Path]) -> str:
+        """Store files under their own names in a folder, for those who know no digests; the
+        folder's address. What is there already is not written again."""
+        self.claim()
+        top = self._path(f"{_PUBLISHED}/{folder}")
+        _each(lambda name: self._put(f"{top}/{name}", files[name]), files)
+        return f"{self.uri}/{_PUBLISHED}/{folder}"
+
+    def withdraw(self, keep: Collection[str], before: float) -> int:
+        """Delete what was published in other folders, and written before then; how many files."""
+        import obstore
+
+        self.claim()
+        top = self._path(f"{_PUBLISHED}/")
+        with self._store() as store:
+            doomed = [
+                each["path"]
+                for objects in obstore.list(store, top)
+                for each in objects
+                if each["path"].removeprefix(top).partition("/")[0] not in keep
+                and each["last_modified"].timestamp() < before
+            ]
+            for begin in range(0, len(doomed), _BATCH):
+                obstore.delete(store, doomed[begin : begin + _BATCH])
+        return len(doomed)
+
+    def _put(self, key: str, path: Path) -> None:
+        import obstore
+
+        with self._store() as store:
+            with suppress(FileNotFoundError):
+                if obstore.head(store, key)["size"] == path.stat().st_size:
+                    return
+            obstore.put(store, key, path)
 
     def self_test(self) -> None:
         """Write, list, read and delete an object, without claiming the prefix. Raises

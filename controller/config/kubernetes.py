@@ -28,8 +28,8 @@ EgressNetwork = Annotated[str, AfterValidator(_is_egress)]
 
 
 class KubernetesSettings(Spec):
-    """The cluster that steps with `executor: kubernetes`, and servers with `deployer: kubernetes`,
-    run on."""
+    """The cluster that steps with `executor: kubernetes`, and servers with `deployer: kubernetes`
+    or `kserve`, run on."""
 
     namespace: ObjectName = Field(
         default="headgate", description="The namespace of Jobs; for nothing else."

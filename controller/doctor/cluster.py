@@ -21,6 +21,7 @@ from deployers.kubernetes.cluster import ApiRefusal, Cluster
 from specs.failures import Failure
 from specs.figures import duration
 from specs.model import Pipeline
+from specs.release import Release
 
 PATIENCE: Final = 30.0
 """Timeout of all questions to the cluster, in seconds."""
@@ -33,7 +34,7 @@ TRAINER_VERSION: Final = "v1alpha1"
 _KUEUE: Final = "kueue.x-k8s.io"
 _TRAINER: Final = "trainer.kubeflow.org"
 _REVIEWS: Final = "apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-_FIX: Final = "correct `kubernetes` in the settings; see docs/install.md"
+FIX: Final = "correct `kubernetes` in the settings; see docs/install.md"
 
 
 async def examine_cluster(
@@ -42,7 +43,7 @@ async def examine_cluster(
     """Findings about the cluster, if a spec or the settings name one. `base` is the folder of the
     settings' file."""
     executors = {spec.executor_of(step) for spec in specs for step in (None, *spec.commands)}
-    serve = any(spec.release is not None and spec.release.on_cluster for spec in specs)
+    serve = any(spec.release is not None and _runs_servers(spec.release) for spec in specs)
     steps = "kubernetes" in executors or "kubernetes" in settings.model_fields_set
     if not steps and not serve:
         return
@@ -61,14 +62,14 @@ async def examine_cluster(
             if serve:
                 behind = any(_is_behind_gateway(spec) for spec in specs)
                 needs = (*SERVING, *(GATEWAYS if behind else ()))
-                yield await _access(serving, needs, "servers")
+                yield await access(serving, needs, "servers")
                 if behind:
                     async for finding in examine_gateways(serving, kubernetes.serving.gateway):
                         yield finding
     except TimeoutError:
-        yield bad("cluster", f"it did not answer within {duration(PATIENCE)}", _FIX)
+        yield bad("cluster", f"it did not answer within {duration(PATIENCE)}", FIX)
     except Failure as failure:
-        yield bad("cluster", str(failure), _FIX)
+        yield bad("cluster", str(failure), FIX)
     except ApiRefusal as refusal:
         fix = "renew the credentials, or correct `kubernetes.kubeconfig`"
         yield bad("cluster", f"the API server refuses: {refusal.message}", fix)
@@ -103,11 +104,16 @@ def _runtimes(specs: Sequence[Pipeline]) -> Iterable[str]:
                 yield step.train.runtime
 
 
+def _runs_servers(release: Release) -> bool:
+    """Whether Headgate itself makes the pods of a release."""
+    return release.is_by("kubernetes") or release.is_by("gateway")
+
+
 async def _examined(
     cluster: Cluster, queues: Sequence[str], runtimes: Sequence[str]
 ) -> AsyncIterator[Finding]:
     besides = (*(QUEUES if queues else ()), *(TRAINING if runtimes else ()))
-    yield await _access(cluster, (*STEPS, *besides), "steps")
+    yield await access(cluster, (*STEPS, *besides), "steps")
     async for finding in _quotas(cluster):
         yield finding
     if queues:
@@ -121,7 +127,8 @@ async def _examined(
 # Access
 
 
-async def _access(cluster: Cluster, needs: Iterable[AccessNeed], of: str) -> Finding:
+async def access(cluster: Cluster, needs: Iterable[AccessNeed], of: str) -> Finding:
+    """Whether the controller may do all that it needs to, in the cluster's namespace."""
     lacking = [(need, await _lacking(cluster, need)) for need in needs]
     said = [f"{', '.join(verbs)} {need.shown}" for need, verbs in lacking if verbs]
     what = f"cluster access {cluster.namespace}"
@@ -200,7 +207,7 @@ def _near(quota: Mapping[str, Any]) -> Iterable[str]:
 
 
 async def _kueue(cluster: Cluster, queues: Sequence[str]) -> AsyncIterator[Finding]:
-    versions = await _served(cluster, _KUEUE)
+    versions = await served(cluster, _KUEUE)
     if QUEUE_VERSION not in versions:
         has = f"serves only {', '.join(versions)} of it" if versions else "has none of its kinds"
         fix = f"install Kueue with {_KUEUE}/{QUEUE_VERSION}, or remove `queue`"
@@ -235,7 +242,7 @@ def _queue(name: str, found: Mapping[str, Any] | None, namespace: str) -> Findin
 
 
 async def _trainer(cluster: Cluster, runtimes: Sequence[str]) -> AsyncIterator[Finding]:
-    versions = await _served(cluster, _TRAINER)
+    versions = await served(cluster, _TRAINER)
     if TRAINER_VERSION not in versions:
         has = f"serves only {', '.join(versions)} of it" if versions else "has none of its kinds"
         fix = f"install Kubeflow Trainer 2 with {_TRAINER}/{TRAINER_VERSION}, or remove `train`"
@@ -269,7 +276,7 @@ async def _runtime(cluster: Cluster, name: str) -> Finding:
     return bad(what, f"there is none of that name, neither in {cluster.namespace} nor for all", fix)
 
 
-async def _served(cluster: Cluster, group: str) -> list[str]:
+async def served(cluster: Cluster, group: str) -> list[str]:
     """The versions of an API group that the cluster serves; none if it is not installed."""
     try:
         found = await cluster.ask("GET", f"apis/{group}")

@@ -22,6 +22,7 @@ from controller.doctor.counters import examine_counters
 from controller.doctor.databases import examine_databases
 from controller.doctor.findings import Finding, bad, ok, warn
 from controller.doctor.gates import examine_gates
+from controller.doctor.kserve import examine_kserve
 from controller.doctor.messages import messages_set_aside
 from controller.doctor.on_github import examine_github
 from controller.doctor.specs import conda, examine_specs, scripted, specs_of, teams_of
@@ -85,6 +86,8 @@ async def examine(settings: Settings, base: Path) -> AsyncIterator[Finding]:
     async for finding in examine_specs(settings, home, known):
         yield finding
     async for finding in examine_cluster(settings, base, known):
+        yield finding
+    async for finding in examine_kserve(settings, base, known):
         yield finding
     with suppress(Failure):  # an earlier finding says what is wrong with the secrets
         secrets = load_secrets(settings, base, os.environ)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from controller.artifacts import Artifacts
@@ -27,7 +28,7 @@ from controller.machine.runs.projects import recipe_of
 from controller.machine.runs.step_nodes import image_of, script_reads, serve_params, serve_reads
 from controller.store.model_versions import Versions
 from deployers.engine import Engine
-from deployers.protocol import Bounds, Deployer, Desired, Scripts, Server
+from deployers.protocol import Bounds, Deployer, Desired, Scripts, Server, Shipment
 from specs.digests import digest
 from specs.failures import NeedsHuman, TryAgain
 from specs.release import ErrorSignal, Serve
@@ -98,6 +99,14 @@ class Serving:
         """The digests of the artifacts by which these versions reach a cluster. Blocking."""
         return {one for version in keep for one in shipped(self._home / _code_of(version))}
 
+    def withdraw(self, keep: Iterable[ModelVersion], before: float) -> int:
+        """Delete the published models of all versions but these; how many files. Blocking."""
+        if self._shipper is None:
+            return 0
+        with suppress(TryAgain):  # the store is away: the next sweep does it
+            return self._shipper.withdraw({_code_of(version) for version in keep}, before)
+        return 0
+
     async def _server(self, action: Deploy, number: int | None) -> Server | None:
         if number is None:
             return None
@@ -115,21 +124,7 @@ class Serving:
         root = place / "code"
         folder = await asyncio.to_thread(copy_files, checkout, within, files, root)
         target = version.spec.release.deployer_for(action.environment)
-        server = Server(
-            name=server_name(f"{action.pipeline}/{action.environment}", version.ref),
-            run=serve.run,
-            params=serve_params(version.spec),
-            secrets=serve.secrets,
-            ready=serve.ready,
-            predict=serve.predict,
-            bounds=Bounds(
-                answer_within=serve.answer_within.total_seconds(),
-                idle=serve.idle.total_seconds(),
-                largest_request=serve.largest_request,
-            ),
-            hung_after=serve.patience.total_seconds(),
-            startup=serve.startup_deadline.total_seconds(),
-        )
+        server = _described(f"{action.pipeline}/{action.environment}", version, serve)
         if target in ON_CLUSTER:
             return await self._on_cluster(server, version, serve, root)
         image = await self._image(version, checkout, fetch=target != "command")
@@ -164,7 +159,7 @@ class Serving:
     ) -> Server:
         """The server as a cluster runs it: nothing of it is on this machine."""
         image, _ = image_of(version.spec, version.source, None)
-        if image is None:
+        if image is None and serve.format is None:
             why = "a cluster runs images: name one by `environment.image`"
             raise NeedsHuman(f"v{version.number} of {version.pipeline}: {why}")
         if self._shipper is None:
@@ -176,9 +171,7 @@ class Serving:
         own = {**common_variables(), **plain, **self._secrets.reveal(serve.secrets)}
         return server.model_copy(
             update={
-                "shipment": await self._shipper.ship(
-                    version.model, _model_name(version), code, version.source.folder
-                ),
+                "shipment": await self._shipment(self._shipper, version, serve, code),
                 "image": image,
                 "environment": own,
                 "templates": {n: filled[n] for n in filled if n not in serve.secrets},
@@ -187,6 +180,16 @@ class Serving:
                 "replicas": serve.replicas,
             }
         )
+
+    async def _shipment(
+        self, shipper: Shipper, version: ModelVersion, serve: Serve, code: Path
+    ) -> Shipment:
+        """How it reaches the cluster: all that a pod fetches, or a model that others load."""
+        if serve.format is not None:
+            path = await self._model(version)
+            return await shipper.publish(version.model, path, _code_of(version))
+        name, folder = _model_name(version), version.source.folder
+        return await shipper.ship(version.model, name, code, folder)
 
     async def _released(self, action: Deploy) -> ModelVersion | None:
         """The version whose spec says who deploys: the canary if there is one, else stable."""
@@ -307,6 +310,26 @@ def _by_form(env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """The variables without placeholders, and those with some."""
     filled = {name: value for name, value in env.items() if "{" in value or "}" in value}
     return {name: value for name, value in env.items() if name not in filled}, filled
+
+
+def _described(place: str, version: ModelVersion, serve: Serve) -> Server:
+    """The server as its spec describes it, wherever it runs."""
+    return Server(
+        name=server_name(place, version.ref),
+        run=serve.run or "",
+        format=serve.format,
+        params=serve_params(version.spec),
+        secrets=serve.secrets,
+        ready=serve.ready,
+        predict=serve.predict,
+        bounds=Bounds(
+            answer_within=serve.answer_within.total_seconds(),
+            idle=serve.idle.total_seconds(),
+            largest_request=serve.largest_request,
+        ),
+        hung_after=serve.patience.total_seconds(),
+        startup=serve.startup_deadline.total_seconds(),
+    )
 
 
 def _code_of(version: ModelVersion) -> str:

@@ -7,6 +7,7 @@ import asyncio
 import json
 import tarfile
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -46,7 +47,8 @@ class Shipper:
                 await asyncio.to_thread(_archive, code, archive)
                 bundle = (await self._artifacts.put(archive)).digest
             inputs = (PlannedInput(path=model, digest=digest),)
-            told = FetchPlan(node="serve", bundle=bundle, inputs=inputs, outputs={})
+            node = f"serve {code.parent.name}"  # no two versions have the same plan
+            told = FetchPlan(node=node, bundle=bundle, inputs=inputs, outputs={})
             plan = (await self._artifacts.put_bytes(told.model_dump_json().encode())).digest
             scratch_file = known.with_suffix(".new")
             scratch_file.write_text(json.dumps([plan, bundle]))
@@ -60,7 +62,28 @@ class Shipper:
             root="code",
             folder=f"code/{folder}" if folder else "code",
             artifact=digest,
+            address=self._remote.address(plan),
         )
+
+    async def publish(self, digest: str, model: Path, folder: str) -> Shipment:
+        """Store a model, a file or a folder, under its own name, for servers that know neither
+        digests nor Headgate. `folder` is the version's own."""
+        files = await asyncio.to_thread(_files, model)
+        address = await asyncio.to_thread(self._remote.publish, folder, files)
+        return Shipment(
+            command=(),
+            plan="",
+            store="",
+            model=model.name,
+            root="",
+            folder="",
+            artifact=digest,
+            address=address,
+        )
+
+    def withdraw(self, keep: Collection[str], before: float) -> int:
+        """Delete what was published in other folders, before then; how many files. Blocking."""
+        return self._remote.withdraw(keep, before)
 
     async def _known(self, file: Path) -> str | None:
         """The plan that was stored before, if all of it is still there."""
@@ -68,6 +91,14 @@ class Shipper:
         if not stored or await self._artifacts.lacking(stored):
             return None
         return stored[0]
+
+
+def _files(model: Path) -> dict[str, Path]:
+    """The files of a model, by their paths in it. Blocking."""
+    if model.is_file():
+        return {model.name: model}
+    found = (each for each in model.rglob("*") if each.is_file())
+    return {each.relative_to(model).as_posix(): each for each in found}
 
 
 def shipped(folder: Path) -> list[str]:

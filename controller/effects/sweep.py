@@ -110,6 +110,7 @@ class Sweeper:
             "datasets": await self._catalog.sweep(names, before),
             "checkouts": await asyncio.to_thread(self._sweep_checkouts, stays),
             "lfs_objects": await asyncio.to_thread(self._sweep_lfs, before),
+            "published": await asyncio.to_thread(self._serving.withdraw, stays.versions, before),
             "artifact_bytes": await self._artifacts.sweep(
                 digests | shipped, before, only_here=not leads
             ),

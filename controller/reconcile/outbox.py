@@ -199,12 +199,13 @@ class Outbox:
     ) -> float | None:
         by_lane = attrgetter("lane")  # sorting is stable: within a lane the oldest stays first
         ordered = sorted(outbox, key=by_lane)
-        lanes = [self._apply_lane([*lane], made, again) for _, lane in groupby(ordered, by_lane)]
+        lanes = [[*lane] for _, lane in groupby(ordered, by_lane)]
         if len(lanes) == 1:  # which needs no task
-            return await lanes[0]
+            return await self._apply_lane(lanes[0], made, again)
+        ends = (self._apply_lane(lane, made, again, beside=True) for lane in lanes)
         waits = []
         # Every lane comes to its end before a failure of the store is raised.
-        for end in await asyncio.gather(*lanes, return_exceptions=True):
+        for end in await asyncio.gather(*ends, return_exceptions=True):
             if isinstance(end, BaseException):
                 raise end
             if end is not None:
@@ -212,12 +213,18 @@ class Outbox:
         return min(waits, default=None)
 
     async def _apply_lane(
-        self, lane: Sequence[OutboxEntry], made: Mapping[str, Action], again: bool
+        self,
+        lane: Sequence[OutboxEntry],
+        made: Mapping[str, Action],
+        again: bool,
+        *,
+        beside: bool = False,
     ) -> float | None:
+        """Apply a lane in its order. `beside` others it begins later than the outbox was read."""
         for place, entry in enumerate(lane):
             if entry.number in self._applied.get(entry.owner, ()):
                 continue
-            if place and await self._is_gone(entry):
+            if (place or beside) and await self._is_gone(entry):
                 continue
             wait = self._wait(entry)
             if wait > 0:

@@ -224,6 +224,10 @@ class Store(StoreReader, Protocol):
         for a fact that is there and was taken to be absent; `LostLease` if another controller has
         the object that is put, or one of the `owners`.
 
+        One whose answer was lost raises `TryAgain` and may have been saved. As nobody was woken for
+        what it sent, `hear` and `changed` report `Changes.ANYTHING` once the database is reached
+        again, and nothing that was remembered of it is relied on.
+
         Returns the outbox of the object that was put, as `outbox` gives it; empty without a put.
         """
         ...

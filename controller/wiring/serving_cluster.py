@@ -16,5 +16,6 @@ def serving_cluster(settings: Settings, base: Path, identity: str) -> ServingClu
         image=kubernetes.image,
         profiles=kubernetes.profiles,
         router=kubernetes.serving.router,
+        kserve=kubernetes.serving.kserve,
         gateway=kubernetes.serving.gateway,
     )

@@ -36,6 +36,18 @@ SERVING: Final = (
     AccessNeed("", "events", ("list",)),
 )
 """For `deployer: kubernetes`."""
+KSERVE: Final = (
+    AccessNeed("serving.kserve.io", "inferenceservices", ("create", "patch", "get", "delete")),
+    AccessNeed("serving.kserve.io", "servingruntimes", ("create", "patch")),
+    AccessNeed("gateway.networking.k8s.io", "httproutes", ("get",)),
+    AccessNeed("serving.knative.dev", "revisions", ("list",)),
+    AccessNeed("apps", "deployments", ("list",)),
+    AccessNeed("", "services", ("list",)),
+    AccessNeed("", "pods", ("list",)),
+    AccessNeed("", "configmaps", ("create", "patch", "get", "delete")),
+    AccessNeed("", "secrets", ("create", "patch", "list", "delete")),
+)
+"""For `deployer: kserve`."""
 GATEWAYS: Final = (
     AccessNeed("gateway.networking.k8s.io", "httproutes", ("create", "patch", "get", "delete")),
 )

@@ -40,6 +40,9 @@ _PATHS: Final = {
     "jobs": "apis/batch/v1",
     "networkpolicies": "apis/networking.k8s.io/v1",
     "workloads": "apis/kueue.x-k8s.io/v1beta2",
+    "inferenceservices": "apis/serving.kserve.io/v1beta1",
+    "servingruntimes": "apis/serving.kserve.io/v1alpha1",
+    "revisions": "apis/serving.knative.dev/v1",
     "trainjobs": "apis/trainer.kubeflow.org/v1alpha1",
     "trainingruntimes": "apis/trainer.kubeflow.org/v1alpha1",
 }
@@ -169,9 +172,11 @@ class Cluster:
                 return items, str(page["metadata"].get("resourceVersion", ""))
             query["continue"] = token
 
-    async def ask(self, method: str, path: str, content: Manifest | None = None) -> Manifest:
+    async def ask(
+        self, method: str, path: str, content: Manifest | None = None, **query: str
+    ) -> Manifest:
         """A call of any path of the API. Raises `ApiRefusal`, and what `_json` raises."""
-        return await self._json(method, path, content=content)
+        return await self._json(method, path, query, content)
 
     @asynccontextmanager
     async def stream(
@@ -285,6 +290,8 @@ def explained(refusal: ApiRefusal, what: str) -> TryAgain | NeedsHuman:
     said = f"the cluster does not let Headgate {what}: {refusal.message}"
     if refusal.code == 401:
         return TryAgain(f"{said}; renew its credentials (`kubernetes.kubeconfig`)", human=True)
+    if "admission webhook" in refusal.message and refusal.code < 500:
+        return NeedsHuman(said)
     if refusal.code == 403 and "exceeded quota" in refusal.message:
         return TryAgain(f"waiting for the namespace's quota: {refusal.message}", after=15.0)
     if refusal.code == 403:

@@ -80,7 +80,6 @@ class ClusterServers:
 
     async def _start(self, server: Server, objects: PlaceObjects) -> None:
         name = self._at.name(server.name)
-        await self.put("services", service(server, self._at), objects.service(name))
         live = objects.deployment(name)
         made = await self.put("deployments", deployment(server, self._at), live)
         if LEAVING in (made["metadata"].get("annotations") or {}):
@@ -89,6 +88,8 @@ class ClusterServers:
         # After the Deployment, so that it never lacks an owner; its pods fetch first, and wait.
         if (hidden := secret(server, self._at, made)) is not None:
             await self._cluster.apply("secrets", hidden)
+        # Last: a Service without a Deployment counts as left behind (`KubernetesDeployer.reap`).
+        await self.put("services", service(server, self._at), objects.service(name))
 
     async def _delete(self, name: str) -> None:
         await self._cluster.delete("deployments", name, propagationPolicy="Background")

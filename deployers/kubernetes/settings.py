@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
@@ -28,6 +28,31 @@ class RouterPod(Spec):
     )
     profile: Name | None = Field(
         default=None, description="The profile that says where it runs; by default `default`."
+    )
+
+
+KServeMode = Literal["Standard", "Knative"]
+"""KServe's modes: Deployments behind an HTTPRoute, or revisions of a Knative service."""
+
+
+class KServeSettings(Spec):
+    """How KServe is installed on the cluster."""
+
+    mode: KServeMode = Field(
+        default="Standard",
+        description="The mode of the InferenceServices: `Standard` splits traffic by HTTPRoutes "
+        "(KServe 0.21 or later, with Gateway API), `Knative` by revisions.",
+    )
+    counters: BackendCounters | None = Field(
+        default=None,
+        description="The counters of the gateway or mesh, from which the judge knows a canary's "
+        "traffic; `{server}` is the name of the predictor's Deployment or of its revision. "
+        "Without them nothing can be judged.",
+    )
+    split: Literal["draw", "turns"] = Field(
+        default="draw",
+        description="How the gateway assigns requests: each by a random draw (Envoy and what is "
+        "built on it), or in turn (Traefik).",
     )
 
 
@@ -91,6 +116,9 @@ class ServingSettings(Spec):
         description="The namespace of servers and routers; for nothing else, and not that of "
         "steps.",
     )
+    kserve: KServeSettings = Field(
+        default=KServeSettings(), description="For servers with `deployer: kserve`."
+    )
     router: RouterPod = Field(default=RouterPod(), description="The pods of traffic routers.")
     gateway: GatewaySettings | None = Field(
         default=None, description="What splits the traffic for `deployer: gateway`."
@@ -109,4 +137,5 @@ class ServingCluster:
     """Headgate's own."""
     profiles: Mapping[str, ClusterProfile]
     router: RouterPod
+    kserve: KServeSettings = field(default_factory=KServeSettings)
     gateway: GatewaySettings | None = None

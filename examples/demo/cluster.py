@@ -27,6 +27,8 @@ OURS = ("controller", "deployers", "specs", "validators")
 ROOT = Path(__file__).parents[2]
 NEEDED = ("httptools", "obstore", "pydantic", "starlette", "uvicorn", "uvloop")
 """The distributions that containers of Headgate's own image import."""
+RATE = 80
+"""Requests per second: API server, kubelet and engine need processors, too."""
 FURNISHED = 60.0
 """Seconds in which a new namespace gets its account."""
 _DEPLOYER = "    deployer: kubernetes\n"
@@ -52,7 +54,7 @@ def cluster(data: Data, say: Say) -> Iterator[StoryEngine]:
         found = _Cluster(*(told[name] for name in _Cluster._fields))
         image = training_image(found.docker, data, say)
         say("making Headgate's image, for the traffic router and the inputs and outputs of steps")
-        _make_own_image(found.docker)
+        make_own_image(found.docker)
         for namespace in (STEPS, SERVING):
             with _client(found, namespace) as client:
                 _furnish(client, namespace)
@@ -61,6 +63,7 @@ def cluster(data: Data, say: Say) -> Iterator[StoryEngine]:
             changes=changes(image),
             machine=found.machine,
             remote=True,
+            rate=RATE,
             look=f"kubectl --kubeconfig {found.kubeconfig} get deployments,services,jobs,pods -A",
             told=partial(_told, found),
         )
@@ -81,26 +84,29 @@ def changes(image: str) -> dict[str, str]:
         ENVIRONMENT: f"environment: {{executor: kubernetes, image: {image}}}",
         "  staging:\n": f"  staging:\n{_DEPLOYER}",
         "  production:\n": f"  production:\n{_DEPLOYER}",
-        "    ready: /healthz\n": "    ready: /healthz\n    profile: serving\n",
+        "    ready: /healthz\n": (
+            "    ready: /healthz\n    profile: serving\n    startup_deadline: 5m\n"
+        ),
     }
 
 
 def _settings(found: _Cluster) -> str:
-    # What pods ask for is little, so that all of them have room on two processors.
+    # So that two routers, four servers and two steps have room on two processors.
     return (
         "kubernetes:\n"
         f"  namespace: {STEPS}\n"
         f"  kubeconfig: {found.kubeconfig}\n"
         f"  image: {IMAGE}\n"
         f"  store_networks: [{found.machine}/32]\n"
-        f"  serving: {{namespace: {SERVING}, router: {{cpu: 100m, memory: 384Mi}}}}\n"
+        f"  serving: {{namespace: {SERVING}, router: {{cpu: 200m, memory: 384Mi}}}}\n"
         "  profiles:\n"
-        f"    default: {{store_secret: {SECRET}, cpu: 300m, memory: 1Gi}}\n"
-        f"    serving: {{store_secret: {SECRET}, cpu: 100m, memory: 768Mi}}\n"
+        f"    default: {{store_secret: {SECRET}, cpu: 400m, memory: 1Gi}}\n"
+        f"    serving: {{store_secret: {SECRET}, cpu: 200m, memory: 768Mi}}\n"
     )
 
 
-def _make_own_image(host: str) -> None:
+def make_own_image(host: str) -> str:
+    """The tag of Headgate's image, made on the engine there."""
     from docker import DockerClient
 
     files = [
@@ -114,6 +120,7 @@ def _make_own_image(host: str) -> None:
         make(client, IMAGE, busybox=None, python=True, packages=[*installed(*NEEDED), *files])
     finally:
         client.close()
+    return IMAGE
 
 
 def _client(found: _Cluster, namespace: str) -> "Client":

@@ -44,6 +44,8 @@ class StoryEngine:
     """The address at which steps reach this machine."""
     remote: bool = False
     """Whether steps and servers are on a cluster, which reaches no directory of this machine."""
+    rate: int = 200
+    """Requests per second that production gets all the time."""
     look: str = ""
     """A command that shows what runs there."""
     told: Callable[[], str] = str

@@ -44,8 +44,6 @@ NOT_COMMITTED = ("variants", "load.py", "bucket.py", "data-requirements.*", "__p
 PIPELINE = "flight-delay"
 PRODUCTION = f"{PIPELINE}/production"
 HEADGATE = str(Path(sys.executable).with_name("headgate"))
-RATE = 200
-"""Requests per second that production gets all the time."""
 PATIENCE = 300.0
 """Seconds to wait for something to happen."""
 
@@ -188,16 +186,16 @@ class World:
         self.controller.wait()
 
     async def start_traffic(self) -> None:
-        """Start callers that send real flights to production at `RATE`."""
+        """Start callers that send real flights to production."""
         address = await self.address()
         script, record = EXAMPLE / "load.py", self.folder / "answers.jsonl"
         flights = self.data.month(3)
-        options = f"--url {address}/predict --rate {RATE} --seconds 86400".split()
+        options = f"--url {address}/predict --rate {self.engine.rate} --seconds 86400".split()
         command: list[str | Path] = [self.data.python, script, *options]
         command += ["--data", flights, "--out", record]
         self.callers = self._start(command, self.folder / "callers.log")
         self.epoch = (await self.router()).epoch
-        await self.seen(lambda: self.traffic().total > RATE, "answers from production")
+        await self.seen(lambda: self.traffic().total > self.engine.rate, "answers from production")
 
     def _start(self, command: Sequence[str | Path], log: Path) -> subprocess.Popen[bytes]:
         """Start a background process that Ctrl-C does not reach; the demo handles that itself."""

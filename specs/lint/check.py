@@ -13,6 +13,7 @@ from specs.lint.batch import known, lint_batch, lint_command
 from specs.lint.datasets import fetched_params, lint_datasets
 from specs.lint.drafts import lint_draft
 from specs.lint.files import lint_files
+from specs.lint.kserve import lint_format
 from specs.lint.names import lint_names
 from specs.lint.paths import lint_paths
 from specs.lint.policy import lint_policy
@@ -287,6 +288,9 @@ def _serve(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
         yield from lint_batch(loaded, pipeline)
         if not pipeline.release.run:
             return
+    if pipeline.release.serve is not None and pipeline.release.serve.format is not None:
+        yield from lint_format(loaded, pipeline.release.serve)
+        return
     try:
         found = placeholders(pipeline.release.run)
     except TemplateError as error:

@@ -30,7 +30,9 @@ def lint_images(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
                 message += ", or `build` with the folder of a Dockerfile"
             yield loaded.problem("no-image", (*path, "executor"), message, at_key=True)
     target = pipeline.release.on_cluster if pipeline.release is not None else None
-    if target is not None and pipeline.image_of(None) is None:
+    serve = pipeline.release.serve if pipeline.release is not None else None
+    by_format = serve is not None and serve.format is not None
+    if target is not None and not by_format and pipeline.image_of(None) is None:
         message = f"`deployer: {target}` needs the server's image: add `environment.image`"
         if pipeline.build_of(None) is not None:
             message += "; a cluster pulls it from a registry, so push what `build` makes"

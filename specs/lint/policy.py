@@ -11,6 +11,7 @@ from specs.cron import cron_fault
 from specs.lint.datasets import lint_idle
 from specs.lint.gate import lint_gate
 from specs.lint.images import lint_images
+from specs.lint.kserve import lint_kserve
 from specs.lint.limits import lint_limits
 from specs.loading.explain import nearest
 from specs.loading.load import LoadedSpec
@@ -26,6 +27,7 @@ from specs.values import format_duration, format_percent
 def lint_policy(loaded: LoadedSpec, pipeline: Pipeline) -> Iterator[Problem]:
     """Problems with triggers, the model gate, the release and notifications."""
     yield from lint_images(loaded, pipeline)
+    yield from lint_kserve(loaded, pipeline)
     yield from _data_trigger(loaded, pipeline)
     yield from _schedules(loaded, pipeline)
     if pipeline.gates.model is not None:

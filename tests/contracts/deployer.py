@@ -41,7 +41,9 @@ class Target:
     window: Window
     """The view from another process."""
     has_logs: bool = True
-    """Whether the logs of its servers, and its records, can be read from another process."""
+    """Whether the logs of its servers can be read from another process."""
+    is_told: bool = True
+    """Whether its records can be read from another process."""
     has_records: bool = True
     """Whether it has records of requests; else a gateway of others counts them, and what is
     promised of records, draws and sessions is not promised there."""
@@ -385,7 +387,7 @@ class DeployerContract:
         assert await target.window.glance(PLACE) == Glance(address=address(seen))
         assert await target.window.unwatched() == ()
         await ask(address(seen))
-        if not target.has_logs:
+        if not target.is_told:
             pytest.skip("only the controller reads this target's records")
         page = await target.window.traffic(PLACE)
         assert page.exchanges == (await deployer.traffic(PLACE, None, 0)).exchanges

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from typing import Literal
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Literal
 
 import pytest
 
@@ -17,6 +19,7 @@ from controller.store.protocol import (
     Store,
     Transaction,
 )
+from specs.failures import TryAgain
 
 RUN = Key("run", "flights-1")
 OTHER_RUN = Key("run", "flights-2")
@@ -57,6 +60,8 @@ async def ids_received(store: Store, to: Key | None = None) -> list[str]:
 class StoreContract:
     hears_within = 0.0
     """How long the word of another process may be under way, in seconds."""
+    losing_the_answer: Callable[[Any], AbstractContextManager[None]] | None = None
+    """Within it a commit of a store is saved, and its answer is lost; None where that cannot be."""
 
     async def test_what_was_never_put_is_none(self, store: Store) -> None:
         assert await store.get(RUN) is None
@@ -393,6 +398,23 @@ class StoreContract:
             Transaction(put=put(2, 1), consume=((await other.inbox())[0].number,)), now=2
         )
         assert await store.inbox() == []
+
+    async def test_a_commit_whose_answer_was_lost_is_told_of_as_any_change(
+        self, store: Store
+    ) -> None:
+        losing_the_answer = type(self).losing_the_answer
+        if losing_the_answer is None:
+            pytest.skip("here a commit has an answer, or the process has ended")
+        await store.changed()
+        await store.commit(Transaction(put=put(1)), now=1)
+        await store.load(RUN)
+        with losing_the_answer(store), pytest.raises(TryAgain):
+            await store.commit(Transaction(put=put(2, 1), send=(say("m"),)), now=2)
+        loaded = await store.load(RUN)
+        assert loaded.record is not None
+        assert (loaded.record.revision, [each.id for each in loaded.inbox]) == (2, ["m"])
+        assert await store.changed() is Changes.ANYTHING
+        assert await store.changed() is Changes.NONE
 
     async def test_only_the_commits_of_others_are_a_change(
         self, store: Store, other: Store

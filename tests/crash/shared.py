@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,8 +28,14 @@ from tests.controller.reconcile.toys import Effect, EffectDone, toy
 TERMS = LeaseTerms(every=0.3, lasts=2.0, margin=0.3)
 
 
-async def control(folder: Path, address: PostgresAddress, name: str) -> None:
-    """A controller, until it is told to end."""
+async def control(folder: Path, address: PostgresAddress, name: str, ahead: float) -> None:
+    """A controller, until it is told to end. Its machine's clock is that many seconds ahead."""
+    true = time.time
+
+    def clock() -> float:
+        return true() + ahead
+
+    time.time = clock
     store = await PostgresStore.open(address, hold=Hold.SHARED)
     leases = await Leases.open(address, TERMS)
     store.fence = leases.fence
@@ -43,7 +50,7 @@ async def control(folder: Path, address: PostgresAddress, name: str) -> None:
         store,
         {"parent": toy(toys.Parent, toys.parent), "child": toy(toys.Child, toys.child)},
         {Effect: effect},
-        policy=RuntimePolicy(backoff=Backoff(first=0.01, most=0.1)),
+        policy=RuntimePolicy(clock=clock, wall=clock, backoff=Backoff(first=0.01, most=0.1)),
         tenure=leases,
     )
     ended = asyncio.Event()
@@ -65,9 +72,11 @@ async def control(folder: Path, address: PostgresAddress, name: str) -> None:
 class SharedProcess:
     """A controller as a process of its own."""
 
-    def __init__(self, folder: Path, address: PostgresAddress, name: str) -> None:
+    def __init__(
+        self, folder: Path, address: PostgresAddress, name: str, ahead: float = 0.0
+    ) -> None:
         self.name = name
-        words = [sys.executable, "-m", __name__, str(folder), name]
+        words = [sys.executable, "-m", __name__, str(folder), name, str(ahead)]
         self._log = (folder.parent / f"{name}.log").open("wb")
         self._process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=self._log, stderr=self._log
@@ -93,4 +102,4 @@ class SharedProcess:
 
 if __name__ == "__main__":
     told = json.loads(sys.stdin.read())
-    asyncio.run(control(Path(sys.argv[1]), PostgresAddress(told), sys.argv[2]))
+    asyncio.run(control(Path(sys.argv[1]), PostgresAddress(told), sys.argv[2], float(sys.argv[3])))

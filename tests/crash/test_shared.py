@@ -15,7 +15,7 @@ from controller.store.addresses import PostgresAddress
 from controller.store.postgres import PostgresStore
 from controller.store.shards import SHARDS
 from tests.controller.reconcile.toys import STAGES, Begin, tell, until
-from tests.crash.shared import SharedProcess
+from tests.crash.shared import TERMS, SharedProcess
 from tests.servers.postgresql import Postgresql
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.timeout(300)]
@@ -34,10 +34,10 @@ class Office:
         self._address = address
         self._names = count(1)
 
-    def hire(self) -> SharedProcess:
-        """Another controller."""
+    def hire(self, ahead: float = 0.0) -> SharedProcess:
+        """Another controller, whose clock is that many seconds ahead."""
         name = f"controller-{next(self._names)}"
-        self.staff.append(SharedProcess(self.effects, self._address, name))
+        self.staff.append(SharedProcess(self.effects, self._address, name, ahead))
         return self.staff[-1]
 
     async def settled(self, controllers: int) -> None:
@@ -52,6 +52,12 @@ class Office:
             return len(shares) == controllers and sum(shares) == SHARDS and shares[-1] <= most
 
         await until(fair, "the shards are divided", within=60)
+
+    async def longest_lease(self) -> float:
+        """Seconds until the last of all leases can be taken, by the server's clock."""
+        ask = "SELECT max(expires) - extract(epoch FROM clock_timestamp()) FROM leases"
+        ((found,),) = await self.store._run(self.store._rows, ask)
+        return float(found)
 
     async def family(self, name: str) -> None:
         """Ask for a family and wait until it is complete."""
@@ -137,6 +143,26 @@ async def test_one_that_is_paused_and_woken_makes_nothing_that_is_no_longer_its_
     await office.family("brown")
     assert paused.name in {maker for each in office.made_by("brown").values() for maker in each}
     assert all(len(each) == 1 for each in office.made_by("brown").values())
+
+
+async def test_clocks_that_are_twenty_minutes_apart_make_no_lease_longer(
+    office: Office,
+) -> None:
+    fast, slow = office.hire(ahead=600.0), office.hire(ahead=-600.0)
+    await office.settled(2)
+    await office.family("smith")
+    assert await office.longest_lease() <= TERMS.lasts, "as with true clocks"
+    makers = office.made_by()
+    assert all(len(each) == 1 for each in makers.values()), makers
+    assert {maker for each in makers.values() for maker in each} == {fast.name, slow.name}
+    for killed, ahead in ((fast, 600.0), (slow, -600.0)):  # the other one takes over
+        killed.send(SIGKILL)
+        assert await killed.ends() == -SIGKILL
+        await office.family(f"after-{killed.name}")
+        office.hire(ahead)
+        await office.settled(2)
+    later = office.made_by("after")
+    assert all(len(each) == 1 for each in later.values()), later
 
 
 async def test_a_rolling_restart_loses_and_doubles_nothing(office: Office) -> None:

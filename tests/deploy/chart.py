@@ -27,6 +27,7 @@ NAMESPACE: Final = "headgate"
 OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "Settings": ("home", "http", "store"),
     "KubernetesSettings": ("namespace", "image", "kubeconfig", "context"),
+    "ServingSettings": ("namespace",),
     "GitHubWebhook": ("host", "port"),
 }
 """Settings that the chart sets itself, by model."""

@@ -11,6 +11,7 @@ import pytest
 
 from controller.config.settings_file import load_settings
 from controller.executors.kubernetes.access import RUNTIMES
+from deployers.kubernetes.access import KSERVE, SERVING
 from tests.deploy.chart import (
     CHART,
     GIVEN,
@@ -52,6 +53,7 @@ EVERYTHING = {
         "kubernetes": {"profiles": {"default": {"queue": "research"}}, "network_policy": False},
     },
     "steps": {"namespace": "research-steps", "queues": True, "training": True},
+    "serving": {"enabled": True, "namespace": "research-models"},
     "rbac": {"scope": "cluster"},
     "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/ml"}},
     "webhook": {"enabled": True, "port": 8443},
@@ -79,6 +81,7 @@ SETS: dict[str, dict[str, Any]] = {
     "the least": FLIGHTS,
     "PostgreSQL": {**FLIGHTS, **ON_POSTGRESQL},
     "local steps": {**FLIGHTS, "steps": {"enabled": False}, "networkPolicy": {"enabled": False}},
+    "servers": {**FLIGHTS, "serving": {"enabled": True}, "steps": {"enabled": False}},
     "everything": EVERYTHING,
     "other accounts": {
         **FLIGHTS,
@@ -152,6 +155,7 @@ def test_a_controller_accepts_its_settings(values: dict[str, Any]) -> None:
             "namespace", "headgate-steps"
         )
     if values is EVERYTHING:
+        assert loaded.settings.kubernetes.serving.namespace == "research-models"
         assert loaded.settings.github.app.id == 1234567
         assert loaded.settings.github.webhook.port == 8443
 
@@ -192,6 +196,24 @@ def test_other_settings_restart_the_controller() -> None:
     assert first == again != second
 
 
+def test_what_kserve_needs_is_allowed_in_the_namespace_of_servers() -> None:
+    serving = {"enabled": True, "namespace": "models", "kserve": True}
+    found = manifests({**FLIGHTS, "serving": serving})
+    named = [each for each in found if each["metadata"]["name"].endswith("-serving")]
+    (role,) = (each for each in named if each["kind"] == "Role")
+    assert role["metadata"]["namespace"] == "models"
+    allowed = {
+        (*rule["apiGroups"], resource, verb)
+        for rule in role["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    needs = (*SERVING, *KSERVE)
+    assert allowed == {(n.group, n.resource, verb) for n in needs for verb in n.verbs}
+    pod = controller({**FLIGHTS, "serving": serving, "steps": {"enabled": False}})
+    assert pod["spec"]["template"]["spec"]["automountServiceAccountToken"]
+
+
 def test_without_steps_the_controller_has_no_right_and_no_token() -> None:
     found = manifests(SETS["local steps"])
     assert not [each for each in found if "Role" in each["kind"]]
@@ -210,6 +232,19 @@ def test_rights_end_at_the_namespace_of_steps(scope: str, kind: str, space: str 
     assert [(e["kind"], e["metadata"].get("namespace")) for e in roles] == [(kind, space)]
     (binding,) = (each for each in manifests(values) if each["kind"].endswith("Binding"))
     assert (binding["kind"], binding["metadata"]["namespace"]) == ("RoleBinding", "headgate-steps")
+
+
+@pytest.mark.parametrize("scope", ["namespace", "cluster"])
+def test_the_rights_for_servers_are_bound_in_their_namespace_alone(scope: str) -> None:
+    values = {**SETS["servers"], "rbac": {"scope": scope}}
+    bindings = [each for each in manifests(values) if each["kind"].endswith("Binding")]
+    assert [(one["kind"], one["metadata"]["namespace"]) for one in bindings] == [
+        ("RoleBinding", "headgate-serving")
+    ]
+    (space,) = of_kind("Namespace", values)
+    assert space["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    pod = controller(values)["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is True
 
 
 def test_only_training_reads_anything_of_the_cluster_and_only_if_that_is_allowed() -> None:
@@ -276,6 +311,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "steps without a store": (
         {"settings": {"repositories": FLIGHTS["settings"]["repositories"]}},
         "steps.enabled needs settings.artifacts",
+    ),
+    "servers without a store": (
+        {
+            "settings": {"repositories": FLIGHTS["settings"]["repositories"]},
+            "steps": {"enabled": False},
+            "serving": {"enabled": True},
+        },
+        "serving.enabled needs settings.artifacts",
+    ),
+    "servers beside steps": (
+        {**FLIGHTS, "serving": {"enabled": True, "namespace": "headgate-steps"}},
+        "where the controller or steps are; name another one",
     ),
     "steps beside the controller": (
         {**FLIGHTS, "steps": {"namespace": "headgate"}},

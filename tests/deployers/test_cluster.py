@@ -39,6 +39,12 @@ from specs.failures import Failure, NeedsHuman, TryAgain
         ),
         (ApiRefusal(429, "TooManyRequests", "slow down", 7.0), TryAgain, False, "tried again"),
         (ApiRefusal(503, "", "no leader"), TryAgain, False, "tried again"),
+        (
+            ApiRefusal(403, "Forbidden", 'admission webhook "kserve" denied the request: no'),
+            NeedsHuman,
+            None,
+            "denied the request",
+        ),
         (ApiRefusal(422, "Invalid", "spec.x: Required value"), NeedsHuman, None, "Required value"),
     ],
 )

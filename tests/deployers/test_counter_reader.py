@@ -80,8 +80,8 @@ class Answering:
 
 
 @asynccontextmanager
-async def answering() -> AsyncIterator[Answering]:
-    told = Answering()
+async def answering(other: Answering | None = None) -> AsyncIterator[Answering]:
+    told = other or Answering()
     server = await asyncio.start_server(told.take, "127.0.0.1", 0)
     async with server:
         told.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

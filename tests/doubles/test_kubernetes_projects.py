@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.doubles.kubernetes import Kubernetes, Play
-from tests.doubles.kubernetes.base.objects import Obj, condition, dig, is_true
+from tests.doubles.kubernetes.base.objects import Obj, condition, is_true
 from tests.doubles.kubernetes.base.refusals import StatusError
 from tests.doubles.kubernetes.samples import sample_job
-from tests.doubles.kubernetes_kit import failure, job_of, made, name_of
+from tests.doubles.kubernetes_kit import failure, job_of, made
 
 
 @pytest.fixture
@@ -117,71 +117,3 @@ def resolved(cluster: Kubernetes) -> Obj:
     assert found is not None
     (parent,) = found["status"]["parents"]
     return next(c for c in parent["conditions"] if c["type"] == "ResolvedRefs")
-
-
-def isvc(mode: str, **spec: object) -> Obj:
-    meta = {"name": "delay", "annotations": {"serving.kserve.io/deploymentMode": mode}}
-    return {"metadata": meta, "spec": spec}
-
-
-def predictor(image: str, **more: object) -> Obj:
-    return {"containers": [{"name": "kserve-container", "image": image}], **more}
-
-
-def test_kserve_splits_by_canaries_that_are_ready(cluster: Kubernetes) -> None:
-    cluster.install("gateway-api", "kserve")
-    cluster.plays.add(Play(runs=None, ready_after=10))
-    canary = {"trafficPercent": 10, "predictor": predictor("v2", name="v2")}
-    service = isvc("Standard", predictor=predictor("v1", name="v1"), canary=[canary])
-    cluster.create("InferenceService", service)
-    cluster.settle()
-    assert weights(cluster) == {"delay-v1-predictor": 100}
-    cluster.advance(11)
-    assert weights(cluster) == {"delay-v1-predictor": 90, "delay-v2-predictor": 10}
-    found = cluster.get("InferenceService", "delay")
-    assert found is not None
-    assert found["status"]["canaryStatuses"][0]["ready"] is True
-    before = {name_of(pod) for pod in cluster.all("Pod")}
-
-    def promote(obj: Obj) -> None:
-        obj["spec"] = {"predictor": predictor("v2", name="v2")}
-
-    cluster.update("InferenceService", "delay", promote)
-    cluster.settle()
-    assert weights(cluster) == {"delay-v2-predictor": 100}
-    assert {name_of(pod) for pod in cluster.all("Pod")} < before  # nothing was restarted
-
-
-def weights(cluster: Kubernetes) -> dict[str, int]:
-    found = cluster.get("HTTPRoute", "delay")
-    assert found is not None
-    return {ref["name"]: ref["weight"] for ref in found["spec"]["rules"][0]["backendRefs"]}
-
-
-def test_kserve_refuses_canaries_of_more_than_the_whole(cluster: Kubernetes) -> None:
-    cluster.install("kserve")
-    canaries = [
-        {"trafficPercent": 60, "predictor": predictor("v", name=name)} for name in ("a", "b")
-    ]
-    service = isvc("Standard", predictor=predictor("v1"), canary=canaries)
-    with pytest.raises(StatusError, match="must not exceed 100"):
-        cluster.create("InferenceService", service)
-
-
-def test_kserve_splits_by_revisions_in_knative_mode(cluster: Kubernetes) -> None:
-    cluster.install("kserve")
-    cluster.create("InferenceService", isvc("Knative", predictor=predictor("v1")))
-    cluster.settle()
-
-    def canary(obj: Obj) -> None:
-        obj["spec"]["predictor"] = predictor("v2", canaryTrafficPercent=10)
-
-    cluster.update("InferenceService", "delay", canary)
-    cluster.settle()
-    found = cluster.get("InferenceService", "delay")
-    part = dig(found, "status", "components", "predictor")
-    assert [(each["revisionName"], each["percent"]) for each in part["traffic"]] == [
-        ("delay-predictor-00002", 10),
-        ("delay-predictor-00001", 90),
-    ]
-    assert part["latestRolledoutRevision"] == "delay-predictor-00001"

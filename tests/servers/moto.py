@@ -51,9 +51,11 @@ def s3_event(bucket: str, key: str) -> str:
 
 
 class Moto:
-    """One server, which may be stopped and started again at the same address."""
+    """One server, which may be stopped and started again at the same address. It answers at
+    `host`, an address of this machine."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self._host = host
         self._server: ThreadedMotoServer | None = None
         self._held = ExitStack()
         self._port = self._held.enter_context(reserved_port())
@@ -62,13 +64,13 @@ class Moto:
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://{self._host}:{self._port}"
 
     def start(self) -> None:
         """Answer."""
         from moto.server import ThreadedMotoServer
 
-        self._server = ThreadedMotoServer("127.0.0.1", port=self._port, verbose=False)
+        self._server = ThreadedMotoServer(self._host, port=self._port, verbose=False)
         self._server.start()
 
     def stop(self) -> None:

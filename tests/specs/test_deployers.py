@@ -159,3 +159,56 @@ def test_a_pattern_is_a_regular_expression_that_matches_literally_but_for_stars(
     assert pattern == r".*-mean-v1\.a\+b@..*"
     assert re.fullmatch(pattern, "ns-mean-v1.a+b@file")
     assert not re.fullmatch(pattern, "ns-mean-v1.aab@file")
+
+
+IMAGE = 'environment: {image: "registry.example/mean@sha256:1"}\nsteps:'
+
+
+def problems(steps: str, deployer: str = "kserve") -> list[Any]:
+    production = f"  production: {{deployer: {deployer}, canary: {{steps: {steps}}}}}\n"
+    text = SPEC.format(release=production).replace("steps:", IMAGE, 1)
+    found = check(text.encode(), "ml-pipeline.yaml", set()).problems
+    return [one for one in found if one.code == "whole-percent"]
+
+
+def test_kserve_splits_by_whole_percents_only() -> None:
+    assert not problems("[1%, 5%, 29%, 100%]")
+    assert not problems("[0.5%, 5%]", "kubernetes")
+    first, second = problems("[0.4%, 2.5%, 5%]")
+    assert "KServe splits traffic by whole percents, and 0.4% is none: write 1%" in first.message
+    assert "2.5% is none: write 2%" in second.message
+    assert first.severity == "error"
+
+
+FORMAT = """apiVersion: headgate.dev/v1
+kind: MLPipeline
+metadata: {name: mean}
+steps: {train: {run: "x {outputs.model}", outputs: {model: m.json}}}
+model: steps.train.model
+release:
+  serve: {format: {name: sklearn}}
+  staging: {deployer: kserve}
+  production: {deployer: kserve}
+"""
+
+
+def of_format(old: str = "", new: str = "") -> list[Any]:
+    return list(check(FORMAT.replace(old, new), "ml-pipeline.yaml", set()).problems)
+
+
+def test_a_model_is_served_by_its_format_without_a_command_or_an_image() -> None:
+    assert [one for one in of_format() if one.severity == "error"] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("staging: {deployer: kserve}", "staging: {}", "`staging.deployer: kserve` with"),
+        ("{format: {name: sklearn}}", "{}", "one of run and format"),
+        ("{name: sklearn}", "{name: sklearn, runtime: No Name}", "runtime"),
+        ("{name: sklearn}}", '{name: sklearn}, env: {A: "{params.x}"}}', "no placeholders"),
+    ],
+)
+def test_what_a_format_needs_is_told(old: str, new: str, words: str) -> None:
+    said = [f"{one.path} {one.message} {one.expected}" for one in of_format(old, new)]
+    assert any(words in one for one in said), said

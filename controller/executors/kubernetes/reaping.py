@@ -62,7 +62,13 @@ class Reaper:
         return removed
 
     async def _listed(self, kind: str) -> list[Manifest]:
-        found, _ = await self._cluster.list(kind, labelSelector=selector(owned(self._owner)))
+        """The owner's objects of a kind. Where it may not list those of training, it has none."""
+        try:
+            found, _ = await self._cluster.list(kind, labelSelector=selector(owned(self._owner)))
+        except TryAgain as failure:
+            if failure.human and kind in (LAUNCHED[1], *OF_TRAINING):
+                return []
+            raise
         return found
 
     def _is_of_nobody(self, obj: Manifest, kind: str) -> bool:

@@ -118,6 +118,37 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml (mergeOverwrite $own (deepCopy .Values.settings)) -}}
 {{- end -}}
 
+{{- /* The rules of `deployer: kserve`, as in deployers/kubernetes/access.py. */ -}}
+{{- define "headgate.kserveRules" -}}
+- apiGroups: [serving.kserve.io]
+  resources: [inferenceservices]
+  verbs: [create, patch, get, delete]
+- apiGroups: [serving.kserve.io]
+  resources: [servingruntimes]
+  verbs: [create, patch]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get]
+- apiGroups: [serving.knative.dev]
+  resources: [revisions]
+  verbs: [list]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [list]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [list]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [create, patch, get, delete]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create, patch, list, delete]
+{{- end -}}
+
 {{- /* The rules of the executor; controller/executors/kubernetes/access.py has the same, and what for. */ -}}
 {{- define "headgate.rules" -}}
 - apiGroups: [batch]

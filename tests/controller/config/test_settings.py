@@ -127,6 +127,7 @@ def test_every_setting_is_documented() -> None:
         "kubernetes",
         "kubernetes.serving",
         "kubernetes.serving.router",
+        "kubernetes.serving.kserve",
         "github",
         "github.app",
         "github.webhook",

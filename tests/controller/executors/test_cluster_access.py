@@ -107,6 +107,22 @@ async def test_an_executor_needs_every_verb_of_the_role_and_no_other(
     assert made == of_needs(STEPS)
 
 
+async def test_what_is_left_of_jobs_is_removed_without_the_rights_for_training(
+    kubernetes_site: KubernetesSite,
+) -> None:
+    """Trainer is in the cluster, for others."""
+    site, cluster = kubernetes_site, kubernetes_site.cluster
+    cluster.install("trainer")
+    for part in installed():
+        if part["kind"] in ("Role", "RoleBinding"):
+            cluster.create(part["kind"], part, "headgate")
+    cluster.write_kubeconfig(site.kubeconfig, cluster.token(ACCOUNT))
+    left = {"metadata": {"name": "left", "labels": labels(OWNER, site.attempt("true"))}}
+    cluster.create("Secret", left, "headgate")
+    async with site.open(stray=0.0) as executor:
+        assert await executor.reap() == 1
+
+
 async def test_training_needs_every_verb_of_its_rules_and_no_other(
     kubernetes_site: KubernetesSite,
 ) -> None:

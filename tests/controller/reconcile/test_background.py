@@ -1,12 +1,15 @@
 """Actions in the background: nobody waits for them, and none of them is lost."""
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import ClassVar, Literal
 
 import pytest
 
-from controller.machine.core import Envelope, Key
+from controller.machine.core import Action, Envelope, Key
 from controller.reconcile.loop import Loop
+from controller.reconcile.outbox import Applier, Outbox, RuntimePolicy, outbox_entry
 from controller.store.protocol import OutboxEntry, Store, Transaction
 from controller.store.sqlite import SqliteStore
 from specs.failures import TryAgain
@@ -121,6 +124,49 @@ async def test_what_was_withdrawn_while_it_waited_behind_another_is_not_applied(
         await until(lambda: idle(store, loop))
     assert await log_of(store) == ("done: slow", "done: newer")
     assert not effects.tries["second"]
+
+
+class Whisper(Action):
+    """Work in the background, beside the other."""
+
+    type: Literal["whisper"] = "whisper"
+    background: ClassVar[bool] = True
+    lane: ClassVar[str] = "whisper"
+
+
+async def test_what_is_withdrawn_before_its_lane_begins_beside_another_is_not_applied(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was in the outbox when that was read, and its owner took it out at once."""
+    entries = [outbox_entry(WORKER, action) for action in (toys.Murmur(how="it"), Whisper())]
+    await store.commit(Transaction(enqueue=tuple(entries)), now=1)
+    read = store.outbox
+    applied: list[str] = []
+
+    async def overtaken(owner: Key | None = None) -> Sequence[OutboxEntry]:
+        there = await read(owner)
+        await store.commit(Transaction(acknowledge=(entries[1].id,)), now=2)
+        return there
+
+    async def apply(_: Key, action: Action) -> Sequence[Envelope]:
+        applied.append(action.plain()["type"])
+        return ()
+
+    appliers: dict[type[Action], Applier] = {toys.Murmur: apply, Whisper: apply}
+    outbox = Outbox(store, appliers, lambda _: None, Counter(), RuntimePolicy())
+    monkeypatch.setattr(store, "outbox", overtaken)
+    await outbox.apply(await read(WORKER))
+    background = asyncio.create_task(outbox.run())
+    try:
+        await until(lambda: _is_empty(read))
+    finally:
+        background.cancel()
+        await asyncio.gather(background, return_exceptions=True)
+    assert applied == ["murmur"]
+
+
+async def _is_empty(read: Callable[[], Awaitable[Sequence[OutboxEntry]]]) -> bool:
+    return not await read()
 
 
 async def test_what_was_withdrawn_while_it_failed_does_not_hold_up_the_same_action(

@@ -5,9 +5,10 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
+from typing import NoReturn
 
 import psycopg
 import pytest
@@ -17,9 +18,11 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from controller.machine.core import Fact, Key
+from controller.store import postgres_prepared as prepared
 from controller.store import pruning, statements
 from controller.store.addresses import PostgresAddress
 from controller.store.postgres import PostgresStore
+from controller.store.postgres_connection import Connection
 from controller.store.postgres_reading import PostgresReader
 from controller.store.protocol import Changes, Hold, Transaction
 from controller.store.tables import metadata
@@ -52,8 +55,24 @@ async def other(store: PostgresStore) -> AsyncIterator[PostgresStore]:
     await opened.close()
 
 
+@contextmanager
+def losing_the_answer(store: PostgresStore) -> Iterator[None]:
+    """The connection breaks when the server has made a commit, and before it can say so."""
+
+    def broken(connection: Connection, arguments: Sequence[prepared.Argument]) -> NoReturn:
+        commit(connection, arguments)
+        connection.close()
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    commit = prepared.commit
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(prepared, "commit", broken)
+        yield
+
+
 class TestPostgresKeepsTheContract(StoreContract):
     hears_within = 10.0
+    losing_the_answer = staticmethod(losing_the_answer)
 
 
 WRITER = """

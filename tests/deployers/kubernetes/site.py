@@ -5,7 +5,7 @@ import base64
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -19,6 +19,7 @@ from deployers.control import SILENCE
 from deployers.counting.prometheus import PrometheusServer
 from deployers.kubernetes.cluster import ClusterAccess
 from deployers.kubernetes.gateway_place import GATEWAY
+from deployers.kubernetes.place_cluster import anything
 from deployers.kubernetes.profile import ClusterProfile
 from deployers.kubernetes.router_link import KUBERNETES
 from deployers.kubernetes.settings import GatewaySettings, RouterPod, ServingCluster
@@ -64,6 +65,7 @@ async def opened(
     root: Path,
     silence: float = SILENCE,
     *,
+    may: Callable[[str], bool] = anything,
     gateway: GatewaySettings | None = None,
     prometheus: Mapping[str, PrometheusServer] | None = None,
 ) -> AsyncIterator[Deployer]:
@@ -88,6 +90,7 @@ async def opened(
         redact=str,
         cluster=cluster,
         silence=silence,
+        may=may,
         prometheus=prometheus or {},
     )
     deployer = DEPLOYERS[KUBERNETES if gateway is None else GATEWAY](setup)

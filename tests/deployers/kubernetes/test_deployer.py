@@ -201,6 +201,15 @@ async def hang(site: ServingSite, deployer: Deployer, stable: Server) -> None:
     assert before not in {int(one.partition(":")[0]) for one in site.target().living()}
 
 
+async def test_a_controller_that_has_lost_a_place_changes_nothing_there(site: ServingSite) -> None:
+    site.cluster.count.reset()
+    async with opened(site.root, may=lambda _place: False) as deployer:
+        with pytest.raises(TryAgain, match=f"another controller may have {PLACE}"):
+            await deployer.apply(PLACE, Desired(stable=site.server("v1")))
+        assert await deployer.observe(PLACE) == Deployed()
+    assert {verb for verb, _ in site.cluster.count.by_call()} <= {"get", "list"}
+
+
 def installed() -> list[dict[str, Any]]:
     """The chart, with servers in the cluster and no steps."""
     given = {

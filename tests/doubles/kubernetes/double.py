@@ -23,7 +23,7 @@ from tests.doubles.kubernetes.controllers.garbage import (
     QuotaController,
 )
 from tests.doubles.kubernetes.controllers.gateways import GatewayController
-from tests.doubles.kubernetes.controllers.inference import InferenceController, refuse_service
+from tests.doubles.kubernetes.controllers.inference import InferenceController
 from tests.doubles.kubernetes.controllers.jobs import JobController
 from tests.doubles.kubernetes.controllers.manager import ClusterController, Manager
 from tests.doubles.kubernetes.controllers.queues import QueueController, TrainerController
@@ -159,7 +159,7 @@ class Kubernetes:
                 self.kueue.installed = True
                 webhooks.append(self.kueue.admit_job)
             elif name == "kserve":
-                webhooks.append(refuse_service)
+                webhooks.append(self.kserve.refuse)
             elif name == "trainer":
                 self.kueue.kinds.append("TrainJob")
                 webhooks.append(self.trainer.refuse)

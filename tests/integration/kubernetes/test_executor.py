@@ -1,9 +1,6 @@
-"""The executor of steps against the real API server, controllers, scheduler and kubelet.
+"""The executor of steps against the real API server, controllers, scheduler and kubelet."""
 
-The node has no image with Headgate in it, so no step gets as far as its command; that is told by
-the contract over the double.
-"""
-
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +8,9 @@ import pytest
 
 from controller.executors.kubernetes.executor import KubernetesExecutor
 from controller.machine.runs.attempt import Attempt, AttemptState
-from tests.contracts.executor import ends, run, until
-from tests.controller.executors.kubernetes_site import KubernetesSite
+from examples.demo.cluster import make_own_image
+from tests.contracts.executor import ends, printed, run, until
+from tests.controller.executors.kubernetes_site import SECRET, KubernetesSite
 from tests.controller.executors.site import make_team
 from tests.integration.kubernetes.scene import Scene
 from tests.servers.moto import KEY, Moto
@@ -36,7 +34,7 @@ def place(
     for name, value in KEY.items():
         monkeypatch.setenv(name, value)
     commit = make_team(tmp_path / "team")
-    moto = Moto()
+    moto = Moto(scene.kubernetes.machine)
     uri = f"s3://{moto.bucket()}/artifacts"
     kubeconfig = Path(scene.kubernetes.kubeconfig)
     made = KubernetesSite(tmp_path, (tmp_path / "team", commit), kubeconfig, moto.url, uri)
@@ -59,6 +57,33 @@ async def waiting(executor: KubernetesExecutor, attempt: Attempt, words: str) ->
         return waits is not None and words in waits.reason
 
     await until(told)
+
+
+@pytest.mark.timeout(300)  # three containers in turn, of which two ask for a tenth of a processor
+async def test_a_step_runs_on_its_node_and_what_it_learnt_is_in_the_store(
+    place: KubernetesSite, scene: Scene
+) -> None:
+    place.more = {**place.more, "image": make_own_image(scene.kubernetes.docker)}
+    place.changes = {"store_secret": SECRET, "volumes": {}}
+    from lightkube.models.meta_v1 import ObjectMeta
+    from lightkube.resources.core_v1 import Secret
+
+    scene.client.create(
+        Secret(metadata=ObjectMeta(name=SECRET, namespace=scene.name), stringData=KEY)
+    )
+    learn = "sh -c 'id -u; printf 7 > {outputs.model}'"
+    attempt = place.attempt(
+        learn, outputs={"model": "deep/model.txt"}, image=scene.kubernetes.image
+    )
+    async with place.open() as executor:
+        await executor.start(attempt)
+        while not (status := await executor.poll(attempt.id)).state.ended:  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+        assert status.state is AttemptState.SUCCEEDED, status.message
+        outputs = await executor.collect(attempt)
+        log = await printed(executor, attempt)
+    assert await place.stored(outputs["model"]) == "7"
+    assert "65532" in log
 
 
 async def test_a_container_of_ours_that_does_not_run_is_told_and_its_job_goes(

@@ -1,57 +1,49 @@
-"""KServe: InferenceServices in Standard mode with canaries, and in Knative mode by revisions."""
+"""KServe: InferenceServices in Standard mode with canaries, and in Knative mode by revisions.
+
+After the controller's source at 0.21 (`predictor.go`, `httproute_reconciler.go`), where HTTPRoutes
+began to split the traffic of Standard mode.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from tests.doubles.kubernetes.api.actor import Actor
+from tests.doubles.kubernetes.api.calls import ApiCall
 from tests.doubles.kubernetes.base.kinds import Kind
 from tests.doubles.kubernetes.base.objects import (
     Obj,
     copied,
     dig,
-    is_true,
     owner_of,
     owner_reference,
     set_condition,
-    short_hash,
 )
-from tests.doubles.kubernetes.base.refusals import StatusError, forbidden
+from tests.doubles.kubernetes.base.refusals import StatusError
+from tests.doubles.kubernetes.controllers.inference_revisions import Revisions
+from tests.doubles.kubernetes.controllers.inference_rules import (
+    canary_replicas,
+    mode_of,
+    overlaid,
+    refuse_service,
+    stable_replicas,
+    workload_of,
+)
 from tests.doubles.kubernetes.controllers.manager import Key
 from tests.doubles.kubernetes.storage.store import ObjectChange
 
-MODE = "serving.kserve.io/deploymentMode"
 GATEWAY = "kserve-ingress-gateway"
-_NOT_IN_CANARIES = ("workerSpec", "maxReplicas", "scaleTarget", "scaleMetric", "autoScaling")
+SOURCE = "internal.serving.kserve.io/storage-initializer-sourceuri"
+_CONTAINER = "kserve-container"
+_OF_THE_MODEL = ("modelFormat", "storageUri", "runtime", "protocolVersion", "runtimeVersion")
+_OF_THE_POD = (
+    "initContainers", "volumes", "serviceAccountName", "automountServiceAccountToken",
+    "nodeSelector", "tolerations", "securityContext", "imagePullSecrets", "priorityClassName",
+    "runtimeClassName", "enableServiceLinks", "terminationGracePeriodSeconds",
+)  # fmt: skip
 
 
-def refuse_service(kind: Kind, obj: Obj) -> None:
-    """What KServe's webhook refuses."""
-    if kind.name != "InferenceService" or not kind.custom:
-        return
-    spec = obj["spec"]
-    canaries = spec.get("canary", [])
-    names = [dig(each, "predictor", "name", default="") for each in canaries]
-    why = ""
-    if len(set(names)) != len(names) or "" in names:
-        why = "canary predictor names must be set and unique"
-    elif spec["predictor"].get("name", "") in names:
-        why = "a canary's predictor name must differ from the stable predictor's"
-    elif sum(each["trafficPercent"] for each in canaries) > 100:
-        why = "the sum of the canaries' trafficPercent must not exceed 100"
-    for each in canaries:
-        found = [name for name in _NOT_IN_CANARIES if name in each["predictor"]]
-        if found:
-            why = f"{found[0]} is not allowed in a canary predictor"
-        elif each["predictor"].get("minReplicas", 1) > spec["predictor"].get("minReplicas", 1):
-            why = "a canary's minReplicas must not exceed the stable predictor's"
-    if why:
-        message = (
-            'admission webhook "inferenceservice.kserve-webhook-server.validator" denied the '
-            f"request: {why}"
-        )
-        error = forbidden(kind, obj["metadata"].get("name", ""), why)
-        error.message = message
-        raise error
+class NoRuntime(Exception):  # noqa: N818 - what is said of it is its use
+    """A predictor names a runtime that is not there."""
 
 
 class InferenceController:
@@ -59,13 +51,20 @@ class InferenceController:
 
     def __init__(self, verbs: Any) -> None:
         self._actor = Actor(verbs, "kserve-controller-manager")
-        self._ready: dict[tuple[str, str], bool] = {}
-        self._marks: dict[str, str] = {}
-        """What was last made of an object, by its uid."""
+        self._revisions = Revisions(self._actor)
         self.look: Callable[[Key], None] = lambda _: None
         """Have an InferenceService looked at again."""
         self.runtime_image = "kserve/runtime"
         """The image of the server for a model that names only its format."""
+        self.splits = True
+        """Whether routes split traffic: KServe 0.20 has canaries, and 0.21 first routes to them."""
+
+    def refuse(self, kind: Kind, obj: Obj) -> None:
+        """The validating webhook."""
+        if kind.name == "InferenceService" and kind.custom:
+            meta = obj["metadata"]
+            old = self._actor.get(kind.name, meta.get("namespace", ""), meta.get("name", ""))
+            refuse_service(kind, obj, old)
 
     def keys(self, change: ObjectChange) -> Iterable[Key]:
         if change.kind.name == "InferenceService":
@@ -77,7 +76,7 @@ class InferenceController:
 
     def set_revision_ready(self, namespace: str, revision: str, ready: bool) -> None:
         """Knative mode plays its revisions: whether one comes to serve. They do, unless told."""
-        self._ready[namespace, revision] = ready
+        self._revisions.set_ready(namespace, revision, ready)
         for found in self._actor.all("InferenceService", namespace):
             self.look((namespace, found["metadata"]["name"]))
 
@@ -85,193 +84,182 @@ class InferenceController:
         found = self._actor.get("InferenceService", *key)
         if found is None or found["metadata"].get("deletionTimestamp"):
             return None
-        mode = dig(found, "metadata", "annotations", MODE, default="Knative")
-        if mode in ("Standard", "RawDeployment"):
+        if mode_of(found) == "Standard":
             self._standard(found)
         else:
-            self._knative(found)
+            status = self._revisions.sync(found, self._set)
+            status["observedGeneration"] = found["metadata"]["generation"]
+            self._actor.change(found, lambda i: i.update(status=status))
         return None
-
-    # Standard mode
 
     def _standard(self, found: Obj) -> None:
         name, spec = found["metadata"]["name"], found["spec"]
-        stable = spec["predictor"]
-        parts = [(self._workload(name, stable), stable)]
-        canaries = spec.get("canary", [])
-        parts += [(self._workload(name, each["predictor"]), each["predictor"]) for each in canaries]
-        for workload, predictor in parts:
-            self._deploy(found, workload, predictor)
-        wanted = {workload for workload, _ in parts}
+        stable, canaries = spec["predictor"], spec.get("canary") or []
+        wanted = {workload_of(name, each) for each in (stable, *(c["predictor"] for c in canaries))}
+        try:
+            for each in canaries:
+                whole = overlaid(stable, each["predictor"])
+                self._deploy(found, whole, canary_replicas(stable, each))
+            ready = {workload: self._available(found, workload) > 0 for workload in wanted}
+            of_canaries = sum(
+                canary_replicas(stable, each)
+                for each in canaries
+                if ready[workload_of(name, each["predictor"])]
+            )
+            self._deploy(found, stable, stable_replicas(stable, of_canaries))
+        except (NoRuntime, StatusError) as error:
+            self._fail(found, error)
+            return
         for kind in ("Deployment", "Service"):
             for old in self._actor.owned(found, kind):
                 if old["metadata"]["name"] not in wanted:
                     self._actor.delete(old, propagationPolicy="Background")
-        ready = {workload: self._serves(found, workload) for workload in wanted}
-        weights = [
-            (workload, each["trafficPercent"])
-            for (workload, _), each in zip(parts[1:], canaries, strict=True)
-            if ready[workload]
-        ]
-        rest = 100 - sum(weight for _, weight in weights)
-        self._route(found, [(parts[0][0], rest), *weights])
-        self._report(found, parts[0][0], canaries, ready)
+        self._report(found, workload_of(name, stable), canaries, ready)
 
-    @staticmethod
-    def _workload(name: str, predictor: Obj) -> str:
-        own = predictor.get("name")
-        return f"{name}-{own}-predictor" if own else f"{name}-predictor"
+    def _fail(self, found: Obj, error: Exception) -> None:
+        self._actor.event(found, "InternalError", str(error), "Warning")
+        status = copied(found.get("status", {}))
+        if isinstance(error, NoRuntime):
+            info = {"reason": "RuntimeNotRecognized", "message": str(error)}
+            status["modelStatus"] = {"transitionStatus": "InvalidSpec", "lastFailureInfo": info}
+        status["deploymentMode"] = "Standard"
+        self._actor.change(found, lambda i: i.update(status=status))
 
-    def _pod(self, predictor: Obj) -> Obj:
+    def _pod(self, found: Obj, predictor: Obj) -> Obj:
+        pod = {key: copied(predictor[key]) for key in _OF_THE_POD if key in predictor}
         if predictor.get("containers"):
-            return {"containers": copied(predictor["containers"])}
+            return {**pod, "containers": copied(predictor["containers"])}
         model = predictor.get("model", {})
-        container = {"name": "kserve-container", "image": self.runtime_image}
-        if model.get("storageUri"):
-            container["args"] = [f"--model_dir={model['storageUri']}"]  # type: ignore[assignment]
-        return {"containers": [container]}
+        container = self._runtime(found, model.get("runtime"))
+        own = {k: v for k, v in copied(model).items() if k not in _OF_THE_MODEL and k != "name"}
+        arguments = [*container.get("args", ()), *own.pop("args", ())]
+        container |= own
+        if arguments:
+            container["args"] = arguments
+        return {**pod, "containers": [container]}
 
-    def _deploy(self, found: Obj, workload: str, predictor: Obj) -> None:
-        namespace = found["metadata"]["namespace"]
-        labels = {"app": f"isvc.{workload}"}
-        template = {"metadata": {"labels": labels}, "spec": self._pod(predictor)}
+    def _runtime(self, found: Obj, name: str | None) -> Obj:
+        """The container of a model's runtime."""
+        if name is None:
+            return {"name": _CONTAINER, "image": self.runtime_image}
+        space = found["metadata"]["namespace"]
+        runtime = self._actor.get("ServingRuntime", space, name) or self._actor.get(
+            "ClusterServingRuntime", "", name
+        )
+        if runtime is None:
+            raise NoRuntime("Waiting for runtime to become available")
+        return dict(copied(runtime["spec"]["containers"][0]))
+
+    def _deploy(self, found: Obj, predictor: Obj, replicas: int) -> None:
+        meta = found["metadata"]
+        namespace, workload = meta["namespace"], workload_of(meta["name"], predictor)
+        labels = {
+            **meta.get("labels", {}),
+            **predictor.get("labels", {}),
+            "app": f"isvc.{workload}",
+            "serving.kserve.io/inferenceservice": meta["name"],
+            "component": "predictor",
+        }
+        annotations = {**meta.get("annotations", {}), **predictor.get("annotations", {})}
+        source = dig(predictor, "model", "storageUri")
+        if source:
+            annotations[SOURCE] = source
+        template = {
+            "metadata": {"labels": labels, "annotations": annotations},
+            "spec": self._pod(found, predictor),
+        }
+        selector = {"app": labels["app"]}
         old = self._actor.get("Deployment", namespace, workload)
-        replicas = predictor.get("minReplicas", 1)
         if old is None:
-            meta = {"name": workload, "ownerReferences": [owner_reference(found)]}
-            spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
-            service = {"selector": labels, "ports": [{"port": 80, "targetPort": 8080}]}
-            try:
-                self._actor.create("Deployment", namespace, {"metadata": meta, "spec": spec})
-                self._actor.create("Service", namespace, {"metadata": meta, "spec": service})
-            except StatusError as error:
-                self._actor.event(found, "InternalError", str(error), "Warning")
+            own = {"name": workload, "labels": labels, "annotations": annotations,
+                   "ownerReferences": [owner_reference(found)]}  # fmt: skip
+            spec = {"replicas": replicas, "selector": {"matchLabels": selector}}
+            service = {"selector": selector, "ports": [{"port": 80, "targetPort": 8080}]}
+            self._actor.create(
+                "Deployment", namespace, {"metadata": own, "spec": {**spec, "template": template}}
+            )
+            self._actor.create("Service", namespace, {"metadata": own, "spec": service})
             return
-        mark = short_hash([template, replicas])
-        if self._marks.get(old["metadata"]["uid"]) == mark:
-            return
-        self._marks[old["metadata"]["uid"]] = mark
+        new = copied(old)
+        new["metadata"]["annotations"] = {**old["metadata"]["annotations"], **annotations}
+        new["spec"] |= {"replicas": replicas, "template": template}
+        kind = self._actor.kinds.of("Deployment")
+        call = ApiCall("update", kind, namespace, workload, body=new, agent=self._actor.name)
+        self._actor.verbs.update(call)
 
-        def renew(obj: Obj) -> None:
-            for container, new in zip(
-                obj["spec"]["template"]["spec"]["containers"],
-                template["spec"]["containers"],
-                strict=False,
-            ):
-                container.update(copied(new))
-            obj["spec"]["replicas"] = replicas
-
-        self._actor.change(old, renew)
-
-    def _serves(self, found: Obj, workload: str) -> bool:
+    def _available(self, found: Obj, workload: str) -> int:
         deployment = self._actor.get("Deployment", found["metadata"]["namespace"], workload)
-        return deployment is not None and is_true(deployment, "Available")
+        return int(dig(deployment, "status", "availableReplicas", default=0))
 
-    def _route(self, found: Obj, weights: list[tuple[str, int]]) -> None:
+    def _route(self, found: Obj, weights: list[tuple[str, int | None]]) -> None:
+        """The routes of the service and of its predictor, which say the same."""
         if not any(kind.name == "HTTPRoute" for kind in self._actor.kinds.all()):
             return
         namespace, name = found["metadata"]["namespace"], found["metadata"]["name"]
-        backends = [
-            {"group": "", "kind": "Service", "name": workload, "port": 80, "weight": weight}
-            for workload, weight in weights
-        ]
-        spec = {
-            "parentRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway",
-                            "name": GATEWAY, "namespace": "kserve"}],
-            "hostnames": [f"{name}-{namespace}.example.com"],
-            "rules": [{"backendRefs": backends}],
-        }  # fmt: skip
-        old = self._actor.get("HTTPRoute", namespace, name)
-        if old is None:
-            meta = {"name": name, "ownerReferences": [owner_reference(found)]}
-            self._actor.create("HTTPRoute", namespace, {"metadata": meta, "spec": spec})
-        else:
-            self._actor.change(old, lambda r: r.update(spec=spec))
+        refs: list[Obj] = []
+        for workload, weight in weights:
+            ref = {"kind": "Service", "name": workload, "namespace": namespace, "port": 80}
+            refs.append(ref if weight is None else {**ref, "weight": weight})
+        gateway = {"group": "gateway.networking.k8s.io", "kind": "Gateway",
+                   "name": GATEWAY, "namespace": "kserve"}  # fmt: skip
+        kind = self._actor.kinds.of("HTTPRoute")
+        for own in (f"{name}-predictor", name):
+            spec = {
+                "parentRefs": [gateway],
+                "hostnames": [f"{own}-{namespace}.example.com"],
+                "rules": [{"backendRefs": refs}],
+            }
+            old = self._actor.get("HTTPRoute", namespace, own)
+            if old is None:
+                meta = {"name": own, "ownerReferences": [owner_reference(found)]}
+                self._actor.create("HTTPRoute", namespace, {"metadata": meta, "spec": spec})
+            else:
+                body = {**copied(old), "spec": spec}
+                agent = self._actor.name
+                call = ApiCall("update", kind, namespace, own, body=body, agent=agent)
+                self._actor.verbs.update(call)
 
     def _report(self, found: Obj, stable: str, canaries: list[Obj], ready: dict[str, bool]) -> None:
-        now = self._actor.clock.stamp()
         status = copied(found.get("status", {}))
         conditions = status.setdefault("conditions", [])
-        name = found["metadata"]["name"]
-        self._set(conditions, "PredictorReady", ready[stable], now)
-        self._set(conditions, "IngressReady", ready[stable], now)
-        self._set(conditions, "Ready", ready[stable], now)
+        namespace, name = found["metadata"]["namespace"], found["metadata"]["name"]
+        named = [(workload_of(name, each["predictor"]), each) for each in canaries]
+        for type_ in ("PredictorReady", "IngressReady", "Ready"):
+            self._set(conditions, type_, ready[stable])
         conditions[:] = [
             each for each in conditions if canaries or each["type"] != "CanaryPredictorReady"
         ]
         status.pop("canaryStatuses", None)
         if canaries:
             status["canaryStatuses"] = [
-                {
-                    "name": each["predictor"]["name"],
-                    "ready": ready[self._workload(name, each["predictor"])],
-                    "trafficPercent": each["trafficPercent"],
-                    "modelStatus": _model(ready[self._workload(name, each["predictor"])]),
-                }
-                for each in canaries
-            ]
-            whole = all(each["ready"] for each in status["canaryStatuses"])
-            self._set(conditions, "CanaryPredictorReady", whole, now)
+                {"name": each["predictor"]["name"], "ready": ready[workload],
+                 "trafficPercent": each["trafficPercent"], "modelStatus": _model(ready[workload])}
+                for workload, each in named
+            ]  # fmt: skip
+            whole = all(ready[workload] for workload, _ in named)
+            self._set(conditions, "CanaryPredictorReady", whole)
+            said = next(each for each in conditions if each["type"] == "CanaryPredictorReady")
+            said["reason"] = "AllCanariesReady" if whole else "CanariesNotReady"
         status["modelStatus"] = _model(ready[stable])
+        status["deploymentMode"] = "Standard"
         status["observedGeneration"] = found["metadata"]["generation"]
+        if ready[stable]:  # KServe leaves the routes as they are until then
+            given = [(w, int(each["trafficPercent"])) for w, each in named if ready[w]]
+            rest = 100 - sum(percent for _, percent in given)
+            split = self.splits and bool(canaries)
+            self._route(found, [(stable, rest), *given] if split else [(stable, None)])
+            status["url"] = f"http://{name}-{namespace}.example.com"
+            status["components"] = {"predictor": {"url": f"http://{stable}.{namespace}.svc"}}
         self._actor.change(found, lambda i: i.update(status=status))
 
-    @staticmethod
-    def _set(conditions: list[Obj], type_: str, true: bool, now: str) -> None:
+    def _set(self, conditions: list[Obj], type_: str, true: bool) -> None:
         new = {"type": type_, "status": "True" if true else "False"}
         if not true:
             new["reason"] = "MinimumReplicasUnavailable"
         for each in conditions:
             if each["type"] == type_ and true:
                 each.pop("reason", None)
-        set_condition(conditions, now, new)
-
-    # Knative mode
-
-    def _knative(self, found: Obj) -> None:
-        """Revisions are counted, and are not run: `set_revision_ready` says how they fare."""
-        now = self._actor.clock.stamp()
-        namespace = found["metadata"]["namespace"]
-        predictor = {
-            k: v for k, v in found["spec"]["predictor"].items() if k != "canaryTrafficPercent"
-        }
-        percent = found["spec"]["predictor"].get("canaryTrafficPercent")
-        status = copied(found.get("status", {}))
-        part = status.setdefault("components", {}).setdefault("predictor", {})
-        mark = short_hash(predictor)
-        if self._marks.get(found["metadata"]["uid"]) != mark:
-            count = int(part.get("latestCreatedRevision", "-0").rpartition("-")[2]) + 1
-            part["latestCreatedRevision"] = f"{found['metadata']['name']}-predictor-{count:05d}"
-            self._marks[found["metadata"]["uid"]] = mark
-        created = part["latestCreatedRevision"]
-        ready = self._ready.get((namespace, created), True)
-        if ready:
-            part["latestReadyRevision"] = created
-        latest = part.get("latestReadyRevision")
-        rolled = part.get("latestRolledoutRevision")
-        if latest and (percent is None or percent == 100 or rolled is None):
-            if rolled != latest:
-                part["previousRolledoutRevision"] = rolled or latest
-                part["latestRolledoutRevision"] = latest
-            part["traffic"] = [{"revisionName": latest, "percent": 100, "latestRevision": True}]
-        elif latest and latest != rolled:
-            part["traffic"] = [
-                {"revisionName": latest, "percent": percent, "latestRevision": True},
-                {
-                    "revisionName": rolled,
-                    "percent": 100 - percent,
-                    "latestRevision": False,
-                    "tag": "prev",
-                },
-            ]
-        elif latest:
-            part["traffic"] = [{"revisionName": latest, "percent": 100, "latestRevision": True}]
-        conditions = status.setdefault("conditions", [])
-        for type_ in ("PredictorReady", "IngressReady", "Ready"):
-            self._set(conditions, type_, ready, now)
-        status["modelStatus"] = _model(ready)
-        status["observedGeneration"] = found["metadata"]["generation"]
-        self._actor.change(found, lambda i: i.update(status=status))
+        set_condition(conditions, self._actor.clock.stamp(), new)
 
 
 def _model(ready: bool) -> Obj:

@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions of Gateway API 1.5, KServe 0.20, Kueue v1beta2 and Kubeflow Trainer.
+"""CustomResourceDefinitions of Gateway API 1.5, KServe 0.21, Kueue v1beta2 and Kubeflow Trainer.
 
 They are written from the projects' documentation: what Headgate writes or reads is typed strictly;
 what lies beyond is kept as it comes.
@@ -170,6 +170,8 @@ GATEWAY_API = (
 
 _PREDICTOR = _open(
     name=_TEXT,
+    labels=_MAP,
+    annotations=_MAP,
     minReplicas=_INT,
     maxReplicas=_INT,
     canaryTrafficPercent=_whole(0, 100),
@@ -189,6 +191,13 @@ _MODEL_STATUS = _open(
     transitionStatus=_one_of("UpToDate", "InProgress", "BlockedByFailedLoad", "InvalidSpec"),
     states=_open(activeModelState=_TEXT, targetModelState=_TEXT),
 )
+_RUNTIME = {
+    **_open(
+        supportedModelFormats=_list(_open(name=_TEXT, version=_TEXT, autoSelect=_BOOL)),
+        containers=_list(_open(name=_TEXT, image=_TEXT), "name", minItems=1),
+    ),
+    "required": ["containers"],
+}
 KSERVE = (
     _definition(
         "serving.kserve.io", "v1beta1", "InferenceService", "inferenceservices",
@@ -205,6 +214,16 @@ KSERVE = (
                 name=_TEXT, ready=_BOOL, trafficPercent=_INT, modelStatus=_MODEL_STATUS,
             )),
         ),
+    ),
+    _definition(
+        "serving.kserve.io", "v1alpha1", "ServingRuntime", "servingruntimes", _RUNTIME, _ANY
+    ),
+    _definition(
+        "serving.kserve.io", "v1alpha1", "ClusterServingRuntime", "clusterservingruntimes",
+        _RUNTIME, _ANY, namespaced=False,
+    ),
+    _definition(
+        "serving.knative.dev", "v1", "Revision", "revisions", _ANY, _open(conditions=_CONDITIONS)
     ),
 )  # fmt: skip
 

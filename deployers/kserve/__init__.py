@@ -1,0 +1,1 @@
+"""Serving by KServe: one InferenceService for each environment of a pipeline."""
