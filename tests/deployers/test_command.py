@@ -49,7 +49,7 @@ def scripts(folder: Path, *, timeout: float = 20.0, **bodies: str) -> Scripts:
     )
 
 
-OF_CLUSTERS = {"shipment", "secrets", "resources", "profile", "replicas"}
+OF_CLUSTERS = {"format", "shipment", "secrets", "resources", "profile", "replicas"}
 
 
 def prints(value: Mapping[str, Any]) -> str:
