@@ -88,7 +88,7 @@ def _command(setup: DeployerSetup) -> Deployer:
 
 def _kserve(setup: DeployerSetup) -> Deployer:
     counters = CounterReader(setup.home, setup.prometheus, setup.reveal)
-    return KServeDeployer(setup.home, setup.cluster, counters, setup.redact)
+    return KServeDeployer(setup.home, setup.cluster, counters, setup.redact, setup.may)
 
 
 def _kubernetes(setup: DeployerSetup) -> Deployer:
@@ -109,6 +109,7 @@ def _gateway(setup: DeployerSetup) -> Deployer:
         redact=setup.redact,
         reveal=setup.reveal,
         prometheus=setup.prometheus,
+        may=setup.may,
     )
 
 

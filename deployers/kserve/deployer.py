@@ -13,6 +13,7 @@ from deployers.kserve.place import KServePlace
 from deployers.kserve.predictors import as_it_runs, predictor
 from deployers.kserve.seen import Seen
 from deployers.kubernetes.cluster import Manifest
+from deployers.kubernetes.place_cluster import PlaceCluster, anything
 from deployers.kubernetes.settings import KServeMode, ServingCluster
 from deployers.protocol import Deployed, Desired, Server, Traffic
 from specs.failures import NeedsHuman, TryAgain
@@ -33,11 +34,13 @@ class KServeDeployer:
         serving: ServingCluster | None,
         counters: CounterReader,
         redact: Callable[[str], str],
+        may: Callable[[str], bool] = anything,
     ) -> None:
-        """`serving` is the cluster, if one is set."""
+        """`serving` is the cluster, if one is set; `may` says whether a place may be changed by
+        this controller, just now."""
         self._home = home
-        self._serving = serving
-        self._opened: KServeObjects | None = None
+        self._cluster = PlaceCluster(serving, may)
+        self._objects = KServeObjects(self._cluster)
         self._counters = counters
         self._redact = redact
         self._locks: dict[str, asyncio.Lock] = {}
@@ -122,15 +125,11 @@ class KServeDeployer:
 
     async def close(self) -> None:
         """Close the connections to the cluster."""
-        if self._opened is not None:
-            await self._opened.close()
-            self._opened = None
+        await self._cluster.close()
 
     @property
     def _known(self) -> ServingCluster:
-        if self._serving is None:
-            raise NeedsHuman("no cluster is set: add `kubernetes` to headgate.yaml")
-        return self._serving
+        return self._cluster.known
 
     @property
     def _mode(self) -> KServeMode:
@@ -139,12 +138,6 @@ class KServeDeployer:
     @property
     def _is_standard(self) -> bool:
         return self._mode == "Standard"
-
-    @property
-    def _objects(self) -> KServeObjects:
-        if self._opened is None:
-            self._opened = KServeObjects(self._known)
-        return self._opened
 
     def _check(self, place: str, seen: Seen) -> None:
         """Raises a failure if the InferenceService of that name is not as Headgate made it."""
@@ -166,7 +159,7 @@ class KServeDeployer:
             )
 
     def _predictor(self, place: str, server: Server, seen: Seen) -> Predictor:
-        made = predictor(server, self._objects.at(place), self._mode)
+        made = predictor(server, self._cluster.at(place), self._mode)
         every = (seen.predictor, *(each["predictor"] for each in seen.spec.get("canary") or ()))
         live = next((each for each in every if server_of(each) == server.name), None)
         return as_it_runs(made, live, self._known.image) if live is not None else made

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Container, Mapping
+from typing import Any, Final
 
 from deployers.kubernetes.cluster import Cluster, Manifest
-from deployers.kubernetes.objects import PlaceObjects, PlacesView
-from deployers.kubernetes.servers import ServingPlace, deployment, is_as, secret, service
+from deployers.kubernetes.objects import PlaceObjects
+from deployers.kubernetes.place_cluster import PlaceCluster
+from deployers.kubernetes.servers import ServingPlace, deployment, secret, service
 from deployers.protocol import Desired, Server
 from specs.failures import Failure, TryAgain
 
@@ -22,20 +23,13 @@ _SLACK: Final = 30.0
 class ClusterServers:
     """Acts on the servers of one place."""
 
-    def __init__(self, cluster: Cluster, seen: PlacesView, at: ServingPlace) -> None:
+    def __init__(self, cluster: PlaceCluster, at: ServingPlace) -> None:
         self._cluster = cluster
-        self._seen = seen
         self._at = at
 
     async def objects(self, *, fresh: bool = False) -> PlaceObjects:
         """What there is. Raises `Failure`."""
-        return await self._seen.of(self._at.owner, self._at.place, fresh=fresh)
-
-    async def put(self, kind: str, manifest: Manifest, live: Manifest | None) -> Manifest:
-        """Apply it, unless it is as it was applied last."""
-        if live is not None and is_as(manifest, live):
-            return live
-        return await self._cluster.apply(kind, manifest)
+        return await self._cluster.objects(self._at, fresh=fresh)
 
     async def start_all(self, desired: Desired) -> Failure | None:
         """Start the servers. Returns the first failure, which must not hold up the others."""
@@ -48,29 +42,37 @@ class ClusterServers:
                 problem = problem or failure
         return problem
 
-    async def dismiss(self, objects: PlaceObjects, stay: Iterable[str]) -> None:
+    async def mark(self, objects: PlaceObjects, stay: Container[str]) -> None:
+        """Mark the servers that are not to stay as leaving."""
+        for name, one in objects.servers().items():
+            if name not in stay and leaving_since(one.deployment) is None:
+                left = {"metadata": {"annotations": {LEAVING: f"{time.time()}"}}}
+                found = one.deployment["metadata"]["name"]
+                await self._writes.patch("deployments", found, left)
+
+    async def dismiss(self, objects: PlaceObjects, stay: Container[str]) -> None:
         """End the servers that are not to stay: at once those that have left for as long as their
         requests may take, and mark the others."""
-        kept = {*stay}
         for name, one in objects.servers().items():
-            if name in kept:
-                continue
-            metadata, spec = one.deployment["metadata"], one.deployment["spec"]
-            since = (metadata.get("annotations") or {}).get(LEAVING)
-            if since is None:
-                left = {"metadata": {"annotations": {LEAVING: f"{time.time()}"}}}
-                await self._cluster.patch("deployments", metadata["name"], left)
-                continue
-            patience = spec["template"]["spec"]["terminationGracePeriodSeconds"]
-            if not 0 <= time.time() - float(since) < patience:
-                await self._delete(metadata["name"])
+            if name not in stay and has_left(one.deployment):
+                await self.delete(one.deployment["metadata"]["name"])
+        await self.mark(objects, stay)
+
+    async def delete(self, name: str) -> None:
+        """Delete a server's objects, by their name."""
+        await self._writes.delete("deployments", name, propagationPolicy="Background")
+        await self._writes.delete("services", name)
 
     async def end_all(self) -> None:
         """End all servers, and wait until their pods are gone. Raises TryAgain."""
         for one in (await self.objects(fresh=True)).servers().values():
-            await self._delete(one.deployment["metadata"]["name"])
+            await self.delete(one.deployment["metadata"]["name"])
+        await self.until_gone("server")
+
+    async def until_gone(self, role: str) -> None:
+        """Wait for the end of the pods of deleted Deployments. Raises TryAgain."""
         began = time.monotonic()
-        while pods := (await self.objects(fresh=True)).pods_of("server"):
+        while pods := (await self.objects(fresh=True)).pods_of(role):
             grace = max(pod["spec"].get("terminationGracePeriodSeconds", 30) for pod in pods)
             if time.monotonic() - began > grace + _SLACK:
                 names = ", ".join(pod["metadata"]["name"] for pod in pods)
@@ -81,19 +83,35 @@ class ClusterServers:
     async def _start(self, server: Server, objects: PlaceObjects) -> None:
         name = self._at.name(server.name)
         live = objects.deployment(name)
-        made = await self.put("deployments", deployment(server, self._at), live)
-        if LEAVING in (made["metadata"].get("annotations") or {}):
+        made = await self._put("deployments", deployment(server, self._at), live)
+        if leaving_since(made) is not None:
             gone = {"metadata": {"annotations": {LEAVING: None}}}
-            await self._cluster.patch("deployments", name, gone)
+            await self._writes.patch("deployments", name, gone)
         # After the Deployment, so that it never lacks an owner; its pods fetch first, and wait.
         if (hidden := secret(server, self._at, made)) is not None:
-            await self._cluster.apply("secrets", hidden)
+            await self._writes.apply("secrets", hidden)
         # Last: a Service without a Deployment counts as left behind (`KubernetesDeployer.reap`).
-        await self.put("services", service(server, self._at), objects.service(name))
+        await self._put("services", service(server, self._at), objects.service(name))
 
-    async def _delete(self, name: str) -> None:
-        await self._cluster.delete("deployments", name, propagationPolicy="Background")
-        await self._cluster.delete("services", name)
+    async def _put(self, kind: str, manifest: Manifest, live: Manifest | None) -> Manifest:
+        return await self._cluster.put(self._at, kind, manifest, live)
+
+    @property
+    def _writes(self) -> Cluster:
+        return self._cluster.writes(self._at.place)
+
+
+def leaving_since(deployment: Mapping[str, Any]) -> float | None:
+    """When a server was marked as leaving, in seconds since the epoch; None if it was not."""
+    since = (deployment["metadata"].get("annotations") or {}).get(LEAVING)
+    return None if since is None else float(since)
+
+
+def has_left(deployment: Mapping[str, Any]) -> bool:
+    """Whether a server has been leaving for as long as its requests may take."""
+    since = leaving_since(deployment)
+    patience = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+    return since is not None and not 0 <= time.time() - since < patience
 
 
 def wanted(desired: Desired) -> Mapping[str, Server]:

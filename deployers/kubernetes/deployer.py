@@ -8,7 +8,6 @@ who only look (`window`), and for a rollback while the API server is away.
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -17,6 +16,7 @@ import structlog
 
 from deployers import control
 from deployers.control import Backend, RouterRefusedError, RouterStatus, Routing
+from deployers.kubernetes.cluster_servers import ClusterServers, has_left, leaving_since, wanted
 from deployers.kubernetes.hangs import PodHangs
 from deployers.kubernetes.names import PLACE
 from deployers.kubernetes.objects import PlaceObjects, role_of
@@ -24,7 +24,7 @@ from deployers.kubernetes.place_cluster import PlaceCluster, anything
 from deployers.kubernetes.router_link import ClusterPlace, RouterLink
 from deployers.kubernetes.router_pods import RouterPods
 from deployers.kubernetes.routers import caller_name, router_name
-from deployers.kubernetes.servers import ServingPlace, deployment, secret, service
+from deployers.kubernetes.servers import ServingPlace
 from deployers.kubernetes.settings import ServingCluster
 from deployers.kubernetes.status import (
     ServedObjects,
@@ -38,14 +38,10 @@ from deployers.record_reader import traffic_of
 from deployers.traffic_arms import named
 from specs.failures import Failure, TryAgain
 
-LEAVING: Final = "headgate.dev/leaving"
-"""The annotation that says since when a server is no longer desired, in seconds since the epoch."""
 _HUNG: Final = 1
 """The grace in seconds of a pod that hangs: short, as its callers are waiting."""
 _BETWEEN: Final = 0.5
 """Seconds between looks at servers that leave."""
-_SLACK: Final = 30.0
-"""Seconds, beyond their grace, in which pods that were deleted disappear."""
 
 log = structlog.get_logger("headgate.deployer")
 
@@ -84,13 +80,15 @@ class KubernetesDeployer:
                 await self._close(at)
                 return
             saved = await self._routers.start(at, desired)
-            problem = await self._start_all(at, desired)
+            problem = await self._end_hung(at, desired.stable) if desired.stable else None
+            servers = self._servers(at)
+            problem = await servers.start_all(desired) or problem
             status = await self._link.status(saved)
             objects = await self._cluster.objects(at, fresh=True)
             if status is None:
                 raise TryAgain(f"{place}: {router_problem(objects.pods_of('router'))}", after=1.0)
             await self._routers.route(at, saved, desired, status, objects)
-            await self._dismiss(at, objects, _wanted(desired))
+            await servers.mark(objects, wanted(desired))
             if not await self._retire(at):
                 self._retire_later(place)
             if problem is not None:
@@ -112,7 +110,7 @@ class KubernetesDeployer:
             )
             for name, one in seen.items()
         )
-        if any(LEAVING in _annotations(one.deployment) for one in seen.values()):
+        if any(leaving_since(one.deployment) is not None for one in seen.values()):
             self._retire_later(place)  # the controller that dismissed them may have been killed
         if router is None:
             return Deployed(servers=servers)
@@ -187,6 +185,9 @@ class KubernetesDeployer:
         await self._link.close()
         await self._cluster.close()
 
+    def _servers(self, at: ServingPlace) -> ClusterServers:
+        return ClusterServers(self._cluster, at)
+
     def _look(self, name: str, one: ServedObjects, router: RouterStatus | None) -> str:
         """Why a stable server counts as hung; nothing if it does not, and for any other."""
         if router is None or router.routing.stable is None or router.routing.stable.name != name:
@@ -200,51 +201,16 @@ class KubernetesDeployer:
         saved = await self._routers.find(at, objects)
         return None if saved is None else await self._link.status(saved)
 
-    # Servers
-
-    async def _start_all(self, at: ServingPlace, desired: Desired) -> Failure | None:
-        """Start the servers. Returns the first failure, which must not hold up the others."""
-        objects = await self._cluster.objects(at)
-        problem: Failure | None = None
-        for server in _wanted(desired).values():
-            try:
-                if server is desired.stable:
-                    await self._end_hung(at, server)
-                await self._start(at, server, objects)
-            except Failure as failure:
-                problem = problem or failure
-        return problem
-
-    async def _end_hung(self, at: ServingPlace, server: Server) -> None:
-        """Delete the pods that were observed to hang; the cluster makes others."""
-        for pod in self._hangs.take(server.name):
-            log.warning("a server hangs and is restarted", server=server.name, pod=pod)
-            await self._cluster.writes(at.place).delete("pods", pod, gracePeriodSeconds=_HUNG)
-
-    async def _start(self, at: ServingPlace, server: Server, objects: PlaceObjects) -> None:
-        cluster, name = self._cluster.writes(at.place), at.name(server.name)
-        live, wanted = objects.deployment(name), deployment(server, at)
-        made = await self._cluster.put(at, "deployments", wanted, live)
-        if LEAVING in _annotations(made):
-            gone = {"metadata": {"annotations": {LEAVING: None}}}
-            await cluster.patch("deployments", name, gone)
-        # After the Deployment, so that it never lacks an owner; its pods fetch first, and wait.
-        if (hidden := secret(server, at, made)) is not None:
-            await cluster.apply("secrets", hidden)
-        # Last, so that `reap` takes none for left behind.
-        await self._cluster.put(at, "services", service(server, at), objects.service(name))
-
-    async def _dismiss(
-        self, at: ServingPlace, objects: PlaceObjects, wanted: Mapping[str, Server]
-    ) -> None:
-        """Mark the servers that are no longer desired."""
-        for name, one in objects.servers().items():
-            if name not in wanted and LEAVING not in _annotations(one.deployment):
-                since = {"metadata": {"annotations": {LEAVING: f"{time.time()}"}}}
-                found = one.deployment["metadata"]["name"]
-                await self._cluster.writes(at.place).patch("deployments", found, since)
-
-    # Leaving
+    async def _end_hung(self, at: ServingPlace, server: Server) -> Failure | None:
+        """Delete the pods that were observed to hang; the cluster makes others. Returns a failure,
+        which must not hold up the servers."""
+        try:
+            for pod in self._hangs.take(server.name):
+                log.warning("a server hangs and is restarted", server=server.name, pod=pod)
+                await self._cluster.writes(at.place).delete("pods", pod, gracePeriodSeconds=_HUNG)
+        except Failure as failure:
+            return failure
+        return None
 
     async def _retire(self, at: ServingPlace) -> bool:
         """End the dismissed servers that have nothing in flight; whether all of them are gone."""
@@ -252,7 +218,7 @@ class KubernetesDeployer:
         leaving = {
             name: one.deployment
             for name, one in objects.servers().items()
-            if LEAVING in _annotations(one.deployment)
+            if leaving_since(one.deployment) is not None
         }
         if not leaving:
             return True
@@ -263,18 +229,11 @@ class KubernetesDeployer:
             there = objects.router() is not None
             used = there and (status is None or name in status.in_flight)
             routed = status is not None and name in named(status.routing)
-            patience = each["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
-            since = float(_annotations(each)[LEAVING])
-            if routed or (used and 0 <= time.time() - since < patience):
+            if routed or (used and not has_left(each)):
                 left += 1
             else:
-                await self._delete_server(at, each["metadata"]["name"])
+                await self._servers(at).delete(each["metadata"]["name"])
         return not left
-
-    async def _delete_server(self, at: ServingPlace, name: str) -> None:
-        cluster = self._cluster.writes(at.place)
-        await cluster.delete("deployments", name, propagationPolicy="Background")
-        await cluster.delete("services", name)
 
     def _retire_later(self, place: str) -> None:
         """End the dismissed servers in the background."""
@@ -300,7 +259,7 @@ class KubernetesDeployer:
         status = await self._router_status(at, objects)
         if status is not None and any(named(status.routing)):
             await self._routers.empty(at, objects, status.routing)
-        await self._dismiss(at, objects, {})
+        await self._servers(at).mark(objects, ())
         if not await self._retire(at):
             self._retire_later(at.place)
             return
@@ -314,23 +273,12 @@ class KubernetesDeployer:
         if (router := objects.router()) is not None:
             name = router["metadata"]["name"]
             await cluster.delete("deployments", name, propagationPolicy="Background")
-        await self._until_gone(at, "router")
-        for one in objects.servers().values():
-            await self._delete_server(at, one.deployment["metadata"]["name"])
-        await self._until_gone(at, "server")
+        servers = self._servers(at)
+        await servers.until_gone("router")
+        await servers.end_all()
         saved = ClusterPlace.load(self._home, at.place)
         if saved is not None:
             saved.model_copy(update={"address": None}).save(self._home)
-
-    async def _until_gone(self, at: ServingPlace, role: str) -> None:
-        """Wait for the end of the pods of deleted Deployments. Raises TryAgain."""
-        began = time.monotonic()
-        while pods := (await self._cluster.objects(at, fresh=True)).pods_of(role):
-            grace = max(pod["spec"].get("terminationGracePeriodSeconds", 30) for pod in pods)
-            if time.monotonic() - began > grace + _SLACK:
-                names = ", ".join(pod["metadata"]["name"] for pod in pods)
-                raise TryAgain(f"{at.place}: its pods do not end: {names}; is their node lost?")
-            await asyncio.sleep(_BETWEEN / 5)
 
 
 def _reached(backend: Backend | None, objects: PlaceObjects) -> str | None:
@@ -345,7 +293,3 @@ def _annotations(obj: Mapping[str, object]) -> Mapping[str, str]:
     metadata = obj["metadata"]
     assert isinstance(metadata, Mapping)
     return metadata.get("annotations") or {}
-
-
-def _wanted(desired: Desired) -> Mapping[str, Server]:
-    return {one.name: one for one in (desired.stable, desired.canary) if one is not None}

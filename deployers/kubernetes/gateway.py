@@ -14,10 +14,11 @@ from typing import Final, NamedTuple
 
 from deployers.counting.prometheus import NO_SERVERS, PrometheusServer
 from deployers.counting.reader import CounterReader
-from deployers.kubernetes.cluster import Cluster, Manifest
+from deployers.kubernetes.cluster import Manifest
 from deployers.kubernetes.cluster_servers import ClusterServers, wanted
 from deployers.kubernetes.gateway_place import GatewayPlace
-from deployers.kubernetes.objects import PlaceObjects, PlacesView
+from deployers.kubernetes.objects import PlaceObjects
+from deployers.kubernetes.place_cluster import PlaceCluster, anything
 from deployers.kubernetes.routes import (
     RouteSplit,
     Wish,
@@ -44,7 +45,6 @@ class _Here(NamedTuple):
 
     at: ServingPlace
     settings: GatewaySettings
-    cluster: Cluster
     servers: ClusterServers
 
     def counted(self, split: RouteSplit) -> tuple[str | None, str | None, float]:
@@ -66,12 +66,14 @@ class GatewayDeployer:
         redact: Callable[[str], str],
         reveal: Callable[[tuple[str, ...]], dict[str, str]],
         prometheus: Mapping[str, PrometheusServer] = NO_SERVERS,
+        may: Callable[[str], bool] = anything,
     ) -> None:
+        """`may` says whether a place may be changed by this controller, just now."""
         self._home = home
         self._serving = cluster
+        self._cluster = PlaceCluster(cluster, may)
         self._redact = redact
         self._counters = CounterReader(home, prometheus, reveal)
-        self._opened: tuple[Cluster, PlacesView] | None = None
         self._locks: dict[str, asyncio.Lock] = {}
         self._unheard: dict[str, tuple[int, float]] = {}
 
@@ -85,7 +87,7 @@ class GatewayDeployer:
             if desired.closed:
                 await self._close(here, saved)
                 return
-            route = await here.cluster.get("httproutes", route_name(here.at))
+            route = await self._cluster.reads.get("httproutes", route_name(here.at))
             now, wish = split_of(route, here.at), Wish(tuple(wanted(desired)), desired.errors)
             # First, so that a canary that is taken out has no traffic whatever else fails, and no
             # server is taken for one that leaves before it began.
@@ -108,7 +110,7 @@ class GatewayDeployer:
             return Deployed()
         here = self._here(place)
         objects = await here.servers.objects()
-        route = await here.cluster.get("httproutes", route_name(here.at))
+        route = await self._cluster.reads.get("httproutes", route_name(here.at))
         # Another controller may have deployed it, or this one before it lost its disk.
         saved = saved or GatewayPlace(place=place)
         split = self._believed(here, saved, route)
@@ -132,7 +134,7 @@ class GatewayDeployer:
     async def traffic(self, place: str, epoch: str | None, after: int) -> Traffic:
         """What the gateway's counters show. Raises TryAgain that names the query."""
         settings, here = self._settings(), self._here(place)
-        route = await here.cluster.get("httproutes", route_name(here.at))
+        route = await self._cluster.reads.get("httproutes", route_name(here.at))
         if route is None:
             raise TryAgain(f"{place}: it has no HTTPRoute")
         return await self._counters.traffic(
@@ -171,8 +173,7 @@ class GatewayDeployer:
 
     async def close(self) -> None:
         """Release this object's resources; all that runs keeps running."""
-        if self._opened is not None:
-            await self._opened[0].close()
+        await self._cluster.close()
 
     def _settings(self) -> GatewaySettings:
         if self._serving is None or self._serving.gateway is None:
@@ -183,14 +184,8 @@ class GatewayDeployer:
         return self._serving.gateway
 
     def _here(self, place: str) -> _Here:
-        settings, known = self._settings(), self._serving
-        assert known is not None
-        if self._opened is None:
-            cluster = Cluster(known.access)
-            self._opened = cluster, PlacesView(cluster)
-        cluster, seen = self._opened
-        at = ServingPlace(known.owner, place, known.access.namespace, known.image, known.profiles)
-        return _Here(at, settings, cluster, ClusterServers(cluster, seen, at))
+        settings, at = self._settings(), self._cluster.at(place)
+        return _Here(at, settings, ClusterServers(self._cluster, at))
 
     def _next(self, desired: Desired, now: RouteSplit, objects: PlaceObjects) -> RouteSplit:
         """The split that follows `now`, to the desired servers as far as they are ready."""
@@ -217,7 +212,7 @@ class GatewayDeployer:
         if live is not None and as_it_is and split_of(live, here.at) == split_of(manifest, here.at):
             return live
         self._counters.changing(here.at.place, here.counted(split_of(manifest, here.at)))
-        return await here.cluster.apply("httproutes", manifest)
+        return await self._cluster.writes(here.at.place).apply("httproutes", manifest)
 
     async def _dismiss(
         self, here: _Here, objects: PlaceObjects, route: Manifest | None, in_force: RouteSplit
@@ -263,7 +258,7 @@ class GatewayDeployer:
     async def _close(self, here: _Here, saved: GatewayPlace) -> None:
         """Take the traffic from the servers, end them after their last answers, then take the route
         away; call it again until that is done."""
-        route = await here.cluster.get("httproutes", route_name(here.at))
+        route = await self._cluster.reads.get("httproutes", route_name(here.at))
         objects = await here.servers.objects(fresh=True)
         if route is None and not objects.servers():
             return
@@ -275,7 +270,7 @@ class GatewayDeployer:
 
     async def _take_route(self, here: _Here, saved: GatewayPlace) -> None:
         self._counters.changing(here.at.place, (None, None, 0.0))
-        await here.cluster.delete("httproutes", route_name(here.at))
+        await self._cluster.writes(here.at.place).delete("httproutes", route_name(here.at))
         if saved.address is not None or saved.in_force != RouteSplit():
             saved.model_copy(update={"address": None, "in_force": RouteSplit()}).save(self._home)
 

@@ -54,7 +54,10 @@ class Scene:
             kserve=KServeSettings(mode=mode, counters=gateway, split="turns"),
         )
         reader = counters or CounterReader(folder / "home", NO_SERVERS, lambda _: {})
-        self.deployer = KServeDeployer(folder / "home", serving, reader, str)
+        self.holds = True
+        self.deployer = KServeDeployer(
+            folder / "home", serving, reader, str, may=lambda _: self.holds
+        )
 
     async def apply(self, desired: Desired) -> Deployed:
         """One turn: apply, let KServe do what is due, look."""

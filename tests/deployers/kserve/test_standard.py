@@ -268,3 +268,16 @@ def pod_of(scene: Scene, name: str) -> str:
 def of(name: str) -> PodTest:
     """Pods of a server."""
     return lambda pod: dig(pod, "metadata", "annotations", "headgate.dev/server") == name
+
+
+async def test_a_controller_that_has_lost_a_place_changes_nothing_there(scene: Scene) -> None:
+    await scene.converge(Desired(stable=V1))
+    scene.holds = False
+    scene.cluster.count.reset()
+    for wish in (Desired(stable=V1, canary=V2), Desired(stable=V2), Desired(closed=True)):
+        with pytest.raises(TryAgain, match=f"another controller may have {PLACE}"):
+            await scene.deployer.apply(PLACE, wish)
+    with pytest.raises(TryAgain):
+        await scene.deployer.remove(PLACE)
+    assert (await scene.deployer.observe(PLACE)).stable == V1.name
+    assert {verb for verb, _ in scene.cluster.count.by_call()} <= {"get", "list"}

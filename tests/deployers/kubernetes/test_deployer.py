@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from deployers.kubernetes.access import SERVING
+from deployers.kubernetes.settings import GatewaySettings
 from deployers.kubernetes.window import KubernetesWindow
 from deployers.protocol import Deployed, Deployer, Desired, Server, Silence
 from specs.failures import NeedsHuman, TryAgain
@@ -20,6 +21,7 @@ from tests.contracts.deployer import PLACE, address, converge
 from tests.controller.executors.test_cluster_access import of_needs, of_role
 from tests.deploy.chart import manifests
 from tests.deployers.caller import flood
+from tests.deployers.kubernetes.data_plane import SETTINGS
 from tests.deployers.kubernetes.site import NAMESPACE, ServingSite, opened, serving_site
 from tests.deployers.world import eventually
 from tests.doubles.kubernetes.kubelet.plays import SERVES, labelled
@@ -201,9 +203,12 @@ async def hang(site: ServingSite, deployer: Deployer, stable: Server) -> None:
     assert before not in {int(one.partition(":")[0]) for one in site.target().living()}
 
 
-async def test_a_controller_that_has_lost_a_place_changes_nothing_there(site: ServingSite) -> None:
+@pytest.mark.parametrize("gateway", [None, SETTINGS])
+async def test_a_controller_that_has_lost_a_place_changes_nothing_there(
+    site: ServingSite, gateway: GatewaySettings | None
+) -> None:
     site.cluster.count.reset()
-    async with opened(site.root, may=lambda _place: False) as deployer:
+    async with opened(site.root, may=lambda _place: False, gateway=gateway) as deployer:
         with pytest.raises(TryAgain, match=f"another controller may have {PLACE}"):
             await deployer.apply(PLACE, Desired(stable=site.server("v1")))
         assert await deployer.observe(PLACE) == Deployed()
