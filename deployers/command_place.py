@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Final
 
 from deployers.place_folder import Site
-from deployers.protocol import DeploymentValue, Glance, Scripts, ServerLog, Traffic, Unwatched
+from deployers.protocol import Glance, SavedValue, Scripts, ServerLog, Traffic, Unwatched
 from specs.failures import TryAgain
 
 COMMAND: Final = "command"
 """The folder of these places in the home of all targets."""
 
 
-class CommandPlace(DeploymentValue):
+class CommandPlace(SavedValue):
     """The scripts that a place was last deployed with, and what they last said. No secrets."""
 
     scripts: Scripts

@@ -24,6 +24,13 @@ class DeploymentValue(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class SavedValue(DeploymentValue):
+    """Base of what is saved in the controller's home, where a newer version may have left fields
+    that this one does not know."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
 class Bounds(DeploymentValue):
     """The limits that the traffic router sets for one request, in seconds and bytes."""
 

@@ -6,7 +6,7 @@ next observation the weight is unknown; so it is between two observations that d
 
 from typing import Final
 
-from deployers.protocol import DeploymentValue
+from deployers.protocol import SavedValue
 
 ArmSplit = tuple[str | None, str | None, float]
 """What the counters call stable and the canary, and the canary's share."""
@@ -14,7 +14,7 @@ MOST: Final = 50
 """How many eras of a place are remembered: the newest."""
 
 
-class Era(DeploymentValue):
+class Era(SavedValue):
     """A time in which the same servers had the same shares of the traffic."""
 
     start: float
@@ -32,7 +32,7 @@ class Era(DeploymentValue):
         return self.stable, self.canary, self.weight
 
 
-class Eras(DeploymentValue):
+class Eras(SavedValue):
     """The eras of one place, oldest first."""
 
     known: tuple[Era, ...] = ()

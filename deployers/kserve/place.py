@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Final
 
 from deployers.place_folder import Site
-from deployers.protocol import DeploymentValue, Glance, ServerLog, Traffic, Unwatched
+from deployers.protocol import Glance, SavedValue, ServerLog, Traffic, Unwatched
 from specs.failures import TryAgain
 
 KSERVE: Final = "kserve"
 """The name of the deployer, and the folder of its places in the home of all targets."""
 
 
-class KServePlace(DeploymentValue):
+class KServePlace(SavedValue):
     """What the cluster cannot be asked. If it is lost, the next `apply` and `observe` know it."""
 
     address: str | None = None

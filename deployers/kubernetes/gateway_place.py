@@ -5,14 +5,14 @@ from typing import Final, Self
 
 from deployers.kubernetes.routes import RouteSplit
 from deployers.place_folder import Site
-from deployers.protocol import DeploymentValue, Glance, ServerLog, Traffic, Unwatched
+from deployers.protocol import Glance, SavedValue, ServerLog, Traffic, Unwatched
 from specs.failures import TryAgain
 
 GATEWAY: Final = "gateway"
 """The folder of these places in the home of all targets."""
 
 
-class GatewayPlace(DeploymentValue):
+class GatewayPlace(SavedValue):
     """What is saved of a place. No secrets."""
 
     place: str

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from deployers.control import RouterRefusedError, RouterStatus
 from deployers.place_folder import Site
-from deployers.protocol import DeploymentValue
+from deployers.protocol import SavedValue
 from deployers.remote_control import ORDERS
 from specs.failures import TryAgain
 
@@ -19,7 +19,7 @@ ANSWERS: Final = 5.0
 """Seconds that a router may take to answer."""
 
 
-class ClusterPlace(DeploymentValue):
+class ClusterPlace(SavedValue):
     """A place, as it was last deployed. The token is a secret: the file is its owner's alone."""
 
     place: str

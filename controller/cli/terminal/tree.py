@@ -76,7 +76,7 @@ def _failing(view: FailingActionView, now: float) -> "Text":
     return Text.assemble(
         ("! ", "bold yellow"),
         (f"{view.owner} {view.action}", "bold"),
-        (f" failed {times}, next attempt {_when(view.next_try, now)}", "dim"),
+        (f" tried {times}, next attempt {_when(view.next_try, now)}", "dim"),
         f"\n  {one_line(view.error)}",
     )
 
