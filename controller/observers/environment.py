@@ -41,6 +41,7 @@ TIP_TIMEOUT = 5.0
 MOST_LOST = 5
 """How many lost commits are named."""
 LONGEST_SUBJECT = 200
+LONGEST_UNHEARD = 400
 MOST_RECREATED = 200
 """How many commits of a branch are searched for whether Headgate recreated it."""
 
@@ -96,10 +97,12 @@ class EnvironmentObserver:
         found = {number: await self._versions.get(pipeline, number) for number in need.versions}
         known = {number: version for number, version in found.items() if version}
         scheduled = known.get(need.schedule.version) if need.schedule else None
+        heard = await self._traffic(key.name, need.traffic) if need.traffic else None
         return ObservedEnvironment(
             versions={**(past.versions if past else {}), **known},
             deployed=await self._deployed(key.name),
-            traffic=await self._traffic(key.name, need.traffic) if need.traffic else None,
+            traffic=heard if isinstance(heard, Traffic) else None,
+            unheard=heard if isinstance(heard, str) else "",
             branch=seen.branch,
             unread=seen.unread,
             lost_history=seen.lost,
@@ -234,15 +237,16 @@ class EnvironmentObserver:
             return None
         return await self._proposals.look(repository, need.pull, tip, at_once=need.now)
 
-    async def _traffic(self, place: str, need: TrafficNeed) -> Traffic | None:
-        """The router's records since the last look; None while the router is out of reach."""
+    async def _traffic(self, place: str, need: TrafficNeed) -> Traffic | str:
+        """The records since the last look, or why there are none: missing data is no evidence
+        either way."""
         try:
             if need.cursor is None:
                 return by_clock(await self._history(place), self._clock())
             page = await self._deployer.traffic(place, need.cursor.epoch, need.cursor.after)
             return by_clock(page, self._clock())
-        except TryAgain:
-            return None  # missing data is no evidence either way
+        except TryAgain as failure:
+            return clip(self._redact(f"{failure}"), LONGEST_UNHEARD)
 
     async def _history(self, place: str) -> Traffic:
         """Every record until now. Records left for later would count for the new canary, though

@@ -429,6 +429,8 @@ def _headline(env: EnvironmentState, rollout: Rollout, shares: Sequence[float]) 
     if judgement is None:
         return ""
     said = headline(judgement, rollout.judge)
+    if rollout.unheard and rollout.decided is None:
+        said = f"Its requests are not known now: {rollout.unheard}. {said}"
     if paused := _paused(env, rollout):
         return f"Paused by {paused}; continue with `headgate resume`. {said}"
     if judgement.decision is CanaryDecision.PROMOTE and rollout.step + 1 < len(shares):

@@ -164,6 +164,8 @@ class ObservedEnvironment(Value):
     """The versions that `needs` names, if they exist, by number."""
     deployed: Deployed = Deployed()
     traffic: Traffic | None = None
+    unheard: str = ""
+    """Why nothing is known of the traffic that should be."""
     branch: Branch | None = None
     """None also if it was not looked at, and counts as unchanged then."""
     unread: bool = False

@@ -241,6 +241,7 @@ def _promoting(
 def _judged(rollout: Rollout, context: EnvironmentContext) -> Rollout:
     """The rollout, judged by the router's records since the last look."""
     traffic, now = context.observed.traffic, context.now
+    rollout = rollout.model_copy(update={"unheard": context.observed.unheard})
     if traffic is None:
         return watch(rollout, None, now)
     cursor = Cursor(epoch=traffic.epoch, after=traffic.next)

@@ -123,6 +123,8 @@ class Rollout(Value):
     """When the first request came that the canary failed to answer."""
     doubted: float | None = None
     """Since when the evidence has been against the canary, without a break."""
+    unheard: str = ""
+    """Why nothing was known of the traffic at the last look; empty if something was."""
     unwatched: float | None = None
     """When the router last took its traffic away because no controller was watching."""
     held: str | None = None

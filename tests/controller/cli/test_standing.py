@@ -57,3 +57,15 @@ def test_only_a_release_is_held_by_a_pause(paused: bool) -> None:
     view = environment_view(one.env, one.versions[1]).rollout
     assert view is not None
     assert view.paused is None
+
+
+def test_a_canary_whose_traffic_cannot_be_read_says_why_it_is_not_judged() -> None:
+    one = waiting(paused=False)
+    while not (one.env.rollout and one.env.rollout.judgement):
+        one.reconcile()
+    rollout = one.env.rollout
+    why = "Prometheus `default` has no samples of http_requests_total"
+    blind = one.env.model_copy(update={"rollout": rollout.model_copy(update={"unheard": why})})
+    view = environment_view(blind, one.versions[2]).rollout
+    assert view is not None
+    assert view.headline.startswith(f"Its requests are not known now: {why}. Waiting: ")

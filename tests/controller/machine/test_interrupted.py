@@ -42,6 +42,8 @@ class Trouble(Site):
 
     def observe(self) -> ObservedEnvironment:
         seen = super().observe()
+        if not self.router_is_read:
+            seen = seen.model_copy(update={"unheard": "its router hangs"})
         if not self.moved_away:
             return seen
         servers = tuple(
@@ -130,6 +132,10 @@ def test_a_canary_whose_router_cannot_be_read_is_held_at_its_deadline() -> None:
     assert one.env.rollout.judgement is not None
     assert one.env.rollout.judgement.canary.requests == 0
     assert one.env.rollout.judgement.window > 60
+    assert one.env.rollout.unheard == "its router hangs"
+    one.router_is_read = True
+    one.run(1)
+    assert one.env.rollout is None or not one.env.rollout.unheard
 
 
 def test_a_server_that_is_down_wakes_whom_the_spec_names() -> None:
