@@ -229,11 +229,13 @@ def _batch_facts(spec: Pipeline, source: SourceTree, batch: Batch) -> dict[str, 
 
 
 def _not_in_package(serve: Serve) -> set[str]:
-    """The settings that do not distinguish one package from another. Limits do, as they reach the
-    router by a release; but not at their defaults, which older packages have too."""
+    """The settings that do not distinguish one package from another. Limits do, and what its pods
+    are like, as they take effect by a release; but not at their defaults, which older packages have
+    too."""
     fields = Serve.model_fields
     limits = ("answer_within", "idle", "largest_request")
-    at_default = {name for name in limits if getattr(serve, name) == fields[name].default}
+    later = (*limits, "format", "resources", "profile", "replicas")
+    at_default = {name for name in later if getattr(serve, name) == fields[name].default}
     return {"startup_deadline", "hung_after", "reads", *at_default}
 
 

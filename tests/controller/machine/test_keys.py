@@ -52,6 +52,23 @@ def test_a_package_keeps_its_digest(changes: list[tuple[str, Any]], package: str
     assert package_of(graph, digest("a model")) == f"sha256:{package}"
 
 
+def test_what_the_pods_of_a_server_are_like_makes_another_package() -> None:
+    here = [
+        ("environment", {"image": "x@sha256:0f"}),
+        ("release.production.deployer", "kubernetes"),
+    ]
+    changes: list[tuple[str, Any]] = [
+        ("release.serve.replicas", 2),
+        ("release.serve.profile", "gpu"),
+        ("release.serve.resources", {"memory": "4Gi"}),
+    ]
+    made = {
+        package_of(build(spec(*here, *change), source("c1", score__py="score")), digest("a model"))
+        for change in ([], *([each] for each in changes))
+    }
+    assert len(made) == 4
+
+
 def test_the_nodes_of_a_run_keep_their_keys() -> None:
     graph = build(spec(PAIRED), source(), baseline(1, PAIRED))
     keys = {
