@@ -93,4 +93,5 @@ def gateway_target(site: ServingSite, url: str) -> Target:
         server=server,
         window=ResolvedWindow(site.root / "home", url),
         has_records=False,
+        is_told=False,
     )
