@@ -58,6 +58,10 @@ class ApiRefusal(Exception):  # noqa: N818 - it may be what is expected
         self.code, self.reason, self.message, self.after = code, reason, message, after
 
 
+class UnknownKind(TryAgain):
+    """The cluster does not know a kind of objects, or lacks the namespace to create one in."""
+
+
 class Pace:
     """At most so many calls a second on the average, and always less than twice as many."""
 
@@ -298,7 +302,7 @@ def explained(refusal: ApiRefusal, what: str) -> TryAgain | NeedsHuman:
         fix = "allow it by a Role in the namespace: `headgate doctor` names the rule"
         return TryAgain(f"{said}; {fix}", human=True, after=30.0)
     if refusal.code == 404:
-        return TryAgain(
+        return UnknownKind(
             f"{said}; create the namespace `kubernetes.namespace`", human=True, after=30.0
         )
     if passes(refusal) or refusal.code == 409:

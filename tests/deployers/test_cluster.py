@@ -52,7 +52,7 @@ def test_a_refusal_is_waited_for_or_told_with_its_fix(
     refusal: ApiRefusal, kind: type[Failure], human: bool | None, words: str
 ) -> None:
     failure = explained(refusal, "create jobs")
-    assert type(failure) is kind
+    assert isinstance(failure, kind)
     assert words in str(failure)
     if isinstance(failure, TryAgain):
         assert failure.human is human

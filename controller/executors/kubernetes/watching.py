@@ -14,7 +14,7 @@ import structlog
 
 from controller.executors.kubernetes.interpret import workload_reason
 from controller.executors.kubernetes.names import ATTEMPT, NODE, QUEUE
-from deployers.kubernetes.cluster import ApiRefusal, Cluster, Manifest, explained
+from deployers.kubernetes.cluster import ApiRefusal, Cluster, Manifest, UnknownKind, explained
 from specs.failures import Failure, NeedsHuman, TryAgain
 
 log = structlog.get_logger("headgate.executor")
@@ -182,7 +182,12 @@ class JobLister:
     async def _look(self, began: float) -> None:
         jobs: dict[str, Manifest] = {}
         for kind in sorted(self._kinds):
-            found, _ = await self._cluster.list(kind, labelSelector=self._selector)
+            try:
+                found, _ = await self._cluster.list(kind, labelSelector=self._selector)
+            except UnknownKind:
+                if kind != "trainjobs":
+                    raise
+                found = []  # who creates the first is told that Trainer is not there
             jobs |= {job["metadata"]["name"]: job for job in found}
         idle = [name for name, job in jobs.items() if not job.get("status", {}).get("active")]
         if idle and began - self._events_at > BETWEEN_EVENTS:

@@ -116,6 +116,8 @@ async def test_a_step_whose_engine_is_restarted_is_lost_and_the_next_try_succeed
 async def test_the_container_of_an_attempt_that_cannot_be_followed_is_removed(
     docker_site: DockerSite,
 ) -> None:
+    from docker.errors import NotFound
+
     attempt = docker_site.attempt("sleep 600")
     own = docker_site.workspace.folder(attempt.id)
     (own / "log").mkdir(parents=True)  # so that nothing can be written there
@@ -130,7 +132,10 @@ async def test_the_container_of_an_attempt_that_cannot_be_followed_is_removed(
         assert (await executor.poll(attempt.id)).state is AttemptState.FAILED
 
         async def gone() -> bool:
-            return not docker_site.containers(ended=True)
+            try:
+                return not docker_site.containers(ended=True)
+            except NotFound:  # it went while they were listed
+                return False
 
         await until(gone)
 
