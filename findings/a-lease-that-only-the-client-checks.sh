@@ -33,13 +33,17 @@ git update-ref refs/x/lease $other
 HOOK
 chmod +x "$folder/remote.git/hooks/pre-receive"
 
+# `set -e` passes over a test that fails within `&&` or after `!`.
+assert() { "$@" || { echo "this has changed: $*" >&2; exit 1; }; }
+assert_not() { if "$@"; then echo "this has changed: not $*" >&2; exit 1; fi; }
 where() { git -C "$folder/remote.git" rev-parse "$1"; }
 git push -q --atomic --force-with-lease="refs/x/lease:$lease" --force-with-lease="refs/heads/main:$first" \
   origin "$lease:refs/x/lease" "$second:refs/heads/main"
 echo "an unmoved lease: the push succeeded, with the commands:"
 cat "$folder/commands"
-[ "$(where refs/x/lease)" = "$other" ] && [ "$(where refs/heads/main)" = "$second" ]
-! grep -q refs/x/lease "$folder/commands"
+assert [ "$(where refs/x/lease)" = "$other" ]
+assert [ "$(where refs/heads/main)" = "$second" ]
+assert_not grep -q refs/x/lease "$folder/commands"
 
 git -C "$folder/remote.git" update-ref refs/x/lease "$lease"
 mine=$(commit mine)
@@ -48,5 +52,5 @@ if git push -q --atomic --force-with-lease="refs/x/lease:$lease" --force-with-le
   echo "a lease that moves is not compared either" && exit 1
 fi
 echo "a lease that moves: the push was refused:"
-grep 'refs/x/lease' "$folder/said"
-[ "$(where refs/heads/main)" = "$second" ]
+assert grep 'refs/x/lease' "$folder/said"
+assert [ "$(where refs/heads/main)" = "$second" ]
