@@ -1,38 +1,23 @@
 """What is saved of a place that the team's scripts deploy to."""
 
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
-from deployers.place_folder import Site
-from deployers.protocol import Glance, SavedValue, Scripts, ServerLog, Traffic, Unwatched
+from deployers.protocol import Glance, Scripts, ServerLog, Traffic, Unwatched
+from deployers.saved_place import SavedPlace
 from specs.failures import TryAgain
 
 COMMAND: Final = "command"
 """The folder of these places in the home of all targets."""
 
 
-class CommandPlace(SavedValue):
+class CommandPlace(SavedPlace):
     """The scripts that a place was last deployed with, and what they last said. No secrets."""
 
+    folder: ClassVar[str] = COMMAND
     scripts: Scripts
     address: str | None = None
     """Where it answers, as last observed."""
-
-    @classmethod
-    def load(cls, home: Path, place: str) -> "CommandPlace | None":
-        """The saved place, or None."""
-        try:
-            return cls.model_validate_json(_file(home, place).read_bytes())
-        except FileNotFoundError:
-            return None
-
-    def save(self, home: Path, place: str) -> None:
-        """Save it, in one piece."""
-        file = _file(home, place)
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = file.with_suffix(".new")
-        new.write_text(self.model_dump_json())
-        new.replace(file)
 
     @classmethod
     def remember(cls, home: Path, place: str, scripts: Scripts) -> None:
@@ -41,15 +26,6 @@ class CommandPlace(SavedValue):
         saved = cls.load(home, place)
         if saved is None or saved.scripts != scripts:
             cls(scripts=scripts, address=saved.address if saved else None).save(home, place)
-
-    @staticmethod
-    def forget(home: Path, place: str) -> None:
-        """Delete it."""
-        _file(home, place).unlink(missing_ok=True)
-
-
-def _file(home: Path, place: str) -> Path:
-    return home / COMMAND / f"{Site.of(home, place).key}.json"
 
 
 class CommandWindow:

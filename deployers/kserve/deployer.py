@@ -96,7 +96,7 @@ class KServeDeployer:
             epoch,
             after,
             names=counters.names(),
-            errors=KServePlace.load(self._home, place).errors,
+            errors=(KServePlace.load(self._home, place) or KServePlace()).errors,
             split=self._known.kserve.split,
         )
 
@@ -196,7 +196,7 @@ class KServeDeployer:
 
     def _keep(self, place: str, **known: object) -> None:
         """Note it, if it is not as noted."""
-        kept = KServePlace.load(self._home, place)
+        kept = KServePlace.load(self._home, place) or KServePlace()
         new = kept.model_copy(update=known)
         if new != kept:
             new.save(self._home, place)

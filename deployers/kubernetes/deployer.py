@@ -278,7 +278,7 @@ class KubernetesDeployer:
         await servers.end_all()
         saved = ClusterPlace.load(self._home, at.place)
         if saved is not None:
-            saved.model_copy(update={"address": None}).save(self._home)
+            saved.model_copy(update={"address": None}).save(self._home, at.place)
 
 
 def _reached(backend: Backend | None, objects: PlaceObjects) -> str | None:

@@ -83,7 +83,7 @@ class GatewayDeployer:
         async with self._locks.setdefault(place, asyncio.Lock()):
             here = self._here(place)
             saved = GatewayPlace.load(self._home, place) or GatewayPlace(place=place)
-            saved.save(self._home)
+            saved.save(self._home, place)
             if desired.closed:
                 await self._close(here, saved)
                 return
@@ -232,7 +232,9 @@ class GatewayDeployer:
         address = None if route is None else _address(here)
         if (split, address) != (saved.in_force, saved.address):
             latest = GatewayPlace.load(self._home, here.at.place) or saved
-            latest.model_copy(update={"in_force": split, "address": address}).save(self._home)
+            latest.model_copy(update={"in_force": split, "address": address}).save(
+                self._home, here.at.place
+            )
         return split
 
     def _check(self, here: _Here, route: Manifest) -> None:
@@ -272,7 +274,9 @@ class GatewayDeployer:
         self._counters.changing(here.at.place, (None, None, 0.0))
         await self._cluster.writes(here.at.place).delete("httproutes", route_name(here.at))
         if saved.address is not None or saved.in_force != RouteSplit():
-            saved.model_copy(update={"address": None, "in_force": RouteSplit()}).save(self._home)
+            saved.model_copy(update={"address": None, "in_force": RouteSplit()}).save(
+                self._home, here.at.place
+            )
 
 
 def _takes_canary_out(desired: Desired, now: RouteSplit) -> bool:

@@ -1,46 +1,26 @@
 """What is saved of a place behind a gateway, and a look at it from another process."""
 
 from pathlib import Path
-from typing import Final, Self
+from typing import ClassVar, Final
 
 from deployers.kubernetes.routes import RouteSplit
-from deployers.place_folder import Site
-from deployers.protocol import Glance, SavedValue, ServerLog, Traffic, Unwatched
+from deployers.protocol import Glance, ServerLog, Traffic, Unwatched
+from deployers.saved_place import SavedPlace
 from specs.failures import TryAgain
 
 GATEWAY: Final = "gateway"
 """The folder of these places in the home of all targets."""
 
 
-class GatewayPlace(SavedValue):
+class GatewayPlace(SavedPlace):
     """What is saved of a place. No secrets."""
 
+    folder: ClassVar[str] = GATEWAY
     place: str
     address: str | None = None
     """Where it answers; None while it has no route."""
     in_force: RouteSplit = RouteSplit()
     """How the traffic was split when that was last known."""
-
-    @classmethod
-    def load(cls, home: Path, place: str) -> Self | None:
-        """The saved place, or None."""
-        try:
-            return cls.model_validate_json(_file(home, place).read_bytes())
-        except FileNotFoundError:
-            return None
-
-    def save(self, home: Path) -> None:
-        """Save it, in one piece."""
-        file = _file(home, self.place)
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = file.with_suffix(".new")
-        new.write_text(self.model_dump_json())
-        new.replace(file)
-
-    @staticmethod
-    def forget(home: Path, place: str) -> None:
-        """Delete it."""
-        _file(home, place).unlink(missing_ok=True)
 
 
 class GatewayWindow:
@@ -65,7 +45,3 @@ class GatewayWindow:
     def logs(self, _place: str, _server: str) -> tuple[ServerLog, ...]:
         """Nothing: the cluster keeps the logs of its pods."""
         return ()
-
-
-def _file(home: Path, place: str) -> Path:
-    return home / GATEWAY / f"{Site.of(home, place).key}.json"

@@ -1,13 +1,11 @@
 """What is saved of a place on a cluster, and how its router is asked there."""
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from deployers.control import RouterRefusedError, RouterStatus
-from deployers.place_folder import Site
-from deployers.protocol import SavedValue
 from deployers.remote_control import ORDERS
+from deployers.saved_place import SavedPlace
 from specs.failures import TryAgain
 
 if TYPE_CHECKING:
@@ -19,9 +17,10 @@ ANSWERS: Final = 5.0
 """Seconds that a router may take to answer."""
 
 
-class ClusterPlace(SavedValue):
+class ClusterPlace(SavedPlace):
     """A place, as it was last deployed. The token is a secret: the file is its owner's alone."""
 
+    folder: ClassVar[str] = KUBERNETES
     place: str
     orders: str
     """`http://host:port` where its router takes orders."""
@@ -30,33 +29,10 @@ class ClusterPlace(SavedValue):
     """`http://host:port` for callers; None while nothing answers there."""
 
     @classmethod
-    def load(cls, home: Path, place: str) -> Self | None:
-        """The saved place, or None."""
-        try:
-            return cls.model_validate_json(_file(home, place).read_bytes())
-        except FileNotFoundError:
-            return None
-
-    @classmethod
     def all(cls, home: Path) -> list[Self]:
         """All that are saved."""
         files = sorted((home / KUBERNETES).glob("*.json"))
         return [cls.model_validate_json(file.read_bytes()) for file in files]
-
-    def save(self, home: Path) -> None:
-        """Save it, in one piece."""
-        file = _file(home, self.place)
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = file.with_suffix(".new")
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as out:
-            out.write(self.model_dump_json())
-        new.replace(file)
-
-    @staticmethod
-    def forget(home: Path, place: str) -> None:
-        """Delete it."""
-        _file(home, place).unlink(missing_ok=True)
 
 
 class RouterLink:
@@ -104,7 +80,3 @@ class RouterLink:
         """Close its connections."""
         if self._client is not None:
             await self._client.aclose()
-
-
-def _file(home: Path, place: str) -> Path:
-    return home / KUBERNETES / f"{Site.of(home, place).key}.json"

@@ -78,7 +78,7 @@ class RouterPods:
             address=address_of(callers),
         )
         if now != saved:
-            now.save(self._home)
+            now.save(self._home, now.place)
         return now
 
     async def _check_free(self, at: ServingPlace) -> None:
@@ -154,7 +154,7 @@ class RouterPods:
         saved = ClusterPlace(
             place=at.place, orders=orders, token=_token_in(found), address=address_of(callers)
         )
-        saved.save(self._home)
+        saved.save(self._home, saved.place)
         return saved
 
     async def empty(self, at: ServingPlace, objects: PlaceObjects, now: Routing) -> None:
